@@ -1,0 +1,1 @@
+"""What every table, column, reason and manifest is: types, units and meanings; no behaviour."""

@@ -1,0 +1,76 @@
+"""The closed list of reject reasons, each final or transient; a stage may only use the ones it declares.
+
+Not for counting or printing: those are queries over the reject rows.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a row was refused.
+
+    Attributes:
+        code: the fault, as it stands in the reject rows.
+        meaning: one sentence for people.
+        is_transient: True where the same row may pass at a later attempt (the world failed, not the row).
+        is_counted_only: True where the row is counted per source file and not written (the keyword filter alone:
+            it reads billions of rows; `explain` finds such a row by reading its source again).
+    """
+
+    code: str
+    meaning: str
+    is_transient: bool = False
+    is_counted_only: bool = False
+
+
+REASONS: tuple[Reason, ...] = (
+    # inventory
+    Reason("no_reader", "The folder is named like no corpus that has a reader; nothing in it was read."),
+    Reason("left_out", "The corpus is not among inventory.corpora; nothing in it was read."),
+    Reason("unexpected_file", "The file's name does not fit the corpus's published file names."),
+    # filter
+    Reason("no_caption", "The source row has no caption.", is_counted_only=True),
+    Reason("no_keyword", "No keyword occurs in the caption.", is_counted_only=True),
+    Reason("no_url", "The source row has no URL."),
+    Reason("invalid_utf8", "The source line is not UTF-8."),
+    Reason("wrong_field_count", "The source line has too few or too many fields."),
+    # plan
+    Reason("not_a_url", "The published URL cannot be parsed or names no host."),
+    Reason("unsupported_scheme", "The published URL is neither http nor https."),
+    # download (settle)
+    Reason("http_not_found", "The server answered 404 or 410."),
+    Reason("http_forbidden", "The server answered 401, 403 or 451."),
+    Reason("http_client_error", "The server answered another 4xx."),
+    Reason("http_throttled", "The server answered 429.", is_transient=True),
+    Reason("http_server_error", "The server answered 5xx.", is_transient=True),
+    Reason("timeout", "The server did not deliver the whole body in time.", is_transient=True),
+    Reason("connection_failed", "The connection was refused or broke.", is_transient=True),
+    Reason("truncated_body", "The body ended before its announced length.", is_transient=True),
+    Reason("host_not_found", "The host name does not exist."),
+    Reason("resolver_failed", "The host name could not be looked up just now.", is_transient=True),
+    Reason("tls_failed", "The server's certificate or TLS is not acceptable."),
+    Reason("private_address", "The URL or a redirect leads to a private, loopback or reserved address."),
+    Reason("bad_redirect", "Too many redirects, a loop, or a redirect to something that is not http or https."),
+    Reason("disallowed_by_header", "The server forbids the use of the image (X-Robots-Tag)."),
+    Reason("body_too_large", "The body exceeds the byte limit."),
+    Reason("invalid_response", "The answer is not valid HTTP."),
+    Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
+    # screen
+    Reason("empty_file", "The file has no bytes."),
+    Reason("not_an_image", "No image decoder recognises the file."),
+    Reason("format_not_allowed", "The file is an image of a format that is not on the allow list."),
+    Reason("truncated_image", "The image file ends before its pixels do."),
+    Reason("corrupt_image", "The image file cannot be decoded."),
+    Reason("too_many_pixels", "The image exceeds the pixel limit."),
+    Reason("decode_timeout", "Decoding used more CPU time than allowed."),
+    Reason("decoder_died", "Decoding crashed or exceeded its memory."),
+    # dedup
+    Reason("url_duplicate", "Another sample with the same normalised URL is kept."),
+    Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
+    Reason("near_duplicate", "Another sample whose perceptual hash is near is kept."),
+    # shard
+    Reason("unpublishable_image", "The file's metadata could not be removed without touching its pixels."),
+)
+
+REASON: dict[str, Reason] = {reason.code: reason for reason in REASONS}

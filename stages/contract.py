@@ -1,0 +1,236 @@
+"""What a stage is: a value that says what it reads, writes and refuses, and one plain function over tables.
+
+Not for running one: partitions, files, fingerprints and receipts are the business of `flows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from schemas.tables import Table
+
+Grain = Literal["map", "fan_out", "reduce", "count", "observe"]
+Keeps = Literal["current", "latest", "all"]
+Section = Literal["kept", "rejects", "counts"]
+
+WHOLE = "whole"
+COUNTS_SCHEMA = pa.schema([("partition", pa.string()), ("reason", pa.string()), ("n", pa.int64())])
+
+
+class InputError(Exception):
+    """What the user gave cannot be used: the message says what was expected, what was found and what to do."""
+
+
+class TransientError(Exception):
+    """The world failed (network, disk, another process): the partition is tried again, with back-off."""
+
+
+class ContractError(Exception):
+    """The code is wrong: a stage broke its declaration. Nothing is written and the run stops."""
+
+
+class Params(BaseModel):
+    """Settings that change rows: they enter the fingerprint. Every threshold is one, with its source beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Resources(BaseModel):
+    """Settings that change cost or reach, never the rows of what succeeds: they enter no fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """One input: some columns of a table, of the partition with the stage's own partition name or of all.
+
+    Attributes:
+        table: name of the table.
+        columns: columns to read; a change of any other leaves the stage current. Empty for counts.
+        is_whole: True to read all partitions, in the order of their names.
+        section: kept rows, reject rows, or the counts that `filter` reports.
+        is_optional: True where the table may not exist yet and then has no rows (a ledger's look at its own past).
+    """
+
+    table: str
+    columns: tuple[str, ...] = ()
+    is_whole: bool = False
+    section: Section = "kept"
+    is_optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """Key of this input in `Inputs`: the table's name, with `_rejects` or `_counts` behind it for those."""
+        return self.table if self.section == "kept" else f"{self.table}_{self.section}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """The keys a stage must account for: columns of one input, or a query over the inputs.
+
+    Attributes:
+        input: name of the input whose rows are given, "" with a query.
+        columns: its key columns, in the order of the written table's key.
+        query: SQL over the inputs that selects the keys, under the names of the written table's key.
+    """
+
+    input: str = ""
+    columns: tuple[str, ...] = ()
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something a stage is handed rather than builds: a model, a decoder, a list of patterns.
+
+    Attributes:
+        name: its name in `Context.tools`.
+        identity: what its results depend on (versions, digests), given the stage's parameters; fingerprinted.
+        open: opens it, given parameters and resources; it is opened once per process and closed at its end.
+    """
+
+    name: str
+    identity: Callable[[Any], Mapping[str, str]]
+    open: Callable[[Any, Any], AbstractContextManager[Any]]
+
+
+class Files(Protocol):
+    """The files of one attempt at a partition, and a reader over location columns."""
+
+    def new_file(self, name: str) -> Path:
+        """Return the path of a new file that the receipt will name."""
+
+    def address(self, path: Path) -> str:
+        """Return what a location column says for a file made by `new_file`."""
+
+    def work(self) -> Path:
+        """Return a scratch folder that ends with the attempt."""
+
+    def shared(self, name: str) -> Path:
+        """Return a folder that all workers of the build share, for locks; nothing in it is data."""
+
+    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
+        """Return bytes that a location column points to."""
+
+
+Inputs = Mapping[str, pa.Table]
+
+
+@dataclass(frozen=True)
+class Context:
+    """All a stage function gets beside its tables.
+
+    Attributes:
+        partition: name of the partition.
+        params: the stage's `Params`.
+        resources: the stage's `Resources`.
+        tools: the opened tools, by name.
+        files: where to write files and where location columns lead.
+        sources: the SOURCES folder.
+        advance: tells the supervisor how many rows are done.
+    """
+
+    partition: str
+    params: Any
+    resources: Any
+    tools: Mapping[str, Any]
+    files: Files
+    sources: Path
+    advance: Callable[[int], None] = lambda n_rows: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage made of a partition.
+
+    Attributes:
+        kept: rows of the written table, in an order that depends on the inputs alone.
+        rejects: rows of its reject schema.
+        counts: for the grain "count" alone: "given", "kept" and one entry per reason.
+        files: paths made by `Files.new_file` that belong to the partition.
+    """
+
+    kept: pa.Table
+    rejects: pa.Table
+    counts: Mapping[str, int] | None = None
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage. `STAGES` is the pipeline: a literal tuple of these, in order.
+
+    Attributes:
+        name: a verb and its object.
+        module: the make target that runs it, with the other stages of the module.
+        version: raised whenever the same input gives other rows.
+        does: one sentence for the README's table.
+        reads: the inputs.
+        writes: the table written.
+        grain: how keys are conserved: "map" (each given key is kept or rejected, once), "fan_out" (each given key
+            has at least one row or a reject), "reduce" (each given key is named once, kept or rejected, and no other),
+            "count" (by count per reason: the keyword filter alone), "observe" (a look at the world or a choice of what
+            to attempt next: rows stem from the given keys where there are any; a later stage accounts for them).
+        given: the keys to account for.
+        run: the function.
+        params: settings that change rows.
+        resources: settings that do not.
+        reasons: codes of the reasons it may give.
+        tools: what it is handed.
+        partitions_from: tables whose parts are its partitions; empty: one partition, `whole`.
+        split_by: column of the kept rows that names the parts of its output; empty: the output has one part.
+        keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one
+            that observes the world: each observation is a numbered partition, of which the latest or all count.
+        is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).
+        bytes_per_row: disk a given row takes, for the check before the start.
+    """
+
+    name: str
+    module: str
+    version: int
+    does: str
+    reads: tuple[Reads, ...]
+    writes: Table
+    grain: Grain
+    given: Given
+    run: Callable[[Inputs, Context], Outcome]
+    params: type[Params] = Params
+    resources: type[Resources] = Resources
+    reasons: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    partitions_from: tuple[str, ...] = ()
+    split_by: str = ""
+    keeps: Keeps = "current"
+    is_settled: bool = False
+    bytes_per_row: int = 200
+
+    @property
+    def is_whole(self) -> bool:
+        """True where the stage has the one partition `whole`."""
+        return not self.partitions_from and self.keeps == "current"
+
+
+def rejects_table(table: Table, keys: Mapping[str, Any], reason: Any, detail: Any) -> pa.Table:
+    """Return reject rows of a table: key columns, reason codes and details (cut to 200 characters)."""
+    import pyarrow.compute as pc
+
+    names = table.reject_schema.names
+    columns = [*(keys[name] for name in table.key), reason, pc.utf8_slice_codeunits(_strings(detail), 0, 200)]
+    return pa.table(dict(zip(names, columns, strict=True))).cast(table.reject_schema)
+
+
+def no_rejects(table: Table) -> pa.Table:
+    """Return an empty reject table."""
+    return table.reject_schema.empty_table()
+
+
+def _strings(values: Any) -> Any:
+    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())
