@@ -1,0 +1,86 @@
+# Every target that needs the environment makes it first. `make help` lists the targets.
+
+PROFILE ?= demo
+BUILD ?= build/$(basename $(notdir $(PROFILE)))
+SOURCES ?=
+SET ?=
+RETRY ?=
+REFETCH ?=
+ID ?=
+OUT ?= fates.csv
+REPAIR ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+CLI := $(PY) -m flows.cli
+COMMON = --profile '$(PROFILE)' --build '$(BUILD)' $(if $(SOURCES),--sources '$(SOURCES)') $(foreach s,$(SET),--set '$(s)')
+FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)')
+BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build stats verify explain status fates gc config test check format bench
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  stages: inventory filter plan download screen dedup shard stats"
+	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…"
+	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
+
+$(READY): pyproject.toml constraints.txt
+	@python=; for p in $$PYTHON python3.11 python3.12 python3; do \
+	  if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then python=$$p; break; fi; done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or 3.12 is needed; say which with PYTHON=…"; exit 1; fi; \
+	$$python -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# img2dataset installs a backport of dataclasses that shadows the standard library's.
+	$(PY) -m pip uninstall --quiet --yes dataclasses
+	@touch $@
+
+demo: $(READY)  ## build the demo profile from start to finish, and print its tables
+	@$(CLI) demo --build build/demo $(foreach s,$(SET),--set '$(s)')
+
+build: $(READY)  ## bring all stages up to date and publish BUILD/dataset
+	@$(CLI) build $(COMMON) $(FETCH)
+
+stage-%: $(READY)  ## bring one stage up to date and print its table
+	@$(CLI) stage $* $(COMMON) $(FETCH)
+
+stats: stage-stats  ## regenerate the published statistics tables
+
+verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged parts aside)
+	@$(CLI) verify $(COMMON) $(if $(REPAIR),--repair)
+
+explain: $(READY)  ## print the fate of one sample at every stage: ID=laion2b_0_12
+	@$(CLI) explain '$(ID)' $(COMMON)
+
+status: $(READY)  ## print partitions done, stale, missing and failed
+	@$(CLI) status $(COMMON)
+
+fates: $(READY)  ## write one row per candidate to OUT=fates.csv
+	@$(CLI) fates $(COMMON) --out '$(OUT)'
+
+gc: $(READY)  ## remove files that no current receipt names
+	@$(CLI) gc $(COMMON)
+
+config: $(READY)  ## print all settings in full
+	@$(CLI) config $(COMMON)
+
+check: $(READY)  ## format, lint, types, unit tests: under a minute
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(PY) -m pytest -q tests/unit
+
+test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
+	@$(PY) -m pytest tests/unit tests/contract tests/end_to_end --durations=10
+
+format: $(READY)  ## format and sort imports
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+bench: $(addprefix bench-,$(BENCHES))  ## all benchmarks; results in build/bench
+
+bench-%: $(READY)  ## one benchmark, e.g. bench-ledger
+	@$(PY) -m tests.benchmarks.bench_$*

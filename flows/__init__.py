@@ -1,0 +1,1 @@
+"""The command line, the ledger, the store and the executors; the only place that knows an orchestrator."""

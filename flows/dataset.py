@@ -1,0 +1,134 @@
+"""`<build>/dataset/`: what people use and publish, made of hard links to what the current receipts name.
+
+Replaced as a whole by one rename of a link; no stage reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import duckdb
+
+from flows.ledger import Ledger, StageState, short
+from flows.report import Report, Row, query_report, stage_reports
+from flows.views import open_views
+from stages.identity import digest_json
+
+_METAFILE_CSV_SPLITS = ("train", "val")
+
+
+def module_reports(ledger: Ledger, module: str) -> list[Report]:
+    """Return the tables of a module; kept beside the build until one of its receipts changes."""
+    last = max(i for i, stage in enumerate(ledger.stages) if stage.module == module)
+    digest = _digest_states([ledger.state(stage) for stage in ledger.stages[: last + 1]])
+    path = ledger.store.root / ".reports" / f"{module}-{digest}.json"
+    if not path.exists():
+        reports = stage_reports(ledger, module)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps([asdict(report) for report in reports]), encoding="utf-8")
+        draft.rename(path)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return [Report(r["title"], tuple(r["columns"]), tuple(r["rows"])) for r in stored]
+
+
+def publish_dataset(ledger: Ledger) -> Path:
+    """Make `<build>/dataset/` what the current receipts say; return its path. Does nothing where it is that."""
+    digest = _digest_states([ledger.state(stage) for stage in ledger.stages])
+    root = ledger.store.root
+    link, made = root / "dataset", root / ".dataset" / digest
+    if not made.exists():
+        draft = made.with_name(f"{digest}.{os.getpid()}")
+        shutil.rmtree(draft, ignore_errors=True)
+        _fill(ledger, draft)
+        draft.rename(made)
+    if not link.is_symlink() or link.readlink() != made.relative_to(root):
+        new = root / f".dataset-link.{os.getpid()}"
+        new.unlink(missing_ok=True)
+        new.symlink_to(made.relative_to(root))
+        new.replace(link)
+    for other in made.parent.iterdir():
+        if other != made:
+            shutil.rmtree(other)
+    return link
+
+
+def tars(ledger: Ledger) -> dict[str, Path]:
+    """Return the current tar of each shard, under its published path."""
+    writer = ledger.writer["shard"]
+    state = ledger.state(writer)
+    if not state.is_complete:
+        return {}
+    found = {}
+    for receipt in state.receipts:
+        split = receipt.partition.split("-")[-2]
+        tar = next(f["file"] for f in receipt.body["files"])
+        found[f"{split}/{receipt.partition}.tar"] = ledger.store.path(f"{receipt.folder}/{tar}")
+    return found
+
+
+def _fill(ledger: Ledger, folder: Path) -> None:
+    for name in ("train", "val", "metafiles", "tables"):
+        (folder / name).mkdir(parents=True)
+    for name, tar in tars(ledger).items():
+        _link(tar, folder / name)
+    modules = dict.fromkeys(stage.module for stage in ledger.stages)
+    for module in modules:
+        for report in module_reports(ledger, module)[:1]:
+            (folder / "tables" / f"stage_{module}.csv").write_text(report.csv(), encoding="utf-8")
+    with open_views(ledger) as db:
+        _write_statistics(ledger, db, folder / "tables")
+        _write_metafiles(ledger, db, folder / "metafiles")
+
+
+def funnel_report(db: duckdb.DuckDBPyConnection) -> Report:
+    """Return the PUB11 funnel in its published order: by what remained, the total last."""
+    query = "SELECT * FROM pub11_funnel ORDER BY source = 'Total', published_remain DESC NULLS LAST, source"
+    return query_report(db, "PUB11 funnel", query)
+
+
+def funnel_for_people(report: Report) -> Report:
+    """Return the funnel with the published figures below ours instead of beside them: it fits a terminal."""
+    figures = tuple(name for name in report.columns if f"published_{name}" in report.columns)
+    rows: list[Row] = []
+    for row in report.rows:
+        rows.append({"source": row["source"], "build": "this one", **{name: row[name] for name in figures}})
+        rows.append({"source": "", "build": "published", **{name: row[f"published_{name}"] for name in figures}})
+    return Report(report.title, ("source", "build", *figures), tuple(rows))
+
+
+def _write_statistics(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    if not ledger.state(ledger.writer["pub11_funnel"]).is_complete:
+        return
+    report = funnel_report(db)
+    (folder / "pub11_funnel.csv").write_text(report.csv(), encoding="utf-8")
+    (folder / "pub11_funnel.md").write_text(report.markdown(), encoding="utf-8")
+    receipt = ledger.state(ledger.writer["pub11_funnel"]).receipts[0]
+    _link(ledger.store.path(receipt.kept_file), folder / "pub11_funnel.parquet")
+
+
+def _write_metafiles(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    state = ledger.state(ledger.writer["metafile"])
+    if not state.is_complete:
+        return
+    _link(ledger.store.path(state.receipts[0].kept_file), folder / "pub11_metadata.parquet")
+    for split in _METAFILE_CSV_SPLITS:
+        query = f"SELECT img_name, published_text AS text, url, corpus FROM metafile WHERE split = '{split}' ORDER BY 1"
+        report = query_report(db, split, query)
+        (folder / f"pub11_{split}_metadata.csv").write_text(report.csv(), encoding="utf-8")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _digest_states(states: list[StageState]) -> str:
+    receipts = [[s.stage.name, [(r.partition, r.fingerprint, r.body["attempt"]) for r in s.receipts]] for s in states]
+    return short(digest_json(receipts))

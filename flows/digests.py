@@ -1,0 +1,81 @@
+"""Digests: of columns by their values, of files by their bytes.
+
+Not for keys or seeds: those are the business of the stages.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.identity import digest_json
+
+FINGERPRINT_LENGTH = 12  # hex digits: 48 bits, far above the number of receipts in one partition
+_BLOCK_ROWS = 1 << 18  # fixed, since blocks enter the digest; small enough that no block of strings passes 2 GiB
+
+
+def digest_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_columns(table: pa.Table) -> dict[str, str]:
+    """Return one digest per column: of its type and its values in order, whatever their layout in memory."""
+    return {name: digest_column(table[name]) for name in table.column_names}
+
+
+def digest_column(column: pa.ChunkedArray) -> str:
+    """Return the sha256 of a column's type and values; chunks, slices and bytes under nulls play no part."""
+    hasher = hashlib.sha256(f"{column.type}|{len(column)}|".encode())
+    for start in range(0, len(column), _BLOCK_ROWS):
+        block = column.slice(start, _BLOCK_ROWS)
+        _feed(hasher, block.chunk(0) if block.num_chunks == 1 else pa.concat_arrays(block.chunks))
+    return hasher.hexdigest()
+
+
+def combine(digests: Mapping[str, Mapping[str, str]], columns: tuple[str, ...]) -> str:
+    """Return one digest for some columns of several parts, by part name."""
+    return digest_json([[part, [digests[part][c] for c in columns]] for part in sorted(digests)])
+
+
+def _feed(hasher: Any, array: pa.Array) -> None:
+    if array.null_count:
+        hasher.update(b"nulls")
+        _feed(hasher, pc.is_null(array))
+    kind = array.type
+    if pa.types.is_list(kind):
+        _feed(hasher, pc.fill_null(pc.list_value_length(array), -1))
+        _feed(hasher, array.flatten())
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        filled = pc.fill_null(array, "" if pa.types.is_string(kind) else b"") if array.null_count else array
+        lengths = pc.binary_length(filled)
+        hasher.update(_fixed(lengths))
+        start, end = _value_range(filled)
+        if end > start:
+            hasher.update(memoryview(filled.buffers()[2])[start:end])
+    elif pa.types.is_boolean(kind):
+        hasher.update(_fixed(pc.cast(pc.fill_null(array, False), pa.uint8())))
+    elif pa.types.is_primitive(kind):
+        hasher.update(_fixed(pc.fill_null(array, 0) if array.null_count else array))
+    else:
+        raise TypeError(f"no digest is defined for columns of type {kind}")
+
+
+def _fixed(array: pa.Array) -> memoryview:
+    width = array.type.bit_width // 8
+    data = array.buffers()[1]
+    if data is None or len(array) == 0:
+        return memoryview(b"")
+    return memoryview(data)[array.offset * width : (array.offset + len(array)) * width]
+
+
+def _value_range(array: pa.Array) -> tuple[int, int]:
+    offsets = memoryview(array.buffers()[1] or b"").cast("B")
+    if len(array) == 0 or len(offsets) == 0:
+        return 0, 0
+    ends = offsets.cast("i")
+    return ends[array.offset], ends[array.offset + len(array)]

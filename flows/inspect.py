@@ -1,0 +1,255 @@
+"""Questions about a build, answered from its receipts: status, one sample's fate, every candidate's fate, rubbish."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from flows.ledger import Ledger
+from flows.report import Report, safe_cell
+from flows.views import open_views
+from stages.contract import ContractError, InputError, Stage
+
+FATE_COLUMNS = ("sample_id", "corpus", "url", "stage", "fate", "reason", "detail", "survivor")
+
+# The rows of a table that belong to a sample, by the first column of the table's key.
+_OF_SAMPLE = {
+    "sample_id": "t.sample_id = s.sample_id",
+    "fetch_id": "t.fetch_id = s.fetch_id",
+    "image_id": "t.image_id = s.fetch_id",
+}
+
+
+def status_report(ledger: Ledger) -> Report:
+    """Return stages × partitions done, stale, missing and failed, rows kept and rejected, and disk."""
+    rows = []
+    for stage in ledger.stages:
+        state = ledger.state(stage)
+        failed = stale = 0
+        for partition in state.due:
+            folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
+            failed += ledger.store.failure(folder) is not None
+            stale += bool(ledger.store.fingerprints(stage.writes.name, partition.name))
+        row = {
+            "stage": stage.name,
+            "done": len(state.receipts),
+            "missing": len(state.due) - failed - stale if len(state.due) >= failed + stale else 0,
+            "stale": stale,
+            "failed": failed,
+            "kept": sum(r.n_kept for r in state.receipts),
+            "rejected": sum(sum(r.reasons.values()) for r in state.receipts),
+            "megabytes": round(sum(r.n_bytes for r in state.receipts) / 1e6, 1),
+            "note": _note(ledger, stage),
+        }
+        rows.append(row)
+    return Report(f"status of {ledger.store.root}", tuple(rows[0]), tuple(rows))
+
+
+def failures(ledger: Ledger) -> Iterator[tuple[str, str]]:
+    """Yield the name and the message of every partition whose last attempt failed."""
+    for stage in ledger.stages:
+        for partition in ledger.state(stage).due:
+            folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
+            message = ledger.store.failure(folder)
+            if message is not None:
+                yield f"{stage.name}/{partition.name}", message
+
+
+def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
+    """Return lines on what every stage did with a sample.
+
+    Raises:
+        InputError: when no row of any source file has the id.
+    """
+    with open_views(ledger) as db:
+        sample = db.execute(
+            "SELECT c.sample_id, p.fetch_id FROM candidate c LEFT JOIN planned p USING (sample_id) WHERE sample_id = ?",
+            [sample_id],
+        ).fetchone()
+        if sample is None:
+            return _explain_unmatched(ledger, db, sample_id, sources)
+        lines = [f"sample {sample_id}"]
+        for stage in ledger.stages:
+            lines += _explain_stage(ledger, stage, db, *sample)
+        return lines
+
+
+def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
+    """Write one row per candidate: the stage that decided, kept or rejected, and why; return rows by fate.
+
+    Raises:
+        InputError: when the build is not finished up to its tars.
+        ContractError: when a candidate has no fate, or two.
+    """
+    last = ledger.writer["shard"]
+    state = ledger.state(last)
+    if not state.is_complete:
+        raise InputError(f"fates need a finished build: {state.blocked or ledger.describe_due(state)}")
+    with open_views(ledger) as db:
+        rows = db.execute(_fates_query(ledger)).fetchall()
+        n_candidates = _scalar(db, "SELECT count(*) FROM candidate")
+    if len(rows) != n_candidates or len({row[0] for row in rows}) != n_candidates:
+        raise ContractError(f"{n_candidates} candidates, {len(rows)} fates: run `make verify`")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = {}
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(FATE_COLUMNS)
+        for row in rows:
+            counts[row[4]] = counts.get(row[4], 0) + 1
+            writer.writerow([safe_cell(value) for value in row])
+    return counts
+
+
+def collect_garbage(ledger: Ledger, is_dry_run: bool) -> tuple[int, int, list[str]]:
+    """Remove what no current receipt names; return files, bytes, and the stages left alone since they are blocked."""
+    needed: set[Path] = set()
+    spared: set[str] = set()
+    notes = []
+    for stage in ledger.stages:
+        state = ledger.state(stage)
+        if state.blocked or state.due:
+            # What is current cannot be said, or is still to be made from it: older receipts may yet be wanted.
+            spared.add(stage.writes.name)
+            notes.append(f"{stage.name}: not complete, nothing of it removed")
+        if stage.is_settled or stage.keeps != "current":
+            spared.add(stage.writes.name)  # the ledger of the world is never shortened
+        for receipt in state.receipts:
+            folder = ledger.store.path(receipt.folder)
+            needed |= {folder / "receipt.json", *(folder / f["file"] for f in receipt.files)}
+    n_files = n_bytes = 0
+    for folder in list(ledger.store.folders()):
+        is_spared = folder.parent.parent.name in spared and (folder / "receipt.json").exists()
+        for path in sorted(folder.rglob("*")):
+            if path in needed or path.is_dir() or (is_spared and not _is_stray(path, folder)):
+                continue
+            n_files, n_bytes = n_files + 1, n_bytes + path.stat().st_size
+            if not is_dry_run:
+                path.unlink()
+        if not is_dry_run:
+            _prune(folder)
+    return n_files, n_bytes, notes
+
+
+def _is_stray(path: Path, folder: Path) -> bool:
+    from flows.store import read_receipt
+
+    body = read_receipt(folder / "receipt.json")
+    if not isinstance(body, dict):
+        return False
+    return not path.name.startswith(body["attempt"]) and path.name != "receipt.json"
+
+
+def _prune(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    for path in (folder, folder.parent):
+        if path.exists() and not any(path.iterdir()):
+            shutil.rmtree(path)
+
+
+def _note(ledger: Ledger, stage: Stage) -> str:
+    state = ledger.state(stage)
+    if state.blocked:
+        return state.blocked.split(": ", 1)[1]
+    if stage.keeps != "current" and not state.partitions:
+        return f"run `make stage-{stage.module}`"
+    return ""
+
+
+def _explain_stage(
+    ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, sample_id: str, fetch_id: str | None
+) -> list[str]:
+    name = stage.writes.name
+    condition = _OF_SAMPLE.get(stage.writes.key[0])
+    if condition is None:
+        return []
+    state = ledger.state(stage)
+    if state.blocked:
+        return [f"{stage.name}: not run: {state.blocked.split(': ', 1)[1]}"]
+    lines = []
+    given = "(SELECT ? AS sample_id, ? AS fetch_id) s"
+    for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):
+        found = db.execute(f'SELECT t.* FROM "{section}" t JOIN {given} ON {condition}', [sample_id, fetch_id])
+        names = [column[0] for column in found.description or ()]
+        for row in found.fetchall():
+            facts = [f"{n} = {v}" for n, v in zip(names, row, strict=True) if v is not None and n != "sample_id"]
+            word = "attempt" if name == "fetch_attempt" else verdict
+            lines.append(f"{stage.name}: {word}" + "".join(f"\n    {fact}" for fact in facts))
+    return lines
+
+
+def _explain_unmatched(
+    ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str, sources: Path | None
+) -> list[str]:
+    from schemas.manifests import load_corpora
+    from stages.readers import read_row
+
+    rejected = db.execute("SELECT reason, detail FROM candidate_rejects WHERE sample_id = ?", [sample_id]).fetchone()
+    if rejected:
+        return [f"sample {sample_id}", f"filter: REJECTED\n    reason = {rejected[0]}\n    detail = {rejected[1]}"]
+    match = re.fullmatch(r"([a-z0-9]+)_(\d+)_(\d+)", sample_id)
+    listed = (
+        match
+        and db.execute(
+            "SELECT path FROM source_listing WHERE corpus = ? AND part = ?", [match[1], int(match[2])]
+        ).fetchone()
+    )
+    if not match or not listed:
+        near = _scalar(db, "SELECT min(sample_id) FROM candidate")
+        raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
+    if sources is None:
+        raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {listed[0]}")
+    row = read_row(sources / listed[0], load_corpora()[match[1]], int(match[3]))
+    reason = filter_reason(ledger, row)
+    facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
+    head = f"filter: REJECTED (read again from {listed[0]})\n    reason = {reason}"
+    return [f"sample {sample_id}", head + "".join(f"\n    {fact}" for fact in facts)]
+
+
+def filter_reason(ledger: Ledger, row: Mapping[str, Any]) -> str:
+    """Return why the filter did not keep a source row that it read without fault."""
+    import pyarrow as pa
+
+    from stages.filter import patterns
+    from stages.keywords import match_any
+
+    caption = row.get("source_caption")
+    if caption is None or not str(caption).strip():
+        return "no_caption"
+    stage = ledger.writer["candidate"]
+    found = match_any(pa.array([caption], pa.string()), patterns(ledger.settings.params(stage)))  # type: ignore[arg-type]
+    return "no_keyword" if not found[0].as_py() else "none: the filter would keep this row; run `make stage-filter`"
+
+
+def _fates_query(ledger: Ledger) -> str:
+    decided = []
+    for stage in ledger.stages:
+        condition = _OF_SAMPLE.get(stage.writes.key[0])
+        if condition is None or stage.grain in ("count", "observe") or not stage.reasons:
+            continue
+        decided.append(
+            f"SELECT s.sample_id, '{stage.name}' AS stage, 'rejected' AS fate, t.reason, t.detail"
+            f' FROM "{stage.writes.name}_rejects" t JOIN s ON {condition}'
+        )
+    decided.append("SELECT sample_id, 'write_shards', 'kept', '', '' FROM shard")
+    return f"""
+        WITH s AS (SELECT c.sample_id, p.fetch_id FROM candidate c LEFT JOIN planned p USING (sample_id)),
+        decided AS ({" UNION ALL ".join(decided)})
+        SELECT c.sample_id, c.corpus, c.url, d.stage, d.fate, d.reason, d.detail,
+               CASE WHEN d.stage = 'drop_duplicates' THEN u.survivor_id ELSE '' END AS survivor
+        FROM candidate c JOIN decided d USING (sample_id) LEFT JOIN duplicate u USING (sample_id)
+        ORDER BY c.sample_id
+    """
+
+
+def _scalar(db: duckdb.DuckDBPyConnection, query: str) -> Any:
+    row = db.execute(query).fetchone()
+    return row[0] if row else None

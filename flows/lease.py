@@ -1,0 +1,56 @@
+"""The lease on a build folder: one run at a time, the next one waits and then finds its work done.
+
+The kernel frees it when the holder dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_POLL_S = 0.25
+
+
+@contextmanager
+def hold_lease(build: Path, command: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lease on a build folder, waiting for another run to end first."""
+    build.mkdir(parents=True, exist_ok=True)
+    path = build / ".lease"
+    with path.open("a+", encoding="utf-8") as file:
+        has_told = False
+        while not _try_lock(file.fileno()):
+            if not has_told:
+                tell(f"waiting for another run on {build}: {_holder(path)}")
+                has_told = True
+            time.sleep(_POLL_S)
+        file.seek(0)
+        file.truncate()
+        json.dump({"pid": os.getpid(), "host": platform.node(), "command": command, "since": _now()}, file)
+        file.flush()
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return "it has just begun"
+    return f"`{holder['command']}`, process {holder['pid']} on {holder['host']}, since {holder['since']}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")

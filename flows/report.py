@@ -1,0 +1,210 @@
+"""The table each `make stage-…` ends with: per corpus what a stage was given, kept and rejected, and why.
+
+Not the published statistics: those are tables of the stage `stats`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from flows.ledger import Ledger
+from flows.views import open_views
+from stages.checks import given_keys
+from stages.contract import Stage
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A small table for people and for CSV."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def csv(self) -> str:
+        """Return the table as CSV; a cell that a spreadsheet would run as a formula is quoted with an apostrophe."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([safe_cell(row.get(name)) for name in self.columns] for row in self.rows)
+        return out.getvalue()
+
+    def markdown(self) -> str:
+        """Return the table as Markdown, figures with thousands separators."""
+        lines = [
+            "| " + " | ".join(self.columns) + " |",
+            "|" + "|".join("---:" if self._is_figure(name) else "---" for name in self.columns) + "|",
+        ]
+        lines += ["| " + " | ".join(_cell(row.get(name)) for name in self.columns) + " |" for row in self.rows]
+        return "\n".join(lines) + "\n"
+
+    def show(self, console: Console) -> None:
+        """Print the table; columns that are empty or zero in every row are left out."""
+        shown = [c for c in self.columns if any(row.get(c) for row in self.rows)]
+        console.print(self.title, style="bold", markup=False)
+        table = RichTable(box=None, pad_edge=False)
+        for name in shown:
+            table.add_column(name.replace("_", " "), justify="right" if self._is_figure(name) else "left")
+        for row in self.rows:
+            table.add_row(*(_cell(row.get(name)) for name in shown))
+        console.print(table)
+        console.print()
+
+    def _is_figure(self, name: str) -> bool:
+        return any(isinstance(row.get(name), int) for row in self.rows)
+
+
+def stage_reports(ledger: Ledger, module: str) -> list[Report]:
+    """Return the tables of a module: one over its stages, then what is particular to it."""
+    stages = [s for s in ledger.stages if s.module == module]
+    reasons = tuple(dict.fromkeys(code for stage in stages for code in stage.reasons))
+    with open_views(ledger) as db:
+        rows = [row for stage in stages if stage.name != "count_funnel" for row in _stage_rows(ledger, stage, db)]
+        reports = [Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows))]
+        for title, query in PARTICULARS.get(module, ()):
+            reports.append(query_report(db, title, query))
+    return [report for report in reports if report.rows]
+
+
+def query_report(db: duckdb.DuckDBPyConnection, title: str, query: str) -> Report:
+    """Return the result of a query as a table."""
+    found = pa.table(db.sql(query).to_arrow_table())
+    return Report(title, tuple(found.column_names), tuple(found.to_pylist()))
+
+
+def unbalanced(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of a stage table in which given is not kept + rejected."""
+    return [row for row in rows if row["given"] != int(str(row["kept"])) + int(str(row["rejected"]))]
+
+
+PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "inventory": (("left out", "SELECT corpus, path, reason, detail FROM source_listing_rejects ORDER BY path"),),
+    "filter": (
+        (
+            "keywords (a caption may have several)",
+            "SELECT keyword, count(*) AS captions FROM (SELECT unnest(keywords) AS keyword FROM candidate)"
+            " GROUP BY keyword ORDER BY captions DESC, keyword",
+        ),
+    ),
+    "download": (
+        (
+            "URLs by pass",
+            "SELECT pass, count(*) AS attempted, count(*) FILTER (is_fetched) AS fetched,"
+            " count(*) FILTER (NOT is_fetched) AS failed, coalesce(sum(n_bytes), 0)::BIGINT AS bytes"
+            " FROM fetch_attempt GROUP BY pass ORDER BY pass",
+        ),
+        (
+            "URLs not fetched, by reason",
+            "SELECT reason, count(*) AS urls FROM fetched_rejects GROUP BY reason ORDER BY urls DESC, reason",
+        ),
+    ),
+    "screen": (
+        (
+            "valid images by format",
+            "SELECT image_format AS format, count(*) AS images, min(width_px) AS narrowest_px, max(width_px) AS"
+            " widest_px FROM image GROUP BY image_format ORDER BY images DESC, format",
+        ),
+    ),
+    "dedup": (
+        (
+            "clusters by size",
+            "SELECT cluster_n_samples AS samples_in_cluster, count(DISTINCT cluster_id) AS clusters"
+            " FROM duplicate GROUP BY 1 ORDER BY 1",
+        ),
+    ),
+    "shard": (
+        (
+            "tars",
+            "SELECT shard, count(*) AS samples, sum(published_n_bytes)::BIGINT AS image_bytes FROM shard"
+            " GROUP BY shard ORDER BY shard",
+        ),
+    ),
+}
+
+# How the rows of a table are told apart by corpus, by the first column of its key.
+_CORPUS_OF = {
+    "sample_id": "SELECT split_part(sample_id, '_', 1) AS corpus, {rest} FROM {rows}",
+    "fetch_id": "SELECT split_part(p.sample_id, '_', 1) AS corpus, {rest} FROM {rows} r JOIN planned p"
+    " ON p.fetch_id = r.fetch_id",
+    "image_id": "SELECT split_part(p.sample_id, '_', 1) AS corpus, {rest} FROM {rows} r JOIN planned p"
+    " ON p.fetch_id = r.image_id",
+    "corpus": "SELECT corpus, {rest} FROM {rows}",
+}
+
+
+def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) -> list[Row]:
+    table = stage.writes
+    corpus_of = _CORPUS_OF[table.key[0]]
+    kept = _count(db, corpus_of.format(rest="'' AS reason", rows=f'"{table.name}"'))
+    rejected = _count(db, corpus_of.format(rest="reason", rows=f'"{table.name}_rejects"'))
+    given = _given(ledger, stage, db, corpus_of)
+    if stage.grain == "count":
+        rejected = _filter_counts(db, stage)
+    elif stage.grain == "observe":
+        rejected, given = {}, kept
+    corpora = sorted({corpus for corpus, _ in (*kept, *rejected, *given)})
+    rows: list[Row] = []
+    for corpus in corpora:
+        reasons = {reason: n for (c, reason), n in rejected.items() if c == corpus}
+        n_given, n_kept = given.get((corpus, ""), 0), kept.get((corpus, ""), 0)
+        total = {"given": n_given, "kept": n_kept, "rejected": sum(reasons.values())}
+        rows.append({"stage": stage.name, "corpus": corpus, **total, **{r: reasons.get(r, 0) for r in stage.reasons}})
+    if len(rows) > 1:
+        figures = [name for name in rows[0] if name not in ("stage", "corpus")]
+        total = {name: sum(int(str(row[name])) for row in rows) for name in figures}
+        rows.append({"stage": stage.name, "corpus": "Total", **total})
+    return rows
+
+
+def _count(db: duckdb.DuckDBPyConnection, query: str) -> dict[tuple[str, str], int]:
+    found = db.execute(f"SELECT corpus, reason, count(*) FROM ({query}) GROUP BY ALL").fetchall()
+    return {(corpus, reason): n for corpus, reason, n in found}
+
+
+def _given(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, corpus_of: str) -> dict[tuple[str, str], int]:
+    if stage.grain == "count":
+        return {(c, ""): n for (c, reason), n in _filter_counts(db, stage, ("given",)).items()}
+    given = stage.given
+    if not (given.input or given.query):
+        return {}
+    needed = [r for r in stage.reads if r.name == given.input or r.name in given.query]
+    inputs = {r.name: ledger.read(replace(r, is_whole=True)) for r in needed}
+    keys = given_keys(stage, inputs)
+    assert keys is not None
+    first = pa.compute.list_element(pa.compute.split_pattern(keys, "\x1f"), 0)
+    db.register("given_keys", pa.table({stage.writes.key[0]: first}))
+    return _count(db, corpus_of.format(rest="'' AS reason", rows="given_keys"))
+
+
+def _filter_counts(
+    db: duckdb.DuckDBPyConnection, stage: Stage, reasons: tuple[str, ...] = ()
+) -> dict[tuple[str, str], int]:
+    wanted = reasons or stage.reasons
+    found = db.execute(
+        f'SELECT corpus, reason, sum(n)::BIGINT FROM "{stage.writes.name}_counts" JOIN'
+        " (SELECT DISTINCT corpus, partition FROM source_listing) USING (partition) GROUP BY ALL"
+    ).fetchall()
+    return {(corpus, reason): n for corpus, reason, n in found if reason in wanted}
+
+
+def safe_cell(value: object) -> object:
+    """Return a value for CSV: text that begins like a spreadsheet formula gets an apostrophe before it."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return "" if value is None else value
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")

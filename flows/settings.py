@@ -1,0 +1,167 @@
+"""Settings of one run: a profile, the overrides from the command line, checked against the stages' own classes.
+
+A section is a module's name; its keys are the fields of the `Params` and `Resources` of the module's stages.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stages.contract import InputError, Params, Resources, Stage
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PROFILES = Path(__file__).parent.parent / "manifests" / "profiles"
+
+
+class RunSettings(BaseModel):
+    """The section `run`: how much of the machine a run may use. Nothing here changes a row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int = Field(2, ge=1, le=512, description="worker processes")
+    memory_gb: float = Field(4.0, gt=0.2, description="resident memory of one worker before it is stopped, GB")
+    deadline_s: float = Field(4 * 3600.0, gt=0, description="wall time of one partition before it is stopped, s")
+    retries: int = Field(2, ge=0, le=20, description="further tries of a partition after the world failed")
+    backoff_s: float = Field(2.0, ge=0, description="wait before the first further try; doubled each time, s")
+    reserve_gb: float = Field(1.0, ge=0, description="disk that must stay free beyond what a stage needs, GB")
+    grace_s: float = Field(6.0, ge=0, le=60, description="after Ctrl-C, time for partitions to end whole, s")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A checked profile.
+
+    Attributes:
+        profile: its name.
+        run: the section `run`.
+        by_stage: parameters and resources of each stage, by stage name.
+    """
+
+    profile: str
+    run: RunSettings
+    by_stage: Mapping[str, tuple[Params, Resources]]
+
+    def params(self, stage: Stage) -> Params:
+        """Return a stage's parameters."""
+        return self.by_stage[stage.name][0]
+
+    def resources(self, stage: Stage) -> Resources:
+        """Return a stage's resources."""
+        return self.by_stage[stage.name][1]
+
+
+def load_settings(profile: str, overrides: Sequence[str], stages: Sequence[Stage]) -> Settings:
+    """Return the settings of a profile with overrides of the form `section.key=value` laid over it.
+
+    Raises:
+        InputError: for an unknown profile, section or key, a wrong type or an impossible value.
+    """
+    sections = _read_profile(profile)
+    for override in overrides:
+        section, key, value = _parse_override(override)
+        sections.setdefault(section, {})[key] = value
+    return check_settings(profile, sections, stages)
+
+
+def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stages: Sequence[Stage]) -> Settings:
+    """Return settings from plain sections, checked against the stages."""
+    known = {"run": set(RunSettings.model_fields)}
+    for stage in stages:
+        known.setdefault(stage.module, set()).update(stage.params.model_fields, stage.resources.model_fields)
+    for section, values in sections.items():
+        _refuse_unknown(section, known, "section", profile)
+        for key in values:
+            _refuse_unknown(key, known[section], f"setting of {section}", profile)
+    run = _build(RunSettings, sections.get("run", {}), "run")
+    by_stage = {}
+    for stage in stages:
+        values = sections.get(stage.module, {})
+        by_stage[stage.name] = (
+            _build(stage.params, values, stage.module),
+            _build(stage.resources, values, stage.module),
+        )
+    return Settings(profile, run, by_stage)
+
+
+def render_settings(settings: Settings, stages: Sequence[Stage]) -> str:
+    """Return all settings as TOML, each with what it means and whether it enters fingerprints."""
+    lines = [f"# profile {settings.profile}, in full", "", "[run]", *_render(settings.run, "")]
+    for module in dict.fromkeys(stage.module for stage in stages):
+        rows: dict[str, str] = {}
+        for stage in (s for s in stages if s.module == module):
+            for model, note in ((settings.params(stage), "changes rows"), (settings.resources(stage), "")):
+                rows |= {line.split(" = ")[0]: line for line in _render(model, note)}
+        if rows:
+            lines += ["", f"[{module}]", *rows.values()]
+    return "\n".join(lines)
+
+
+def _render(model: BaseModel, note: str) -> list[str]:
+    lines = []
+    for name, info in type(model).model_fields.items():
+        comment = "; ".join(text for text in (info.description or "", note) if text)
+        lines.append(f"{name} = {_toml(getattr(model, name))}" + (f"  # {comment}" if comment else ""))
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)
+
+
+def _read_profile(profile: str) -> dict[str, dict[str, Any]]:
+    path = Path(profile) if profile.endswith(".toml") else PROFILES / f"{profile}.toml"
+    if not path.exists():
+        names = sorted(p.stem for p in PROFILES.glob("*.toml"))
+        raise InputError(
+            f"no profile {profile!r}{_nearest(profile, names)}; profiles: {', '.join(names)}, or a .toml file"
+        )
+    try:
+        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"profile {path.name} is no valid TOML: {error}") from error
+
+
+def _parse_override(override: str) -> tuple[str, str, Any]:
+    name, equals, text = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not equals or not dot or not key:
+        raise InputError(f"{override!r} is no setting: write section.key=value, for example dedup.max_distance=4")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    return section, key, value
+
+
+def _refuse_unknown(name: str, known: Any, what: str, profile: str) -> None:
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "none"
+        raise InputError(f"profile {profile}: {name!r} is no {what}{_nearest(name, known)}; known: {listed}")
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 1, 0.4)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _build(model: type[Model], values: Mapping[str, Any], section: str) -> Model:
+    own = {key: value for key, value in values.items() if key in model.model_fields}
+    try:
+        return model(**own)
+    except ValidationError as error:
+        faults = [f"{section}.{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
+        raise InputError("; ".join(faults)) from error

@@ -1,0 +1,403 @@
+"""The build folder: where tables, receipts and files lie, and how an attempt becomes the partition.
+
+The only module that knows paths under the build folder. Not for deciding what is current: that is the ledger.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.digests import FINGERPRINT_LENGTH, digest_columns, digest_file
+from schemas.tables import Table
+from stages.contract import WHOLE, InputError, Outcome
+from stages.identity import canonical_json
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_ROW_GROUP_ROWS = 131_072  # parts that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
+_COMPRESSION = "zstd"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one part of a table: a run of row groups of the kept file, with a digest per column."""
+
+    first_group: int
+    n_groups: int
+    n_rows: int
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was run on a partition and what came out, as published beside its files."""
+
+    body: Mapping[str, Any]
+    folder: str
+
+    @property
+    def partition(self) -> str:
+        """The partition's name."""
+        return str(self.body["partition"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all that the rows depend on."""
+        return str(self.body["fingerprint"])
+
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """The parts of the kept rows, by name."""
+        return {name: Part(**part) for name, part in self.body["kept"]["parts"].items()}
+
+    @property
+    def kept_file(self) -> str:
+        """Address of the parquet file of the kept rows."""
+        return f"{self.folder}/{self.body['kept']['file']}"
+
+    @property
+    def rejects_file(self) -> str | None:
+        """Address of the parquet file of the reject rows; None where there are none."""
+        name = self.body["rejects"]["file"]
+        return f"{self.folder}/{name}" if name else None
+
+    @property
+    def rejects_digests(self) -> Mapping[str, str]:
+        """One digest per column of the reject rows."""
+        return dict(self.body["rejects"]["digests"])
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The counts that a stage of the grain "count" reported, else nothing."""
+        return dict(self.body["counts"] or {})
+
+    @property
+    def n_kept(self) -> int:
+        """Number of kept rows."""
+        return int(self.body["kept"]["n_rows"])
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Number of reject rows by reason."""
+        return dict(self.body["rejects"]["reasons"])
+
+    @property
+    def files(self) -> list[Mapping[str, Any]]:
+        """Every data file the receipt names: {"file", "size_bytes", "sha256"}."""
+        tables = [self.body["kept"], self.body["rejects"]]
+        return [t for t in tables if t["file"]] + list(self.body["files"])
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of its data files."""
+        return sum(int(f["size_bytes"]) for f in self.files)
+
+
+@dataclass
+class Store:
+    """A build folder on a local file system."""
+
+    root: Path
+    _cache: dict[str, Receipt] = field(default_factory=dict)
+
+    def folder(self, table: str, partition: str, fingerprint: str) -> str:
+        """Return the address of the folder of a partition's receipt.
+
+        Raises:
+            ValueError: when a name would not be a plain file name.
+        """
+        for name in (table, partition):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} cannot be a folder name: letters, digits, dot, dash and underscore only")
+        return f"{table}/{partition}/{fingerprint[:FINGERPRINT_LENGTH]}"
+
+    def path(self, address: str) -> Path:
+        """Return the local path of an address."""
+        return self.root / address
+
+    def receipt(self, table: str, partition: str, fingerprint: str) -> Receipt | None:
+        """Return the valid receipt of a fingerprint, or None; a damaged one does not count."""
+        folder = self.folder(table, partition, fingerprint)
+        if folder not in self._cache:
+            found = read_receipt(self.root / folder / "receipt.json")
+            if not isinstance(found, dict) or not self._files_fit(folder, found):
+                return None
+            self._cache[folder] = Receipt(found, folder)
+        return self._cache[folder]
+
+    def observations(self, table: str, stage: str) -> list[Receipt]:
+        """Return the numbered receipts of a stage that observes, in order."""
+        found: list[Receipt] = []
+        while True:
+            name = f"{len(found):03d}"
+            receipt = self.receipt(table, name, observation_fingerprint(stage, name))
+            if receipt is None:
+                return found
+            found.append(receipt)
+
+    def fingerprints(self, table: str, partition: str) -> list[str]:
+        """Return the fingerprints (shortened) that have a receipt file, current or not, valid or not."""
+        folder = self.root / table / partition
+        if not folder.is_dir():
+            return []
+        return sorted(p.name for p in folder.iterdir() if (p / "receipt.json").exists())
+
+    def attempt(self, table: Table, partition: str, fingerprint: str) -> Attempt:
+        """Return a new attempt at a partition."""
+        return Attempt(self, table, self.folder(table.name, partition, fingerprint))
+
+    def read_parts(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
+        """Return some columns of runs of row groups: (address, first group, number of groups), in the given order."""
+        tables = [schema.empty_table()]
+        for address, first, count in pieces:
+            with pq.ParquetFile(self.root / address, memory_map=True, page_checksum_verification=True) as file:
+                groups = range(first, first + count) if count >= 0 else range(file.num_row_groups)
+                tables.append(
+                    file.read_row_groups(list(groups), columns=schema.names).select(schema.names).cast(schema)
+                )
+        return pa.concat_tables(tables)
+
+    def free_bytes(self) -> int:
+        """Return the bytes that can still be written under the build folder."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free
+
+    def folders(self) -> Iterator[Path]:
+        """Yield every fingerprint folder of every table."""
+        for table in sorted(p for p in self.root.iterdir() if p.is_dir() and not p.name.startswith(".")):
+            if table.name in {"dataset", "bench", "world"}:
+                continue
+            for partition in sorted(p for p in table.iterdir() if p.is_dir()):
+                yield from sorted(p for p in partition.iterdir() if p.is_dir())
+
+    def note_failure(self, folder: str, message: str) -> None:
+        """Leave a note on why the last attempt at a partition failed; `status` shows it."""
+        target = self.root / folder
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            (target / "failure.txt").write_text(message, encoding="utf-8")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:  # on a full disk the message on the screen must do
+                raise
+
+    def failure(self, folder: str) -> str | None:
+        """Return the note of a failed partition that has no receipt yet."""
+        path = self.root / folder / "failure.txt"
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def _files_fit(self, folder: str, body: Mapping[str, Any]) -> bool:
+        # A size tells a lost or cut file for one stat each; `verify` reads the bytes.
+        try:
+            return all(
+                (self.root / folder / f["file"]).stat().st_size == f["size_bytes"]
+                for f in [body["kept"], body["rejects"], *body["files"]]
+                if f["file"]
+            )
+        except FileNotFoundError:
+            return False
+
+
+class Attempt:
+    """The files of one attempt at a partition; nothing of it exists until its receipt is published."""
+
+    def __init__(self, store: Store, table: Table, folder: str) -> None:
+        self._store = store
+        self._table = table
+        self._folder = folder
+        self.id = uuid.uuid4().hex[:12]
+        self._made: list[Path] = []
+        self._work: Path | None = None
+
+    def __enter__(self) -> Attempt:
+        self._path.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._work:
+            shutil.rmtree(self._work, ignore_errors=True)
+        for path in self._made:  # what no receipt names goes at once where it can
+            path.unlink(missing_ok=True)
+
+    @property
+    def _path(self) -> Path:
+        return self._store.root / self._folder
+
+    def new_file(self, name: str) -> Path:
+        """Return the path of a new file that the receipt will name."""
+        path = self._path / f"{self.id}.{name}"
+        self._made.append(path)
+        return path
+
+    def address(self, path: Path) -> str:
+        """Return what a location column says for a file of this attempt."""
+        return str(path.relative_to(self._store.root))
+
+    def work(self) -> Path:
+        """Return a scratch folder that ends with the attempt."""
+        if self._work is None:
+            self._work = self._path / f"{self.id}.work"
+            self._work.mkdir()
+        return self._work
+
+    def shared(self, name: str) -> Path:
+        """Return a folder that all workers of the build share, for locks; nothing in it is data."""
+        folder = self._store.root / ".shared" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
+        """Return bytes that a location column points to.
+
+        Raises:
+            InputError: when the file is gone or shorter than that.
+        """
+        try:
+            with (self._store.root / address).open("rb") as file:
+                file.seek(offset)
+                data = file.read(n_bytes)
+        except FileNotFoundError:
+            data = b""
+        if len(data) != n_bytes:
+            raise InputError(
+                f"{address} should hold {n_bytes} bytes at {offset}, found {len(data)}: it was deleted or cut."
+                " Run `make verify REPAIR=yes`, then the stage that wrote it"
+            )
+        return data
+
+    def commit(self, outcome: Outcome, split_by: str, receipt: Mapping[str, Any]) -> Receipt:
+        """Write the outcome, make it durable and publish the receipt; the first to publish a fingerprint wins."""
+        body = {
+            **receipt,
+            "attempt": self.id,
+            "kept": self._write_kept(outcome.kept, split_by),
+            "rejects": self._write_rejects(outcome.rejects),
+            "files": [self._seal(path) for path in outcome.files],
+            "counts": dict(outcome.counts) if outcome.counts is not None else None,
+        }
+        body["run"] = {**body["run"], "finished": time.time()}
+        _fsync_folder(self._path)
+        target = self._path / "receipt.json"
+        if target.exists() and not isinstance(read_receipt(target), dict):
+            target.rename(self._path / f"receipt.json.damaged-{self.id}")
+        if not publish(target, encode_receipt(body), self.id):
+            return Receipt(_must_read(target), self._folder)  # another run was first: its files stand, ours go
+        self._made.clear()
+        return Receipt(body, self._folder)
+
+    def _write_kept(self, kept: pa.Table, split_by: str) -> dict[str, Any]:
+        path = self.new_file("kept.parquet")
+        parts: dict[str, Any] = {}
+        schema = self._table.schema
+        with pq.ParquetWriter(path, schema, compression=_COMPRESSION, write_page_checksum=True) as writer:
+            n_groups = 0
+            for name, rows in _split(kept, split_by, self._folder.split("/")[1]):
+                writer.write_table(rows.cast(schema), row_group_size=_ROW_GROUP_ROWS)
+                count = -(-rows.num_rows // _ROW_GROUP_ROWS)
+                parts[name] = {
+                    "first_group": n_groups, "n_groups": count, "n_rows": rows.num_rows,
+                    "digests": digest_columns(rows.select(_value_columns(self._table))),
+                }  # fmt: skip
+                n_groups += count
+        return {**self._seal(path), "n_rows": kept.num_rows, "parts": parts}
+
+    def _write_rejects(self, rejects: pa.Table) -> dict[str, Any]:
+        digests = digest_columns(rejects)
+        reasons = {r["values"]: r["counts"] for r in rejects["reason"].value_counts().to_pylist()}
+        summary = {"n_rows": rejects.num_rows, "digests": digests, "reasons": reasons}
+        if not rejects.num_rows:
+            return {"file": None, **summary}
+        path = self.new_file("rejects.parquet")
+        pq.write_table(rejects, path, compression=_COMPRESSION, write_page_checksum=True)
+        return {**self._seal(path), **summary}
+
+    def _seal(self, path: Path) -> dict[str, Any]:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": digest_file(path)}
+
+
+def observation_fingerprint(stage: str, partition: str) -> str:
+    """Return the fingerprint of a numbered observation: it depends on nothing but its number."""
+    return hashlib.sha256(canonical_json([stage, partition])).hexdigest()
+
+
+def encode_receipt(body: Mapping[str, Any]) -> bytes:
+    """Return a receipt as JSON whose first line holds the sha256 of the rest, so that damage is seen."""
+    rest = json.dumps(body, sort_keys=True, ensure_ascii=False)[1:].encode()
+    return b'{"receipt_sha256": "' + hashlib.sha256(rest).hexdigest().encode() + b'",\n' + rest
+
+
+def read_receipt(path: Path) -> dict[str, Any] | str | None:
+    """Return the body of a receipt, None where there is none, or a sentence on what is wrong with it."""
+    try:
+        first, _, rest = path.read_bytes().partition(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    stated = first[20:84].decode("ascii", "replace")
+    if hashlib.sha256(rest).hexdigest() != stated:
+        return f"{path.name} does not match its own sha256: it was cut or changed"
+    body = json.loads(b"{" + rest)
+    return body if isinstance(body, dict) else f"{path.name} is no JSON object"
+
+
+def publish(target: Path, data: bytes, attempt: str) -> bool:
+    """Make a file appear whole under its final name; return False when the name was taken already."""
+    draft = target.with_name(f"{target.name}.{attempt}")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    _fsync_folder(target.parent)
+    return True
+
+
+def _must_read(path: Path) -> dict[str, Any]:
+    found = read_receipt(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is damaged ({found}): delete it and run the stage again")
+    return found
+
+
+def _value_columns(table: Table) -> list[str]:
+    return [f.name for f in table.fields if f.kind == "value"]
+
+
+def _split(kept: pa.Table, split_by: str, partition: str) -> Iterator[tuple[str, pa.Table]]:
+    if not split_by:
+        yield partition or WHOLE, kept
+        return
+    order = pa.compute.sort_indices(kept[split_by])  # stable: rows of a part keep their order
+    rows = kept.take(order)
+    counts = rows[split_by].value_counts()
+    start = 0
+    for name, count in sorted((c["values"], c["counts"]) for c in counts.to_pylist()):
+        yield name, rows.slice(start, count)
+        start += count
+
+
+def _fsync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

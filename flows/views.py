@@ -1,0 +1,47 @@
+"""A DuckDB connection with a view of every table of a build, read through its current receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+from flows.ledger import Ledger
+from stages.contract import COUNTS_SCHEMA, Reads, Stage
+
+
+@contextmanager
+def open_views(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection with the kept rows of `candidate` under that name; a table not made yet is empty.
+
+    `candidate_rejects` holds its rejects, `candidate_counts` what its stage counted.
+    """
+    with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as db:
+        for stage in ledger.stages:
+            _add_views(db, ledger, stage)
+        yield db
+
+
+def _add_views(db: duckdb.DuckDBPyConnection, ledger: Ledger, stage: Stage) -> None:
+    table = stage.writes
+    receipts = ledger.state(stage).receipts
+    root = ledger.store
+    kept = [str(root.path(r.kept_file)) for r in receipts if r.n_kept]
+    rejects = [str(root.path(r.rejects_file)) for r in receipts if r.rejects_file]
+    _add_view(db, table.name, kept, table.schema)
+    _add_view(db, f"{table.name}_rejects", rejects, table.reject_schema)
+    if stage.grain == "count":
+        reads = Reads(table.name, is_whole=True, section="counts")
+        counts = ledger.read(reads)
+        db.register(f"{table.name}_counts", counts if counts.num_rows else COUNTS_SCHEMA.empty_table())
+
+
+def _add_view(db: duckdb.DuckDBPyConnection, name: str, files: list[str], schema: pa.Schema) -> None:
+    if not files:
+        db.register(name, schema.empty_table())
+        return
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    columns = ", ".join(f'"{column}"' for column in schema.names)
+    db.execute(f'CREATE VIEW "{name}" AS SELECT {columns} FROM read_parquet([{listed}])')
