@@ -1,0 +1,129 @@
+"""Dedup: samples with one URL, one picture or nearly one picture form a cluster; one of them is kept, by priority.
+
+Clusters are described first and decided on after: another rule of who is kept costs no search for neighbours.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from schemas.tables import DUPLICATE, UNIQUE
+from stages.checks import run_sql
+from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
+from stages.neighbours import components
+
+FLAT_PHASH = 1 << 63  # a picture without detail: its hash says nothing, so only equal pixels make it a duplicate
+
+
+class ClusterParams(Params):
+    """What is the same picture, and which sample of a cluster is kept."""
+
+    max_distance: int = Field(
+        4, ge=0, le=10, description="largest Hamming distance of near-duplicate perceptual hashes, bits"
+    )  # speed.md: chance pairs appear by the hundred thousand at 10; 4 to 6 is safe for 5 million images
+    priority: tuple[tuple[str, ...], ...] = Field(
+        (("laion2b", "laion400m", "coyo700m"), ("*",), ("laioncoco",)),
+        description="corpora by tier, the first kept first; * stands for all others",
+    )  # RS5M, appendix B5: never LAION-COCO if another exists; LAION-2B, LAION-400M or COYO first
+    seed: str = Field("dedup", description="orders samples of one tier, with their sample_id")
+
+
+def cluster(inputs: Inputs, context: Context) -> Outcome:
+    """Return each sample that has a valid image with its cluster, the survivor, and why it is not the survivor."""
+    params: ClusterParams = context.params
+    images = inputs["image"]
+    labels = pa.table({"image_id": images["image_id"], "label": label_images(images, params.max_distance)})
+    tiers = {code: tier for tier, codes in enumerate(params.priority) for code in codes}
+    tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
+    tables = {**inputs, "labels": labels, "tiers": tier_table}
+    kept = run_sql(_CLUSTERS, tables, seed=params.seed, other=tiers.get("*", len(params.priority)))
+    return Outcome(kept.cast(DUPLICATE.schema), no_rejects(DUPLICATE))
+
+
+# The order (tier, digest) is total and depends on the sample alone: neither partitions nor files nor time enter it.
+_CLUSTERS = """
+    WITH member AS (
+        SELECT p.sample_id, i.image_id, i.pixel_sha256, i.phash, l.label,
+               coalesce(t.tier, $other) AS tier, sha256($seed || ':' || p.sample_id) AS tie
+        FROM planned p JOIN image i ON p.fetch_id = i.image_id JOIN labels l USING (image_id)
+        LEFT JOIN tiers t ON t.corpus = split_part(p.sample_id, '_', 1)
+    ), ranked AS (
+        SELECT *, count(*) OVER (PARTITION BY label) AS n_samples,
+               first_value(sample_id) OVER in_cluster AS survivor_id,
+               first_value(pixel_sha256) OVER in_cluster AS survivor_pixels,
+               first_value(phash) OVER in_cluster AS survivor_phash,
+               row_number() OVER (PARTITION BY image_id ORDER BY tier, tie) AS url_rank
+        FROM member WINDOW in_cluster AS (PARTITION BY label ORDER BY tier, tie)
+    )
+    SELECT sample_id, image_id, survivor_id AS cluster_id, n_samples AS cluster_n_samples, survivor_id,
+           CASE WHEN sample_id = survivor_id THEN NULL
+                WHEN url_rank > 1 THEN 'url_duplicate'
+                WHEN pixel_sha256 = survivor_pixels THEN 'pixel_duplicate'
+                ELSE 'near_duplicate' END AS duplicate_reason,
+           bit_count(xor(phash, survivor_phash)) AS phash_distance
+    FROM ranked ORDER BY sample_id
+"""
+
+
+def label_images(images: pa.Table, max_distance: int) -> pa.Array:
+    """Return a cluster label per image: equal for images joined by equal pixels or near hashes, in chains.
+
+    Args:
+        images: pixel_sha256 and phash of each image.
+        max_distance: bits.
+    """
+    n = images.num_rows
+    hashes = images["phash"].to_numpy()
+    has_detail = np.flatnonzero(hashes != FLAT_PHASH)
+    near = has_detail[components(hashes[has_detail], max_distance)]
+    pixels = pc.dictionary_encode(images["pixel_sha256"].combine_chunks()).indices.to_numpy(zero_copy_only=False)
+    _, first_with_pixels, which = np.unique(pixels, return_index=True, return_inverse=True)
+    rows = np.concatenate([has_detail, np.arange(n)])
+    columns = np.concatenate([near, first_with_pixels[which]])
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(n, n))
+    return pa.array(connected_components(graph, directed=False)[1] if n else [], pa.int32())
+
+
+def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
+    """Return the survivors; reject the other samples for what makes them duplicates, and name the survivor."""
+    duplicates = inputs["duplicate"]
+    is_survivor = pc.is_null(duplicates["duplicate_reason"])
+    kept = duplicates.filter(is_survivor).select(UNIQUE.schema.names).cast(UNIQUE.schema)
+    others = duplicates.filter(pc.invert(is_survivor))
+    detail = pc.binary_join_element_wise("kept: ", others["survivor_id"], "")
+    return Outcome(kept, rejects_table(UNIQUE, {"sample_id": others["sample_id"]}, others["duplicate_reason"], detail))
+
+
+CLUSTER = Stage(
+    name="cluster",
+    module="dedup",
+    version=1,
+    does="Finds clusters of samples with one URL, one picture or nearly one picture, over all corpora.",
+    reads=(
+        Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "phash"), is_whole=True),
+    ),
+    writes=DUPLICATE,
+    grain="map",
+    given=Given(query="SELECT sample_id FROM planned WHERE fetch_id IN (SELECT image_id FROM image)"),
+    run=cluster,
+    params=ClusterParams,
+)
+
+DROP_DUPLICATES = Stage(
+    name="drop_duplicates",
+    module="dedup",
+    version=1,
+    does="Keeps one sample of each cluster.",
+    reads=(
+        Reads("duplicate", ("sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"), is_whole=True),
+    ),
+    writes=UNIQUE,
+    grain="map",
+    given=Given("duplicate", ("sample_id",)),
+    run=drop_duplicates,
+    reasons=("url_duplicate", "pixel_duplicate", "near_duplicate"),
+)

@@ -1,0 +1,121 @@
+"""Screen: decode every image once, in a guarded child; size, format, digests and perceptual hash of the valid ones."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.fields import FIELD
+from schemas.tables import IMAGE
+from stages.contract import (
+    Context,
+    Given,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Resources,
+    Stage,
+    Tool,
+    TransientError,
+    rejects_table,
+)
+from stages.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
+
+
+class ScreenParams(Params):
+    """What is a valid image."""
+
+    max_pixels: int = Field(64_000_000, gt=0, description="largest width x height, px")
+    formats: tuple[str, ...] = Field(
+        ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"), description="formats let through, as Pillow names them"
+    )
+
+
+class ScreenResources(Resources):
+    """What decoding one image may cost."""
+
+    cpu_s: float = Field(20.0, gt=0, description="CPU time of one image, s")
+    decoder_memory_gb: float = Field(2.0, gt=0.2, description="address space of the decoding child, GB")
+
+
+def screen(inputs: Inputs, context: Context) -> Outcome:
+    """Return the facts of each image that decodes; reject the others for what is wrong with their file."""
+    decoder: Decoder = context.tools["decoder"]
+    kept: dict[str, list[Any]] = {name: [] for name in IMAGE.schema.names}
+    rejects: list[tuple[str, str, str]] = []
+    for n_done, row in enumerate(inputs["fetched"].to_pylist()):
+        data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+        try:
+            found = decoder.decode(data)
+        except DecoderUnavailable as error:
+            raise TransientError(str(error)) from error
+        if isinstance(found, Decoded):
+            for name, value in _facts(row, found).items():
+                kept[name].append(value)
+        else:
+            rejects.append((row["fetch_id"], found.reason, found.detail))
+        context.advance(n_done + 1)
+    ids, reasons, details = zip(*rejects, strict=True) if rejects else ([], [], [])
+    table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=IMAGE.schema)
+    return Outcome(table, rejects_table(IMAGE, {"image_id": ids}, reasons, details))
+
+
+def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
+    return {
+        "image_id": row["fetch_id"],
+        "body_sha256": row["body_sha256"],
+        "n_bytes": row["n_bytes"],
+        "width_px": found.width_px,
+        "height_px": found.height_px,
+        "image_format": found.format,
+        "image_mode": found.mode,
+        "n_frames": found.n_frames,
+        "pixel_sha256": found.pixel_sha256,
+        "phash": found.phash,
+        "exif_datetime": found.exif_datetime,
+        "exif_latitude_deg": found.exif_latitude_deg,
+        "exif_longitude_deg": found.exif_longitude_deg,
+        "exif_orientation": found.exif_orientation,
+    }
+
+
+def _identity(params: ScreenParams) -> Mapping[str, str]:
+    return decoder_identity()
+
+
+@contextmanager
+def _open(params: ScreenParams, resources: ScreenResources) -> Iterator[Decoder]:
+    limits = DecodeLimits(
+        max_pixels=params.max_pixels,
+        formats=params.formats,
+        cpu_s=resources.cpu_s,
+        memory_bytes=int(resources.decoder_memory_gb * 1e9),
+    )
+    with Decoder(limits) as decoder:
+        yield decoder
+
+
+DECODER = Tool("decoder", _identity, _open)
+
+SCREEN = Stage(
+    name="screen",
+    module="screen",
+    version=1,
+    does="Decodes each image once in a guarded child: validity, size, digests, perceptual hash, EXIF.",
+    reads=(Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),),
+    writes=IMAGE,
+    grain="map",
+    given=Given("fetched", ("fetch_id",)),
+    run=screen,
+    params=ScreenParams,
+    resources=ScreenResources,
+    reasons=(
+        "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
+        "decode_timeout", "decoder_died",
+    ),
+    tools=(DECODER,),
+    partitions_from=("fetched",),
+)  # fmt: skip

@@ -1,0 +1,177 @@
+"""Shard: decide what is published where, write the tars, and the metafile that says where each sample comes from."""
+
+import hashlib
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.fields import FIELD
+from schemas.tables import METAFILE, SHARD, SHARD_PLAN
+from stages.checks import run_sql
+from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
+from stages.strip_metadata import UnpublishableImage, published_format, strip_metadata
+
+
+class ShardParams(Params):
+    """How the published samples are dealt out."""
+
+    n_shards: int = Field(32, ge=1, le=9999, description="tars of each split")  # RS5M: 0000 to 0031
+    val_share: float = Field(0.05, ge=0, lt=1, description="share of the validation split")  # RS5M: 5 %
+    seed: str = Field("split", description="deals samples out, with their image_id")
+
+
+def plan_shards(inputs: Inputs, context: Context) -> Outcome:
+    """Return the text, split and tar of each sample that is published.
+
+    Split and tar are hashes of the image_id alone: another sample more or less moves no other one.
+    """
+    rows = run_sql(
+        """
+        SELECT u.sample_id, u.image_id, c.caption AS published_text, i.image_format, i.exif_orientation,
+               f.n_bytes, f.body_sha256, f.body_file, f.body_offset
+        FROM "unique" u JOIN candidate c USING (sample_id) JOIN image i USING (image_id)
+        JOIN fetched f ON f.fetch_id = u.image_id ORDER BY u.sample_id
+        """,
+        inputs,
+    )
+    dealt = [deal(image_id, context.params) for image_id in rows["image_id"].to_pylist()]
+    columns = {
+        **{name: rows[name] for name in rows.column_names},
+        "split": pa.array([split for split, _ in dealt], pa.string()),
+        "shard": pa.array([f"pub11-{split}-{number:04d}" for split, number in dealt], pa.string()),
+        "img_name": rows["sample_id"],
+    }
+    kept = pa.table({name: columns[name] for name in SHARD_PLAN.schema.names})
+    return Outcome(kept.cast(SHARD_PLAN.schema), no_rejects(SHARD_PLAN))
+
+
+def deal(group: str, params: ShardParams) -> tuple[str, int]:
+    """Return the split and the number of the tar of a group, from two independent 64-bit words of its sha256."""
+    digest = hashlib.sha256(f"{params.seed}:{group}".encode()).digest()
+    share = int.from_bytes(digest[:8]) / 2**64
+    number = int.from_bytes(digest[8:16]) % params.n_shards
+    return ("val" if share < params.val_share else "train"), number
+
+
+def write_shards(inputs: Inputs, context: Context) -> Outcome:
+    """Write the tar of a partition: `KEY.img_name`, `KEY.img_content`, `KEY.caption`, in the order of sample_id.
+
+    Metadata is removed from the image files without touching their pixels; a file where that cannot be done safely
+    is rejected.
+    """
+    import webdataset
+
+    tar = context.files.new_file("tar")
+    kept: dict[str, list[object]] = {name: [] for name in SHARD.schema.names}
+    rejects: list[tuple[str, str]] = []
+    rows = sorted(inputs["shard_plan"].to_pylist(), key=lambda row: str(row["sample_id"]))
+    with tar.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0) as writer:
+        for n_done, row in enumerate(rows):
+            data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+            try:
+                published = strip_metadata(data, row["image_format"])
+            except UnpublishableImage as fault:
+                rejects.append((row["sample_id"], str(fault)))
+                continue
+            writer.write(_members(row, published))
+            values = (
+                row["sample_id"], row["shard"], row["body_sha256"], hashlib.sha256(published).hexdigest(),
+                len(published), published_format(row["image_format"]),
+            )  # fmt: skip
+            for name, value in zip(SHARD.schema.names, values, strict=True):
+                kept[name].append(value)
+            context.advance(n_done + 1)
+    table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=SHARD.schema)
+    ids, details = zip(*rejects, strict=True) if rejects else ([], [])
+    refused = rejects_table(
+        SHARD, {"sample_id": ids}, pa.array(["unpublishable_image"] * len(ids), pa.string()), details
+    )
+    return Outcome(table, refused, files=(tar,))
+
+
+def _members(row: dict[str, str], published: bytes) -> dict[str, object]:
+    return {
+        "__key__": row["sample_id"],
+        "img_name": row["img_name"].encode(),
+        "img_content": published,
+        "caption": row["published_text"].encode(),
+    }
+
+
+def write_metafile(inputs: Inputs, context: Context) -> Outcome:
+    """Return one row per published sample: its name and text, and where it comes from."""
+    rows = run_sql(
+        f"""
+        SELECT {", ".join(METAFILE.schema.names)}
+        FROM (SELECT sample_id, shard, body_sha256, published_sha256 FROM shard)
+        JOIN (SELECT sample_id, img_name, published_text, split FROM shard_plan) USING (sample_id)
+        JOIN candidate USING (sample_id) JOIN planned USING (sample_id)
+        JOIN (SELECT image_id AS fetch_id, width_px, height_px FROM image) USING (fetch_id)
+        ORDER BY sample_id
+        """,
+        inputs,
+    )
+    return Outcome(rows.cast(METAFILE.schema), no_rejects(METAFILE))
+
+
+PLAN_SHARDS = Stage(
+    name="plan_shards",
+    module="shard",
+    version=1,
+    does="Gives each remaining sample its text, split and tar, by hash.",
+    reads=(
+        Reads("unique", ("sample_id", "image_id"), is_whole=True),
+        Reads("candidate", ("sample_id", "caption"), is_whole=True),
+        Reads("image", ("image_id", "image_format", "exif_orientation"), is_whole=True),
+        Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset"), is_whole=True),
+    ),
+    writes=SHARD_PLAN,
+    grain="map",
+    given=Given("unique", ("sample_id",)),
+    run=plan_shards,
+    params=ShardParams,
+    split_by="shard",
+)
+
+WRITE_SHARDS = Stage(
+    name="write_shards",
+    module="shard",
+    version=1,
+    does="Writes the tars, metadata removed from the image files without re-encoding them.",
+    reads=(
+        Reads(
+            "shard_plan",
+            ("sample_id", "published_text", "shard", "img_name", "image_format", "n_bytes", "body_sha256",
+             "body_file", "body_offset"),
+        ),
+    ),
+    writes=SHARD,
+    grain="map",
+    given=Given("shard_plan", ("sample_id",)),
+    run=write_shards,
+    reasons=("unpublishable_image",),
+    partitions_from=("shard_plan",),
+    bytes_per_row=120_000,
+)  # fmt: skip
+
+WRITE_METAFILE = Stage(
+    name="write_metafile",
+    module="shard",
+    version=1,
+    does="Writes where each published sample comes from.",
+    reads=(
+        Reads("shard", ("sample_id", "shard", "body_sha256", "published_sha256"), is_whole=True),
+        Reads("shard_plan", ("sample_id", "img_name", "published_text", "split"), is_whole=True),
+        Reads(
+            "candidate",
+            ("sample_id", "corpus", "url", "keywords", "native_id", "annotation_licence", "image_licence"),
+            is_whole=True,
+        ),
+        Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
+        Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
+    ),
+    writes=METAFILE,
+    grain="map",
+    given=Given("shard", ("sample_id",)),
+    run=write_metafile,
+)
