@@ -1,0 +1,50 @@
+"""What one fetch may cost and reach: times, bytes, redirects, how many at once. Not for choosing what is fetched."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FetchLimits:
+    """The limits of a fetch; all are resources, none changes which row is whose.
+
+    Attributes:
+        timeout_s: for one socket operation, a whole TLS handshake, or one name look-up.
+        max_fetch_s: for everything one URL needs, redirects included; waiting for a host slot is not counted.
+        max_bytes: of a body; announced or counted.
+        max_redirects: hops after the first request.
+        n_threads: fetches at once in this process.
+        max_per_host: requests at once to one host, over all processes that share `host_slots`.
+        allow_loopback: permits loopback addresses, and no other private ones (for tests and the generated world).
+        user_agent: sent as it is; what stands before the first "/" is the name X-Robots-Tag may address us by.
+        host_slots: folder of lock files; None limits hosts inside this process alone.
+    """
+
+    timeout_s: float = 10.0
+    max_fetch_s: float = 30.0
+    max_bytes: int = 50_000_000
+    max_redirects: int = 5
+    n_threads: int = 32
+    max_per_host: int = 4
+    allow_loopback: bool = False
+    user_agent: str = "rs5m-rebuild/0.1 (+research dataset; see README)"
+    host_slots: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits with which no fetch could end well.
+
+        Raises:
+            ValueError: a limit is not positive, or the user agent is not one printable line.
+        """
+        for name in ("timeout_s", "max_fetch_s", "max_bytes", "n_threads", "max_per_host"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        if self.max_redirects < 0:
+            raise ValueError(f"max_redirects must not be negative, found {self.max_redirects}")
+        if not (self.user_agent.isascii() and self.user_agent.isprintable()):
+            raise ValueError(f"user_agent must be printable ASCII, found {self.user_agent!r}")
+
+    @property
+    def max_slot_wait_s(self) -> float:
+        """Longest wait for a host slot: every thread of this process ahead of us, one after another."""
+        return self.n_threads * self.max_fetch_s
