@@ -19,7 +19,7 @@ FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)'
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build stats verify explain status fates gc config test check format bench
+.PHONY: help demo build stats verify explain status fates gc config test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ check: $(READY)  ## format, lint, types, unit tests: under a minute
 test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
 	@$(PY) -m pytest tests/unit tests/contract tests/end_to_end --durations=10
+
+docs: $(READY)  ## write the tables of the README that code knows
+	@$(PY) -m flows.readme
 
 format: $(READY)  ## format and sort imports
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

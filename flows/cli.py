@@ -47,7 +47,7 @@ make targets with the same names take PROFILE=, SOURCES=, BUILD=, SET="key=value
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return the exit code."""
     options = parse(arguments)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(COMMANDS[options.command](options, console) or 0)

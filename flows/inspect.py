@@ -124,6 +124,8 @@ def collect_garbage(ledger: Ledger, is_dry_run: bool) -> tuple[int, int, list[st
             folder = ledger.store.path(receipt.folder)
             needed |= {folder / "receipt.json", *(folder / f["file"] for f in receipt.files)}
     n_files = n_bytes = 0
+    if not is_dry_run:
+        shutil.rmtree(ledger.store.root / ".reports", ignore_errors=True)  # made again when they are asked for
     for folder in list(ledger.store.folders()):
         is_spared = folder.parent.parent.name in spared and (folder / "receipt.json").exists()
         for path in sorted(folder.rglob("*")):
@@ -169,7 +171,7 @@ def _explain_stage(
 ) -> list[str]:
     name = stage.writes.name
     condition = _OF_SAMPLE.get(stage.writes.key[0])
-    if condition is None:
+    if condition is None or stage.grain == "observe":
         return []
     state = ledger.state(stage)
     if state.blocked:
@@ -177,7 +179,9 @@ def _explain_stage(
     lines = []
     given = "(SELECT ? AS sample_id, ? AS fetch_id) s"
     for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):
-        found = db.execute(f'SELECT t.* FROM "{section}" t JOIN {given} ON {condition}', [sample_id, fetch_id])
+        found = db.execute(
+            f'SELECT t.* FROM "{section}" t JOIN {given} ON {condition} ORDER BY ALL', [sample_id, fetch_id]
+        )
         names = [column[0] for column in found.description or ()]
         for row in found.fetchall():
             facts = [f"{n} = {v}" for n, v in zip(names, row, strict=True) if v is not None and n != "sample_id"]
@@ -207,7 +211,10 @@ def _explain_unmatched(
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:
         raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {listed[0]}")
-    row = read_row(sources / listed[0], load_corpora()[match[1]], int(match[3]))
+    try:
+        row = read_row(sources / listed[0], load_corpora()[match[1]], int(match[3]))
+    except IndexError as error:
+        raise InputError(f"no sample {sample_id!r}: {error}") from error
     reason = filter_reason(ledger, row)
     facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
     head = f"filter: REJECTED (read again from {listed[0]})\n    reason = {reason}"
