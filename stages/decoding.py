@@ -1,0 +1,231 @@
+"""Decode an image once, in a guarded child process: facts of its pixels and its EXIF, or a reason to refuse it.
+
+Not for scoring or deciding: whether a decoded image is kept is the business of the stages.
+Imports no image library: what decodes is the script decoding_child.py, in a process of its own.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+CHILD_SCRIPT = Path(__file__).with_name("decoding_child.py")
+DETAIL_CHARACTERS = 200  # design.md, 4: the longest detail of a reject row
+PIPE_BYTES = 1 << 20  # most web images pass in one write; a pipe's default of 64 KiB needs several wake-ups
+
+CHILD_ENVIRONMENT = {
+    # Threads of a linear algebra library would eat address space and are never used here.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # glibc would give the pixels' pages back after each image and fault them in again: a quarter of the time.
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
+}
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What one image may cost.
+
+    Attributes:
+        max_pixels: width times height by the header; 64 million is 8000 x 8000, twice what web images reach.
+        cpu_s: processor seconds for one image; 64 million pixels of any allowed format take under 10 here.
+        memory_bytes: address space of the child (RLIMIT_AS); 64 million pixels of any allowed format fit.
+        formats: PIL's names of the formats that may be decoded.
+    """
+
+    max_pixels: int = 64_000_000
+    cpu_s: float = 20.0
+    memory_bytes: int = 2_000_000_000
+    formats: tuple[str, ...] = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The facts of one image, of its first frame where it has several.
+
+    Attributes:
+        width_px: after decoding; PIL turns a TIFF by its orientation tag, and no other format.
+        height_px: as width_px.
+        format: PIL's name of the format.
+        mode: PIL's mode as stored in the file: RGB, L, P, CMYK, I;16 ...
+        n_frames: 1 for a still image.
+        pixel_sha256: sha256, in hex, of "WxH:" and the RGB bytes row by row; of the RGBA bytes where a pixel is not
+            opaque; of "WxH:mode:" and the samples as stored where they are deeper than 8 bits (I;16, I, F).
+        phash: uint64, equal to imagehash.phash of the image; the first bit of the 8 x 8 is the most significant.
+            It is 1 << 63 for a flat image, and for most 16-bit ones, whose brighter values PIL clips to white.
+        exif_datetime: DateTimeOriginal, else DateTime, as YYYY-MM-DDTHH:MM:SS; no zone is known.
+        exif_latitude_deg: in [-90, 90], None where position or hemisphere is missing or out of range.
+        exif_longitude_deg: in [-180, 180], None as the latitude is.
+        exif_orientation: 1 to 8, None where missing or something else.
+    """
+
+    width_px: int
+    height_px: int
+    format: str
+    mode: str
+    n_frames: int
+    pixel_sha256: str
+    phash: int
+    exif_datetime: str | None
+    exif_latitude_deg: float | None
+    exif_longitude_deg: float | None
+    exif_orientation: int | None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why an image was not decoded: a code of schemas/reasons.py (screen) and at most 200 printable characters."""
+
+    reason: str
+    detail: str
+
+
+class DecoderUnavailable(RuntimeError):
+    """The child process does not start: no image is to blame."""
+
+
+class Decoder:
+    """A child process that decodes one image at a time; started at the first image, replaced when it dies.
+
+    The child dies with the thread that started it (PR_SET_PDEATHSIG): use a Decoder in the thread that made it.
+    """
+
+    def __init__(self, limits: DecodeLimits | None = None) -> None:
+        self.limits = limits or DecodeLimits()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Decoder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process, if there is one."""
+        if self._child is not None:
+            self._child.kill()
+            self._reap(self._child)
+
+    def decode(self, data: bytes) -> Decoded | Refused:
+        """Return the facts of the image in these bytes, or why there are none; never raises because of the bytes.
+
+        Raises:
+            DecoderUnavailable: the child process cannot be started.
+        """
+        if not data:
+            return Refused("empty_file", "0 bytes")
+        answer = self._ask(data)
+        if isinstance(answer, int) and answer != -signal.SIGPROF:
+            # The kernel or an operator may have killed the child: only a second death is the image's own.
+            answer = self._ask(data)
+        if isinstance(answer, int):
+            return self._blame(answer)
+        if "reason" in answer:
+            return Refused(answer["reason"], printable(answer["detail"]))
+        return Decoded(**answer)
+
+    def _ask(self, data: bytes) -> dict[str, Any] | int:
+        """Return the child's answer, or the exit code it died with."""
+        if self._child is not None and self._child.poll() is not None:
+            self._reap(self._child)
+        child = self._child or self._start()
+        assert child.stdin is not None
+        try:
+            child.stdin.write(struct.pack("<Q", len(data)))
+            child.stdin.write(data)
+            child.stdin.flush()
+            return _read_answer(child)
+        except (BrokenPipeError, EOFError):
+            return self._reap(child)
+        except BaseException:
+            # Interrupted half-way: the next image must not be given this one's answer.
+            self.close()
+            raise
+
+    def _blame(self, exit_code: int) -> Refused:
+        if exit_code == -signal.SIGPROF:
+            return Refused("decode_timeout", f"more than {self.limits.cpu_s:g} s of CPU time")
+        ending = signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
+        return Refused("decoder_died", f"the decoding process ended twice, the second time by {ending}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-I", str(CHILD_SCRIPT), json.dumps(asdict(self.limits)), str(os.getpid())]
+        environment = {**os.environ, **CHILD_ENVIRONMENT}
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        self._child = child
+        assert child.stderr is not None
+        with child.stderr:  # the child closes its end before the first image: libraries' chatter goes nowhere
+            last_words = child.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
+        try:
+            problem = str(_read_answer(child)["problem"])
+        except EOFError:
+            problem = f"it ended with {self._reap(child)}: {''.join(last_words)}"
+        if problem:
+            self.close()
+            raise DecoderUnavailable(
+                f"expected {CHILD_SCRIPT} to start within {self.limits.memory_bytes} bytes: {problem}; "
+                f"raise memory_bytes or mend the installation"
+            )
+        for stream in (child.stdin, child.stdout):
+            # An unprivileged user may have used up the pipe quota: smaller pipes are slower, not wrong.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[arg-type]
+        return child
+
+    def _reap(self, child: subprocess.Popen[bytes]) -> int:
+        for stream in (child.stdin, child.stdout):
+            # Closing flushes what a dead child will not read.
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+        self._child = None
+        return child.wait()
+
+
+def _read_answer(child: subprocess.Popen[bytes]) -> dict[str, Any]:
+    assert child.stdout is not None
+    (n_bytes,) = struct.unpack("<I", _read_exactly(child, 4))
+    answer: dict[str, Any] = json.loads(_read_exactly(child, n_bytes))
+    return answer
+
+
+def _read_exactly(child: subprocess.Popen[bytes], n_bytes: int) -> bytes:
+    assert child.stdout is not None
+    received = child.stdout.read(n_bytes)
+    if len(received) < n_bytes:
+        raise EOFError
+    return received
+
+
+def printable(text: str) -> str:
+    """Return the text with what cannot be printed as "?", cut to the length of a detail."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:DETAIL_CHARACTERS]
+
+
+def phash_to_int(bits: object) -> int:
+    """Return an imagehash.ImageHash of 64 bits as uint64, the first bit of the flattened 8 x 8 most significant."""
+    return int(str(bits), 16)
+
+
+def decoder_identity() -> Mapping[str, str]:
+    """Return the versions that decide a decoded image: libraries and the codecs PIL was built with."""
+    from importlib.metadata import version
+
+    from PIL import features
+
+    identity = {name: version(name) for name in ("pillow", "imagehash", "numpy", "scipy")}
+    for codec in ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "libtiff"):
+        identity[codec] = str(features.version(codec) or "absent")
+    return identity
