@@ -1,0 +1,112 @@
+"""Search captions for keywords, and clean the captions that have one.
+
+Not for reading files (`stages/readers.py`) nor for the list of keywords (`manifests/keywords.toml`).
+"""
+
+import html
+import string
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_ASCII_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_HAYSTACK_BYTES = 1 << 30  # find_many answers with 32-bit offsets
+
+# RE2 classes. Zero-width and bidirectional controls would hide or reorder text in a viewer; they count as blanks.
+_CONTROLS = (
+    r"\x{00}-\x{1f}\x{7f}-\x{9f}\x{61c}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}\x{2066}-\x{206f}\x{feff}"
+)
+_WHITE_SPACE = r"\x{20}\x{a0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+_BLANKS = f"[{_CONTROLS}{_WHITE_SPACE}]+"
+
+
+def match_any(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[str]) -> pa.BooleanArray:
+    """Return true where a caption holds a pattern, ASCII letters compared without regard to case; null is false.
+
+    Args:
+        captions: string or large_string, valid UTF-8.
+        patterns: substrings, none of them empty.
+    """
+    if not all(patterns):
+        raise ValueError(f"an empty pattern is in every caption: {list(patterns)}")
+    chunks = captions.chunks if isinstance(captions, pa.ChunkedArray) else [captions]
+    found = [_match_chunk(chunk, patterns) for chunk in chunks]
+    return pa.array(np.concatenate(found) if found else np.zeros(0, bool))
+
+
+def _match_chunk(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(len(captions), bool)
+    if not len(captions) or not patterns:
+        return found
+    if captions.nbytes > _HAYSTACK_BYTES and len(captions) > 1:
+        half = len(captions) // 2
+        parts = (captions.slice(0, half), captions.slice(half))
+        return np.concatenate([_match_chunk(part, patterns) for part in parts])
+    rows = pa.array(_suspects(captions, patterns))
+    if len(rows):
+        suspects = pl.Series(pl.from_arrow(captions.take(rows)))
+        is_match = suspects.str.contains_any(list(patterns), ascii_case_insensitive=True).fill_null(False)
+        found[rows.to_numpy()[is_match.to_numpy()]] = True
+    return found
+
+
+def _suspects(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return rows among which are all that match.
+
+    One search runs over the characters of all captions as if they were one text: that is twice as fast as one search
+    a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it; so every
+    caption that the longest pattern can reach from a find is a suspect, and the caller decides.
+    """
+    folded = list(dict.fromkeys(pattern.translate(_ASCII_FOLD) for pattern in patterns))
+    lowered = pc.ascii_lower(captions)
+    offset_type = np.int64 if pa.types.is_large_string(lowered.type) else np.int32
+    offsets = np.frombuffer(lowered.buffers()[1], offset_type)[lowered.offset : lowered.offset + len(lowered) + 1]
+    if offsets[0] == offsets[-1]:
+        return np.zeros(0, np.int64)
+    ends = pa.py_buffer(offsets[[0, -1]].astype(np.int64))
+    text = pa.LargeStringArray.from_buffers(1, ends, lowered.buffers()[2])
+    # Only the leftmost search without case folding takes the vectorised prefilter of the underlying library.
+    finds = pl.Series(pl.from_arrow(text)).str.find_many(folded, leftmost=True)[0].to_numpy()
+    finds = finds.astype(np.int64) + int(offsets[0])
+    reach = max(len(pattern.encode()) for pattern in folded) - 1
+    first = np.searchsorted(offsets, finds, side="right") - 1
+    last = np.searchsorted(offsets, np.minimum(finds + reach, int(offsets[-1]) - 1), side="right") - 1
+    span = int((last - first).max(initial=-1)) + 1
+    reached = [np.minimum(first + step, last) for step in range(span)]
+    return np.unique(np.concatenate(reached)) if reached else np.zeros(0, np.int64)
+
+
+def matched_keywords(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[str]) -> pa.ListArray:
+    """Return all patterns that occur in each caption, overlapping ones too, in the order of `patterns`.
+
+    Args:
+        captions: the few that match; each is searched once per pattern.
+        patterns: substrings, ASCII letters compared without regard to case.
+    """
+    lowered = pc.ascii_lower(captions)
+    occurs = np.zeros((len(captions), len(patterns)), bool)
+    for column, pattern in enumerate(patterns):
+        is_in = pc.fill_null(pc.match_substring(lowered, pattern.translate(_ASCII_FOLD)), False)
+        occurs[:, column] = is_in.to_numpy(zero_copy_only=False) if isinstance(is_in, pa.Array) else is_in.to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(occurs.sum(axis=1))]).astype(np.int32)
+    values = pa.array(patterns, pa.string()).take(pa.array(np.nonzero(occurs)[1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def clean_caption(captions: pa.Array) -> pa.Array:
+    """Return captions with HTML entities decoded, and control characters and white space as single inner blanks."""
+    decoded = captions
+    has_entity = pc.fill_null(pc.match_substring(captions, "&"), False)
+    if pc.any(has_entity).as_py():
+        texts = [_unescape(text) for text in captions.filter(has_entity).to_pylist()]
+        decoded = pc.replace_with_mask(captions, has_entity, pa.array(texts, captions.type))
+    return pc.utf8_trim(pc.replace_substring_regex(decoded, pattern=_BLANKS, replacement=" "), characters=" ")
+
+
+def _unescape(text: str) -> str:
+    # COYO's captions are escaped twice; a third round would decode what an author meant to show.
+    return html.unescape(html.unescape(text))

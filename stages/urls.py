@@ -1,0 +1,148 @@
+"""Normalise image URLs, so that equal addresses are fetched once.
+
+Not for deciding whether an address may be contacted: that is checked when it is resolved, at download.
+"""
+
+import hashlib
+import ipaddress
+import re
+from urllib.parse import quote
+
+import pyarrow as pa
+
+_PLAN_SCHEMA = pa.schema([(n, pa.string()) for n in ("normalised_url", "host", "fetch_id", "reason", "detail")])
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_DETAIL_CHARACTERS = 120
+
+# Nothing to change: lower-case host, no port, no fragment, and only characters that stay as they are.
+_PLAIN = re.compile(r"https?://[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?){1,8}"
+                    r"/[A-Za-z0-9/._~!$&()*+,;=:@%-]*(?:\?[A-Za-z0-9/._~!$&()*+,;=:@%?-]*)?")  # fmt: skip
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+_HOST_AND_PORT = re.compile(r"/?\d{1,5}(?:[/?#].*)?", re.DOTALL)
+_NOT_WEB = frozenset({"about", "blob", "data", "file", "ftp", "ftps", "javascript", "mailto", "ws", "wss"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_STRIPPED = "".join(map(chr, [*range(0x21), *range(0x7F, 0xA1), 0xFEFF, 0x200B, 0x3000, 0x2028, 0x2029]))
+# What browsers leave as it is (URL Standard, path and query percent-encode sets); "%" too, so escapes stay.
+_PATH_SAFE = "%/!$&'()*+,;=:@|[]~\\"
+_QUERY_SAFE = "%/?!$&()*+,;=:@|[]~\\^`{}"
+
+
+class UrlFault(ValueError):
+    """A published URL cannot be asked for.
+
+    Attributes:
+        reason: not_a_url or unsupported_scheme.
+        detail: what was found.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def normalise_url(url: str) -> str:
+    """Return the URL in the one form under which it is fetched; ASCII only.
+
+    Scheme and host are in lower case, the host in its ASCII form; default port and fragment are dropped; blanks and
+    letters beyond ASCII are percent-encoded as UTF-8. Escapes that are there, dots and case of the path stay:
+    servers differ in what they make of them.
+
+    Raises:
+        UrlFault: it is no http or https URL with a host.
+    """
+    if _PLAIN.fullmatch(url) and len(url) < 250:  # longer ones may have a host that is too long
+        return url
+    # Browsers drop line breaks and tabs within a URL; other control characters are no part of one.
+    text = url.strip(_STRIPPED).replace("\t", "").replace("\n", "").replace("\r", "")
+    if control := _CONTROL.search(text):
+        raise UrlFault("not_a_url", f"control character U+{ord(control[0]):04X}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UrlFault("not_a_url", "half of a surrogate pair") from None
+    scheme, rest = _split_scheme(text)
+    location, _, _ = rest.partition("#")
+    location, question, query = location.partition("?")
+    location = location.replace("\\", "/")  # as browsers do
+    if not location.startswith("//"):
+        raise UrlFault("not_a_url", f"no // after {scheme}: in {_shown(text)}")
+    authority, _, path = location[2:].partition("/")
+    host = _normalise_authority(authority, scheme)
+    tail = question + quote(query, safe=_QUERY_SAFE) if query else question
+    return f"{scheme}://{host}/{quote(path, safe=_PATH_SAFE)}{tail}"
+
+
+def _split_scheme(text: str) -> tuple[str, str]:
+    found = _SCHEME.fullmatch(text)
+    if found is None:
+        raise UrlFault("not_a_url", f"no scheme in {_shown(text)}")
+    scheme, rest = found[1].lower(), found[2]
+    if scheme in _DEFAULT_PORTS:
+        return scheme, rest
+    # "localhost:8080/x.jpg" looks like a scheme and is a host with its port.
+    if scheme not in _NOT_WEB and _HOST_AND_PORT.fullmatch(rest):
+        raise UrlFault("not_a_url", f"no scheme in {_shown(text)}")
+    raise UrlFault("unsupported_scheme", f"scheme {scheme[:40]}")
+
+
+def _normalise_authority(authority: str, scheme: str) -> str:
+    if "@" in authority:
+        raise UrlFault("not_a_url", "user name or password in the URL")
+    host, colon, port = authority.rpartition(":") if re.search(r":[^\]]*$", authority) else (authority, "", "")
+    if colon and port:
+        if not (port.isascii() and port.isdigit() and len(port) < 10 and 0 < int(port) < 65536):
+            raise UrlFault("not_a_url", f"port {_shown(port)}; expected 1 to 65535")
+        port = str(int(port))
+    name = _normalise_host(host)
+    return name if port in ("", _DEFAULT_PORTS[scheme]) else f"{name}:{port}"
+
+
+def _normalise_host(host: str) -> str:
+    if not host:
+        raise UrlFault("not_a_url", "no host")
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return f"[{ipaddress.IPv6Address(host[1:-1].partition('%')[0])}]"
+        except ValueError:
+            raise UrlFault("not_a_url", f"host {_shown(host)}") from None
+    name = host.lower()
+    if len(name) > 253:  # before the codec, whose time grows with the square of the length
+        raise UrlFault("not_a_url", f"host of {len(name)} characters")
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii").lower()
+        except UnicodeError:
+            raise UrlFault("not_a_url", f"host {_shown(host)}") from None
+    labels = name.removesuffix(".").split(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise UrlFault("not_a_url", f"host {_shown(host)}")
+    return name
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _DETAIL_CHARACTERS else text[:_DETAIL_CHARACTERS] + "…")
+
+
+def fetch_id(normalised: str) -> str:
+    """Return the name under which a normalised URL is fetched: 32 hex digits of its sha256."""
+    return hashlib.sha256(normalised.encode()).hexdigest()[:32]
+
+
+def host_of(normalised: str) -> str:
+    """Return the host of a normalised URL, with its port where that is not the default."""
+    return normalised.split("/", 3)[2]
+
+
+def plan_urls(urls: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Return one row per URL: normalised_url, host and fetch_id, or else reason and detail; the others are null."""
+    rows: list[tuple[str | None, str | None, str | None, str | None, str | None]] = []
+    for url in urls.to_pylist():
+        try:
+            normalised = normalise_url(url or "")
+            rows.append((normalised, host_of(normalised), fetch_id(normalised), None, None))
+        except UrlFault as fault:
+            rows.append((None, None, None, fault.reason, fault.detail))
+    columns = zip(*rows, strict=True) if rows else [()] * len(_PLAN_SCHEMA)
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=_PLAN_SCHEMA)

@@ -1,0 +1,117 @@
+"""Every row of a source file is kept, refused by name or counted."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.manifests import load_corpora, load_keywords
+from schemas.tables import CANDIDATE
+from stages.filtering import Filtered, filter_file, is_blank
+from stages.readers import SourceFileError
+
+PATTERNS = load_keywords().patterns()
+CORPORA = load_corpora()
+
+
+def check(found: Filtered) -> None:
+    counts = dict(found.counts)
+    given = counts.pop("given")
+    assert sum(counts.values()) == given
+    assert counts["kept"] == found.candidates.num_rows
+    assert found.candidates.schema == CANDIDATE.schema
+    assert found.malformed.schema == CANDIDATE.reject_schema
+    named = counts["no_url"] + counts["invalid_utf8"] + counts["wrong_field_count"]
+    assert found.malformed.num_rows == named
+    ids = pa.concat_arrays([*found.candidates["sample_id"].chunks, *found.malformed["sample_id"].chunks])
+    assert pc.count_distinct(ids).as_py() == len(ids)
+
+
+def test_each_row_of_a_tsv_has_its_fate(tmp_path: Path) -> None:
+    path = tmp_path / "GCC-training.tsv"
+    lines = [
+        b"an aerial view &amp; a  map\thttp://a/0",
+        b"a cat\thttp://a/1",
+        b"  \thttp://a/2",
+        b"aerial view",
+        b"aerial \xff view\thttp://a/4",
+        b"from Landsat\t ",
+        b"\xff\t\t",
+        b"USGS\thttp://a/7\r",
+    ]
+    path.write_bytes(b"\n".join(lines))
+    seen: list[int] = []
+    found = filter_file(path, CORPORA["cc3m"], 0, PATTERNS, on_progress=seen.append)
+    check(found)
+    assert sum(seen) == 8
+    assert found.counts == {
+        "given": 8, "kept": 2, "no_caption": 1, "no_keyword": 1, "no_url": 1, "invalid_utf8": 2,
+        "wrong_field_count": 1,
+    }  # fmt: skip
+    assert found.candidates["sample_id"].to_pylist() == ["cc3m_0_0", "cc3m_0_7"]
+    first = found.candidates.to_pylist()[0]
+    assert first["source_caption"] == "an aerial view &amp; a  map"
+    assert first["caption"] == "an aerial view & a map"
+    assert first["keywords"] == ["aerial view"]
+    assert first["annotation_licence"] == CORPORA["cc3m"].annotation_licence
+    assert found.candidates["url"].to_pylist()[1] == "http://a/7\r"
+    fates = dict(zip(found.malformed["sample_id"].to_pylist(), found.malformed["reason"].to_pylist(), strict=True))
+    assert fates == {
+        "cc3m_0_3": "wrong_field_count", "cc3m_0_4": "invalid_utf8", "cc3m_0_5": "no_url", "cc3m_0_6": "invalid_utf8",
+    }  # fmt: skip
+
+
+def test_each_row_of_a_parquet_file_has_its_fate(tmp_path: Path) -> None:
+    path = tmp_path / "part-00003-x.parquet"
+    columns: dict[str, Any] = {
+        "URL": [b"http://a/0", None, b"http://a/2", b"http://a/3", b"http://a/\xff", b"http://a/5"],
+        "TEXT": [b"Google EARTH", b"MODIS", None, b"dog", b"satellite map", b"\xff Landsat"],
+        "WIDTH": [1, 2, 3, 4, 5, 6],
+        "HEIGHT": [10, 20, 30, 40, 50, 60],
+    }
+    pq.write_table(pa.table(columns), path, row_group_size=4)
+    found = filter_file(path, CORPORA["laion2b"], 3, PATTERNS)
+    check(found)
+    assert found.candidates["sample_id"].to_pylist() == ["laion2b_3_0"]
+    assert found.candidates["published_width_px"].to_pylist() == [10]
+    assert found.malformed["sample_id"].to_pylist() == ["laion2b_3_1", "laion2b_3_4", "laion2b_3_5"]
+    assert found.malformed["reason"].to_pylist() == ["no_url", "invalid_utf8", "invalid_utf8"]
+    assert (found.counts["no_caption"], found.counts["no_keyword"]) == (1, 1)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1])
+def test_a_file_without_matches_gives_empty_tables(tmp_path: Path, n_rows: int) -> None:
+    path = tmp_path / "part-00000-x.parquet"
+    columns = {"url": pa.array(["u"] * n_rows, pa.string()), "text": pa.array(["dog"] * n_rows, pa.string())}
+    pq.write_table(pa.table(columns), path)
+    found = filter_file(path, CORPORA["coyo700m"], 0, PATTERNS)
+    check(found)
+    assert found.counts["given"] == found.counts["no_keyword"] == n_rows
+
+
+def test_a_damaged_file_gives_no_rows_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "part-00000-x.parquet"
+    path.write_bytes(b"PAR1")
+    with pytest.raises(SourceFileError):
+        filter_file(path, CORPORA["coyo700m"], 0, PATTERNS)
+
+
+PIECES = st.sampled_from([b"USGS", b"dog ", b"\t", b"\n", b" ", b"\xff", "é".encode(), b"http://a/", b"\r"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PIECES, max_size=40).map(b"".join))
+def test_counts_are_conserved_whatever_the_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "GCC-training.tsv"
+    path.write_bytes(data)
+    check(filter_file(path, CORPORA["cc3m"], 0, PATTERNS))
+
+
+def test_blank_is_unicode_white_space() -> None:
+    texts = pa.array(["", " ", "\t\r\n", "\u00a0\u3000\u2028", None, "x", " x ", "\u200b"])
+    assert is_blank(texts).to_pylist() == [True] * 5 + [False] * 3

@@ -1,0 +1,91 @@
+"""The manifests in the repository are whole, and a faulty one is refused by file and key."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.manifests import MANIFESTS, ManifestError, load_corpora, load_keywords, load_published
+
+PUB11 = {"laion2b", "coyo700m", "laioncoco", "laion400m", "wit", "yfcc15m", "cc12m", "redcaps", "cc3m", "sbu", "vg"}
+
+
+def test_corpora_are_those_with_a_manifest() -> None:
+    corpora = load_corpora()
+    assert set(corpora) >= {"laion2b", "coyo700m", "cc3m"}
+    assert corpora["laion2b"].is_withdrawn
+    assert "Re-LAION" in corpora["laion2b"].replaced_by
+    assert not any(corpus.may_redistribute_images for corpus in corpora.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "path", "part"),
+    [
+        ("laion2b", "part-00012-5114fd87-297e-42b0-9d11-50f1df323dfa-c000.snappy.parquet", 12),
+        ("coyo700m", "data/part-00127-17da4908-939c-46e5-91d0-15f256041956-c000.snappy.parquet", 127),
+        ("coyo700m", "data/_SUCCESS", None),
+        ("cc3m", "GCC-training.tsv", 0),
+        ("cc3m", "Train_GCC-training.tsv", 0),
+        ("cc3m", "Validation_GCC-1.1.0-Validation.tsv", None),
+    ],
+)
+def test_part_is_the_number_in_the_published_name(code: str, path: str, part: int | None) -> None:
+    assert load_corpora()[code].part_of(path) == part
+
+
+def test_keywords_are_the_42_of_the_paper_and_2_optional() -> None:
+    keywords = load_keywords()
+    assert [len(group.patterns) for group in keywords.groups] == [27, 15, 2]
+    assert len(keywords.patterns()) == 42
+    assert set(keywords.patterns(has_spaced_sentinel=True)) - set(keywords.patterns()) == {"Sentinel 1", "Sentinel 2"}
+
+
+def test_every_published_row_adds_up() -> None:
+    rows = {row.source: row for row in load_published().funnel}
+    assert set(rows) == PUB11 | {"Total"}
+    for row in rows.values():
+        assert row.downloaded - row.invalid - row.duplicate - row.outlier == row.remain, row.source
+
+
+def test_the_published_total_is_the_sum_of_the_corpora() -> None:
+    rows = load_published().funnel
+    total = next(row for row in rows if row.source == "Total")
+    for figure in ("keyword", "downloaded", "invalid", "duplicate", "outlier", "remain"):
+        assert sum(getattr(row, figure) for row in rows if row is not total) == getattr(total, figure), figure
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('code = "cc3m"', 'code = "cc3n"', "key code"),
+        ('reader = "tsv"', 'reader = "csv"', "key reader"),
+        ("url = [1]", "url = [2]", "field positions 0 and 1"),
+        ("url = [1]", "uri = [1]", "key columns"),
+        ('title = "Conceptual Captions 3M"', 'titel = "x"', "key titel"),
+        ("(?:.*/)?", "(", "key file_pattern"),
+        ("date_checked = ", "date_checked = = ", "not TOML"),
+        ("is_withdrawn = false", "is_withdrawn = true", "replaced_by"),
+    ],
+)
+def test_a_faulty_manifest_is_refused_by_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:
+    text = (MANIFESTS / "corpora" / "cc3m.toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "cc3m.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ManifestError) as caught:
+        load_corpora(tmp_path)
+    assert str(path) in str(caught.value)
+    assert key in str(caught.value)
+
+
+def test_missing_manifests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="found none"):
+        load_corpora(tmp_path)
+    with pytest.raises(ManifestError, match="cannot be read"):
+        load_keywords(tmp_path / "keywords.toml")
+
+
+def test_a_repeated_keyword_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keywords.toml"
+    path.write_text('reference = "x"\n[[group]]\nname = "a"\nis_on = true\npatterns = ["USGS", "usgs"]\n')
+    with pytest.raises(ManifestError, match="repeats"):
+        load_keywords(path)
