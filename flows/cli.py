@@ -227,8 +227,9 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
         if world is not None:
             world.make()
         sources = _sources(options, ledger)
+        terminal = Terminal(console)
         runner = Runner(
-            ledger, executor, Terminal(console), "stages:STAGES", sources or Path("SOURCES was not given"),
+            ledger, executor, terminal, "stages:STAGES", sources or Path("SOURCES was not given"),
             before_pass=world.serve if world is not None else lambda number: None,
         )  # fmt: skip
         try:
@@ -239,6 +240,8 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
                 world.stop()
         ledger.refresh()
         publish_dataset(ledger)
+        if not terminal.n_run:
+            console.print("nothing was to be done: every partition is current", style="bold")
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -17,9 +17,15 @@ _PLAIN_EVERY_S = 10.0  # a log of a run of days stays readable
 
 @dataclass
 class Terminal:
-    """A watcher that prints."""
+    """A watcher that prints.
+
+    Attributes:
+        console: where to.
+        n_run: partitions that were run and committed so far, over all stages.
+    """
 
     console: Console
+    n_run: int = 0
     _started: float = 0.0
     _n_rows_due: int = 0
     _rows: dict[str, int] = field(default_factory=dict)
@@ -34,6 +40,8 @@ class Terminal:
         self._started = self._told = time.monotonic()
         self._rows, self._n_done, self._n_due, self._n_rows_due = {}, 0, n_due, n_rows_due
         done = n_partitions - n_due
+        if stage.grain == "observe":
+            return
         if not n_due:
             self.console.print(f"[dim]{stage.name}: nothing to do, {done} of {n_partitions} partitions done[/dim]")
             return
@@ -55,6 +63,10 @@ class Terminal:
         elif isinstance(event, Committed):
             self._rows[task.partition] = task.n_given
             self._n_done += 1
+            self.n_run += bool(event.n_kept) or stage.grain != "observe"
+            if stage.grain == "observe":
+                seen = f"{event.n_kept:,} rows" if event.n_kept else "nothing new"
+                self.console.print(f"{stage.name}: {seen}", markup=False)
         elif isinstance(event, Retried):
             self.console.print(f"{stage.name}/{task.partition} is tried again: {_first_line(event.message)}")
         elif isinstance(event, Failed | Poisoned):
@@ -66,7 +78,7 @@ class Terminal:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        if self._n_due:
+        if self._n_due and stage.grain != "observe":
             rows = sum(self._rows.values())
             rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds > 0.05 else ""
             self.console.print(f"{stage.name}: {self._n_done} of {self._n_due} partitions in {seconds:.1f} s{rate}")

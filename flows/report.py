@@ -49,14 +49,18 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def show(self, console: Console) -> None:
-        """Print the table; columns that are empty or zero in every row are left out."""
-        shown = [c for c in self.columns if any(row.get(c) for row in self.rows)]
+        """Print the table: reasons are named in one column, columns that are empty in every row left out."""
         console.print(self.title, style="bold", markup=False)
+        folded = self.columns[self.columns.index("rejected") + 1 :] if "rejected" in self.columns else ()
+        shown = [c for c in self.columns if c not in folded and any(row.get(c) for row in self.rows)]
         table = RichTable(box=None, pad_edge=False)
         for name in shown:
             table.add_column(name.replace("_", " "), justify="right" if self._is_figure(name) else "left")
+        if folded:
+            table.add_column("why")
         for row in self.rows:
-            table.add_row(*(_cell(row.get(name)) for name in shown))
+            why = ", ".join(f"{name} {_cell(row[name])}" for name in folded if row.get(name))
+            table.add_row(*(_cell(row.get(name)) for name in shown), *([why] if folded else []))
         console.print(table)
         console.print()
 

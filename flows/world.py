@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stages.contract import InputError
 ROOT = Path(__file__).parent.parent
 _PORT = 18431
 _ROWS = 3000
+_PORT_WAIT_S = 5.0  # the server of a run that was killed a moment ago ends when it sees its input closed
 
 
 @dataclass
@@ -50,19 +52,25 @@ class GeneratedWorld:
         Raises:
             InputError: when its port is taken.
         """
+        end = time.monotonic() + _PORT_WAIT_S
+        while not self._start(number):
+            if time.monotonic() > end:
+                port = json.loads((self.folder / "world.json").read_text())["port"]
+                raise InputError(
+                    f"the generated world cannot be served: is port {port} taken? Stop what uses it,"
+                    f" or remove {self.folder.parent} and build again on another port"
+                )
+
+    def _start(self, number: int) -> bool:
         self.stop()
         command = [sys.executable, "-m", "tests.world", "serve", str(self.folder.resolve()), "--pass", str(number)]
         self._server = subprocess.Popen(
-            [*command, "--until-eof"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [*command, "--until-eof"], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C must not end it before the fetches that are under way
         )  # fmt: skip
         assert self._server.stdout is not None
-        if not self._server.stdout.readline().startswith("serving"):
-            port = json.loads((self.folder / "world.json").read_text())["port"]
-            raise InputError(
-                f"the generated world cannot be served: is port {port} taken? Stop what uses it,"
-                f" or remove {self.folder.parent} and build again on another port"
-            )
+        return self._server.stdout.readline().startswith("serving")
 
     def stop(self) -> None:
         """Stop the server, if there is one; it stops by itself when this process dies."""

@@ -1,0 +1,52 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.runs import ROOT, copy_world, run
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_world(out: Path, n_rows: int) -> Path:
+    words = [sys.executable, "-m", "tests.world", "make", str(out), "--rows", str(n_rows), "--port", str(_free_port())]
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def large_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world of `make demo`."""
+    return _make_world(tmp_path_factory.mktemp("worlds") / "large", 3000)
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _make_world(tmp_path_factory.mktemp("worlds") / "small", 400)
+
+
+@pytest.fixture(scope="session")
+def demo(large_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished build of the world of `make demo`; tests must not change it."""
+    build = tmp_path_factory.mktemp("builds") / "demo"
+    copy_world(large_world, build)
+    done = run("demo", "--build", build)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (build.parent / "demo.log").write_text(done.stdout)
+    return build
+
+
+@pytest.fixture(scope="session")
+def small_build(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished, never interrupted build of the small world; tests must not change it."""
+    build = tmp_path_factory.mktemp("builds") / "small"
+    copy_world(small_world, build)
+    done = run("build", "--build", build)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return build

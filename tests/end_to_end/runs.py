@@ -1,0 +1,102 @@
+"""Runs of the command line on a generated world, and what two builds must have in common."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.fields import FIELD
+from stages import STAGES
+
+ROOT = Path(__file__).parent.parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "flows.cli", *map(str, words)]
+
+
+def run(*words: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    return subprocess.run(
+        command(*words), cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=timeout_s, check=False
+    )
+
+
+def run_killed(after_s: float, *words: object) -> bool:
+    """Start the program in a process group of its own and SIGKILL the group; False where it had ended before."""
+    process = subprocess.Popen(
+        command(*words), cwd=ROOT, env=ENVIRONMENT, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        process.wait(after_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def receipts(build: Path) -> dict[str, str]:
+    """Return the attempt that each receipt of a build names."""
+    found = {}
+    for path in sorted(build.glob("*/*/*/receipt.json")):
+        found[str(path.relative_to(build))] = json.loads(path.read_text())["attempt"]
+    return found
+
+
+def rows(build: Path) -> dict[str, pa.Table]:
+    """Return every table of a build, read through its receipts, value columns alone, sorted by key."""
+    found = {}
+    for stage in STAGES:
+        table = stage.writes
+        values = [f.name for f in table.fields if FIELD[f.name].kind == "value"]
+        for section, names in (("kept", values), ("rejects", table.reject_schema.names)):
+            parts = [_read(path, section, names) for path in sorted(build.glob(f"{table.name}/*/*/receipt.json"))]
+            parts = [part for part in parts if part is not None]
+            whole = pa.concat_tables(parts) if parts else pa.table({name: [] for name in names})
+            found[f"{table.name}/{section}"] = whole.sort_by([(name, "ascending") for name in table.key])
+    return found
+
+
+def _read(receipt: Path, section: str, names: list[str]) -> pa.Table | None:
+    file = json.loads(receipt.read_text())[section]["file"]
+    return pq.read_table(receipt.parent / file, columns=names) if file else None
+
+
+def tar_digests(build: Path) -> dict[str, str]:
+    """Return the sha256 of each published tar."""
+    tars = sorted((build / "dataset").glob("*/*.tar"))
+    return {f"{tar.parent.name}/{tar.name}": hashlib.sha256(tar.read_bytes()).hexdigest() for tar in tars}
+
+
+def assert_identical(one: Path, other: Path) -> None:
+    """Two builds hold the same rows in every table and the same bytes in every tar."""
+    ours, theirs = rows(one), rows(other)
+    assert ours.keys() == theirs.keys()
+    for name, table in ours.items():
+        assert table.equals(theirs[name]), f"{name} differs: {table.num_rows} rows against {theirs[name].num_rows}"
+    assert tar_digests(one) == tar_digests(other) != {}
+
+
+def copy_world(world: Path, build: Path) -> None:
+    """Put a generated world where the demo profile looks for it, so that it is not made again."""
+    build.mkdir(parents=True)
+    shutil.copytree(world, build / "world")
+
+
+def wait_until(condition: "object", timeout_s: float = 30) -> None:
+    """Wait until a condition holds; fail after a time."""
+    end = time.monotonic() + timeout_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not come to that in time"
+        time.sleep(0.02)

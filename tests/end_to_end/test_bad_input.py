@@ -1,0 +1,178 @@
+"""Bad input ends in a clear message and a non-zero exit, and nothing that was finished is lost."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.runs import assert_identical, receipts, run
+
+
+@pytest.fixture
+def sources(small_world: Path, tmp_path: Path) -> Path:
+    """A copy of the small world's source files, to be damaged."""
+    return Path(shutil.copytree(small_world / "sources", tmp_path / "sources"))
+
+
+def _filter(sources: Path, build: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    for module in ("inventory", "filter"):
+        done = run("stage", module, "--sources", sources, "--build", build, *words)
+        if done.returncode:
+            return done
+    return done
+
+
+def _parquet(sources: Path) -> Path:
+    return sorted((sources / "laion2b").glob("*.parquet"))[0]
+
+
+def test_a_corrupt_parquet_file_fails_its_partition_alone_and_is_named(sources: Path, tmp_path: Path) -> None:
+    file = _parquet(sources)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    done = _filter(sources, tmp_path / "build")
+    assert done.returncode == 1
+    assert file.name in done.stdout
+    assert "1 of" in done.stdout
+    assert len(list((tmp_path / "build" / "candidate").glob("*/*/receipt.json"))) > 2
+    refused = run("stage", "plan", "--build", tmp_path / "build", "--sources", sources)
+    assert refused.returncode == 2
+    assert "make stage-filter" in refused.stdout
+    file.write_bytes(whole)
+    assert _filter(sources, tmp_path / "build").returncode == 0
+
+
+def test_a_source_file_that_vanished_is_named_with_what_to_do(sources: Path, tmp_path: Path) -> None:
+    assert run("stage", "inventory", "--sources", sources, "--build", tmp_path / "build").returncode == 0
+    file = _parquet(sources)
+    file.unlink()
+    done = run("stage", "filter", "--sources", sources, "--build", tmp_path / "build")
+    assert done.returncode == 1
+    assert file.name in done.stdout
+    assert "restore it" in done.stdout
+
+
+def test_an_unreadable_source_file_is_named(sources: Path, tmp_path: Path) -> None:
+    file = _parquet(sources)
+    os.truncate(file, 0)
+    loop = sources / "laion2b" / file.name.replace("part-00000", "part-00099")
+    loop.write_bytes(b"not a parquet file at all")
+    done = _filter(sources, tmp_path / "build")
+    assert done.returncode == 1
+    assert file.name in done.stdout and loop.name in done.stdout
+
+
+def test_a_wrong_checksum_stops_the_inventory(sources: Path, tmp_path: Path) -> None:
+    (sources / "cc3m" / "SHA256SUMS").write_text(f"{'0' * 64}  Train_GCC-training.tsv\n")
+    done = run("stage", "inventory", "--sources", sources, "--build", tmp_path / "build")
+    assert done.returncode == 1
+    assert "SHA256SUMS says" in done.stdout
+
+
+def test_an_empty_corpus_is_named(sources: Path, tmp_path: Path) -> None:
+    for file in (sources / "cc3m").iterdir():
+        file.unlink()
+    done = run("stage", "inventory", "--sources", sources, "--build", tmp_path / "build")
+    assert done.returncode == 1
+    assert "cc3m holds no file named like" in done.stdout
+    chosen = run(
+        "stage", "inventory", "--sources", sources, "--build", tmp_path / "build",
+        "--set", 'inventory.corpora=["laion2b", "coyo700m"]',
+    )  # fmt: skip
+    assert chosen.returncode == 0
+
+
+def test_an_empty_source_file_gives_no_rows_and_no_fault(sources: Path, tmp_path: Path) -> None:
+    os.truncate(sources / "cc3m" / "Train_GCC-training.tsv", 0)
+    assert _filter(sources, tmp_path / "build").returncode == 0
+
+
+def test_missing_sources_are_explained(tmp_path: Path) -> None:
+    done = run("build", "--profile", "paper", "--build", tmp_path / "build")
+    assert done.returncode != 0
+    assert "SOURCES" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("dedup.max_distanc=3", "did you mean 'max_distance'"),
+        ("dedub.max_distance=3", "did you mean 'dedup'"),
+        ("dedup.max_distance=ten", "max_distance"),
+        ("dedup.max_distance=-1", "greater than or equal to 0"),
+        ("max_distance", "section.key=value"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_the_nearest_name(tmp_path: Path, setting: str, told: str) -> None:
+    done = run("config", "--set", setting, "--build", tmp_path)
+    assert done.returncode == 2
+    assert told in done.stdout
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no right to mount a small disk: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.needs_root
+def test_a_full_disk_stops_the_run_and_loses_nothing(small_world: Path, small_build: Path, small_disk: Path) -> None:
+    build = small_disk / "build"
+    build.mkdir()
+    (build / "world").symlink_to(small_world)
+    early = run("build", "--build", build)
+    assert early.returncode == 2
+    assert "MB" in early.stdout or "GB" in early.stdout
+    assert "free" in early.stdout
+    unchecked = run("build", "--build", build, "--set", "run.reserve_gb=0", "--set", "run.retries=0")
+    assert unchecked.returncode in (1, 2)
+    assert "free" in unchecked.stdout
+    done_so_far = receipts(build)
+    assert done_so_far
+    subprocess.run(["mount", "-o", "remount,size=400m", small_disk], check=True)
+    done = run("build", "--build", build, "--set", "run.reserve_gb=0")
+    assert done.returncode == 0, done.stdout
+    assert done_so_far.items() <= receipts(build).items()
+    assert_identical(build, small_build)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "emptied"])
+def test_a_damaged_receipt_is_found_by_verify_and_redone(small_build: Path, tmp_path: Path, damage: str) -> None:
+    build = Path(shutil.copytree(small_build, tmp_path / "build", symlinks=True))
+    receipt = sorted(build.glob("image/*/*/receipt.json"))[0]
+    text = receipt.read_text()
+    if damage == "changed":
+        body = json.loads(text)
+        receipt.write_text(text.replace(f'"n_rows": {body["kept"]["n_rows"]}', '"n_rows": 1'))
+    else:
+        os.truncate(receipt, len(text) // 2 if damage == "cut" else 0)
+    found = run("verify", "--build", build)
+    assert found.returncode == 1
+    assert str(receipt.parent.relative_to(build)) in found.stdout
+    assert run("build", "--build", build).returncode == 0
+    assert_identical(build, small_build)
+    shutil.rmtree(build)
+
+
+def test_a_damaged_data_file_is_found_set_aside_and_redone(small_build: Path, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(small_build, tmp_path / "build", symlinks=True))
+    file = sorted(build.glob("image/*/*/*.kept.parquet"))[0]
+    data = bytearray(file.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    file.write_bytes(data)
+    found = run("verify", "--build", build, "--repair")
+    assert found.returncode == 1
+    assert file.name in found.stdout
+    assert run("build", "--build", build).returncode == 0
+    assert run("verify", "--build", build).returncode == 0
+    assert_identical(build, small_build)

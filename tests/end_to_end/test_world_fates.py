@@ -1,0 +1,90 @@
+"""The fate of every sample of the generated world is the planned one, exactly."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from schemas.reasons import REASON
+from tests.end_to_end.runs import receipts, run
+from tests.world import load_world
+
+
+def _planned(world: Path) -> list[dict[str, str]]:
+    with (world / "fates.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _table(build: Path, name: str) -> list[dict[str, str]]:
+    with (build / "dataset" / "tables" / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def observed(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    out = tmp_path_factory.mktemp("fates") / "fates.csv"
+    done = run("fates", "--build", demo, "--out", out)
+    assert done.returncode == 0, done.stdout
+    with out.open(encoding="utf-8", newline="") as file:
+        return {row["sample_id"]: row for row in csv.DictReader(file)}
+
+
+def test_every_candidate_has_its_planned_fate(large_world: Path, observed: dict[str, dict[str, str]]) -> None:
+    wrong = []
+    planned = [row for row in _planned(large_world) if row["stage"] != "filter"]
+    for row in planned:
+        found = observed.get(row["sample_id"], {})
+        if any(found.get(name) != row[name] for name in ("corpus", "stage", "fate", "reason", "survivor")):
+            wrong.append((row, found))
+    assert not wrong, f"{len(wrong)} of {len(planned)}, first: {wrong[:3]}"
+    assert len(observed) == len(planned) > 500
+    assert {row["reason"] for row in planned} > {"near_duplicate", "timeout", "truncated_image", "private_address", ""}
+
+
+def test_unmatched_rows_are_counted_per_corpus_and_reason(large_world: Path, demo: Path) -> None:
+    planned = Counter((row["corpus"], row["reason"]) for row in _planned(large_world) if row["stage"] == "filter")
+    counted = Counter()
+    for row in _table(demo, "stage_filter.csv"):
+        if row["corpus"] != "Total":
+            for reason in set(row) & set(REASON):
+                counted[row["corpus"], reason] += int(row[reason])
+    assert +counted == +planned
+    assert planned.total() > 1000
+
+
+@pytest.mark.parametrize("reason", ["no_keyword", "no_caption", "no_url", "wrong_field_count", "invalid_utf8"])
+def test_explain_reads_an_unmatched_row_again(large_world: Path, demo: Path, reason: str) -> None:
+    sample_id = next(row["sample_id"] for row in _planned(large_world) if row["reason"] == reason)
+    done = run("explain", sample_id, "--build", demo)
+    assert done.returncode == 0, done.stdout
+    assert f"reason = {reason}" in done.stdout
+
+
+def test_a_second_run_does_nothing(demo: Path) -> None:
+    before = receipts(demo)
+    done = run("demo", "--build", demo, timeout_s=20)
+    assert done.returncode == 0
+    assert receipts(demo) == before
+    assert "screen: nothing to do" in done.stdout
+
+
+def test_every_row_of_the_funnel_adds_up_and_the_total_is_the_last(large_world: Path, demo: Path) -> None:
+    rows = _table(demo, "pub11_funnel.csv")
+    figures = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
+    assert list(rows[0])[:8] == ["source", *figures]
+    assert all(f"published_{name}" in rows[0] for name in figures)
+    assert {row["source"] for row in rows[:-1]} == {"laion2b", "coyo700m", "cc3m"}
+    assert rows[-1]["source"] == "Total"
+    for row in rows:
+        n = {name: int(row[name]) for name in figures}
+        assert n["downloaded"] - n["invalid"] - n["duplicate"] - n["outlier"] == n["remain"]
+    for name in figures:
+        assert int(rows[-1][name]) == sum(int(row[name]) for row in rows[:-1])
+    assert int(rows[-1]["rows"]) == len(load_world(large_world).fates)
+
+
+def test_verify_finds_nothing_wrong(demo: Path) -> None:
+    done = run("verify", "--build", demo)
+    assert done.returncode == 0, done.stdout
+    assert "every row is accounted for" in done.stdout
