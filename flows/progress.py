@@ -59,9 +59,9 @@ class Terminal:
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         """Take an event into the figures; print what a person must know."""
         if isinstance(event, Advanced):
-            self._rows[task.partition] = min(event.n_rows, task.n_given or event.n_rows)
+            self._rows[task.partition] = event.n_rows
         elif isinstance(event, Committed):
-            self._rows[task.partition] = task.n_given
+            self._rows[task.partition] = event.n_given
             self._n_done += 1
             self.n_run += bool(event.n_kept) or stage.grain != "observe"
             if stage.grain == "observe":
@@ -94,8 +94,10 @@ class Terminal:
         rows, seconds = sum(self._rows.values()), time.monotonic() - self._started
         if not rows or seconds < 0.5:
             return ""
-        left = max(0, self._n_rows_due - rows) * seconds / rows
-        return f"{rows / seconds:,.0f} rows/s, {_duration(left)} left"
+        # Source rows are not known before they are read: the filter's share is that of its files.
+        share = self._n_done / self._n_due if rows > self._n_rows_due else rows / self._n_rows_due
+        left = f", {_duration(seconds / share - seconds)} left" if share else ""
+        return f"{rows / seconds:,.0f} rows/s{left}"
 
 
 def _duration(seconds: float) -> str:

@@ -54,11 +54,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Committed:
-    """A partition that has its receipt."""
+    """A partition that has its receipt; `n_given` counts what the stage read: source rows for the filter."""
 
     partition: str
     n_kept: int
-    n_rejected: int
+    n_given: int
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         receipt = run_partition(task, toolbox, advance)
         if receipt is None:
             return Committed(task.partition, 0, 0)
-        return Committed(task.partition, receipt.n_kept, sum(receipt.reasons.values()))
+        return Committed(task.partition, receipt.n_kept, receipt.counts.get("given", task.n_given))
     except InputError as error:
         return Failed(task.partition, "input", str(error))
     except TransientError as error:

@@ -7,13 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from schemas.tables import DUPLICATE, UNIQUE
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
-from stages.neighbours import components
 
 FLAT_PHASH = 1 << 63  # a picture without detail: its hash says nothing, so only equal pixels make it a duplicate
 
@@ -75,6 +72,11 @@ def label_images(images: pa.Table, max_distance: int) -> pa.Array:
         images: pixel_sha256 and phash of each image.
         max_distance: bits.
     """
+    from scipy.sparse import coo_array  # a quarter of a second to import, in every worker
+    from scipy.sparse.csgraph import connected_components
+
+    from stages.neighbours import components
+
     n = images.num_rows
     hashes = images["phash"].to_numpy()
     has_detail = np.flatnonzero(hashes != FLAT_PHASH)
