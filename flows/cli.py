@@ -76,7 +76,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name, text in (
         ("demo", "build the demo profile on the generated world and print its tables"),
         ("build", "bring all stages up to date and publish the dataset"),
-        ("stage", "bring the stages of one module up to date"),
+        ("stage", "bring one stage up to date, or several, and print their tables"),
         ("verify", "check the whole build from its files"),
         ("explain", "print one sample's fate at every stage"),
         ("status", "print partitions done, stale, missing and failed"),
@@ -99,7 +99,7 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a setting; may be repeated"
     )
     if name == "stage":
-        command.add_argument("module", choices=MODULES)
+        command.add_argument("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
     if name in ("stage", "build", "demo"):
         command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
         command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
@@ -131,12 +131,13 @@ def run_build(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_stage(options: argparse.Namespace, console: Console) -> None:
-    """Bring one module up to date and print its tables."""
-    _run_modules(options, console, (options.module,))
+    """Bring the stages of some modules up to date and print their tables."""
+    _run_modules(options, console, options.modules)
     _, ledger = _open(options)
-    for report in module_reports(ledger, options.module):
-        report.show(console)
-    if options.module == "stats":
+    for module in options.modules:
+        for report in module_reports(ledger, module):
+            report.show(console)
+    if "stats" in options.modules:
         with open_views(ledger) as db:
             funnel_for_people(funnel_report(db)).show(console)
     console.print(f"tables: {ledger.store.root / 'dataset' / 'tables'}", markup=False)
@@ -308,8 +309,8 @@ def _show_result(ledger: Ledger, console: Console) -> None:
 
 def _again(options: argparse.Namespace) -> str:
     """Return the make command that does the same again."""
-    target = f"stage-{options.module}" if options.command == "stage" else options.command
-    words = [f"make {target}"]
+    targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
+    words = [f"make {' '.join(targets)}"]
     if options.command != "demo":
         words.append(f"PROFILE={options.profile}")
     if options.sources is not None:

@@ -130,9 +130,13 @@ def _read_profile(profile: str) -> dict[str, dict[str, Any]]:
             f"no profile {profile!r}{_nearest(profile, names)}; profiles: {', '.join(names)}, or a .toml file"
         )
     try:
-        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        sections = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"profile {path.name} is no valid TOML: {error}") from error
+    for name, values in sections.items():
+        if not isinstance(values, dict):
+            raise InputError(f"profile {path.name}: {name!r} stands outside a section: write it below [section]")
+    return sections
 
 
 def _parse_override(override: str) -> tuple[str, str, Any]:

@@ -291,7 +291,9 @@ class Attempt:
         body["run"] = {**body["run"], "finished": time.time()}
         _fsync_folder(self._path)
         target = self._path / "receipt.json"
-        if target.exists() and not isinstance(read_receipt(target), dict):
+        standing = read_receipt(target)
+        is_whole = isinstance(standing, dict) and self._store._files_fit(self._folder, standing)
+        if standing is not None and not is_whole:
             target.rename(self._path / f"receipt.json.damaged-{self.id}")
         if not publish(target, encode_receipt(body), self.id):
             return Receipt(_must_read(target), self._folder)  # another run was first: its files stand, ours go

@@ -19,11 +19,7 @@ def sources(small_world: Path, tmp_path: Path) -> Path:
 
 
 def _filter(sources: Path, build: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    for module in ("inventory", "filter"):
-        done = run("stage", module, "--sources", sources, "--build", build, *words)
-        if done.returncode:
-            return done
-    return done
+    return run("stage", "inventory", "filter", "--sources", sources, "--build", build, *words)
 
 
 def _parquet(sources: Path) -> Path:

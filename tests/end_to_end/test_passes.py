@@ -9,6 +9,7 @@ import pytest
 from tests.end_to_end.runs import run
 from tests.world_server import WorldServer
 
+MODULES = ("inventory", "filter", "plan", "download")
 ONE_PASS = ("--set", "download.allow_loopback=true", "--set", "download.passes=1")
 
 
@@ -19,12 +20,9 @@ def server(small_world: Path) -> Iterator[WorldServer]:
 
 
 def _build(world: Path, build: Path, *words: str, download: tuple[str, ...] = ()) -> None:
-    for module in ("inventory", "filter", "plan", "download"):
-        extra = download if module == "download" else ()
-        done = run(
-            "stage", module, "--sources", world / "sources", "--build", build, *ONE_PASS, *words, *extra
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
+    words = (*ONE_PASS, *words, *download)
+    done = run("stage", *MODULES, "--sources", world / "sources", "--build", build, *words)
+    assert done.returncode == 0, done.stdout
 
 
 def _asked(server: WorldServer) -> Counter[str]:
