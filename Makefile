@@ -1,7 +1,7 @@
 # Every target that needs the environment makes it first. `make help` lists the targets.
 
-PROFILE ?= demo
-BUILD ?= build/$(basename $(notdir $(PROFILE)))
+PROFILE ?=
+BUILD ?= build/$(or $(basename $(notdir $(PROFILE))),demo)
 SOURCES ?=
 SET ?=
 RETRY ?=
@@ -14,7 +14,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 CLI := $(PY) -m flows.cli
-COMMON = --profile '$(PROFILE)' --build '$(BUILD)' $(if $(SOURCES),--sources '$(SOURCES)') $(foreach s,$(SET),--set '$(s)')
+COMMON = $(if $(PROFILE),--profile '$(PROFILE)') --build '$(BUILD)' $(if $(SOURCES),--sources '$(SOURCES)') $(foreach s,$(SET),--set '$(s)')
 FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)')
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 

@@ -20,28 +20,16 @@ from flows.executor import Interrupted, LocalExecutor
 from flows.inspect import collect_garbage, explain, failures, status_report, write_fates
 from flows.lease import hold_lease
 from flows.ledger import Ledger
+from flows.options import build_folder, command_again, is_generated, parse, remember, settings_of
 from flows.progress import Terminal
 from flows.runner import Runner, StageFailure
-from flows.settings import Settings, load_settings, render_settings
+from flows.settings import Settings, render_settings
 from flows.store import Store
 from flows.verify import Fault, verify
 from flows.views import open_views
 from flows.world import GeneratedWorld
 from stages import MODULES, STAGES
 from stages.contract import ContractError, InputError
-
-EXAMPLES = """examples:
-  python -m flows.cli demo
-  python -m flows.cli build --profile demo --sources SOURCES --build build/mine
-  python -m flows.cli stage dedup --profile demo --set dedup.max_distance=6
-  python -m flows.cli stage download --profile paper --sources SOURCES --build BUILD --retry transient
-  python -m flows.cli explain laion2b_0_12 --build build/demo
-  python -m flows.cli fates --build build/demo --out fates.csv
-  python -m flows.cli verify --build build/demo
-  python -m flows.cli config --profile paper --set download.max_per_host=2
-
-make targets with the same names take PROFILE=, SOURCES=, BUILD=, SET="key=value …", RETRY=, REFETCH=, ID=, OUT=.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,58 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (Interrupted, KeyboardInterrupt):
         console.print(
-            f"stopped. What was finished stays finished; go on with: {_again(options)}", style="yellow", markup=False
+            f"stopped. What was finished stays finished; go on with: {command_again(options)}",
+            style="yellow",
+            markup=False,
         )
         return 130
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the parsed command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.cli",
-        description="Rebuild RS5M, stage by stage, with every row accounted for.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in (
-        ("demo", "build the demo profile on the generated world and print its tables"),
-        ("build", "bring all stages up to date and publish the dataset"),
-        ("stage", "bring one stage up to date, or several, and print their tables"),
-        ("verify", "check the whole build from its files"),
-        ("explain", "print one sample's fate at every stage"),
-        ("status", "print partitions done, stale, missing and failed"),
-        ("fates", "write one row per candidate: who decided, and why"),
-        ("gc", "remove files that no current receipt names"),
-        ("config", "print all settings in full"),
-    ):
-        command = commands.add_parser(
-            name, help=text, description=text, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        _add_options(command, name)
-    return parser.parse_args(arguments)
-
-
-def _add_options(command: argparse.ArgumentParser, name: str) -> None:
-    command.add_argument("--profile", default="demo", help="a name under manifests/profiles, or a .toml file (demo)")
-    command.add_argument("--build", type=Path, help="the build folder (build/<profile>)")
-    command.add_argument("--sources", type=Path, help="folder with one folder per corpus; demo generates one")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a setting; may be repeated"
-    )
-    if name == "stage":
-        command.add_argument("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
-    if name in ("stage", "build", "demo"):
-        command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
-        command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
-    if name == "explain":
-        command.add_argument("sample_id")
-    if name == "fates":
-        command.add_argument("--out", type=Path, default=Path("fates.csv"), help="the CSV to write (fates.csv)")
-    if name == "verify":
-        command.add_argument("--repair", action="store_true", help="set damaged receipts aside, to be done again")
-    if name == "gc":
-        command.add_argument("--dry-run", action="store_true", help="only say what would go")
 
 
 def run_demo(options: argparse.Namespace, console: Console) -> None:
@@ -148,7 +89,7 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
     started = time.monotonic()
     _, ledger = _open_existing(options)
     faults = []
-    with hold_lease(ledger.store.root, _again(options), console.print):
+    with hold_lease(ledger.store.root, command_again(options), console.print):
         for found in verify(ledger):
             if isinstance(found, Fault):
                 faults.append(found)
@@ -164,7 +105,11 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
         )
         console.print(f"{len(faults)} faults in {seconds:.1f} s{advice}", style="red", markup=False)
         return 1
-    console.print(f"verified in {seconds:.1f} s: every row is accounted for")
+    todo = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
+    if todo:
+        console.print(f"incomplete by the settings of profile {options.profile}: {', '.join(todo)} (`make status`)")
+    else:
+        console.print(f"verified in {seconds:.1f} s: every row is accounted for")
     return 0
 
 
@@ -194,7 +139,7 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
 def run_gc(options: argparse.Namespace, console: Console) -> None:
     """Remove rubbish."""
     _, ledger = _open_existing(options)
-    with hold_lease(ledger.store.root, _again(options), console.print):
+    with hold_lease(ledger.store.root, command_again(options), console.print):
         n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
     for note in notes:
         console.print(note, markup=False)
@@ -204,7 +149,7 @@ def run_gc(options: argparse.Namespace, console: Console) -> None:
 
 def run_config(options: argparse.Namespace, console: Console) -> None:
     """Print the settings."""
-    print(render_settings(_settings(options), STAGES))
+    print(render_settings(settings_of(options), STAGES))
 
 
 COMMANDS = {
@@ -223,7 +168,8 @@ COMMANDS = {
 def _run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> None:
     settings, ledger = _open(options)
     build = ledger.store.root
-    with hold_lease(build, _again(options), console.print), LocalExecutor(settings.run) as executor:
+    with hold_lease(build, command_again(options), console.print), LocalExecutor(settings.run) as executor:
+        remember(options)
         world = _world(options, ledger)
         if world is not None:
             world.make()
@@ -245,42 +191,20 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
             console.print("nothing was to be done: every partition is current", style="bold")
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    overrides = list(options.set)
-    for name in ("retry", "refetch"):
-        if getattr(options, name, ""):
-            overrides.append(f'download.{name}="{getattr(options, name)}"')
-    build = _build_folder(options)
-    if len(overrides) > len(options.set):
-        n_passes = len(Store(build).observations("fetch_pass", "open_pass"))
-        overrides.append(f"download.asked_at_pass={n_passes}")
-    if _is_generated(options):
-        overrides.append("download.allow_loopback=true")
-    return load_settings(options.profile, overrides, STAGES)
-
-
 def _open(options: argparse.Namespace) -> tuple[Settings, Ledger]:
-    settings = _settings(options)
-    return settings, Ledger(Store(_build_folder(options)), STAGES, settings)
+    settings = settings_of(options)
+    return settings, Ledger(Store(build_folder(options)), STAGES, settings)
 
 
 def _open_existing(options: argparse.Namespace) -> tuple[Settings, Ledger]:
-    build = _build_folder(options)
+    build = build_folder(options)
     if not build.is_dir():
         raise InputError(f"{build} is no build folder: run `make build` first, or say which with BUILD=…")
     return _open(options)
 
 
-def _build_folder(options: argparse.Namespace) -> Path:
-    return Path(options.build or Path("build") / Path(options.profile).stem)
-
-
 def _world(options: argparse.Namespace, ledger: Ledger) -> GeneratedWorld | None:
-    return GeneratedWorld(ledger.store.root / "world") if _is_generated(options) else None
-
-
-def _is_generated(options: argparse.Namespace) -> bool:
-    return options.profile == "demo" and options.sources is None
+    return GeneratedWorld(ledger.store.root / "world") if is_generated(options) else None
 
 
 def _sources(options: argparse.Namespace, ledger: Ledger) -> Path | None:
@@ -305,21 +229,6 @@ def _show_result(ledger: Ledger, console: Console) -> None:
     for name in sorted(tars(ledger)):
         console.print(str(dataset / name), markup=False)
     console.print(f"metafiles: {dataset / 'metafiles'}   tables: {dataset / 'tables'}", markup=False)
-
-
-def _again(options: argparse.Namespace) -> str:
-    """Return the make command that does the same again."""
-    targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
-    words = [f"make {' '.join(targets)}"]
-    if options.command != "demo":
-        words.append(f"PROFILE={options.profile}")
-    if options.sources is not None:
-        words.append(f"SOURCES={options.sources}")
-    if options.build is not None:
-        words.append(f"BUILD={options.build}")
-    if options.set:
-        words.append(f"SET='{' '.join(options.set)}'")
-    return " ".join(words)
 
 
 if __name__ == "__main__":

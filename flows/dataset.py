@@ -18,6 +18,7 @@ from flows.report import Report, Row, query_report, stage_reports
 from flows.views import open_views
 from stages.identity import digest_json
 
+REPORT_FORMAT = 2  # raised when a report says something else of the same receipts
 _METAFILE_CSV_SPLITS = ("train", "val")
 
 
@@ -25,7 +26,7 @@ def module_reports(ledger: Ledger, module: str) -> list[Report]:
     """Return the tables of a module; kept beside the build until one of its receipts changes."""
     last = max(i for i, stage in enumerate(ledger.stages) if stage.module == module)
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages[: last + 1]])
-    path = ledger.store.root / ".reports" / f"{module}-{digest}.json"
+    path = ledger.store.root / ".reports" / f"{module}-{digest}-{REPORT_FORMAT}.json"
     if not path.exists():
         reports = stage_reports(ledger, module)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,12 +34,12 @@ def module_reports(ledger: Ledger, module: str) -> list[Report]:
         draft.write_text(json.dumps([asdict(report) for report in reports]), encoding="utf-8")
         draft.rename(path)
     stored = json.loads(path.read_text(encoding="utf-8"))
-    return [Report(r["title"], tuple(r["columns"]), tuple(r["rows"])) for r in stored]
+    return [Report(r["title"], tuple(r["columns"]), tuple(r["rows"]), tuple(r["folded"])) for r in stored]
 
 
 def publish_dataset(ledger: Ledger) -> Path:
     """Make `<build>/dataset/` what the current receipts say; return its path. Does nothing where it is that."""
-    digest = _digest_states([ledger.state(stage) for stage in ledger.stages])
+    digest = _digest_states([ledger.state(stage) for stage in ledger.stages]) + f"-{REPORT_FORMAT}"
     root = ledger.store.root
     link, made = root / "dataset", root / ".dataset" / digest
     if not made.exists():

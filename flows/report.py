@@ -25,11 +25,16 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Report:
-    """A small table for people and for CSV."""
+    """A small table for people and for CSV.
+
+    Attributes:
+        folded: columns that are figures of one kind (reasons): printed as one column, written apart.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    folded: tuple[str, ...] = ()
 
     def csv(self) -> str:
         """Return the table as CSV; a cell that a spreadsheet would run as a formula is quoted with an apostrophe."""
@@ -51,21 +56,20 @@ class Report:
     def show(self, console: Console) -> None:
         """Print the table: reasons are named in one column, columns that are empty in every row left out."""
         console.print(self.title, style="bold", markup=False)
-        folded = self.columns[self.columns.index("rejected") + 1 :] if "rejected" in self.columns else ()
-        shown = [c for c in self.columns if c not in folded and any(row.get(c) for row in self.rows)]
+        shown = [c for c in self.columns if c not in self.folded and any(row.get(c) for row in self.rows)]
         table = RichTable(box=None, pad_edge=False)
         for name in shown:
             table.add_column(name.replace("_", " "), justify="right" if self._is_figure(name) else "left")
-        if folded:
+        if self.folded:
             table.add_column("why")
         for row in self.rows:
-            why = ", ".join(f"{name} {_cell(row[name])}" for name in folded if row.get(name))
-            table.add_row(*(_cell(row.get(name)) for name in shown), *([why] if folded else []))
+            why = ", ".join(f"{name} {_cell(row[name])}" for name in self.folded if row.get(name))
+            table.add_row(*(_cell(row.get(name)) for name in shown), *([why] if self.folded else []))
         console.print(table)
         console.print()
 
     def _is_figure(self, name: str) -> bool:
-        return any(isinstance(row.get(name), int) for row in self.rows)
+        return any(isinstance(row.get(name), int | float) for row in self.rows)
 
 
 def stage_reports(ledger: Ledger, module: str) -> list[Report]:
@@ -74,7 +78,9 @@ def stage_reports(ledger: Ledger, module: str) -> list[Report]:
     reasons = tuple(dict.fromkeys(code for stage in stages for code in stage.reasons))
     with open_views(ledger) as db:
         rows = [row for stage in stages if stage.name != "count_funnel" for row in _stage_rows(ledger, stage, db)]
-        reports = [Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows))]
+        reports = [
+            Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows), reasons)
+        ]
         for title, query in PARTICULARS.get(module, ()):
             reports.append(query_report(db, title, query))
     return [report for report in reports if report.rows]
@@ -209,6 +215,6 @@ def safe_cell(value: object) -> object:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:,}"
     return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")

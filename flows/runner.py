@@ -131,6 +131,8 @@ class Runner:
                 if isinstance(event, Failed | Poisoned):
                     failures.append(event)
                     self._note(stage, by_name[event.partition], event)
+                if isinstance(event, Failed) and event.kind in ("contract", "disk"):
+                    break  # it would be the same in every other partition
         finally:
             self.watcher.end(stage, time.monotonic() - started)
             self.ledger.refresh()

@@ -1,0 +1,155 @@
+"""What was said on the command line, and what the last run on the build said: profile, folders, settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.settings import Settings, load_settings
+from flows.store import Store
+from stages import MODULES, STAGES
+
+MEMORY = ".last-run.json"  # what was said at the last run on a build
+
+EXAMPLES = """examples:
+  python -m flows.cli demo
+  python -m flows.cli build --profile demo --sources SOURCES --build build/mine
+  python -m flows.cli stage dedup --profile demo --set dedup.max_distance=6
+  python -m flows.cli stage download --profile paper --sources SOURCES --build BUILD --retry transient
+  python -m flows.cli explain laion2b_0_12 --build build/demo
+  python -m flows.cli fates --build build/demo --out fates.csv
+  python -m flows.cli verify --build build/demo
+  python -m flows.cli config --profile paper --set download.max_per_host=2
+
+make targets with the same names take PROFILE=, SOURCES=, BUILD=, SET="key=value …", RETRY=, REFETCH=, ID=, OUT=.
+"""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    recall(options)
+    return options
+
+
+def recall(options: argparse.Namespace) -> None:
+    """Fill in what was not said from the last run on the build: its profile and SOURCES.
+
+    Commands that only look take its overrides too: a build is judged by the settings it was made with.
+    """
+    path = build_folder(options) / MEMORY
+    last = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    is_same_profile = options.profile in (None, last.get("profile"))
+    options.profile = options.profile or last.get("profile") or "demo"
+    if options.sources is None and is_same_profile and last.get("sources"):
+        options.sources = Path(last["sources"])
+    if options.command not in ("build", "stage", "demo") and is_same_profile and not options.set:
+        options.set = list(last.get("set", []))
+
+
+def remember(options: argparse.Namespace) -> None:
+    """Write down what was said, for `recall`."""
+    profile = options.profile
+    said = {
+        "profile": str(Path(profile).resolve()) if profile.endswith(".toml") else profile,
+        "sources": str(Path(options.sources).resolve()) if options.sources is not None else None,
+        "set": list(options.set),
+    }
+    path = build_folder(options) / MEMORY
+    draft = path.with_name(f"{MEMORY}.{os.getpid()}")
+    draft.write_text(json.dumps(said), encoding="utf-8")
+    draft.replace(path)
+
+
+def build_folder(options: argparse.Namespace) -> Path:
+    """Return the build folder: as said, or build/<profile>."""
+    return Path(options.build or Path("build") / Path(options.profile or "demo").stem)
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Return the checked settings: the profile, the overrides, and what retry and refetch mean now."""
+    overrides = list(options.set)
+    for name in ("retry", "refetch"):
+        if getattr(options, name, ""):
+            overrides.append(f'download.{name}="{getattr(options, name)}"')
+    build = build_folder(options)
+    if len(overrides) > len(options.set):
+        n_passes = len(Store(build).observations("fetch_pass", "open_pass"))
+        overrides.append(f"download.asked_at_pass={n_passes}")
+    if is_generated(options):
+        overrides.append("download.allow_loopback=true")
+    return load_settings(options.profile, overrides, STAGES)
+
+
+def is_generated(options: argparse.Namespace) -> bool:
+    """Return True where the sources are the generated world."""
+    return options.profile == "demo" and options.sources is None
+
+
+def command_again(options: argparse.Namespace) -> str:
+    """Return the make command that does the same again."""
+    targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
+    words = [f"make {' '.join(targets)}"]
+    if options.command != "demo":
+        words.append(f"PROFILE={options.profile}")
+    if options.sources is not None:
+        words.append(f"SOURCES={options.sources}")
+    if options.build is not None:
+        words.append(f"BUILD={options.build}")
+    if options.set:
+        words.append(f"SET='{' '.join(options.set)}'")
+    return " ".join(words)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.cli",
+        description="Rebuild RS5M, stage by stage, with every row accounted for.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("demo", "build the demo profile on the generated world and print its tables"),
+        ("build", "bring all stages up to date and publish the dataset"),
+        ("stage", "bring one stage up to date, or several, and print their tables"),
+        ("verify", "check the whole build from its files"),
+        ("explain", "print one sample's fate at every stage"),
+        ("status", "print partitions done, stale, missing and failed"),
+        ("fates", "write one row per candidate: who decided, and why"),
+        ("gc", "remove files that no current receipt names"),
+        ("config", "print all settings in full"),
+    ):
+        command = commands.add_parser(
+            name, help=text, description=text, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        _add_options(command, name)
+    return parser
+
+
+def _add_options(command: argparse.ArgumentParser, name: str) -> None:
+    command.add_argument(
+        "--profile", help="a name under manifests/profiles, or a .toml file (the build's own, or demo)"
+    )
+    command.add_argument("--build", type=Path, help="the build folder (build/<profile>)")
+    command.add_argument("--sources", type=Path, help="folder with one folder per corpus; demo generates one")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a setting; may be repeated"
+    )
+    if name == "stage":
+        command.add_argument("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
+    if name in ("stage", "build", "demo"):
+        command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
+        command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
+    if name == "explain":
+        command.add_argument("sample_id")
+    if name == "fates":
+        command.add_argument("--out", type=Path, default=Path("fates.csv"), help="the CSV to write (fates.csv)")
+    if name == "verify":
+        command.add_argument("--repair", action="store_true", help="set damaged receipts aside, to be done again")
+    if name == "gc":
+        command.add_argument("--dry-run", action="store_true", help="only say what would go")
