@@ -1,0 +1,137 @@
+"""The generated world keeps its own promises on rows and their fates; the pipeline is not involved."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tests.world import PATTERNS, World, holds_keyword, load_world, make_world
+from tests.world_reading import N_ROWS, make_small_world, path_of, read_routes, source_rows
+from tests.world_server import Answer
+
+PLANNED = {
+    "filter": {"no_caption", "no_keyword", "no_url", "wrong_field_count", "invalid_utf8"},
+    "plan": {"not_a_url", "unsupported_scheme"},
+    "settle": {
+        "http_not_found", "http_forbidden", "http_client_error", "http_throttled", "http_server_error", "timeout",
+        "connection_failed", "truncated_body", "private_address", "bad_redirect", "disallowed_by_header",
+        "body_too_large", "invalid_response",
+    },
+    "screen": {
+        "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
+    },
+    "drop_duplicates": {"url_duplicate", "pixel_duplicate", "near_duplicate"},
+    "write_shards": {""},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_small_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def routes(world: World) -> dict[str, list[Answer]]:
+    return read_routes(world)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def test_the_same_numbers_give_the_same_bytes_and_another_seed_does_not(world: World, tmp_path: Path) -> None:
+    again = make_world(tmp_path / "again", n_rows=N_ROWS, seed=world.seed, port=world.port)
+    assert contents(again.out) == contents(world.out)
+    assert len(contents(world.out)) > 100
+    make_world(again.out, n_rows=N_ROWS, seed=world.seed + 1, port=world.port)
+    changed, first = contents(again.out), contents(world.out)
+    assert all(changed[name] != first[name] for name in first if name.startswith("sources/"))
+
+
+def test_a_world_read_back_is_the_world_that_was_made(world: World) -> None:
+    assert load_world(world.out) == world
+    assert json.loads((world.out / "world.json").read_text())["counts"] == world.counts()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(FileExistsError, match=r"precious\.txt, which is no part of a world"):
+        make_world(tmp_path, n_rows=N_ROWS)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_too_few_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 300"):
+        make_world(tmp_path, n_rows=100)
+
+
+def test_every_source_row_has_exactly_one_fate(world: World) -> None:
+    rows = source_rows(world)
+    assert len(rows) == N_ROWS
+    assert Counter(fate.sample_id for fate in world.fates) == Counter(list(rows))
+    for fate in world.fates:
+        pair = rows[fate.sample_id]
+        assert fate.url == ((pair[1] or "") if pair else ""), fate
+        assert fate.corpus == fate.sample_id.split("_")[0]
+        assert (fate.fate == "kept") == (fate.reason == "") == (fate.stage == "write_shards")
+
+
+def test_every_planned_reason_occurs_three_times_and_no_other(world: World) -> None:
+    n_rows = Counter((fate.stage, fate.reason) for fate in world.fates)
+    assert set(n_rows) == {(stage, reason) for stage, reasons in PLANNED.items() for reason in reasons}
+    assert min(n_rows.values()) >= 3
+    assert n_rows["write_shards", ""] >= 50
+
+
+def test_filter_fates_follow_from_the_source_rows(world: World) -> None:
+    rows = source_rows(world)
+    for fate in world.fates:
+        pair = rows[fate.sample_id]
+        if pair is None:
+            assert fate.reason in ("wrong_field_count", "invalid_utf8")
+            continue
+        caption, url = pair
+        if not (caption or "").strip():
+            expected = "no_caption"
+        elif not holds_keyword(caption or ""):
+            expected = "no_keyword"
+        else:
+            expected = "" if url else "no_url"
+        assert (fate.reason if fate.stage == "filter" else "") == expected, fate
+
+
+@pytest.mark.parametrize(
+    ("caption", "is_match"),
+    [
+        ("AERIAL VIEW", True), ("LANDSAT 8 scene", True), ("modish", True), ("aerial mapping", True),
+        ("spaceborne imaging", True), ("U\u017fGS", False), ("aerialimage", False), ("space shuttle", False),
+        ("MOD\u0131S", False), ("aerial\u00a0view", False), ("Sentinel 2", False), ("", False),
+    ],
+)  # fmt: skip
+def test_keywords_match_as_substrings_with_ascii_case_folding_alone(caption: str, is_match: bool) -> None:
+    assert holds_keyword(caption) == is_match
+
+
+def test_there_are_42_patterns_and_every_one_is_planted(world: World) -> None:
+    assert len(PATTERNS) == len(set(PATTERNS)) == 42
+    captions = " | ".join(pair[0].lower() for pair in source_rows(world).values() if pair and pair[0])
+    assert [pattern for pattern in PATTERNS if pattern.lower() not in captions] == []
+
+
+def test_laion_publishes_width_and_height_swapped(world: World, routes: dict[str, list[Answer]]) -> None:
+    rows = pq.read_table(sorted((world.sources / "laion2b").iterdir())[0]).to_pylist()
+    sizes = {row["URL"]: (row["WIDTH"], row["HEIGHT"]) for row in rows}
+    n_checked = 0
+    for fate in world.fates:
+        if fate.fate == "kept" and fate.url in sizes:
+            name = next(
+                (answer["file"] for answer in routes.get(path_of(fate, world.port), []) if "file" in answer), None
+            )
+            if name:
+                n_checked += 1
+                with Image.open(world.out / "www" / name) as image:
+                    assert sizes[fate.url] == (image.height, image.width)
+    assert n_checked > 5

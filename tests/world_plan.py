@@ -1,0 +1,199 @@
+"""The plan of the generated world: its rows with their fates, what their URLs answer, and the files behind them.
+
+Not for where a row lies or which of a cluster survives (tests/world_rows.py); nothing is written here.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from tests.world_captions import Captions
+from tests.world_damage import damaged
+from tests.world_faults import DELIVERIES, FAILING, FILE, NOT_A_URL, PUBLISHED_PRIVATE, UNSUPPORTED, Web
+from tests.world_images import Gallery, ImageFile
+from tests.world_rows import CC3M, CORPORA, Row
+from tests.world_server import Answer
+
+HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "localhost")
+# Rows of 3,000 by the reason they are refused for; smaller worlds have at least 3 of each.
+_N_ROWS = {
+    "no_caption": 60, "no_url": 12, "wrong_field_count": 9, "invalid_utf8": 6, "not_a_url": 12, "unsupported_scheme": 9,
+    "http_not_found": 40, "http_forbidden": 15, "http_client_error": 6, "http_throttled": 9, "http_server_error": 12,
+    "timeout": 6, "connection_failed": 9, "truncated_body": 9, "private_address": 10, "bad_redirect": 8,
+    "disallowed_by_header": 10, "body_too_large": 5, "invalid_response": 4,
+    "empty_file": 8, "not_an_image": 20, "format_not_allowed": 9, "truncated_image": 12, "corrupt_image": 9,
+    "too_many_pixels": 5,
+}  # fmt: skip
+_DAMAGED = ("empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels")
+_FORMATS = (
+    "jpeg_exif", "png", "jpeg_progressive", "webp", "gif", "jpeg_cmyk", "png_palette", "bmp", "tiff", "png_alpha",
+    "jpeg_grey", "png_grey", "png_grey16", "gif_two_frames", "mpo",
+)  # fmt: skip
+# Clusters in turn: for each file its recipe, the paths it lies at, and the rows that name each path.
+_CLUSTERS: tuple[tuple[tuple[str, int, int], ...], ...] = (
+    (("jpeg", 1, 4), ("png_of_jpeg", 1, 1), ("half", 1, 1), ("crop", 1, 1), ("jpeg_60", 1, 2)),
+    (("jpeg", 1, 2),),
+    (("jpeg", 1, 1), ("png_of_jpeg", 1, 1)),
+    (("jpeg", 1, 1), ("jpeg_60", 1, 1)),
+    (("jpeg", 2, 1),),
+    (("jpeg", 1, 1), ("jpeg_comment", 1, 1), ("bmp_of_jpeg", 1, 1)),
+    (("jpeg", 1, 1), ("half", 1, 1), ("crop", 1, 1)),
+    (("jpeg", 1, 3),),
+)
+
+
+class Plan:
+    """Rows, routes and files of a world, before anything is written."""
+
+    def __init__(self, n_rows: int, seed: int, port: int) -> None:
+        self.n_rows, self.seed, self.port = n_rows, seed, port
+        self.rows: list[Row] = []
+        self.web = Web(seed, port)
+        self._rng = random.Random(seed)
+        self._captions = Captions(random.Random(f"captions {seed}"))
+        self._gallery = Gallery(seed)
+        self._n_images = 0
+        self._plan_filter()
+        self._plan_urls()
+        self._plan_failures()
+        self._plan_damage()
+        self._plan_clusters()
+        self._plan_root()
+        n_needed = max(self.n_rows // 4 - sum(self._is_matching(row) for row in self.rows), self.n_rows // 7)
+        for _ in range(n_needed):
+            self._plan_single()
+        while len(self.rows) < self.n_rows:
+            corpus = self._rng.choices(CORPORA, (40, 35, 25))[0]
+            url = self._fresh_url("other", "jpg")
+            self.rows.append(Row(corpus, self._captions.other(corpus), url, "filter", "no_keyword"))
+
+    def _is_matching(self, row: Row) -> bool:
+        return row.stage != "filter" or row.reason == "no_url"
+
+    def _times(self, reason: str) -> range:
+        return range(max(3, round(_N_ROWS[reason] * self.n_rows / 3000)))
+
+    def _add(self, corpus: str, url: str | None, stage: str, reason: str) -> None:
+        self.rows.append(Row(corpus, self._captions.matching(corpus), url, stage, reason))
+
+    def _fresh_url(self, folder: str, extension: str) -> str:
+        return f"http://{self._rng.choice(HOSTS)}:{self.port}/{folder}/{self.web.next_number():05d}.{extension}"
+
+    def _plan_filter(self) -> None:
+        for n in self._times("no_caption"):
+            corpus = CORPORA[n % 3]
+            captions = ("", "   ") if corpus == CC3M else (None, "", " \t\n ", "\u00a0\u3000 ")
+            url = self._fresh_url("no_caption", "jpg") if n % 5 else ""
+            self.rows.append(Row(corpus, captions[n // 3 % len(captions)], url, "filter", "no_caption"))
+        for n in self._times("no_url"):
+            self._add(CORPORA[n % 3], "" if n % 2 or CORPORA[n % 3] == CC3M else None, "filter", "no_url")
+        for reason in ("wrong_field_count", "invalid_utf8"):
+            for n in self._times(reason):
+                text = self._captions.matching(CC3M) if n % 3 else self._captions.other(CC3M)
+                url = self._fresh_url(reason, "jpg")
+                line = _malformed_line(reason, n, text.encode(), url.encode())
+                self.rows.append(Row(CC3M, None, None, "filter", reason, line=line))
+
+    def _plan_urls(self) -> None:
+        for reason, urls in (("not_a_url", NOT_A_URL), ("unsupported_scheme", UNSUPPORTED)):
+            for n in self._times(reason):
+                self._add(CORPORA[n % 3], urls[n % len(urls)].replace("{n}", str(n)), "plan", reason)
+
+    def _plan_failures(self) -> None:
+        for reason, variants in FAILING.items():
+            url = ""
+            for n in self._times(reason):
+                if reason == "private_address" and n % 2:
+                    url = PUBLISHED_PRIVATE[n // 2 % len(PUBLISHED_PRIVATE)].replace("{n}", str(n))
+                elif n and n % 5 == 0:
+                    url += "#again"  # a dead URL twice: each row has its own fate
+                else:
+                    variant = n // 2 if reason == "private_address" else n
+                    url = self._fresh_url(reason, "jpg")
+                    self.web.route(url, variants[variant % len(variants)], None)
+                self._add(CORPORA[n % 3], url, "settle", reason)
+
+    def _plan_damage(self) -> None:
+        for reason in _DAMAGED:
+            url = ""
+            for n in self._times(reason):
+                if n and n % 5 == 0:
+                    url += "#again"
+                else:
+                    body, extension, content_type = damaged(reason, self.seed, n)
+                    url = self._fresh_url(reason, extension)
+                    name = self.web.path(url)[1:]
+                    self.web.files[name] = body
+                    self.web.routes[self.web.path(url)] = [{"kind": "file", "file": name, "type": content_type}]
+                self._add(CORPORA[n % 3], url, "screen", reason)
+
+    def _plan_clusters(self) -> None:
+        for _ in range(max(1, round(6 * self.n_rows / 3000))):
+            for shape in _CLUSTERS:
+                images = self._gallery.draw([recipe for recipe, _, _ in shape])
+                for image, (_, n_paths, n_rows) in zip(images, shape, strict=True):
+                    name = self._keep(image)
+                    for _ in range(n_paths):
+                        url = self._image_url(image, "localhost" if n_rows > 2 else self._rng.choice(HOSTS))
+                        self.web.route(url, self._delivery(0.8), name)
+                        self._add_images(list(islice(_spellings(url), n_rows)), image)
+
+    def _plan_root(self) -> None:
+        """One image at a host's root: the empty path is the path /, a query makes another URL."""
+        image = self._gallery.draw(["jpeg"])[0]
+        name = self._keep(image)
+        root = f"http://127.0.0.4:{self.port}"
+        for path in ("/", "/?v=2"):
+            self.web.route(root + path, (FILE,), name)
+        self._add_images([root, f"{root}/", f"{root}/?v=2", f"{root}/#top"], image)
+
+    def _plan_single(self) -> None:
+        n = self._n_images
+        image = self._gallery.draw([_FORMATS[n // 3 % len(_FORMATS)] if n % 3 == 0 else "jpeg"])[0]
+        url = self._image_url(image, self._rng.choice(HOSTS))
+        match n % 40:
+            case 7:
+                url += "?w=800&h=600&fit=crop"
+            case 17:
+                url = url.replace("/image/", "/proxy/https://example.org/image/")
+            case 27:
+                url = url.replace("/image/", "/im%61ge/")
+            case 37:
+                url = url.replace("/image/", "/sch\u00f6ne bilder/")
+        self.web.route(url, self._delivery(0.9), self._keep(image))
+        self._add_images([url], image)
+
+    def _image_url(self, image: ImageFile, host: str) -> str:
+        return f"http://{host}:{self.port}/image/{self.web.next_number():05d}-{image.kind}.{image.extension}"
+
+    def _keep(self, image: ImageFile) -> str:
+        self._n_images += 1
+        name = f"image/{self._n_images:05d}-{image.kind}-{image.recipe}.{image.extension}"
+        self.web.files[name] = image.body
+        return name
+
+    def _add_images(self, urls: Sequence[str], image: ImageFile) -> None:
+        for url in urls:
+            corpus = self._rng.choices(CORPORA, (40, 35, 25))[0]
+            self.rows.append(Row(corpus, self._captions.matching(corpus), url, image=image))
+
+    def _delivery(self, plain_share: float) -> tuple[Answer, ...]:
+        if self._rng.random() < plain_share:
+            return DELIVERIES[0]
+        return DELIVERIES[1 + self.web.next_number() % (len(DELIVERIES) - 1)]
+
+
+def _malformed_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:
+    if reason == "wrong_field_count":
+        return (caption + b"\t" + url + b"\tphoto", caption + b" " + url, b"", caption + b"\t\t" + url)[n % 4]
+    lines = (caption + b" caf\xe9\t" + url, caption + b"\t" + url + b"\xff", b"\x80" + caption + b" " + url)
+    return lines[n % 3]
+
+
+def _spellings(url: str) -> Iterator[str]:
+    """Yield spellings of one URL that are equal when normalised."""
+    host = url.split("/")[2]
+    yield url
+    yield f"{url}#x"
+    yield url.replace(f"http://{host}", f"HTTP://{host.upper()}")
+    yield f"  {url} "
