@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,9 @@ _OF_SAMPLE = {
 def status_report(ledger: Ledger) -> Report:
     """Return stages × partitions done, stale, missing and failed, rows kept and rejected, and disk."""
     rows = []
-    for stage in ledger.stages:
-        state = ledger.state(stage)
+    with _collector_paused():
+        states = [ledger.state(stage) for stage in ledger.stages]
+    for stage, state in zip(ledger.stages, states, strict=True):
         failed = stale = 0
         for partition in state.due:
             folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
@@ -49,6 +52,18 @@ def status_report(ledger: Ledger) -> Report:
         }
         rows.append(row)
     return Report(f"status of {ledger.store.root}", tuple(rows[0]), tuple(rows))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # Receipts stay: walking those read so far again and again took 0.2 of 1.3 s for 10,000 of them.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def failures(ledger: Ledger) -> Iterator[tuple[str, str]]:
@@ -160,7 +175,7 @@ def _prune(folder: Path) -> None:
 def _note(ledger: Ledger, stage: Stage) -> str:
     state = ledger.state(stage)
     if state.blocked:
-        return state.blocked.split(": ", 1)[1]
+        return f"waits: {state.blocked}"
     if stage.keeps != "current" and not state.partitions:
         return f"run `make stage-{stage.module}`"
     return ""
@@ -175,7 +190,7 @@ def _explain_stage(
         return []
     state = ledger.state(stage)
     if state.blocked:
-        return [f"{stage.name}: not run: {state.blocked.split(': ', 1)[1]}"]
+        return [f"{stage.name}: not run: {state.blocked}"]
     lines = []
     given = "(SELECT ? AS sample_id, ? AS fetch_id) s"
     for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):

@@ -81,6 +81,7 @@ class Ledger:
         self._states: dict[str, StageState] = {}
         self._digests: dict[tuple[str, Reads], str] = {}
         self._tools: dict[str, dict[str, Mapping[str, str]]] = {}
+        self._params: dict[str, dict[str, Any]] = {}
 
     def refresh(self) -> None:
         """Forget what was concluded; receipts that were read stay read."""
@@ -145,7 +146,7 @@ class Ledger:
             return StageState(stage, tuple(PartitionState(r.partition, r.fingerprint, r) for r in receipts))
         problem = self.inputs_ready(stage)
         if problem:
-            return StageState(stage, (), f"{stage.name} waits for its input: {problem}")
+            return StageState(stage, (), problem)
         states = []
         for name in self._partition_names(stage):
             fingerprint = self.fingerprint(stage, name)
@@ -169,10 +170,15 @@ class Ledger:
         if not stage.is_settled:
             depends |= {
                 "version": stage.version,
-                "params": self.settings.params(stage).model_dump(mode="json"),
+                "params": self._plain_params(stage),
                 "tools": self.tool_identities(stage),
             }
         return digest_json(depends)
+
+    def _plain_params(self, stage: Stage) -> dict[str, Any]:
+        if stage.name not in self._params:
+            self._params[stage.name] = self.settings.params(stage).model_dump(mode="json")
+        return self._params[stage.name]
 
     def tool_identities(self, stage: Stage) -> dict[str, Mapping[str, str]]:
         """Return what the results of a stage's tools depend on."""

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from flows.ledger import Ledger
 from flows.views import open_views
@@ -64,7 +65,8 @@ class Report:
             table.add_column("why")
         for row in self.rows:
             why = ", ".join(f"{name} {_cell(row[name])}" for name in self.folded if row.get(name))
-            table.add_row(*(_cell(row.get(name)) for name in shown), *([why] if self.folded else []))
+            cells = [*(_cell(row.get(name)) for name in shown), *([why] if self.folded else [])]
+            table.add_row(*(Text(cell) for cell in cells))  # as text: a file may be named like markup
         console.print(table)
         console.print()
 

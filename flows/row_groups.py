@@ -5,7 +5,6 @@ Not for knowing which file holds which part: that is the ledger.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -40,7 +39,7 @@ def _groups(file: pq.ParquetFile, first: int, count: int) -> Iterator[int]:
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    found = os.stat(path)
+    found = path.stat()
     return _open_as_it_is(path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 

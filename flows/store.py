@@ -114,6 +114,7 @@ class Store:
 
     root: Path
     _cache: dict[str, Receipt] = field(default_factory=dict)
+    _located: dict[str, Path] = field(default_factory=dict)
 
     def folder(self, table: str, partition: str, fingerprint: str) -> str:
         """Return the address of the folder of a partition's receipt.
@@ -129,6 +130,15 @@ class Store:
     def path(self, address: str) -> Path:
         """Return the local path of an address."""
         return self.root / address
+
+    def locate(self, address: str) -> Path:
+        """Return the local path of the file that a location column names."""
+        if address not in self._located:
+            folder, _, name = address.rpartition("/")
+            body = read_receipt(self.root / folder / "receipt.json")
+            prefix = f"{body['attempt']}." if isinstance(body, dict) else ""
+            self._located[address] = self.root / folder / f"{prefix}{name.removeprefix(prefix)}"
+        return self._located[address]
 
     def receipt(self, table: str, partition: str, fingerprint: str) -> Receipt | None:
         """Return the valid receipt of a fingerprint, or None; a damaged one does not count."""
@@ -237,8 +247,9 @@ class Attempt:
         return path
 
     def address(self, path: Path) -> str:
-        """Return what a location column says for a file of this attempt."""
-        return str(path.relative_to(self._store.root))
+        """Return what a location column says for a file of this attempt; `Store.locate` leads back to it."""
+        # Without the attempt: who holds an address finds the file of the receipt that stands, even of a later attempt.
+        return f"{self._folder}/{path.name.removeprefix(f'{self.id}.')}"
 
     def work(self) -> Path:
         """Return a scratch folder that ends with the attempt."""
@@ -260,7 +271,7 @@ class Attempt:
             InputError: when the file is gone or shorter than that.
         """
         try:
-            with (self._store.root / address).open("rb") as file:
+            with self._store.locate(address).open("rb") as file:
                 file.seek(offset)
                 data = file.read(n_bytes)
         except FileNotFoundError:

@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench-<name>` runs `bench_<name>.py`. They measure and print; they never fail a test."""

@@ -1,0 +1,69 @@
+"""bench-ledger: what contract, digests, fsync and receipts cost, and how fast 10,000 receipts are looked through."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from flows.inspect import status_report
+from flows.ledger import Ledger
+from flows.settings import load_settings
+from flows.store import Store
+from stages import STAGES
+from tests.benchmarks.contract_cost import measure_filter, measure_screen
+from tests.benchmarks.harness import BENCH, Goal, Row, process_seconds, report, seconds
+from tests.benchmarks.large_ledger import SETTINGS, make_large_ledger
+
+MAX_OVERHEAD_PERCENT = 10
+MAX_STATUS_S = 2
+MAX_NOTHING_TO_DO_S = 20
+N_RECEIPTS = 10_000
+
+
+def main() -> None:
+    """Measure, print, write build/bench/ledger.json."""
+    scratch = BENCH / "contract"
+    cases = [
+        measure_filter(scratch, "filter, 0.14 % match", 0.0014, 15),
+        measure_filter(scratch, "filter, 25 % match", 0.25, 7),
+        measure_screen(scratch, "screen, partitions of 1,000", 30),
+    ]
+    rows = [row for case in cases for row in case]
+    goals = [overhead(case[0]) for case in cases]
+    more_rows, more_goals = measure_ledger(BENCH / "ledger")
+    report("ledger", [*rows, *more_rows], [*goals, *more_goals])
+
+
+def overhead(row: Row) -> Goal:
+    """Return the goal for what a case costs over its floor, in percent."""
+    assert row.ratio is not None
+    return Goal(f"overhead of {row.case}, %", (row.ratio - 1) * 100, MAX_OVERHEAD_PERCENT)
+
+
+def measure_ledger(root: Path) -> tuple[list[Row], list[Goal]]:
+    """Return rows and goals for status and a repeated build over many receipts, start-up of python included."""
+    started = time.perf_counter()
+    build, sources, n_receipts = make_large_ledger(root)
+    made_s = time.perf_counter() - started
+    start_up_s = process_seconds(["-c", "import flows.cli"], 3)
+    options = ["--profile", "demo", "--build", str(build), "--sources", str(sources)]
+    status_s = process_seconds(["-m", "flows.cli", "status", *options], 5)
+    nothing_s = process_seconds(["-m", "flows.cli", "build", *options], 3)
+    in_process_s = seconds(lambda: status_report(Ledger(Store(build), STAGES, load_settings("demo", SETTINGS, STAGES))))
+    case = f"{n_receipts:,} receipts"
+    rows = [
+        Row(f"{case}: made, or found current", made_s, "s"),
+        Row(f"{case}: status, in this process", in_process_s, "s"),
+        Row(f"{case}: status, whole process", status_s, "s", start_up_s, status_s / start_up_s),
+        Row(f"{case}: nothing to do, whole process", nothing_s, "s", start_up_s, nothing_s / start_up_s),
+    ]
+    goals = [
+        Goal(f"status over {case}, s", status_s, MAX_STATUS_S),
+        Goal(f"nothing to do over {case}, s", nothing_s, MAX_NOTHING_TO_DO_S),
+        Goal("receipts short of 10,000", max(0, N_RECEIPTS - n_receipts), 0),
+    ]
+    return rows, goals
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""What benchmarks share: paired timing, the printed table, and build/bench/<name>.json.
+
+Not for tests: a goal that does not hold is printed and written, and the exit code stays 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+BENCH = Path("build") / "bench"
+_PACKAGES = ("pyarrow", "duckdb", "polars", "pillow", "numpy", "pydantic")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured case; `floor` is the least it could be, measured in the same run."""
+
+    case: str
+    value: float
+    unit: str
+    floor: float | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a case should reach; `holds` where value <= limit."""
+
+    goal: str
+    value: float
+    limit: float
+
+    @property
+    def holds(self) -> bool:
+        """True where the goal is reached."""
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds of a case and of its floor, run in turns: what disturbs the machine disturbs both."""
+
+    value_s: tuple[float, ...]
+    floor_s: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median of the ratios of the pairs: one slow run of either moves it little."""
+        return statistics.median(v / f for v, f in zip(self.value_s, self.floor_s, strict=True))
+
+    def row(self, case: str, unit: str, scale: float = 1.0) -> Row:
+        """Return the medians, times `scale`, as a row."""
+        value, floor = statistics.median(self.value_s), statistics.median(self.floor_s)
+        return Row(case, value * scale, unit, floor * scale, self.ratio)
+
+
+def run_pairs(value: Callable[[int], float], floor: Callable[[int], float], n: int) -> Pairs:
+    """Return the seconds that n runs of each say they took, after one of each that does not count.
+
+    Args:
+        value: runs the case number i and returns its seconds; leaves its own tidying out of them.
+        floor: likewise.
+        n: pairs; the case goes first in every other one.
+    """
+    value(0), floor(0)
+    values, floors = [], []
+    for i in range(1, n + 1):
+        if i % 2:
+            values.append(value(i))
+            floors.append(floor(i))
+        else:
+            floors.append(floor(i))
+            values.append(value(i))
+    return Pairs(tuple(values), tuple(floors))
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def process_seconds(arguments: Sequence[str], n: int) -> float:
+    """Return the median wall time of a whole python process, start-up included; its output is thrown away.
+
+    Raises:
+        subprocess.CalledProcessError: when it does not end with 0.
+    """
+    command = [sys.executable, *arguments]
+    return statistics.median(
+        seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)) for _ in range(n)
+    )
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures were measured on."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": f"{memory_bytes / 2**30:.0f} GiB",
+        "gpu": _gpu(),
+        "versions": {"python": platform.python_version(), "linux": platform.release()}
+        | {name: version(name) for name in _PACKAGES},
+    }
+
+
+def report(name: str, rows: Sequence[Row], goals: Sequence[Goal]) -> Path:
+    """Print the rows and the goals, write them to build/bench/<name>.json and return its path."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    found = machine()
+    console.print(f"{name}: {found['cores']} cores, {found['memory']}, GPU: {found['gpu']}", markup=False)
+    _print(console, ("case", "value", "floor", "ratio", "unit"), [_cells(row) for row in rows])
+    _print(
+        console,
+        ("goal", "value", "limit", "holds"),
+        [(g.goal, f"{g.value:.2f}", f"{g.limit:g}", "yes" if g.holds else "NO") for g in goals],
+    )
+    for goal in goals:
+        if not goal.holds:
+            console.print(f"does not hold: {goal.goal}: {goal.value:.2f}, at most {goal.limit:g}", style="red")
+    path = BENCH / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = {
+        "name": name,
+        "machine": found,
+        "rows": [asdict(row) for row in rows],
+        "goals": [{**asdict(goal), "holds": goal.holds} for goal in goals],
+    }
+    path.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    console.print(f"written: {path}", markup=False)
+    return path
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    floor = "" if row.floor is None else f"{row.floor:,.3f}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
+    return row.case, f"{row.value:,.3f}", floor, ratio, row.unit
+
+
+def _print(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("case", "goal", "unit") else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()
+
+
+def _gpu() -> str:
+    if not shutil.which("nvidia-smi"):
+        return "none"
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    return found or "none"
