@@ -10,13 +10,15 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from flows.ledger import Ledger, StageState, short
 from flows.report import Report, Row, query_report, stage_reports
 from flows.views import open_views
 from stages.identity import digest_json
+
+if TYPE_CHECKING:
+    import duckdb
 
 REPORT_FORMAT = 2  # raised when a report says something else of the same receipts
 _METAFILE_CSV_SPLITS = ("train", "val")

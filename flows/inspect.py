@@ -9,14 +9,15 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from flows.ledger import Ledger
 from flows.report import Report, safe_cell
 from flows.views import open_views
 from stages.contract import ContractError, InputError, Stage
+
+if TYPE_CHECKING:
+    import duckdb
 
 FATE_COLUMNS = ("sample_id", "corpus", "url", "stage", "fate", "reason", "detail", "survivor")
 

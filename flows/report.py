@@ -9,8 +9,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -22,6 +22,9 @@ from stages.checks import given_keys
 from stages.contract import Stage
 
 Row = Mapping[str, object]
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from flows.executor import Event, Executor, Poisoned
 from flows.ledger import Ledger, PartitionState
-from flows.worker import Failed, Task
+from flows.worker import Committed, Failed, Task
 from stages.contract import ContractError, InputError, Stage
 
 
@@ -87,7 +87,6 @@ class Runner:
 
     def run_stage(self, stage: Stage) -> None:
         """Run the partitions of a stage that have no current receipt."""
-        self.ledger.refresh()
         problem = self.ledger.inputs_ready(stage)
         if problem:
             raise InputError(f"{stage.name} cannot start: {problem}")
@@ -99,7 +98,6 @@ class Runner:
     def _run_passes(self, opener: Stage, worker: Stage) -> None:
         # A pass that was opened is finished before the next is opened: a killed one is never left half done.
         while True:
-            self.ledger.refresh()
             passes = self.ledger.state(opener).partitions
             if passes:
                 if not self.ledger.state(worker).is_complete:
@@ -110,7 +108,6 @@ class Runner:
 
     def _observe(self, stage: Stage) -> bool:
         """Make a numbered observation; return False when there was nothing new to record."""
-        self.ledger.refresh()
         problem = self.ledger.inputs_ready(stage)
         if problem:
             raise InputError(f"{stage.name} cannot start: {problem}")
@@ -124,10 +121,12 @@ class Runner:
         started = time.monotonic()
         by_name = {task.partition: task for task in tasks}
         failures: list[Failed | Poisoned] = []
+        has_new = False
         self.watcher.begin(stage, n_partitions, len(tasks), sum(task.n_given for task in tasks))
         try:
             for event in self.executor.run(tasks):
                 self.watcher.see(stage, by_name[event.partition], event)
+                has_new |= isinstance(event, Committed) and (stage.grain != "observe" or event.n_kept > 0)
                 if isinstance(event, Failed | Poisoned):
                     failures.append(event)
                     self._note(stage, by_name[event.partition], event)
@@ -135,7 +134,8 @@ class Runner:
                     break  # it would be the same in every other partition
         finally:
             self.watcher.end(stage, time.monotonic() - started)
-            self.ledger.refresh()
+            if has_new:  # to conclude all states anew costs seconds where there are thousands of receipts
+                self.ledger.refresh()
         self._raise_failures(stage, failures, n_partitions)
 
     def _raise_failures(self, stage: Stage, failures: list[Failed | Poisoned], n_partitions: int) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from flows.ledger import Ledger
 from stages.contract import COUNTS_SCHEMA, Reads, Stage
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @contextmanager
@@ -18,6 +21,8 @@ def open_views(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
 
     `candidate_rejects` holds its rejects, `candidate_counts` what its stage counted.
     """
+    import duckdb  # a tenth of a second to import, in every command
+
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as db:
         for stage in ledger.stages:
             _add_views(db, ledger, stage)

@@ -3,7 +3,6 @@
 Not for deciding anything about rows: a fault here is a fault of the code.
 """
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -121,6 +120,8 @@ def given_keys(stage: Stage, inputs: Inputs) -> pa.ChunkedArray | None:
 
 def run_sql(query: str, tables: Inputs, **parameters: object) -> pa.Table:
     """Return the result of a query over tables, each a view under its name; `$name` stands for a parameter."""
+    import duckdb
+
     with duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False}) as db:
         for name, table in tables.items():
             db.register(name, table)

@@ -78,7 +78,7 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
     due = run_sql(
         f"""
         WITH last AS (
-            SELECT fetch_id, max(pass) AS pass, count(*) AS n_attempts, max_by(fetch_reason, pass) AS fetch_reason
+            SELECT fetch_id, max(pass) AS pass, count(*) AS n_attempts, arg_max_null(fetch_reason, pass) AS fetch_reason
             FROM fetch_attempt GROUP BY fetch_id
         ), url AS (
             SELECT fetch_id, any_value(normalised_url) AS normalised_url, any_value(host) AS host
@@ -169,7 +169,7 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
     refused = run_sql(
         """
         SELECT fetch_id, max_by(fetch_reason, pass) AS reason,
-               coalesce('HTTP ' || max_by(http_status, pass), 'no answer') || ', pass ' || max(pass) AS detail
+               coalesce('HTTP ' || arg_max_null(http_status, pass), 'no answer') || ', pass ' || max(pass) AS detail
         FROM fetch_attempt WHERE fetch_id IN (SELECT fetch_id FROM planned)
         GROUP BY fetch_id HAVING NOT bool_or(is_fetched) ORDER BY fetch_id
         """,

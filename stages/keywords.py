@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -48,6 +47,8 @@ def _match_chunk(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.
         return np.concatenate([_match_chunk(part, patterns) for part in parts])
     rows = pa.array(_suspects(captions, patterns))
     if len(rows):
+        import polars as pl
+
         suspects = pl.Series(pl.from_arrow(captions.take(rows)))
         is_match = suspects.str.contains_any(list(patterns), ascii_case_insensitive=True).fill_null(False)
         found[rows.to_numpy()[is_match.to_numpy()]] = True
@@ -69,6 +70,8 @@ def _suspects(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.int
         return np.zeros(0, np.int64)
     ends = pa.py_buffer(offsets[[0, -1]].astype(np.int64))
     text = pa.LargeStringArray.from_buffers(1, ends, lowered.buffers()[2])
+    import polars as pl  # a sixth of a second to import, in every process that lists the stages
+
     # Only the leftmost search without case folding takes the vectorised prefilter of the underlying library.
     finds = pl.Series(pl.from_arrow(text)).str.find_many(folded, leftmost=True)[0].to_numpy()
     finds = finds.astype(np.int64) + int(offsets[0])

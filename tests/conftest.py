@@ -1,0 +1,41 @@
+"""Fixtures of all tests: one small finished build, its sources and its web server, made once per session."""
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.small_build import Build, Web, write_sources
+
+
+@pytest.fixture(autouse=True)
+def _own_opener() -> Iterator[None]:
+    """Put urllib's opener back: a download in this process installs a guarded one."""
+    yield
+    urllib.request.install_opener(None)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def small_web() -> Iterator[Web]:
+    with Web() as web:
+        yield web
+
+
+@pytest.fixture(scope="session")
+def small_sources(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sources(tmp_path_factory.mktemp("small") / "sources", small_web)
+
+
+@pytest.fixture(scope="session")
+def finished(small_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """A finished build; never written to: tests that damage one use `damaged`."""
+    build = Build(tmp_path_factory.mktemp("finished") / "build", small_sources)
+    build.run()
+    return build
+
+
+@pytest.fixture
+def damaged(finished: Build, tmp_path: Path) -> Build:
+    """A copy of the finished build that a test may damage."""
+    return finished.copy_to(tmp_path / "build")

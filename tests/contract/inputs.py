@@ -1,0 +1,377 @@
+"""Handmade inputs of every stage, the same on every machine: what the golden digests are taken of.
+
+Images are drawn by hand into formats whose bytes depend on no codec version.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from schemas.fields import FIELD
+from schemas.manifests import FunnelRow, Published, load_corpora
+from stages.contract import COUNTS_SCHEMA, Context, Inputs, Outcome, Reads, Stage
+from stages.inventory import reader_digest
+from tests.small_build import Web
+
+MTIME_NS = 1_700_000_000_000_000_000
+PATTERNS = ("aerial view", "satellite imag", "Landsat")
+_FUNNEL = {"rows": 100, "keyword": 50, "downloaded": 40, "invalid": 3, "duplicate": 7, "outlier": 5, "remain": 25}
+# The tools as they are apart from the manifests: a manifest enters the fingerprint, not the version.
+TOOLS: Mapping[str, Any] = {
+    "keywords": PATTERNS,
+    "published": Published(
+        reference="handmade", funnel=(FunnelRow(source="cc3m", **_FUNNEL), FunnelRow(source="Total", **_FUNNEL))
+    ),
+}
+
+
+def fetch_id(n: int) -> str:
+    return f"{n:032x}"
+
+
+def picture(seed: int, kind: str) -> bytes:
+    """Return a coarse picture, 32 x 24, as uncompressed PNG, BMP or TIFF."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    drawn = Image.fromarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8)))
+    out = io.BytesIO()
+    drawn.save(out, kind, **({"compress_level": 0} if kind == "PNG" else {}))
+    return out.getvalue()
+
+
+BODIES = (
+    picture(1, "PNG"),
+    picture(2, "BMP"),
+    picture(3, "TIFF"),
+    b"",
+    b"no picture at all",
+    picture(4, "PNG")[:900],
+    picture(5, "PPM"),
+    picture(1, "BMP"),
+)
+
+
+@dataclass
+class HandmadeFiles:
+    """The files of a stage that is called without a store."""
+
+    folder: Path
+    made: list[Path] = field(default_factory=list)
+
+    def new_file(self, name: str) -> Path:
+        self.made.append(self.folder / name)
+        return self.made[-1]
+
+    def address(self, path: Path) -> str:
+        return path.name
+
+    def work(self) -> Path:
+        return self._folder("work")
+
+    def shared(self, name: str) -> Path:
+        return self._folder(f"shared-{name}")
+
+    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
+        return BODIES[offset]
+
+    def _folder(self, name: str) -> Path:
+        (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
+
+
+@dataclass
+class Handmade:
+    """A stage's inputs by table, its SOURCES folder and settings that differ from the defaults."""
+
+    rows: dict[str, list[dict[str, Any]]]
+    partition: str = "whole"
+    params: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+    sources: Path = Path()
+
+
+def call_stage(stage: Stage, folder: Path) -> tuple[Inputs, Outcome]:
+    """Return the handmade inputs of a stage and its outcome on them, at default settings but for what reaches out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        handmade = stack.enter_context(HANDMADE[stage.name](folder))
+        inputs = {reads.name: _as_table(stage, reads, handmade.rows.get(reads.name, [])) for reads in stage.reads}
+        params, resources = stage.params(**handmade.params), stage.resources(**handmade.resources)
+        opened = {
+            tool.name: TOOLS[tool.name] if tool.name in TOOLS else stack.enter_context(tool.open(params, resources))
+            for tool in stage.tools
+        }
+        files = HandmadeFiles(folder)
+        context = Context(handmade.partition, params, resources, opened, files, handmade.sources)
+        return inputs, stage.run(inputs, context)
+
+
+def _as_table(stage: Stage, reads: Reads, rows: list[dict[str, Any]]) -> pa.Table:
+    if reads.section == "counts":
+        return pa.Table.from_pylist(rows, COUNTS_SCHEMA)
+    schema = pa.schema([(name, FIELD[name].type) for name in reads.columns])
+    return pa.Table.from_pylist([{name: row[name] for name in reads.columns} for row in rows], schema)
+
+
+_CANDIDATES = [
+    {
+        "sample_id": f"{corpus}_0_{n}",
+        "corpus": corpus,
+        "part": 0,
+        "source_row": n,
+        "url": f"HTTP://Host.org:80/{n}#f",
+        "source_caption": f"an  Aerial view {n}",
+        "caption": f"an Aerial view {n}",
+        "keywords": ["aerial view"],
+        "native_id": None,
+        "image_licence": None,
+        "annotation_licence": "CC-BY-4.0",
+    }
+    for n, corpus in enumerate(("laion2b", "coyo700m", "cc3m", "cc3m", "laion2b"))
+]
+_PLANNED = [
+    {
+        "sample_id": row["sample_id"],
+        "fetch_id": fetch_id(min(n, 3)),
+        "normalised_url": f"http://host.org/{n}",
+        "host": f"host{n % 2}.org",
+    }
+    for n, row in enumerate(_CANDIDATES)
+]
+_IMAGES = [
+    {
+        "image_id": fetch_id(n),
+        "pixel_sha256": "same" if n in (1, 2) else f"pixels {n}",
+        "phash": [1 << 63, 255, 9 << 40, 247][n],
+        "image_format": ("PNG", "BMP", "PNG", "BMP")[n],
+        "exif_orientation": None,
+        "width_px": 32,
+        "height_px": 24,
+    }
+    for n in range(4)
+]
+_BODY_OF = {0: 0, 1: 1, 2: 0, 3: 7}  # images whose metadata is removed without a codec
+_FETCHED = [
+    {
+        "fetch_id": fetch_id(n),
+        "n_bytes": len(BODIES[body]),
+        "body_sha256": hashlib.sha256(BODIES[body]).hexdigest(),
+        "body_file": "tar",
+        "body_offset": body,
+    }
+    for n, body in _BODY_OF.items()
+]
+_UNIQUE = [{**row, "image_id": row["fetch_id"], "cluster_id": row["sample_id"]} for row in _PLANNED[:4]]
+_SHARD_PLAN = [
+    {
+        **_CANDIDATES[n],
+        **_IMAGES[n],
+        **_FETCHED[n],
+        "published_text": f"text {n}",
+        "split": "train",
+        "shard": "pub11-train-0000",
+        "img_name": _CANDIDATES[n]["sample_id"],
+    }
+    for n in range(4)
+]
+_ATTEMPTS = [  # (fetch_id, pass, reason, status)
+    (0, 0, None, 200),
+    (1, 0, "timeout", None),
+    (1, 1, None, 200),
+    (2, 0, "http_not_found", 404),
+    (3, 0, "http_server_error", 503),
+    (3, 1, "timeout", None),
+    (9, 0, None, 200),
+]
+_FETCH_ATTEMPTS = [
+    {
+        "fetch_id": fetch_id(n),
+        "pass": number,
+        "is_fetched": reason is None,
+        "fetch_reason": reason,
+        "http_status": status,
+        "n_bytes": 5 if reason is None else None,
+        "body_sha256": "sha" if reason is None else None,
+        "body_file": "tar" if reason is None else None,
+        "body_offset": 0 if reason is None else None,
+    }
+    for n, number, reason, status in _ATTEMPTS
+]
+
+
+def _cc3m_source(folder: Path) -> Path:
+    path = folder / "sources/cc3m/GCC-training.tsv"
+    path.parent.mkdir(parents=True)
+    lines = [
+        b"an  Aerial view &amp; more\thttp://host/1",
+        b"a cat\thttp://host/2",
+        b"\thttp://host/3",
+        b"LANDSAT 8\t",
+        b"one field",
+    ]
+    path.write_bytes(
+        b"\n".join([*lines, b"aerial view of a \xff\thttp://host/4", b"landsat satellite image\thttp://host/5", b""])
+    )
+    os.utime(path, ns=(MTIME_NS, MTIME_NS))
+    return folder / "sources"
+
+
+def _listing(folder: Path) -> dict[str, Any]:
+    path = folder / "cc3m/GCC-training.tsv"
+    return {
+        "corpus": "cc3m",
+        "path": "cc3m/GCC-training.tsv",
+        "part": 0,
+        "size_bytes": path.stat().st_size,
+        "mtime_ns": MTIME_NS,
+        "reader_digest": reader_digest(load_corpora()["cc3m"]),
+        "partition": "cc3m-00000",
+        "file_sha256": "of the file",
+    }
+
+
+@contextmanager
+def _list_sources(folder: Path) -> Iterator[Handmade]:
+    sources = _cc3m_source(folder)
+    (sources / "cc3m/GCC-1.1.0-Validation.tsv").write_bytes(b"x\ty\n")
+    (sources / "laion2b").mkdir()
+    yield Handmade({}, "000", {"corpora": ("cc3m",)}, sources=sources)
+
+
+@contextmanager
+def _inventory(folder: Path) -> Iterator[Handmade]:
+    sources = _cc3m_source(folder)
+    yield Handmade({"source_listing": [_listing(sources)]}, "cc3m-00000", sources=sources)
+
+
+@contextmanager
+def _filter(folder: Path) -> Iterator[Handmade]:
+    sources = _cc3m_source(folder)
+    row = _listing(sources)
+    yield Handmade({"source_listing": [row], "source_file": [row]}, "cc3m-00000", sources=sources)
+
+
+@contextmanager
+def _download(folder: Path) -> Iterator[Handmade]:
+    with Web() as web:
+        paths = ["/flat/1", "/gone", "/broken", "/text"]
+        rows = [{"fetch_id": fetch_id(n), "pass": 2, "normalised_url": web.url(p)} for n, p in enumerate(paths)]
+        # The picture's bytes depend on the codec: only a text is fetched whole.
+        yield Handmade(
+            {"fetch_pass": rows[1:]}, "002-00000", resources={"allow_loopback": True, "timeout_s": 5.0, "n_threads": 2}
+        )
+
+
+def _tables(**rows: list[dict[str, Any]]) -> Callable[[Path], Any]:
+    @contextmanager
+    def handmade(folder: Path) -> Iterator[Handmade]:
+        yield Handmade(dict(rows))
+
+    return handmade
+
+
+@contextmanager
+def _open_pass(folder: Path) -> Iterator[Handmade]:
+    planned = [
+        *({**row, "host": f"host{n}.org"} for n, row in enumerate(_PLANNED)),
+        *({"fetch_id": fetch_id(n), "normalised_url": f"http://big/{n}", "host": "big"} for n in range(20, 27)),
+    ]
+    yield Handmade(
+        {"planned": planned, "fetch_attempt": _FETCH_ATTEMPTS}, "002", resources={"passes": 3, "urls_per_partition": 4}
+    )
+
+
+@contextmanager
+def _screen(folder: Path) -> Iterator[Handmade]:
+    rows = [
+        {
+            "fetch_id": fetch_id(n),
+            "n_bytes": len(body),
+            "body_sha256": hashlib.sha256(body).hexdigest(),
+            "body_file": "",
+            "body_offset": n,
+        }
+        for n, body in enumerate(BODIES)
+    ]
+    yield Handmade({"fetched": rows}, "000-00000")
+
+
+_PASSES = [
+    {"fetch_id": fetch_id(n), "pass": number, "partition": f"{number:03d}-00000"} for n, number, _, _ in _ATTEMPTS
+]
+_PUBLISHED_ROWS = [
+    {
+        "sample_id": row["sample_id"],
+        "shard": row["shard"],
+        "body_sha256": row["body_sha256"],
+        "published_sha256": "published",
+    }
+    for row in _SHARD_PLAN[:3]
+]
+_DUPLICATES = [
+    {
+        "sample_id": "coyo700m_0_1",
+        "image_id": fetch_id(1),
+        "cluster_id": "laion2b_0_0",
+        "survivor_id": "laion2b_0_0",
+        "duplicate_reason": "near_duplicate",
+    },
+    {
+        "sample_id": "laion2b_0_0",
+        "image_id": fetch_id(0),
+        "cluster_id": "laion2b_0_0",
+        "survivor_id": "laion2b_0_0",
+        "duplicate_reason": None,
+    },
+]
+_COUNTS = [
+    {"partition": part, "reason": reason, "n": n}
+    for part, figures in (("cc3m-00000", (9, 2)), ("laion2b-00000", (7, 3)))
+    for reason, n in zip(("given", "kept"), figures, strict=True)
+]
+
+HANDMADE: Mapping[str, Callable[[Path], Any]] = {
+    "list_sources": _list_sources,
+    "inventory": _inventory,
+    "filter": _filter,
+    "plan": _tables(
+        candidate=[
+            *_CANDIDATES,
+            {"sample_id": "cc3m_0_8", "url": "no url"},
+            {"sample_id": "cc3m_0_9", "url": "ftp://a/b"},
+        ]
+    ),
+    "open_pass": _open_pass,
+    "download": _download,
+    "settle": _tables(planned=_PLANNED, fetch_pass=_PASSES, fetch_attempt=_FETCH_ATTEMPTS),
+    "screen": _screen,
+    "cluster": _tables(planned=_PLANNED, image=_IMAGES),
+    "drop_duplicates": _tables(duplicate=_DUPLICATES),
+    "plan_shards": _tables(unique=_UNIQUE, candidate=_CANDIDATES, image=_IMAGES, fetched=_FETCHED),
+    "write_shards": _tables(shard_plan=_SHARD_PLAN),
+    "write_metafile": _tables(
+        shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, candidate=_CANDIDATES, planned=_PLANNED, image=_IMAGES
+    ),
+    "count_funnel": _tables(
+        source_listing=[{"corpus": c, "partition": f"{c}-00000"} for c in ("cc3m", "laion2b")],
+        candidate_counts=_COUNTS,
+        candidate=[{"corpus": c} for c in ("cc3m", "cc3m", "laion2b", "laion2b", "laion2b")],
+        planned=[
+            {"sample_id": f"{c}_0_{n}", "fetch_id": fetch_id(n)}
+            for n, c in enumerate(("cc3m", "cc3m", "laion2b", "laion2b"))
+        ],
+        fetched=[{"fetch_id": fetch_id(n)} for n in (0, 2, 3)],
+        image_rejects=[{"image_id": fetch_id(3)}],
+        unique=[{"sample_id": "cc3m_0_0"}],
+        unique_rejects=[{"sample_id": "laion2b_0_2"}],
+        shard_rejects=[{"sample_id": "cc3m_0_0"}],
+    ),
+}

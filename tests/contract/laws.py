@@ -1,0 +1,97 @@
+"""Laws that no single outcome shows, as helpers: for the stages that should keep them and those made to break them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from flows.executor import InlineExecutor
+from stages.contract import Stage
+from tests.small_build import Build, assert_same_contents, contents
+
+
+def toy_build(name: str, folder: Path, **sections: Mapping[str, Any]) -> Build:
+    """Return an empty build of a pipeline of tests/contract/broken.py."""
+    from tests.contract import broken
+
+    sources = folder / "sources"
+    sources.mkdir(parents=True, exist_ok=True)
+    run = {"backoff_s": 0.0, "reserve_gb": 0.0, **sections.pop("run", {})}
+    return Build(
+        folder / "build", sources, {"run": run, **sections}, getattr(broken, name), f"tests.contract.broken:{name}"
+    )
+
+
+def run_toy(build: Build) -> None:
+    """Run a toy pipeline in this process."""
+    build.run(InlineExecutor(), ["toy"])
+
+
+def assert_pure(make_build: Callable[[str], Build], run: Callable[[Build], object]) -> None:
+    """Fail when two builds of one input differ."""
+    builds = [make_build(name) for name in ("once", "twice")]
+    for build in builds:
+        run(build)
+    assert_same_contents(contents(builds[0]), contents(builds[1]))
+
+
+def assert_independent_of_partitioning(one: Build, other: Build, but: tuple[str, ...] = ()) -> None:
+    """Fail when builds of one input under two partitionings differ, but for tables that describe partitions."""
+    n_parts = [{s.name: len(b.ledger().state(s).partitions) for s in b.stages} for b in (one, other)]
+    assert n_parts[0] != n_parts[1], "both builds have the same partitions: nothing is compared"
+    first, second = contents(one), contents(other)
+    for found in (first, second):
+        for name in [name for name in found if name.endswith("_counts")]:
+            totals: dict[str, int] = {}
+            for _, counts in found[name]:
+                for reason, n in counts:
+                    totals[reason] = totals.get(reason, 0) + n
+            found[name] = totals
+    assert_same_contents(first, second, but)
+
+
+def dependents(stages: tuple[Stage, ...], changed: set[str]) -> set[str]:
+    """Return the names of the stages that read, over any number of steps, what the changed ones write.
+
+    What observes the world is never stale and hands nothing on before its next observation.
+    """
+    found = set(changed)
+    writes = {stage.writes.name: stage.name for stage in stages}
+    for stage in stages:  # in topological order
+        if stage.keeps == "current" and any(writes[reads.table] in found for reads in stage.reads):
+            found.add(stage.name)
+    return found - changed
+
+
+def changed_value(current: BaseModel, name: str) -> Any:
+    """Return an allowed value of a setting that is not its current one."""
+    model = type(current)
+    for value in _others(current.model_dump()[name]):
+        try:
+            found = getattr(model(**{name: value}), name)
+        except ValueError:
+            continue
+        if found != getattr(current, name):
+            return value
+    raise AssertionError(f"no other value of {model.__name__}.{name} is known: teach tests/contract/laws.py one")
+
+
+def _others(value: Any) -> list[Any]:
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1]
+    if isinstance(value, float):
+        return [value * 2 + 0.01, value / 2]
+    if isinstance(value, str):
+        return ["transient", value + "x"]
+    if isinstance(value, list | tuple):
+        return [list(value)[::-1], list(value)[:-1], ["laion2b"]]
+    return []
+
+
+def with_version(stages: tuple[Stage, ...], name: str, by: int = 1) -> tuple[Stage, ...]:
+    """Return the stages, one of them with its version raised."""
+    return tuple(replace(s, version=s.version + by) if s.name == name else s for s in stages)

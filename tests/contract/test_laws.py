@@ -1,0 +1,177 @@
+"""Laws over all `STAGES`, on a finished build of some sixty rows: a new stage is tested by being listed."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.digests import digest_columns
+from flows.executor import InlineExecutor
+from flows.ledger import Ledger
+from flows.store import Store
+from flows.worker import Committed
+from schemas.fields import FIELD
+from schemas.reasons import REASON
+from stages import STAGES
+from stages.checks import check_outcome
+from stages.contract import Outcome, Reads, Stage
+from tests.contract.laws import assert_independent_of_partitioning, changed_value, dependents, with_version
+from tests.small_build import Build, Recorder, Web, assert_same_contents, contents, write_sources
+
+each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+PARAMETERS = [(stage, name) for stage in STAGES for name in stage.params.model_fields]
+RESOURCES = [(stage, name) for stage in STAGES for name in stage.resources.model_fields]
+MIN_ROWS = 4
+# What these tables say of a source file changes when the same rows are written in other row groups.
+ON_FILES = ("source_listing", "source_file")
+
+
+def outdated(ledger: Ledger, stages: tuple[Stage, ...]) -> tuple[set[str], set[str]]:
+    """Return the stages all of whose partitions are due, and those that wait for another."""
+    states = [ledger.state(stage) for stage in stages]
+    due = {s.stage.name for s in states if s.due}
+    for state in states:
+        assert len(state.due) in (0, len(state.partitions)), f"{state.stage.name} is stale in part"
+    return due, {s.stage.name for s in states if s.blocked}
+
+
+@pytest.fixture(scope="module")
+def second_run(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> tuple[Build, Recorder]:
+    again = finished.copy_to(tmp_path_factory.mktemp("second") / "build")
+    return again, again.run(InlineExecutor())
+
+
+@pytest.fixture(scope="module")
+def repartitioned(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """The same rows in other row groups, other download partitions, one worker."""
+    folder = tmp_path_factory.mktemp("repartitioned")
+    sources = write_sources(folder / "sources", small_web, row_group_size=5)
+    build = Build(folder / "build", sources).with_settings(run={"workers": 1}, download={"urls_per_partition": 7})
+    build.run()
+    return build
+
+
+@each_stage
+def test_a_finished_stage_is_typed_unique_conserving_and_closed(finished: Build, stage: Stage) -> None:
+    ledger = finished.ledger()
+    state = ledger.state(stage)
+    assert state.is_complete and state.receipts
+    n_rows = 0
+    for receipt in state.receipts:
+        table = stage.writes
+        kept = ledger.store.read_parts([(receipt.kept_file, 0, -1)], table.schema)
+        rejects = table.reject_schema.empty_table()
+        if receipt.rejects_file:
+            rejects = ledger.store.read_parts([(receipt.rejects_file, 0, -1)], table.reject_schema)
+        inputs = {reads.name: ledger.read(reads, receipt.partition) for reads in stage.reads}
+        check_outcome(stage, inputs, Outcome(kept, rejects, receipt.counts or None))
+        assert receipt.n_kept == kept.num_rows and sum(receipt.reasons.values()) == rejects.num_rows
+        assert set(receipt.reasons) <= set(stage.reasons)
+        n_rows += kept.num_rows
+    assert n_rows >= MIN_ROWS, "too few rows to show anything"
+
+
+@each_stage
+def test_a_receipt_holds_one_digest_per_value_column_of_each_part(finished: Build, stage: Stage) -> None:
+    ledger = finished.ledger()
+    values = tuple(f.name for f in stage.writes.fields if f.kind == "value")
+    assert values
+    for name, receipt in ledger.state(stage).parts.items():
+        part = receipt.parts[name]
+        assert set(part.digests) == set(values)
+        assert digest_columns(ledger.read(Reads(stage.writes.name, values), name)) == dict(part.digests)
+        if stage.split_by:
+            assert stage.split_by in stage.writes.schema.names
+            assert {
+                row[stage.split_by]
+                for row in ledger.read(Reads(stage.writes.name, (stage.split_by,)), name).to_pylist()
+            } == {name}
+
+
+@each_stage
+def test_a_second_run_does_nothing(finished: Build, second_run: tuple[Build, Recorder], stage: Stage) -> None:
+    build, watcher = second_run
+    begun = [(n_partitions, n_due) for name, n_partitions, n_due in watcher.begun if name == stage.name]
+    assert begun
+    if stage.keeps == "current":
+        assert {n_due for _, n_due in begun} == {0}
+    else:  # the world is looked at again; there is nothing new to record
+        events = [event for name, event in watcher.events if name == stage.name]
+        assert [(type(event), getattr(event, "n_kept", None)) for event in events] == [(Committed, 0)]
+    before, after = (b.ledger().state(stage).receipts for b in (finished, build))
+    assert [r.body for r in before] == [r.body for r in after]
+    tables = [build.root / stage.writes.name for build in (finished, build)]
+    files = [{p.relative_to(table) for p in table.rglob("*") if p.is_file()} for table in tables]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(("stage", "name"), PARAMETERS, ids=[f"{s.module}.{n}" for s, n in PARAMETERS])
+def test_a_changed_parameter_makes_stale_what_depends_on_it_and_nothing_else(
+    finished: Build, stage: Stage, name: str
+) -> None:
+    changed = finished.with_settings(**{stage.module: {name: changed_value(finished.settings.params(stage), name)}})
+    holders = {s.name for s in STAGES if s.module == stage.module and name in s.params.model_fields}
+    # What observes the world has no state to become stale: it looks again at every run.
+    stale = holders - {s.name for s in STAGES if s.keeps != "current" or s.is_settled}
+    assert outdated(changed.ledger(), STAGES) == (stale, dependents(STAGES, stale))
+    assert outdated(finished.ledger(), STAGES) == (set(), set())
+
+
+@pytest.mark.parametrize(("stage", "name"), RESOURCES, ids=[f"{s.module}.{n}" for s, n in RESOURCES])
+def test_a_changed_resource_makes_nothing_stale(finished: Build, stage: Stage, name: str) -> None:
+    changed = finished.with_settings(**{stage.module: {name: changed_value(finished.settings.resources(stage), name)}})
+    assert changed.settings.resources(stage) != finished.settings.resources(stage)
+    assert outdated(changed.ledger(), STAGES) == (set(), set())
+
+
+def test_parameters_and_resources_were_tested() -> None:
+    assert len(PARAMETERS) >= 8 and len(RESOURCES) >= 12
+
+
+@each_stage
+def test_a_raised_version_makes_stale_the_stage_and_what_depends_on_it(finished: Build, stage: Stage) -> None:
+    raised = with_version(STAGES, stage.name)
+    ledger = Ledger(Store(finished.root), raised, finished.settings)
+    stale = set() if stage.keeps != "current" or stage.is_settled else {stage.name}
+    assert outdated(ledger, raised) == (stale, dependents(STAGES, stale))
+
+
+def test_rows_do_not_depend_on_the_partitioning(finished: Build, repartitioned: Build) -> None:
+    n_parts = [len(build.ledger().state(build.stage("download")).partitions) for build in (finished, repartitioned)]
+    assert n_parts[1] > n_parts[0] > 1
+    assert_independent_of_partitioning(finished, repartitioned, but=ON_FILES)
+
+
+def test_rows_and_tars_do_not_depend_on_the_executor(finished: Build, tmp_path: Path) -> None:
+    inline = Build(tmp_path / "build", finished.sources)
+    inline.run(InlineExecutor())
+    found = contents(inline)
+    assert_same_contents(contents(finished), found)
+    assert len(found["tars"]) == 4 and all(len(digests) == 1 for digests in found["tars"].values())
+
+
+def test_rows_and_tars_do_not_depend_on_worker_count(finished: Build, repartitioned: Build) -> None:
+    assert (finished.settings.run.workers, repartitioned.settings.run.workers) == (2, 1)
+    assert contents(finished)["tars"] == contents(repartitioned)["tars"]
+
+
+def test_the_small_build_holds_kept_rows_and_many_reasons(finished: Build) -> None:
+    ledger = finished.ledger()
+    seen = {code for stage in STAGES for r in ledger.state(stage).receipts for code, n in r.reasons.items() if n}
+    counted = {code for r in ledger.state(finished.stage("filter")).receipts for code, n in r.counts.items() if n}
+    assert len(seen) >= 12 and {"no_caption", "no_keyword", "no_url", "invalid_utf8"} <= counted
+    assert seen <= set(REASON)
+
+
+@each_stage
+def test_location_and_measured_columns_enter_no_fingerprint(finished: Build, stage: Stage) -> None:
+    ledger = finished.ledger()
+    moved = [name for r in stage.reads for name in r.columns if FIELD[name].kind != "value"]
+    for partition in ledger.state(stage).partitions:
+        digests = ledger.input_digests(stage, partition.name)
+        assert set(digests) == {reads.name for reads in stage.reads}
+        for reads in stage.reads:
+            values = tuple(c for c in reads.columns if FIELD[c].kind == "value")
+            if reads.section != "kept" or values == reads.columns:
+                continue
+            alone = Reads(reads.table, values, reads.is_whole, reads.section, reads.is_optional)
+            assert ledger._digest(alone, partition.name) == digests[reads.name], moved

@@ -1,0 +1,336 @@
+"""A build of some sixty rows: its SOURCES folder, its web server, and how to run and read it.
+
+Every kind of fate is in it, and `FATES` says which row has which. Not the generated world of the end-to-end tests.
+"""
+
+import io
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from flows.digests import digest_file
+from flows.executor import Event, Executor, LocalExecutor
+from flows.ledger import Ledger
+from flows.runner import Runner
+from flows.settings import Settings, check_settings
+from flows.store import Store
+from flows.worker import Task
+from schemas.fields import FIELD
+from stages import MODULES, STAGES
+from stages.contract import Reads, Stage
+
+HOSTS = ("127.0.0.1", "127.0.0.2")
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "run": {"workers": 2, "backoff_s": 0.0, "reserve_gb": 0.0},
+    "download": {"allow_loopback": True, "urls_per_partition": 20, "timeout_s": 5.0, "max_fetch_s": 5.0},
+    "shard": {"n_shards": 2, "val_share": 0.2},
+}
+FATES = {
+    "laion2b_0_0": ("drop_duplicates", "url_duplicate"),
+    "laion2b_0_6": ("plan", "unsupported_scheme"),
+    "laion2b_0_7": ("plan", "not_a_url"),
+    "laion2b_0_8": ("settle", "http_not_found"),
+    "laion2b_0_9": ("settle", "http_server_error"),
+    "laion2b_0_10": ("screen", "not_an_image"),
+    "laion2b_0_11": ("screen", "truncated_image"),
+    "coyo700m_0_0": ("drop_duplicates", "pixel_duplicate"),
+    "coyo700m_0_1": ("drop_duplicates", "near_duplicate"),
+    "coyo700m_0_14": ("write_shards", ""),
+    "cc3m_0_0": ("write_shards", ""),
+    "cc3m_0_11": ("drop_duplicates", "url_duplicate"),
+}
+_KEYED = "aerial view {}"
+
+
+@lru_cache
+def draw(seed: int, kind: str) -> bytes:
+    """Return a picture of coarse coloured patches, equal in pixels for png and bmp, nearly so for jpg."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    picture = Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)
+    out = io.BytesIO()
+    picture.save(out, {"jpg": "JPEG"}.get(kind, kind.upper()))
+    return out.getvalue()
+
+
+def body_of(path: str) -> tuple[int, bytes]:
+    """Return status and body for a path: the answer depends on nothing else."""
+    _, kind, *rest = path.split("/")
+    if kind == "pic":
+        seed, _, suffix = rest[0].partition(".")
+        return 200, draw(int(seed), suffix)
+    if kind == "flat":
+        out = io.BytesIO()
+        Image.new("RGB", (32, 32), (int(rest[0]) * 40, 90, 90)).save(out, "PNG")
+        return 200, out.getvalue()
+    if kind == "cut":
+        return 200, draw(int(rest[0]), "png")[:-900]
+    if kind == "text":
+        return 200, b"<html>no picture</html>"
+    return (503, b"later") if kind == "broken" else (404, b"gone")
+
+
+class Web:
+    """Serves `body_of` on two loopback hosts; `requests` counts by path."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.asked = threading.Condition()
+        self.hold = threading.Event()  # while clear, no answer is given
+        self.hold.set()
+        first = ThreadingHTTPServer((HOSTS[0], 0), self._handler())
+        self.port = first.server_address[1]
+        self._servers = [first, ThreadingHTTPServer((HOSTS[1], self.port), self._handler())]
+
+    def __enter__(self) -> "Web":
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.hold.set()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+    def url(self, path: str, host: int = 0) -> str:
+        return f"http://{HOSTS[host]}:{self.port}{path}"
+
+    def wait_for_request(self, timeout_s: float) -> bool:
+        """Wait until something is asked that was not asked before."""
+        n_before = self.requests.total()
+        with self.asked:
+            return self.asked.wait_for(lambda: self.requests.total() > n_before, timeout_s)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with web.asked:
+                    web.requests[self.path] += 1
+                    web.asked.notify_all()
+                web.hold.wait(20)
+                status, body = body_of(self.path)
+                try:
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                except ConnectionError:
+                    return  # the client was killed: some tests do that
+
+            def log_message(self, *words: object) -> None:
+                return
+
+        return Handler
+
+
+def write_sources(folder: Path, web: Web, row_group_size: int = 1000) -> Path:
+    """Write the SOURCES folder and return it."""
+    pic = lambda seed, kind="png", host=0: web.url(f"/pic/{seed}.{kind}", host)
+    first = [
+        (_KEYED.format(0), pic(1)),
+        (_KEYED.format(1), pic(2)),
+        (_KEYED.format(2), pic(1)),
+        ("a cat", pic(3)),
+        (None, pic(4)),
+        (_KEYED.format(5), ""),
+        (_KEYED.format(6), "ftp://host/a.png"),
+        (_KEYED.format(7), "no url at all"),
+        (_KEYED.format(8), web.url("/gone")),
+        (_KEYED.format(9), web.url("/broken")),
+        (_KEYED.format(10), web.url("/text")),
+        (_KEYED.format(11), web.url("/cut/3")),
+        *((_KEYED.format(n), pic(n)) for n in range(12, 24)),
+    ]
+    second = [
+        *((_KEYED.format(n), pic(n, host=1)) for n in range(30, 38)),
+        ("a dog", pic(5)),
+        ("satellite map", pic(12, "bmp")),
+    ]
+    coyo = [
+        (_KEYED.format(0), pic(1, "bmp")),
+        (_KEYED.format(1), pic(2, "jpg")),
+        (_KEYED.format(2), pic(13)),
+        *((_KEYED.format(n), pic(n, host=n % 2)) for n in range(50, 60)),
+        ("a bird", pic(6)),
+        ("flat aerial view", web.url("/flat/1")),
+        ("flat Landsat", web.url("/flat/2")),
+    ]
+    lines = [f"Google Earth {n}\t{pic(n)}".encode() for n in range(70, 78)]
+    lines += [b"a horse\tx", b"aerial \xff view\thttp://x/y", b"one field", f"aerial photo\t{pic(14)}".encode()]
+    _write_parquet(folder / "laion2b/part-00000-a.parquet", _laion(first), row_group_size)
+    _write_parquet(folder / "laion2b/part-00001-a.parquet", _laion(second), row_group_size)
+    (folder / "laion2b/README.txt").write_text("not rows")
+    _write_parquet(folder / "coyo700m/part-00000-b.parquet", _coyo(coyo), row_group_size)
+    (folder / "cc3m").mkdir()
+    (folder / "cc3m/GCC-training.tsv").write_bytes(b"\n".join(lines) + b"\n")
+    (folder / "unheardof").mkdir()
+    return folder
+
+
+def _laion(rows: Sequence[tuple[str | None, str]]) -> pa.Table:
+    captions, urls = zip(*rows, strict=True)
+    n = len(rows)
+    return pa.table(
+        {
+            "SAMPLE_ID": pa.array(range(n), pa.int64()),
+            "URL": pa.array(urls),
+            "TEXT": pa.array(captions),
+            "HEIGHT": pa.array([640] * n, pa.int32()),
+            "WIDTH": pa.array([480] * n, pa.int32()),
+            "LICENSE": pa.array(["?"] * n),
+            "NSFW": pa.array(["UNLIKELY"] * n),
+            "similarity": pa.array([0.3] * n, pa.float64()),
+        }
+    )
+
+
+def _coyo(rows: Sequence[tuple[str, str]]) -> pa.Table:
+    captions, urls = zip(*rows, strict=True)
+    n = len(rows)
+    return pa.table(
+        {
+            "id": pa.array(range(n), pa.int64()),
+            "url": pa.array(urls),
+            "text": pa.array(captions),
+            "width": pa.array([64] * n, pa.int64()),
+            "height": pa.array([64] * n, pa.int64()),
+            "clip_similarity_vitb32": pa.array([0.2] * n, pa.float32()),
+            "nsfw_score_opennsfw2": pa.array([0.1] * n, pa.float32()),
+            "watermark_score": pa.array([0.5] * n, pa.float32()),
+        }
+    )
+
+
+def _write_parquet(path: Path, table: pa.Table, row_group_size: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, row_group_size=row_group_size)
+
+
+@dataclass
+class Recorder:
+    """A watcher that remembers."""
+
+    begun: list[tuple[str, int, int]] = field(default_factory=list)
+    events: list[tuple[str, Event]] = field(default_factory=list)
+
+    def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
+        self.begun.append((stage.name, n_partitions, n_due))
+
+    def see(self, stage: Stage, task: Task, event: Event) -> None:
+        self.events.append((stage.name, event))
+
+    def end(self, stage: Stage, seconds: float) -> None:
+        return
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        """Return the events of a kind."""
+        return [event for _, event in self.events if isinstance(event, kind)]
+
+
+@dataclass
+class Build:
+    """A build folder with its sources and settings."""
+
+    root: Path
+    sources: Path
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: SETTINGS)
+    stages: tuple[Stage, ...] = STAGES
+    catalogue: str = "stages:STAGES"
+
+    @property
+    def settings(self) -> Settings:
+        return check_settings("small", self.sections, self.stages)
+
+    def ledger(self, settings: Settings | None = None) -> Ledger:
+        """Return a ledger that has read nothing yet."""
+        return Ledger(Store(self.root), self.stages, settings or self.settings)
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def with_settings(self, **sections: Mapping[str, Any]) -> "Build":
+        """Return the same build under other settings."""
+        merged = {**self.sections, **{name: {**self.sections.get(name, {}), **s} for name, s in sections.items()}}
+        return Build(self.root, self.sources, merged, self.stages, self.catalogue)
+
+    def run(self, executor: Executor | None = None, modules: Sequence[str] = MODULES) -> Recorder:
+        """Bring modules up to date; without an executor in two spawned workers."""
+        watcher = Recorder()
+        with _given_or_local(executor, self.settings) as chosen:
+            runner = Runner(self.ledger(), chosen, watcher, self.catalogue, self.sources)
+            for module in modules:
+                runner.run_module(module)
+        return watcher
+
+    def copy_to(self, root: Path) -> "Build":
+        """Return a copy that may be damaged."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Build(root, self.sources, self.sections, self.stages, self.catalogue)
+
+    def rows(self, table: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a table, by key."""
+        ledger = self.ledger()
+        schema = ledger.writer[table].writes.schema
+        reads = Reads(table, tuple(columns or schema.names), is_whole=True)
+        return ledger.read(reads).to_pylist()
+
+
+@contextmanager
+def _given_or_local(executor: Executor | None, settings: Settings) -> Iterator[Executor]:
+    if executor is not None:
+        yield executor
+        return
+    with LocalExecutor(settings.run) as local:
+        yield local
+
+
+def contents(build: Build) -> dict[str, Any]:
+    """Return all that makes two builds identical: value columns by key, rejects, counts, and every tar's bytes."""
+    ledger = build.ledger()
+    found: dict[str, Any] = {}
+    for stage in build.stages:
+        table, state = stage.writes, ledger.state(stage)
+        assert state.is_complete, state.blocked or state.due
+        values = tuple(f.name for f in table.fields if FIELD[f.name].kind == "value")
+        found[table.name] = _sorted(ledger.read(Reads(table.name, values, is_whole=True)), table.key)
+        reject_names = tuple(table.reject_schema.names)
+        rejects = ledger.read(Reads(table.name, reject_names, is_whole=True, section="rejects"))
+        found[f"{table.name}_rejects"] = _sorted(rejects, (*table.key, "reason"))
+        if stage.grain == "count":
+            found[f"{table.name}_counts"] = sorted((r.partition, sorted(r.counts.items())) for r in state.receipts)
+        if table.name == "shard":
+            found["tars"] = {
+                r.partition: [digest_file(ledger.store.path(f"{r.folder}/{f['file']}")) for f in r.body["files"]]
+                for r in state.receipts
+            }
+    return found
+
+
+def assert_same_contents(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str] = ()) -> None:
+    """Fail where two builds differ, naming the table."""
+    assert one.keys() == other.keys()
+    compared = [name for name in one if name.removesuffix("_rejects").removesuffix("_counts") not in but]
+    assert len(compared) > len(one) // 2
+    for name in compared:
+        equal = one[name].equals(other[name]) if isinstance(one[name], pa.Table) else one[name] == other[name]
+        assert equal, f"{name} differs:\n{one[name]}\n{other[name]}"
+
+
+def _sorted(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    keys = [(name, "ascending") for name in names if name in table.column_names]
+    return table.take(pc.sort_indices(table, keys)).combine_chunks() if table.num_rows else table.combine_chunks()

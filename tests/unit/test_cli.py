@@ -1,0 +1,155 @@
+import signal
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from flows.options import EXAMPLES
+from flows.settings import load_settings
+from stages import MODULES, STAGES
+from tests.small_build import Build
+
+COMMANDS = ("demo", "build", "stage", "verify", "explain", "status", "fates", "gc", "config")
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def small(finished: Build, tmp_path: Path) -> list[str]:
+    """The options of the finished build, copied."""
+    build = finished.copy_to(tmp_path / "build")
+    lines = []
+    for name, values in build.sections.items():
+        lines += [f"[{name}]", *(f"{key} = {str(value).lower()}" for key, value in values.items())]
+    (tmp_path / "small.toml").write_text("\n".join(lines))
+    return ["--profile", str(tmp_path / "small.toml"), "--sources", str(build.sources), "--build", str(build.root)]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = main(list(arguments))
+    return code, " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)], ids=" ".join)
+def test_help_has_examples_and_ends_well(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "python -m flows.cli explain laion2b_0_12 --build build/demo" in said
+    if len(arguments) == 1:
+        assert all(f"    {command} " in said for command in COMMANDS)
+
+
+def test_every_example_is_a_command_line_that_parses() -> None:
+    from flows.options import parse
+
+    lines = [line.split()[3:] for line in EXAMPLES.splitlines() if "-m flows.cli" in line]
+    assert len(lines) >= 8
+    assert {parse(line).command for line in lines} <= set(COMMANDS)
+
+
+def test_config_prints_everything_and_its_output_is_a_profile(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["config", "--profile", "paper", "--set", "dedup.max_distance=3"]) == 0
+    full = capsys.readouterr().out
+    sections = tomllib.loads(full)
+    assert set(sections) == {"run"} | {s.module for s in STAGES if s.params.model_fields or s.resources.model_fields}
+    (tmp_path / "mine.toml").write_text(full)
+    settings = load_settings(str(tmp_path / "mine.toml"), [], STAGES)
+    assert settings.by_stage == load_settings("paper", ["dedup.max_distance=3"], STAGES).by_stage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["config", "--profile", "papr"], 2, "no profile 'papr' (did you mean 'paper'?)"),
+        (["config", "--set", "dedup.max_distanc=3"], 2, "did you mean 'max_distance'?"),
+        (["config", "--set", "dedup.max_distance=11"], 2, "dedup.max_distance = 11"),
+        (["status", "--build", "BUILD"], 2, "is no build folder: run `make build` first, or say which with BUILD=…"),
+        (["verify", "--build", "BUILD"], 2, "is no build folder"),
+        (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 1, "say where yours is with SOURCES=…"),
+        (
+            ["stage", "inventory", "--sources", "BUILD", "--build", "BUILD/b"],
+            1,
+            "holds no corpus: expected at least one folder of",
+        ),
+        (
+            ["stage", "screen", "--sources", "BUILD", "--build", "BUILD/b", "--set", "run.reserve_gb=0"],
+            2,
+            "screen cannot start",
+        ),
+        (["stage", "screen", "--sources", "BUILD", "--build", "BUILD/b"], 2, "run `make stage-"),
+        (["stage", "download", "--refetch", "bad_luck", "--sources", "BUILD", "--build", "BUILD/b"], 2, "make stage-"),
+    ],
+)
+def test_wrong_input_ends_with_an_error_code_and_what_to_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    found = run(capsys, *(argument.replace("BUILD", str(tmp_path / "none")) for argument in arguments))
+    assert found[0] == code
+    assert words in found[1] and "Traceback" not in found[1]
+
+
+def test_an_unknown_stage_is_refused_with_the_stages_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stage", "dedupe"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "dedupe" in said and all(module in said for module in MODULES)
+
+
+def test_a_stage_command_on_a_finished_build_does_nothing_prints_its_table_and_writes_it(
+    capsys: pytest.CaptureFixture[str], small: list[str], tmp_path: Path
+) -> None:
+    code, said = run(capsys, "stage", "dedup", *small)
+    assert code == 0
+    assert "cluster: nothing to do, 1 of 1 partitions done" in said
+    assert "stage dedup" in said and "url_duplicate" in said and "Total" in said
+    table = (tmp_path / "build/dataset/tables/stage_dedup.csv").read_text()
+    assert table.splitlines()[0] == "stage,corpus,given,kept,rejected,url_duplicate,pixel_duplicate,near_duplicate"
+    assert "drop_duplicates,Total,48,42,6,2,2,1"[:29] in table
+
+
+def test_the_looking_commands_answer_from_a_finished_build(
+    capsys: pytest.CaptureFixture[str], small: list[str], tmp_path: Path
+) -> None:
+    assert run(capsys, "status", *small)[0] == 0
+    code, said = run(capsys, "fates", *small, "--out", str(tmp_path / "fates.csv"))
+    assert (code, said) == (0, f"{tmp_path / 'fates.csv'}: 54 candidates, 42 kept, 12 rejected")
+    code, said = run(capsys, "explain", "laion2b_0_3", *small)
+    assert code == 0 and "reason = no_keyword" in said
+    code, said = run(capsys, "explain", "laion2b_5_3", *small)
+    assert code == 2 and "expected <corpus>_<part>_<row>" in said
+    code, said = run(capsys, "gc", *small, "--dry-run")
+    assert code == 0 and "0 files, 0.0 MB would be removed" in said
+    code, said = run(capsys, "verify", *small)
+    assert code == 0 and "every row is accounted for" in said
+
+
+def test_a_build_command_publishes_tars_tables_and_metafiles(
+    capsys: pytest.CaptureFixture[str], small: list[str], tmp_path: Path
+) -> None:
+    code, said = run(capsys, "build", *small)
+    assert code == 0 and "published" in said
+    dataset = tmp_path / "build/dataset"
+    assert len(list((dataset / "train").glob("*.tar"))) == 2 and len(list((dataset / "val").glob("*.tar"))) == 2
+    assert {p.name for p in (dataset / "tables").iterdir()} >= {
+        "pub11_funnel.csv",
+        "pub11_funnel.md",
+        "pub11_funnel.parquet",
+        *(f"stage_{module}.csv" for module in MODULES if module != "stats"),
+    }
+    header = (dataset / "tables/pub11_funnel.csv").read_text().splitlines()[0].split(",")
+    assert header[:8] == ["source", "rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain"]
+    assert {f"published_{name}" for name in header[1:8]} <= set(header)
+    rows = (dataset / "metafiles/pub11_train_metadata.csv").read_text().splitlines()
+    assert rows[0] == "img_name,text,url,corpus" and len(rows) > 20
