@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -89,7 +90,7 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
     started = time.monotonic()
     _, ledger = _open_existing(options)
     faults = []
-    with hold_lease(ledger.store.root, command_again(options), console.print):
+    with hold_lease(ledger.store.root, command_again(options), partial(console.print, markup=False)):
         for found in verify(ledger):
             if isinstance(found, Fault):
                 faults.append(found)
@@ -139,7 +140,7 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
 def run_gc(options: argparse.Namespace, console: Console) -> None:
     """Remove rubbish."""
     _, ledger = _open_existing(options)
-    with hold_lease(ledger.store.root, command_again(options), console.print):
+    with hold_lease(ledger.store.root, command_again(options), partial(console.print, markup=False)):
         n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
     for note in notes:
         console.print(note, markup=False)
@@ -168,15 +169,20 @@ COMMANDS = {
 def _run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> None:
     settings, ledger = _open(options)
     build = ledger.store.root
-    with hold_lease(build, command_again(options), console.print), LocalExecutor(settings.run) as executor:
+    with (
+        hold_lease(build, command_again(options), partial(console.print, markup=False)),
+        LocalExecutor(settings.run) as executor,
+    ):
         remember(options)
         world = _world(options, ledger)
         if world is not None:
             world.make()
         sources = _sources(options, ledger)
+        if sources is None and {"inventory", "filter"} & set(modules):
+            raise InputError("where are the corpora? Say SOURCES=…: a folder with one folder per corpus (README)")
         terminal = Terminal(console)
         runner = Runner(
-            ledger, executor, terminal, "stages:STAGES", sources or Path("SOURCES was not given"),
+            ledger, executor, terminal, "stages:STAGES", sources or Path(),
             before_pass=world.serve if world is not None else lambda number: None,
         )  # fmt: skip
         try:

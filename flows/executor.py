@@ -21,6 +21,7 @@ from flows.settings import RunSettings
 from flows.worker import Committed, Failed, Task, Toolbox, try_partition, worker_main
 
 _POLL_S = 0.2
+_START_UP_S = 60.0  # a worker says when it takes a partition up; until then it may be importing
 _DEATHS_ALLOWED = 1  # a partition whose worker died is tried once more, alone in a fresh worker
 
 
@@ -140,7 +141,7 @@ class LocalExecutor:
             if worker is None:
                 return
             waiting.remove(job)
-            worker.task, worker.started, worker.stopped_for = job.task, now, ""
+            worker.task, worker.started, worker.stopped_for = job.task, now + _START_UP_S, ""
             worker.pipe.send(job.task)
 
     def _idle_worker(self) -> _Worker | None:
@@ -153,7 +154,12 @@ class LocalExecutor:
         ours, theirs = mp.get_context("spawn").Pipe()
         n_threads = max(1, (os.cpu_count() or 1) // self.settings.workers)
         process = mp.get_context("spawn").Process(target=worker_main, args=(theirs, n_threads))
-        process.start()
+        # A worker is deaf to Ctrl-C from its first moment: it inherits the mask.
+        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
         theirs.close()
         self._workers.append(_Worker(process, ours))
         return self._workers[-1]
@@ -180,12 +186,14 @@ class LocalExecutor:
                 worker.stopped_for = f"it held {resident / 1e9:.2f} GB; run.memory_gb = {self.settings.memory_gb:g}"
             if worker.stopped_for:
                 worker.process.kill()
+                worker.process.join()  # until it is gone it would look fit for the next partition
 
     def _judge(self, heard: tuple[_Worker, object], jobs: dict[str, _Job], waiting: list[_Job]) -> Iterator[Event]:
         worker, message = heard
         assert worker.task is not None
         job = jobs[worker.task.partition]
         if isinstance(message, int):
+            worker.started = min(worker.started, time.monotonic())
             yield Advanced(job.task.partition, message)
             return
         worker.task = None

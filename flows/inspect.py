@@ -156,7 +156,7 @@ def collect_garbage(ledger: Ledger, is_dry_run: bool) -> tuple[int, int, list[st
 
 
 def _is_stray(path: Path, folder: Path) -> bool:
-    from flows.store import read_receipt
+    from flows.receipt import read_receipt
 
     body = read_receipt(folder / "receipt.json")
     if not isinstance(body, dict):

@@ -13,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from flows.digests import FINGERPRINT_LENGTH, combine
+from flows.receipt import Receipt, observation_fingerprint
 from flows.settings import Settings
-from flows.store import Receipt, Store, observation_fingerprint
+from flows.store import Store
 from schemas.fields import FIELD
 from stages.contract import COUNTS_SCHEMA, WHOLE, InputError, Reads, Stage
 from stages.identity import digest_json

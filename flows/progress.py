@@ -68,7 +68,8 @@ class Terminal:
                 seen = f"{event.n_kept:,} rows" if event.n_kept else "nothing new"
                 self.console.print(f"{stage.name}: {seen}", markup=False)
         elif isinstance(event, Retried):
-            self.console.print(f"{stage.name}/{task.partition} is tried again: {_first_line(event.message)}")
+            told = f"{stage.name}/{task.partition} is tried again: {_first_line(event.message)}"
+            self.console.print(told, markup=False)
         elif isinstance(event, Failed | Poisoned):
             self._n_done += 1
         self._show(stage)

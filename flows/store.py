@@ -6,8 +6,6 @@ The only module that knows paths under the build folder. Not for deciding what i
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -15,7 +13,6 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,89 +20,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.digests import FINGERPRINT_LENGTH, digest_columns, digest_file
+from flows.receipt import (
+    Receipt,
+    encode_receipt,
+    fsync_folder,
+    must_read,
+    observation_fingerprint,
+    publish,
+    read_receipt,
+)
 from flows.row_groups import read_runs
 from schemas.tables import Table
 from stages.contract import WHOLE, InputError, Outcome
-from stages.identity import canonical_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _ROW_GROUP_ROWS = 131_072  # parts that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
 _COMPRESSION = "zstd"
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of one part of a table: a run of row groups of the kept file, with a digest per column."""
-
-    first_group: int
-    n_groups: int
-    n_rows: int
-    digests: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What was run on a partition and what came out, as published beside its files."""
-
-    body: Mapping[str, Any]
-    folder: str
-
-    @property
-    def partition(self) -> str:
-        """The partition's name."""
-        return str(self.body["partition"])
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of all that the rows depend on."""
-        return str(self.body["fingerprint"])
-
-    @cached_property
-    def parts(self) -> dict[str, Part]:
-        """The parts of the kept rows, by name."""
-        return {name: Part(**part) for name, part in self.body["kept"]["parts"].items()}
-
-    @property
-    def kept_file(self) -> str:
-        """Address of the parquet file of the kept rows."""
-        return f"{self.folder}/{self.body['kept']['file']}"
-
-    @property
-    def rejects_file(self) -> str | None:
-        """Address of the parquet file of the reject rows; None where there are none."""
-        name = self.body["rejects"]["file"]
-        return f"{self.folder}/{name}" if name else None
-
-    @property
-    def rejects_digests(self) -> Mapping[str, str]:
-        """One digest per column of the reject rows."""
-        return dict(self.body["rejects"]["digests"])
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """The counts that a stage of the grain "count" reported, else nothing."""
-        return dict(self.body["counts"] or {})
-
-    @property
-    def n_kept(self) -> int:
-        """Number of kept rows."""
-        return int(self.body["kept"]["n_rows"])
-
-    @property
-    def reasons(self) -> Mapping[str, int]:
-        """Number of reject rows by reason."""
-        return dict(self.body["rejects"]["reasons"])
-
-    @property
-    def files(self) -> list[Mapping[str, Any]]:
-        """Every data file the receipt names: {"file", "size_bytes", "sha256"}."""
-        tables = [self.body["kept"], self.body["rejects"]]
-        return [t for t in tables if t["file"]] + list(self.body["files"])
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of its data files."""
-        return sum(int(f["size_bytes"]) for f in self.files)
 
 
 @dataclass
@@ -235,6 +165,9 @@ class Attempt:
             shutil.rmtree(self._work, ignore_errors=True)
         for path in self._made:  # what no receipt names goes at once where it can
             path.unlink(missing_ok=True)
+        for folder in (self._path, self._path.parent):
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
     @property
     def _path(self) -> Path:
@@ -294,14 +227,14 @@ class Attempt:
             "counts": dict(outcome.counts) if outcome.counts is not None else None,
         }
         body["run"] = {**body["run"], "finished": time.time()}
-        _fsync_folder(self._path)
+        fsync_folder(self._path)
         target = self._path / "receipt.json"
         standing = read_receipt(target)
         is_whole = isinstance(standing, dict) and self._store._files_fit(self._folder, standing)
         if standing is not None and not is_whole:
             target.rename(self._path / f"receipt.json.damaged-{self.id}")
         if not publish(target, encode_receipt(body), self.id):
-            return Receipt(_must_read(target), self._folder)  # another run was first: its files stand, ours go
+            return Receipt(must_read(target), self._folder)  # another run was first: its files stand, ours go
         self._made.clear()
         return Receipt(body, self._folder)
 
@@ -337,54 +270,6 @@ class Attempt:
         return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": digest_file(path)}
 
 
-def observation_fingerprint(stage: str, partition: str) -> str:
-    """Return the fingerprint of a numbered observation: it depends on nothing but its number."""
-    return hashlib.sha256(canonical_json([stage, partition])).hexdigest()
-
-
-def encode_receipt(body: Mapping[str, Any]) -> bytes:
-    """Return a receipt as JSON whose first line holds the sha256 of the rest, so that damage is seen."""
-    rest = json.dumps(body, sort_keys=True, ensure_ascii=False)[1:].encode()
-    return b'{"receipt_sha256": "' + hashlib.sha256(rest).hexdigest().encode() + b'",\n' + rest
-
-
-def read_receipt(path: Path) -> dict[str, Any] | str | None:
-    """Return the body of a receipt, None where there is none, or a sentence on what is wrong with it."""
-    try:
-        first, _, rest = path.read_bytes().partition(b"\n")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    stated = first[20:84].decode("ascii", "replace")
-    if hashlib.sha256(rest).hexdigest() != stated:
-        return f"{path.name} does not match its own sha256: it was cut or changed"
-    body = json.loads(b"{" + rest)
-    return body if isinstance(body, dict) else f"{path.name} is no JSON object"
-
-
-def publish(target: Path, data: bytes, attempt: str) -> bool:
-    """Make a file appear whole under its final name; return False when the name was taken already."""
-    draft = target.with_name(f"{target.name}.{attempt}")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, target)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
-    _fsync_folder(target.parent)
-    return True
-
-
-def _must_read(path: Path) -> dict[str, Any]:
-    found = read_receipt(path)
-    if not isinstance(found, dict):
-        raise InputError(f"{path} is damaged ({found}): delete it and run the stage again")
-    return found
-
-
 def _value_columns(table: Table) -> list[str]:
     return [f.name for f in table.fields if f.kind == "value"]
 
@@ -400,11 +285,3 @@ def _split(kept: pa.Table, split_by: str, partition: str) -> Iterator[tuple[str,
     for name, count in sorted((c["values"], c["counts"]) for c in counts.to_pylist()):
         yield name, rows.slice(start, count)
         start += count
-
-
-def _fsync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

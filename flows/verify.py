@@ -13,8 +13,8 @@ import pyarrow as pa
 from flows.dataset import module_reports
 from flows.digests import digest_columns, digest_file
 from flows.ledger import Ledger
+from flows.receipt import Receipt, read_receipt
 from flows.report import unbalanced
-from flows.store import Receipt, read_receipt
 from flows.views import open_views
 from schemas.fields import FIELD
 from stages.checks import check_conserved, check_reasons, check_typed, check_unique, given_keys
@@ -64,9 +64,9 @@ def verify_partition(ledger: Ledger, stage: Stage, receipt: Receipt) -> Iterator
         check_typed(stage, rejects, table.reject_schema, "reject rows")
         check_unique(stage, kept)
         check_reasons(stage, rejects)
-        inputs = {r.name: ledger.read(r, receipt.partition) for r in stage.reads if _is_own_input(stage, r)}
-        outcome = Outcome(kept, rejects, receipt.counts or None)
-        check_conserved(stage, given_keys(stage, inputs), outcome)
+        if stage.keeps == "current":  # what was observed was given by inputs of its time, not of now
+            inputs = {r.name: ledger.read(r, receipt.partition) for r in stage.reads if _gives_keys(stage, r)}
+            check_conserved(stage, given_keys(stage, inputs), Outcome(kept, rejects, receipt.counts or None))
     except (ContractError, InputError) as error:
         yield Fault(where, str(error), receipt.folder)
     yield from (Fault(where, what, receipt.folder) for what in _digest_faults(stage, receipt, kept, rejects))
@@ -105,8 +105,7 @@ def _read(ledger: Ledger, address: str | None, schema: pa.Schema) -> pa.Table:
     return ledger.store.read_parts([(address, 0, -1)], schema) if address else schema.empty_table()
 
 
-def _is_own_input(stage: Stage, reads: Reads) -> bool:
-    # A ledger's look at its own past has changed since; what it must conserve is given by other tables.
+def _gives_keys(stage: Stage, reads: Reads) -> bool:
     return reads.name == stage.given.input or reads.name in stage.given.query
 
 

@@ -24,7 +24,8 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from flows.ledger import Piece, read_input
-from flows.store import Receipt, Store
+from flows.receipt import Receipt
+from flows.store import Store
 from stages.checks import check_outcome
 from stages.contract import Context, ContractError, InputError, Stage, TransientError
 from stages.identity import digest_json
@@ -171,6 +172,7 @@ def disk_full(task: Task) -> str:
 def worker_main(pipe: Connection, n_threads: int) -> None:
     """Serve partitions until the pipe closes; progress and results go back through it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's: it ends partitions whole
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = str(n_threads)
@@ -184,6 +186,7 @@ def worker_main(pipe: Connection, n_threads: int) -> None:
                 return
             if task is None:
                 return
+            pipe.send(0)  # the deadline runs from here: a fresh worker has imported by now
             pipe.send(try_partition(task, toolbox, _Advance(pipe)))
 
 

@@ -108,7 +108,7 @@ def _strip_jpeg(data: bytes) -> bytes:
             seen.add(b"SOS")
             start, end = position, JPEG_SCAN_END.search(data, position)
             position = end.start() if end else len(data)
-            out.append(data[start:position])
+            out.append(data[start:position].rstrip(b"\xff"))  # in a scan such bytes are stuffed: these are fill
 
 
 def _strip_jpeg_segment(code: int, body: bytes, seen: set[bytes]) -> bytes | None:

@@ -76,7 +76,7 @@ def test_config_prints_everything_and_its_output_is_a_profile(
         (["config", "--set", "dedup.max_distance=11"], 2, "dedup.max_distance = 11"),
         (["status", "--build", "BUILD"], 2, "is no build folder: run `make build` first, or say which with BUILD=…"),
         (["verify", "--build", "BUILD"], 2, "is no build folder"),
-        (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 1, "say where yours is with SOURCES=…"),
+        (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 2, "Say SOURCES=…"),
         (
             ["stage", "inventory", "--sources", "BUILD", "--build", "BUILD/b"],
             1,

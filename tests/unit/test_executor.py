@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from flows.executor import InlineExecutor, LocalExecutor, Poisoned, Retried
+from flows.receipt import read_receipt
 from flows.runner import Runner, StageFailure
-from flows.store import read_receipt
 from flows.worker import Committed
 from stages.contract import ContractError
 from tests.contract.broken import MAKE, attempts_under

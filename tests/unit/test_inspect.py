@@ -24,7 +24,8 @@ def fates(build: Build, out: Path) -> list[dict[str, str]]:
 
 
 def files(build: Build) -> set[Path]:
-    return {p.relative_to(build.root) for p in build.root.rglob("*") if p.is_file() and not p.name.startswith(".")}
+    found = {p.relative_to(build.root) for p in build.root.rglob("*") if p.is_file()}
+    return {p for p in found if not any(part.startswith(".") for part in p.parts)}
 
 
 def test_status_counts_partitions_and_rows_of_a_finished_build(finished: Build) -> None:

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from flows.digests import digest_columns
-from flows.store import Receipt, Store, encode_receipt, observation_fingerprint, publish, read_receipt
+from flows.receipt import Receipt, encode_receipt, observation_fingerprint, publish, read_receipt
+from flows.store import Store
 from stages.contract import InputError, Outcome, no_rejects, rejects_table
 from tests.contract.broken import GIVEN, MADE
 
