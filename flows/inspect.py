@@ -210,7 +210,7 @@ def _explain_unmatched(
     ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str, sources: Path | None
 ) -> list[str]:
     from schemas.manifests import load_corpora
-    from stages.readers import read_row
+    from stages.sources.readers import read_row
 
     rejected = db.execute("SELECT reason, detail FROM candidate_rejects WHERE sample_id = ?", [sample_id]).fetchone()
     if rejected:
@@ -242,7 +242,7 @@ def filter_reason(ledger: Ledger, row: Mapping[str, Any]) -> str:
     import pyarrow as pa
 
     from stages.filter import patterns
-    from stages.keywords import match_any
+    from stages.sources.keywords import match_any
 
     caption = row.get("source_caption")
     if caption is None or not str(caption).strip():

@@ -36,9 +36,7 @@ class Field:
 FIELDS: tuple[Field, ...] = (
     # Keys and addresses of rows.
     Field("sample_id", pa.string(), "", "One image with its text: <corpus>_<part>_<row>, or the source's own id."),
-    Field(
-        "corpus", pa.string(), "", "Corpus code: folder under SOURCES, manifest, prefix of sample_id."
-    ),
+    Field("corpus", pa.string(), "", "Corpus code: folder under SOURCES, manifest, prefix of sample_id."),
     Field("fetch_id", pa.string(), "", "First 32 hex digits of the sha256 of the normalised URL."),
     Field("image_id", pa.string(), "", "The image: fetch_id for the web corpora, sample_id for labelled ones."),
     Field("partition", pa.string(), "", "The unit of work that a row belongs to at the next stage.", kind="location"),

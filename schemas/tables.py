@@ -99,9 +99,7 @@ DUPLICATE = Table(
     ("image_id", "cluster_id", "cluster_n_samples", "survivor_id", "duplicate_reason", "phash_distance"),
     "A sample with a valid image and the cluster it belongs to.",
 )
-UNIQUE = Table(
-    "unique", ("sample_id",), ("image_id", "cluster_id"), "A sample that no duplicate of it outranks."
-)
+UNIQUE = Table("unique", ("sample_id",), ("image_id", "cluster_id"), "A sample that no duplicate of it outranks.")
 SHARD_PLAN = Table(
     "shard_plan",
     ("sample_id",),

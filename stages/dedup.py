@@ -75,7 +75,7 @@ def label_images(images: pa.Table, max_distance: int) -> pa.Array:
     from scipy.sparse import coo_array  # a quarter of a second to import, in every worker
     from scipy.sparse.csgraph import connected_components
 
-    from stages.neighbours import components
+    from stages.images.neighbours import components
 
     n = images.num_rows
     hashes = images["phash"].to_numpy()

@@ -9,10 +9,10 @@ from pydantic import Field
 from schemas.manifests import load_corpora, load_keywords
 from schemas.tables import CANDIDATE
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Params, Reads, Resources, Stage, Tool
-from stages.filtering import filter_file
 from stages.identity import digest_json
 from stages.inventory import reader_digest
-from stages.readers import SourceFileError
+from stages.sources.filtering import filter_file
+from stages.sources.readers import SourceFileError
 
 
 class FilterParams(Params):

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from schemas.tables import PLANNED
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, rejects_table
-from stages.urls import plan_urls
+from stages.fetching.urls import plan_urls
 
 
 def plan_downloads(inputs: Inputs, context: Context) -> Outcome:

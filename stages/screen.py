@@ -22,7 +22,7 @@ from stages.contract import (
     TransientError,
     rejects_table,
 )
-from stages.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
+from stages.images.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
 
 
 class ScreenParams(Params):

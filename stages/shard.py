@@ -9,7 +9,7 @@ from schemas.fields import FIELD
 from schemas.tables import METAFILE, SHARD, SHARD_PLAN
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
-from stages.strip_metadata import UnpublishableImage, published_format, strip_metadata
+from stages.images.strip_metadata import UnpublishableImage, published_format, strip_metadata
 
 
 class ShardParams(Params):

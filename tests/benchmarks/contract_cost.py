@@ -30,9 +30,9 @@ from schemas.tables import FETCHED
 from stages import STAGES
 from stages.contract import Context, Inputs, Outcome, Stage, no_rejects
 from stages.filter import FILTER
-from stages.filtering import filter_file
 from stages.identity import digest_json
 from stages.screen import SCREEN
+from stages.sources.filtering import filter_file
 from tests.benchmarks.harness import Row, run_pairs, seconds
 from tests.benchmarks.silent import Silent
 

@@ -16,8 +16,16 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from schemas.reasons import REASON
-from stages import decoding
-from stages.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, Refused, decoder_identity, phash_to_int
+from stages.images import decoding
+from stages.images.decoding import (
+    Decoded,
+    DecodeLimits,
+    Decoder,
+    DecoderUnavailable,
+    Refused,
+    decoder_identity,
+    phash_to_int,
+)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +131,7 @@ def test_equal_pixels_have_equal_digests_whatever_the_format(decoder: Decoder) -
 
 
 def test_large_images_are_hashed_in_strips_to_the_same_digest() -> None:
-    from stages import decoding_child
+    from stages.images import decoding_child
 
     image, whole = draw("P", 90, 80), decoding_child.hash_pixels(draw("P", 90, 80))
     before = decoding_child.STRIP_PIXELS

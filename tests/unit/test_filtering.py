@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.manifests import load_corpora, load_keywords
 from schemas.tables import CANDIDATE
-from stages.filtering import Filtered, filter_file, is_blank
-from stages.readers import SourceFileError
+from stages.sources.filtering import Filtered, filter_file, is_blank
+from stages.sources.readers import SourceFileError
 
 PATTERNS = load_keywords().patterns()
 CORPORA = load_corpora()

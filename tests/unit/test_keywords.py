@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.manifests import load_keywords
-from stages.keywords import clean_caption, match_any, matched_keywords
+from stages.sources.keywords import clean_caption, match_any, matched_keywords
 
 PATTERNS = load_keywords().patterns(has_spaced_sentinel=True)
 FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)

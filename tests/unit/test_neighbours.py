@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
-from stages import neighbours
-from stages.neighbours import components, distance
+from stages.images import neighbours
+from stages.images.neighbours import components, distance
 
 Hashes = npt.NDArray[np.uint64]
 

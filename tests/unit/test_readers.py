@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.manifests import load_corpora
-from stages import tsv_reader
-from stages.readers import ROWS_SCHEMA, Malformed, SourceFileError, count_rows, read_batches, read_row
+from stages.sources import tsv_reader
+from stages.sources.readers import ROWS_SCHEMA, Malformed, SourceFileError, count_rows, read_batches, read_row
 
 CORPORA = load_corpora()
 LAION, COYO, CC3M = CORPORA["laion2b"], CORPORA["coyo700m"], CORPORA["cc3m"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from stages.strip_metadata import UnpublishableImage, published_format, strip_metadata
+from stages.images.strip_metadata import UnpublishableImage, published_format, strip_metadata
 
 MARKER = b"SECRETPLACE"
 PROFILE = b"a colour profile " * 20

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.urls import UrlFault, fetch_id, host_of, normalise_url, plan_urls
+from stages.fetching.urls import UrlFault, fetch_id, host_of, normalise_url, plan_urls
 
 
 @pytest.mark.parametrize(

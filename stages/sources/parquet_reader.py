@@ -1,6 +1,6 @@
 """Read a parquet source file: captions first, the other columns of the row groups that have a match.
 
-Not for other formats; `stages/readers.py` is the entrance.
+Not for other formats; `stages/sources/readers.py` is the entrance.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.manifests import Corpus
-from stages.source_batch import Chosen, Malformed, SourceBatch, SourceFileError
-from stages.source_columns import as_strings, convert_rows, source_names
+from stages.sources.batch import Chosen, Malformed, SourceBatch, SourceFileError
+from stages.sources.columns import as_strings, convert_rows, source_names
 
 _BATCH_ROWS = 1 << 15  # some 2 MB of captions: they stay in the cache while they are searched
 _BUFFER_BYTES = 1 << 20  # read column chunks piece by piece: a row group may be larger than the memory

@@ -1,6 +1,6 @@
 """Read a source file of two fields a line, parted by a tab: no header, no quoting, lines end with LF.
 
-Not for other formats; `stages/readers.py` is the entrance.
+Not for other formats; `stages/sources/readers.py` is the entrance.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from schemas.fields import FIELD
 from schemas.manifests import Corpus
-from stages.source_batch import (
+from stages.sources.batch import (
     ROWS_SCHEMA,
     Chosen,
     Malformed,

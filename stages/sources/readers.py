@@ -1,6 +1,6 @@
 """Read one source file in batches of rows, whatever its format.
 
-Not for deciding which rows are kept: that is `stages/filtering.py`.
+Not for deciding which rows are kept: that is `stages/sources/filtering.py`.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.manifests import Corpus
-from stages import parquet_reader, tsv_reader
-from stages.source_batch import COLUMNS, ROWS_SCHEMA, Chosen, Malformed, SourceBatch, SourceFileError
+from stages.sources import parquet_reader, tsv_reader
+from stages.sources.batch import COLUMNS, ROWS_SCHEMA, Chosen, Malformed, SourceBatch, SourceFileError
 
 __all__ = [
     "COLUMNS", "ROWS_SCHEMA", "Chosen", "Malformed", "SourceBatch", "SourceFileError", "count_rows", "read_batches",

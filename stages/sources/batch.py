@@ -1,6 +1,6 @@
 """What a source file reader hands on: batches of captions, and our columns of the rows that are asked for.
 
-Not for a file format: those are `stages/parquet_reader.py` and `stages/tsv_reader.py`.
+Not for a file format: those are `stages/sources/parquet_reader.py` and `stages/sources/tsv_reader.py`.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Search captions for keywords, and clean the captions that have one.
 
-Not for reading files (`stages/readers.py`) nor for the list of keywords (`manifests/keywords.toml`).
+Not for reading files (`stages/sources/readers.py`) nor for the list of keywords (`manifests/keywords.toml`).
 """
 
 import html

@@ -1,4 +1,4 @@
-"""The script that decodes images for stages/decoding.py, in a process with limits; reads images on its input.
+"""The script that decodes images for stages/images/decoding.py, in a process with limits; reads images on its input.
 
 Not to be imported by stages, and imports none of them: a package's start-up would be paid by every child.
 """

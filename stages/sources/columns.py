@@ -1,6 +1,6 @@
 """Find our columns among those of a parquet file, and convert rows to them.
 
-Not for reading: that is `stages/parquet_reader.py`.
+Not for reading: that is `stages/sources/parquet_reader.py`.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from schemas.fields import FIELD
 from schemas.manifests import REQUIRED_COLUMNS, Corpus
-from stages.source_batch import (
+from stages.sources.batch import (
     COLUMNS,
     ROWS_SCHEMA,
     Chosen,

@@ -1,6 +1,6 @@
 """Filter one source file: which of its rows have a caption with a keyword, and what became of the others.
 
-Not for the declaration of the stage (`stages/filter.py`) nor for file formats (`stages/readers.py`).
+Not for the declaration of the stage (`stages/filter.py`) nor for file formats (`stages/sources/readers.py`).
 """
 
 from collections import Counter
@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from schemas.manifests import Corpus
 from schemas.tables import CANDIDATE
 from stages.contract import rejects_table
-from stages.keywords import clean_caption, match_any, matched_keywords
-from stages.readers import ROWS_SCHEMA, Malformed, SourceBatch, count_rows, read_batches
+from stages.sources.keywords import clean_caption, match_any, matched_keywords
+from stages.sources.readers import ROWS_SCHEMA, Malformed, SourceBatch, count_rows, read_batches
 
 _REASONS = ("no_caption", "no_keyword", "no_url", "invalid_utf8", "wrong_field_count")
 _CONVERT_ROWS = 20_000  # one call per keyword on few rows would cost more than the rows

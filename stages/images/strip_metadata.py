@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
-from stages.tiff_to_jpeg import encode_tiff_as_jpeg
+from stages.images.tiff_to_jpeg import encode_tiff_as_jpeg
 
 AS_JPEG = dict.fromkeys(("JPEG", "MPO", "TIFF"), "jpg")
 PUBLISHED_FORMAT = AS_JPEG | {"PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}

@@ -1,0 +1,1 @@
+"""Image files: decoding in a guarded child, hashes and their neighbours, metadata out of published files."""
