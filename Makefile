@@ -71,11 +71,14 @@ check: $(READY)  ## format, lint, types, unit tests: under a minute
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m pytest -q tests/unit
+	@$(PY) -m pytest -q -n 2 tests/unit
 
 test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
-	@$(PY) -m pytest tests/unit tests/contract tests/end_to_end --durations=10
+	@$(PY) -m flows.readme --check
+	@$(PY) -m pytest -n 2 tests/unit tests/contract
+	@# One at a time: these hold servers to time-outs and kill whole process groups.
+	@$(PY) -m pytest tests/end_to_end --durations=10
 
 docs: $(READY)  ## write the tables of the README that code knows
 	@$(PY) -m flows.readme

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_views(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_views(ledger: Ledger, stages: Sequence[Stage] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection with the kept rows of `candidate` under that name; a table not made yet is empty.
 
     `candidate_rejects` holds its rejects, `candidate_counts` what its stage counted.
+
+    Args:
+        ledger: the build.
+        stages: those whose tables are wanted; none for all.
     """
     import duckdb  # a tenth of a second to import, in every command
 
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as db:
-        for stage in ledger.stages:
+        for stage in stages or ledger.stages:
             _add_views(db, ledger, stage)
         yield db
 
