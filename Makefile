@@ -50,7 +50,7 @@ stage-%: $(READY)  ## bring one stage up to date and print its table
 stats: stage-stats  ## regenerate the published statistics tables
 
 verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged parts aside)
-	@$(CLI) verify $(COMMON) $(if $(REPAIR),--repair)
+	@$(CLI) verify $(COMMON) $(if $(filter yes,$(REPAIR)),--repair)
 
 explain: $(READY)  ## print the fate of one sample at every stage: ID=laion2b_0_12
 	@$(CLI) explain '$(ID)' $(COMMON)

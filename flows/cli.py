@@ -19,10 +19,11 @@ from rich.console import Console
 from flows.dataset import funnel_for_people, funnel_report, module_reports, publish_dataset, tars
 from flows.executor import Interrupted, LocalExecutor
 from flows.inspect import collect_garbage, explain, failures, status_report, write_fates
-from flows.lease import hold_lease
+from flows.lease import LEASE, hold_lease
 from flows.ledger import Ledger
 from flows.options import build_folder, command_again, is_generated, parse, remember, settings_of
 from flows.progress import Terminal
+from flows.report import printable
 from flows.runner import Runner, StageFailure
 from flows.settings import Settings, render_settings
 from flows.store import Store
@@ -41,17 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(COMMANDS[options.command](options, console) or 0)
     except InputError as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        _say(console, f"error: {error}", "red")
+        return 2
+    except OSError as error:
+        # Whatever the system refuses outside of a partition: a full disk, a folder without the right to write.
+        _say(console, f"error: {error.strerror}: {error.filename or build_folder(options)}", "red")
         return 2
     except (StageFailure, ContractError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        _say(console, f"error: {error}", "red")
         return 1
     except (Interrupted, KeyboardInterrupt):
-        console.print(
-            f"stopped. What was finished stays finished; go on with: {command_again(options)}",
-            style="yellow",
-            markup=False,
-        )
+        _say(console, f"stopped. What was finished stays finished; go on with: {command_again(options)}", "yellow")
         return 130
 
 
@@ -82,7 +83,7 @@ def run_stage(options: argparse.Namespace, console: Console) -> None:
     if "stats" in options.modules:
         with open_views(ledger) as db:
             funnel_for_people(funnel_report(db)).show(console)
-    console.print(f"tables: {ledger.store.root / 'dataset' / 'tables'}", markup=False)
+    _say(console, f"tables: {ledger.store.root / 'dataset' / 'tables'}")
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> int:
@@ -90,21 +91,23 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
     started = time.monotonic()
     _, ledger = _open_existing(options)
     faults = []
-    with hold_lease(ledger.store.root, command_again(options), partial(console.print, markup=False)):
-        for found in verify(ledger):
-            if isinstance(found, Fault):
-                faults.append(found)
-                console.print(f"FAULT {found.where}: {found.what}", style="red", markup=False)
-            else:
-                console.print(found, markup=False)
-        if options.repair:
-            _set_aside(ledger, faults, console)
+    with hold_lease(ledger.store.root, command_again(options), partial(_say, console)):
+        try:
+            for found in verify(ledger):
+                if isinstance(found, Fault):
+                    faults.append(found)
+                    _say(console, f"FAULT {found.where}: {found.what}", "red")
+                else:
+                    _say(console, found)
+        finally:
+            if options.repair:
+                _set_aside(ledger, faults, console)
     seconds = time.monotonic() - started
     if faults:
         advice = (
             "" if options.repair else "; `make verify REPAIR=yes` sets their receipts aside, the next run redoes them"
         )
-        console.print(f"{len(faults)} faults in {seconds:.1f} s{advice}", style="red", markup=False)
+        _say(console, f"{len(faults)} faults in {seconds:.1f} s{advice}", "red")
         return 1
     todo = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
     if todo:
@@ -118,7 +121,7 @@ def run_explain(options: argparse.Namespace, console: Console) -> None:
     """Print a sample's fate."""
     _, ledger = _open_existing(options)
     for line in explain(ledger, options.sample_id, _sources(options, ledger)):
-        console.print(line, markup=False)
+        _say(console, line)
 
 
 def run_status(options: argparse.Namespace, console: Console) -> None:
@@ -126,7 +129,7 @@ def run_status(options: argparse.Namespace, console: Console) -> None:
     _, ledger = _open_existing(options)
     status_report(ledger).show(console)
     for name, message in failures(ledger):
-        console.print(f"failed: {name}: {message.strip().splitlines()[-1]}", style="red", markup=False)
+        _say(console, f"failed: {name}: {message.strip().splitlines()[-1]}", "red")
 
 
 def run_fates(options: argparse.Namespace, console: Console) -> None:
@@ -134,16 +137,16 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
     _, ledger = _open_existing(options)
     counts = write_fates(ledger, options.out)
     told = ", ".join(f"{n:,} {fate}" for fate, n in sorted(counts.items()))
-    console.print(f"{options.out}: {sum(counts.values()):,} candidates, {told}", markup=False)
+    _say(console, f"{options.out}: {sum(counts.values()):,} candidates, {told}")
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:
     """Remove rubbish."""
     _, ledger = _open_existing(options)
-    with hold_lease(ledger.store.root, command_again(options), partial(console.print, markup=False)):
+    with hold_lease(ledger.store.root, command_again(options), partial(_say, console)):
         n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
     for note in notes:
-        console.print(note, markup=False)
+        _say(console, note)
     verb = "would be removed" if options.dry_run else "removed"
     console.print(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {verb}")
 
@@ -170,7 +173,7 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
     settings, ledger = _open(options)
     build = ledger.store.root
     with (
-        hold_lease(build, command_again(options), partial(console.print, markup=False)),
+        hold_lease(build, command_again(options), partial(_say, console)),
         LocalExecutor(settings.run) as executor,
     ):
         remember(options)
@@ -204,7 +207,7 @@ def _open(options: argparse.Namespace) -> tuple[Settings, Ledger]:
 
 def _open_existing(options: argparse.Namespace) -> tuple[Settings, Ledger]:
     build = build_folder(options)
-    if not build.is_dir():
+    if not any((build / mark).exists() for mark in (LEASE, STAGES[0].writes.name)):
         raise InputError(f"{build} is no build folder: run `make build` first, or say which with BUILD=…")
     return _open(options)
 
@@ -220,12 +223,21 @@ def _sources(options: argparse.Namespace, ledger: Ledger) -> Path | None:
     return Path(options.sources) if options.sources is not None else None
 
 
+def _say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is, without what would steer the terminal."""
+    console.print(printable(text), style=style, markup=False)
+
+
 def _set_aside(ledger: Ledger, faults: Sequence[Fault], console: Console) -> None:
+    observed = {stage.writes.name for stage in ledger.stages if stage.keeps != "current"}
     for folder in sorted({fault.folder for fault in faults if fault.folder}):
         receipt = ledger.store.path(folder) / "receipt.json"
+        if folder.split("/")[0] in observed:
+            _say(console, f"left as it is: {folder} records what was seen and cannot be made again", "red")
+            continue
         if receipt.exists():
             receipt.rename(receipt.with_name(f"receipt.json.set-aside-{int(time.time())}"))
-            console.print(f"set aside: {folder}", markup=False)
+            _say(console, f"set aside: {folder}")
 
 
 def _show_result(ledger: Ledger, console: Console) -> None:
@@ -233,8 +245,8 @@ def _show_result(ledger: Ledger, console: Console) -> None:
         funnel_for_people(funnel_report(db)).show(console)
     dataset = ledger.store.root / "dataset"
     for name in sorted(tars(ledger)):
-        console.print(str(dataset / name), markup=False)
-    console.print(f"metafiles: {dataset / 'metafiles'}   tables: {dataset / 'tables'}", markup=False)
+        _say(console, str(dataset / name))
+    _say(console, f"metafiles: {dataset / 'metafiles'}   tables: {dataset / 'tables'}")
 
 
 if __name__ == "__main__":

@@ -8,19 +8,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.digests import digest_file
 from flows.ledger import Ledger, StageState, short
-from flows.report import Report, Row, query_report, stage_reports
+from flows.report import Report, Row, query_report, stage_reports, write_csv
 from flows.views import open_views
+from stages.contract import InputError
 from stages.identity import digest_json
 
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 2  # raised when a report says something else of the same receipts
+REPORT_FORMAT = 3  # raised when a report says something else of the same receipts
+CHECKSUMS = "SHA256SUMS"
 _METAFILE_CSV_SPLITS = ("train", "val")
 
 
@@ -29,7 +33,7 @@ def module_reports(ledger: Ledger, module: str) -> list[Report]:
     last = max(i for i, stage in enumerate(ledger.stages) if stage.module == module)
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages[: last + 1]])
     path = ledger.store.root / ".reports" / f"{module}-{digest}-{REPORT_FORMAT}.json"
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         reports = stage_reports(ledger, module)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
@@ -44,6 +48,8 @@ def publish_dataset(ledger: Ledger) -> Path:
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages]) + f"-{REPORT_FORMAT}"
     root = ledger.store.root
     link, made = root / "dataset", root / ".dataset" / digest
+    if link.exists() and not link.is_symlink():
+        raise InputError(f"{link} is a folder of its own, not ours to replace: move it away and run this again")
     if not made.exists():
         draft = made.with_name(f"{digest}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
@@ -86,6 +92,23 @@ def _fill(ledger: Ledger, folder: Path) -> None:
     with open_views(ledger) as db:
         _write_statistics(ledger, db, folder / "tables")
         _write_metafiles(ledger, db, folder / "metafiles")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{digest_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def dataset_faults(root: Path) -> Iterator[str]:
+    """Yield what is wrong with the files of `<build>/dataset/`, by their checksums."""
+    folder = root / "dataset"
+    if not folder.exists():
+        return
+    if not (folder / CHECKSUMS).exists():
+        yield f"{CHECKSUMS} is missing: remove {root / '.dataset'} and run `make build`"
+        return
+    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
+        stated, _, name = line.partition("  ")
+        if not (folder / name).exists() or digest_file(folder / name) != stated:
+            yield f"{name} is not what was published: remove {root / '.dataset'} and run `make build`"
 
 
 def funnel_report(db: duckdb.DuckDBPyConnection) -> Report:
@@ -121,8 +144,7 @@ def _write_metafiles(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path
     _link(ledger.store.path(state.receipts[0].kept_file), folder / "pub11_metadata.parquet")
     for split in _METAFILE_CSV_SPLITS:
         query = f"SELECT img_name, published_text AS text, url, corpus FROM metafile WHERE split = '{split}' ORDER BY 1"
-        report = query_report(db, split, query)
-        (folder / f"pub11_{split}_metadata.csv").write_text(report.csv(), encoding="utf-8")
+        write_csv(db.execute(query), folder / f"pub11_{split}_metadata.csv")
 
 
 def _link(source: Path, target: Path) -> None:

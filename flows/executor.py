@@ -5,6 +5,7 @@ An executor yields what became of each partition; it decides nothing about what 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing as mp
 import os
 import signal
@@ -142,7 +143,8 @@ class LocalExecutor:
                 return
             waiting.remove(job)
             worker.task, worker.started, worker.stopped_for = job.task, now + _START_UP_S, ""
-            worker.pipe.send(job.task)
+            with contextlib.suppress(BrokenPipeError):  # it died at its start: the end of the pipe says so next
+                worker.pipe.send(job.task)
 
     def _idle_worker(self) -> _Worker | None:
         for worker in self._workers:
@@ -172,7 +174,7 @@ class LocalExecutor:
             if worker.pipe in ready:
                 try:
                     yield worker, worker.pipe.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):
                     worker.process.join()
                     yield worker, None
 
@@ -257,7 +259,7 @@ def _resident_bytes(pid: int) -> int:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")  # mapped files can be dropped at will
 
 
 def _exit_words(code: int | None) -> str:

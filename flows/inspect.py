@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gc
 import re
 import shutil
@@ -12,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.ledger import Ledger
-from flows.report import Report, safe_cell
+from flows.report import Report, printable, write_csv
 from flows.views import open_views
 from stages.contract import ContractError, InputError, Stage
 
 if TYPE_CHECKING:
     import duckdb
-
-FATE_COLUMNS = ("sample_id", "corpus", "url", "stage", "fate", "reason", "detail", "survivor")
 
 # The rows of a table that belong to a sample, by the first column of the table's key.
 _OF_SAMPLE = {
@@ -108,19 +105,14 @@ def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
     if not state.is_complete:
         raise InputError(f"fates need a finished build: {state.blocked or ledger.describe_due(state)}")
     with open_views(ledger) as db:
-        rows = db.execute(_fates_query(ledger)).fetchall()
+        db.execute(f"CREATE TEMP TABLE fates AS {_fates_query(ledger)}")
         n_candidates = _scalar(db, "SELECT count(*) FROM candidate")
-    if len(rows) != n_candidates or len({row[0] for row in rows}) != n_candidates:
-        raise ContractError(f"{n_candidates} candidates, {len(rows)} fates: run `make verify`")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    counts: dict[str, int] = {}
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FATE_COLUMNS)
-        for row in rows:
-            counts[row[4]] = counts.get(row[4], 0) + 1
-            writer.writerow([safe_cell(value) for value in row])
-    return counts
+        n_fates = _scalar(db, "SELECT count(*) FROM fates")
+        if not n_fates == n_candidates == _scalar(db, "SELECT count(DISTINCT sample_id) FROM fates"):
+            raise ContractError(f"{n_candidates} candidates, {n_fates} fates: run `make verify`")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_csv(db.execute("SELECT * FROM fates ORDER BY sample_id"), out)
+        return dict(db.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())
 
 
 def collect_garbage(ledger: Ledger, is_dry_run: bool) -> tuple[int, int, list[str]]:
@@ -142,7 +134,7 @@ def collect_garbage(ledger: Ledger, is_dry_run: bool) -> tuple[int, int, list[st
     n_files = n_bytes = 0
     if not is_dry_run:
         shutil.rmtree(ledger.store.root / ".reports", ignore_errors=True)  # made again when they are asked for
-    for folder in list(ledger.store.folders()):
+    for folder in list(ledger.store.folders(stage.writes.name for stage in ledger.stages)):
         is_spared = folder.parent.parent.name in spared and (folder / "receipt.json").exists()
         for path in sorted(folder.rglob("*")):
             if path in needed or path.is_dir() or (is_spared and not _is_stray(path, folder)):
@@ -200,7 +192,8 @@ def _explain_stage(
         )
         names = [column[0] for column in found.description or ()]
         for row in found.fetchall():
-            facts = [f"{n} = {v}" for n, v in zip(names, row, strict=True) if v is not None and n != "sample_id"]
+            values = zip(names, (None if v is None else _shown(v) for v in row), strict=True)
+            facts = [f"{n} = {v}" for n, v in values if v is not None and n != "sample_id"]
             word = "attempt" if name == "fetch_attempt" else verdict
             lines.append(f"{stage.name}: {word}" + "".join(f"\n    {fact}" for fact in facts))
     return lines
@@ -229,7 +222,7 @@ def _explain_unmatched(
         raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {listed[0]}")
     try:
         row = read_row(sources / listed[0], load_corpora()[match[1]], int(match[3]))
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         raise InputError(f"no sample {sample_id!r}: {error}") from error
     reason = filter_reason(ledger, row)
     facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
@@ -271,6 +264,10 @@ def _fates_query(ledger: Ledger) -> str:
         FROM candidate c JOIN decided d USING (sample_id) LEFT JOIN duplicate u USING (sample_id)
         ORDER BY c.sample_id
     """
+
+
+def _shown(value: object) -> str:
+    return printable(str(value)).replace("\n", "\\n")
 
 
 def _scalar(db: duckdb.DuckDBPyConnection, query: str) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LEASE = ".lease"  # every build folder has one: also its mark
 _POLL_S = 0.25
 
 
@@ -21,7 +22,7 @@ _POLL_S = 0.25
 def hold_lease(build: Path, command: str, tell: Callable[[str], None]) -> Iterator[None]:
     """Hold the lease on a build folder, waiting for another run to end first."""
     build.mkdir(parents=True, exist_ok=True)
-    path = build / ".lease"
+    path = build / LEASE
     with path.open("a+", encoding="utf-8") as file:
         has_told = False
         while not _try_lock(file.fileno()):

@@ -6,7 +6,7 @@ Decides from receipts alone; it reads no data file and runs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -111,7 +111,7 @@ class Ledger:
 
     def input_digests(self, stage: Stage, partition: str) -> dict[str, str]:
         """Return one digest per input: of the columns read, in the partition or over all."""
-        return {reads.name: self._input_digest(reads, partition) for reads in stage.reads}
+        return {reads.name: self._input_digest(counted(stage, reads), partition) for reads in stage.reads}
 
     def pieces(self, reads: Reads, partition: str) -> list[Piece]:
         """Return where the rows of an input lie, in the order of part names."""
@@ -201,9 +201,8 @@ class Ledger:
         if reads.section == "rejects":
             chosen = [r for r in state.receipts if reads.is_whole or r.partition == partition]
             return combine({r.partition: r.rejects_digests for r in chosen}, reads.columns)
-        columns = tuple(c for c in reads.columns if FIELD[c].kind == "value")
         names = state.parts if reads.is_whole else [partition] if partition in state.parts else []
-        return combine({name: state.parts[name].parts[name].digests for name in names}, columns)
+        return combine({name: state.parts[name].parts[name].digests for name in names}, reads.columns)
 
     def describe_due(self, state: StageState) -> str:
         """Return a sentence on what a stage lacks, and the command that makes it."""
@@ -238,6 +237,17 @@ def read_input(store: Store, reads: Reads, writer: Stage, pieces: list[Piece]) -
             f"{reads.table} cannot be read: {error}. A file of the build was deleted or damaged:"
             f" run `make verify REPAIR=yes`, then `make stage-{writer.module}`"
         ) from error
+
+
+def counted(stage: Stage, reads: Reads) -> Reads:
+    """Return an input with the columns that the stage's rows depend on.
+
+    Where bytes lie changes no row, but a stage that copies a location into its own rows must follow when they move.
+    """
+    copied = stage.writes.schema.names
+    kinds = {"value": True, "measured": False}
+    columns = tuple(c for c in reads.columns if kinds.get(FIELD[c].kind, c in copied))
+    return replace(reads, columns=columns)
 
 
 def short(fingerprint: str) -> str:

@@ -32,6 +32,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.profile and options.profile.endswith(".toml"):
+        options.profile = str(Path(options.profile).resolve())
     recall(options)
     return options
 
@@ -42,7 +44,10 @@ def recall(options: argparse.Namespace) -> None:
     Commands that only look take its overrides too: a build is judged by the settings it was made with.
     """
     path = build_folder(options) / MEMORY
-    last = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        last = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        last = {}  # never written, or cut by a crash: a convenience, not a record
     is_same_profile = options.profile in (None, last.get("profile"))
     options.profile = options.profile or last.get("profile") or "demo"
     if options.sources is None and is_same_profile and last.get("sources"):
@@ -53,9 +58,8 @@ def recall(options: argparse.Namespace) -> None:
 
 def remember(options: argparse.Namespace) -> None:
     """Write down what was said, for `recall`."""
-    profile = options.profile
     said = {
-        "profile": str(Path(profile).resolve()) if profile.endswith(".toml") else profile,
+        "profile": options.profile,
         "sources": str(Path(options.sources).resolve()) if options.sources is not None else None,
         "set": list(options.set),
     }
@@ -102,6 +106,7 @@ def command_again(options: argparse.Namespace) -> str:
         words.append(f"BUILD={options.build}")
     if options.set:
         words.append(f"SET='{' '.join(options.set)}'")
+    words += [f"{n.upper()}={getattr(options, n)}" for n in ("retry", "refetch") if getattr(options, n, "")]
     return " ".join(words)
 
 

@@ -63,7 +63,7 @@ class Terminal:
         elif isinstance(event, Committed):
             self._rows[task.partition] = event.n_given
             self._n_done += 1
-            self.n_run += bool(event.n_kept) or stage.grain != "observe"
+            self.n_run += event.is_new
             if stage.grain == "observe":
                 seen = f"{event.n_kept:,} rows" if event.n_kept else "nothing new"
                 self.console.print(f"{stage.name}: {seen}", markup=False)

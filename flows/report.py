@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from stages.checks import given_keys
 from stages.contract import Stage
 
 Row = Mapping[str, object]
+_PORTION = 50_000  # rows held at once
 
 if TYPE_CHECKING:
     import duckdb
@@ -212,6 +214,23 @@ def _filter_counts(
     return {(corpus, reason): n for corpus, reason, n in found if reason in wanted}
 
 
+def write_csv(found: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """Write the rows of a query as CSV, a portion at a time; return how many."""
+    n_rows = 0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(column[0] for column in found.description or ())
+        while rows := found.fetchmany(_PORTION):
+            writer.writerows([safe_cell(value) for value in row] for row in rows)
+            n_rows += len(rows)
+    return n_rows
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that steer a terminal: captions and file names come from strangers."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def safe_cell(value: object) -> object:
     """Return a value for CSV: text that begins like a spreadsheet formula gets an apostrophe before it."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
@@ -222,4 +241,4 @@ def safe_cell(value: object) -> object:
 def _cell(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:,}"
-    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    return "" if value is None else printable(str(value)).replace("|", "\\|").replace("\n", " ")

@@ -126,7 +126,7 @@ class Runner:
         try:
             for event in self.executor.run(tasks):
                 self.watcher.see(stage, by_name[event.partition], event)
-                has_new |= isinstance(event, Committed) and (stage.grain != "observe" or event.n_kept > 0)
+                has_new |= isinstance(event, Committed) and event.is_new
                 if isinstance(event, Failed | Poisoned):
                     failures.append(event)
                     self._note(stage, by_name[event.partition], event)

@@ -164,6 +164,10 @@ def _nearest(name: str, known: Any) -> str:
 
 def _build(model: type[Model], values: Mapping[str, Any], section: str) -> Model:
     own = {key: value for key, value in values.items() if key in model.model_fields}
+    for key, value in own.items():
+        if isinstance(value, bool) != (model.model_fields[key].annotation is bool):
+            expected = "another type" if isinstance(value, bool) else "true or false"
+            raise InputError(f"{section}.{key} = {value!r}: {expected} is expected")
     try:
         return model(**own)
     except ValidationError as error:

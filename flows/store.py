@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from schemas.tables import Table
 from stages.contract import WHOLE, InputError, Outcome
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_LENGTH}}}")
 _ROW_GROUP_ROWS = 131_072  # parts that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
 _COMPRESSION = "zstd"
 
@@ -75,18 +76,25 @@ class Store:
         folder = self.folder(table, partition, fingerprint)
         if folder not in self._cache:
             found = read_receipt(Path(f"{self.root}/{folder}/receipt.json"))
-            if not isinstance(found, dict) or not self._files_fit(folder, found):
+            # A receipt counts only where it belongs: a copied or moved one speaks of other rows.
+            belongs = isinstance(found, dict) and _identity(found) == (table, partition, fingerprint)
+            if not isinstance(found, dict) or not belongs or not self._files_fit(folder, found):
                 return None
             self._cache[folder] = Receipt(found, folder)
         return self._cache[folder]
 
     def observations(self, table: str, stage: str) -> list[Receipt]:
-        """Return the numbered receipts of a stage that observes, in order."""
+        """Return the numbered receipts of a stage that observes, in order.
+
+        Raises:
+            InputError: when one is damaged or gone: counting on would take what it says for never seen.
+        """
         found: list[Receipt] = []
         while True:
             name = f"{len(found):03d}"
             receipt = self.receipt(table, name, observation_fingerprint(stage, name))
             if receipt is None:
+                self._refuse_gap(table, name)
                 return found
             found.append(receipt)
 
@@ -110,13 +118,12 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.root).free
 
-    def folders(self) -> Iterator[Path]:
-        """Yield every fingerprint folder of every table."""
-        for table in sorted(p for p in self.root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            if table.name in {"dataset", "bench", "world"}:
-                continue
-            for partition in sorted(p for p in table.iterdir() if p.is_dir()):
-                yield from sorted(p for p in partition.iterdir() if p.is_dir())
+    def folders(self, tables: Iterable[str]) -> Iterator[Path]:
+        """Yield every fingerprint folder of some tables; nothing else under the build folder is ours to judge."""
+        for table in tables:
+            for path in sorted((self.root / table).glob("*/*")):
+                if _FINGERPRINT.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                    yield path
 
     def note_failure(self, folder: str, message: str) -> None:
         """Leave a note on why the last attempt at a partition failed; `status` shows it."""
@@ -132,6 +139,14 @@ class Store:
         """Return the note of a failed partition that has no receipt yet."""
         path = self.root / folder / "failure.txt"
         return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def _refuse_gap(self, table: str, name: str) -> None:
+        numbers = sorted({p.parent.parent.name for p in (self.root / table).glob("[0-9][0-9][0-9]/*/receipt.json*")})
+        if any(number >= name for number in numbers):
+            raise InputError(
+                f"{table}/{name} is damaged or was removed, and it cannot be made again: it records what was seen."
+                f" Restore it from a copy, or delete {table}/{name} and all later ones to begin again from there"
+            )
 
     def _files_fit(self, folder: str, body: Mapping[str, Any]) -> bool:
         # A size tells a lost or cut file for one stat each; `verify` reads the bytes.
@@ -249,7 +264,7 @@ class Attempt:
                 count = -(-rows.num_rows // _ROW_GROUP_ROWS)
                 parts[name] = {
                     "first_group": n_groups, "n_groups": count, "n_rows": rows.num_rows,
-                    "digests": digest_columns(rows.select(_value_columns(self._table))),
+                    "digests": digest_columns(rows.select(digested_columns(self._table))),
                 }  # fmt: skip
                 n_groups += count
         return {**self._seal(path), "n_rows": kept.num_rows, "parts": parts}
@@ -270,8 +285,13 @@ class Attempt:
         return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": digest_file(path)}
 
 
-def _value_columns(table: Table) -> list[str]:
-    return [f.name for f in table.fields if f.kind == "value"]
+def digested_columns(table: Table) -> list[str]:
+    """Return the columns that receipts hold digests of: all but the measured ones."""
+    return [f.name for f in table.fields if f.kind != "measured"]
+
+
+def _identity(body: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return body.get("table"), body.get("partition"), body.get("fingerprint")
 
 
 def _split(kept: pa.Table, split_by: str, partition: str) -> Iterator[tuple[str, pa.Table]]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from flows.dataset import module_reports
+from flows.dataset import dataset_faults
 from flows.digests import digest_columns, digest_file
 from flows.ledger import Ledger
 from flows.receipt import Receipt, read_receipt
-from flows.report import unbalanced
+from flows.report import stage_reports, unbalanced
+from flows.store import digested_columns
 from flows.views import open_views
-from schemas.fields import FIELD
 from stages.checks import check_conserved, check_reasons, check_typed, check_unique, given_keys
 from stages.contract import ContractError, InputError, Outcome, Reads, Stage
 
@@ -32,21 +32,36 @@ class Fault:
 
 def verify(ledger: Ledger) -> Iterator[Fault | str]:
     """Yield faults, and between them a line per stage on what was checked."""
-    yield from _damaged_receipts(ledger)
+    n_faults = 0
+    for fault in _damaged_receipts(ledger):
+        n_faults += 1
+        yield fault
     for stage in ledger.stages:
         state = ledger.state(stage)
-        n_faults = 0
-        for receipt in state.receipts:
-            for fault in verify_partition(ledger, stage, receipt):
-                n_faults += 1
-                yield fault
-        if n_faults == 0 and len(state.receipts) > 1:
-            yield from verify_table(ledger, stage)
+        for fault in _verify_stage(ledger, stage):
+            n_faults += 1
+            yield fault
         rows = sum(r.n_kept + sum(r.reasons.values()) for r in state.receipts)
         missing = f", {len(state.due)} partitions to do" if state.due else ", blocked" if state.blocked else ""
         yield f"{stage.name}: {len(state.receipts)} receipts, {rows:,} rows{missing}"
+    if n_faults:
+        return  # sums over tables of which some are damaged would blame the sound ones
     for module in dict.fromkeys(stage.module for stage in ledger.stages):
         yield from _verify_corpora(ledger, module)
+    yield from (Fault("dataset", what) for what in dataset_faults(ledger.store.root))
+
+
+def _verify_stage(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
+    state = ledger.state(stage)
+    for partition in state.due:
+        folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
+        if isinstance(read_receipt(ledger.store.path(folder) / "receipt.json"), dict):
+            what = "its receipt names files that are gone or cut, or belongs to another partition"
+            yield Fault(f"{stage.name}/{partition.name}", what, folder)
+    faults = [fault for receipt in state.receipts for fault in verify_partition(ledger, stage, receipt)]
+    yield from faults
+    if not faults and len(state.receipts) > 1:
+        yield from verify_table(ledger, stage)
 
 
 def verify_partition(ledger: Ledger, stage: Stage, receipt: Receipt) -> Iterator[Fault]:
@@ -57,8 +72,12 @@ def verify_partition(ledger: Ledger, stage: Stage, receipt: Receipt) -> Iterator
         yield from (Fault(where, what, receipt.folder) for what in broken)
         return
     table = stage.writes
-    kept = _read(ledger, receipt.kept_file, table.schema)
-    rejects = _read(ledger, receipt.rejects_file, table.reject_schema)
+    try:
+        kept = _read(ledger, receipt.kept_file, table.schema)
+        rejects = _read(ledger, receipt.rejects_file, table.reject_schema)
+    except (OSError, pa.ArrowException) as error:
+        yield Fault(where, f"its tables cannot be read: {error}", receipt.folder)
+        return
     try:
         check_typed(stage, kept, table.schema, "kept rows")
         check_typed(stage, rejects, table.reject_schema, "reject rows")
@@ -67,8 +86,10 @@ def verify_partition(ledger: Ledger, stage: Stage, receipt: Receipt) -> Iterator
         if stage.keeps == "current":  # what was observed was given by inputs of its time, not of now
             inputs = {r.name: ledger.read(r, receipt.partition) for r in stage.reads if _gives_keys(stage, r)}
             check_conserved(stage, given_keys(stage, inputs), Outcome(kept, rejects, receipt.counts or None))
-    except (ContractError, InputError) as error:
+    except ContractError as error:
         yield Fault(where, str(error), receipt.folder)
+    except InputError as error:
+        yield Fault(where, f"its input cannot be read: {error}")  # not its own fault: nothing to set aside
     yield from (Fault(where, what, receipt.folder) for what in _digest_faults(stage, receipt, kept, rejects))
 
 
@@ -84,7 +105,7 @@ def verify_table(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
 
 
 def _damaged_receipts(ledger: Ledger) -> Iterator[Fault]:
-    for folder in ledger.store.folders():
+    for folder in ledger.store.folders(stage.writes.name for stage in ledger.stages):
         found = read_receipt(folder / "receipt.json")
         if isinstance(found, str):
             address = str(folder.relative_to(ledger.store.root))
@@ -111,7 +132,7 @@ def _gives_keys(stage: Stage, reads: Reads) -> bool:
 
 def _digest_faults(stage: Stage, receipt: Receipt, kept: pa.Table, rejects: pa.Table) -> Iterator[str]:
     start = 0
-    columns = [f.name for f in stage.writes.fields if FIELD[f.name].kind == "value"]
+    columns = digested_columns(stage.writes)
     for name, part in receipt.parts.items():
         rows = kept.slice(start, part.n_rows)
         start += part.n_rows
@@ -127,7 +148,7 @@ def _verify_corpora(ledger: Ledger, module: str) -> Iterator[Fault]:
     states = [ledger.state(stage) for stage in ledger.stages if stage.module == module]
     if not all(state.is_complete for state in states):
         return
-    for report in module_reports(ledger, module)[:1]:
+    for report in stage_reports(ledger, module)[:1]:  # from the tables: what a run noted down proves nothing
         for row in unbalanced(report.rows):
             yield Fault(
                 f"{row['stage']}, {row['corpus']}",

@@ -60,6 +60,7 @@ class Committed:
     partition: str
     n_kept: int
     n_given: int
+    is_new: bool = True
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         context = Context(task.partition, params, resources, tools, attempt, task.sources, advance)
         outcome = stage.run(inputs, context)
         check_outcome(stage, inputs, outcome)
-        if stage.grain == "observe" and not outcome.kept.num_rows:
+        # A first pass without a URL is recorded too: later stages must see that there was nothing to fetch.
+        is_first_pass = stage.keeps == "all" and int(task.partition) == 0
+        if stage.grain == "observe" and not outcome.kept.num_rows and not is_first_pass:
             return None
         return attempt.commit(outcome, stage.split_by, describe(task, stage, started))
 
@@ -143,7 +146,7 @@ def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
     try:
         receipt = run_partition(task, toolbox, advance)
         if receipt is None:
-            return Committed(task.partition, 0, 0)
+            return Committed(task.partition, 0, 0, is_new=False)
         return Committed(task.partition, receipt.n_kept, receipt.counts.get("given", task.n_given))
     except InputError as error:
         return Failed(task.partition, "input", str(error))

@@ -16,6 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 SPACED_SENTINEL = "spaced_sentinel"
 
+# All corpora of RS5M, those without a manifest yet included.
+CORPUS_CODES = (
+    "laion2b", "laion400m", "laioncoco", "coyo700m", "wit", "yfcc15m", "cc12m", "cc3m", "redcaps", "sbu", "vg",
+    "fmow", "ben", "millionaid",
+)  # fmt: skip
 REQUIRED_COLUMNS = ("url", "source_caption")
 OPTIONAL_COLUMNS = (
     "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",

@@ -3,11 +3,15 @@
 Not for deciding anything about rows: a fault here is a fault of the code.
 """
 
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.reasons import REASON
-from stages.contract import ContractError, Inputs, Outcome, Stage
+from stages.contract import ContractError, InputError, Inputs, Outcome, Stage
 
 DETAIL_MAX_CHARACTERS = 200  # design: a reject's detail is a line for people, not a log
 
@@ -116,6 +120,19 @@ def given_keys(stage: Stage, inputs: Inputs) -> pa.ChunkedArray | None:
         found = run_sql(given.query, inputs)
         keys = key_array(found, stage.writes.key[: found.num_columns])
     return pa.chunked_array([pc.unique(keys)], pa.string())
+
+
+def check_body(data: bytes, row: Mapping[str, Any]) -> None:
+    """Check that bytes read from a location are the body the row speaks of.
+
+    Raises:
+        InputError: when they are others: a caption must never meet a foreign picture.
+    """
+    if hashlib.sha256(data).hexdigest() != row["body_sha256"]:
+        raise InputError(
+            f"{row['body_file']} does not hold the body with sha256 {row['body_sha256']} at {row['body_offset']}:"
+            " it was changed. Run `make verify REPAIR=yes`, then `make stage-download`"
+        )
 
 
 def run_sql(query: str, tables: Inputs, **parameters: object) -> pa.Table:

@@ -6,8 +6,9 @@ Clusters are described first and decided on after: another rule of who is kept c
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from schemas.manifests import CORPUS_CODES
 from schemas.tables import DUPLICATE, UNIQUE
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
@@ -25,6 +26,16 @@ class ClusterParams(Params):
         (("laion2b", "laion400m", "coyo700m"), ("*",), ("laioncoco",)),
         description="corpora by tier, the first kept first; * stands for all others",
     )  # RS5M, appendix B5: never LAION-COCO if another exists; LAION-2B, LAION-400M or COYO first
+
+    @field_validator("priority")
+    @classmethod
+    def _check_codes(cls, tiers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        named = [code for tier in tiers for code in tier]
+        unknown = [code for code in named if code not in (*CORPUS_CODES, "*")]
+        if unknown or len(set(named)) != len(named):
+            raise ValueError(f"each of {', '.join(CORPUS_CODES)} or * at most once, found {unknown or named}")
+        return tiers
+
     seed: str = Field("dedup", description="orders samples of one tier, with their sample_id")
 
 

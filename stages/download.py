@@ -51,13 +51,15 @@ class FetchResources(Resources):
     """How the web is treated, and how much of it is let in."""
 
     timeout_s: float = Field(10.0, gt=0, description="socket time-out, s")
-    max_fetch_s: float = Field(60.0, gt=0, description="wall time of one fetch with all its redirects, s")
+    max_fetch_s: float = Field(30.0, gt=0, description="wall time of one fetch with all its redirects, s")
     max_bytes: int = Field(50_000_000, gt=0, description="largest body, bytes")
     max_redirects: int = Field(5, ge=0, description="redirects followed")
     n_threads: int = Field(32, ge=1, description="fetches at once in one worker")
     max_per_host: int = Field(4, ge=1, description="fetches at once from one host, over all workers")
     allow_loopback: bool = Field(False, description="let loopback addresses through (generated world, tests)")
-    user_agent: str = Field("rs5m-rebuild/0.1 (research dataset)", min_length=1, description="User-Agent header")
+    user_agent: str = Field(
+        "rs5m-rebuild/0.1 (research dataset)", pattern=r"^[ -~]+$", description="User-Agent header, printable ASCII"
+    )
 
 
 def open_pass(inputs: Inputs, context: Context) -> Outcome:
@@ -78,7 +80,8 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
     due = run_sql(
         f"""
         WITH last AS (
-            SELECT fetch_id, max(pass) AS pass, count(*) AS n_attempts, arg_max_null(fetch_reason, pass) AS fetch_reason
+            SELECT fetch_id, max(pass) AS pass, count(*) AS n_attempts,
+                   arg_max_null(fetch_reason, pass) AS fetch_reason, bool_or(fetch_reason IS NULL) AS was_fetched
             FROM fetch_attempt GROUP BY fetch_id
         ), url AS (
             SELECT fetch_id, any_value(normalised_url) AS normalised_url, any_value(host) AS host
@@ -86,7 +89,8 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
         )
         SELECT url.fetch_id, url.normalised_url, url.host FROM url LEFT JOIN last USING (fetch_id)
         WHERE last.pass IS NULL
-           OR (last.fetch_reason IN ({transient}) AND (last.n_attempts < {resources.passes} OR {retry}))
+           OR (NOT last.was_fetched AND last.fetch_reason IN ({transient})
+               AND (last.n_attempts < {resources.passes} OR {retry}))
            OR ({refetch} AND {asked})
         ORDER BY url.fetch_id
         """,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -38,16 +39,23 @@ def filter_captions(inputs: Inputs, context: Context) -> Outcome:
     if corpus is None or reader_digest(corpus) != row["reader_digest"]:
         raise InputError(f"the manifest of {row['corpus']} has changed: run `make stage-inventory` first")
     path = context.sources / row["path"]
-    if not path.exists() or path.stat().st_size != row["size_bytes"]:
-        raise InputError(
-            f"source file {path} is not as inventory saw it ({row['size_bytes']} bytes): restore it,"
-            " or run `make stage-inventory` to take it as it is"
-        )
+    _check_unchanged(path, row)
     try:
         found = filter_file(path, corpus, row["part"], context.tools["keywords"], on_progress=context.advance)
     except SourceFileError as error:
         raise InputError(str(error)) from error
+    _check_unchanged(path, row)
     return Outcome(found.candidates.cast(CANDIDATE.schema), found.malformed, found.counts)
+
+
+def _check_unchanged(path: Path, row: Mapping[str, Any]) -> None:
+    # The rows are kept under the digest that inventory took: they must be of the same bytes.
+    status = path.stat() if path.exists() else None
+    if status is None or (status.st_size, status.st_mtime_ns) != (row["size_bytes"], row["mtime_ns"]):
+        raise InputError(
+            f"source file {path} is not as inventory saw it ({row['size_bytes']} bytes): restore it,"
+            " or run `make stage-inventory` to take it as it is"
+        )
 
 
 def patterns(params: FilterParams) -> tuple[str, ...]:
@@ -72,7 +80,7 @@ FILTER = Stage(
     version=1,
     does="Keeps rows whose caption holds a keyword; counts the others by reason and source file.",
     reads=(
-        Reads("source_listing", ("corpus", "path", "part", "size_bytes", "reader_digest")),
+        Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest")),
         Reads("source_file", ("file_sha256",)),
     ),
     writes=CANDIDATE,

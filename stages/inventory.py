@@ -61,7 +61,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
             files, others = _list_corpus(folder, corpus, context.sources)
             kept += files
             left_out += others
-    kept += _gone(inputs["source_listing"], {row[1] for row in kept}, chosen)
+    kept += _gone(inputs["source_listing"], kept, chosen)
     found = Outcome(_listing(kept), _left_out(left_out))
     same = found.kept.equals(inputs["source_listing"]) and found.rejects.equals(inputs["source_listing_rejects"])
     return Outcome(SOURCE_LISTING.schema.empty_table(), no_rejects(SOURCE_LISTING)) if same else found
@@ -148,14 +148,18 @@ def _check_parts(corpus: Corpus, files: list[tuple[object, ...]]) -> None:
             )
 
 
-def _gone(before: pa.Table, seen: set[object], chosen: tuple[str, ...]) -> list[tuple[object, ...]]:
+def _gone(before: pa.Table, seen: list[tuple[object, ...]], chosen: tuple[str, ...]) -> list[tuple[object, ...]]:
     rows = (tuple(row.values()) for row in before.to_pylist())
-    return [row for row in rows if row[1] not in seen and (not chosen or row[0] in chosen)]
+    taken = {row[6] for row in seen}
+    paths = {row[1] for row in seen}
+    return [r for r in rows if r[1] not in paths and r[6] not in taken and (not chosen or r[0] in chosen)]
 
 
 def _listing(rows: list[tuple[object, ...]]) -> pa.Table:
     schema = SOURCE_LISTING.schema
-    columns = zip(*sorted(rows, key=lambda row: str(row[1])), strict=True) if rows else [[] for _ in schema]
+    columns = (
+        zip(*sorted(rows, key=lambda row: (str(row[6]), str(row[1]))), strict=True) if rows else [[] for _ in schema]
+    )
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 

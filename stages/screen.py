@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
 from schemas.fields import FIELD
 from schemas.tables import IMAGE
+from stages.checks import check_body
 from stages.contract import (
     Context,
     Given,
@@ -26,16 +27,12 @@ from stages.images.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavai
 
 
 class ScreenParams(Params):
-    """What is a valid image."""
+    """What is a valid image, and what decoding it may cost: an image that costs more is refused."""
 
     max_pixels: int = Field(64_000_000, gt=0, description="largest width x height, px")
-    formats: tuple[str, ...] = Field(
+    formats: tuple[Literal["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"], ...] = Field(
         ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"), description="formats let through, as Pillow names them"
     )
-
-
-class ScreenResources(Resources):
-    """What decoding one image may cost."""
 
     cpu_s: float = Field(20.0, gt=0, description="CPU time of one image, s")
     decoder_memory_gb: float = Field(2.0, gt=0.2, description="address space of the decoding child, GB")
@@ -48,6 +45,7 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
     rejects: list[tuple[str, str, str]] = []
     for n_done, row in enumerate(inputs["fetched"].to_pylist()):
         data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+        check_body(data, row)
         try:
             found = decoder.decode(data)
         except DecoderUnavailable as error:
@@ -87,12 +85,12 @@ def _identity(params: ScreenParams) -> Mapping[str, str]:
 
 
 @contextmanager
-def _open(params: ScreenParams, resources: ScreenResources) -> Iterator[Decoder]:
+def _open(params: ScreenParams, resources: Resources) -> Iterator[Decoder]:
     limits = DecodeLimits(
         max_pixels=params.max_pixels,
         formats=params.formats,
-        cpu_s=resources.cpu_s,
-        memory_bytes=int(resources.decoder_memory_gb * 1e9),
+        cpu_s=params.cpu_s,
+        memory_bytes=int(params.decoder_memory_gb * 1e9),
     )
     with Decoder(limits) as decoder:
         yield decoder
@@ -111,7 +109,6 @@ SCREEN = Stage(
     given=Given("fetched", ("fetch_id",)),
     run=screen,
     params=ScreenParams,
-    resources=ScreenResources,
     reasons=(
         "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
         "decode_timeout", "decoder_died",

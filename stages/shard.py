@@ -1,14 +1,29 @@
 """Shard: decide what is published where, write the tars, and the metafile that says where each sample comes from."""
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pyarrow as pa
 from pydantic import Field
 
 from schemas.fields import FIELD
 from schemas.tables import METAFILE, SHARD, SHARD_PLAN
-from stages.checks import run_sql
-from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
+from stages.checks import check_body, run_sql
+from stages.contract import (
+    Context,
+    Given,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Resources,
+    Stage,
+    Tool,
+    no_rejects,
+    rejects_table,
+)
+from stages.images.decoding import decoder_identity
 from stages.images.strip_metadata import UnpublishableImage, published_format, strip_metadata
 
 
@@ -68,6 +83,7 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
     with tar.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0) as writer:
         for n_done, row in enumerate(rows):
             data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+            check_body(data, row)
             try:
                 published = strip_metadata(data, row["image_format"])
             except UnpublishableImage as fault:
@@ -114,6 +130,17 @@ def write_metafile(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(rows.cast(METAFILE.schema), no_rejects(METAFILE))
 
 
+def _codecs(params: Params) -> Mapping[str, str]:
+    return decoder_identity()
+
+
+@contextmanager
+def _no_tool(params: Params, resources: Resources) -> Iterator[None]:
+    yield None
+
+
+CODECS = Tool("codecs", _codecs, _no_tool)  # nothing to hand over: but the bytes of a re-encoded TIFF depend on them
+
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
@@ -150,6 +177,7 @@ WRITE_SHARDS = Stage(
     given=Given("shard_plan", ("sample_id",)),
     run=write_shards,
     reasons=("unpublishable_image",),
+    tools=(CODECS,),
     partitions_from=("shard_plan",),
     bytes_per_row=120_000,
 )  # fmt: skip

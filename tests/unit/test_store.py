@@ -11,6 +11,7 @@ from stages.contract import InputError, Outcome, no_rejects, rejects_table
 from tests.contract.broken import GIVEN, MADE
 
 FINGERPRINT = "f" * 64
+HEAD = {"table": "made", "partition": "p", "fingerprint": FINGERPRINT, "run": {}}
 
 
 def outcome(text: str = "c", n: int = 3, files: tuple[Path, ...] = ()) -> Outcome:
@@ -27,7 +28,7 @@ def commit(root: Path, text: str = "c", with_tar: bool = False) -> Receipt:
             tar = attempt.new_file("tar")
             tar.write_bytes(b"0123456789")
             files = (tar,)
-        return attempt.commit(outcome(text, files=files), "", {"partition": "p", "fingerprint": FINGERPRINT, "run": {}})
+        return attempt.commit(outcome(text, files=files), "", HEAD)
 
 
 def receipt_of(root: Path) -> Receipt | None:
@@ -55,7 +56,7 @@ def test_a_committed_partition_reads_back_as_it_was(tmp_path: Path) -> None:
 
 def test_the_first_writer_wins_and_the_second_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    head = {"partition": "p", "fingerprint": FINGERPRINT, "run": {}}
+    head = HEAD
     with store.attempt(MADE, "p", FINGERPRINT) as one, store.attempt(MADE, "p", FINGERPRINT) as other:
         first = other.commit(outcome("first"), "", head)
         second = one.commit(outcome("second"), "", head)
@@ -136,7 +137,7 @@ def test_parts_are_runs_of_row_groups_in_the_order_of_their_names(tmp_path: Path
     ).cast(GIVEN.schema)
     store = Store(tmp_path)
     with store.attempt(GIVEN, "whole", FINGERPRINT) as attempt:
-        head = {"partition": "whole", "fingerprint": FINGERPRINT, "run": {}}
+        head = {**HEAD, "table": "given", "partition": "whole"}
         receipt = attempt.commit(Outcome(kept, no_rejects(GIVEN)), "partition", head)
     assert list(receipt.parts) == ["x", "y", "z"]
     assert receipt.rejects_file is None
@@ -146,14 +147,14 @@ def test_parts_are_runs_of_row_groups_in_the_order_of_their_names(tmp_path: Path
         for name, p in receipt.parts.items()
     }
     assert found == {"x": ["a"], "y": ["d", "c"], "z": ["b"]}
-    assert "partition" not in receipt.parts["x"].digests
+    assert "peer_address" not in receipt.parts["x"].digests
 
 
 def test_a_partition_without_rows_has_one_part_and_a_receipt(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with store.attempt(MADE, "p", FINGERPRINT) as attempt:
         empty = Outcome(MADE.schema.empty_table(), no_rejects(MADE))
-        attempt.commit(empty, "", {"partition": "p", "fingerprint": FINGERPRINT, "run": {}})
+        attempt.commit(empty, "", HEAD)
     found = receipt_of(tmp_path)
     assert found is not None and found.parts["p"].n_rows == 0 == found.n_kept
 
@@ -164,13 +165,43 @@ def test_a_partition_name_that_is_no_plain_file_name_is_refused(tmp_path: Path, 
         Store(tmp_path).folder("made", name, FINGERPRINT)
 
 
-def test_observations_are_numbered_without_gaps(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for number in ("000", "001", "003"):
-        fingerprint = observation_fingerprint("look", number)
-        with store.attempt(MADE, number, fingerprint) as attempt:
-            attempt.commit(outcome(), "", {"partition": number, "fingerprint": fingerprint, "run": {}})
+def look(root: Path, number: str) -> None:
+    fingerprint = observation_fingerprint("look", number)
+    head = {**HEAD, "partition": number, "fingerprint": fingerprint}
+    with Store(root).attempt(MADE, number, fingerprint) as attempt:
+        attempt.commit(outcome(), "", head)
+
+
+def test_observations_are_numbered_and_a_gap_is_refused(tmp_path: Path) -> None:
+    for number in ("000", "001"):
+        look(tmp_path, number)
     assert [r.partition for r in Store(tmp_path).observations("made", "look")] == ["000", "001"]
+    look(tmp_path, "003")
+    with pytest.raises(InputError, match="made/002 is damaged or was removed"):
+        Store(tmp_path).observations("made", "look")
+
+
+def test_a_damaged_observation_is_refused_and_not_counted_as_never_made(tmp_path: Path) -> None:
+    look(tmp_path, "000")
+    receipt = next(tmp_path.rglob("receipt.json"))
+    receipt.write_bytes(receipt.read_bytes()[:-1])
+    with pytest.raises(InputError, match="made/000 is damaged"):
+        Store(tmp_path).observations("made", "look")
+
+
+def test_a_receipt_counts_only_where_it_belongs(tmp_path: Path) -> None:
+    made = commit(tmp_path)
+    other = "e" * 64
+    (tmp_path / "made" / "p" / FINGERPRINT[:12]).rename(tmp_path / "made" / "p" / other[:12])
+    assert Store(tmp_path).receipt("made", "p", other) is None
+    assert made.fingerprint == FINGERPRINT
+
+
+def test_folders_that_are_not_ours_are_not_listed(tmp_path: Path) -> None:
+    made = commit(tmp_path)
+    (tmp_path / "made" / "p" / "notes").mkdir()
+    (tmp_path / "home" / "a" / "0123456789ab").mkdir(parents=True)
+    assert list(Store(tmp_path).folders(["made"])) == [tmp_path / made.folder]
 
 
 def test_reading_a_location_says_what_is_missing(tmp_path: Path) -> None:
