@@ -38,8 +38,8 @@ def digest_column(column: pa.ChunkedArray) -> str:
 
 
 def combine(digests: Mapping[str, Mapping[str, str]], columns: tuple[str, ...]) -> str:
-    """Return one digest for some columns of several parts, by part name."""
-    return digest_json([[part, [digests[part][c] for c in columns]] for part in sorted(digests)])
+    """Return one digest for some columns of several parts, by part name; a column younger than a part counts as ""."""
+    return digest_json([[part, [digests[part].get(c, "") for c in columns]] for part in sorted(digests)])
 
 
 def _feed(hasher: Any, array: pa.Array) -> None:

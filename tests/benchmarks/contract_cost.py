@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -192,7 +193,7 @@ def commit_images(store: Store) -> tuple[pa.Table, Piece]:
         "pass": pa.array([0] * N_IMAGES, pa.int32()),
         "http_status": pa.array([200] * N_IMAGES, pa.int32()),
         "n_bytes": sizes,
-        "body_sha256": [f"{i:064x}" for i in range(N_IMAGES)],
+        "body_sha256": [hashlib.sha256(body).hexdigest() for body in bodies],
         "body_file": ["bodies.bin"] * N_IMAGES,
         "body_offset": np.cumsum(sizes) - sizes,
         "partition": [part] * N_IMAGES,
