@@ -241,6 +241,8 @@ def _set_aside(ledger: Ledger, faults: Sequence[Fault], console: Console) -> Non
 
 
 def _show_result(ledger: Ledger, console: Console) -> None:
+    for report in module_reports(ledger, "inventory")[1:]:
+        report.show(console)  # what was left out must not be overlooked
     with open_views(ledger) as db:
         funnel_for_people(funnel_report(db)).show(console)
     dataset = ledger.store.root / "dataset"
