@@ -18,7 +18,8 @@ from rich.console import Console
 
 from flows.dataset import funnel_for_people, funnel_report, module_reports, publish_dataset, tars
 from flows.executor import Interrupted, LocalExecutor
-from flows.inspect import collect_garbage, explain, failures, status_report, write_fates
+from flows.garbage import collect_garbage
+from flows.inspect import explain, failures, status_report, write_fates
 from flows.lease import LEASE, hold_lease
 from flows.ledger import Ledger
 from flows.options import build_folder, command_again, is_generated, parse, remember, settings_of
@@ -109,9 +110,9 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
         )
         _say(console, f"{len(faults)} faults in {seconds:.1f} s{advice}", "red")
         return 1
-    todo = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
-    if todo:
-        console.print(f"incomplete by the settings of profile {options.profile}: {', '.join(todo)} (`make status`)")
+    undone = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
+    if undone:
+        console.print(f"incomplete by the settings of profile {options.profile}: {', '.join(undone)} (`make status`)")
     else:
         console.print(f"verified in {seconds:.1f} s: every row is accounted for")
     return 0

@@ -5,6 +5,7 @@ The only module that knows paths under the build folder. Not for deciding what i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.digests import FINGERPRINT_LENGTH, digest_columns, digest_file
+from flows.parts import COMPRESSION, write_parts
 from flows.receipt import (
     Receipt,
     encode_receipt,
@@ -31,12 +33,10 @@ from flows.receipt import (
 )
 from flows.row_groups import read_runs
 from schemas.tables import Table
-from stages.contract import WHOLE, InputError, Outcome
+from stages.contract import InputError, Outcome
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_LENGTH}}}")
-_ROW_GROUP_ROWS = 131_072  # parts that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
-_COMPRESSION = "zstd"
 
 
 @dataclass
@@ -180,9 +180,9 @@ class Attempt:
             shutil.rmtree(self._work, ignore_errors=True)
         for path in self._made:  # what no receipt names goes at once where it can
             path.unlink(missing_ok=True)
-        for folder in (self._path, self._path.parent):
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # not empty: it holds a receipt, or another's attempt
+            self._path.rmdir()
+            self._path.parent.rmdir()
 
     @property
     def _path(self) -> Path:
@@ -255,18 +255,7 @@ class Attempt:
 
     def _write_kept(self, kept: pa.Table, split_by: str) -> dict[str, Any]:
         path = self.new_file("kept.parquet")
-        parts: dict[str, Any] = {}
-        schema = self._table.schema
-        with pq.ParquetWriter(path, schema, compression=_COMPRESSION, write_page_checksum=True) as writer:
-            n_groups = 0
-            for name, rows in _split(kept, split_by, self._folder.split("/")[1]):
-                writer.write_table(rows.cast(schema), row_group_size=_ROW_GROUP_ROWS)
-                count = -(-rows.num_rows // _ROW_GROUP_ROWS)
-                parts[name] = {
-                    "first_group": n_groups, "n_groups": count, "n_rows": rows.num_rows,
-                    "digests": digest_columns(rows.select(digested_columns(self._table))),
-                }  # fmt: skip
-                n_groups += count
+        parts = write_parts(path, self._table, kept, split_by, self._folder.split("/")[1])
         return {**self._seal(path), "n_rows": kept.num_rows, "parts": parts}
 
     def _write_rejects(self, rejects: pa.Table) -> dict[str, Any]:
@@ -276,7 +265,7 @@ class Attempt:
         if not rejects.num_rows:
             return {"file": None, **summary}
         path = self.new_file("rejects.parquet")
-        pq.write_table(rejects, path, compression=_COMPRESSION, write_page_checksum=True)
+        pq.write_table(rejects, path, compression=COMPRESSION, write_page_checksum=True)
         return {**self._seal(path), **summary}
 
     def _seal(self, path: Path) -> dict[str, Any]:
@@ -285,23 +274,5 @@ class Attempt:
         return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": digest_file(path)}
 
 
-def digested_columns(table: Table) -> list[str]:
-    """Return the columns that receipts hold digests of: all but the measured ones."""
-    return [f.name for f in table.fields if f.kind != "measured"]
-
-
 def _identity(body: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     return body.get("table"), body.get("partition"), body.get("fingerprint")
-
-
-def _split(kept: pa.Table, split_by: str, partition: str) -> Iterator[tuple[str, pa.Table]]:
-    if not split_by:
-        yield partition or WHOLE, kept
-        return
-    order = pa.compute.sort_indices(kept[split_by])  # stable: rows of a part keep their order
-    rows = kept.take(order)
-    counts = rows[split_by].value_counts()
-    start = 0
-    for name, count in sorted((c["values"], c["counts"]) for c in counts.to_pylist()):
-        yield name, rows.slice(start, count)
-        start += count

@@ -13,9 +13,9 @@ import pyarrow as pa
 from flows.dataset import dataset_faults
 from flows.digests import digest_columns, digest_file
 from flows.ledger import Ledger
+from flows.parts import digested_columns
 from flows.receipt import Receipt, read_receipt
 from flows.report import stage_reports, unbalanced
-from flows.store import digested_columns
 from flows.views import open_views
 from stages.checks import check_conserved, check_reasons, check_typed, check_unique, given_keys
 from stages.contract import ContractError, InputError, Outcome, Reads, Stage

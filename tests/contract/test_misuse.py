@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.executor import InlineExecutor
-from flows.inspect import collect_garbage
+from flows.garbage import collect_garbage
 from flows.report import printable
 from flows.runner import StageFailure
 from flows.settings import check_settings

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from flows.executor import InlineExecutor
-from flows.inspect import collect_garbage, explain, failures, status_report, write_fates
+from flows.garbage import collect_garbage
+from flows.inspect import explain, failures, status_report, write_fates
 from flows.runner import StageFailure
 from stages.contract import InputError
 from tests.contract.laws import run_toy, toy_build
