@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.ledger import Ledger
+from flows.ledger import Ledger, PartitionState
 from flows.report import Report, printable, write_csv
 from flows.views import open_views
 from stages.contract import ContractError, InputError, Stage
@@ -31,17 +32,13 @@ def status_report(ledger: Ledger) -> Report:
     with _collector_paused():
         states = [ledger.state(stage) for stage in ledger.stages]
     for stage, state in zip(ledger.stages, states, strict=True):
-        failed = stale = 0
-        for partition in state.due:
-            folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
-            failed += ledger.store.failure(folder) is not None
-            stale += bool(ledger.store.fingerprints(stage.writes.name, partition.name))
+        due = Counter(_why_due(ledger, stage, partition) for partition in state.due)
         row = {
             "stage": stage.name,
             "done": len(state.receipts),
-            "missing": len(state.due) - failed - stale if len(state.due) >= failed + stale else 0,
-            "stale": stale,
-            "failed": failed,
+            "missing": due["missing"],
+            "stale": due["stale"],
+            "failed": due["failed"],
             "kept": sum(r.n_kept for r in state.receipts),
             "rejected": sum(sum(r.reasons.values()) for r in state.receipts),
             "megabytes": round(sum(r.n_bytes for r in state.receipts) / 1e6, 1),
@@ -67,10 +64,20 @@ def failures(ledger: Ledger) -> Iterator[tuple[str, str]]:
     """Yield the name and the message of every partition whose last attempt failed."""
     for stage in ledger.stages:
         for partition in ledger.state(stage).due:
-            folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
-            message = ledger.store.failure(folder)
+            message = _failure(ledger, stage, partition)
             if message is not None:
                 yield f"{stage.name}/{partition.name}", message
+
+
+def _failure(ledger: Ledger, stage: Stage, partition: PartitionState) -> str | None:
+    return ledger.store.failure(ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint))
+
+
+def _why_due(ledger: Ledger, stage: Stage, partition: PartitionState) -> str:
+    """Return the one column of `status` that a partition without a current receipt counts in."""
+    if _failure(ledger, stage, partition) is not None:
+        return "failed"
+    return "stale" if ledger.store.fingerprints(stage.writes.name, partition.name) else "missing"
 
 
 def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:

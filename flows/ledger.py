@@ -171,12 +171,13 @@ class Ledger:
         if not stage.is_settled:
             depends |= {
                 "version": stage.version,
-                "params": self._plain_params(stage),
+                "params": self.plain_params(stage),
                 "tools": self.tool_identities(stage),
             }
         return digest_json(depends)
 
-    def _plain_params(self, stage: Stage) -> dict[str, Any]:
+    def plain_params(self, stage: Stage) -> dict[str, Any]:
+        """Return a stage's parameters as plain values, as they stand in fingerprints and receipts."""
         if stage.name not in self._params:
             self._params[stage.name] = self.settings.params(stage).model_dump(mode="json")
         return self._params[stage.name]

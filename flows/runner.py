@@ -44,7 +44,8 @@ class StageFailure(Exception):
         lines += [f"  {f.partition}: {f.message.rstrip()}" for f in self.failures[:10]]
         if len(self.failures) > 10:
             lines.append(f"  … and {len(self.failures) - 10} more: `make status` names them")
-        lines.append(f"the other {self.n_done} are done and stay done; mend the cause and run the same command again")
+        others = "the other" if self.n_done + len(self.failures) == self.n_partitions else "of the others"
+        lines.append(f"{others} {self.n_done} are done and stay done; mend the cause and run the same command again")
         return "\n".join(lines)
 
 
@@ -121,12 +122,15 @@ class Runner:
         started = time.monotonic()
         by_name = {task.partition: task for task in tasks}
         failures: list[Failed | Poisoned] = []
+        n_done = n_partitions - len(tasks)
         has_new = False
         self.watcher.begin(stage, n_partitions, len(tasks), sum(task.n_given for task in tasks))
         try:
             for event in self.executor.run(tasks):
                 self.watcher.see(stage, by_name[event.partition], event)
-                has_new |= isinstance(event, Committed) and event.is_new
+                if isinstance(event, Committed):
+                    n_done += 1
+                    has_new |= event.is_new
                 if isinstance(event, Failed | Poisoned):
                     failures.append(event)
                     self._note(stage, by_name[event.partition], event)
@@ -136,15 +140,15 @@ class Runner:
             self.watcher.end(stage, time.monotonic() - started)
             if has_new:  # to conclude all states anew costs seconds where there are thousands of receipts
                 self.ledger.refresh()
-        self._raise_failures(stage, failures, n_partitions)
+        self._raise_failures(stage, failures, n_done, n_partitions)
 
-    def _raise_failures(self, stage: Stage, failures: list[Failed | Poisoned], n_partitions: int) -> None:
+    def _raise_failures(self, stage: Stage, failures: list[Failed | Poisoned], n_done: int, n_partitions: int) -> None:
         if not failures:
             return
         for failure in failures:
             if isinstance(failure, Failed) and failure.kind == "contract":
                 raise ContractError(failure.message)
-        raise StageFailure(stage, failures, n_partitions - len(failures), n_partitions)
+        raise StageFailure(stage, failures, n_done, n_partitions)
 
     def _task(self, stage: Stage, partition: PartitionState) -> Task:
         ledger = self.ledger
@@ -153,7 +157,7 @@ class Runner:
             catalogue=self.catalogue,
             partition=partition.name,
             fingerprint=partition.fingerprint,
-            params=ledger.settings.params(stage).model_dump(mode="json"),
+            params=ledger.plain_params(stage),
             resources=ledger.settings.resources(stage).model_dump(mode="json"),
             inputs={reads.name: ledger.pieces(reads, partition.name) for reads in stage.reads},
             input_digests=ledger.input_digests(stage, partition.name),

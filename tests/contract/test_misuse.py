@@ -13,6 +13,7 @@ from flows.report import printable
 from flows.runner import StageFailure
 from flows.settings import check_settings
 from flows.verify import Fault, verify
+from flows.worker import Failed
 from stages import STAGES
 from stages.contract import InputError
 from tests.small_build import Build
@@ -117,6 +118,12 @@ def test_a_part_that_was_downloaded_again_under_another_name_takes_the_place_of_
 def test_an_impossible_value_is_refused_before_anything_runs(section: str, value: dict[str, object]) -> None:
     with pytest.raises(InputError, match=section):
         check_settings("any", {section: value}, STAGES)
+
+
+def test_a_stage_that_was_broken_off_claims_no_more_than_was_done() -> None:
+    full = Failed("part-1", "disk", "the disk is full")
+    assert "of the others 2 are done" in str(StageFailure(STAGES[0], [full], 2, 9))
+    assert "the other 8 are done" in str(StageFailure(STAGES[0], [full], 8, 9))
 
 
 def test_what_is_printed_cannot_steer_the_terminal() -> None:
