@@ -214,16 +214,13 @@ def _filter_counts(
     return {(corpus, reason): n for corpus, reason, n in found if reason in wanted}
 
 
-def write_csv(found: duckdb.DuckDBPyConnection, path: Path) -> int:
-    """Write the rows of a query as CSV, a portion at a time; return how many."""
-    n_rows = 0
+def write_csv(found: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Write the rows of a query as CSV, a portion at a time."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(column[0] for column in found.description or ())
         while rows := found.fetchmany(_PORTION):
             writer.writerows([safe_cell(value) for value in row] for row in rows)
-            n_rows += len(rows)
-    return n_rows
 
 
 def printable(text: str) -> str:

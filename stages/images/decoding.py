@@ -214,11 +214,6 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:DETAIL_CHARACTERS]
 
 
-def phash_to_int(bits: object) -> int:
-    """Return an imagehash.ImageHash of 64 bits as uint64, the first bit of the flattened 8 x 8 most significant."""
-    return int(str(bits), 16)
-
-
 def decoder_identity() -> Mapping[str, str]:
     """Return the versions that decide a decoded image: libraries and the codecs PIL was built with."""
     from importlib.metadata import version

@@ -24,7 +24,6 @@ from stages.images.decoding import (
     DecoderUnavailable,
     Refused,
     decoder_identity,
-    phash_to_int,
 )
 
 
@@ -32,6 +31,11 @@ from stages.images.decoding import (
 def decoder() -> Iterator[Decoder]:
     with Decoder(DecodeLimits(max_pixels=1_000_000, cpu_s=5)) as started:
         yield started
+
+
+def phash_to_int(bits: object) -> int:
+    """Return an imagehash.ImageHash of 64 bits as uint64, the first bit of the flattened 8 x 8 most significant."""
+    return int(str(bits), 16)
 
 
 def draw(mode: str = "RGB", width_px: int = 70, height_px: int = 50) -> Image.Image:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.world import PATTERNS, World, holds_keyword, load_world, make_world
-from tests.world_reading import N_ROWS, make_small_world, path_of, read_routes, source_rows
+from tests.world_reading import N_ROWS, path_of, source_rows
 from tests.world_server import Answer
 
 PLANNED = {
@@ -26,16 +26,6 @@ PLANNED = {
     "drop_duplicates": {"url_duplicate", "pixel_duplicate", "near_duplicate"},
     "write_shards": {""},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_small_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def routes(world: World) -> dict[str, list[Answer]]:
-    return read_routes(world)
 
 
 def contents(out: Path) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tests.world import World, normalise
 from tests.world_images import APART_BITS
-from tests.world_reading import arriving_file, make_small_world, path_of, read_routes
+from tests.world_reading import arriving_file, path_of
 from tests.world_rows import CC3M
 from tests.world_server import Answer
 
@@ -18,16 +18,6 @@ ALLOWED_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
 DAMAGES = {
     "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_small_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def routes(world: World) -> dict[str, list[Answer]]:
-    return read_routes(world)
 
 
 @pytest.fixture(scope="module")

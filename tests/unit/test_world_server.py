@@ -15,20 +15,10 @@ import pytest
 
 from tests.world import World, normalise
 from tests.world_plan import HOSTS
-from tests.world_reading import arriving_file, make_small_world, path_of, read_routes
+from tests.world_reading import arriving_file, path_of
 from tests.world_server import ADDRESSES, Answer, WorldServer
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_small_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def routes(world: World) -> dict[str, list[Answer]]:
-    return read_routes(world)
 
 
 @pytest.fixture

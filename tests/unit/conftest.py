@@ -1,0 +1,17 @@
+"""A small generated world, made once for all tests that look at it."""
+
+import pytest
+
+from tests.world import World
+from tests.world_reading import make_small_world, read_routes
+from tests.world_server import Answer
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_small_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def routes(world: World) -> dict[str, list[Answer]]:
+    return read_routes(world)
