@@ -4,16 +4,23 @@ Not for parameters of a build: those are the stages' `Params`, set by profiles.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+from schemas.manifest_files import MANIFESTS as MANIFESTS
+from schemas.manifest_files import Manifest as _Manifest
+from schemas.manifest_files import ManifestError as ManifestError
+from schemas.manifest_files import load_manifest as _load
+from schemas.model_manifests import Model as Model
+from schemas.model_manifests import Prompts as Prompts
+from schemas.model_manifests import load_models as load_models
+from schemas.model_manifests import load_prompts as load_prompts
+
 SPACED_SENTINEL = "spaced_sentinel"
 
 # All corpora of RS5M, those without a manifest yet included.
@@ -21,19 +28,12 @@ CORPUS_CODES = (
     "laion2b", "laion400m", "laioncoco", "coyo700m", "wit", "yfcc15m", "cc12m", "cc3m", "redcaps", "sbu", "vg",
     "fmow", "ben", "millionaid",
 )  # fmt: skip
+LABELLED_CODES = ("fmow", "ben", "millionaid")  # RS3; the others are PUB11
 REQUIRED_COLUMNS = ("url", "source_caption")
 OPTIONAL_COLUMNS = (
     "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",
-    "pwatermark",
+    "pwatermark", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime",
 )  # fmt: skip
-
-
-class ManifestError(ValueError):
-    """A manifest cannot be used: the message names the file and the key."""
-
-
-class _Manifest(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Corpus(_Manifest):
@@ -42,9 +42,13 @@ class Corpus(_Manifest):
     Attributes:
         code: the folder under SOURCES, the name of the manifest and the prefix of sample_id.
         file_pattern: regular expression for a whole path under the corpus's folder; its group `part`, where it has
-            one, is the number in the published file name.
+            one, is the number in the published file name; those of labelled corpora are named in their readers.
+        ignored_pattern: the same for what belongs to the corpus as published and is not read: files, and folders with
+            a slash at the end; nothing where there is none.
+        companion_pattern: the same for a file that tells more of the rows of a source file, and stands in its
+            partition; nothing where there is none.
         columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
-            regard to case; for a TSV the position of the field, from 0.
+            regard to case; for a TSV the position of the field, from 0; none for a labelled corpus or yfcc.
         is_size_swapped: width and height are exchanged in the files ...
         size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
         null_markers: texts that stand for "not known" in image_licence and nsfw.
@@ -63,15 +67,17 @@ class Corpus(_Manifest):
     citation: str
     n_rows_published: int = Field(gt=0)
     file_pattern: str
-    reader: Literal["parquet", "tsv"]
-    columns: Mapping[str, tuple[str | int, ...]]
-    is_size_swapped: bool
+    ignored_pattern: str = r"(?!)"
+    companion_pattern: str = r"(?!)"
+    reader: Literal["parquet", "tsv", "yfcc", "fmow", "ben", "millionaid"]
+    columns: Mapping[str, tuple[str | int, ...]] = {}
+    is_size_swapped: bool = False
     size_is_right_with: tuple[str, ...] = ()
     null_markers: tuple[str, ...] = ()
     date_checked: date
     how_to_get: str = Field(min_length=1)
 
-    @field_validator("file_pattern")
+    @field_validator("file_pattern", "ignored_pattern", "companion_pattern")
     @classmethod
     def _check_pattern(cls, pattern: str) -> str:
         try:
@@ -86,12 +92,19 @@ class Corpus(_Manifest):
         known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
         if unknown := [name for name in columns if name not in known]:
             raise ValueError(f"unknown columns {unknown}; known are {list(known)}")
-        if missing := [name for name in REQUIRED_COLUMNS if not columns.get(name)]:
-            raise ValueError(f"no source is named for {missing}")
         return columns
 
     @model_validator(mode="after")
     def _check_reader(self) -> Self:
+        if (self.half == "rs3") != (self.reader in LABELLED_CODES):
+            raise ValueError(f"half {self.half} and reader {self.reader} do not go together")
+        if self.half == "rs3" and self.columns:
+            raise ValueError(f"a labelled corpus has no columns; found {list(self.columns)}")
+        if self.reader == "yfcc" and self.columns:
+            raise ValueError(f"the columns of yfcc are known to its reader; found {list(self.columns)}")
+        has_columns = self.reader in ("parquet", "tsv")
+        if has_columns and (missing := [name for name in REQUIRED_COLUMNS if not self.columns.get(name)]):
+            raise ValueError(f"no source is named for {missing}")
         places = [place for names in self.columns.values() for place in names]
         if self.reader == "tsv" and sorted(map(str, places)) != ["0", "1"]:
             raise ValueError(f"columns of a tsv are the field positions 0 and 1, each once; found {places}")
@@ -105,13 +118,50 @@ class Corpus(_Manifest):
     def _file_regex(self) -> re.Pattern[str]:
         return re.compile(self.file_pattern)
 
+    @cached_property
+    def _companion_regex(self) -> re.Pattern[str]:
+        return re.compile(self.companion_pattern)
+
+    @property
+    def is_one_partition(self) -> bool:
+        """Whether all files of the corpus are one partition: what says which rows belong to it speaks of all."""
+        return self.reader == "yfcc"
+
+    @property
+    def has_native_sample_ids(self) -> bool:
+        """Whether a sample is named by the corpus's own id, not by its part and row."""
+        return self.reader == "yfcc"
+
+    @property
+    def is_url_encoded(self) -> bool:
+        """Whether captions are stored as in a URL, with a plus for a blank."""
+        return self.reader == "yfcc"
+
+    def is_companion(self, path: str) -> bool:
+        """Return whether a path under the corpus's folder belongs to a source file."""
+        return self._companion_regex.fullmatch(path) is not None
+
+    @cached_property
+    def _ignored_regex(self) -> re.Pattern[str]:
+        return re.compile(self.ignored_pattern)
+
+    def match_file(self, path: str) -> re.Match[str] | None:
+        """Return the groups of `file_pattern` in a path under the corpus's folder, None where it is no source file."""
+        return self._file_regex.fullmatch(path)
+
+    def is_ignored(self, path: str) -> bool:
+        """Return whether a path under the corpus's folder is known and not read; a folder's ends with a slash."""
+        return self._ignored_regex.fullmatch(path) is not None
+
     def part_of(self, path: str) -> int | None:
-        """Return the number of the part a file is (0 where names have none), or None where it is no source file.
+        """Return the number of the part that a file is or belongs to, or None where it is of no use.
+
+        Names without a number are part 0.
 
         Args:
             path: path under the corpus's folder, with "/" between its parts.
         """
-        found = self._file_regex.fullmatch(path)
+        found = self._file_regex.fullmatch(path) or self._companion_regex.fullmatch(path)
         if found is None:
             return None
         return int(found.groupdict().get("part") or 0)
@@ -167,14 +217,22 @@ class FunnelRow(_Manifest):
     remain: int = Field(ge=0)
 
 
+class Told(_Manifest):
+    """The published figures of one source on what is told of its samples; none where none is published."""
+
+    source: str = Field(min_length=1)
+    remain: int | None = Field(None, ge=0)
+    with_meta_caption: int | None = Field(None, ge=0)
+    with_position: int | None = Field(None, ge=0)
+    with_place: int | None = Field(None, ge=0)
+
+
 class Published(_Manifest):
-    """The published funnel: one row per corpus, and the total."""
+    """The published figures: the funnel of PUB11, the images of RS3, and what is told of the samples of both."""
 
     reference: str = Field(min_length=1)
     funnel: tuple[FunnelRow, ...] = Field(min_length=1)
-
-
-_Model = TypeVar("_Model", bound=_Manifest)
+    told: tuple[Told, ...] = Field(min_length=1)
 
 
 def load_corpora(folder: Path = MANIFESTS / "corpora") -> dict[str, Corpus]:
@@ -205,17 +263,3 @@ def load_keywords(path: Path = MANIFESTS / "keywords.toml") -> Keywords:
 def load_published(path: Path = MANIFESTS / "published.toml") -> Published:
     """Return the published figures. Raises ManifestError."""
     return _load(path, Published)
-
-
-def _load(path: Path, model: type[_Model]) -> _Model:
-    try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror}); it belongs to the repository") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: not TOML: {error}") from error
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        faults = [f"key {'.'.join(map(str, f['loc'])) or '(file)'}: {f['msg']}" for f in error.errors()]
-        raise ManifestError(f"{path}: {'; '.join(faults)}") from error

@@ -35,6 +35,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("no_url", "The source row has no URL."),
     Reason("invalid_utf8", "The source line is not UTF-8."),
     Reason("wrong_field_count", "The source line has too few or too many fields."),
+    Reason("no_metadata_row", "The corpus lists the sample, but no source file has its row.", is_counted_only=True),
+    Reason("listed_again", "The corpus lists the sample more than once; one row counts.", is_counted_only=True),
     # plan
     Reason("not_a_url", "The published URL cannot be parsed or names no host."),
     Reason("unsupported_scheme", "The published URL is neither http nor https."),
@@ -69,6 +71,19 @@ REASONS: tuple[Reason, ...] = (
     Reason("url_duplicate", "Another sample with the same normalised URL is kept."),
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
     Reason("near_duplicate", "Another sample whose perceptual hash is near is kept."),
+    # labelled
+    Reason("missing_image", "There is a metadata record, but no image."),
+    Reason("missing_metadata", "The image has no metadata record beside it."),
+    Reason("bad_metadata", "The metadata record cannot be read, or lacks what names the sample."),
+    Reason("missing_band", "A band of the patch that the picture needs is missing."),
+    Reason("bad_band", "A band of the patch cannot be read, or has another size or type than published."),
+    # embed, outliers
+    Reason("model_not_finite", "The model gave NaN or infinity for the image."),
+    Reason("no_score", "The image has no score: the model could not judge it."),
+    Reason("low_vlm_score", "The image resembles the prompts for remote sensing images too little."),
+    Reason("low_detector_prob", "The detector takes the image for something else."),
+    # caption
+    Reason("no_caption_generated", "The captioner drew nothing but empty captions."),
     # shard
     Reason("unpublishable_image", "The file's metadata could not be removed without touching its pixels."),
 )

@@ -46,19 +46,33 @@ class Table:
 SOURCE_LISTING = Table(
     "source_listing",
     ("corpus", "path"),
-    ("part", "size_bytes", "mtime_ns", "reader_digest", "partition"),
+    ("part", "size_bytes", "mtime_ns", "reader_digest", "partition", "source_sample"),
     "A source file as it was seen under SOURCES.",
 )
-SOURCE_FILE = Table("source_file", ("corpus", "path"), ("size_bytes", "file_sha256"), "A source file, hashed.")
+SOURCE_FILE = Table(
+    "source_file", ("corpus", "path"), ("size_bytes", "file_sha256", "source_sample"), "A source file, hashed."
+)
 CANDIDATE = Table(
     "candidate",
     ("sample_id",),
     (
         "corpus", "part", "source_row", "url", "source_caption", "caption", "keywords",
         "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",
-        "pwatermark", "annotation_licence",
+        "pwatermark", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime", "machine_tags",
+        "machine_tag_probs", "annotation_licence",
     ),
     "A source row whose caption has a keyword.",
+)  # fmt: skip
+LABELLED_IMAGE = Table(
+    "labelled_image",
+    ("sample_id",),
+    (
+        "corpus", "path", "labels", "scene_id", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime",
+        "stated_country_code", "gsd_m", "cloud_cover_percent", "scan_direction", "target_azimuth_deg",
+        "off_nadir_angle_deg", "box_cells", "annotation_licence", "n_bytes", "body_sha256", "body_file", "body_offset",
+        "partition",
+    ),
+    "An image of a labelled corpus, with what the corpus says of it.",
 )  # fmt: skip
 PLANNED = Table(
     "planned", ("sample_id",), ("fetch_id", "normalised_url", "host"), "A candidate whose image can be asked for."
@@ -100,12 +114,63 @@ DUPLICATE = Table(
     "A sample with a valid image and the cluster it belongs to.",
 )
 UNIQUE = Table("unique", ("sample_id",), ("image_id", "cluster_id"), "A sample that no duplicate of it outranks.")
+PICTURE = Table(
+    "picture",
+    ("pixel_sha256",),
+    ("image_id", "n_bytes", "body_sha256", "body_file", "body_offset", "partition"),
+    "A distinct picture of either half, and the image it is read from.",
+)
+EMBEDDING = Table("embedding", ("pixel_sha256",), ("image_feature",), "A picture as the scorer sees it.")
+PROMPT = Table("prompt", ("prompt",), ("prompt_feature",), "A prompt as the scorer sees it.")
+DETECTOR_SCORE = Table("detector_score", ("pixel_sha256",), ("detector_prob",), "A picture as the detector sees it.")
+VLM_SCORE = Table("vlm_score", ("pixel_sha256",), ("vlm_score_cos",), "A picture compared with the prompts.")
+OUTLIER_RULE = Table(
+    "outlier_rule",
+    ("score",),
+    ("rule", "n_scored", "top_share", "threshold", "n_at_least", "n_tied"),
+    "One of the two scores and its threshold.",
+)
+RELEVANT = Table(
+    "relevant",
+    ("sample_id",),
+    ("image_id", "vlm_score_cos", "detector_prob", "vlm_rank", "detector_rank"),
+    "A survivor that both scores accept.",
+)
+CAPTION_CANDIDATE = Table(
+    "caption_candidate", ("sample_id", "n"), ("candidate_caption",), "A caption drawn for a labelled image."
+)
+CAPTION_SCORE = Table(
+    "caption_score",
+    ("sample_id", "n"),
+    (
+        "first_score_cos", "first_rank", "second_score_cos", "second_rank", "rotation_mean_cos", "rotation_variance",
+    ),
+    "A drawn caption with its scores; nulls from where it was left behind.",
+)  # fmt: skip
+CAPTION = Table(
+    "caption",
+    ("sample_id",),
+    ("top_caption", "invariant_caption", "generated_caption"),
+    "A labelled image with its chosen captions.",
+)
+GEOMETA = Table(
+    "geometa",
+    ("sample_id",),
+    (
+        "latitude_deg", "longitude_deg", "position_source", "utm_zone", "utm_band", "utm_hemisphere", "utm_epsg",
+        "country_code", "country_name", "city", "taken_at", "time_source", "month", "season", "meta_caption",
+    ),
+    "Where and when a sample was taken, and the sentence made of it.",
+)  # fmt: skip
+PLACE_TEXT = Table("place_text", ("caption_id",), ("caption", "partition"), "A distinct caption to be searched.")
+NAMED_PLACE = Table("named_place", ("caption_id", "n"), ("place",), "A place name in a distinct caption.")
+PLACE = Table("place", ("sample_id", "n"), ("place",), "A place name in a sample's caption.")
 SHARD_PLAN = Table(
     "shard_plan",
     ("sample_id",),
     (
-        "published_text", "split", "shard", "img_name", "image_format", "exif_orientation", "n_bytes", "body_sha256",
-        "body_file", "body_offset",
+        "published_text", "split", "shard", "img_name", "image_format", "n_bytes", "body_sha256", "body_file",
+        "body_offset",
     ),
     "A sample that is to be published, and in which tar.",
 )  # fmt: skip
@@ -119,10 +184,11 @@ METAFILE = Table(
     "metafile",
     ("sample_id",),
     (
-        "img_name", "published_text", "url", "corpus", "split", "shard", "keywords", "native_id", "width_px",
-        "height_px", "body_sha256", "published_sha256", "annotation_licence", "image_licence",
+        "half", "img_name", "published_text", "url", "path", "corpus", "split", "shard", "keywords", "native_id",
+        "width_px", "height_px", "body_sha256", "published_sha256", "meta_caption", "latitude_deg", "longitude_deg",
+        "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence",
     ),
-    "A published sample, with where it comes from.",
+    "A published sample, with where it comes from; url is empty for labelled samples, path for web ones.",
 )  # fmt: skip
 _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
 PUB11_FUNNEL = Table(
@@ -131,3 +197,19 @@ PUB11_FUNNEL = Table(
     (*_FIGURES, "unpublished", *(f"published_{name}" for name in _FIGURES)),
     "What became of a corpus, beside the published figures.",
 )
+RS3 = Table(
+    "rs3",
+    ("source",),
+    ("listed", "unreadable", "invalid", "uncaptioned", "remain", "unpublished", "published_remain"),
+    "What became of a labelled corpus, beside the published figure.",
+)
+_TOLD = ("with_meta_caption", "with_position", "with_place")
+TEXT_COUNT = Table(
+    "text_count",
+    ("source",),
+    ("samples", "caption_source", "with_time", *_TOLD, *(f"published_{name}" for name in _TOLD)),
+    "What is known of a corpus's published samples, beside the published figures.",
+)
+COUNTRY_COUNT = Table("country_count", ("in_country",), ("country_name", "n_pub11", "n_rs3"), "A country.")
+MONTH_COUNT = Table("month_count", ("in_month",), ("n_pub11", "n_rs3"), "A month of the year.")
+UTM_COUNT = Table("utm_count", ("in_utm_epsg",), ("utm_zone", "utm_hemisphere", "n_pub11", "n_rs3"), "A UTM zone.")

@@ -1,0 +1,101 @@
+"""The models that stages may be handed, as manifests/models.toml pins them, and the prompts of the outlier filter.
+
+Not for loading a model: that is stages/models/.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from schemas.manifest_files import MANIFESTS, Manifest, ManifestError, load_manifest
+
+LIBRARIES = {
+    "scorer": ("open_clip", "transformers"),
+    "captioner": ("transformers",),
+    "detector": ("ultralytics",),
+}
+PLACE = "{noun}"
+
+
+class Model(Manifest):
+    """One model, pinned.
+
+    Attributes:
+        name: what settings call it, and the name of its folder.
+        repository: where it is published; of a model made here, the command that makes it.
+        revision: commit of the repository; "main" where none is known, "own" for a model made here or by the user.
+        folder: under manifests/ for a committed model; "" for one in `<models folder>/<name>/`.
+        weights_sha256: of its safetensors file (of several, as weights_digest has it); "" where the folder must bring
+            SHA256SUMS.
+        adapter: folder of a PEFT adapter in the model's own folder; "" for none.
+        weights_note: what else is to be known of the weights: further licences, how the revision was found.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    task: Literal["scorer", "captioner", "detector"]
+    library: Literal["open_clip", "transformers", "ultralytics"]
+    repository: str = Field(min_length=1)
+    revision: str = Field(pattern=r"^([0-9a-f]{40}|main|own)$")
+    folder: str = ""
+    weights_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    precision: Literal["float32", "float16", "bfloat16"]
+    licence: str = Field(min_length=1)
+    weights_note: str = ""
+    adapter: str = ""
+    how_to_get: str = Field(min_length=1)
+    date_checked: date
+
+    @field_validator("folder", "adapter")
+    @classmethod
+    def _check_folder(cls, folder: str) -> str:
+        if folder.startswith("/") or ".." in Path(folder).parts:
+            raise ValueError(f"expected a folder inside another, found {folder!r}")
+        return folder
+
+    @model_validator(mode="after")
+    def _check_task(self) -> Self:
+        if self.library not in LIBRARIES[self.task]:
+            raise ValueError(f"a {self.task} comes from {' or '.join(LIBRARIES[self.task])}, not {self.library}")
+        if self.folder and not self.weights_sha256:
+            raise ValueError("a committed model needs weights_sha256")
+        return self
+
+
+class _Models(Manifest):
+    models: tuple[Model, ...] = Field(alias="model", min_length=1)
+
+
+class Prompts(Manifest):
+    """The prompts that stand for "remote sensing image": each noun in each form."""
+
+    reference: str = Field(min_length=1)
+    nouns: tuple[str, ...] = Field(min_length=1)
+    forms: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_forms(self) -> Self:
+        if wrong := [form for form in self.forms if form.count(PLACE) != 1]:
+            raise ValueError(f"expected {PLACE} once in each form, found {wrong}")
+        if len(set(self.texts())) != len(self.nouns) * len(self.forms):
+            raise ValueError("a prompt occurs twice")
+        return self
+
+    def texts(self) -> tuple[str, ...]:
+        """Return the prompts, noun by noun."""
+        return tuple(form.replace(PLACE, noun) for noun in self.nouns for form in self.forms)
+
+
+def load_models(path: Path = MANIFESTS / "models.toml") -> dict[str, Model]:
+    """Return the models by name, in the manifest's order. Raises ManifestError."""
+    models = load_manifest(path, _Models).models
+    names = [model.name for model in models]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ManifestError(f"{path}: key model.name: {twice} named twice")
+    return dict(zip(names, models, strict=True))
+
+
+def load_prompts(path: Path = MANIFESTS / "prompts.toml") -> Prompts:
+    """Return the prompts of the outlier filter. Raises ManifestError."""
+    return load_manifest(path, Prompts)
