@@ -1,0 +1,66 @@
+"""The adapter to open_clip: a folder with open_clip_config.json and safetensors, as `local-dir:` reads it.
+
+Not for checking digests or choosing a device (stages/models/opening.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from stages.contract import InputError
+from stages.models.features import to_rows
+from stages.models.protocols import Floats
+
+PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+
+
+class OpenClipScorer:
+    """Features by an open_clip model, without autocast; images are resized and cut by PIL, as its config says.
+
+    Attributes:
+        dim: length of a feature.
+    """
+
+    def __init__(self, folder: Path, *, device: str = "cpu", precision: str = "float32") -> None:
+        """Load the model of a folder.
+
+        Raises:
+            InputError: the folder's configuration, weights or tokenizer do not make a model.
+        """
+        import open_clip
+        import torch
+
+        name = f"local-dir:{folder}"
+        self._device = torch.device(device)
+        self._dtype = open_clip.get_input_dtype(PRECISIONS[precision])
+        try:
+            self._model, self._preprocess = open_clip.create_model_from_pretrained(
+                name, precision=PRECISIONS[precision], device=self._device
+            )
+            self._tokenizer = open_clip.get_tokenizer(name)
+        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder} should hold a model of open_clip (open_clip_config.json, safetensors, and a tokenizer where"
+                f" the configuration names one): {' '.join(str(error).split())[:400]}. Fetch it again"
+            ) from error
+        self._model.eval()
+        self.dim = int(open_clip.get_model_config(name)["embed_dim"])
+
+    def image_features(self, images: Sequence[Image.Image]) -> Floats:
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so. Images are RGB."""
+        import torch
+
+        pixels = torch.stack([self._preprocess(image) for image in images]).to(self._device, self._dtype)
+        with torch.inference_mode():
+            return to_rows(self._model.encode_image(pixels), is_normalised=True)
+
+    def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
+        """Return float32 [n, dim]; rows L2-normalised, or as the text encoder gives them."""
+        import torch
+
+        tokens = self._tokenizer(list(texts)).to(self._device)
+        with torch.inference_mode():
+            return to_rows(self._model.encode_text(tokens), is_normalised=is_normalised)

@@ -1,0 +1,87 @@
+"""The adapter to CLIP and SigLIP of transformers: a folder with config, safetensors, tokenizer and image processor.
+
+Not for checking digests or choosing a device (stages/models/opening.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from stages.contract import InputError
+from stages.models.features import to_rows
+from stages.models.protocols import Floats
+
+KINDS = ("clip", "siglip", "siglip2")
+
+
+class TransformersScorer:
+    """Features by a CLIP or SigLIP model, without autocast; images go through the PIL image processor.
+
+    Texts are padded to the model's full length: SigLIP was trained so, and reads padding as text.
+
+    Attributes:
+        dim: length of a feature.
+    """
+
+    def __init__(self, folder: Path, *, device: str = "cpu", precision: str = "float32") -> None:
+        """Load the model of a folder.
+
+        Raises:
+            InputError: the folder does not make a CLIP or SigLIP model.
+        """
+        import torch
+        from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+
+        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            config = AutoConfig.from_pretrained(folder, **local)
+            if config.model_type not in KINDS:
+                raise ValueError(f"its model_type is {config.model_type!r}, expected one of {', '.join(KINDS)}")
+            dtype = getattr(torch, precision)
+            model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=dtype, **local)
+            processors: Any = AutoImageProcessor
+            self._processor = processors.from_pretrained(folder, backend="pil", **local)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder} should hold a CLIP or SigLIP model of transformers (config.json, safetensors, tokenizer and"
+                f" preprocessor_config.json): {' '.join(str(error).split())[:400]}. Fetch it again"
+            ) from error
+        self._model = model.to(device).eval()
+        self._max_tokens = int(config.text_config.max_position_embeddings)
+        # SigLIP has no projection: its towers are as wide as the space.
+        self.dim = int(getattr(config, "projection_dim", 0) or config.text_config.hidden_size)
+
+    def image_features(self, images: Sequence[Image.Image]) -> Floats:
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so. Images are RGB."""
+        import torch
+
+        pixels = self._processor(images=list(images), return_tensors="pt")
+        pixels = {name: self._place(values) for name, values in pixels.items()}
+        with torch.inference_mode():
+            return to_rows(_pooled(self._model.get_image_features(**pixels)), is_normalised=True)
+
+    def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
+        """Return float32 [n, dim]; rows L2-normalised, or as the text encoder gives them."""
+        import torch
+
+        tokens = self._tokenizer(
+            list(texts), padding="max_length", max_length=self._max_tokens, truncation=True, return_tensors="pt"
+        )
+        names = set(self._tokenizer.model_input_names) & {"input_ids", "attention_mask"}
+        with torch.inference_mode():
+            found = self._model.get_text_features(**{name: self._place(tokens[name]) for name in names})
+            return to_rows(_pooled(found), is_normalised=is_normalised)
+
+    def _place(self, values: Any) -> Any:
+        values = values.to(self._model.device)
+        return values.to(self._model.dtype) if values.is_floating_point() else values
+
+
+def _pooled(found: Any) -> Any:
+    """Return the features themselves: some versions of transformers wrap them."""
+    return getattr(found, "pooler_output", found)

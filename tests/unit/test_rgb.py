@@ -1,0 +1,112 @@
+"""Every mode becomes a sane RGB image; large files are decoded small; orientation is obeyed."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.images.rgb import open_rgb, to_rgb
+
+RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (32, 1))
+
+
+def _saved(image: Image.Image, image_format: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, image_format, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"])
+def test_a_pixel_of_any_mode_is_a_pixel_of_rgb(mode: str) -> None:
+    found = to_rgb(Image.new(mode, (1, 1)))
+    assert (found.mode, found.size) == ("RGB", (1, 1))
+
+
+def test_grey_is_the_same_in_all_channels() -> None:
+    found = np.asarray(open_rgb(_saved(Image.fromarray(RAMP), "PNG")))
+    assert (found == RAMP[..., None]).all()
+
+
+def test_cmyk_without_ink_is_white() -> None:
+    assert open_rgb(_saved(Image.new("CMYK", (4, 4)), "JPEG")).getpixel((1, 1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("highest", [255, 4095, 65535])
+def test_deep_samples_are_scaled_and_not_clipped(highest: int) -> None:
+    deep = (RAMP.astype(np.float64) * highest / RAMP.max()).round().astype(np.uint16)
+    found = np.asarray(open_rgb(_saved(Image.fromarray(deep), "PNG")))
+    assert np.abs(found[..., 0] - RAMP * (255 / RAMP.max())).max() <= 1
+    assert (found[..., 0] == found[..., 2]).all()
+
+
+def test_an_even_deep_picture_is_grey_and_one_of_no_numbers_black() -> None:
+    assert to_rgb(Image.fromarray(np.full((2, 2), 900, np.uint16))).getpixel((0, 0)) == (128, 128, 128)
+    assert to_rgb(Image.fromarray(np.full((2, 2), np.nan, np.float32))).getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_numbers_that_are_none_do_not_darken_the_others() -> None:
+    values = np.array([[np.nan, 1.0, 2.0, np.inf]], np.float32)
+    found = np.asarray(to_rgb(Image.fromarray(values)))[0, :, 0]
+    assert found.tolist() == [0, 0, 255, 0]
+
+
+def test_what_is_transparent_lies_over_white() -> None:
+    clear = Image.new("RGBA", (2, 1), (200, 0, 0, 0))
+    clear.putpixel((1, 0), (200, 0, 0, 255))
+    found = open_rgb(_saved(clear, "PNG"))
+    assert [found.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (200, 0, 0)]
+
+
+def test_a_palette_keeps_its_colours_and_its_transparency() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 200, 30, 90, 0, 250])
+    image.putpixel((1, 0), 1)
+    plain, clear = open_rgb(_saved(image, "PNG")), open_rgb(_saved(image, "PNG", transparency=1))
+    assert [plain.getpixel((x, 0)) for x in (0, 1)] == [(10, 200, 30), (90, 0, 250)]
+    assert [clear.getpixel((x, 0)) for x in (0, 1)] == [(10, 200, 30), (255, 255, 255)]
+
+
+def test_the_first_frame_is_taken() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    found = open_rgb(_saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert found.getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_obeyed(orientation: int) -> None:
+    upright = Image.fromarray(
+        np.random.default_rng(0).integers(0, 255, (4, 6, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+    )
+    undo = {5: 5, 6: 2, 7: 6, 8: 4, 2: 0, 3: 3, 4: 1}  # orientation to PIL's transposition that stores it so
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = open_rgb(_saved(stored, "PNG", exif=exif))
+    assert found.size == upright.size
+    assert (np.asarray(found) == np.asarray(upright)).all()
+
+
+def test_broken_exif_says_nothing() -> None:
+    data = _saved(Image.new("RGB", (8, 4)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert open_rgb(data).size == (8, 4)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_a_large_image_is_reduced_and_looks_the_same(image_format: str) -> None:
+    ramp = Image.fromarray(np.tile(np.linspace(0, 255, 1600, dtype=np.uint8), (800, 1)))
+    found = open_rgb(_saved(ramp, image_format), longest_px=200)
+    assert found.size == (200, 100)
+    assert np.abs(np.asarray(found)[50, :, 0] - np.linspace(0, 255, 200)).max() < 6
+
+
+def test_a_small_image_keeps_its_pixels_and_a_thin_one_its_last_row() -> None:
+    data = _saved(Image.fromarray(RAMP), "PNG")
+    assert open_rgb(data, 64).tobytes() == open_rgb(data).tobytes()
+    assert open_rgb(_saved(Image.new("L", (5000, 1)), "PNG"), 100).size == (100, 1)
+
+
+def test_pixels_beyond_pils_own_limit_are_opened_and_the_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert open_rgb(_saved(Image.new("L", (64, 64)), "PNG")).size == (64, 64)
+    assert Image.MAX_IMAGE_PIXELS == 100
