@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from schemas.manifests import Corpus, load_corpora
@@ -25,11 +26,13 @@ from stages.contract import (
     rejects_table,
 )
 from stages.identity import digest_json
+from stages.labelled_sources.listing import LeftOut, gone, list_labelled, nothing_found
 
 CHECKSUMS = "SHA256SUMS"
 _BLOCK_BYTES = 1 << 22
 _READING = {
     "code", "reader", "columns", "is_size_swapped", "size_is_right_with", "null_markers", "annotation_licence",
+    "companion_pattern",
 }  # fmt: skip
 
 
@@ -50,7 +53,8 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
     corpora = load_corpora()
     chosen = context.params.corpora
     _check_folder(context.sources, chosen, corpora)
-    kept, left_out = [], []
+    before = inputs["source_listing"]
+    kept, left_out = [SOURCE_LISTING.schema.empty_table()], []
     for folder in sorted(p for p in context.sources.iterdir() if p.is_dir()):
         corpus = corpora.get(folder.name)
         if corpus is None:
@@ -58,12 +62,13 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
         elif chosen and folder.name not in chosen:
             left_out.append((folder.name, folder.name, "left_out", f"inventory.corpora is {list(chosen)}"))
         else:
-            files, others = _list_corpus(folder, corpus, context.sources)
-            kept += files
+            files, others = _list_corpus(folder, corpus, before)
+            kept.append(files)
             left_out += others
-    kept += _gone(inputs["source_listing"], kept, chosen)
-    found = Outcome(_listing(kept), _left_out(left_out))
-    same = found.kept.equals(inputs["source_listing"]) and found.rejects.equals(inputs["source_listing_rejects"])
+    kept.append(gone(before, pa.concat_tables(kept), corpora, chosen))
+    order = [("partition", "ascending"), ("path", "ascending")]
+    found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _left_out(left_out))
+    same = found.kept.equals(before) and found.rejects.equals(inputs["source_listing_rejects"])
     return Outcome(SOURCE_LISTING.schema.empty_table(), no_rejects(SOURCE_LISTING)) if same else found
 
 
@@ -74,14 +79,14 @@ def hash_files(inputs: Inputs, context: Context) -> Outcome:
         InputError: when a file is gone, unreadable, changed while it was read, or not as SHA256SUMS says.
     """
     listed = inputs["source_listing"].to_pylist()
+    stated = _stated(context.sources, {row["path"] for row in listed})
     digests = []
-    for row in listed:
-        digest = _hash(context.sources / row["path"], row, context)
-        _check_stated(context.sources / row["corpus"], row["path"], digest)
-        digests.append(digest)
-    kept = inputs["source_listing"].select(["corpus", "path", "size_bytes"])
-    kept = kept.append_column("file_sha256", pa.array(digests, pa.string())).cast(SOURCE_FILE.schema)
-    return Outcome(kept, no_rejects(SOURCE_FILE))
+    for n_done, row in enumerate(listed, 1):
+        digests.append(_hash(context.sources / row["path"], row))
+        _check_stated(row["path"], digests[-1], stated)
+        context.advance(n_done)
+    kept = inputs["source_listing"].append_column("file_sha256", pa.array(digests, pa.string()))
+    return Outcome(kept.select(SOURCE_FILE.schema.names).cast(SOURCE_FILE.schema), no_rejects(SOURCE_FILE))
 
 
 def reader_digest(corpus: Corpus) -> str:
@@ -106,29 +111,29 @@ def _check_folder(sources: Path, chosen: tuple[str, ...], corpora: dict[str, Cor
         )
 
 
-def _list_corpus(
-    folder: Path, corpus: Corpus, sources: Path
-) -> tuple[list[tuple[object, ...]], list[tuple[str, str, str, str]]]:
-    files: list[tuple[object, ...]] = []
-    others = []
+def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table) -> tuple[pa.Table, list[LeftOut]]:
     digest = reader_digest(corpus)
+    if corpus.half == "rs3":
+        known = before.filter(pc.equal(before["corpus"], corpus.code))["path"].to_pylist()
+        return list_labelled(folder, corpus, digest, known)
+    files: list[tuple[object, ...]] = []
+    others: list[LeftOut] = []
     for path in _walk(folder):
-        address = path.relative_to(sources).as_posix()
-        part = corpus.part_of(path.relative_to(folder).as_posix())
+        name = path.relative_to(folder).as_posix()
+        part = corpus.part_of(name)
         if part is None:
-            others.append((corpus.code, address, "unexpected_file", f"expected {corpus.file_pattern}"))
+            others.append((corpus.code, f"{corpus.code}/{name}", "unexpected_file", f"expected {corpus.file_pattern}"))
             continue
         status = path.stat()
-        name = f"{corpus.code}-{part:05d}"
-        files.append((corpus.code, address, part, status.st_size, status.st_mtime_ns, digest, name))
-    if not files:
-        raise InputError(
-            f"{folder} holds no file named like {corpus.file_pattern};"
-            f" found: {[other[1] for other in others[:5]] or 'nothing'}."
-            f" Put {corpus.title}'s files there, or leave it out with SET='inventory.corpora=[…]'"
-        )
+        partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"
+        seen = (part, status.st_size, status.st_mtime_ns, digest, partition, None)
+        files.append((corpus.code, f"{corpus.code}/{name}", *seen))
+    if all(corpus.is_companion(str(row[1]).partition("/")[2]) for row in files):
+        raise nothing_found(folder, corpus, others)
     _check_parts(corpus, files)
-    return files, others
+    schema = SOURCE_LISTING.schema
+    columns = [pa.array(c, f.type) for c, f in zip(zip(*files, strict=True), schema, strict=True)]
+    return pa.table(columns, schema=schema), others
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -138,29 +143,20 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _check_parts(corpus: Corpus, files: list[tuple[object, ...]]) -> None:
-    by_name: dict[object, object] = {}
+    by_role: dict[object, object] = {}
     for row in files:
-        other = by_name.setdefault(row[6], row[1])
-        if other != row[1]:
+        is_companion = corpus.is_companion(str(row[1]).partition("/")[2])
+        other = by_role.setdefault((row[2], is_companion), row[1])
+        if other == row[1]:
+            continue
+        if is_companion:
             raise InputError(
-                f"{corpus.code}: {other} and {row[1]} would both be part {row[2]}, so their rows would share"
-                " sample_ids: keep one of them under SOURCES"
+                f"{corpus.code}: {other} and {row[1]} would both tell of part {row[2]}: keep one of them under SOURCES"
             )
-
-
-def _gone(before: pa.Table, seen: list[tuple[object, ...]], chosen: tuple[str, ...]) -> list[tuple[object, ...]]:
-    rows = (tuple(row.values()) for row in before.to_pylist())
-    taken = {row[6] for row in seen}
-    paths = {row[1] for row in seen}
-    return [r for r in rows if r[1] not in paths and r[6] not in taken and (not chosen or r[0] in chosen)]
-
-
-def _listing(rows: list[tuple[object, ...]]) -> pa.Table:
-    schema = SOURCE_LISTING.schema
-    columns = (
-        zip(*sorted(rows, key=lambda row: (str(row[6]), str(row[1]))), strict=True) if rows else [[] for _ in schema]
-    )
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+        raise InputError(
+            f"{corpus.code}: {other} and {row[1]} would both be part {row[2]}, so their rows would share"
+            " sample_ids: keep one of them under SOURCES"
+        )
 
 
 def _left_out(rows: list[tuple[str, str, str, str]]) -> pa.Table:
@@ -168,7 +164,7 @@ def _left_out(rows: list[tuple[str, str, str, str]]) -> pa.Table:
     return rejects_table(SOURCE_LISTING, {"corpus": corpus, "path": path}, reason, detail)
 
 
-def _hash(path: Path, row: dict[str, object], context: Context) -> str:
+def _hash(path: Path, row: dict[str, object]) -> str:
     hasher, n_bytes = hashlib.sha256(), 0
     try:
         with path.open("rb") as file:
@@ -185,28 +181,35 @@ def _hash(path: Path, row: dict[str, object], context: Context) -> str:
             f"source file {path} has {n_bytes} bytes, {row['size_bytes']} when it was listed: it is being written."
             " Wait until it is whole and run `make stage-inventory` again"
         )
-    context.advance(1)
     return hasher.hexdigest()
 
 
-def _check_stated(folder: Path, address: str, digest: str) -> None:
-    sums = folder / CHECKSUMS
-    if not sums.exists():
-        return
-    name = address.partition("/")[2]
-    for line in sums.read_text(encoding="utf-8").splitlines():
-        stated, _, path = line.strip().partition(" ")
-        if path.lstrip(" *") == name and stated.lower() != digest:
-            raise InputError(
-                f"source file {address} has sha256 {digest}, {CHECKSUMS} says {stated}: the file is damaged or another"
-                " version. Download it again, or correct the list if the list is wrong"
-            )
+def _stated(sources: Path, paths: set[str]) -> dict[str, str]:
+    """Return what the checksum lists say of some files: each list is read once, however many files there are."""
+    stated: dict[str, str] = {}
+    for corpus in sorted({path.partition("/")[0] for path in paths}):
+        sums = sources / corpus / CHECKSUMS
+        if sums.exists():
+            with sums.open(encoding="utf-8") as lines:
+                for line in lines:
+                    digest, _, name = line.strip().partition(" ")
+                    if (path := f"{corpus}/{name.lstrip(' *')}") in paths:
+                        stated[path] = digest.lower()
+    return stated
+
+
+def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
+    if stated.get(path, digest) != digest:
+        raise InputError(
+            f"source file {path} has sha256 {digest}, {CHECKSUMS} says {stated[path]}: the file is damaged or another"
+            " version. Download it again, or correct the list if the list is wrong"
+        )
 
 
 LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
-    version=1,
+    version=2,
     does="Lists the source files under SOURCES, and what it leaves out.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),
@@ -231,9 +234,9 @@ LIST_SOURCES = Stage(
 INVENTORY = Stage(
     name="inventory",
     module="inventory",
-    version=1,
+    version=2,
     does="Hashes every source file once.",
-    reads=(Reads("source_listing", ("corpus", "path", "size_bytes", "mtime_ns")),),
+    reads=(Reads("source_listing", ("corpus", "path", "size_bytes", "mtime_ns", "source_sample")),),
     writes=SOURCE_FILE,
     grain="map",
     given=Given("source_listing", ("corpus", "path")),

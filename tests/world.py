@@ -16,20 +16,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tests.world_captions import PATTERNS, holds_keyword
+from tests.world_labelled import LABELLED, plan_labelled
 from tests.world_plan import Plan
-from tests.world_rows import mark_duplicates, normalise, place
+from tests.world_rows import mark_duplicates, mark_outliers, normalise, place
 from tests.world_server import serve
 from tests.world_sources import write_sources
 
 __all__ = ["PATTERNS", "Fate", "World", "holds_keyword", "load_world", "make_world", "normalise"]
 
 MIN_ROWS = 300
-_WORLD_NAMES = frozenset({"sources", "www", "routes.json", "fates.csv", "world.json"})
+_WORLD_NAMES = frozenset({"sources", "www", "routes.json", "fates.csv", "labelled_truth.csv", "world.json"})
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What must become of a source row; `stage` is the one that decides, write_shards for kept rows."""
+    """What must become of a source row or a labelled image; `stage` is the one that decides, write_shards for kept."""
 
     sample_id: str
     corpus: str
@@ -45,8 +46,9 @@ class World:
     """A generated world on disk.
 
     Attributes:
-        out: holds sources/, www/, routes.json, fates.csv and world.json.
-        fates: one per source row, in the order of corpus, part and row.
+        out: holds sources/, www/, routes.json, fates.csv, labelled_truth.csv and world.json.
+        n_rows: source rows of the web corpora.
+        fates: one per source row, in the order of corpus, part and row, then one per labelled image.
     """
 
     out: Path
@@ -59,6 +61,11 @@ class World:
     def sources(self) -> Path:
         """The SOURCES folder."""
         return self.out / "sources"
+
+    @property
+    def web_fates(self) -> tuple[Fate, ...]:
+        """The fates of the web corpora's rows."""
+        return tuple(fate for fate in self.fates if fate.corpus not in LABELLED)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows by `stage/reason`, `stage/kept` for kept ones."""
@@ -79,6 +86,7 @@ def make_world(out: Path, *, n_rows: int = 3000, seed: int = 5, port: int = 1843
     plan = Plan(n_rows, seed, port)
     placed = place(plan.rows, seed)
     mark_duplicates(plan.rows)
+    mark_outliers(plan.rows)
     fates = tuple(
         Fate(
             row.sample_id, row.corpus, row.url or "", row.stage, "rejected" if row.reason else "kept", row.reason,
@@ -87,9 +95,15 @@ def make_world(out: Path, *, n_rows: int = 3000, seed: int = 5, port: int = 1843
         for rows in placed.values()
         for row in rows
     )  # fmt: skip
-    world = World(out, len(fates), seed, port, fates)
+    labelled = plan_labelled(n_rows, seed, plan.gallery, plan.rows)
+    fates += tuple(
+        Fate(row.sample_id, row.corpus, "", row.stage, "rejected" if row.reason else "kept", row.reason, "")
+        for row in labelled.rows
+    )
+    world = World(out, n_rows, seed, port, fates)
     _clear(out)
     write_sources(world.sources, placed, seed)
+    labelled.write(world.sources, out / "labelled_truth.csv")
     for name, body in plan.web.files.items():
         path = out / "www" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +135,7 @@ def _check_room(out: Path) -> None:
 
 def _clear(out: Path) -> None:
     """Remove an older world; world.json goes first and comes last, so that what has one is whole."""
-    for name in ("world.json", "routes.json", "fates.csv"):
+    for name in ("world.json", "routes.json", "fates.csv", "labelled_truth.csv"):
         (out / name).unlink(missing_ok=True)
     for name in ("sources", "www"):
         shutil.rmtree(out / name, ignore_errors=True)
@@ -162,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for name, n_rows in world.counts().items():
         print(f"{n_rows:6d}  {name}")
-    print(f"{world.n_rows:6d}  rows in {options.out}, made in {time.monotonic() - start:.1f} s")
+    print(f"{len(world.fates):6d}  rows in {options.out}, made in {time.monotonic() - start:.1f} s")
     return 0
 
 

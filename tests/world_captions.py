@@ -6,7 +6,7 @@ Not the pipeline's keyword list: this one is written down apart, so that the two
 import random
 from collections.abc import Callable
 
-from tests.world_rows import CC3M
+from tests.world_rows import CC3M, YFCC
 
 _ENDINGS = {
     "imag": ("e", "es", "ery", "ing"), "photo": ("", "s", "graph", "graphy"), "map": ("", "s", "ping"),
@@ -81,6 +81,8 @@ class Captions:
             caption = make()
             if holds_keyword(caption) != wanted:
                 raise RuntimeError(f"the caption {caption[:200]!r} should {'' if wanted else 'not '}hold a keyword")
+            if corpus == YFCC and self._n % 4 == 0:  # flickr lets its users write some HTML
+                return f'<a href="http://www.flickr.com/" rel="nofollow">{caption}</a>'
             if corpus != CC3M or not any(char in caption for char in "\t\r\n"):
                 return caption
 

@@ -90,7 +90,11 @@ def _interior(rng: Rng, width: int, height: int) -> Image.Image:
     for _ in range(int(rng.integers(1, 5))):
         x, y = rng.uniform(0, width * 0.8), rng.uniform(bottom * 0.8, height * 0.9)
         box = (x, y, x + width * rng.uniform(0.1, 0.35), y + height * rng.uniform(0.1, 0.3))
-        draw.rounded_rectangle(box, 5, fill=vary_colour(rng, (120, 90, 90), 90), outline=(60, 50, 46))
+        colour = vary_colour(rng, (120, 90, 90), 90)
+        try:
+            draw.rounded_rectangle(box, 5, fill=colour, outline=(60, 50, 46))
+        except ValueError:  # PIL cannot round some boxes of about the corners' size, depending on fractions of a pixel
+            draw.rectangle(box, fill=colour, outline=(60, 50, 46))
     return image
 
 

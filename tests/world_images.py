@@ -76,6 +76,18 @@ class Gallery:
                 return files
         raise RuntimeError(f"no picture in {_ATTEMPTS} attempts has copies {list(recipes)} apart from the others")
 
+    def draw_kind(self, kind: str, recipes: Sequence[str], width: int, height: int) -> list[ImageFile]:
+        """Return one new picture of a kind and size, encoded by each of the recipes."""
+        self._n_drawn += 1
+        for attempt in range(_ATTEMPTS):
+            rng = np.random.default_rng([self._seed, self._n_drawn, attempt])
+            picture = KINDS[kind](rng, width, height).convert("RGB")
+            files = [_encode(picture, kind, recipe) for recipe in recipes]
+            if self._is_apart(files):
+                self._hashes = np.append(self._hashes, np.array([file.phash for file in files], np.uint64))
+                return files
+        raise RuntimeError(f"no {kind} of {width} x {height} px in {_ATTEMPTS} attempts is apart from the others")
+
     def _is_apart(self, files: Sequence[ImageFile]) -> bool:
         # A hash with hardly a bit set says nothing: rules differ on whether such pictures are alike.
         if any(file.phash.bit_count() < 8 for file in files):
@@ -157,6 +169,7 @@ RECIPES: dict[str, Callable[[Image.Image], tuple[bytes, str]]] = {
     "jpeg_cmyk": lambda im: (jpeg(im.convert("CMYK")), "jpg"),
     "jpeg_exif": lambda im: (jpeg(im, exif=_exif()), "jpg"),
     "mpo": lambda im: (save(im, "MPO", save_all=True, append_images=[_half(im)], quality=88), "jpg"),
+    "jpeg_quarter": lambda im: (jpeg(im.resize((im.width // 4, im.height // 4), Image.Resampling.BOX)), "jpg"),
     "half": lambda im: (jpeg(_half(im), 90), "jpg"),
     "crop": lambda im: (jpeg(_crop(im), 90), "jpg"),
     "png": lambda im: (save(im, "PNG"), "png"),

@@ -11,13 +11,14 @@ from tests.world_captions import Captions
 from tests.world_damage import damaged
 from tests.world_faults import DELIVERIES, FAILING, FILE, NOT_A_URL, PUBLISHED_PRIVATE, UNSUPPORTED, Web
 from tests.world_images import Gallery, ImageFile
-from tests.world_rows import CC3M, CORPORA, Row
+from tests.world_rows import CC3M, CORPORA, SHARES, YFCC, Row
 from tests.world_server import Answer
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "localhost")
 # Rows of 3,000 by the reason they are refused for; smaller worlds have at least 3 of each.
 _N_ROWS = {
-    "no_caption": 60, "no_url": 12, "wrong_field_count": 9, "invalid_utf8": 6, "not_a_url": 12, "unsupported_scheme": 9,
+    "no_caption": 60, "no_url": 12, "wrong_field_count": 9, "invalid_utf8": 6, "no_metadata_row": 6,
+    "not_a_url": 12, "unsupported_scheme": 9,
     "http_not_found": 40, "http_forbidden": 15, "http_client_error": 6, "http_throttled": 9, "http_server_error": 12,
     "timeout": 6, "connection_failed": 9, "truncated_body": 9, "private_address": 10, "bad_redirect": 8,
     "disallowed_by_header": 10, "body_too_large": 5, "invalid_response": 4,
@@ -25,6 +26,7 @@ _N_ROWS = {
     "too_many_pixels": 5,
 }  # fmt: skip
 _DAMAGED = ("empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels")
+_WITHOUT_NULLS = (CC3M, YFCC)
 _FORMATS = (
     "jpeg_exif", "png", "jpeg_progressive", "webp", "gif", "jpeg_cmyk", "png_palette", "bmp", "tiff", "png_alpha",
     "jpeg_grey", "png_grey", "png_grey16", "gif_two_frames", "mpo",
@@ -51,7 +53,7 @@ class Plan:
         self.web = Web(seed, port)
         self._rng = random.Random(seed)
         self._captions = Captions(random.Random(f"captions {seed}"))
-        self._gallery = Gallery(seed)
+        self.gallery = Gallery(seed)
         self._n_images = 0
         self._plan_filter()
         self._plan_urls()
@@ -63,7 +65,7 @@ class Plan:
         for _ in range(n_needed):
             self._plan_single()
         while len(self.rows) < self.n_rows:
-            corpus = self._rng.choices(CORPORA, (40, 35, 25))[0]
+            corpus = self._rng.choices(CORPORA, SHARES)[0]
             url = self._fresh_url("other", "jpg")
             self.rows.append(Row(corpus, self._captions.other(corpus), url, "filter", "no_keyword"))
 
@@ -81,23 +83,28 @@ class Plan:
 
     def _plan_filter(self) -> None:
         for n in self._times("no_caption"):
-            corpus = CORPORA[n % 3]
-            captions = ("", "   ") if corpus == CC3M else (None, "", " \t\n ", "\u00a0\u3000 ")
+            corpus = _corpus(n)
+            captions = ("", "   ") if corpus in _WITHOUT_NULLS else (None, "", " \t\n ", "\u00a0\u3000 ")
             url = self._fresh_url("no_caption", "jpg") if n % 5 else ""
             self.rows.append(Row(corpus, captions[n // 3 % len(captions)], url, "filter", "no_caption"))
         for n in self._times("no_url"):
-            self._add(CORPORA[n % 3], "" if n % 2 or CORPORA[n % 3] == CC3M else None, "filter", "no_url")
+            self._add(_corpus(n), "" if n % 2 or _corpus(n) in _WITHOUT_NULLS else None, "filter", "no_url")
         for reason in ("wrong_field_count", "invalid_utf8"):
             for n in self._times(reason):
+                if n % 5 == 1:
+                    self._add(YFCC, None, "filter", reason)
+                    continue
                 text = self._captions.matching(CC3M) if n % 3 else self._captions.other(CC3M)
                 url = self._fresh_url(reason, "jpg")
                 line = _malformed_line(reason, n, text.encode(), url.encode())
                 self.rows.append(Row(CC3M, None, None, "filter", reason, line=line))
+        for _ in self._times("no_metadata_row"):
+            self.rows.append(Row(YFCC, None, None, "filter", "no_metadata_row"))
 
     def _plan_urls(self) -> None:
         for reason, urls in (("not_a_url", NOT_A_URL), ("unsupported_scheme", UNSUPPORTED)):
             for n in self._times(reason):
-                self._add(CORPORA[n % 3], urls[n % len(urls)].replace("{n}", str(n)), "plan", reason)
+                self._add(_corpus(n), urls[n % len(urls)].replace("{n}", str(n)), "plan", reason)
 
     def _plan_failures(self) -> None:
         for reason, variants in FAILING.items():
@@ -111,7 +118,7 @@ class Plan:
                     variant = n // 2 if reason == "private_address" else n
                     url = self._fresh_url(reason, "jpg")
                     self.web.route(url, variants[variant % len(variants)], None)
-                self._add(CORPORA[n % 3], url, "settle", reason)
+                self._add(_corpus(n), url, "settle", reason)
 
     def _plan_damage(self) -> None:
         for reason in _DAMAGED:
@@ -125,12 +132,12 @@ class Plan:
                     name = self.web.path(url)[1:]
                     self.web.files[name] = body
                     self.web.routes[self.web.path(url)] = [{"kind": "file", "file": name, "type": content_type}]
-                self._add(CORPORA[n % 3], url, "screen", reason)
+                self._add(_corpus(n), url, "screen", reason)
 
     def _plan_clusters(self) -> None:
         for _ in range(max(1, round(6 * self.n_rows / 3000))):
             for shape in _CLUSTERS:
-                images = self._gallery.draw([recipe for recipe, _, _ in shape])
+                images = self.gallery.draw([recipe for recipe, _, _ in shape])
                 for image, (_, n_paths, n_rows) in zip(images, shape, strict=True):
                     name = self._keep(image)
                     for _ in range(n_paths):
@@ -140,7 +147,7 @@ class Plan:
 
     def _plan_root(self) -> None:
         """One image at a host's root: the empty path is the path /, a query makes another URL."""
-        image = self._gallery.draw(["jpeg"])[0]
+        image = self.gallery.draw(["jpeg"])[0]
         name = self._keep(image)
         root = f"http://127.0.0.4:{self.port}"
         for path in ("/", "/?v=2"):
@@ -149,7 +156,7 @@ class Plan:
 
     def _plan_single(self) -> None:
         n = self._n_images
-        image = self._gallery.draw([_FORMATS[n // 3 % len(_FORMATS)] if n % 3 == 0 else "jpeg"])[0]
+        image = self.gallery.draw([_FORMATS[n // 3 % len(_FORMATS)] if n % 3 == 0 else "jpeg"])[0]
         url = self._image_url(image, self._rng.choice(HOSTS))
         match n % 40:
             case 7:
@@ -174,13 +181,18 @@ class Plan:
 
     def _add_images(self, urls: Sequence[str], image: ImageFile) -> None:
         for url in urls:
-            corpus = self._rng.choices(CORPORA, (40, 35, 25))[0]
+            corpus = self._rng.choices(CORPORA, SHARES)[0]
             self.rows.append(Row(corpus, self._captions.matching(corpus), url, image=image))
 
     def _delivery(self, plain_share: float) -> tuple[Answer, ...]:
         if self._rng.random() < plain_share:
             return DELIVERIES[0]
         return DELIVERIES[1 + self.web.next_number() % (len(DELIVERIES) - 1)]
+
+
+def _corpus(n: int) -> str:
+    """Return the corpus of the n-th row of a fault: the three large ones in turn, seldom the small one."""
+    return YFCC if n % 20 == 7 else CORPORA[n % 3]
 
 
 def _malformed_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:

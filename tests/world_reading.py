@@ -3,15 +3,17 @@
 For the tests of the world itself; the pipeline is not involved.
 """
 
+import bz2
 import json
 import re
 import socket
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pyarrow.parquet as pq
 
 from tests.world import Fate, World, make_world, normalise
-from tests.world_rows import CC3M
+from tests.world_rows import CC3M, YFCC
 from tests.world_server import Answer
 
 N_ROWS = 400
@@ -48,6 +50,19 @@ def source_rows(world: World) -> dict[str, tuple[str | None, str | None] | None]
             rows[f"{CC3M}_0_{n}"] = (caption, url)
         except ValueError:
             rows[f"{CC3M}_0_{n}"] = None
+    return rows | _photos(world.sources / YFCC)
+
+
+def _photos(folder: Path) -> dict[str, tuple[str, str] | None]:
+    listed = bz2.decompress((folder / "yfcc100m_subset_data.tsv.bz2").read_bytes()).decode().splitlines()
+    rows: dict[str, tuple[str, str] | None] = {f"{YFCC}_{line.split()[1]}": None for line in listed}
+    first, second = folder / "yfcc100m_dataset-0.bz2", folder / "yfcc100m_dataset-7"
+    for line in (bz2.decompress(first.read_bytes()) + second.read_bytes()).removesuffix(b"\n").split(b"\n"):
+        fields = line.split(b"\t")
+        sample_id = f"{YFCC}_{fields[0].decode()}"
+        if sample_id in rows and len(fields) == 23 and not line.endswith(b"\xff"):
+            texts = [unquote_plus(fields[n].decode()) for n in (6, 7)]
+            rows[sample_id] = (" ".join(text for text in texts if text), fields[14].decode())
     return rows
 
 

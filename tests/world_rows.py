@@ -8,11 +8,18 @@ from itertools import pairwise
 
 import numpy as np
 
+from tests.world_drawings import FROM_ABOVE
 from tests.world_images import NEAR_BITS, ImageFile
 
-LAION, COYO, CC3M = CORPORA = ("laion2b", "coyo700m", "cc3m")
+LAION, COYO, CC3M, YFCC = CORPORA = ("laion2b", "coyo700m", "cc3m", "yfcc15m")
+SHARES = (38, 33, 24, 5)
 # Part numbers have gaps, so that a position in a listing cannot pass for the number in the name.
-PARTS = {LAION: (0, 1, 17), COYO: (0, 3, 127), CC3M: (0,)}
+PARTS = {LAION: (0, 1, 17), COYO: (0, 3, 127), CC3M: (0,), YFCC: (0, 7)}
+_ENDS = {1: (0, 1), 2: (0, 0.6, 1), 3: (0, 0.5, 0.85, 1)}  # uneven, and not a multiple of the row group
+_PHOTO_IDS = range(10**6, 7 * 10**9)
+
+
+OUTLIER = "outlier"  # stands for any of the reasons that a score gives
 
 
 @dataclass
@@ -49,12 +56,12 @@ def place(planned: Sequence[Row], seed: int) -> dict[tuple[str, int], list[Row]]
         rows = [row for row in planned if row.corpus == corpus]
         rng.shuffle(rows)
         parts = PARTS[corpus]
-        # Uneven, and not a multiple of the row group.
-        ends = [round(len(rows) * share) for share in (0, 0.5, 0.85, 1)] if len(parts) > 1 else [0, len(rows)]
+        photos = rng.sample(_PHOTO_IDS, len(rows)) if corpus == YFCC else []
+        ends = [round(len(rows) * share) for share in _ENDS[len(parts)]]
         for part, (start, end) in zip(parts, pairwise(ends), strict=True):
             placed[corpus, part] = rows[start:end]
             for number, row in enumerate(rows[start:end]):
-                row.sample_id = f"{corpus}_{part}_{number}"
+                row.sample_id = f"{corpus}_{photos.pop()}" if photos else f"{corpus}_{part}_{number}"
     return placed
 
 
@@ -83,6 +90,13 @@ def mark_duplicates(rows: Sequence[Row]) -> None:
                 row.stage, row.survivor = "drop_duplicates", survivor.sample_id
                 row.reason = "url_duplicate" if url in seen else _image_reason(row, survivor)
             seen.add(url)
+
+
+def mark_outliers(rows: Sequence[Row]) -> None:
+    """Let the survivors fall that show no view from above; which of two scores refuses them is open."""
+    for row in rows:
+        if row.image is not None and row.stage == "write_shards" and row.image.kind not in FROM_ABOVE:
+            row.stage, row.reason = "drop_outliers", OUTLIER
 
 
 def _image_reason(row: Row, survivor: Row) -> str:

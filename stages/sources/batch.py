@@ -22,11 +22,12 @@ class SourceFileError(ValueError):
 
 
 class Malformed(NamedTuple):
-    """A row that cannot be read: its position in the file, a reason code and what was found."""
+    """A row that cannot be read: its position in the file, a reason code, what was found, and its id if it has one."""
 
     source_row: int
     reason: str
     detail: str
+    native_id: str | None = None
 
 
 class Chosen(NamedTuple):
@@ -38,11 +39,12 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """Consecutive rows of a source file, of which only the captions are read at first.
+    """Consecutive rows of a source file, or those of them that are wanted; only the captions are read at first.
 
     Attributes:
         first_row: position in the file of the first row.
-        captions: one string per row, valid UTF-8; null where there is none or the row is malformed.
+        captions: one string per row, valid UTF-8, as keywords are searched in it; null where there is none or the row
+            is malformed.
         malformed: rows that cannot be read, in file order.
         choose: the function behind `rows`; it takes offsets from first_row, ascending.
     """
