@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from schemas.manifests import CORPUS_CODES
+from schemas.manifests import CORPUS_CODES, LABELLED_CODES
 from schemas.tables import DUPLICATE, UNIQUE
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
@@ -44,7 +44,8 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
     params: ClusterParams = context.params
     images = inputs["image"]
     labels = pa.table({"image_id": images["image_id"], "label": label_images(images, params.max_distance)})
-    tiers = {code: tier for tier, codes in enumerate(params.priority) for code in codes}
+    # A labelled sample outranks no web sample: RS3 marks duplicates, it takes nothing from PUB11.
+    tiers = {code: tier for tier, codes in enumerate((*params.priority, LABELLED_CODES)) for code in codes}
     tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
     tables = {**inputs, "labels": labels, "tiers": tier_table}
     kept = run_sql(_CLUSTERS, tables, seed=params.seed, other=tiers.get("*", len(params.priority)))
@@ -54,10 +55,12 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
 # The order (tier, digest) is total and depends on the sample alone: neither partitions nor files nor time enter it.
 _CLUSTERS = """
     WITH member AS (
-        SELECT p.sample_id, i.image_id, i.pixel_sha256, i.phash, l.label,
-               coalesce(t.tier, $other) AS tier, sha256($seed || ':' || p.sample_id) AS tie
-        FROM planned p JOIN image i ON p.fetch_id = i.image_id JOIN labels l USING (image_id)
-        LEFT JOIN tiers t ON t.corpus = split_part(p.sample_id, '_', 1)
+        SELECT s.sample_id, i.image_id, i.pixel_sha256, i.phash, l.label,
+               coalesce(t.tier, $other) AS tier, sha256($seed || ':' || s.sample_id) AS tie
+        FROM (SELECT sample_id, fetch_id AS image_id FROM planned
+              UNION ALL SELECT sample_id, sample_id FROM labelled_image) s
+        JOIN image i USING (image_id) JOIN labels l USING (image_id)
+        LEFT JOIN tiers t ON t.corpus = split_part(s.sample_id, '_', 1)
     ), ranked AS (
         SELECT *, count(*) OVER (PARTITION BY label) AS n_samples,
                first_value(sample_id) OVER in_cluster AS survivor_id,
@@ -74,6 +77,9 @@ _CLUSTERS = """
            bit_count(xor(phash, survivor_phash)) AS phash_distance
     FROM ranked ORDER BY sample_id
 """
+
+
+_IS_WEB = f"split_part(sample_id, '_', 1) NOT IN {LABELLED_CODES}"
 
 
 def label_images(images: pa.Table, max_distance: int) -> pa.Array:
@@ -101,8 +107,11 @@ def label_images(images: pa.Table, max_distance: int) -> pa.Array:
 
 
 def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
-    """Return the survivors; reject the other samples for what makes them duplicates, and name the survivor."""
-    duplicates = inputs["duplicate"]
+    """Return the survivors of PUB11; reject its other samples for what makes them duplicates, and name the survivor.
+
+    Labelled samples are marked in `duplicate` and never removed: they have no row here.
+    """
+    duplicates = run_sql(f"SELECT * FROM duplicate WHERE {_IS_WEB} ORDER BY sample_id", inputs)
     is_survivor = pc.is_null(duplicates["duplicate_reason"])
     kept = duplicates.filter(is_survivor).select(UNIQUE.schema.names).cast(UNIQUE.schema)
     others = duplicates.filter(pc.invert(is_survivor))
@@ -113,15 +122,19 @@ def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
 CLUSTER = Stage(
     name="cluster",
     module="dedup",
-    version=1,
+    version=2,
     does="Finds clusters of samples with one URL, one picture or nearly one picture, over all corpora.",
     reads=(
         Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
+        Reads("labelled_image", ("sample_id",), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash"), is_whole=True),
     ),
     writes=DUPLICATE,
     grain="map",
-    given=Given(query="SELECT sample_id FROM planned WHERE fetch_id IN (SELECT image_id FROM image)"),
+    given=Given(
+        query="SELECT sample_id FROM planned WHERE fetch_id IN (SELECT image_id FROM image)"
+        " UNION ALL SELECT sample_id FROM labelled_image SEMI JOIN image ON sample_id = image_id"
+    ),
     run=cluster,
     params=ClusterParams,
 )
@@ -129,14 +142,14 @@ CLUSTER = Stage(
 DROP_DUPLICATES = Stage(
     name="drop_duplicates",
     module="dedup",
-    version=1,
-    does="Keeps one sample of each cluster.",
+    version=2,
+    does="Keeps one sample of the web corpora of each cluster.",
     reads=(
         Reads("duplicate", ("sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"), is_whole=True),
     ),
     writes=UNIQUE,
     grain="map",
-    given=Given("duplicate", ("sample_id",)),
+    given=Given(query=f"SELECT sample_id FROM duplicate WHERE {_IS_WEB}"),
     run=drop_duplicates,
     reasons=("url_duplicate", "pixel_duplicate", "near_duplicate"),
 )

@@ -1,7 +1,7 @@
 """Screen: decode every image once, in a guarded child; size, format, digests and perceptual hash of the valid ones."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -34,16 +34,22 @@ class ScreenParams(Params):
         ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"), description="formats let through, as Pillow names them"
     )
 
+    labelled_max_pixels: int = Field(
+        500_000_000, gt=0, description="the same for labelled corpora, px"
+    )  # FMoW has images of about 20,000 x 20,000 px
     cpu_s: float = Field(20.0, gt=0, description="CPU time of one image, s")
     decoder_memory_gb: float = Field(2.0, gt=0.2, description="address space of the decoding child, GB")
+    labelled_decoder_memory_gb: float = Field(6.0, gt=0.2, description="the same for labelled corpora, GB")
 
 
 def screen(inputs: Inputs, context: Context) -> Outcome:
     """Return the facts of each image that decodes; reject the others for what is wrong with their file."""
-    decoder: Decoder = context.tools["decoder"]
     kept: dict[str, list[Any]] = {name: [] for name in IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
-    for n_done, row in enumerate(inputs["fetched"].to_pylist()):
+    fetched = [("decoder", row["fetch_id"], row) for row in inputs["fetched"].to_pylist()]
+    labelled = [("labelled_decoder", row["sample_id"], row) for row in inputs["labelled_image"].to_pylist()]
+    for n_done, (tool, image_id, row) in enumerate(fetched + labelled):
+        decoder: Decoder = context.tools[tool]
         data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
         check_body(data, row)
         try:
@@ -51,10 +57,10 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
         except DecoderUnavailable as error:
             raise TransientError(str(error)) from error
         if isinstance(found, Decoded):
-            for name, value in _facts(row, found).items():
+            for name, value in {"image_id": image_id, **_facts(row, found)}.items():
                 kept[name].append(value)
         else:
-            rejects.append((row["fetch_id"], found.reason, found.detail))
+            rejects.append((image_id, found.reason, found.detail))
         context.advance(n_done + 1)
     ids, reasons, details = zip(*rejects, strict=True) if rejects else ([], [], [])
     table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=IMAGE.schema)
@@ -63,7 +69,6 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
 
 def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
     return {
-        "image_id": row["fetch_id"],
         "body_sha256": row["body_sha256"],
         "n_bytes": row["n_bytes"],
         "width_px": found.width_px,
@@ -84,35 +89,40 @@ def _identity(params: ScreenParams) -> Mapping[str, str]:
     return decoder_identity()
 
 
-@contextmanager
-def _open(params: ScreenParams, resources: Resources) -> Iterator[Decoder]:
-    limits = DecodeLimits(
-        max_pixels=params.max_pixels,
-        formats=params.formats,
-        cpu_s=params.cpu_s,
-        memory_bytes=int(params.decoder_memory_gb * 1e9),
-    )
-    with Decoder(limits) as decoder:
-        yield decoder
+def _opener(pixels: str, memory: str) -> Callable[[Any, Any], AbstractContextManager[Decoder]]:
+    def open_decoder(params: ScreenParams, resources: Resources) -> Decoder:
+        limits = DecodeLimits(
+            max_pixels=getattr(params, pixels),
+            formats=params.formats,
+            cpu_s=params.cpu_s,
+            memory_bytes=int(getattr(params, memory) * 1e9),
+        )
+        return Decoder(limits)
+
+    return open_decoder
 
 
-DECODER = Tool("decoder", _identity, _open)
+DECODER = Tool("decoder", _identity, _opener("max_pixels", "decoder_memory_gb"))
+LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pixels", "labelled_decoder_memory_gb"))
 
 SCREEN = Stage(
     name="screen",
     module="screen",
-    version=1,
+    version=2,
     does="Decodes each image once in a guarded child: validity, size, digests, perceptual hash, EXIF.",
-    reads=(Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),),
+    reads=(
+        Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
+        Reads("labelled_image", ("sample_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
+    ),
     writes=IMAGE,
     grain="map",
-    given=Given("fetched", ("fetch_id",)),
+    given=Given(query="SELECT fetch_id AS image_id FROM fetched UNION ALL SELECT sample_id FROM labelled_image"),
     run=screen,
     params=ScreenParams,
     reasons=(
         "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
         "decode_timeout", "decoder_died",
     ),
-    tools=(DECODER,),
-    partitions_from=("fetched",),
+    tools=(DECODER, LABELLED_DECODER),
+    partitions_from=("fetched", "labelled_image"),
 )  # fmt: skip

@@ -1,0 +1,146 @@
+"""Outliers: a threshold for each of the two scores of a picture, and the samples that fall below one.
+
+Scored in stages of their own (`scores.py`).
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from schemas.tables import OUTLIER_RULE, RELEVANT
+from stages.checks import run_sql
+from stages.contract import (
+    Context,
+    Given,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Stage,
+    no_rejects,
+    rejects_table,
+)
+
+COLUMNS = {"vlm": "vlm_score_cos", "detector": "detector_prob"}
+
+
+class RuleParams(Params):
+    """Which scores are too low."""
+
+    rule: Literal["quantile", "absolute"] = Field(
+        "quantile", description="quantile: a share of all survivors is kept; absolute: scores from a threshold on are"
+    )
+    top_share_vlm: float = Field(0.9, gt=0, le=1, description="share kept by vlm_score_cos")  # RS5M, section III-A
+    top_share_detector: float = Field(0.8, gt=0, le=1, description="share kept by detector_prob")  # RS5M, III-A
+    min_vlm_score_cos: float = Field(0.2, ge=-1, le=1, description="smallest vlm_score_cos kept by the absolute rule")
+    min_detector_prob: float = Field(0.5, ge=0, le=1, description="smallest detector_prob kept by the absolute rule")
+
+
+def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
+    """Return the threshold of each score, how many survivors have the score, reach the threshold, and lie on it."""
+    params: RuleParams = context.params
+    scores = run_sql(_SCORES, inputs)
+    rows = []
+    for name, column in COLUMNS.items():
+        values = scores[column].drop_null().to_numpy()
+        share = getattr(params, f"top_share_{name}") if params.rule == "quantile" else None
+        least = getattr(params, f"min_{column}")
+        threshold = least if share is None else quantile_threshold(values, share)
+        rows.append(
+            {
+                "score": name,
+                "rule": params.rule,
+                "n_scored": len(values),
+                "top_share": share,
+                "threshold": threshold,
+                "n_at_least": int((values >= threshold).sum()),
+                "n_tied": int((values == threshold).sum()),
+            }
+        )
+    return Outcome(pa.Table.from_pylist(rows, schema=OUTLIER_RULE.schema), no_rejects(OUTLIER_RULE))
+
+
+def quantile_threshold(scores: np.ndarray, share: float) -> float:
+    """Return the ⌈share · N⌉-th largest score: those at least as large are kept, ties with it included.
+
+    Args:
+        scores: float64 [N].
+        share: in (0, 1].
+    """
+    if not len(scores):
+        return -math.inf
+    # 0.9 x 10 is a hair more than 9 in floating point, and must not count as 10.
+    n_kept = min(len(scores), max(1, math.ceil(round(share * len(scores), 9))))
+    return float(np.partition(scores, len(scores) - n_kept)[len(scores) - n_kept])
+
+
+def drop_outliers(inputs: Inputs, context: Context) -> Outcome:
+    """Return the survivors that reach both thresholds; reject the others for the first they miss, or for no score."""
+    rows = run_sql(_RANKED, inputs)
+    kept = rows.filter(pc.is_null(rows["reason"])).select(RELEVANT.schema.names).cast(RELEVANT.schema)
+    others = rows.filter(pc.is_valid(rows["reason"]))
+    return Outcome(
+        kept, rejects_table(RELEVANT, {"sample_id": others["sample_id"]}, others["reason"], others["detail"])
+    )
+
+
+_SCORES = """
+    SELECT u.sample_id, u.image_id, v.vlm_score_cos, d.detector_prob
+    FROM "unique" u JOIN image i USING (image_id)
+    LEFT JOIN vlm_score v USING (pixel_sha256) LEFT JOIN detector_score d USING (pixel_sha256)
+"""
+
+_RANKED = f"""
+    WITH ranked AS (
+        SELECT *, rank() OVER (ORDER BY vlm_score_cos DESC NULLS LAST) AS vlm_rank,
+               rank() OVER (ORDER BY detector_prob DESC NULLS LAST) AS detector_rank,
+               (SELECT threshold FROM outlier_rule WHERE score = 'vlm') AS least_vlm,
+               (SELECT threshold FROM outlier_rule WHERE score = 'detector') AS least_detector
+        FROM ({_SCORES})
+    )
+    SELECT *, CASE WHEN vlm_score_cos IS NULL OR detector_prob IS NULL THEN 'no_score'
+                   WHEN vlm_score_cos < least_vlm THEN 'low_vlm_score'
+                   WHEN detector_prob < least_detector THEN 'low_detector_prob' END AS reason,
+           format('vlm {{}} of at least {{:.6f}}, detector {{}} of at least {{:.6f}}',
+                  coalesce(round(vlm_score_cos, 6)::VARCHAR, 'none'), least_vlm,
+                  coalesce(round(detector_prob, 6)::VARCHAR, 'none'), least_detector) AS detail
+    FROM ranked ORDER BY sample_id
+"""
+
+
+_SCORED = (
+    Reads("unique", ("sample_id", "image_id"), is_whole=True),
+    Reads("image", ("image_id", "pixel_sha256"), is_whole=True),
+    Reads("vlm_score", ("pixel_sha256", "vlm_score_cos"), is_whole=True),
+    Reads("detector_score", ("pixel_sha256", "detector_prob"), is_whole=True),
+)
+
+SET_THRESHOLDS = Stage(
+    name="set_thresholds",
+    module="outliers",
+    version=1,
+    does="Sets the threshold of each score, over all survivors of PUB11 together.",
+    reads=_SCORED,
+    writes=OUTLIER_RULE,
+    grain="reduce",
+    given=Given(query="SELECT unnest(['vlm', 'detector']) AS score"),
+    run=set_thresholds,
+    params=RuleParams,
+)
+
+DROP_OUTLIERS = Stage(
+    name="drop_outliers",
+    module="outliers",
+    version=1,
+    does="Keeps the survivors that reach both thresholds.",
+    reads=(*_SCORED, Reads("outlier_rule", ("score", "threshold"), is_whole=True)),
+    writes=RELEVANT,
+    grain="map",
+    given=Given("unique", ("sample_id",)),
+    run=drop_outliers,
+    reasons=("no_score", "low_vlm_score", "low_detector_prob"),
+)
