@@ -1,0 +1,49 @@
+"""The choice among the ranked captions of a sample.
+
+Not for scoring them: another choice costs no forward pass.
+"""
+
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from schemas.tables import CAPTION
+from stages.checks import run_sql
+from stages.contract import Context, Inputs, Outcome, Params, rejects_table
+
+
+class ChooseParams(Params):
+    """Which of a sample's captions is published."""
+
+    choice: Literal["either", "top", "invariant"] = Field(
+        "either", description="top: of the highest rank; invariant: that varies least; either: one of both, drawn"
+    )  # RS5M's training drew one of the two
+    choice_seed: int = Field(0, description="with the sample's id, decides where either is taken")
+
+
+def choose_captions(inputs: Inputs, context: Context) -> Outcome:
+    """Return the captions chosen for each sample; reject samples whose captions are all empty."""
+    params: ChooseParams = context.params
+    rows = run_sql(_CHOSEN, inputs, choice=params.choice, seed=params.choice_seed)
+    has_caption = pc.is_valid(rows["top_caption"])
+    kept = rows.filter(has_caption).select(CAPTION.schema.names).cast(CAPTION.schema)
+    lost = rows.filter(pc.invert(has_caption))
+    reasons = pa.array(["no_caption_generated"] * lost.num_rows, pa.string())
+    return Outcome(kept, rejects_table(CAPTION, {"sample_id": lost["sample_id"]}, reasons, lost["detail"]))
+
+
+_CHOSEN = """
+    WITH chosen AS (
+        SELECT sample_id, format('{} captions, all empty', count(*)) AS detail,
+               any_value(candidate_caption) FILTER (second_rank = 1) AS top_caption,
+               first(candidate_caption ORDER BY rotation_variance, second_rank)
+                   FILTER (rotation_variance IS NOT NULL) AS invariant_caption,
+               $choice = 'top' OR $choice = 'either' AND sha256($seed || ':choice:' || sample_id) < '8' AS is_top
+        FROM caption_score JOIN caption_candidate USING (sample_id, n)
+        GROUP BY sample_id
+    )
+    SELECT *, CASE WHEN is_top THEN top_caption ELSE invariant_caption END AS generated_caption
+    FROM chosen ORDER BY sample_id
+"""  # a digest in hexadecimal is below '8' for one half of the samples
