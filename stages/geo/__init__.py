@@ -1,0 +1,1 @@
+"""Where and when: UTM zones, countries, places, seasons and times; plain functions over arrays and texts."""

@@ -1,0 +1,23 @@
+"""Meteorological seasons of both hemispheres; none between the tropics, where months do not tell them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Source: NCEI, Meteorological Versus Astronomical Seasons: three whole months each, in the north spring from March.
+# The first is that of December to February.
+NORTHERN = ("winter", "spring", "summer", "autumn")
+
+
+def find_seasons(
+    month: NDArray[np.int32], latitude_deg: NDArray[np.float64], tropic_latitude_deg: float
+) -> NDArray[np.str_]:
+    """Return the season of each month and place, "" where it is unknown or the place lies between the tropics.
+
+    Args:
+        month: 1 to 12, 0 where unknown.
+        latitude_deg: NaN where unknown.
+        tropic_latitude_deg: latitude of the tropics; they belong to the tropical zone.
+    """
+    is_temperate = np.abs(latitude_deg) > tropic_latitude_deg  # False for NaN
+    quarter = np.where(latitude_deg < 0, month + 6, month) % 12 // 3
+    return np.where(is_temperate & (month > 0), np.array(NORTHERN)[quarter], "")

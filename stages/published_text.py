@@ -1,0 +1,29 @@
+"""The text that is published with an image: its meta caption and its caption, in the order a setting says."""
+
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TextOrder = Literal["meta_first", "text_first", "text_only"]
+
+
+def published_text(meta: Any, text: Any, order: TextOrder, separator: str) -> Any:
+    """Return one text per sample; the separator stands only where there are both.
+
+    Args:
+        meta: meta captions as an Arrow column, null where there is none.
+        text: captions as an Arrow column, drawn or of the web.
+        order: which of the two comes first; "text_only" leaves the meta caption out.
+        separator: between the two.
+    """
+    if order == "text_only":
+        return pc.fill_null(text, "")
+    first, second = map(_or_null, (meta, text) if order == "meta_first" else (text, meta))
+    # Not null_handling="skip": that loses a row that has neither text (pyarrow 26).
+    joined = pc.binary_join_element_wise(first, second, separator)
+    return pc.coalesce(joined, first, second, "")
+
+
+def _or_null(column: Any) -> Any:
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, pa.string()), column)
