@@ -13,6 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from flows.digests import digest_file
 from flows.ledger import Ledger, StageState, short
 from flows.report import Report, Row, query_report, stage_reports, write_csv
@@ -23,9 +26,18 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 3  # raised when a report says something else of the same receipts
+REPORT_FORMAT = 4  # raised when a report says something else of the same receipts
 CHECKSUMS = "SHA256SUMS"
 _METAFILE_CSV_SPLITS = ("train", "val")
+_ROWS_SHOWN = 12
+STATISTICS = {
+    "pub11_funnel": "PUB11 funnel",
+    "rs3": "RS3",
+    "text_count": "what is told of the published samples",
+    "country_count": "published samples by country",
+    "month_count": "published samples by month",
+    "utm_count": "published samples by UTM zone",
+}
 
 
 def module_reports(ledger: Ledger, module: str) -> list[Report]:
@@ -74,7 +86,7 @@ def tars(ledger: Ledger) -> dict[str, Path]:
         return {}
     found = {}
     for receipt in state.receipts:
-        split = receipt.partition.split("-")[-2]
+        split = receipt.partition.split("-")[1]
         tar = next(f["file"] for f in receipt.body["files"])
         found[f"{split}/{receipt.partition}.tar"] = ledger.store.path(f"{receipt.folder}/{tar}")
     return found
@@ -111,40 +123,65 @@ def dataset_faults(root: Path) -> Iterator[str]:
             yield f"{name} is not what was published: remove {root / '.dataset'} and run `make build`"
 
 
-def funnel_report(db: duckdb.DuckDBPyConnection) -> Report:
-    """Return the PUB11 funnel in its published order: by what remained, the total last."""
-    query = "SELECT * FROM pub11_funnel ORDER BY source = 'Total', published_remain DESC NULLS LAST, source"
-    return query_report(db, "PUB11 funnel", query)
+def statistic_report(db: duckdb.DuckDBPyConnection, table: str) -> Report:
+    """Return a table of the module stats; the PUB11 funnel in its published order: by what remained, the total last."""
+    query = f"SELECT * FROM {table}"
+    if table == "pub11_funnel":
+        query += " ORDER BY source = 'Total', published_remain DESC NULLS LAST, source"
+    return query_report(db, STATISTICS[table], query)
 
 
-def funnel_for_people(report: Report) -> Report:
-    """Return the funnel with the published figures below ours instead of beside them: it fits a terminal."""
-    figures = tuple(name for name in report.columns if f"published_{name}" in report.columns)
+def statistics_for_people(ledger: Ledger) -> Iterator[Report]:
+    """Yield the statistics that are made, the long ones cut to their most frequent rows."""
+    with open_views(ledger) as db:
+        for table in STATISTICS:
+            if not ledger.state(ledger.writer[table]).is_complete:
+                continue
+            report = statistic_report(db, table)
+            if any(name.startswith("published_") for name in report.columns):
+                yield published_below(report)
+            elif report.rows:
+                rows = sorted(report.rows, key=lambda row: -int(str(row["n_pub11"])) - int(str(row["n_rs3"])))
+                cut = "" if len(rows) <= _ROWS_SHOWN else f" (the {_ROWS_SHOWN} largest of {len(rows)})"
+                yield Report(report.title + cut, report.columns, tuple(rows[:_ROWS_SHOWN]))
+
+
+def published_below(report: Report) -> Report:
+    """Return a table with the published figures below ours instead of beside them: it fits a terminal."""
+    ours = tuple(name for name in report.columns if name != "source" and not name.startswith("published_"))
     rows: list[Row] = []
     for row in report.rows:
-        rows.append({"source": row["source"], "build": "this one", **{name: row[name] for name in figures}})
-        rows.append({"source": "", "build": "published", **{name: row[f"published_{name}"] for name in figures}})
-    return Report(report.title, ("source", "build", *figures), tuple(rows))
+        rows.append({"source": row["source"], "build": "this one", **{name: row[name] for name in ours}})
+        published = {name: row[f"published_{name}"] for name in ours if row.get(f"published_{name}") is not None}
+        if published:
+            rows.append({"source": "", "build": "published", **published})
+    return Report(report.title, ("source", "build", *ours), tuple(rows))
 
 
 def _write_statistics(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    if not ledger.state(ledger.writer["pub11_funnel"]).is_complete:
-        return
-    report = funnel_report(db)
-    (folder / "pub11_funnel.csv").write_text(report.csv(), encoding="utf-8")
-    (folder / "pub11_funnel.md").write_text(report.markdown(), encoding="utf-8")
-    receipt = ledger.state(ledger.writer["pub11_funnel"]).receipts[0]
-    _link(ledger.store.path(receipt.kept_file), folder / "pub11_funnel.parquet")
+    for stage in ledger.stages:
+        name, state = stage.writes.name, ledger.state(stage)
+        if stage.module != "stats" or not state.is_complete:
+            continue
+        report = statistic_report(db, name)
+        (folder / f"{name}.csv").write_text(report.csv(), encoding="utf-8")
+        (folder / f"{name}.md").write_text(report.markdown(), encoding="utf-8")
+        _link(ledger.store.path(state.receipts[0].kept_file), folder / f"{name}.parquet")
 
 
 def _write_metafiles(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
     state = ledger.state(ledger.writer["metafile"])
     if not state.is_complete:
         return
-    _link(ledger.store.path(state.receipts[0].kept_file), folder / "pub11_metadata.parquet")
-    for split in _METAFILE_CSV_SPLITS:
-        query = f"SELECT img_name, published_text AS text, url, corpus FROM metafile WHERE split = '{split}' ORDER BY 1"
-        write_csv(db.execute(query), folder / f"pub11_{split}_metadata.csv")
+    for half, origin in (("pub11", "url"), ("rs3", "path")):
+        rows = db.sql(f"SELECT * FROM metafile WHERE half = '{half}' ORDER BY sample_id").to_arrow_table()
+        pq.write_table(pa.table(rows), folder / f"{half}_metadata.parquet", compression="zstd")
+        for split in _METAFILE_CSV_SPLITS:
+            query = (
+                f"SELECT img_name, published_text AS text, {origin}, corpus FROM metafile"
+                f" WHERE half = '{half}' AND split = '{split}' ORDER BY 1"
+            )
+            write_csv(db.execute(query), folder / f"{half}_{split}_metadata.csv")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -138,7 +138,8 @@ class LocalExecutor:
     def _hand_out(self, waiting: list[_Job]) -> None:
         now = time.monotonic()
         for job in [job for job in waiting if job.not_before <= now]:
-            worker = self._idle_worker()
+            limit = self.settings.model_workers if job.task.has_model else self.settings.workers
+            worker = self._idle_worker() if len(self._busy()) < limit else None
             if worker is None:
                 return
             waiting.remove(job)
@@ -147,7 +148,7 @@ class LocalExecutor:
                 worker.pipe.send(job.task)
 
     def _idle_worker(self) -> _Worker | None:
-        for worker in self._workers:
+        for worker in self._workers:  # always the first: one that held a model takes the next stage's in its place
             if worker.task is None and worker.process.is_alive():
                 return worker
         self._workers = [w for w in self._workers if w.task is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +17,26 @@ from stages.contract import ContractError, InputError, Stage
 if TYPE_CHECKING:
     import duckdb
 
+    from schemas.manifests import Corpus
+
 # The rows of a table that belong to a sample, by the first column of the table's key.
 _OF_SAMPLE = {
     "sample_id": "t.sample_id = s.sample_id",
-    "fetch_id": "t.fetch_id = s.fetch_id",
-    "image_id": "t.image_id = s.fetch_id",
+    "fetch_id": "t.fetch_id = s.image_id",
+    "image_id": "t.image_id = s.image_id",
+    "pixel_sha256": "t.pixel_sha256 = s.pixel_sha256",
+    "caption_id": "t.caption_id = s.caption_id",
 }
+_LIST_SHOWN = 40  # all keywords of a caption, not all values of a feature
+# A sample of either half under every name that a table may know it by.
+_SAMPLES = """
+    SELECT c.sample_id, p.fetch_id AS image_id, i.pixel_sha256, left(sha256(c.caption), 32) AS caption_id
+    FROM candidate c LEFT JOIN planned p USING (sample_id) LEFT JOIN image i ON i.image_id = p.fetch_id
+    UNION ALL
+    SELECT sample_id, sample_id, i.pixel_sha256, NULL
+    FROM (SELECT sample_id FROM labelled_image UNION ALL SELECT sample_id FROM labelled_image_rejects)
+    LEFT JOIN image i ON i.image_id = sample_id
+"""
 
 
 def status_report(ledger: Ledger) -> Report:
@@ -87,24 +100,21 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
         InputError: when no row of any source file has the id.
     """
     with open_views(ledger) as db:
-        sample = db.execute(
-            "SELECT c.sample_id, p.fetch_id FROM candidate c LEFT JOIN planned p USING (sample_id) WHERE sample_id = ?",
-            [sample_id],
-        ).fetchone()
-        if sample is None:
+        db.execute(f"CREATE TEMP TABLE s AS SELECT * FROM ({_SAMPLES}) WHERE sample_id = ?", [sample_id])
+        if not _scalar(db, "SELECT count(*) FROM s"):
             return _explain_unmatched(ledger, db, sample_id, sources)
         lines = [f"sample {sample_id}"]
         for stage in ledger.stages:
-            lines += _explain_stage(ledger, stage, db, *sample)
+            lines += _explain_stage(ledger, stage, db)
         return lines
 
 
 def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
-    """Write one row per candidate: the stage that decided, kept or rejected, and why; return rows by fate.
+    """Write one row per candidate and labelled image: the stage that decided, and why; return rows by fate.
 
     Raises:
         InputError: when the build is not finished up to its tars.
-        ContractError: when a candidate has no fate, or two.
+        ContractError: when a sample has no fate, or two.
     """
     last = ledger.writer["shard"]
     state = ledger.state(last)
@@ -112,10 +122,10 @@ def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
         raise InputError(f"fates need a finished build: {state.blocked or ledger.describe_due(state)}")
     with open_views(ledger) as db:
         db.execute(f"CREATE TEMP TABLE fates AS {_fates_query(ledger)}")
-        n_candidates = _scalar(db, "SELECT count(*) FROM candidate")
+        n_samples = _scalar(db, f"SELECT count(*) FROM ({_SAMPLES})")
         n_fates = _scalar(db, "SELECT count(*) FROM fates")
-        if not n_fates == n_candidates == _scalar(db, "SELECT count(DISTINCT sample_id) FROM fates"):
-            raise ContractError(f"{n_candidates} candidates, {n_fates} fates: run `make verify`")
+        if not n_fates == n_samples == _scalar(db, "SELECT count(DISTINCT sample_id) FROM fates"):
+            raise ContractError(f"{n_samples} samples, {n_fates} fates: run `make verify`")
         out.parent.mkdir(parents=True, exist_ok=True)
         write_csv(db.execute("SELECT * FROM fates ORDER BY sample_id"), out)
         return dict(db.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())
@@ -130,9 +140,7 @@ def _note(ledger: Ledger, stage: Stage) -> str:
     return ""
 
 
-def _explain_stage(
-    ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, sample_id: str, fetch_id: str | None
-) -> list[str]:
+def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) -> list[str]:
     name = stage.writes.name
     condition = _OF_SAMPLE.get(stage.writes.key[0])
     if condition is None or stage.grain == "observe":
@@ -141,11 +149,9 @@ def _explain_stage(
     if state.blocked:
         return [f"{stage.name}: not run: {state.blocked}"]
     lines = []
-    given = "(SELECT ? AS sample_id, ? AS fetch_id) s"
     for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):
-        found = db.execute(
-            f'SELECT t.* FROM "{section}" t JOIN {given} ON {condition} ORDER BY ALL', [sample_id, fetch_id]
-        )
+        key = ", ".join(f't."{name}"' for name in stage.writes.key)
+        found = db.execute(f'SELECT t.* FROM "{section}" t JOIN s ON {condition} ORDER BY {key}')
         names = [column[0] for column in found.description or ()]
         for row in found.fetchall():
             values = zip(names, (None if v is None else _shown(v) for v in row), strict=True)
@@ -159,45 +165,42 @@ def _explain_unmatched(
     ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str, sources: Path | None
 ) -> list[str]:
     from schemas.manifests import load_corpora
-    from stages.sources.readers import read_row
+    from stages.sources.again import files_of, read_again
 
     rejected = db.execute("SELECT reason, detail FROM candidate_rejects WHERE sample_id = ?", [sample_id]).fetchone()
     if rejected:
         return [f"sample {sample_id}", f"filter: REJECTED\n    reason = {rejected[0]}\n    detail = {rejected[1]}"]
-    match = re.fullmatch(r"([a-z0-9]+)_(\d+)_(\d+)", sample_id)
-    listed = (
-        match
-        and db.execute(
-            "SELECT path FROM source_listing WHERE corpus = ? AND part = ?", [match[1], int(match[2])]
-        ).fetchone()
-    )
-    if not match or not listed:
+    corpora, code = load_corpora(), sample_id.partition("_")[0]
+    listed = db.execute("SELECT path, part FROM source_listing WHERE corpus = ?", [code]).fetchall()
+    files = files_of(sample_id, listed, corpora)
+    if not files:
         near = _scalar(db, "SELECT min(sample_id) FROM candidate")
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:
-        raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {listed[0]}")
+        raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {', '.join(files)}")
     try:
-        row = read_row(sources / listed[0], load_corpora()[match[1]], int(match[3]))
+        row = read_again(sample_id, files, sources, corpora[code])
     except (IndexError, ValueError) as error:
         raise InputError(f"no sample {sample_id!r}: {error}") from error
-    reason = filter_reason(ledger, row)
+    reason = row.pop("reason", None) or filter_reason(ledger, row, corpora[code])
     facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
-    head = f"filter: REJECTED (read again from {listed[0]})\n    reason = {reason}"
+    head = f"filter: REJECTED (read again from {', '.join(files)})\n    reason = {reason}"
     return [f"sample {sample_id}", head + "".join(f"\n    {fact}" for fact in facts)]
 
 
-def filter_reason(ledger: Ledger, row: Mapping[str, Any]) -> str:
+def filter_reason(ledger: Ledger, row: Mapping[str, Any], corpus: Corpus) -> str:
     """Return why the filter did not keep a source row that it read without fault."""
     import pyarrow as pa
 
     from stages.filter import patterns
+    from stages.sources.encoded import searched_text
     from stages.sources.keywords import match_any
 
-    caption = row.get("source_caption")
-    if caption is None or not str(caption).strip():
+    captions = searched_text(pa.array([row.get("source_caption")], pa.string()), corpus)
+    if not (captions[0].as_py() or "").strip():
         return "no_caption"
     stage = ledger.writer["candidate"]
-    found = match_any(pa.array([caption], pa.string()), patterns(ledger.settings.params(stage)))  # type: ignore[arg-type]
+    found = match_any(captions, patterns(ledger.settings.params(stage)))  # type: ignore[arg-type]
     return "no_keyword" if not found[0].as_py() else "none: the filter would keep this row; run `make stage-filter`"
 
 
@@ -207,22 +210,27 @@ def _fates_query(ledger: Ledger) -> str:
         condition = _OF_SAMPLE.get(stage.writes.key[0])
         if condition is None or stage.grain in ("count", "observe") or not stage.reasons:
             continue
+        # A picture without a score is refused as a sample by drop_outliers; a drawn caption is no sample.
+        if stage.writes.key[0] not in ("sample_id", "fetch_id", "image_id"):
+            continue
         decided.append(
-            f"SELECT s.sample_id, '{stage.name}' AS stage, 'rejected' AS fate, t.reason, t.detail"
+            f"SELECT DISTINCT s.sample_id, '{stage.name}' AS stage, 'rejected' AS fate, t.reason, t.detail"
             f' FROM "{stage.writes.name}_rejects" t JOIN s ON {condition}'
         )
     decided.append("SELECT sample_id, 'write_shards', 'kept', '', '' FROM shard")
     return f"""
-        WITH s AS (SELECT c.sample_id, p.fetch_id FROM candidate c LEFT JOIN planned p USING (sample_id)),
-        decided AS ({" UNION ALL ".join(decided)})
-        SELECT c.sample_id, c.corpus, c.url, d.stage, d.fate, d.reason, d.detail,
-               CASE WHEN d.stage = 'drop_duplicates' THEN u.survivor_id ELSE '' END AS survivor
-        FROM candidate c JOIN decided d USING (sample_id) LEFT JOIN duplicate u USING (sample_id)
-        ORDER BY c.sample_id
+        WITH s AS ({_SAMPLES}), decided AS ({" UNION ALL ".join(decided)})
+        SELECT s.sample_id, split_part(s.sample_id, '_', 1) AS corpus, coalesce(c.url, '') AS url, d.stage, d.fate,
+               d.reason, d.detail, CASE WHEN d.stage = 'drop_duplicates' THEN u.survivor_id ELSE '' END AS survivor
+        FROM s JOIN decided d USING (sample_id) LEFT JOIN candidate c USING (sample_id)
+        LEFT JOIN duplicate u USING (sample_id)
+        ORDER BY s.sample_id
     """
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, list) and len(value) > _LIST_SHOWN:
+        value = f"{value[:3]} and {len(value) - 3} more"
     return printable(str(value)).replace("\n", "\\n")
 
 

@@ -17,6 +17,7 @@ from flows.receipt import Receipt, observation_fingerprint
 from flows.settings import Settings
 from flows.store import Store
 from schemas.fields import FIELD
+from schemas.manifests import LABELLED_CODES
 from stages.contract import COUNTS_SCHEMA, WHOLE, InputError, Reads, Stage
 from stages.identity import digest_json
 
@@ -157,7 +158,8 @@ class Ledger:
     def _partition_names(self, stage: Stage) -> list[str]:
         if not stage.partitions_from:
             return [WHOLE]
-        return sorted({name for table in stage.partitions_from for name in self.state(self.writer[table]).parts})
+        names = {name for table in stage.partitions_from for name in self.state(self.writer[table]).parts}
+        return sorted(name for name in names if not stage.half or half_of(name) == stage.half)
 
     def fingerprint(self, stage: Stage, partition: str) -> str:
         """Return the digest of all that a partition's rows depend on."""
@@ -249,6 +251,11 @@ def counted(stage: Stage, reads: Reads) -> Reads:
     kinds = {"value": True, "measured": False}
     columns = tuple(c for c in reads.columns if kinds.get(FIELD[c].kind, c in copied))
     return replace(reads, columns=columns)
+
+
+def half_of(partition: str) -> str:
+    """Return the half that a partition of source files belongs to, by the corpus code that its name begins with."""
+    return "rs3" if partition.partition("-")[0] in LABELLED_CODES else "pub11"
 
 
 def short(fingerprint: str) -> str:

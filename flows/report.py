@@ -18,6 +18,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from flows.ledger import Ledger
+from flows.particulars import PARTICULARS
 from flows.views import open_views
 from stages.checks import given_keys
 from stages.contract import Stage
@@ -84,13 +85,20 @@ def stage_reports(ledger: Ledger, module: str) -> list[Report]:
     stages = [s for s in ledger.stages if s.module == module]
     reasons = tuple(dict.fromkeys(code for stage in stages for code in stage.reasons))
     with open_views(ledger) as db:
-        rows = [row for stage in stages if stage.name != "count_funnel" for row in _stage_rows(ledger, stage, db)]
+        rows = [row for stage in stages if module != "stats" for row in _stage_rows(ledger, stage, db)]
         reports = [
             Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows), reasons)
         ]
         for title, query in PARTICULARS.get(module, ()):
             reports.append(query_report(db, title, query))
     return [report for report in reports if report.rows]
+
+
+def stage_report(ledger: Ledger, stage: Stage) -> Report:
+    """Return the table of one stage alone: what it was given, kept and rejected."""
+    with open_views(ledger, ledger.stages[: ledger.stages.index(stage) + 1]) as db:
+        rows = _stage_rows(ledger, stage, db)
+    return Report(f"stage {stage.name}", ("stage", "corpus", "given", "kept", "rejected", *stage.reasons), tuple(rows))
 
 
 def query_report(db: duckdb.DuckDBPyConnection, title: str, query: str) -> Report:
@@ -104,66 +112,32 @@ def unbalanced(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["given"] != int(str(row["kept"])) + int(str(row["rejected"]))]
 
 
-PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "inventory": (("left out", "SELECT corpus, path, reason, detail FROM source_listing_rejects ORDER BY path"),),
-    "filter": (
-        (
-            "keywords (a caption may have several)",
-            "SELECT keyword, count(*) AS captions FROM (SELECT unnest(keywords) AS keyword FROM candidate)"
-            " GROUP BY keyword ORDER BY captions DESC, keyword",
-        ),
-    ),
-    "download": (
-        (
-            "URLs by pass",
-            "SELECT pass, count(*) AS attempted, count(*) FILTER (is_fetched) AS fetched,"
-            " count(*) FILTER (NOT is_fetched) AS failed, coalesce(sum(n_bytes), 0)::BIGINT AS bytes"
-            " FROM fetch_attempt GROUP BY pass ORDER BY pass",
-        ),
-        (
-            "URLs not fetched, by reason",
-            "SELECT reason, count(*) AS urls FROM fetched_rejects GROUP BY reason ORDER BY urls DESC, reason",
-        ),
-    ),
-    "screen": (
-        (
-            "valid images by format",
-            "SELECT image_format AS format, count(*) AS images, min(width_px) AS narrowest_px, max(width_px) AS"
-            " widest_px FROM image GROUP BY image_format ORDER BY images DESC, format",
-        ),
-    ),
-    "dedup": (
-        (
-            "clusters by size",
-            "SELECT cluster_n_samples AS samples_in_cluster, count(DISTINCT cluster_id) AS clusters"
-            " FROM duplicate GROUP BY 1 ORDER BY 1",
-        ),
-    ),
-    "shard": (
-        (
-            "tars",
-            "SELECT shard, count(*) AS samples, sum(published_n_bytes)::BIGINT AS image_bytes FROM shard"
-            " GROUP BY shard ORDER BY shard",
-        ),
-    ),
-}
-
-# How the rows of a table are told apart by corpus, by the first column of its key.
+# How the rows of a table are told apart by corpus, by the first column of its key; a row counts once per sample.
+_SAMPLE_IMAGE = (
+    "(SELECT sample_id, fetch_id AS image_id FROM planned UNION ALL SELECT sample_id, sample_id FROM labelled_image)"
+)
 _CORPUS_OF = {
     "sample_id": "SELECT split_part(sample_id, '_', 1) AS corpus, {rest} FROM {rows}",
     "fetch_id": "SELECT split_part(p.sample_id, '_', 1) AS corpus, {rest} FROM {rows} r JOIN planned p"
     " ON p.fetch_id = r.fetch_id",
-    "image_id": "SELECT split_part(p.sample_id, '_', 1) AS corpus, {rest} FROM {rows} r JOIN planned p"
-    " ON p.fetch_id = r.image_id",
+    "image_id": f"SELECT split_part(s.sample_id, '_', 1) AS corpus, {{rest}} FROM {{rows}} JOIN {_SAMPLE_IMAGE} s"
+    " USING (image_id)",
+    "pixel_sha256": "SELECT split_part(s.sample_id, '_', 1) AS corpus, {rest} FROM {rows} JOIN image i"
+    f" USING (pixel_sha256) JOIN {_SAMPLE_IMAGE} s ON s.image_id = i.image_id",
     "corpus": "SELECT corpus, {rest} FROM {rows}",
 }
+_NO_CORPUS = "SELECT 'all' AS corpus, {rest} FROM {rows}"
 
 
 def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) -> list[Row]:
     table = stage.writes
-    corpus_of = _CORPUS_OF[table.key[0]]
-    kept = _count(db, corpus_of.format(rest="'' AS reason", rows=f'"{table.name}"'))
-    rejected = _count(db, corpus_of.format(rest="reason", rows=f'"{table.name}_rejects"'))
+    corpus_of = _CORPUS_OF.get(table.key[0], _NO_CORPUS)
+    # What fans out is counted as it was given.
+    keys = ", ".join(table.key[: len(stage.given.columns) or 1] if stage.grain == "fan_out" else table.key)
+    kept = _count(db, corpus_of.format(rest="'' AS reason", rows=f'(SELECT DISTINCT {keys} FROM "{table.name}")'))
+    rejected = _count(
+        db, corpus_of.format(rest="reason", rows=f'(SELECT DISTINCT {keys}, reason FROM "{table.name}_rejects")')
+    )
     given = _given(ledger, stage, db, corpus_of)
     if stage.grain == "count":
         rejected = _filter_counts(db, stage)

@@ -163,6 +163,7 @@ class Runner:
             input_digests=ledger.input_digests(stage, partition.name),
             tool_identities=ledger.tool_identities(stage),
             n_given=ledger.rows_given(stage, partition.name),
+            has_model=stage.has_model,
             build=ledger.store.root,
             sources=self.sources,
         )

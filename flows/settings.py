@@ -27,6 +27,7 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(2, ge=1, le=512, description="worker processes")
+    model_workers: int = Field(1, ge=1, le=512, description="of these at once in a stage with a model; each loads it")
     memory_gb: float = Field(4.0, gt=0.2, description="resident memory of one worker before it is stopped, GB")
     deadline_s: float = Field(4 * 3600.0, gt=0, description="wall time of one partition before it is stopped, s")
     retries: int = Field(2, ge=0, le=20, description="further tries of a partition after the world failed")

@@ -35,6 +35,7 @@ from flows.row_groups import read_runs
 from schemas.tables import Table
 from stages.contract import InputError, Outcome
 
+IN_SOURCES = "sources:"  # address of a file that is not ours: an image of a labelled corpus, where the user keeps it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_LENGTH}}}")
 
@@ -105,9 +106,9 @@ class Store:
             return []
         return sorted(p.name for p in folder.iterdir() if (p / "receipt.json").exists())
 
-    def attempt(self, table: Table, partition: str, fingerprint: str) -> Attempt:
-        """Return a new attempt at a partition."""
-        return Attempt(self, table, self.folder(table.name, partition, fingerprint))
+    def attempt(self, table: Table, partition: str, fingerprint: str, sources: Path = Path()) -> Attempt:
+        """Return a new attempt at a partition; SOURCES is where the files of labelled corpora lie."""
+        return Attempt(self, table, self.folder(table.name, partition, fingerprint), sources)
 
     def read_parts(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
         """Return some columns of runs of row groups: (address, first group, number of groups), in the given order."""
@@ -163,8 +164,9 @@ class Store:
 class Attempt:
     """The files of one attempt at a partition; nothing of it exists until its receipt is published."""
 
-    def __init__(self, store: Store, table: Table, folder: str) -> None:
+    def __init__(self, store: Store, table: Table, folder: str, sources: Path) -> None:
         self._store = store
+        self._sources = sources
         self._table = table
         self._folder = folder
         self.id = uuid.uuid4().hex[:12]
@@ -218,16 +220,20 @@ class Attempt:
         Raises:
             InputError: when the file is gone or shorter than that.
         """
+        in_sources = address.removeprefix(IN_SOURCES) if address.startswith(IN_SOURCES) else None
+        path = self._store.locate(address) if in_sources is None else self._sources / in_sources
         try:
-            with self._store.locate(address).open("rb") as file:
+            with path.open("rb") as file:
                 file.seek(offset)
                 data = file.read(n_bytes)
         except FileNotFoundError:
             data = b""
         if len(data) != n_bytes:
+            advice = "Run `make verify REPAIR=yes`, then the stage that wrote it"
+            if in_sources is not None:
+                advice = f"Put the file back under SOURCES={self._sources}, or say where it is with SOURCES=…"
             raise InputError(
-                f"{address} should hold {n_bytes} bytes at {offset}, found {len(data)}: it was deleted or cut."
-                " Run `make verify REPAIR=yes`, then the stage that wrote it"
+                f"{address} should hold {n_bytes} bytes at {offset}, found {len(data)}: it was deleted or cut. {advice}"
             )
         return data
 

@@ -49,7 +49,10 @@ def _add_views(db: duckdb.DuckDBPyConnection, ledger: Ledger, stage: Stage) -> N
 
 def _add_view(db: duckdb.DuckDBPyConnection, name: str, files: list[str], schema: pa.Schema) -> None:
     if not files:
-        db.register(name, schema.empty_table())
+        # DuckDB takes half floats from Parquet, but not from Arrow.
+        halves = {pa.list_(pa.float16()): pa.list_(pa.float32())}
+        shown = pa.schema([pa.field(f.name, halves.get(f.type, f.type)) for f in schema])
+        db.register(name, shown.empty_table())
         return
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     columns = ", ".join(f'"{column}"' for column in schema.names)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import importlib
 import os
 import platform
@@ -49,6 +50,7 @@ class Task:
     input_digests: Mapping[str, str]
     tool_identities: Mapping[str, Any]
     n_given: int
+    has_model: bool
     build: Path
     sources: Path
 
@@ -74,13 +76,19 @@ class Failed:
 
 @dataclass
 class Toolbox:
-    """The tools opened in this process, each once per identity."""
+    """The tools opened in this process for one stage, each once: the next stage's models need their memory."""
 
     stack: ExitStack = field(default_factory=ExitStack)
     opened: dict[str, Any] = field(default_factory=dict)
+    stage: str = ""
 
     def open(self, stage: Stage, params: Any, resources: Any) -> dict[str, Any]:
-        """Return the stage's tools by name."""
+        """Return the stage's tools by name; those of another stage are closed first."""
+        if stage.name != self.stage:
+            self.opened.clear()
+            self.stack.close()
+            gc.collect()
+            self.stage = stage.name
         found = {}
         for tool in stage.tools:
             key = digest_json([tool.name, params.model_dump(mode="json"), resources.model_dump(mode="json")])
@@ -109,7 +117,7 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
     params, resources = stage.params(**task.params), stage.resources(**task.resources)
     started = time.time()
     inputs = {r.name: read_input(store, r, writers[r.table], task.inputs[r.name]) for r in stage.reads}
-    with store.attempt(stage.writes, task.partition, task.fingerprint) as attempt:
+    with store.attempt(stage.writes, task.partition, task.fingerprint, task.sources) as attempt:
         tools = toolbox.open(stage, params, resources)
         context = Context(task.partition, params, resources, tools, attempt, task.sources, advance)
         outcome = stage.run(inputs, context)

@@ -1,11 +1,19 @@
 """The pipeline: reading `STAGES` is reading it. Plain functions over tables; no orchestrator, no build paths."""
 
+from stages.caption import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
 from stages.contract import Stage
+from stages.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.dedup import CLUSTER, DROP_DUPLICATES
 from stages.download import DOWNLOAD, OPEN_PASS, SETTLE
+from stages.embed import EMBED, EMBED_PROMPTS, PLAN_PICTURES
 from stages.filter import FILTER
+from stages.geometa import DESCRIBE_GEOMETA
+from stages.gpe import LIST_TEXTS, NAME_PLACES, TAG_PLACES
 from stages.inventory import INVENTORY, LIST_SOURCES
+from stages.labelled import READ_LABELLED
+from stages.outliers import DROP_OUTLIERS, SET_THRESHOLDS
 from stages.plan import PLAN
+from stages.scores import SCORE_DETECTOR, SCORE_VLM
 from stages.screen import SCREEN
 from stages.shard import PLAN_SHARDS, WRITE_METAFILE, WRITE_SHARDS
 from stages.stats import COUNT_FUNNEL
@@ -18,13 +26,33 @@ STAGES: tuple[Stage, ...] = (
     OPEN_PASS,
     DOWNLOAD,
     SETTLE,
+    READ_LABELLED,
     SCREEN,
+    PLAN_PICTURES,
+    EMBED_PROMPTS,
+    EMBED,
     CLUSTER,
     DROP_DUPLICATES,
+    SCORE_DETECTOR,
+    SCORE_VLM,
+    SET_THRESHOLDS,
+    DROP_OUTLIERS,
+    DRAW_CAPTIONS,
+    RANK_CAPTIONS,
+    CHOOSE_CAPTIONS,
+    DESCRIBE_GEOMETA,
+    LIST_TEXTS,
+    TAG_PLACES,
+    NAME_PLACES,
     PLAN_SHARDS,
     WRITE_SHARDS,
     WRITE_METAFILE,
     COUNT_FUNNEL,
+    COUNT_RS3,
+    COUNT_TEXTS,
+    COUNT_COUNTRIES,
+    COUNT_MONTHS,
+    COUNT_UTM_ZONES,
 )
 
 MODULES: tuple[str, ...] = tuple(dict.fromkeys(stage.module for stage in STAGES))

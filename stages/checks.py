@@ -131,7 +131,7 @@ def check_body(data: bytes, row: Mapping[str, Any]) -> None:
     if hashlib.sha256(data).hexdigest() != row["body_sha256"]:
         raise InputError(
             f"{row['body_file']} does not hold the body with sha256 {row['body_sha256']} at {row['body_offset']}:"
-            " it was changed. Run `make verify REPAIR=yes`, then `make stage-download`"
+            " it was changed. Restore a source file, or run `make verify REPAIR=yes`, then `make stage-download`"
         )
 
 

@@ -19,6 +19,7 @@ from schemas.tables import Table
 Grain = Literal["map", "fan_out", "reduce", "count", "observe"]
 Keeps = Literal["current", "latest", "all"]
 Section = Literal["kept", "rejects", "counts"]
+Half = Literal["", "pub11", "rs3"]
 
 WHOLE = "whole"
 COUNTS_SCHEMA = pa.schema([("partition", pa.string()), ("reason", pa.string()), ("n", pa.int64())])
@@ -78,7 +79,7 @@ class Given:
 
     Attributes:
         input: name of the input whose rows are given, "" with a query.
-        columns: its key columns, in the order of the written table's key.
+        columns: its key columns, in the order of the written table's key; those of a query that selects not all.
         query: SQL over the inputs that selects the keys, under the names of the written table's key.
     """
 
@@ -118,7 +119,7 @@ class Files(Protocol):
         """Return a folder that all workers of the build share, for locks; nothing in it is data."""
 
     def read(self, address: str, offset: int, n_bytes: int) -> bytes:
-        """Return bytes that a location column points to."""
+        """Return bytes that a location column points to; `sources:PATH` is a file under SOURCES."""
 
 
 Inputs = Mapping[str, pa.Table]
@@ -186,9 +187,12 @@ class Stage:
         reasons: codes of the reasons it may give.
         tools: what it is handed.
         partitions_from: tables whose parts are its partitions; empty: one partition, `whole`.
+        half: of these, only partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), told by the
+            corpus code before the first dash of their names; "" for all.
         split_by: column of the kept rows that names the parts of its output; empty: the output has one part.
         keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one
             that observes the world: each observation is a numbered partition, of which the latest or all count.
+        has_model: it loads a model: `run.model_workers` of its partitions run at once.
         is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).
         bytes_per_row: disk a given row takes, for the check before the start.
     """
@@ -207,8 +211,10 @@ class Stage:
     reasons: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
     partitions_from: tuple[str, ...] = ()
+    half: Half = ""
     split_by: str = ""
     keeps: Keeps = "current"
+    has_model: bool = False
     is_settled: bool = False
     bytes_per_row: int = 200
 

@@ -25,6 +25,10 @@ from stages.contract import (
 )
 from stages.images.decoding import decoder_identity
 from stages.images.strip_metadata import UnpublishableImage, published_format, strip_metadata
+from stages.published_text import TextOrder, published_text
+
+_LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
+_WHERE_AND_WHEN = ("meta_caption", "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month")
 
 
 class ShardParams(Params):
@@ -32,32 +36,46 @@ class ShardParams(Params):
 
     n_shards: int = Field(32, ge=1, le=9999, description="tars of each split")  # RS5M: 0000 to 0031
     val_share: float = Field(0.05, ge=0, lt=1, description="share of the validation split")  # RS5M: 5 %
-    seed: str = Field("split", description="deals samples out, with their image_id")
+    seed: str = Field("split", description="deals samples out, with the group they belong to")
+    text_order: TextOrder = Field("meta_first", description="where the meta caption stands")  # as released
+    text_separator: str = Field(" ", description="between meta caption and caption")
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
-    """Return the text, split and tar of each sample that is published.
+    """Return the text, split and tar of each sample of both halves that is published.
 
-    Split and tar are hashes of the image_id alone: another sample more or less moves no other one.
+    Split and tar are hashes of the group alone (the image of a web sample, the scene of a labelled one): another
+    sample more or less moves no other one, and two views of a place never lie in both splits.
     """
-    rows = run_sql(
-        """
-        SELECT u.sample_id, u.image_id, c.caption AS published_text, i.image_format, i.exif_orientation,
-               f.n_bytes, f.body_sha256, f.body_file, f.body_offset
-        FROM "unique" u JOIN candidate c USING (sample_id) JOIN image i USING (image_id)
-        JOIN fetched f ON f.fetch_id = u.image_id ORDER BY u.sample_id
-        """,
-        inputs,
-    )
-    dealt = [deal(image_id, context.params) for image_id in rows["image_id"].to_pylist()]
+    params: ShardParams = context.params
+    rows = run_sql(_PUBLISHED, inputs)
+    dealt = [deal(group, params) for group in rows["group_key"].to_pylist()]
+    halves = rows["half"].to_pylist()
+    shards = [f"{half}-{split}-{number:04d}" for half, (split, number) in zip(halves, dealt, strict=True)]
     columns = {
         **{name: rows[name] for name in rows.column_names},
+        "published_text": published_text(rows["meta_caption"], rows["text"], params.text_order, params.text_separator),
         "split": pa.array([split for split, _ in dealt], pa.string()),
-        "shard": pa.array([f"pub11-{split}-{number:04d}" for split, number in dealt], pa.string()),
-        "img_name": rows["sample_id"],
+        "shard": pa.array(shards, pa.string()),
     }
     kept = pa.table({name: columns[name] for name in SHARD_PLAN.schema.names})
     return Outcome(kept.cast(SHARD_PLAN.schema), no_rejects(SHARD_PLAN))
+
+
+# Labelled images are named as released, with their ending; the names of web images are their sample_ids.
+_PUBLISHED = """
+    WITH located AS (
+        SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS group_key, c.caption AS text,
+               r.sample_id AS img_name, f.n_bytes, f.body_sha256, f.body_file, f.body_offset
+        FROM relevant r JOIN candidate c USING (sample_id) JOIN fetched f ON f.fetch_id = r.image_id
+        UNION ALL
+        SELECT 'rs3', l.sample_id, l.sample_id, l.scene_id, c.generated_caption,
+               l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
+        FROM caption c JOIN labelled_image l USING (sample_id)
+    )
+    SELECT located.*, i.image_format, g.meta_caption
+    FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id) ORDER BY sample_id
+"""
 
 
 def deal(group: str, params: ShardParams) -> tuple[str, int]:
@@ -115,19 +133,24 @@ def _members(row: dict[str, str], published: bytes) -> dict[str, object]:
 
 
 def write_metafile(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per published sample: its name and text, and where it comes from."""
-    rows = run_sql(
-        f"""
-        SELECT {", ".join(METAFILE.schema.names)}
-        FROM (SELECT sample_id, shard, body_sha256, published_sha256 FROM shard)
-        JOIN (SELECT sample_id, img_name, published_text, split FROM shard_plan) USING (sample_id)
-        JOIN candidate USING (sample_id) JOIN planned USING (sample_id)
-        JOIN (SELECT image_id AS fetch_id, width_px, height_px FROM image) USING (fetch_id)
-        ORDER BY sample_id
-        """,
-        inputs,
-    )
+    """Return one row per published sample: its name and text, where it comes from, where and when it was taken."""
+    rows = run_sql(f"SELECT {', '.join(METAFILE.schema.names)} FROM ({_ORIGINS}) ORDER BY sample_id", inputs)
     return Outcome(rows.cast(METAFILE.schema), no_rejects(METAFILE))
+
+
+_ORIGINS = """
+    WITH origin AS (
+        SELECT 'pub11' AS half, sample_id, fetch_id AS image_id, corpus, url, '' AS path, keywords, native_id,
+               annotation_licence, image_licence
+        FROM candidate JOIN planned USING (sample_id)
+        UNION ALL BY NAME
+        SELECT 'rs3' AS half, sample_id, sample_id AS image_id, corpus, '' AS url, path, []::VARCHAR[] AS keywords,
+               annotation_licence
+        FROM labelled_image
+    )
+    SELECT * FROM shard JOIN shard_plan USING (sample_id) JOIN origin USING (sample_id) JOIN geometa USING (sample_id)
+    JOIN image USING (image_id)
+"""
 
 
 def _codecs(params: Params) -> Mapping[str, str]:
@@ -144,17 +167,20 @@ CODECS = Tool("codecs", _codecs, _no_tool)  # nothing to hand over: but the byte
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=1,
-    does="Gives each remaining sample its text, split and tar, by hash.",
+    version=2,
+    does="Gives each remaining sample of both halves its text, split and tar, by hash.",
     reads=(
-        Reads("unique", ("sample_id", "image_id"), is_whole=True),
+        Reads("relevant", ("sample_id", "image_id"), is_whole=True),
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
-        Reads("image", ("image_id", "image_format", "exif_orientation"), is_whole=True),
-        Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset"), is_whole=True),
+        Reads("fetched", ("fetch_id", *_LOCATED), is_whole=True),
+        Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
+        Reads("labelled_image", ("sample_id", "scene_id", *_LOCATED), is_whole=True),
+        Reads("image", ("image_id", "image_format"), is_whole=True),
+        Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
     ),
     writes=SHARD_PLAN,
     grain="map",
-    given=Given("unique", ("sample_id",)),
+    given=Given(query="SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption"),
     run=plan_shards,
     params=ShardParams,
     split_by="shard",
@@ -168,8 +194,7 @@ WRITE_SHARDS = Stage(
     reads=(
         Reads(
             "shard_plan",
-            ("sample_id", "published_text", "shard", "img_name", "image_format", "n_bytes", "body_sha256",
-             "body_file", "body_offset"),
+            ("sample_id", "published_text", "shard", "img_name", "image_format", *_LOCATED),
         ),
     ),
     writes=SHARD,
@@ -185,18 +210,20 @@ WRITE_SHARDS = Stage(
 WRITE_METAFILE = Stage(
     name="write_metafile",
     module="shard",
-    version=1,
-    does="Writes where each published sample comes from.",
+    version=2,
+    does="Writes where each published sample comes from, and where and when it was taken.",
     reads=(
-        Reads("shard", ("sample_id", "shard", "body_sha256", "published_sha256"), is_whole=True),
-        Reads("shard_plan", ("sample_id", "img_name", "published_text", "split"), is_whole=True),
+        Reads("shard", ("sample_id", "shard", "published_sha256"), is_whole=True),
+        Reads("shard_plan", ("sample_id", "img_name", "published_text", "split", "body_sha256"), is_whole=True),
         Reads(
             "candidate",
             ("sample_id", "corpus", "url", "keywords", "native_id", "annotation_licence", "image_licence"),
             is_whole=True,
         ),
         Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
+        Reads("labelled_image", ("sample_id", "corpus", "path", "annotation_licence"), is_whole=True),
         Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
+        Reads("geometa", ("sample_id", *_WHERE_AND_WHEN), is_whole=True),
     ),
     writes=METAFILE,
     grain="map",

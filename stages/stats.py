@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.manifests import Published, load_published
+from schemas.manifests import LABELLED_CODES, Published, load_published
 from schemas.tables import PUB11_FUNNEL
 from stages.checks import run_sql
 from stages.contract import (
@@ -25,6 +25,7 @@ from stages.contract import (
 from stages.identity import digest_json
 
 TOTAL = "Total"
+IS_WEB = f"corpus NOT IN {LABELLED_CODES}"
 _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
 
 
@@ -45,7 +46,7 @@ def count_funnel(inputs: Inputs, context: Context) -> Outcome:
 
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
 _FUNNEL = f"""
-    WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing),
+    WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing WHERE {IS_WEB}),
     by_corpus AS (
         SELECT corpus AS source,
             (SELECT coalesce(sum(n), 0) FROM candidate_counts JOIN corpus o USING (partition)
@@ -56,8 +57,8 @@ _FUNNEL = f"""
             (SELECT count(*) FROM planned SEMI JOIN image_rejects ON fetch_id = image_id
              WHERE split_part(sample_id, '_', 1) = c.corpus) AS invalid,
             (SELECT count(*) FROM unique_rejects WHERE split_part(sample_id, '_', 1) = c.corpus) AS duplicate,
-            0 AS outlier,
-            (SELECT count(*) FROM "unique" WHERE split_part(sample_id, '_', 1) = c.corpus) AS remain,
+            (SELECT count(*) FROM relevant_rejects WHERE split_part(sample_id, '_', 1) = c.corpus) AS outlier,
+            (SELECT count(*) FROM relevant WHERE split_part(sample_id, '_', 1) = c.corpus) AS remain,
             (SELECT count(*) FROM (FROM shard_plan_rejects UNION ALL FROM shard_rejects)
              WHERE split_part(sample_id, '_', 1) = c.corpus) AS unpublished
         FROM (SELECT DISTINCT corpus FROM corpus) c
@@ -90,7 +91,7 @@ PUBLISHED = Tool("published", _identity, _open)
 COUNT_FUNNEL = Stage(
     name="count_funnel",
     module="stats",
-    version=1,
+    version=2,
     does="Counts the PUB11 funnel beside the published one.",
     reads=(
         Reads("source_listing", ("corpus", "partition"), is_whole=True),
@@ -99,14 +100,15 @@ COUNT_FUNNEL = Stage(
         Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
         Reads("fetched", ("fetch_id",), is_whole=True),
         Reads("image", ("image_id",), is_whole=True, section="rejects"),
-        Reads("unique", ("sample_id",), is_whole=True),
         Reads("unique", ("sample_id",), is_whole=True, section="rejects"),
+        Reads("relevant", ("sample_id",), is_whole=True),
+        Reads("relevant", ("sample_id",), is_whole=True, section="rejects"),
         Reads("shard_plan", ("sample_id",), is_whole=True, section="rejects"),
         Reads("shard", ("sample_id",), is_whole=True, section="rejects"),
     ),
     writes=PUB11_FUNNEL,
     grain="reduce",
-    given=Given(query=f"SELECT DISTINCT corpus AS source FROM source_listing UNION SELECT '{TOTAL}'"),
+    given=Given(query=f"SELECT DISTINCT corpus AS source FROM source_listing WHERE {IS_WEB} UNION SELECT '{TOTAL}'"),
     run=count_funnel,
     tools=(PUBLISHED,),
 )

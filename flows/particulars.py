@@ -1,0 +1,96 @@
+"""What the table of a module shows beside given, kept and rejected: a title and a query, by module."""
+
+from collections.abc import Mapping
+
+PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "inventory": (("left out", "SELECT corpus, path, reason, detail FROM source_listing_rejects ORDER BY path"),),
+    "filter": (
+        (
+            "keywords (a caption may have several)",
+            "SELECT keyword, count(*) AS captions FROM (SELECT unnest(keywords) AS keyword FROM candidate)"
+            " GROUP BY keyword ORDER BY captions DESC, keyword",
+        ),
+    ),
+    "download": (
+        (
+            "URLs by pass",
+            "SELECT pass, count(*) AS attempted, count(*) FILTER (is_fetched) AS fetched,"
+            " count(*) FILTER (NOT is_fetched) AS failed, coalesce(sum(n_bytes), 0)::BIGINT AS bytes"
+            " FROM fetch_attempt GROUP BY pass ORDER BY pass",
+        ),
+        (
+            "URLs not fetched, by reason",
+            "SELECT reason, count(*) AS urls FROM fetched_rejects GROUP BY reason ORDER BY urls DESC, reason",
+        ),
+    ),
+    "screen": (
+        (
+            "valid images by format",
+            "SELECT image_format AS format, count(*) AS images, min(width_px) AS narrowest_px, max(width_px) AS"
+            " widest_px FROM image GROUP BY image_format ORDER BY images DESC, format",
+        ),
+    ),
+    "dedup": (
+        (
+            "clusters by size",
+            "SELECT cluster_n_samples AS samples_in_cluster, count(DISTINCT cluster_id) AS clusters"
+            " FROM duplicate GROUP BY 1 ORDER BY 1",
+        ),
+    ),
+    "labelled": (
+        (
+            "labelled images",
+            "SELECT corpus, count(*) AS images, count(stated_latitude_deg) AS with_position, count(stated_datetime)"
+            " AS with_time, count(DISTINCT scene_id) AS scenes FROM labelled_image GROUP BY corpus ORDER BY corpus",
+        ),
+    ),
+    "outliers": (
+        (
+            "thresholds (a sample is kept that reaches both)",
+            "SELECT score, rule, n_scored, top_share, threshold, n_at_least, n_tied FROM outlier_rule ORDER BY score",
+        ),
+        (
+            "what remains, by top share of both scores (%)",
+            "SELECT s.top AS vlm_top_percent, "
+            + ", ".join(
+                f"count(*) FILTER (vlm_at <= s.top / 100 AND detector_at <= {top} / 100) AS detector_top_{top}"
+                for top in range(100, 55, -5)
+            )
+            + " FROM (SELECT cume_dist() OVER (ORDER BY vlm_score_cos DESC) AS vlm_at,"
+            ' cume_dist() OVER (ORDER BY detector_prob DESC) AS detector_at FROM "unique" JOIN image USING (image_id)'
+            " JOIN vlm_score USING (pixel_sha256) JOIN detector_score USING (pixel_sha256)),"
+            " (SELECT unnest(range(100, 55, -5)) AS top) s GROUP BY s.top ORDER BY s.top DESC",
+        ),
+    ),
+    "caption": (
+        (
+            "candidates",
+            "SELECT split_part(sample_id, '_', 1) AS corpus, count(*) AS candidates, count(*) FILTER"
+            " (candidate_caption = '') AS empty, count(DISTINCT candidate_caption) AS distinct_captions,"
+            " round(avg(rotation_mean_cos), 4) AS mean_cos, round(avg(rotation_variance), 6) AS mean_variance"
+            " FROM caption_candidate JOIN caption_score USING (sample_id, n) GROUP BY ALL ORDER BY corpus",
+        ),
+    ),
+    "geometa": (
+        (
+            "where and when",
+            "SELECT split_part(sample_id, '_', 1) AS corpus, count(*) AS samples, count(latitude_deg) AS with_position,"
+            " count(country_code) AS with_country, count(taken_at) AS with_time, count(meta_caption) AS"
+            " with_meta_caption FROM geometa GROUP BY ALL ORDER BY corpus",
+        ),
+    ),
+    "gpe": (
+        (
+            "most frequent places",
+            "SELECT place, count(DISTINCT sample_id) AS samples FROM place WHERE place IS NOT NULL GROUP BY place"
+            " ORDER BY samples DESC, place LIMIT 20",
+        ),
+    ),
+    "shard": (
+        (
+            "tars",
+            "SELECT shard, count(*) AS samples, sum(published_n_bytes)::BIGINT AS image_bytes FROM shard"
+            " GROUP BY shard ORDER BY shard",
+        ),
+    ),
+}
