@@ -9,17 +9,20 @@ REFETCH ?=
 ID ?=
 OUT ?= fates.csv
 REPAIR ?=
+PORT ?= 4200
 
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-CLI := $(PY) -m flows.cli
+UI_HOME := build/.prefect
+# A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
+CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.cli
 COMMON = $(if $(PROFILE),--profile '$(PROFILE)') --build '$(BUILD)' $(if $(SOURCES),--sources '$(SOURCES)') $(foreach s,$(SET),--set '$(s)')
 FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)')
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build stats verify explain status fates gc config test check docs format bench
+.PHONY: help demo build stats verify explain status fates gc config ui test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +36,7 @@ $(READY): pyproject.toml constraints.txt
 	  if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then python=$$p; break; fi; done; \
 	if [ -z "$$python" ]; then echo "Python 3.11 or 3.12 is needed; say which with PYTHON=…"; exit 1; fi; \
 	$$python -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,ui,dev]'
 	@# img2dataset installs a backport of dataclasses that shadows the standard library's.
 	$(PY) -m pip uninstall --quiet --yes dataclasses
 	@touch $@
@@ -66,6 +69,9 @@ gc: $(READY)  ## remove files that no current receipt names
 
 config: $(READY)  ## print all settings in full
 	@$(CLI) config $(COMMON)
+
+ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): runs started meanwhile show there
+	@$(PY) -m flows.ui $(UI_HOME) $(PORT)
 
 check: $(READY)  ## format, lint, types, unit tests: under a minute
 	@$(VENV)/bin/ruff format --check .

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.dataset import funnel_for_people, funnel_report, module_reports, publish_dataset, tars
+from flows.dataset import module_reports, publish_dataset, statistics_for_people, tars
 from flows.executor import Interrupted, LocalExecutor
 from flows.garbage import collect_garbage
 from flows.inspect import explain, failures, status_report, write_fates
 from flows.lease import LEASE, hold_lease
 from flows.ledger import Ledger
+from flows.mirror import mirrored
 from flows.options import build_folder, command_again, is_generated, parse, remember, settings_of
 from flows.progress import Terminal
 from flows.report import printable
@@ -29,7 +30,6 @@ from flows.runner import Runner, StageFailure
 from flows.settings import Settings, render_settings
 from flows.store import Store
 from flows.verify import Fault, verify
-from flows.views import open_views
 from flows.world import GeneratedWorld
 from stages import MODULES, STAGES
 from stages.contract import ContractError, InputError
@@ -82,8 +82,8 @@ def run_stage(options: argparse.Namespace, console: Console) -> None:
         for report in module_reports(ledger, module):
             report.show(console)
     if "stats" in options.modules:
-        with open_views(ledger) as db:
-            funnel_for_people(funnel_report(db)).show(console)
+        for report in statistics_for_people(ledger):
+            report.show(console)
     _say(console, f"tables: {ledger.store.root / 'dataset' / 'tables'}")
 
 
@@ -172,10 +172,13 @@ COMMANDS = {
 
 def _run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> None:
     settings, ledger = _open(options)
-    build = ledger.store.root
+    build, command = ledger.store.root, command_again(options)
+    terminal, say = Terminal(console), partial(_say, console)
+    said = {"profile": Path(options.profile or "demo").stem, "build": str(build), "command": command}
     with (
-        hold_lease(build, command_again(options), partial(_say, console)),
+        hold_lease(build, command, say),
         LocalExecutor(settings.run) as executor,
+        mirrored(terminal, ledger, said, say) as watcher,
     ):
         remember(options)
         world = _world(options, ledger)
@@ -184,9 +187,8 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
         sources = _sources(options, ledger)
         if sources is None and {"inventory", "filter"} & set(modules):
             raise InputError("where are the corpora? Say SOURCES=…: a folder with one folder per corpus (README)")
-        terminal = Terminal(console)
         runner = Runner(
-            ledger, executor, terminal, "stages:STAGES", sources or Path(),
+            ledger, executor, watcher, "stages:STAGES", sources or Path(),
             before_pass=world.serve if world is not None else lambda number: None,
         )  # fmt: skip
         try:
@@ -244,8 +246,8 @@ def _set_aside(ledger: Ledger, faults: Sequence[Fault], console: Console) -> Non
 def _show_result(ledger: Ledger, console: Console) -> None:
     for report in module_reports(ledger, "inventory")[1:]:
         report.show(console)  # what was left out must not be overlooked
-    with open_views(ledger) as db:
-        funnel_for_people(funnel_report(db)).show(console)
+    for report in statistics_for_people(ledger):
+        report.show(console)
     dataset = ledger.store.root / "dataset"
     for name in sorted(tars(ledger)):
         _say(console, str(dataset / name))

@@ -31,11 +31,16 @@ from flows.worker import Task
 from schemas.fields import FIELD
 from stages import MODULES, STAGES
 from stages.contract import Reads, Stage
+from tests.labelled_files import write_labelled_files
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "run": {"workers": 2, "backoff_s": 0.0, "reserve_gb": 0.0},
+    "run": {"workers": 2, "model_workers": 2, "backoff_s": 0.0, "reserve_gb": 0.0},
     "download": {"allow_loopback": True, "urls_per_partition": 20, "timeout_s": 5.0, "max_fetch_s": 5.0},
+    "embed": {"model": "demo-clip", "batch_size": 8},
+    "outliers": {"detector": "demo-yolo", "top_share_vlm": 0.95, "top_share_detector": 0.95},
+    "caption": {"captioner": "demo-blip2", "first_scorer": "demo-clip", "second_scorer": "demo-clip-2"},
+    "gpe": {"n_partitions": 2},
     "shard": {"n_shards": 2, "val_share": 0.2},
 }
 FATES = {
@@ -179,6 +184,7 @@ def write_sources(folder: Path, web: Web, row_group_size: int = 1000) -> Path:
     (folder / "cc3m").mkdir()
     (folder / "cc3m/GCC-training.tsv").write_bytes(b"\n".join(lines) + b"\n")
     (folder / "unheardof").mkdir()
+    write_labelled_files(folder, draw(20, "jpg"))
     return folder
 
 

@@ -4,98 +4,27 @@ Images are drawn by hand into formats whose bytes depend on no codec version.
 """
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from schemas.fields import FIELD
-from schemas.manifests import FunnelRow, Published, load_corpora
+from schemas.manifests import load_corpora
 from stages.contract import COUNTS_SCHEMA, Context, Inputs, Outcome, Reads, Stage
 from stages.inventory import reader_digest
+from tests.contract import handmade as made
+from tests.contract import inputs_caption, inputs_geometa, inputs_gpe, inputs_labelled, inputs_outliers
+from tests.contract.handmade import BODIES, Handmade, HandmadeFiles, fetch_id, tables
 from tests.small_build import Web
 
 MTIME_NS = 1_700_000_000_000_000_000
-PATTERNS = ("aerial view", "satellite imag", "Landsat")
-_FUNNEL = {"rows": 100, "keyword": 50, "downloaded": 40, "invalid": 3, "duplicate": 7, "outlier": 5, "remain": 25}
-# The tools as they are apart from the manifests: a manifest enters the fingerprint, not the version.
-TOOLS: Mapping[str, Any] = {
-    "keywords": PATTERNS,
-    "published": Published(
-        reference="handmade", funnel=(FunnelRow(source="cc3m", **_FUNNEL), FunnelRow(source="Total", **_FUNNEL))
-    ),
-}
 
 
-def fetch_id(n: int) -> str:
-    return f"{n:032x}"
-
-
-def picture(seed: int, kind: str) -> bytes:
-    """Return a coarse picture, 32 x 24, as uncompressed PNG, BMP or TIFF."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
-    drawn = Image.fromarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8)))
-    out = io.BytesIO()
-    drawn.save(out, kind, **({"compress_level": 0} if kind == "PNG" else {}))
-    return out.getvalue()
-
-
-BODIES = (
-    picture(1, "PNG"),
-    picture(2, "BMP"),
-    picture(3, "TIFF"),
-    b"",
-    b"no picture at all",
-    picture(4, "PNG")[:900],
-    picture(5, "PPM"),
-    picture(1, "BMP"),
-)
-
-
-@dataclass
-class HandmadeFiles:
-    """The files of a stage that is called without a store."""
-
-    folder: Path
-    made: list[Path] = field(default_factory=list)
-
-    def new_file(self, name: str) -> Path:
-        self.made.append(self.folder / name)
-        return self.made[-1]
-
-    def address(self, path: Path) -> str:
-        return path.name
-
-    def work(self) -> Path:
-        return self._folder("work")
-
-    def shared(self, name: str) -> Path:
-        return self._folder(f"shared-{name}")
-
-    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
-        return BODIES[offset]
-
-    def _folder(self, name: str) -> Path:
-        (self.folder / name).mkdir(exist_ok=True)
-        return self.folder / name
-
-
-@dataclass
-class Handmade:
-    """A stage's inputs by table, its SOURCES folder and settings that differ from the defaults."""
-
-    rows: dict[str, list[dict[str, Any]]]
-    partition: str = "whole"
-    params: dict[str, Any] = field(default_factory=dict)
-    resources: dict[str, Any] = field(default_factory=dict)
-    sources: Path = Path()
+TOOLS: Mapping[str, Any] = {**made.TOOLS, **inputs_caption.TOOLS, **inputs_geometa.TOOLS}
 
 
 def call_stage(stage: Stage, folder: Path) -> tuple[Inputs, Outcome]:
@@ -169,12 +98,38 @@ _FETCHED = [
     }
     for n, body in _BODY_OF.items()
 ]
-_UNIQUE = [{**row, "image_id": row["fetch_id"], "cluster_id": row["sample_id"]} for row in _PLANNED[:4]]
+_RELEVANT = [{**row, "image_id": row["fetch_id"]} for row in _PLANNED[:4]]
+_LABELLED = [
+    {
+        **_FETCHED[0],
+        "sample_id": "ben_7",
+        "corpus": "ben",
+        "path": "ben/patch",
+        "scene_id": "ben_7",
+        "annotation_licence": "CDLA",
+        "stated_datetime": None,
+    }
+]
+_IMAGES += [{**_IMAGES[0], "image_id": "ben_7", "pixel_sha256": "pixels 3"}]
+_GEOMETA = [
+    {
+        "sample_id": row["sample_id"],
+        "meta_caption": "Seen in July." if row["sample_id"] in ("ben_7", "cc3m_0_2") else None,
+        "latitude_deg": 47.5,
+        "longitude_deg": None,
+        "utm_epsg": 32632,
+        "country_code": None,
+        "taken_at": None,
+        "month": 7,
+    }
+    for row in (*_PLANNED, *_LABELLED)
+]
 _SHARD_PLAN = [
     {
         **_CANDIDATES[n],
         **_IMAGES[n],
         **_FETCHED[n],
+        "half": "pub11",
         "published_text": f"text {n}",
         "split": "train",
         "shard": "pub11-train-0000",
@@ -234,6 +189,7 @@ def _listing(folder: Path) -> dict[str, Any]:
         "mtime_ns": MTIME_NS,
         "reader_digest": reader_digest(load_corpora()["cc3m"]),
         "partition": "cc3m-00000",
+        "source_sample": None,
         "file_sha256": "of the file",
     }
 
@@ -270,14 +226,6 @@ def _download(folder: Path) -> Iterator[Handmade]:
         )
 
 
-def _tables(**rows: list[dict[str, Any]]) -> Callable[[Path], Any]:
-    @contextmanager
-    def handmade(folder: Path) -> Iterator[Handmade]:
-        yield Handmade(dict(rows))
-
-    return handmade
-
-
 @contextmanager
 def _open_pass(folder: Path) -> Iterator[Handmade]:
     planned = [
@@ -301,7 +249,8 @@ def _screen(folder: Path) -> Iterator[Handmade]:
         }
         for n, body in enumerate(BODIES)
     ]
-    yield Handmade({"fetched": rows}, "000-00000")
+    labelled = [{**rows[1], "sample_id": "millionaid_P0000001"}, {**rows[4], "sample_id": "millionaid_P0000002"}]
+    yield Handmade({"fetched": rows, "labelled_image": labelled}, "000-00000")
 
 
 _PASSES = [
@@ -342,7 +291,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     "list_sources": _list_sources,
     "inventory": _inventory,
     "filter": _filter,
-    "plan": _tables(
+    "plan": tables(
         candidate=[
             *_CANDIDATES,
             {"sample_id": "cc3m_0_8", "url": "no url"},
@@ -351,16 +300,30 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     ),
     "open_pass": _open_pass,
     "download": _download,
-    "settle": _tables(planned=_PLANNED, fetch_pass=_PASSES, fetch_attempt=_FETCH_ATTEMPTS),
+    "settle": tables(planned=_PLANNED, fetch_pass=_PASSES, fetch_attempt=_FETCH_ATTEMPTS),
     "screen": _screen,
-    "cluster": _tables(planned=_PLANNED, image=_IMAGES),
-    "drop_duplicates": _tables(duplicate=_DUPLICATES),
-    "plan_shards": _tables(unique=_UNIQUE, candidate=_CANDIDATES, image=_IMAGES, fetched=_FETCHED),
-    "write_shards": _tables(shard_plan=_SHARD_PLAN),
-    "write_metafile": _tables(
-        shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, candidate=_CANDIDATES, planned=_PLANNED, image=_IMAGES
+    "cluster": tables(planned=_PLANNED, image=_IMAGES, labelled_image=_LABELLED),
+    "drop_duplicates": tables(duplicate=_DUPLICATES),
+    "plan_shards": tables(
+        relevant=_RELEVANT,
+        candidate=_CANDIDATES,
+        fetched=_FETCHED,
+        caption=[{"sample_id": "ben_7", "generated_caption": "a lake"}],
+        labelled_image=_LABELLED,
+        image=_IMAGES,
+        geometa=_GEOMETA,
     ),
-    "count_funnel": _tables(
+    "write_shards": tables(shard_plan=_SHARD_PLAN),
+    "write_metafile": tables(
+        shard=_PUBLISHED_ROWS,
+        shard_plan=_SHARD_PLAN,
+        candidate=_CANDIDATES,
+        planned=_PLANNED,
+        labelled_image=_LABELLED,
+        image=_IMAGES,
+        geometa=_GEOMETA,
+    ),
+    "count_funnel": tables(
         source_listing=[{"corpus": c, "partition": f"{c}-00000"} for c in ("cc3m", "laion2b")],
         candidate_counts=_COUNTS,
         candidate=[{"corpus": c} for c in ("cc3m", "cc3m", "laion2b", "laion2b", "laion2b")],
@@ -370,8 +333,13 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         ],
         fetched=[{"fetch_id": fetch_id(n)} for n in (0, 2, 3)],
         image_rejects=[{"image_id": fetch_id(3)}],
-        unique=[{"sample_id": "cc3m_0_0"}],
+        relevant=[{"sample_id": "cc3m_0_0"}],
         unique_rejects=[{"sample_id": "laion2b_0_2"}],
         shard_rejects=[{"sample_id": "cc3m_0_0"}],
     ),
+    **inputs_outliers.HANDMADE,
+    **inputs_gpe.HANDMADE,
+    **inputs_labelled.HANDMADE,
+    **inputs_caption.HANDMADE,
+    **inputs_geometa.HANDMADE,
 }

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from flows.executor import InlineExecutor
+from schemas.manifests import load_models
 from stages.contract import Stage
 from tests.small_build import Build, assert_same_contents, contents
 
@@ -86,7 +87,10 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, float):
         return [value * 2 + 0.01, value / 2]
     if isinstance(value, str):
-        return ["transient", value + "x"]
+        models = load_models()
+        if value in models:
+            return [name for name, model in models.items() if model.task == models[value].task and name != value]
+        return ["transient", "absolute", "quantile", "raw", "top", "text_first", value + "x"]
     if isinstance(value, list | tuple):
         return [list(value)[::-1], list(value)[:-1], ["laion2b"]]
     return []

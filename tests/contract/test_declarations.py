@@ -22,10 +22,12 @@ THIRD_PARTY = {
     "schemas": {"pyarrow", "pydantic"},
     "stages": {
         "pyarrow", "pydantic", "duckdb", "polars", "numpy", "scipy", "PIL", "imagehash", "img2dataset", "webdataset",
+        "rasterio", "pyproj", "pycountry", "reverse_geocoder", "nltk", "torch", "torchvision", "transformers",
+        "safetensors", "peft", "open_clip", "ultralytics", "yaml",
     },
     "flows": {"pyarrow", "pydantic", "duckdb", "rich"},
 }  # fmt: skip
-MODULE_OF_PACKAGE = {"pillow": "PIL"}
+MODULE_OF_PACKAGE = {"pillow": "PIL", "open_clip_torch": "open_clip", "pyyaml": "yaml"}
 FILES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 WRITER = {stage.writes.name: stage for stage in STAGES}
 
@@ -173,6 +175,7 @@ def test_imports_of_files_were_checked_and_an_upward_one_would_be_seen(tmp_path:
 
 def test_allowed_packages_are_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    packages = [re.split(r"[<>=~! \[;]", line)[0] for line in project["dependencies"]]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["models"]]
+    packages = [re.split(r"[<>=~! \[;]", line)[0] for line in lines]
     modules = {MODULE_OF_PACKAGE.get(name, name.replace("-", "_")) for name in packages}
     assert set().union(*THIRD_PARTY.values()) <= modules

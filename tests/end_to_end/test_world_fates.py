@@ -53,7 +53,9 @@ def test_unmatched_rows_are_counted_per_corpus_and_reason(large_world: Path, dem
     assert planned.total() > 1000
 
 
-@pytest.mark.parametrize("reason", ["no_keyword", "no_caption", "no_url", "wrong_field_count", "invalid_utf8"])
+@pytest.mark.parametrize(
+    "reason", ["no_keyword", "no_caption", "no_url", "wrong_field_count", "invalid_utf8", "no_metadata_row"]
+)
 def test_explain_reads_an_unmatched_row_again(large_world: Path, demo: Path, reason: str) -> None:
     sample_id = next(row["sample_id"] for row in _planned(large_world) if row["reason"] == reason)
     done = run("explain", sample_id, "--build", demo)
@@ -74,14 +76,14 @@ def test_every_row_of_the_funnel_adds_up_and_the_total_is_the_last(large_world: 
     figures = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
     assert list(rows[0])[:8] == ["source", *figures]
     assert all(f"published_{name}" in rows[0] for name in figures)
-    assert {row["source"] for row in rows[:-1]} == {"laion2b", "coyo700m", "cc3m"}
+    assert {row["source"] for row in rows[:-1]} == {"laion2b", "coyo700m", "cc3m", "yfcc15m"}
     assert rows[-1]["source"] == "Total"
     for row in rows:
         n = {name: int(row[name]) for name in figures}
         assert n["downloaded"] - n["invalid"] - n["duplicate"] - n["outlier"] == n["remain"]
     for name in figures:
         assert int(rows[-1][name]) == sum(int(row[name]) for row in rows[:-1])
-    assert int(rows[-1]["rows"]) == len(load_world(large_world).fates)
+    assert int(rows[-1]["rows"]) == len(load_world(large_world).web_fates)
 
 
 def test_verify_finds_nothing_wrong(demo: Path) -> None:

@@ -15,15 +15,22 @@ def cluster(samples: list[tuple[str, str, str, int]], **params: Any) -> dict[str
     """Return the rows of `duplicate` by sample_id.
 
     Args:
-        samples: (sample_id, URL, pixels, phash).
+        samples: (sample_id, URL, pixels, phash); the URL of a labelled sample is its sample_id.
     """
     images = {url: (pixels, phash) for _, url, pixels, phash in samples}
+    web = [s for s in samples if s[0] != s[1]]
     inputs = {
-        "planned": pa.table({"sample_id": [s[0] for s in samples], "fetch_id": [s[1] for s in samples]}),
+        "planned": pa.table(
+            {
+                "sample_id": pa.array([s[0] for s in web], pa.string()),
+                "fetch_id": pa.array([s[1] for s in web], pa.string()),
+            }
+        ),
+        "labelled_image": pa.table({"sample_id": pa.array([s[0] for s in samples if s[0] == s[1]], pa.string())}),
         "image": pa.table(
             {
-                "image_id": list(images),
-                "pixel_sha256": [pixels for pixels, _ in images.values()],
+                "image_id": pa.array(list(images), pa.string()),
+                "pixel_sha256": pa.array([pixels for pixels, _ in images.values()], pa.string()),
                 "phash": pa.array([phash for _, phash in images.values()], FIELD["phash"].type),
             }
         ),
@@ -115,10 +122,19 @@ def test_equal_pixels_join_clusters_that_hashes_do_not() -> None:
     assert max(row["phash_distance"] for row in rows.values()) == 32
 
 
+def test_labelled_samples_are_marked_and_take_nothing_from_the_web() -> None:
+    labelled = ("ben_1", "ben_1", "same", 0), ("ben_2", "ben_2", "same", 0)
+    rows = cluster([*labelled, ("cc3m_0_0", "u0", "same", 0)])
+    assert {row["survivor_id"] for row in rows.values()} == {"cc3m_0_0"}
+    assert reasons(rows) == {"ben_1": "pixel_duplicate", "ben_2": "pixel_duplicate", "cc3m_0_0": None}
+    assert sorted(map(str, reasons(cluster([*labelled])).values())) == ["None", "pixel_duplicate"]
+
+
 def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> None:
     assert cluster([]) == {}
     inputs = {
         "planned": pa.table({"sample_id": ["laion2b_0_0", "laion2b_0_1"], "fetch_id": ["u0", "gone"]}),
+        "labelled_image": pa.table({"sample_id": ["millionaid_P0000001"]}),
         "image": pa.table({"image_id": ["u0"], "pixel_sha256": ["p"], "phash": pa.array([0], pa.uint64())}),
     }
     outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(), None, {}, None, None))  # type: ignore[arg-type]
@@ -128,7 +144,11 @@ def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> No
 
 def test_one_sample_of_each_cluster_is_kept_and_the_others_name_it() -> None:
     names = ["sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"]
-    rows = [("a_0_0", "u0", "a_0_0", "a_0_0", None), ("a_0_1", "u1", "a_0_0", "a_0_0", "near_duplicate")]
+    rows = [
+        ("a_0_0", "u0", "a_0_0", "a_0_0", None),
+        ("a_0_1", "u1", "a_0_0", "a_0_0", "near_duplicate"),
+        ("fmow_airport_1_0_rgb", "fmow_airport_1_0_rgb", "a_0_0", "a_0_0", "pixel_duplicate"),  # marked, never removed
+    ]
     inputs = {
         "duplicate": pa.table(
             {n: pa.array(c, pa.string()) for n, c in zip(names, zip(*rows, strict=True), strict=True)}

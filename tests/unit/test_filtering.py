@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.manifests import load_corpora, load_keywords
 from schemas.tables import CANDIDATE
-from stages.sources.filtering import Filtered, filter_file, is_blank
+from stages.sources.filtering import REASONS, Filtered, filter_file, filter_photos, is_blank
 from stages.sources.readers import SourceFileError
 
 PATTERNS = load_keywords().patterns()
@@ -23,6 +23,7 @@ def check(found: Filtered) -> None:
     counts = dict(found.counts)
     given = counts.pop("given")
     assert sum(counts.values()) == given
+    assert set(counts) == {"kept", *REASONS}
     assert counts["kept"] == found.candidates.num_rows
     assert found.candidates.schema == CANDIDATE.schema
     assert found.malformed.schema == CANDIDATE.reject_schema
@@ -51,7 +52,7 @@ def test_each_row_of_a_tsv_has_its_fate(tmp_path: Path) -> None:
     assert sum(seen) == 8
     assert found.counts == {
         "given": 8, "kept": 2, "no_caption": 1, "no_keyword": 1, "no_url": 1, "invalid_utf8": 2,
-        "wrong_field_count": 1,
+        "wrong_field_count": 1, "no_metadata_row": 0, "listed_again": 0,
     }  # fmt: skip
     assert found.candidates["sample_id"].to_pylist() == ["cc3m_0_0", "cc3m_0_7"]
     first = found.candidates.to_pylist()[0]
@@ -99,6 +100,82 @@ def test_a_damaged_file_gives_no_rows_at_all(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1")
     with pytest.raises(SourceFileError):
         filter_file(path, CORPORA["coyo700m"], 0, PATTERNS)
+
+
+def photo_line(photo: int, title: str, description: str = "", url: str = "http://a/x.jpg", marker: str = "0") -> bytes:
+    """Return a line of the 23 columns."""
+    fields = [""] * 23
+    fields[0], fields[3], fields[4] = str(photo), "2005-03-01 12:39:28.0", "1111467388"
+    fields[6], fields[7], fields[14], fields[15], fields[22] = title, description, url, "Attribution License", marker
+    return "\t".join(fields).encode() + b"\n"
+
+
+def write_photos(folder: Path, listed: list[int], *files: bytes) -> tuple[list[tuple[Path, int]], Path]:
+    photo_list = folder / "yfcc100m_subset_data.tsv"
+    photo_list.write_bytes(b"".join(b"%d\t%d\tab12\n" % (n, photo) for n, photo in enumerate(listed)))
+    paths = [(folder / f"yfcc100m_dataset-{part}", part) for part in range(len(files))]
+    for (path, _), data in zip(paths, files, strict=True):
+        path.write_bytes(data)
+    return paths, photo_list
+
+
+def test_each_photo_of_the_list_has_its_fate_and_no_other(tmp_path: Path) -> None:
+    first = b"".join(
+        [
+            photo_line(7, "AERIAL+VIEW", "of+a+%3Cb%3Eriver%3C%2Fb%3E%0A%26amp%3B+more"),
+            photo_line(8, "not+on+the+list%3A+Landsat"),
+            photo_line(9, "a+cat"),
+            photo_line(10, "aerial", "view+from+a+kite", marker="1"),
+            photo_line(11, "+", "%20"),
+            photo_line(7, "Landsat, the same photo again"),
+        ]
+    )
+    second = b"".join(
+        [
+            photo_line(12, "satellite%20imagery", url=""),
+            photo_line(13, "Landsat").replace(b"Landsat", b"\xff Landsat"),
+            photo_line(14, "Landsat").replace(b"\t\t", b"\t", 1),
+            photo_line(15, "aerial%2Bview"),
+        ]
+    )
+    files, photo_list = write_photos(tmp_path, [15, 14, 13, 12, 11, 10, 9, 7, 7, 99], first, second)
+    seen: list[int] = []
+    found = filter_photos(files, photo_list, CORPORA["yfcc15m"], PATTERNS, on_progress=seen.append)
+    check(found)
+    assert seen == [4, 4]
+    assert found.counts == {
+        "given": 10, "kept": 2, "no_caption": 1, "no_keyword": 2, "no_url": 1, "invalid_utf8": 1,
+        "wrong_field_count": 1, "no_metadata_row": 1, "listed_again": 1,
+    }  # fmt: skip
+    rows = found.candidates.to_pylist()
+    assert [(row["sample_id"], row["part"], row["source_row"]) for row in rows] == [
+        ("yfcc15m_7", 0, 0), ("yfcc15m_10", 0, 3),
+    ]  # fmt: skip
+    assert rows[0]["source_caption"] == "AERIAL+VIEW of+a+%3Cb%3Eriver%3C%2Fb%3E%0A%26amp%3B+more"
+    assert rows[0]["caption"] == "AERIAL VIEW of a river & more"
+    assert rows[0]["keywords"] == ["aerial view"]
+    fates = dict(zip(found.malformed["sample_id"].to_pylist(), found.malformed["reason"].to_pylist(), strict=True))
+    assert fates == {"yfcc15m_12": "no_url", "yfcc15m_13": "invalid_utf8", "yfcc15m_14": "wrong_field_count"}
+
+
+PHOTOS = st.lists(st.integers(1, 6), max_size=8)
+TITLES = st.sampled_from([b"USGS", b"dog", b"", b"%zz", b"%ff", b"\xff", b"\t", b"\n", b"a+Landsat"])
+
+
+@settings(max_examples=80, deadline=None)
+@given(PHOTOS, st.lists(st.tuples(st.integers(1, 8), TITLES), max_size=12), st.integers(0, 12))
+def test_photos_are_conserved_whatever_the_lines(
+    tmp_path_factory: pytest.TempPathFactory, listed: list[int], lines: list[tuple[int, bytes]], cut: int
+) -> None:
+    data = [photo_line(photo, "TITLE").replace(b"TITLE", title) for photo, title in lines]
+    data.insert(0, photo_line(100, "x"))
+    files, photo_list = write_photos(
+        tmp_path_factory.getbasetemp(), listed, b"".join(data[:cut]), b"".join([data[0], *data[cut:]])
+    )
+    found = filter_photos(files, photo_list, CORPORA["yfcc15m"], PATTERNS)
+    check(found)
+    assert found.counts["given"] == len(listed)
+    assert found.counts["listed_again"] == len(listed) - len(set(listed))
 
 
 PIECES = st.sampled_from([b"USGS", b"dog ", b"\t", b"\n", b" ", b"\xff", "é".encode(), b"http://a/", b"\r"])

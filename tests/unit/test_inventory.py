@@ -54,7 +54,7 @@ def rejects(outcome: Outcome) -> set[tuple[str, str]]:
     return {(row["path"], row["reason"]) for row in outcome.rejects.to_pylist()}
 
 
-def paths(outcome: Outcome) -> list[str]:
+def paths_of(outcome: Outcome) -> list[str]:
     return outcome.kept["path"].to_pylist()
 
 
@@ -66,7 +66,7 @@ def test_what_is_left_out_is_named_with_its_reason(look: Look) -> None:
     look.write("cc3m/SHA256SUMS", b"")
     look.write("loose-file")
     outcome = look.again("cc3m")
-    assert paths(outcome) == ["cc3m/GCC-training.tsv"]
+    assert paths_of(outcome) == ["cc3m/GCC-training.tsv"]
     assert rejects(outcome) == {
         ("redcaps", "no_reader"), ("coyo700m", "left_out"), ("cc3m/notes.txt", "unexpected_file"),
     }  # fmt: skip
@@ -84,8 +84,8 @@ def test_parts_and_partitions_come_from_published_names(look: Look) -> None:
     ("setup", "corpora", "words"),
     [
         ("gone", (), "is no folder: expected one with a folder per corpus"),
-        ("none", (), "holds no corpus: expected at least one folder of cc3m, coyo700m"),
-        ("here", ("cc3",), "inventory.corpora names 'cc3'; corpora with a reader: cc3m"),
+        ("none", (), "holds no corpus: expected at least one folder of ben, cc3m, coyo700m"),
+        ("here", ("cc3",), "inventory.corpora names 'cc3'; corpora with a reader: ben, cc3m"),
         ("here", ("coyo700m",), "inventory.corpora names coyo700m, but .* is no folder"),
         ("empty", (), "coyo700m holds no file named like .*found: nothing.*leave it out with SET="),
         ("odd", (), r"coyo700m holds no file named like .*found: \['coyo700m/data.parquet'\]"),
@@ -108,6 +108,88 @@ def test_sources_that_cannot_be_read_are_refused(look: Look, setup: str, corpora
         look.again(*corpora)
 
 
+def test_files_of_labelled_corpora_are_listed_beside_those_of_the_web(look: Look) -> None:
+    view = "dam/dam_150/dam_150_0_rgb"
+    look.write(f"fmow/train/{view}.jpg", b"image")
+    look.write(f"fmow/groundtruth/train/{view}.json", b"{}")
+    look.write("millionaid/test/P0294281.jpg", b"")
+    look.write("millionaid/SHA256SUMS", f"{hashlib.sha256(b'').hexdigest()}  test/P0294281.jpg\n".encode())
+    outcome = look.again()
+    rows = [(row["partition"], row["path"], row["source_sample"]) for row in outcome.kept.to_pylist()]
+    assert rows == [
+        ("cc3m-00000", "cc3m/GCC-training.tsv", None),
+        ("fmow-dam-0001", f"fmow/groundtruth/train/{view}.json", "fmow_dam_150_0_rgb"),
+        ("fmow-dam-0001", f"fmow/train/{view}.jpg", "fmow_dam_150_0_rgb"),
+        ("millionaid-P0294", "millionaid/test/P0294281.jpg", "millionaid_P0294281"),
+    ]
+    assert look.again().kept.num_rows == 0
+    hashed = look.hashes().kept.to_pylist()
+    assert [(row["source_sample"], row["size_bytes"]) for row in hashed] == [
+        (None, 4), ("fmow_dam_150_0_rgb", 2), ("fmow_dam_150_0_rgb", 5), ("millionaid_P0294281", 0),
+    ]  # fmt: skip
+
+
+def test_a_labelled_file_that_vanished_stays_listed_and_one_that_moved_does_not(look: Look) -> None:
+    paths = [look.write(f"millionaid/P000000{n}.jpg") for n in (1, 2)]
+    look.again()
+    paths[0].unlink()
+    assert look.again().kept.num_rows == 0
+    paths[1].unlink()
+    look.write("millionaid/test/P0000002.jpg")
+    assert [path for path in paths_of(look.again()) if path.startswith("millionaid")] == [
+        "millionaid/P0000001.jpg", "millionaid/test/P0000002.jpg",
+    ]  # fmt: skip
+
+
+LABELS = "cc3m/Image_Labels_Subset_Train_GCC-Labels-training.tsv"
+
+
+def test_companions_stand_in_the_partition_of_their_file(look: Look) -> None:
+    look.write(LABELS)
+    names = ("yfcc100m_dataset-0.bz2", "yfcc100m_dataset-1", "yfcc100m_subset_data.tsv.bz2")
+    for name in names:
+        look.write(f"yfcc15m/{name}")
+    rows = [(row["partition"], row["path"], row["part"]) for row in look.again().kept.to_pylist()]
+    assert rows == [
+        ("cc3m-00000", "cc3m/GCC-training.tsv", 0),
+        ("cc3m-00000", LABELS, 0),
+        *(("yfcc15m-00000", f"yfcc15m/{name}", part) for name, part in zip(names, (0, 1, 0), strict=True)),
+    ]
+    assert look.hashes().kept.num_rows == 5
+
+
+def test_a_companion_that_vanished_stays_listed_until_another_replaces_it(look: Look) -> None:
+    gone = [look.write(LABELS), look.write("yfcc15m/yfcc100m_dataset-1")]
+    for name in ("yfcc100m_dataset-0", "yfcc100m_subset_data.tsv"):
+        look.write(f"yfcc15m/{name}")
+    look.again()
+    for path in gone:
+        path.unlink()
+    assert look.again().kept.num_rows == 0
+    look.write(LABELS.replace("cc3m/", "cc3m/new/"))
+    look.write("yfcc15m/yfcc100m_dataset-1.bz2")
+    paths = paths_of(look.again())
+    assert LABELS not in paths and "yfcc15m/yfcc100m_dataset-1" not in paths and len(paths) == 5
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["yfcc100m_subset_data.tsv"], "holds no file named like"),
+        (["yfcc100m_dataset", "yfcc100m_dataset.bz2"], "would both be part 0"),
+        (
+            ["yfcc100m_dataset", "yfcc100m_subset_data.tsv", "yfcc100m_subset_data.tsv.bz2"],
+            "would both tell of part 0: keep one",
+        ),
+    ],
+)
+def test_files_that_do_not_go_together_are_refused(look: Look, names: list[str], words: str) -> None:
+    for name in names:
+        look.write(f"yfcc15m/{name}")
+    with pytest.raises(InputError, match=words):
+        look.again()
+
+
 def test_a_second_look_at_the_same_files_records_nothing(look: Look) -> None:
     assert look.again().kept.num_rows == 1
     assert look.again().kept.num_rows == 0
@@ -127,13 +209,13 @@ def test_a_vanished_file_stays_listed_unless_its_corpus_is_left_out(look: Look) 
     look.again()
     gone.unlink()
     assert look.again().kept.num_rows == 0  # nothing is new
-    assert paths(look.again("cc3m")) == ["cc3m/GCC-training.tsv"]
+    assert paths_of(look.again("cc3m")) == ["cc3m/GCC-training.tsv"]
 
 
 def test_each_file_is_hashed_once(look: Look) -> None:
     look.again()
     outcome = look.hashes()
-    expected = {"corpus": "cc3m", "path": "cc3m/GCC-training.tsv", "size_bytes": 4}
+    expected = {"corpus": "cc3m", "path": "cc3m/GCC-training.tsv", "size_bytes": 4, "source_sample": None}
     assert outcome.kept.to_pylist() == [{**expected, "file_sha256": hashlib.sha256(b"x\ty\n").hexdigest()}]
 
 
@@ -164,7 +246,8 @@ def test_prose_of_a_manifest_makes_nothing_stale_and_how_it_is_read_does() -> No
     corpus = load_corpora()["coyo700m"]
     assert reader_digest(corpus.model_copy(update={"title": "Other", "homepage": "elsewhere"})) == reader_digest(corpus)
     others = [{"is_size_swapped": True}, {"annotation_licence": "other"}, {"columns": {"url": ("u",)}}]
-    assert len({reader_digest(corpus.model_copy(update=update)) for update in others} | {reader_digest(corpus)}) == 4
+    others.append({"companion_pattern": "x"})
+    assert len({reader_digest(corpus.model_copy(update=update)) for update in others} | {reader_digest(corpus)}) == 5
 
 
 def test_leaving_a_corpus_out_leaves_its_rows_out_of_every_table_and_taking_it_back_costs_no_fetch(

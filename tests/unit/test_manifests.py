@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.manifests import MANIFESTS, ManifestError, load_corpora, load_keywords, load_published
+from schemas.manifests import LABELLED_CODES, MANIFESTS, ManifestError, load_corpora, load_keywords, load_published
 
 PUB11 = {"laion2b", "coyo700m", "laioncoco", "laion400m", "wit", "yfcc15m", "cc12m", "redcaps", "cc3m", "sbu", "vg"}
 
@@ -14,7 +14,31 @@ def test_corpora_are_those_with_a_manifest() -> None:
     assert set(corpora) >= {"laion2b", "coyo700m", "cc3m"}
     assert corpora["laion2b"].is_withdrawn
     assert "Re-LAION" in corpora["laion2b"].replaced_by
-    assert not any(corpus.may_redistribute_images for corpus in corpora.values())
+    assert not any(corpus.may_redistribute_images for corpus in corpora.values() if corpus.half == "pub11")
+
+
+def test_labelled_corpora_are_told_by_half_and_reader_and_have_no_columns() -> None:
+    labelled = {code: corpus for code, corpus in load_corpora().items() if corpus.half == "rs3"}
+    assert {code: corpus.reader for code, corpus in labelled.items()} == {code: code for code in LABELLED_CODES}
+    assert not any(corpus.columns for corpus in labelled.values())
+    assert [labelled[code].n_rows_published for code in LABELLED_CODES] == [727_144, 590_326, 990_848]
+
+
+@pytest.mark.parametrize(
+    ("code", "path", "is_ignored"),
+    [
+        ("fmow", "val/", True), ("fmow", "fmow-rgb/test/0000001/x.jpg", True), ("fmow", "train/", False),
+        ("fmow", "groundtruth/seq_gt_mapping.json", True), ("fmow", "train/dam/dam_1/dam_1_0_rgb.png", False),
+        ("ben", "v1/S2A_MSIL2A_20170617T113321_4_55/S2A_MSIL2A_20170617T113321_4_55_B8A.tif", True),
+        ("ben", "v1/S2A_MSIL2A_20170617T113321_4_55/S2A_MSIL2A_20170617T113321_4_55_B10.tif", False),
+        ("ben", "S1/S1A_IW_GRDH_1SDV_20170613T165043_33UUP_87_48/", True), ("ben", "train.csv", True),
+        ("millionaid", "train/", True), ("millionaid", "test.zip.017", True), ("millionaid", "test/x.jpg", False),
+        ("cc3m", "anything", False),
+    ],
+)  # fmt: skip
+def test_what_is_published_and_not_read_is_passed_by(code: str, path: str, is_ignored: bool) -> None:
+    corpus = load_corpora()[code]
+    assert corpus.is_ignored(path) == is_ignored and corpus.match_file(path) is None
 
 
 @pytest.mark.parametrize(
@@ -26,10 +50,26 @@ def test_corpora_are_those_with_a_manifest() -> None:
         ("cc3m", "GCC-training.tsv", 0),
         ("cc3m", "Train_GCC-training.tsv", 0),
         ("cc3m", "Validation_GCC-1.1.0-Validation.tsv", None),
+        ("cc3m", "Image_Labels_Subset_Train_GCC-Labels-training.tsv", 0),
+        ("yfcc15m", "yfcc100m_dataset", 0),
+        ("yfcc15m", "deep/yfcc100m_dataset-7.bz2", 7),
+        ("yfcc15m", "yfcc100m_dataset.sql", None),
+        ("yfcc15m", "yfcc100m_subset_data.tsv.bz2", 0),
     ],
 )
 def test_part_is_the_number_in_the_published_name(code: str, path: str, part: int | None) -> None:
     assert load_corpora()[code].part_of(path) == part
+
+
+def test_a_companion_is_no_source_file_and_most_corpora_have_none() -> None:
+    corpora = load_corpora()
+    labels, photo_list = "Image_Labels_Subset_Train_GCC-Labels-training.tsv", "yfcc100m_subset_data.tsv"
+    with_one = {
+        code for code, corpus in corpora.items() if corpus.is_companion(labels) or corpus.is_companion(photo_list)
+    }
+    assert with_one == {"cc3m", "yfcc15m"}
+    assert not corpora["cc3m"].is_companion("GCC-training.tsv") and corpora["cc3m"].match_file(labels) is None
+    assert not corpora["yfcc15m"].is_companion("yfcc100m_dataset-0.bz2")
 
 
 def test_keywords_are_the_42_of_the_paper_and_2_optional() -> None:
@@ -64,6 +104,11 @@ def test_the_published_total_is_the_sum_of_the_corpora() -> None:
         ("(?:.*/)?", "(", "key file_pattern"),
         ("date_checked = ", "date_checked = = ", "not TOML"),
         ("is_withdrawn = false", "is_withdrawn = true", "replaced_by"),
+        ('half = "pub11"', 'half = "rs3"', "do not go together"),
+        ('reader = "tsv"', 'reader = "fmow"', "do not go together"),
+        ("url = [1]", "url = []", "no source is named for ['url']"),
+        ("companion_pattern = '", "companion_pattern = '(", "key companion_pattern"),
+        ('reader = "tsv"', 'reader = "yfcc"', "known to its reader"),
     ],
 )
 def test_a_faulty_manifest_is_refused_by_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from flows import progress
 from flows.executor import Advanced, Poisoned, Retried
+from flows.pace import duration
 from flows.progress import Terminal
 from flows.worker import Committed, Failed, Task
 from tests.contract.broken import MAKE
@@ -13,7 +14,7 @@ from tests.contract.broken import MAKE
 def task(name: str, n_given: int = 10) -> Task:
     from pathlib import Path
 
-    return Task("make", "", name, "f", {}, {}, {}, {}, {}, n_given, Path(), Path())
+    return Task("make", "", name, "f", {}, {}, {}, {}, {}, n_given, False, Path(), Path())
 
 
 @pytest.fixture
@@ -73,4 +74,4 @@ def test_a_terminal_gets_a_bar() -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(5, "5 s"), (300, "5 min"), (9000, "2.5 h")])
 def test_durations_are_in_the_unit_a_person_would_use(seconds: float, words: str) -> None:
-    assert progress._duration(seconds) == words
+    assert duration(seconds) == words

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from tests.world import World, normalise
 from tests.world_images import APART_BITS
 from tests.world_reading import arriving_file, path_of
-from tests.world_rows import CC3M
+from tests.world_rows import CC3M, YFCC
 from tests.world_server import Answer
 
 ALLOWED_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
@@ -25,8 +25,8 @@ def arrived(world: World, routes: dict[str, list[Answer]]) -> dict[str, tuple[in
     """Perceptual hash and RGB pixels by sample_id, of all rows whose image arrives and is valid."""
     seen: dict[str, tuple[int, bytes]] = {}
     found = {}
-    for fate in world.fates:
-        if fate.stage in ("drop_duplicates", "write_shards"):
+    for fate in world.web_fates:
+        if fate.stage in ("drop_duplicates", "drop_outliers", "write_shards"):
             name = arriving_file(routes, path_of(fate, world.port))
             if name not in seen:
                 with Image.open(world.out / "www" / name) as image:
@@ -39,8 +39,8 @@ def arrived(world: World, routes: dict[str, list[Answer]]) -> dict[str, tuple[in
 
 
 def test_different_pictures_are_far_apart(world: World, arrived: dict[str, tuple[int, bytes]]) -> None:
-    cluster = np.array([fate.survivor or fate.sample_id for fate in world.fates if fate.sample_id in arrived])
-    hashes = np.array([arrived[fate.sample_id][0] for fate in world.fates if fate.sample_id in arrived], np.uint64)
+    cluster = np.array([fate.survivor or fate.sample_id for fate in world.web_fates if fate.sample_id in arrived])
+    hashes = np.array([arrived[fate.sample_id][0] for fate in world.web_fates if fate.sample_id in arrived], np.uint64)
     distances = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
     is_other = cluster[:, None] != cluster[None, :]
     assert len(hashes) > 60
@@ -49,14 +49,14 @@ def test_different_pictures_are_far_apart(world: World, arrived: dict[str, tuple
 
 def test_duplicate_reasons_follow_from_urls_and_pixels(world: World, arrived: dict[str, tuple[int, bytes]]) -> None:
     clusters = defaultdict(list)
-    for fate in world.fates:
+    for fate in world.web_fates:
         if fate.sample_id in arrived:
             clusters[fate.survivor or fate.sample_id].append(fate)
     assert max(map(len, clusters.values())) >= 6
     for survivor_id, members in clusters.items():
         survivor = next(fate for fate in members if fate.sample_id == survivor_id)
-        assert survivor.fate == "kept"
-        assert (survivor.corpus == CC3M) == all(fate.corpus == CC3M for fate in members)
+        assert survivor.stage in ("drop_outliers", "write_shards")
+        assert (survivor.corpus in (CC3M, YFCC)) == all(fate.corpus in (CC3M, YFCC) for fate in members)
         by_url = defaultdict(list)
         for fate in members:
             by_url[normalise(fate.url)].append(fate)
@@ -65,12 +65,12 @@ def test_duplicate_reasons_follow_from_urls_and_pixels(world: World, arrived: di
             assert len(representatives) == 1
             is_same = arrived[representatives[0].sample_id][1] == arrived[survivor_id][1]
             expected = "pixel_duplicate" if is_same else "near_duplicate"
-            assert representatives[0].reason == ("" if representatives[0] is survivor else expected)
+            assert representatives[0].reason == (survivor.reason if representatives[0] is survivor else expected)
 
 
 def test_damaged_bodies_fail_in_pil_as_planned(world: World, routes: dict[str, list[Answer]]) -> None:
     n_checked: Counter[str] = Counter()
-    for fate in (fate for fate in world.fates if fate.stage == "screen"):
+    for fate in (fate for fate in world.web_fates if fate.stage == "screen"):
         body = (world.out / "www" / arriving_file(routes, path_of(fate, world.port))).read_bytes()
         n_checked[fate.reason] += 1
         assert screen(body) == fate.reason, fate

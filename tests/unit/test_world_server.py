@@ -45,7 +45,7 @@ def outcome(url: str, timeout_s: float = 5.0) -> str:
 
 def urls_by_kind(world: World, routes: dict[str, list[Answer]], reason: str) -> dict[str, str]:
     """Return one URL per kind of first answer among the rows that are refused for a reason."""
-    fates = (fate for fate in world.fates if fate.reason == reason and f":{world.port}/" in fate.url)
+    fates = (fate for fate in world.web_fates if fate.reason == reason and f":{world.port}/" in fate.url)
     found = {}
     for fate in fates:
         answer = routes[path_of(fate, world.port)][0]
@@ -91,7 +91,7 @@ def test_slow_urls_outlast_a_client_and_not_the_server(
 
 
 def test_disallowed_images_carry_the_header(world: World, server: WorldServer) -> None:
-    values = [outcome(normalise(fate.url)) for fate in world.fates if fate.reason == "disallowed_by_header"]
+    values = [outcome(normalise(fate.url)) for fate in world.web_fates if fate.reason == "disallowed_by_header"]
     assert len(values) >= 3
     assert all(re.match(r"robots .*(noai|noimageai)", value, re.IGNORECASE) for value in values)
 
@@ -99,7 +99,7 @@ def test_disallowed_images_carry_the_header(world: World, server: WorldServer) -
 def test_every_kept_image_arrives_from_its_host_within_two_passes(
     world: World, routes: dict[str, list[Answer]], server: WorldServer
 ) -> None:
-    kept = [fate for fate in world.fates if fate.fate == "kept"]
+    kept = [fate for fate in world.web_fates if fate.fate == "kept"]
     hosts = set()
     for fate in kept:
         hosts.add(normalise(fate.url).split("/")[2].rpartition(":")[0])

@@ -1,0 +1,129 @@
+"""What handmade inputs are made of: bodies, files without a store, rows by table, stand-ins for tools."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from schemas.manifests import FunnelRow, Published, Told
+
+Floats = npt.NDArray[np.float32]
+PATTERNS = ("aerial view", "satellite imag", "Landsat")
+FUNNEL = {"rows": 100, "keyword": 50, "downloaded": 40, "invalid": 3, "duplicate": 7, "outlier": 5, "remain": 25}
+
+
+class ColourScorer:
+    """Takes the mean colour of an image, and the bytes of a text, for their features; one image has none."""
+
+    dim = 3
+
+    def image_features(self, images: Sequence[Image.Image]) -> Floats:
+        features = np.array([np.asarray(image, np.float32).mean((0, 1)) for image in images])
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+        return np.where(features[:, :1] > 0.68, np.nan, features).astype(np.float32)
+
+    def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
+        features = np.array([[len(text), text.count("a") + 1, text.count("e") + 1] for text in texts], np.float32)
+        norms = np.linalg.norm(features, axis=1, keepdims=True)
+        return np.asarray(features / norms if is_normalised else features, np.float32)
+
+
+class BrightnessDetector:
+    """Takes bright images for remote sensing ones; of one image it makes NaN."""
+
+    def probabilities(self, images: Sequence[Image.Image]) -> Floats:
+        found = np.array([np.asarray(image, np.float32).mean() / 255 for image in images], np.float32)
+        return np.where(found > 0.55, np.nan, found).astype(np.float32)
+
+
+# Models are stand-ins: what a real one makes depends on the arithmetic of the machine.
+# The tools as they are apart from the manifests: a manifest enters the fingerprint, not the version.
+TOOLS: Mapping[str, Any] = {
+    "keywords": PATTERNS,
+    "published": Published(
+        reference="handmade",
+        funnel=(FunnelRow(source="cc3m", **FUNNEL), FunnelRow(source="Total", **FUNNEL)),
+        told=(Told(source="fmow", remain=9, with_position=8, with_meta_caption=7), Told(source="Total", with_place=5)),
+    ),
+    "scorer": ColourScorer(),
+    "detector": BrightnessDetector(),
+    "prompts": None,
+}
+
+
+def fetch_id(n: int) -> str:
+    return f"{n:032x}"
+
+
+def picture(seed: int, kind: str) -> bytes:
+    """Return a coarse picture, 32 x 24, as uncompressed PNG, BMP or TIFF."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    drawn = Image.fromarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8)))
+    out = io.BytesIO()
+    drawn.save(out, kind, **({"compress_level": 0} if kind == "PNG" else {}))
+    return out.getvalue()
+
+
+BODIES = (
+    picture(1, "PNG"),
+    picture(2, "BMP"),
+    picture(3, "TIFF"),
+    b"",
+    b"no picture at all",
+    picture(4, "PNG")[:900],
+    picture(5, "PPM"),
+    picture(1, "BMP"),
+)
+
+
+@dataclass
+class HandmadeFiles:
+    """The files of a stage that is called without a store."""
+
+    folder: Path
+    made: list[Path] = field(default_factory=list)
+
+    def new_file(self, name: str) -> Path:
+        self.made.append(self.folder / name)
+        return self.made[-1]
+
+    def address(self, path: Path) -> str:
+        return path.name
+
+    def work(self) -> Path:
+        return self._folder("work")
+
+    def shared(self, name: str) -> Path:
+        return self._folder(f"shared-{name}")
+
+    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
+        return BODIES[offset]
+
+    def _folder(self, name: str) -> Path:
+        (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
+
+
+@dataclass
+class Handmade:
+    """A stage's inputs by table, its SOURCES folder and settings that differ from the defaults."""
+
+    rows: dict[str, list[dict[str, Any]]]
+    partition: str = "whole"
+    params: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+    sources: Path = Path()
+
+
+def tables(**rows: list[dict[str, Any]]) -> Callable[[Path], Any]:
+    @contextmanager
+    def handmade(folder: Path) -> Iterator[Handmade]:
+        yield Handmade(dict(rows))
+
+    return handmade

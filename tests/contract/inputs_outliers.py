@@ -1,0 +1,80 @@
+"""Handmade inputs of embed, outliers and the counts over both halves."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.contract.handmade import BODIES, tables
+
+_DECODED = (0, 1, 2, 7)  # bodies that are images; 0 and 7 are the same picture
+_PICTURES = [
+    {
+        "pixel_sha256": f"pixels {body % 7}",
+        "image_id": f"image {body}",
+        "n_bytes": len(BODIES[body]),
+        "body_sha256": hashlib.sha256(BODIES[body]).hexdigest(),
+        "body_file": "tar",
+        "body_offset": body,
+        "partition": "000-00000",
+    }
+    for body in _DECODED
+]
+_IMAGES = [{"image_id": row["image_id"], "pixel_sha256": row["pixel_sha256"]} for row in _PICTURES]
+_FETCHED = [{**row, "fetch_id": row["image_id"], "pass": 0} for row in _PICTURES[:3]]
+_LABELLED = [{**_PICTURES[3], "sample_id": "image 7", "partition": "millionaid-P0000"}]
+_FEATURES = [
+    {"pixel_sha256": f"pixels {n}", "image_feature": feature}
+    for n, feature in enumerate(([0.6, 0.8, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [np.nan, 0.0, 0.0]))
+]
+_PROMPTS = [{"prompt": "one", "prompt_feature": [3.0, 0.0, 0.0]}, {"prompt": "two", "prompt_feature": [0.0, 0.5, 0.0]}]
+_UNIQUE = [{"sample_id": f"cc3m_0_{n}", "image_id": f"image {n}"} for n in range(6)]
+_SCORED = {
+    "unique": _UNIQUE,
+    "image": [{"image_id": f"image {n}", "pixel_sha256": f"pixels {n}"} for n in range(6)],
+    "vlm_score": [{"pixel_sha256": f"pixels {n}", "vlm_score_cos": v} for n, v in enumerate((0.3, 0.2, 0.2, 0.1, 0.4))],
+    "detector_score": [{"pixel_sha256": f"pixels {n}", "detector_prob": n / 8 + 0.125} for n in range(6)],
+}
+_RULES = [{"score": "vlm", "threshold": 0.2}, {"score": "detector", "threshold": 0.25}]
+_SAMPLES = ("cc3m_0_0", "cc3m_0_1", "fmow_airport_1_0_rgb", "millionaid_P0000001")
+_SHARD = [{"sample_id": sample_id} for sample_id in _SAMPLES]
+_GEOMETA = [
+    {
+        "sample_id": sample_id,
+        "meta_caption": "Seen in Chile." if n == 2 else None,
+        "latitude_deg": -33.0 if n in (0, 2) else None,
+        "taken_at": "2012-04-02T10:32:22Z" if n else None,
+        "country_code": "CHL" if n in (0, 2) else None,
+        "country_name": "Chile" if n in (0, 2) else None,
+        "month": 4 if n else None,
+        "utm_epsg": 32719 if n in (0, 2) else None,
+        "utm_zone": 19 if n in (0, 2) else None,
+        "utm_hemisphere": "S" if n in (0, 2) else None,
+    }
+    for n, sample_id in enumerate(_SAMPLES)
+]
+_PLACES = [{"sample_id": "cc3m_0_0", "place": "Chile"}, {"sample_id": "cc3m_0_1", "place": None}]
+
+HANDMADE: dict[str, Callable[[Path], Any]] = {
+    "plan_pictures": tables(image=_IMAGES, fetched=_FETCHED, labelled_image=_LABELLED),
+    "embed_prompts": tables(),
+    "embed": tables(picture=_PICTURES[:3]),
+    "score_detector": tables(picture=_PICTURES[:3]),
+    "score_vlm": tables(embedding=_FEATURES, prompt=_PROMPTS),
+    "set_thresholds": tables(**_SCORED),
+    "drop_outliers": tables(**_SCORED, outlier_rule=_RULES),
+    "count_rs3": tables(
+        labelled_image=[{"sample_id": sample_id} for sample_id in ("ben_1", "ben_2", "ben_3")],
+        labelled_image_rejects=[{"sample_id": "fmow_airport_1_0_rgb"}],
+        image_rejects=[{"image_id": "ben_1"}, {"image_id": "of the web"}],
+        caption_rejects=[{"sample_id": "ben_2"}],
+        caption=[{"sample_id": "ben_3"}],
+        shard_rejects=[{"sample_id": "ben_3"}, {"sample_id": "cc3m_0_0"}],
+    ),
+    "count_texts": tables(shard=_SHARD, geometa=_GEOMETA, place=_PLACES),
+    "count_countries": tables(shard=_SHARD, geometa=_GEOMETA),
+    "count_months": tables(shard=_SHARD, geometa=_GEOMETA),
+    "count_utm_zones": tables(shard=_SHARD, geometa=_GEOMETA),
+}
