@@ -138,7 +138,7 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
     _, ledger = _open_existing(options)
     counts = write_fates(ledger, options.out)
     told = ", ".join(f"{n:,} {fate}" for fate, n in sorted(counts.items()))
-    _say(console, f"{options.out}: {sum(counts.values()):,} candidates, {told}")
+    _say(console, f"{options.out}: {sum(counts.values()):,} samples, {told}")
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:

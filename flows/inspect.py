@@ -27,6 +27,7 @@ _OF_SAMPLE = {
     "pixel_sha256": "t.pixel_sha256 = s.pixel_sha256",
     "caption_id": "t.caption_id = s.caption_id",
 }
+_SAMPLE_KEYS = ("sample_id", "fetch_id", "image_id")
 _LIST_SHOWN = 40  # all keywords of a caption, not all values of a feature
 # A sample of either half under every name that a table may know it by.
 _SAMPLES = """
@@ -105,7 +106,10 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
             return _explain_unmatched(ledger, db, sample_id, sources)
         lines = [f"sample {sample_id}"]
         for stage in ledger.stages:
-            lines += _explain_stage(ledger, stage, db)
+            found = _explain_stage(ledger, stage, db)
+            lines += found
+            if stage.writes.key[0] in _SAMPLE_KEYS and any(": REJECTED" in line for line in found):
+                break  # its picture and its caption may go on, for other samples
         return lines
 
 
@@ -211,7 +215,7 @@ def _fates_query(ledger: Ledger) -> str:
         if condition is None or stage.grain in ("count", "observe") or not stage.reasons:
             continue
         # A picture without a score is refused as a sample by drop_outliers; a drawn caption is no sample.
-        if stage.writes.key[0] not in ("sample_id", "fetch_id", "image_id"):
+        if stage.writes.key[0] not in _SAMPLE_KEYS:
             continue
         decided.append(
             f"SELECT DISTINCT s.sample_id, '{stage.name}' AS stage, 'rejected' AS fate, t.reason, t.detail"

@@ -145,7 +145,8 @@ def _free_port(wanted: int) -> int:
 
 def main(words: list[str]) -> int:
     """Serve in the folder, and at the port, that are said."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts in the background deaf to Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     return serve(Path(words[0]), int(words[1]) if len(words) > 1 else PORT, lambda text: print(text, flush=True))
 
 

@@ -4,6 +4,7 @@ Every kind of fate is in it, and `FATES` says which row has which. Not the gener
 """
 
 import io
+import json
 import shutil
 import threading
 from collections import Counter
@@ -53,7 +54,6 @@ FATES = {
     "laion2b_0_11": ("screen", "truncated_image"),
     "coyo700m_0_0": ("drop_duplicates", "pixel_duplicate"),
     "coyo700m_0_1": ("drop_duplicates", "near_duplicate"),
-    "coyo700m_0_14": ("write_shards", ""),
     "cc3m_0_0": ("write_shards", ""),
     "cc3m_0_11": ("drop_duplicates", "url_duplicate"),
 }
@@ -282,6 +282,15 @@ class Build:
             for module in modules:
                 runner.run_module(module)
         return watcher
+
+    def arguments(self, folder: Path) -> list[str]:
+        """Return the options of the command line for this build; its profile is written into a folder."""
+        lines = []
+        for name, values in self.sections.items():
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        profile = folder / "small.toml"
+        profile.write_text("\n".join(lines))
+        return ["--profile", str(profile), "--sources", str(self.sources), "--build", str(self.root)]
 
     def copy_to(self, root: Path) -> "Build":
         """Return a copy that may be damaged."""

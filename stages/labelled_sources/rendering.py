@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,9 @@ class Renderer:
         return out.getvalue()
 
 
+_IN_MEMORY = re.compile(r"'?/vsimem/[^\s':,]*'?|\b[0-9a-f]{8}-[0-9a-f-]{27}\S*")
+
+
 def _read_band(data: bytes, band: str) -> np.ndarray[Any, np.dtype[np.uint16]]:
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
@@ -51,7 +55,9 @@ def _read_band(data: bytes, band: str) -> np.ndarray[Any, np.dtype[np.uint16]]:
                 raise SampleFault("bad_band", f"{band}: expected {(1, SIDE_PX, SIDE_PX, 'uint16')}, found {found}")
             values: np.ndarray[Any, np.dtype[np.uint16]] = raster.read(1)
     except RasterioError as error:
-        raise SampleFault("bad_band", f"{band}: {error.__cause__ or error}") from error
+        # GDAL names its file in memory by a random number: the same fault must read the same in every run.
+        said = _IN_MEMORY.sub("the file", str(error.__cause__ or error))
+        raise SampleFault("bad_band", f"{band}: {said}") from error
     return values
 
 

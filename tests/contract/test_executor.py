@@ -152,9 +152,7 @@ def test_ctrl_c_ends_a_run_whole_says_how_to_go_on_and_the_next_run_finishes_it(
     small_web: Web, finished: Build, tmp_path: Path
 ) -> None:
     build = Build(tmp_path / "build", finished.sources)
-    profile = tmp_path / "small.toml"
-    profile.write_text("\n".join(_toml(build.sections)))
-    arguments = ["--profile", str(profile), "--sources", str(build.sources), "--build", str(build.root)]
+    arguments = build.arguments(tmp_path)
     small_web.hold.clear()
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "build", *arguments],
@@ -189,10 +187,3 @@ def test_ctrl_c_ends_a_run_whole_says_how_to_go_on_and_the_next_run_finishes_it(
     redone = [n_due for name, _, n_due in watcher.begun if name == "download"]
     assert redone[0] == len(state.partitions) - n_done
     assert_same_contents(contents(finished), contents(build))
-
-
-def _toml(sections: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = []
-    for name, values in sections.items():
-        lines += [f"[{name}]", *(f"{key} = {str(value).lower()}" for key, value in values.items())]
-    return lines

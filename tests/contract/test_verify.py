@@ -120,7 +120,7 @@ def test_what_was_tampered_with_is_named_set_aside_and_done_again(
     # What was made of the rows before they were changed may be named too, nothing else.
     later = dependents(damaged.stages, {receipt.body["stage"]})
     assert {fault.where.split("/")[0] for fault in found if fault not in own} <= later
-    assert main(["verify", *arguments(damaged, tmp_path), "--repair"]) == 1
+    assert main(["verify", *damaged.arguments(tmp_path), "--repair"]) == 1
     assert not (damaged.root / receipt.folder / "receipt.json").exists()
     damaged.run(InlineExecutor())
     assert faults(damaged) == []
@@ -182,18 +182,9 @@ def test_lost_bodies_are_fetched_again_and_can_be_read_from_where_they_lie_now(f
 def test_a_fault_ends_verify_with_exit_code_1_and_what_to_do(
     damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["verify", *arguments(damaged, tmp_path)]) == 0
+    assert main(["verify", *damaged.arguments(tmp_path)]) == 0
     assert "every row is accounted for" in capsys.readouterr().out
     tamper_kept(damaged)
-    assert main(["verify", *arguments(damaged, tmp_path)]) == 1
+    assert main(["verify", *damaged.arguments(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "FAULT filter/" in said and "make verify REPAIR=yes" in said
-
-
-def arguments(build: Build, folder: Path) -> list[str]:
-    """Return the command line options of a build."""
-    lines = []
-    for name, values in build.sections.items():
-        lines += [f"[{name}]", *(f"{key} = {str(value).lower()}" for key, value in values.items())]
-    (folder / "small.toml").write_text("\n".join(lines))
-    return ["--profile", str(folder / "small.toml"), "--sources", str(build.sources), "--build", str(build.root)]

@@ -10,12 +10,16 @@ import pytest
 import webdataset
 from PIL import Image
 
+from schemas.manifests import LABELLED_CODES
 from tests.end_to_end.runs import assert_identical, copy_world, run
+from tests.world_labelled import read_truth
 
 
 def _samples(build: Path, split: str) -> list[dict[str, bytes]]:
-    tars = str(build / "dataset" / split / f"pub11-{split}-{{0000..0001}}.tar")
-    return list(webdataset.WebDataset(tars, shardshuffle=False, empty_check=False))
+    tars = [str(build / "dataset" / split / f"{half}-{split}-{{0000..0001}}.tar") for half in ("pub11", "rs3")]
+    found = [list(webdataset.WebDataset(name, shardshuffle=False, empty_check=False)) for name in tars]
+    assert all(found), f"{split}: a half has no sample"
+    return [sample for half in found for sample in half]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -24,7 +28,8 @@ def test_the_tars_open_by_brace_pattern_and_decode_to_the_three_members(demo: Pa
     assert len(samples) > 10
     for sample in samples:
         assert {"img_name", "img_content", "caption"} <= sample.keys()
-        assert sample["img_name"].decode() == sample["__key__"]
+        ending = ".jpg" if sample["__key__"].partition("_")[0] in LABELLED_CODES else ""
+        assert sample["img_name"].decode() == sample["__key__"] + ending
         assert sample["caption"].decode().strip()
         Image.open(io.BytesIO(sample["img_content"])).load()
 
@@ -34,7 +39,11 @@ def test_the_splits_share_no_sample_and_hold_every_kept_one(demo: Path) -> None:
     with (demo / "world" / "fates.csv").open(encoding="utf-8", newline="") as file:
         kept = {row["sample_id"] for row in csv.DictReader(file) if row["fate"] == "kept"}
     assert not train & val
-    assert train | val == kept
+    # Models decide on outliers: the fates test says how many may differ.
+    assert len((train | val) ^ kept) <= 0.02 * len(kept)
+    with (demo / "world" / "labelled_truth.csv").open(encoding="utf-8", newline="") as file:
+        scene_of = {row["sample_id"]: row["scene_id"] for row in csv.DictReader(file)}
+    assert not {scene_of[s] for s in train & scene_of.keys()} & {scene_of[s] for s in val & scene_of.keys()}
 
 
 def test_no_published_file_holds_a_position_or_a_date(demo: Path) -> None:
@@ -52,7 +61,8 @@ def test_no_published_file_holds_a_position_or_a_date(demo: Path) -> None:
 
 
 def test_the_metafile_names_every_published_sample_and_its_bytes(demo: Path) -> None:
-    rows = {r["sample_id"]: r for r in pq.read_table(demo / "dataset/metafiles/pub11_metadata.parquet").to_pylist()}
+    files = [demo / f"dataset/metafiles/{half}_metadata.parquet" for half in ("pub11", "rs3")]
+    rows = {row["sample_id"]: row for file in files for row in pq.read_table(file).to_pylist()}
     samples = [*_samples(demo, "train"), *_samples(demo, "val")]
     assert len(samples) == len(rows)
     for sample in samples:
@@ -61,10 +71,24 @@ def test_the_metafile_names_every_published_sample_and_its_bytes(demo: Path) -> 
         assert sample["caption"].decode() == row["published_text"]
 
 
+def test_positions_and_times_of_labelled_samples_are_the_true_ones(demo: Path) -> None:
+    rows = {r["sample_id"]: r for r in pq.read_table(demo / "dataset/metafiles/rs3_metadata.parquet").to_pylist()}
+    truth = {sample_id: row for sample_id, row in read_truth(demo / "world").items() if sample_id in rows}
+    located = [row for row in truth.values() if row.latitude_deg is not None]
+    assert len(located) > 50 and len(truth) == len(rows)
+    for sample_id, row in truth.items():
+        found = rows[sample_id]
+        assert (found["latitude_deg"] is None) == (row.latitude_deg is None), sample_id
+        if row.latitude_deg is not None and row.longitude_deg is not None:
+            assert found["latitude_deg"] == pytest.approx(row.latitude_deg, abs=1e-4), sample_id
+            assert (found["longitude_deg"] - row.longitude_deg + 180) % 360 - 180 == pytest.approx(0, abs=1e-4)
+        assert (found["taken_at"] or "") == row.datetime, sample_id
+
+
 def test_a_rebuild_elsewhere_is_identical(small_world: Path, small_build: Path, tmp_path: Path) -> None:
     build = tmp_path / "again"
     copy_world(small_world, build)
-    words = ("--set", "run.workers=1", "--set", "download.urls_per_partition=40", "--set", "download.n_threads=9")
+    words = ("--set", "run.workers=1", "--set", "run.model_workers=1", "--set", "download.n_threads=9")
     assert run("build", "--build", build, *words).returncode == 0
     assert_identical(build, small_build)
 

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from schemas.manifests import LABELLED_CODES
 from schemas.reasons import REASON
 from tests.end_to_end.runs import receipts, run
 from tests.world import load_world
+from tests.world_rows import OUTLIER
+
+# Where models decide, 99 % must be as planned; which of two scores refuses an outlier is not planned.
+SCORED = ("drop_outliers", "write_shards")
+BY_SCORE = ("low_vlm_score", "low_detector_prob")
 
 
 def _planned(world: Path) -> list[dict[str, str]]:
@@ -30,15 +36,20 @@ def observed(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         return {row["sample_id"]: row for row in csv.DictReader(file)}
 
 
-def test_every_candidate_has_its_planned_fate(large_world: Path, observed: dict[str, dict[str, str]]) -> None:
-    wrong = []
+def test_every_sample_has_its_planned_fate(large_world: Path, observed: dict[str, dict[str, str]]) -> None:
+    wrong, wrong_by_score = [], []
     planned = [row for row in _planned(large_world) if row["stage"] != "filter"]
+    scored = [row for row in planned if row["stage"] in SCORED and row["corpus"] not in LABELLED_CODES]
     for row in planned:
         found = observed.get(row["sample_id"], {})
-        if any(found.get(name) != row[name] for name in ("corpus", "stage", "fate", "reason", "survivor")):
-            wrong.append((row, found))
+        reason = OUTLIER if found.get("reason") in BY_SCORE else found.get("reason")
+        same = all(found.get(name) == row[name] for name in ("corpus", "stage", "fate", "survivor"))
+        if not same or reason != row["reason"]:
+            is_of_a_score = row in scored and found.get("stage") in SCORED
+            (wrong_by_score if is_of_a_score else wrong).append((row, found))
     assert not wrong, f"{len(wrong)} of {len(planned)}, first: {wrong[:3]}"
-    assert len(observed) == len(planned) > 500
+    assert len(wrong_by_score) <= 0.01 * len(scored), f"{len(wrong_by_score)} of {len(scored)}: {wrong_by_score[:5]}"
+    assert len(observed) == len(planned) > 900 and len(scored) > 400
     assert {row["reason"] for row in planned} > {"near_duplicate", "timeout", "truncated_image", "private_address", ""}
 
 

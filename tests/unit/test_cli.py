@@ -24,12 +24,7 @@ def _signals() -> Iterator[None]:
 @pytest.fixture
 def small(finished: Build, tmp_path: Path) -> list[str]:
     """The options of the finished build, copied."""
-    build = finished.copy_to(tmp_path / "build")
-    lines = []
-    for name, values in build.sections.items():
-        lines += [f"[{name}]", *(f"{key} = {str(value).lower()}" for key, value in values.items())]
-    (tmp_path / "small.toml").write_text("\n".join(lines))
-    return ["--profile", str(tmp_path / "small.toml"), "--sources", str(build.sources), "--build", str(build.root)]
+    return finished.copy_to(tmp_path / "build").arguments(tmp_path)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -124,7 +119,7 @@ def test_the_looking_commands_answer_from_a_finished_build(
 ) -> None:
     assert run(capsys, "status", *small)[0] == 0
     code, said = run(capsys, "fates", *small, "--out", str(tmp_path / "fates.csv"))
-    assert (code, said) == (0, f"{tmp_path / 'fates.csv'}: 54 candidates, 42 kept, 12 rejected")
+    assert (code, said) == (0, f"{tmp_path / 'fates.csv'}: 65 samples, 46 kept, 19 rejected")
     code, said = run(capsys, "explain", "laion2b_0_3", *small)
     assert code == 0 and "reason = no_keyword" in said
     code, said = run(capsys, "explain", "laion2b_5_3", *small)
@@ -141,11 +136,14 @@ def test_a_build_command_publishes_tars_tables_and_metafiles(
     code, said = run(capsys, "build", *small)
     assert code == 0 and "published" in said
     dataset = tmp_path / "build/dataset"
-    assert len(list((dataset / "train").glob("*.tar"))) == 2 and len(list((dataset / "val").glob("*.tar"))) == 2
+    names = [f"{half}-{{split}}-000{n}.tar" for half in ("pub11", "rs3") for n in (0, 1)]
+    for split in ("train", "val"):
+        assert sorted(p.name for p in (dataset / split).iterdir()) == [name.format(split=split) for name in names]
     assert {p.name for p in (dataset / "tables").iterdir()} >= {
         "pub11_funnel.csv",
         "pub11_funnel.md",
         "pub11_funnel.parquet",
+        *(f"{table}.csv" for table in ("rs3", "text_count", "country_count", "month_count", "utm_count")),
         *(f"stage_{module}.csv" for module in MODULES if module != "stats"),
     }
     header = (dataset / "tables/pub11_funnel.csv").read_text().splitlines()[0].split(",")

@@ -45,6 +45,9 @@ def test_the_number_of_a_shard_has_four_digits_at_most() -> None:
 
 def test_a_tar_holds_three_members_a_sample_in_the_order_of_sample_ids(finished: Build) -> None:
     texts = {row["sample_id"]: row["caption"] for row in finished.rows("candidate", ["sample_id", "caption"])}
+    metas = {row["sample_id"]: row["meta_caption"] for row in finished.rows("geometa")}
+    for row in finished.rows("caption"):
+        texts[row["sample_id"]] = " ".join(t for t in (metas[row["sample_id"]], row["generated_caption"]) if t)
     planned = {row["sample_id"]: row for row in finished.rows("shard_plan")}
     seen = []
     for name, path in tars(finished.ledger()).items():
@@ -64,5 +67,12 @@ def test_a_tar_holds_three_members_a_sample_in_the_order_of_sample_ids(finished:
         keys = [m.name.split(".")[0] for m in members]
         assert keys == sorted(keys)
     assert sorted(seen) == sorted(planned)
-    assert len(seen) == 42
+    assert len(seen) == 38 + 8
     assert all((stage == "write_shards") == (sample in seen) for sample, (stage, _) in FATES.items())
+    halves = {name.split("/")[1].split("-")[0] for name in tars(finished.ledger())}
+    assert halves == {"pub11", "rs3"}
+
+
+def test_views_of_one_scene_lie_in_one_split(finished: Build) -> None:
+    splits = {row["sample_id"]: row["split"] for row in finished.rows("shard_plan")}
+    assert splits["fmow_dam_3_0_rgb"] == splits["fmow_dam_3_0_msrgb"]
