@@ -22,12 +22,12 @@ FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)'
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build stats verify explain status fates gc config ui test check docs format bench
+.PHONY: help demo build stats verify explain status fates gc config ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  stages: inventory filter plan download screen dedup shard stats"
+	@echo "  stages: inventory filter plan download labelled screen embed dedup outliers caption geometa gpe shard stats"
 	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 
@@ -91,6 +91,10 @@ docs: $(READY)  ## write the tables of the README that code knows
 
 format: $(READY)  ## format and sort imports
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+demo-models: $(READY)  ## train the small models of the demo profile anew, measure them, pin their digests by hand
+	@$(PY) -m tests.demo_models all
+	@$(PY) -m tests.demo_models.nltk_small
 
 bench: $(addprefix bench-,$(BENCHES))  ## all benchmarks; results in build/bench
 
