@@ -17,7 +17,7 @@ from stages.contract import ContractError, InputError, Stage
 if TYPE_CHECKING:
     import duckdb
 
-    from schemas.manifests import Corpus
+    from stages.sources.filtering import Search
 
 # The rows of a table that belong to a sample, by the first column of the table's key.
 _OF_SAMPLE = {
@@ -168,7 +168,8 @@ def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) 
 def _explain_unmatched(
     ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str, sources: Path | None
 ) -> list[str]:
-    from schemas.manifests import load_corpora
+    from schemas.corpora import load_corpora
+    from stages.filter import search_of
     from stages.sources.again import files_of, read_again
 
     rejected = db.execute("SELECT reason, detail FROM candidate_rejects WHERE sample_id = ?", [sample_id]).fetchone()
@@ -182,30 +183,37 @@ def _explain_unmatched(
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:
         raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {', '.join(files)}")
-    try:
-        row = read_again(sample_id, files, sources, corpora[code])
-    except (IndexError, ValueError) as error:
-        raise InputError(f"no sample {sample_id!r}: {error}") from error
-    reason = row.pop("reason", None) or filter_reason(ledger, row, corpora[code])
+    search = search_of(ledger.settings.params(ledger.writer["candidate"]))  # type: ignore[arg-type]
+    row = read_again(sample_id, files, sources, corpora[code], search.choices)
+    if row is None:
+        raise InputError(
+            f"no sample {sample_id!r}: {', '.join(files)} {'has' if len(files) == 1 else 'have'} no such row"
+        )
+    reason = row.pop("reason", None) or filter_reason(row, search, _share(db, code))
     facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
     head = f"filter: REJECTED (read again from {', '.join(files)})\n    reason = {reason}"
     return [f"sample {sample_id}", head + "".join(f"\n    {fact}" for fact in facts)]
 
 
-def filter_reason(ledger: Ledger, row: Mapping[str, Any], corpus: Corpus) -> str:
+def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float) -> str:
     """Return why the filter did not keep a source row that it read without fault."""
     import pyarrow as pa
 
-    from stages.filter import patterns
-    from stages.sources.encoded import searched_text
     from stages.sources.keywords import match_any
+    from stages.sources.slices import belongs
 
-    captions = searched_text(pa.array([row.get("source_caption")], pa.string()), corpus)
-    if not (captions[0].as_py() or "").strip():
+    text = row.get("searched_text") or row.get("source_caption") or ""
+    if not text.strip():
         return "no_caption"
-    stage = ledger.writer["candidate"]
-    found = match_any(captions, patterns(ledger.settings.params(stage)))  # type: ignore[arg-type]
-    return "no_keyword" if not found[0].as_py() else "none: the filter would keep this row; run `make stage-filter`"
+    if not match_any(pa.array([text], pa.string()), search.patterns)[0].as_py():
+        return "no_keyword"
+    if not belongs(row.get("url") or "", sample_share):
+        return "outside_sample"
+    return "none: the filter would keep this row; run `make stage-filter`"
+
+
+def _share(db: duckdb.DuckDBPyConnection, code: str) -> float:
+    return float(_scalar(db, f"SELECT min(sample_share) FROM source_listing WHERE corpus = '{code}'"))
 
 
 def _fates_query(ledger: Ledger) -> str:

@@ -16,8 +16,8 @@ from flows.digests import FINGERPRINT_LENGTH, combine
 from flows.receipt import Receipt, observation_fingerprint
 from flows.settings import Settings
 from flows.store import Store
+from schemas.corpora import LABELLED_CODES
 from schemas.fields import FIELD
-from schemas.manifests import LABELLED_CODES
 from stages.contract import COUNTS_SCHEMA, WHOLE, InputError, Reads, Stage
 from stages.identity import digest_json
 

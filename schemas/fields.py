@@ -48,6 +48,7 @@ FIELDS: tuple[Field, ...] = (
     Field("mtime_ns", pa.int64(), "ns", "Modification time of the source file: a changed one is hashed again."),
     Field("reader_digest", pa.string(), "", "Digest of what the corpus manifest says on reading the file."),
     Field("file_sha256", pa.string(), "", "sha256 of the source file."),
+    Field("sample_share", pa.float64(), "", "Share of the corpus that is taken, by hash of URL or scene, in (0, 1]."),
     Field("source_sample", pa.string(), "", "Sample that a file of a labelled corpus belongs to.", True),
     Field("source_row", pa.int64(), "", "Position of the row in its source file, from 0."),
     # What a corpus publishes.
@@ -58,6 +59,14 @@ FIELDS: tuple[Field, ...] = (
     Field("published_width_px", pa.int32(), "px", "Width the corpus states (swapped columns undone).", True),
     Field("published_height_px", pa.int32(), "px", "Height the corpus states (swapped columns undone).", True),
     Field("native_id", pa.string(), "", "The corpus's own id of the row.", True),
+    Field(
+        "native_hash", pa.string(), "", "The corpus's own hash of the row, by which its side files are joined.", True
+    ),
+    Field("language", pa.string(), "", "Language the corpus states for the row.", True),
+    Field("other_texts", pa.list_(pa.string()), "", "The image's other texts, as the corpus publishes them.", True),
+    Field(
+        "strict_keywords", pa.list_(pa.string()), "", "Keywords that the strict rules leave; empty: refused by them."
+    ),
     Field("similarity", pa.float64(), "cosine", "Image-text similarity the corpus states.", True),
     Field("image_licence", pa.string(), "", "Licence the corpus states for this image.", True),
     Field("nsfw", pa.string(), "", "The corpus's own safety tag.", True),

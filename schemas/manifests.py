@@ -1,16 +1,12 @@
-"""Pydantic models of the pinned facts under `manifests/`, and the functions that load them.
+"""Pydantic models of the pinned keywords and published figures, and the functions that load them.
 
-Not for parameters of a build: those are the stages' `Params`, set by profiles.
+Not for the corpora (`schemas/corpora.py`) nor for parameters of a build: those are the stages' `Params`.
 """
 
-import re
-from collections.abc import Mapping
-from datetime import date
-from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from schemas.manifest_files import MANIFESTS as MANIFESTS
 from schemas.manifest_files import Manifest as _Manifest
@@ -23,149 +19,6 @@ from schemas.model_manifests import load_prompts as load_prompts
 
 SPACED_SENTINEL = "spaced_sentinel"
 
-# All corpora of RS5M, those without a manifest yet included.
-CORPUS_CODES = (
-    "laion2b", "laion400m", "laioncoco", "coyo700m", "wit", "yfcc15m", "cc12m", "cc3m", "redcaps", "sbu", "vg",
-    "fmow", "ben", "millionaid",
-)  # fmt: skip
-LABELLED_CODES = ("fmow", "ben", "millionaid")  # RS3; the others are PUB11
-REQUIRED_COLUMNS = ("url", "source_caption")
-OPTIONAL_COLUMNS = (
-    "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",
-    "pwatermark", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime",
-)  # fmt: skip
-
-
-class Corpus(_Manifest):
-    """What is known of a published corpus: its rights, its files and how they are read.
-
-    Attributes:
-        code: the folder under SOURCES, the name of the manifest and the prefix of sample_id.
-        file_pattern: regular expression for a whole path under the corpus's folder; its group `part`, where it has
-            one, is the number in the published file name; those of labelled corpora are named in their readers.
-        ignored_pattern: the same for what belongs to the corpus as published and is not read: files, and folders with
-            a slash at the end; nothing where there is none.
-        companion_pattern: the same for a file that tells more of the rows of a source file, and stands in its
-            partition; nothing where there is none.
-        columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
-            regard to case; for a TSV the position of the field, from 0; none for a labelled corpus or yfcc.
-        is_size_swapped: width and height are exchanged in the files ...
-        size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
-        null_markers: texts that stand for "not known" in image_licence and nsfw.
-    """
-
-    code: str = Field(pattern=r"^[a-z0-9]+$")
-    title: str = Field(min_length=1)
-    half: Literal["pub11", "rs3"]
-    homepage: str
-    is_withdrawn: bool
-    replaced_by: str
-    annotation_licence: str = Field(min_length=1)
-    image_rights: str = Field(min_length=1)
-    may_redistribute_annotations: bool
-    may_redistribute_images: bool
-    citation: str
-    n_rows_published: int = Field(gt=0)
-    file_pattern: str
-    ignored_pattern: str = r"(?!)"
-    companion_pattern: str = r"(?!)"
-    reader: Literal["parquet", "tsv", "yfcc", "fmow", "ben", "millionaid"]
-    columns: Mapping[str, tuple[str | int, ...]] = {}
-    is_size_swapped: bool = False
-    size_is_right_with: tuple[str, ...] = ()
-    null_markers: tuple[str, ...] = ()
-    date_checked: date
-    how_to_get: str = Field(min_length=1)
-
-    @field_validator("file_pattern", "ignored_pattern", "companion_pattern")
-    @classmethod
-    def _check_pattern(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return pattern
-
-    @field_validator("columns")
-    @classmethod
-    def _check_columns(cls, columns: Mapping[str, tuple[str | int, ...]]) -> Mapping[str, tuple[str | int, ...]]:
-        known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-        if unknown := [name for name in columns if name not in known]:
-            raise ValueError(f"unknown columns {unknown}; known are {list(known)}")
-        return columns
-
-    @model_validator(mode="after")
-    def _check_reader(self) -> Self:
-        if (self.half == "rs3") != (self.reader in LABELLED_CODES):
-            raise ValueError(f"half {self.half} and reader {self.reader} do not go together")
-        if self.half == "rs3" and self.columns:
-            raise ValueError(f"a labelled corpus has no columns; found {list(self.columns)}")
-        if self.reader == "yfcc" and self.columns:
-            raise ValueError(f"the columns of yfcc are known to its reader; found {list(self.columns)}")
-        has_columns = self.reader in ("parquet", "tsv")
-        if has_columns and (missing := [name for name in REQUIRED_COLUMNS if not self.columns.get(name)]):
-            raise ValueError(f"no source is named for {missing}")
-        places = [place for names in self.columns.values() for place in names]
-        if self.reader == "tsv" and sorted(map(str, places)) != ["0", "1"]:
-            raise ValueError(f"columns of a tsv are the field positions 0 and 1, each once; found {places}")
-        if self.reader == "parquet" and not all(isinstance(place, str) for place in places):
-            raise ValueError(f"columns of a parquet corpus are names; found {places}")
-        if self.is_withdrawn and not self.replaced_by:
-            raise ValueError("is_withdrawn needs replaced_by: name the lawful replacement, or say that there is none")
-        return self
-
-    @cached_property
-    def _file_regex(self) -> re.Pattern[str]:
-        return re.compile(self.file_pattern)
-
-    @cached_property
-    def _companion_regex(self) -> re.Pattern[str]:
-        return re.compile(self.companion_pattern)
-
-    @property
-    def is_one_partition(self) -> bool:
-        """Whether all files of the corpus are one partition: what says which rows belong to it speaks of all."""
-        return self.reader == "yfcc"
-
-    @property
-    def has_native_sample_ids(self) -> bool:
-        """Whether a sample is named by the corpus's own id, not by its part and row."""
-        return self.reader == "yfcc"
-
-    @property
-    def is_url_encoded(self) -> bool:
-        """Whether captions are stored as in a URL, with a plus for a blank."""
-        return self.reader == "yfcc"
-
-    def is_companion(self, path: str) -> bool:
-        """Return whether a path under the corpus's folder belongs to a source file."""
-        return self._companion_regex.fullmatch(path) is not None
-
-    @cached_property
-    def _ignored_regex(self) -> re.Pattern[str]:
-        return re.compile(self.ignored_pattern)
-
-    def match_file(self, path: str) -> re.Match[str] | None:
-        """Return the groups of `file_pattern` in a path under the corpus's folder, None where it is no source file."""
-        return self._file_regex.fullmatch(path)
-
-    def is_ignored(self, path: str) -> bool:
-        """Return whether a path under the corpus's folder is known and not read; a folder's ends with a slash."""
-        return self._ignored_regex.fullmatch(path) is not None
-
-    def part_of(self, path: str) -> int | None:
-        """Return the number of the part that a file is or belongs to, or None where it is of no use.
-
-        Names without a number are part 0.
-
-        Args:
-            path: path under the corpus's folder, with "/" between its parts.
-        """
-        found = self._file_regex.fullmatch(path) or self._companion_regex.fullmatch(path)
-        if found is None:
-            return None
-        return int(found.groupdict().get("part") or 0)
-
 
 class KeywordGroup(_Manifest):
     """Patterns that are switched on and off together."""
@@ -175,11 +28,27 @@ class KeywordGroup(_Manifest):
     patterns: tuple[str, ...] = Field(min_length=1)
 
 
+class StrictRule(_Manifest):
+    """What some patterns must fulfil to be no false ones.
+
+    Attributes:
+        needs: RE2 expression that the text must match; {pattern} in it stands for the pattern.
+        is_case_sensitive: `needs` is compared with regard to case.
+        refused_with: RE2 expression that the text must not match, without regard to case; empty: none.
+    """
+
+    patterns: tuple[str, ...] = Field(min_length=1)
+    needs: str = Field(min_length=1)
+    is_case_sensitive: bool = False
+    refused_with: str = ""
+
+
 class Keywords(_Manifest):
-    """The patterns of the keyword filter, in groups."""
+    """The patterns of the keyword filter, in groups, and the strict rules."""
 
     reference: str = Field(min_length=1)
     groups: tuple[KeywordGroup, ...] = Field(alias="group", min_length=1)
+    strict: tuple[StrictRule, ...] = ()
 
     @model_validator(mode="after")
     def _check_patterns(self) -> Self:
@@ -190,6 +59,9 @@ class Keywords(_Manifest):
                 raise ValueError(f"pattern {pattern!r} is blank or not ASCII")
             if (other := seen.setdefault(pattern.lower(), pattern)) is not pattern:
                 raise ValueError(f"pattern {pattern!r} repeats {other!r}")
+        ruled = [pattern for rule in self.strict for pattern in rule.patterns]
+        if odd := [pattern for pattern in ruled if seen.get(pattern.lower()) != pattern or ruled.count(pattern) > 1]:
+            raise ValueError(f"strict rules for {odd}: each is a pattern as listed, and has one rule")
         if SPACED_SENTINEL not in [group.name for group in self.groups]:
             raise ValueError(f"no group named {SPACED_SENTINEL}")
         return self
@@ -233,26 +105,6 @@ class Published(_Manifest):
     reference: str = Field(min_length=1)
     funnel: tuple[FunnelRow, ...] = Field(min_length=1)
     told: tuple[Told, ...] = Field(min_length=1)
-
-
-def load_corpora(folder: Path = MANIFESTS / "corpora") -> dict[str, Corpus]:
-    """Return the corpora of a manifest folder by code, in the order of their codes.
-
-    Raises:
-        ManifestError: a file is missing or at fault, or its name is not its code.
-    """
-    paths = sorted(folder.glob("*.toml"))
-    if not paths:
-        raise ManifestError(f"{folder}: expected one <code>.toml per corpus, found none")
-    corpora = {}
-    for path in paths:
-        corpus = _load(path, Corpus)
-        if corpus.code != path.stem:
-            raise ManifestError(
-                f"{path}: key code: expected {path.stem!r}, as the file is named, found {corpus.code!r}"
-            )
-        corpora[corpus.code] = corpus
-    return corpora
 
 
 def load_keywords(path: Path = MANIFESTS / "keywords.toml") -> Keywords:

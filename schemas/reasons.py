@@ -16,12 +16,15 @@ class Reason:
         is_transient: True where the same row may pass at a later attempt (the world failed, not the row).
         is_counted_only: True where the row is counted per source file and not written (the keyword filter alone:
             it reads billions of rows; `explain` finds such a row by reading its source again).
+        is_stretch: True where one reject row speaks for a stretch of source rows, and the count is of those rows; such
+            a reject marks its partition as damaged.
     """
 
     code: str
     meaning: str
     is_transient: bool = False
     is_counted_only: bool = False
+    is_stretch: bool = False
 
 
 REASONS: tuple[Reason, ...] = (
@@ -29,6 +32,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("no_reader", "The folder is named like no corpus that has a reader; nothing in it was read."),
     Reason("left_out", "The corpus is not among inventory.corpora; nothing in it was read."),
     Reason("unexpected_file", "The file's name does not fit the corpus's published file names."),
+    Reason("archive_not_unpacked", "The file is an archive of the corpus: its content is read once it is unpacked."),
+    Reason("scenes_outside_sample", "Files of scenes that are not in the slice that inventory.sample takes."),
     # filter
     Reason("no_caption", "The source row has no caption.", is_counted_only=True),
     Reason("no_keyword", "No keyword occurs in the caption.", is_counted_only=True),
@@ -37,6 +42,19 @@ REASONS: tuple[Reason, ...] = (
     Reason("wrong_field_count", "The source line has too few or too many fields."),
     Reason("no_metadata_row", "The corpus lists the sample, but no source file has its row.", is_counted_only=True),
     Reason("listed_again", "The corpus lists the sample more than once; one row counts.", is_counted_only=True),
+    Reason("other_language", "The row is in none of the languages that are read.", is_counted_only=True),
+    Reason("outside_sample", "The row is not in the slice that inventory.sample takes.", is_counted_only=True),
+    Reason("shifted_row", "Fields of the row lie in each other's columns."),
+    Reason("bad_record", "The record of the row is not what the corpus publishes, or lacks what names the sample."),
+    Reason("field_too_large", "A field of the row is larger than any text of the corpus can be."),
+    Reason("unknown_corpus", "The list names a sample of no corpus that is known."),
+    Reason("false_keyword", "Strict rules refuse every keyword of the caption: the words mean something else."),
+    Reason(
+        "damaged_source",
+        "A stretch of the source file cannot be read; rows are counted where known, else one.",
+        is_stretch=True,
+    ),
+    Reason("wrong_columns", "The source file has not the columns or types that the corpus publishes.", is_stretch=True),
     # plan
     Reason("not_a_url", "The published URL cannot be parsed or names no host."),
     Reason("unsupported_scheme", "The published URL is neither http nor https."),
@@ -77,6 +95,9 @@ REASONS: tuple[Reason, ...] = (
     Reason("bad_metadata", "The metadata record cannot be read, or lacks what names the sample."),
     Reason("missing_band", "A band of the patch that the picture needs is missing."),
     Reason("bad_band", "A band of the patch cannot be read, or has another size or type than published."),
+    Reason("seasonal_snow", "RS5M's selection: the patch is on the published list of patches with seasonal snow."),
+    Reason("cloud_or_shadow", "RS5M's selection: the patch is on the published list of cloud and shadow."),
+    Reason("outside_selection", "RS5M's selection: the patch lies in a country that it leaves out (Finland)."),
     # embed, outliers
     Reason("model_not_finite", "The model gave NaN or infinity for the image."),
     Reason("no_score", "The image has no score: the model could not judge it."),

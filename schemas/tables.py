@@ -46,7 +46,7 @@ class Table:
 SOURCE_LISTING = Table(
     "source_listing",
     ("corpus", "path"),
-    ("part", "size_bytes", "mtime_ns", "reader_digest", "partition", "source_sample"),
+    ("part", "size_bytes", "mtime_ns", "reader_digest", "partition", "source_sample", "sample_share"),
     "A source file as it was seen under SOURCES.",
 )
 SOURCE_FILE = Table(
@@ -59,7 +59,7 @@ CANDIDATE = Table(
         "corpus", "part", "source_row", "url", "source_caption", "caption", "keywords",
         "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",
         "pwatermark", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime", "machine_tags",
-        "machine_tag_probs", "annotation_licence",
+        "machine_tag_probs", "native_hash", "language", "other_texts", "strict_keywords", "annotation_licence",
     ),
     "A source row whose caption has a keyword.",
 )  # fmt: skip

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from schemas.corpora import CORPUS_CODES
 from schemas.manifest_files import MANIFESTS, Manifest, load_manifest
-from schemas.manifests import CORPUS_CODES
 
 # What a template may tell, as stages/geo/facts.py words it.
 TEMPLATE_FIELDS = (

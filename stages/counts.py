@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from schemas.manifests import LABELLED_CODES, Published, Told
+from schemas.corpora import LABELLED_CODES
+from schemas.manifests import Published, Told
 from schemas.tables import COUNTRY_COUNT, MONTH_COUNT, RS3, TEXT_COUNT, UTM_COUNT, Table
 from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from schemas.manifests import CORPUS_CODES, LABELLED_CODES
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES
 from schemas.tables import DUPLICATE, UNIQUE
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from schemas.manifests import Corpus, load_corpora
+from schemas.corpora import Corpus, load_corpora
 from schemas.tables import SOURCE_FILE, SOURCE_LISTING
 from stages.contract import (
     Context,
@@ -40,6 +40,9 @@ class ListingParams(Params):
     """Which corpora take part."""
 
     corpora: tuple[str, ...] = Field((), description="corpus codes to read; empty: all under SOURCES with a reader")
+    sample: float = Field(
+        1.0, gt=0, le=1, description="share of the rows and scenes that is taken, by hash of URL or scene: a pilot run"
+    )
 
 
 def list_sources(inputs: Inputs, context: Context) -> Outcome:
@@ -62,7 +65,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
         elif chosen and folder.name not in chosen:
             left_out.append((folder.name, folder.name, "left_out", f"inventory.corpora is {list(chosen)}"))
         else:
-            files, others = _list_corpus(folder, corpus, before)
+            files, others = _list_corpus(folder, corpus, before, context.params.sample)
             kept.append(files)
             left_out += others
     kept.append(gone(before, pa.concat_tables(kept), corpora, chosen))
@@ -111,11 +114,11 @@ def _check_folder(sources: Path, chosen: tuple[str, ...], corpora: dict[str, Cor
         )
 
 
-def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table) -> tuple[pa.Table, list[LeftOut]]:
+def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: float) -> tuple[pa.Table, list[LeftOut]]:
     digest = reader_digest(corpus)
     if corpus.half == "rs3":
         known = before.filter(pc.equal(before["corpus"], corpus.code))["path"].to_pylist()
-        return list_labelled(folder, corpus, digest, known)
+        return list_labelled(folder, corpus, digest, known, sample_share)
     files: list[tuple[object, ...]] = []
     others: list[LeftOut] = []
     for path in _walk(folder):
@@ -126,7 +129,7 @@ def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table) -> tuple[pa.Tab
             continue
         status = path.stat()
         partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"
-        seen = (part, status.st_size, status.st_mtime_ns, digest, partition, None)
+        seen = (part, status.st_size, status.st_mtime_ns, digest, partition, None, sample_share)
         files.append((corpus.code, f"{corpus.code}/{name}", *seen))
     if all(corpus.is_companion(str(row[1]).partition("/")[2]) for row in files):
         raise nothing_found(folder, corpus, others)
@@ -209,7 +212,7 @@ def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
 LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
-    version=2,
+    version=3,
     does="Lists the source files under SOURCES, and what it leaves out.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
+from schemas.corpora import Corpus, load_corpora
 from schemas.fields import FIELD
-from schemas.manifests import Corpus, load_corpora
 from schemas.tables import LABELLED_IMAGE
 from stages.contract import (
     Context,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.manifests import LABELLED_CODES, Published, load_published
+from schemas.corpora import LABELLED_CODES
+from schemas.manifests import Published, load_published
 from schemas.tables import PUB11_FUNNEL
 from stages.checks import run_sql
 from stages.contract import (

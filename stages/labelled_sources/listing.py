@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.manifests import Corpus
+from schemas.corpora import Corpus
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError
 from stages.labelled_sources import ben, fmow, millionaid
@@ -50,7 +50,7 @@ class Found:
 
 
 def list_labelled(
-    folder: Path, corpus: Corpus, reader_digest: str, known: Sequence[str]
+    folder: Path, corpus: Corpus, reader_digest: str, known: Sequence[str], sample_share: float = 1.0
 ) -> tuple[pa.Table, list[LeftOut]]:
     """Return the listing of a labelled corpus's files, and what is left out.
 
@@ -59,6 +59,7 @@ def list_labelled(
         corpus: its manifest.
         reader_digest: digest of what the manifest says on reading.
         known: paths under SOURCES that were listed before: a patch that has vanished keeps its number.
+        sample_share: share of the scenes that is taken.
 
     Raises:
         InputError: when there is no file of the corpus, or two files claim one role of a sample.
@@ -68,7 +69,7 @@ def list_labelled(
     left_out += [_left_out(corpus, path, 0, _BARE) for path in _bare_patches(found)]
     if not found.files:
         raise nothing_found(folder, corpus, left_out)
-    table = _table(found, corpus, reader_digest, placer(folder, corpus, found, known))
+    table = _table(found, corpus, reader_digest, sample_share, placer(folder, corpus, found, known))
     check_roles(table)
     return table.drop_columns(["role"]), left_out
 
@@ -186,18 +187,20 @@ def role_of(path: str, corpus: Corpus) -> str:
     return fmow.place(below, match).role if corpus.code == "fmow" else millionaid.place(below, match).role
 
 
-def _table(found: Found, corpus: Corpus, reader_digest: str, place: Placer) -> pa.Table:
+def _table(found: Found, corpus: Corpus, reader_digest: str, sample_share: float, place: Placer) -> pa.Table:
     schema = SOURCE_LISTING.schema.append(pa.field("role", pa.string()))
     batches = [
         pa.RecordBatch.from_arrays(
             [pa.array(column, f.type) for column, f in zip(zip(*rows, strict=True), schema, strict=True)], schema=schema
         )
-        for rows in _chunks(found, corpus, reader_digest, place)
+        for rows in _chunks(found, corpus, reader_digest, sample_share, place)
     ]
     return pa.Table.from_batches(batches, schema)
 
 
-def _chunks(found: Found, corpus: Corpus, reader_digest: str, place: Placer) -> Iterator[list[tuple[object, ...]]]:
+def _chunks(
+    found: Found, corpus: Corpus, reader_digest: str, sample_share: float, place: Placer
+) -> Iterator[list[tuple[object, ...]]]:
     for start in range(0, len(found.files), _CHUNK_ROWS):
         rows: list[tuple[object, ...]] = []
         for path, size_bytes, mtime_ns in found.files[start : start + _CHUNK_ROWS]:
@@ -205,7 +208,7 @@ def _chunks(found: Found, corpus: Corpus, reader_digest: str, place: Placer) -> 
             if match is not None:
                 to, part = place(path, match)
                 listed = (corpus.code, f"{corpus.code}/{path}", part, size_bytes, mtime_ns, reader_digest)
-                rows.append((*listed, to.partition, to.sample_id, to.role))
+                rows.append((*listed, to.partition, to.sample_id, sample_share, to.role))
         yield rows
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.manifests import Corpus
-from stages.sources.readers import read_photo, read_row
+from schemas.corpora import Corpus
+from stages.sources.batch import Choices, SourceFiles
+from stages.sources.readers import read_row, read_sample
 
 _BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,9})_(\d{1,18})", re.ASCII)
-_BY_NATIVE_ID = re.compile(r"([a-z0-9]+)_(\d{1,18})", re.ASCII)
+_BY_NATIVE_ID = re.compile(r"([a-z0-9]+)_([A-Za-z0-9_]{1,64})", re.ASCII)
 
 
 def files_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mapping[str, Corpus]) -> tuple[str, ...]:
@@ -31,27 +32,27 @@ def files_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mapping
     return tuple(path for path, part in files if found and part == int(found[2]))
 
 
-def read_again(sample_id: str, files: Sequence[str], sources: Path, corpus: Corpus) -> dict[str, Any]:
-    """Return our columns of a sample's source row; of one that cannot be read its reason and detail.
+def read_again(
+    sample_id: str, files: Sequence[str], sources: Path, corpus: Corpus, choices: Choices
+) -> dict[str, Any] | None:
+    """Return our columns of a sample's source row; of one that cannot be read its reason and detail; None without one.
 
     Args:
         sample_id: of the corpus.
         files: as `files_of` gives them.
         sources: the SOURCES folder.
         corpus: says how they are read.
+        choices: what the run chose.
 
     Raises:
-        SourceFileError: a file is missing, damaged, or not what the corpus's manifest says.
-        IndexError: there is no such row.
+        InputError: a file is missing without which nothing can be read.
     """
-    number = int(sample_id.rpartition("_")[2])
-    if not corpus.has_native_sample_ids:
-        return read_row(sources / files[0], corpus, number)
-    lists = [path for path in files if _is_companion(path, corpus)]
-    if not lists:
-        raise IndexError(f"no list of the samples of {corpus.code} is among {list(files)}")
-    others = [sources / path for path in files if path not in lists]
-    return read_photo(others, sources / lists[0], corpus, number)
+    companions = tuple(sources / path for path in files if _is_companion(path, corpus))
+    # The number in the name matters to nobody who reads one row.
+    source = SourceFiles(tuple((sources / path, 0) for path in files if not _is_companion(path, corpus)), companions)
+    if corpus.has_native_sample_ids:
+        return read_sample(source, corpus, sample_id.partition("_")[2], choices)
+    return read_row(source, corpus, int(sample_id.rpartition("_")[2]), choices)
 
 
 def _is_companion(path: str, corpus: Corpus) -> bool:

@@ -3,22 +3,72 @@
 Not for a file format: those are `stages/sources/parquet_reader.py` and `stages/sources/tsv_reader.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.corpora import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 from schemas.fields import FIELD
-from schemas.manifests import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 
 COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-ROWS_SCHEMA = pa.schema([("source_row", pa.int64()), *((name, FIELD[name].type) for name in COLUMNS)])
+# Beside our columns the two texts made of source_caption, null where they are the same: the one that keywords are
+# searched in, and the one that becomes the caption once it is cleaned.
+ROWS_SCHEMA = pa.schema(
+    [
+        ("source_row", pa.int64()),
+        *((name, FIELD[name].type) for name in COLUMNS),
+        ("searched_text", pa.string()),
+        ("plain_caption", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The source files of one partition.
+
+    Attributes:
+        files: path and the number in the published file name, in the order of the paths.
+        companions: files that tell more of the rows of the others.
+    """
+
+    files: tuple[tuple[Path, int], ...]
+    companions: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a run may choose in reading, where RS5M's choice is not told.
+
+    Attributes:
+        coco_searched: columns of LAION-COCO that keywords are searched in, joined by line ends.
+        coco_caption: the column of LAION-COCO that is the caption.
+        wit_languages: language codes of WIT's rows that are read; empty: all.
+    """
+
+    coco_searched: tuple[str, ...] = ("top_caption", "all_captions")
+    coco_caption: str = "all_captions"
+    wit_languages: tuple[str, ...] = ()
 
 
 class SourceFileError(ValueError):
-    """A source file cannot be read: the message says which, what was expected and found, and what to do."""
+    """A source file cannot be read from somewhere on: the message says what was expected and found, and what to do.
+
+    Attributes:
+        reason: damaged_source or wrong_columns.
+        n_rows: rows of the stretch that cannot be read; one where their number is not known.
+        n_rows_before: where rows are only counted, those before the fault.
+    """
+
+    def __init__(
+        self, message: str, reason: str = "damaged_source", *, n_rows: int = 1, n_rows_before: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.reason, self.n_rows, self.n_rows_before = reason, n_rows, n_rows_before
 
 
 class Malformed(NamedTuple):
@@ -28,6 +78,23 @@ class Malformed(NamedTuple):
     reason: str
     detail: str
     native_id: str | None = None
+
+
+class Damage(NamedTuple):
+    """A stretch of a source file that cannot be read: where it begins, its rows (one where unknown), and why."""
+
+    first_row: int
+    n_rows: int
+    reason: str
+    detail: str
+    part: int = 0
+
+
+class Counted(NamedTuple):
+    """Rows that are counted for a reason and not written."""
+
+    reason: str
+    n_rows: int
 
 
 class Chosen(NamedTuple):
@@ -46,6 +113,7 @@ class SourceBatch:
         captions: one string per row, valid UTF-8, as keywords are searched in it; null where there is none or the row
             is malformed.
         malformed: rows that cannot be read, in file order.
+        part: the number in the published file name.
         choose: the function behind `rows`; it takes offsets from first_row, ascending.
     """
 
@@ -53,6 +121,7 @@ class SourceBatch:
     captions: pa.Array
     malformed: tuple[Malformed, ...]
     choose: Callable[[pa.Array], Chosen]
+    part: int = 0
 
     def rows(self, mask: pa.BooleanArray) -> Chosen:
         """Return our columns of the rows where the mask is true; columns the file has not are null.
@@ -63,6 +132,21 @@ class SourceBatch:
             mask: as long as captions; false where a row is malformed.
         """
         return self.choose(pc.indices_nonzero(mask).cast(pa.int64()))
+
+
+# What a reader yields, in the order of the files.
+Read = SourceBatch | Damage | Counted
+
+
+def rows_table(columns: Mapping[str, pa.Array]) -> pa.Table:
+    """Return rows in our columns; those that are not given are null.
+
+    Args:
+        columns: by the names of ROWS_SCHEMA, source_row among them.
+    """
+    n_rows = len(columns["source_row"])
+    filled = {f.name: columns[f.name] if f.name in columns else pa.nulls(n_rows, f.type) for f in ROWS_SCHEMA}
+    return pa.table(filled, schema=ROWS_SCHEMA)
 
 
 def find_invalid_utf8(strings: pa.Array) -> list[int]:

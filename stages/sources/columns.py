@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.corpora import REQUIRED_COLUMNS, Corpus
 from schemas.fields import FIELD
-from schemas.manifests import REQUIRED_COLUMNS, Corpus
 from stages.sources.batch import (
     COLUMNS,
-    ROWS_SCHEMA,
     Chosen,
     Malformed,
     SourceFileError,
     describe_invalid_utf8,
     find_invalid_utf8,
+    rows_table,
 )
 
 _INT32 = range(-(1 << 31), 1 << 31)
@@ -111,12 +111,11 @@ def convert_rows(rows: pa.Array, captions: pa.Array, found: pa.Table, corpus: Co
         if column == "source_caption":
             continue
         if column not in names:
-            columns[column] = pa.nulls(len(rows), FIELD[column].type)
             continue
         values = found[names[column]].combine_chunks()
         columns[column], bad = _convert(values, FIELD[column].type, corpus.null_markers if column in _MARKED else ())
         faults |= {i: f"{names[column]}: {detail}" for i, detail in bad.items() if i not in faults}
-    table = pa.table({name: columns[name] for name in ROWS_SCHEMA.names}, schema=ROWS_SCHEMA)
+    table = rows_table(columns)
     if not faults:
         return Chosen(table, ())
     malformed = tuple(Malformed(rows[i].as_py(), "invalid_utf8", faults[i]) for i in sorted(faults))

@@ -8,21 +8,17 @@ from urllib.parse import unquote_plus
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.manifests import Corpus
-
 # RE2. A "<" before anything but a name is a sign, not a tag. Flickr's inline tags stand inside of words.
 _INLINE_TAG = r"(?i)</?(?:a|b|i|u|s|em|strong|strike|del|ins|span|font|small|sub|sup)(?:\s[^<>]*)?/?>"
 _TAG = r"</?[A-Za-z][^<>]*>|<!--[^<>]*-->"
 
 
-def searched_text(captions: pa.Array, corpus: Corpus) -> pa.Array:
-    """Return captions as keywords are searched in them: decoded where the corpus encodes them, null where null.
+def url_decoded(texts: pa.Array) -> pa.Array:
+    """Return texts stored as in a URL, a plus for a blank, as their author wrote them; null where null.
 
     Codes that are not UTF-8 become replacement characters.
     """
-    if not corpus.is_url_encoded:
-        return captions
-    return pa.array([None if text is None else unquote_plus(text) for text in captions.to_pylist()], pa.string())
+    return pa.array([None if text is None else unquote_plus(text) for text in texts.to_pylist()], pa.string())
 
 
 def strip_tags(texts: pa.Array) -> pa.Array:

@@ -6,37 +6,37 @@ Not for the declaration of the stage (`stages/filter.py`) nor for file formats (
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.corpora import Corpus
 from schemas.fields import FIELD
-from schemas.manifests import Corpus
 from schemas.tables import CANDIDATE
 from stages.contract import rejects_table
-from stages.sources.encoded import searched_text, strip_tags
+from stages.sources.batch import Choices, Counted, Damage, Malformed, Read, SourceBatch, SourceFiles
 from stages.sources.keywords import clean_caption, match_any, matched_keywords
-from stages.sources.lines import count_lines
-from stages.sources.readers import ROWS_SCHEMA, Malformed, SourceBatch, count_rows, read_batches
-from stages.sources.yfcc_reader import read_batches as read_photos
-from stages.sources.yfcc_reader import read_list
+from stages.sources.readers import DEFAULT_CHOICES, count_source, read_source
+from stages.sources.slices import is_in_slice
+from stages.sources.strict import StrictRules
 
 REASONS = (
-    "no_caption", "no_keyword", "no_url", "invalid_utf8", "wrong_field_count", "no_metadata_row", "listed_again",
+    "no_caption", "no_keyword", "other_language", "outside_sample", "no_url", "invalid_utf8", "wrong_field_count",
+    "shifted_row", "bad_record", "field_too_large", "unknown_corpus", "false_keyword", "no_metadata_row",
+    "listed_again", "damaged_source", "wrong_columns",
 )  # fmt: skip
 _CONVERT_ROWS = 20_000  # one call per keyword on few rows would cost more than the rows
 
 
 @dataclass(frozen=True)
 class Filtered:
-    """What the filter made of a source file, or of those of a corpus that has a list.
+    """What the filter made of the source files of a partition.
 
     Attributes:
         candidates: rows with a keyword and a URL, in file order, as the table candidate.
-        malformed: reject rows of the table candidate (sample_id, reason, detail), in file order: rows that cannot be
-            read, and rows with a keyword and no URL.
+        malformed: reject rows of the table candidate (sample_id, reason, detail), in file order: rows and stretches
+            that cannot be read, rows with a keyword and no URL, and rows that strict rules refuse.
         counts: given (counted apart from the reading), kept and one entry per reason.
     """
 
@@ -45,94 +45,119 @@ class Filtered:
     counts: dict[str, int]
 
 
-def filter_file(
-    path: Path,
-    corpus: Corpus,
-    part: int,
-    patterns: Sequence[str],
-    on_progress: Callable[[int], None] = lambda n_rows: None,
+@dataclass(frozen=True)
+class Search:
+    """What the filter looks for.
+
+    Attributes:
+        patterns: substrings, ASCII letters compared without regard to case.
+        rules: what a keyword must fulfil to be no false one.
+        is_strict: rows whose keywords are all false ones are refused; else they are kept and only marked.
+        sample_share: share of the rows that is taken, by hash of their URL, in (0, 1].
+        choices: what a run may choose in reading.
+    """
+
+    patterns: Sequence[str]
+    rules: StrictRules
+    is_strict: bool = False
+    sample_share: float = 1.0
+    choices: Choices = DEFAULT_CHOICES
+
+
+def filter_source(
+    source: SourceFiles, corpus: Corpus, search: Search, on_progress: Callable[[int], None] = lambda n_rows: None
 ) -> Filtered:
-    """Return the rows of a source file whose published caption holds a pattern, and the counts of all others.
+    """Return the rows of a partition whose caption holds a pattern, and the counts of all others.
 
     Args:
-        path: the source file.
-        corpus: says how the file is read.
-        part: the number in the file's name.
-        patterns: substrings, ASCII letters compared without regard to case.
+        source: the files of the partition.
+        corpus: says how they are read.
+        search: what is looked for.
         on_progress: called with the number of rows just read, batch by batch.
 
     Raises:
-        SourceFileError: the file is missing, damaged, or not what the corpus's manifest says.
+        InputError: a file is missing without which nothing can be read.
     """
-    found = filter_batches(read_batches(path, corpus), corpus, part, patterns, on_progress)
-    return Filtered(found.candidates, found.malformed, {**found.counts, "given": count_rows(path, corpus)})
-
-
-def filter_photos(
-    files: Sequence[tuple[Path, int]],
-    list_path: Path,
-    corpus: Corpus,
-    patterns: Sequence[str],
-    on_progress: Callable[[int], None] = lambda n_rows: None,
-) -> Filtered:
-    """Return the same of all metadata files of YFCC at once; given are the lines of the list.
-
-    Args:
-        files: the metadata files and the numbers in their names; where two have a photo, the first counts.
-        list_path: the list of the photos that belong to the corpus.
-        corpus: says how the files are read.
-        patterns: substrings, ASCII letters compared without regard to case, searched in the decoded texts.
-        on_progress: called with the number of listed rows just read, block by block.
-
-    Raises:
-        SourceFileError: a file is missing, damaged, or not what the corpus's manifest says.
-    """
-    photos = read_list(list_path)
-    parts = [
-        filter_batches(read_photos(path, corpus, photos), corpus, part, patterns, on_progress) for path, part in files
-    ]
-    counts = {name: sum(found.counts[name] for found in parts) for name in ("kept", *REASONS)}
-    counts["given"] = count_lines(list_path)
-    counts["no_metadata_row"] = photos.n_missing
-    counts["listed_again"] = photos.n_listed - len(photos.ids)
-    return Filtered(
-        pa.concat_tables([CANDIDATE.schema.empty_table(), *(found.candidates for found in parts)]),
-        pa.concat_tables([CANDIDATE.reject_schema.empty_table(), *(found.malformed for found in parts)]),
-        counts,
-    )
+    found = filter_batches(read_source(source, corpus, search.choices), corpus, search, on_progress)
+    return Filtered(found.candidates, found.malformed, {**found.counts, "given": count_source(source, corpus)})
 
 
 def filter_batches(
-    batches: Iterable[SourceBatch],
-    corpus: Corpus,
-    part: int,
-    patterns: Sequence[str],
-    on_progress: Callable[[int], None],
+    batches: Iterable[Read], corpus: Corpus, search: Search, on_progress: Callable[[int], None]
 ) -> Filtered:
-    """Return what became of the rows of one source file; how many were given is not counted here."""
-    counts = Counter(dict.fromkeys(("kept", *REASONS), 0))
-    tables, waiting, faults = [CANDIDATE.schema.empty_table()], [ROWS_SCHEMA.empty_table()], []
-    for batch in batches:
-        found, refused = _filter_batch(batch, patterns, counts)
-        faults += refused
+    """Return what became of the rows that a reader yields; how many were given is not counted here."""
+    sieve = _Sieve(corpus, search)
+    for found in batches:
+        if isinstance(found, Counted):
+            sieve.counts[found.reason] += found.n_rows
+        elif isinstance(found, Damage):
+            sieve.refuse_stretch(found)
+        else:
+            sieve.add(found)
+            on_progress(len(found.captions))
+    return sieve.result()
+
+
+class _Sieve:
+    """What has been kept, refused and counted so far."""
+
+    def __init__(self, corpus: Corpus, search: Search) -> None:
+        self._corpus, self._search = corpus, search
+        self.counts = Counter(dict.fromkeys(("kept", *REASONS), 0))
+        self._kept = [CANDIDATE.schema.empty_table()]
+        self._rejects = [CANDIDATE.reject_schema.empty_table()]
+        self._waiting: list[pa.Table] = []
+        self._part = 0
+
+    def add(self, batch: SourceBatch) -> None:
+        """Sort out the rows of a batch."""
+        if batch.part != self._part or sum(table.num_rows for table in self._waiting) >= _CONVERT_ROWS:
+            self._convert()
+        self._part = batch.part
+        found, refused = _filter_batch(batch, self._search, self.counts)
         if found is not None:
-            waiting.append(found)
-        if sum(table.num_rows for table in waiting) >= _CONVERT_ROWS:
-            tables.append(_as_candidates(pa.concat_tables(waiting), corpus, part, patterns))
-            waiting = [ROWS_SCHEMA.empty_table()]
-        on_progress(len(batch.captions))
-    tables.append(_as_candidates(pa.concat_tables(waiting), corpus, part, patterns))
-    candidates = pa.concat_tables(tables)
-    counts["kept"] = candidates.num_rows
-    counts.update(Counter(fault.reason for fault in faults))
-    return Filtered(candidates, _as_rejects(faults, corpus, part), dict(counts))
+            self._waiting.append(found)
+        self.counts.update(Counter(fault.reason for fault in refused))
+        if refused:
+            self._rejects.append(_as_rejects(refused, self._corpus, batch.part))
+
+    def refuse_stretch(self, damage: Damage) -> None:
+        """Refuse rows that cannot be read, by one reject row."""
+        self.counts[damage.reason] += damage.n_rows
+        rows = f"{damage.n_rows} rows from row {damage.first_row} on: " if damage.n_rows > 1 else ""
+        ids = {"sample_id": [f"{self._corpus.code}_{damage.part}_{damage.first_row}"]}
+        self._rejects.append(rejects_table(CANDIDATE, ids, [damage.reason], [rows + damage.detail]))
+
+    def result(self) -> Filtered:
+        """Return what came of all batches."""
+        self._convert()
+        candidates = pa.concat_tables(self._kept)
+        self.counts["kept"] = candidates.num_rows
+        return Filtered(candidates, pa.concat_tables(self._rejects), dict(self.counts))
+
+    def _convert(self) -> None:
+        if not self._waiting:
+            return
+        found = _as_candidates(pa.concat_tables(self._waiting), self._corpus, self._part, self._search)
+        self._waiting = []
+        if self._search.is_strict:
+            is_false = pc.equal(pc.list_value_length(found["strict_keywords"]), 0)
+            refused = found.filter(is_false)
+            found = found.filter(pc.invert(is_false))
+            self.counts["false_keyword"] += refused.num_rows
+            details = pc.binary_join_element_wise(
+                pc.binary_join(refused["keywords"].combine_chunks().cast(pa.list_(pa.string())), ", "),
+                refused["caption"], ": ",
+            )  # fmt: skip
+            ids = {"sample_id": refused["sample_id"]}
+            reasons = pa.repeat("false_keyword", refused.num_rows)
+            self._rejects.append(rejects_table(CANDIDATE, ids, reasons, details))
+        self._kept.append(found)
 
 
-def _filter_batch(
-    batch: SourceBatch, patterns: Sequence[str], counts: Counter[str]
-) -> tuple[pa.Table | None, list[Malformed]]:
+def _filter_batch(batch: SourceBatch, search: Search, counts: Counter[str]) -> tuple[pa.Table | None, list[Malformed]]:
     """Return the rows with a keyword and a URL, and the rows that are refused by name; count the others."""
-    is_match = match_any(batch.captions, patterns)
+    is_match = match_any(batch.captions, search.patterns)
     n_matches = pc.sum(is_match).as_py() or 0
     n_blank = _count_blank(batch.captions) - len(batch.malformed)  # malformed rows have no caption either
     counts["no_caption"] += n_blank
@@ -145,7 +170,12 @@ def _filter_batch(
     lacking = chosen.table.filter(has_no_url).select(["source_row", "native_id"]).to_pylist()
     no_url = (Malformed(row["source_row"], "no_url", "the URL is empty", row["native_id"]) for row in lacking)
     faults += [*chosen.malformed, *no_url]
-    return chosen.table.filter(pc.invert(has_no_url)), sorted(faults)
+    found = chosen.table.filter(pc.invert(has_no_url))
+    if search.sample_share < 1:
+        is_inside = is_in_slice(found["url"], search.sample_share)
+        counts["outside_sample"] += found.num_rows - (pc.sum(is_inside).as_py() or 0)
+        found = found.filter(is_inside)
+    return found, sorted(faults)
 
 
 def is_blank(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -164,15 +194,19 @@ def _sample_ids(corpus: Corpus, part: int, rows: Any, native_ids: Any) -> pa.Arr
     return pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
 
 
-def _as_candidates(found: pa.Table, corpus: Corpus, part: int, patterns: Sequence[str]) -> pa.Table:
+def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -> pa.Table:
     n_rows = found.num_rows
-    captions = searched_text(found["source_caption"].combine_chunks(), corpus)
+    published = found["source_caption"].combine_chunks()
+    searched = pc.coalesce(found["searched_text"].combine_chunks(), published)
+    plain = pc.coalesce(found["plain_caption"].combine_chunks(), published)
+    keywords = matched_keywords(searched, search.patterns)
     columns = {name: found[name] for name in found.schema.names} | {
         "sample_id": _sample_ids(corpus, part, found["source_row"], found["native_id"]),
         "corpus": pa.repeat(corpus.code, n_rows),
         "part": pa.repeat(pa.scalar(part, pa.int32()), n_rows),
-        "caption": clean_caption(strip_tags(captions) if corpus.is_url_encoded else captions),
-        "keywords": matched_keywords(captions, patterns),
+        "caption": clean_caption(plain),
+        "keywords": keywords,
+        "strict_keywords": search.rules.keywords_left(searched, keywords),
         "annotation_licence": pa.repeat(corpus.annotation_licence, n_rows),
         **{name: pa.nulls(n_rows, FIELD[name].type) for name in ("machine_tags", "machine_tag_probs")},
     }
@@ -183,5 +217,9 @@ def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Ta
     rows = pa.array([fault.source_row for fault in faults], pa.int64())
     reasons = pa.array([fault.reason for fault in faults], pa.string())
     details = pa.array([fault.detail for fault in faults], pa.string())
-    native_ids = pa.array([fault.native_id for fault in faults], pa.string())
-    return rejects_table(CANDIDATE, {"sample_id": _sample_ids(corpus, part, rows, native_ids)}, reasons, details)
+    by_row = pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
+    ids: Any = by_row
+    if corpus.has_native_sample_ids:  # a record that cannot be read may not tell its id
+        native_ids = pa.array([fault.native_id for fault in faults], pa.string())
+        ids = pc.coalesce(pc.binary_join_element_wise(f"{corpus.code}_", native_ids, ""), by_row)
+    return rejects_table(CANDIDATE, {"sample_id": ids}, reasons, details)

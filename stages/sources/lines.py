@@ -29,9 +29,13 @@ def count_lines(path: Path) -> int:
         SourceFileError: the file is missing or damaged.
     """
     n_lines, last = 0, b"\n"
-    for block in _read(path, BLOCK_BYTES):
-        n_lines += block.count(b"\n")
-        last = block[-1:]
+    try:
+        for block in _read(path, BLOCK_BYTES):
+            n_lines += block.count(b"\n")
+            last = block[-1:]
+    except SourceFileError as error:
+        error.n_rows_before = n_lines
+        raise
     return n_lines + (last != b"\n")
 
 

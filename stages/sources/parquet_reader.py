@@ -5,35 +5,41 @@ Not for other formats; `stages/sources/readers.py` is the entrance.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.manifests import Corpus
-from stages.sources.batch import Chosen, Malformed, SourceBatch, SourceFileError
+from schemas.corpora import Corpus
+from stages.sources.batch import Choices, Chosen, Malformed, SourceBatch, SourceFileError, SourceFiles
 from stages.sources.columns import as_strings, convert_rows, source_names
 
 _BATCH_ROWS = 1 << 15  # some 2 MB of captions: they stay in the cache while they are searched
 _BUFFER_BYTES = 1 << 20  # read column chunks piece by piece: a row group may be larger than the memory
 
 
-def read_batches(path: Path, corpus: Corpus, from_row: int) -> Iterator[SourceBatch]:
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
     """Yield the rows of a parquet file, leaving out row groups that end before from_row."""
-    with _faults_named(path), _open(path) as file:
-        names = source_names(path, corpus, file.schema_arrow)
-        first_row = 0
-        for group in range(file.num_row_groups):
-            n_rows = file.metadata.row_group(group).num_rows
-            if first_row + n_rows > from_row:
-                yield from _RowGroup(path, file, corpus, names, group, first_row).batches()
-            first_row += n_rows
+    for path, part in source.files:
+        with _faults_named(path), _open(path) as file:
+            names = source_names(path, corpus, file.schema_arrow)
+            first_row = 0
+            for group in range(file.num_row_groups):
+                n_rows = file.metadata.row_group(group).num_rows
+                if first_row + n_rows > from_row:
+                    for batch in _RowGroup(path, file, corpus, names, group, first_row).batches():
+                        yield replace(batch, part=part)
+                first_row += n_rows
 
 
-def count_rows(path: Path) -> int:
+def count(source: SourceFiles, corpus: Corpus) -> int:
     """Return the number of rows that the footer states."""
-    with _faults_named(path), _open(path) as file:
-        return int(file.metadata.num_rows)
+    n_rows = 0
+    for path, _ in source.files:
+        with _faults_named(path), _open(path) as file:
+            n_rows += int(file.metadata.num_rows)
+    return n_rows
 
 
 def _open(path: Path) -> pq.ParquetFile:

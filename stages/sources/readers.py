@@ -1,96 +1,136 @@
-"""Read one source file in batches of rows, whatever its format; YFCC's files are read with the list of its photos.
+"""Read the source files of one partition in batches of rows, whatever their format.
 
 Not for deciding which rows are kept: that is `stages/sources/filtering.py`.
 """
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.manifests import Corpus
+from schemas.corpora import Corpus
 from stages.sources import parquet_reader, tsv_reader, yfcc_reader
-from stages.sources.batch import COLUMNS, ROWS_SCHEMA, Chosen, Malformed, SourceBatch, SourceFileError
+from stages.sources.batch import (
+    Choices,
+    Counted,
+    Damage,
+    Malformed,
+    Read,
+    SourceBatch,
+    SourceFileError,
+    SourceFiles,
+)
 
-__all__ = [
-    "COLUMNS", "ROWS_SCHEMA", "Chosen", "Malformed", "SourceBatch", "SourceFileError", "count_rows", "read_batches",
-    "read_photo", "read_row",
-]  # fmt: skip
+DEFAULT_CHOICES = Choices()
 
 
-def read_batches(path: Path, corpus: Corpus, from_row: int = 0) -> Iterator[SourceBatch]:
-    """Yield the rows of a source file in order; memory does not grow with their number.
+class Reader(Protocol):
+    """What a reader module has."""
 
-    Args:
-        path: the file.
-        corpus: says how the file is read.
-        from_row: batches that end before this row may be left out.
+    def read(self, source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int) -> Iterator[Read]:
+        """Yield what is in the files of a partition, in order; memory does not grow with the number of rows.
+
+        Args:
+            source: the files.
+            corpus: says how they are read.
+            choices: what the run chose.
+            from_row: batches that end before this row may be left out.
+
+        Raises:
+            SourceFileError: the rest of the files cannot be read.
+            InputError: a file is missing without which nothing can be read.
+        """
+
+    def count(self, source: SourceFiles, corpus: Corpus) -> int:
+        """Return the number of rows by another way than reading them: a footer, line ends, lengths of lists.
+
+        Raises:
+            SourceFileError: they cannot be counted to the end.
+        """
+
+
+# By the name in a corpus's manifest.
+READERS: dict[str, Reader] = {"parquet": parquet_reader, "tsv": tsv_reader, "yfcc": yfcc_reader}
+
+
+def read_source(
+    source: SourceFiles, corpus: Corpus, choices: Choices = DEFAULT_CHOICES, from_row: int = 0
+) -> Iterator[Read]:
+    """Yield what is in the files of a partition; where they cannot be read to the end, the rest as a damaged stretch.
 
     Raises:
-        SourceFileError: the file is missing, damaged, or not what the corpus's manifest says.
+        InputError: a file is missing without which nothing can be read.
     """
-    if corpus.reader == "parquet":
-        yield from parquet_reader.read_batches(path, corpus, from_row)
-    else:
-        yield from tsv_reader.read_batches(path, corpus, from_row)
+    part, n_rows = source.files[0][1] if source.files else 0, 0
+    try:
+        for found in READERS[corpus.reader].read(source, corpus, choices, from_row):
+            if isinstance(found, SourceBatch):
+                part, n_rows = found.part, found.first_row + len(found.captions)
+            elif isinstance(found, Damage):
+                part, n_rows = found.part, found.first_row + found.n_rows
+            yield found
+    except SourceFileError as error:
+        yield Damage(n_rows, error.n_rows, error.reason, str(error), part)
 
 
-def count_rows(path: Path, corpus: Corpus) -> int:
-    """Return the number of rows by another way than reading them: parquet's footer, or the line ends of a TSV.
+def count_source(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of rows by another way than reading them; what lies behind a fault counts as one."""
+    try:
+        return READERS[corpus.reader].count(source, corpus)
+    except SourceFileError as error:
+        return error.n_rows_before + 1
 
-    Raises:
-        SourceFileError: the file is missing, damaged, or not what the corpus's manifest says.
+
+def read_row(
+    source: SourceFiles, corpus: Corpus, row: int, choices: Choices = DEFAULT_CHOICES
+) -> dict[str, Any] | None:
+    """Return our columns of one row of one file, without nulls; of a malformed one its reason and detail.
+
+    None where the file has no such row.
     """
-    if corpus.reader == "parquet":
-        return parquet_reader.count_rows(path)
-    return tsv_reader.count_rows(path)
-
-
-def read_row(path: Path, corpus: Corpus, row: int) -> dict[str, Any]:
-    """Return our columns of one row; of a malformed one source_row, reason and detail.
-
-    Raises:
-        SourceFileError: the file is missing, damaged, or not what the corpus's manifest says.
-        IndexError: the file has no such row.
-    """
-    n_rows = 0
-    for batch in read_batches(path, corpus, max(row, 0)):
-        n_rows = batch.first_row + len(batch.captions)
-        if not 0 <= row < n_rows:
+    for found in read_source(source, corpus, choices, max(row, 0)):
+        if isinstance(found, Counted):
             continue
-        chosen = None
-        malformed = batch.malformed
-        if row not in {fault.source_row for fault in malformed}:
-            chosen = batch.choose(pa.array([row - batch.first_row], pa.int64()))
-            malformed = chosen.malformed
-        if chosen is not None and chosen.table.num_rows:
-            found: dict[str, Any] = chosen.table.to_pylist()[0]
-            return found
-        return _facts_of(next(fault for fault in malformed if fault.source_row == row))
-    raise IndexError(f"{path} has no row {row}: it has {count_rows(path, corpus)}, counted from 0")
+        if isinstance(found, Damage):
+            if found.first_row <= row < found.first_row + found.n_rows:
+                return {"source_row": row, "reason": found.reason, "detail": found.detail}
+        elif found.first_row <= row < found.first_row + len(found.captions):
+            return _row_of(found, row - found.first_row, row)
+    return None
 
 
-def read_photo(paths: Sequence[Path], list_path: Path, corpus: Corpus, photo: int) -> dict[str, Any]:
-    """Return our columns of the first row of a listed photo; of a malformed or missing one its reason and detail.
+def read_sample(
+    source: SourceFiles, corpus: Corpus, native_id: str, choices: Choices = DEFAULT_CHOICES
+) -> dict[str, Any] | None:
+    """Return the same of the first row that has an id of the corpus's own; None where none has."""
+    for found in read_source(source, corpus, choices):
+        if not isinstance(found, SourceBatch):
+            continue
+        for fault in found.malformed:
+            if fault.native_id == native_id:
+                return _facts_of(fault)
+        is_bad = {fault.source_row - found.first_row for fault in found.malformed}
+        rows = pa.array([i for i in range(len(found.captions)) if i not in is_bad], pa.int64())
+        chosen = found.choose(rows).table
+        if (place := pc.index(chosen["native_id"], native_id).as_py()) >= 0:
+            return _without_nulls(chosen.slice(place, 1).to_pylist()[0])
+    return None
 
-    Raises:
-        SourceFileError: a file is missing, damaged, or not what the corpus's manifest says.
-        IndexError: the photo is not on the list.
-    """
-    wanted = yfcc_reader.PhotoList(np.array([photo], np.int64))
-    if not len(yfcc_reader.read_list(list_path).claim(wanted.ids)):
-        raise IndexError(f"{list_path} does not name photo {photo}")
-    for path in paths:
-        for batch in yfcc_reader.read_batches(path, corpus, wanted):
-            if batch.malformed:
-                return _facts_of(batch.malformed[0])
-            if len(batch.captions):
-                found: dict[str, Any] = batch.choose(pa.array([0], pa.int64())).table.to_pylist()[0]
-                return found
-    return {"native_id": str(photo), "reason": "no_metadata_row", "detail": f"in none of {len(paths)} files"}
+
+def _row_of(batch: SourceBatch, place: int, row: int) -> dict[str, Any]:
+    malformed = batch.malformed
+    if row not in {fault.source_row for fault in malformed}:
+        chosen = batch.choose(pa.array([place], pa.int64()))
+        malformed = chosen.malformed
+        if chosen.table.num_rows:
+            return _without_nulls(chosen.table.to_pylist()[0])
+    return _facts_of(next(fault for fault in malformed if fault.source_row == row))
 
 
 def _facts_of(fault: Malformed) -> dict[str, Any]:
-    return {name: value for name, value in fault._asdict().items() if value is not None}
+    return _without_nulls(fault._asdict())
+
+
+def _without_nulls(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value is not None}

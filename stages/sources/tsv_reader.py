@@ -4,21 +4,33 @@ Not for other formats; `stages/sources/readers.py` is the entrance.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from schemas.fields import FIELD
-from schemas.manifests import Corpus
-from stages.sources.batch import ROWS_SCHEMA, Chosen, Malformed, SourceBatch
+from schemas.corpora import Corpus
+from stages.sources.batch import Choices, Chosen, Malformed, SourceBatch, SourceFiles, rows_table
 from stages.sources.lines import BLOCK_BYTES, Lines, count_lines, read_blocks, slices
 
 _N_FIELDS = 2
 
 
-def read_batches(path: Path, corpus: Corpus, from_row: int, block_bytes: int = BLOCK_BYTES) -> Iterator[SourceBatch]:
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
     """Yield the lines of the file, a block of bytes at a time, leaving out blocks that end before from_row."""
+    for path, part in source.files:
+        for batch in read_batches(path, corpus, from_row):
+            yield replace(batch, part=part)
+
+
+def count(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of lines, a last one without a line end among them."""
+    return sum(count_lines(path) for path, _ in source.files)
+
+
+def read_batches(path: Path, corpus: Corpus, from_row: int, block_bytes: int = BLOCK_BYTES) -> Iterator[SourceBatch]:
+    """Yield the lines of one file."""
     is_caption_first = corpus.columns["source_caption"] == (0,)
     first_row = 0
     for block in read_blocks(path, block_bytes):
@@ -26,11 +38,6 @@ def read_batches(path: Path, corpus: Corpus, from_row: int, block_bytes: int = B
         if first_row + n_lines > from_row:
             yield _read_block(block, first_row, is_caption_first)
         first_row += n_lines
-
-
-def count_rows(path: Path) -> int:
-    """Return the number of lines, a last one without a line end among them."""
-    return count_lines(path)
 
 
 def _read_block(block: bytes, first_row: int, is_caption_first: bool) -> SourceBatch:
@@ -47,9 +54,7 @@ def _read_block(block: bytes, first_row: int, is_caption_first: bool) -> SourceB
         found = {"source_row": pa.array(chosen + first_row, pa.int64())}
         found["url"] = lines.field(1 if is_caption_first else 0, chosen)
         found["source_caption"] = captions.take(indices)
-        nulls = {n: pa.nulls(len(chosen), FIELD[n].type) for n in ROWS_SCHEMA.names if n not in found}
-        columns = found | nulls
-        return Chosen(pa.table({n: columns[n] for n in ROWS_SCHEMA.names}, schema=ROWS_SCHEMA), ())
+        return Chosen(rows_table(found), ())
 
     faults = tuple(Malformed(first_row + row, reason, detail) for row, reason, detail in malformed)
     return SourceBatch(first_row, captions, faults, choose)

@@ -4,6 +4,7 @@ Not for other formats; `stages/sources/readers.py` is the entrance. Nothing is q
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.fields import FIELD
-from schemas.manifests import Corpus
+from schemas.corpora import Corpus
+from stages.contract import InputError
 from stages.sources.batch import (
-    ROWS_SCHEMA,
+    Choices,
     Chosen,
+    Counted,
     Malformed,
+    Read,
     SourceBatch,
     SourceFileError,
+    SourceFiles,
     describe_invalid_utf8,
     find_invalid_utf8,
+    rows_table,
 )
-from stages.sources.encoded import searched_text
-from stages.sources.lines import BLOCK_BYTES, Lines, read_blocks
+from stages.sources.encoded import strip_tags, url_decoded
+from stages.sources.lines import BLOCK_BYTES, Lines, count_lines, read_blocks
 from stages.sources.photo_facts import positions, times_taken
 
 # Columns of the ten files without line number and hash; the whole file has those two around the photo id.
@@ -64,6 +69,35 @@ class PhotoList:
         rows = np.sort(rows[np.unique(places[rows], return_index=True)[1]])
         self._is_found[places[rows]] = True
         return rows
+
+
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[Read]:
+    """Yield the rows of the listed photos; where two files have a photo, the first counts.
+
+    Raises:
+        SourceFileError: a file cannot be read.
+        InputError: there is not one list, or it cannot be read.
+    """
+    photos = read_list(_list_of(source, corpus))
+    for path, part in source.files:
+        for batch in read_batches(path, corpus, photos):
+            yield replace(batch, part=part)
+    yield Counted("no_metadata_row", photos.n_missing)
+    yield Counted("listed_again", photos.n_listed - len(photos.ids))
+
+
+def count(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of lines of the list."""
+    return count_lines(_list_of(source, corpus))
+
+
+def _list_of(source: SourceFiles, corpus: Corpus) -> Path:
+    if len(source.companions) != 1:
+        raise InputError(
+            f"{corpus.title}: expected the one list of its samples beside its source files, found"
+            f" {len(source.companions)} (expected name: {corpus.companion_pattern}). {corpus.how_to_get}"
+        )
+    return source.companions[0]
 
 
 def read_list(path: Path) -> PhotoList:
@@ -130,21 +164,22 @@ def _read_rows(lines: Lines, rows: _Rows, photos: _Rows, corpus: Corpus, n_colum
     is_bad[list(faults)] = True
     shift = n_columns - min(_PHOTO_PLACES)
     published = _captions(lines, rows[~is_bad], shift).take(pa.array(np.cumsum(~is_bad) - 1, mask=is_bad))
+    searched = url_decoded(published)
 
     def choose(indices: pa.Array) -> Chosen:
         chosen = indices.to_numpy()
         columns = {
             "source_row": pa.array(rows[chosen] + first_row, pa.int64()),
             "source_caption": published.take(indices),
+            "searched_text": searched.take(indices),
+            "plain_caption": strip_tags(searched.take(indices)),
             "native_id": pa.array(photos[chosen]).cast(pa.string()),
             **_facts(lines, rows[chosen], corpus, shift),
         }
-        nulls = {n: pa.nulls(len(chosen), FIELD[n].type) for n in ROWS_SCHEMA.names if n not in columns}
-        table = pa.table({n: (columns | nulls)[n] for n in ROWS_SCHEMA.names}, schema=ROWS_SCHEMA)
-        return Chosen(table, ())
+        return Chosen(rows_table(columns), ())
 
     malformed = (Malformed(int(rows[i]) + first_row, *faults[i], str(photos[i])) for i in sorted(faults))
-    return SourceBatch(first_row, searched_text(published, corpus), tuple(malformed), choose)
+    return SourceBatch(first_row, searched, tuple(malformed), choose)
 
 
 def _find_malformed(lines: Lines, rows: _Rows, n_columns: int) -> dict[int, tuple[str, str]]:

@@ -26,14 +26,15 @@ from flows.runner import Runner
 from flows.settings import Settings, load_settings
 from flows.store import Store
 from flows.worker import Task, Toolbox, run_partition
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
 from schemas.tables import FETCHED
 from stages import STAGES
 from stages.contract import Context, Inputs, Outcome, Stage, no_rejects
-from stages.filter import FILTER
+from stages.filter import FILTER, search_of
 from stages.identity import digest_json
 from stages.screen import SCREEN
-from stages.sources.filtering import filter_file
+from stages.sources.batch import SourceFiles
+from stages.sources.filtering import filter_source
 from tests.benchmarks.harness import Row, run_pairs, seconds
 from tests.benchmarks.silent import Silent
 
@@ -139,9 +140,9 @@ def measure_filter(root: Path, case: str, share_matching: float, n: int) -> list
         Runner(ledger, InlineExecutor(), Silent(), "stages:STAGES", sources).run_module("inventory")
         pieces = {reads.name: ledger.pieces(reads, "laion2b-00000") for reads in FILTER.reads}
         bench = Bench(store, settings, FILTER, pieces, "laion2b-00000", sources, Toolbox())
-        corpus, patterns = load_corpora()["laion2b"], bench.context().tools["keywords"]
-        path = sources / "laion2b" / "part-00000-bench.parquet"
-        return bench.measure(case, lambda: filter_file(path, corpus, 0, patterns).candidates, n, 1e6 / N_CAPTIONS)
+        corpus, search = load_corpora()["laion2b"], search_of(settings.params(FILTER))
+        source = SourceFiles(((sources / "laion2b" / "part-00000-bench.parquet", 0),))
+        return bench.measure(case, lambda: filter_source(source, corpus, search).candidates, n, 1e6 / N_CAPTIONS)
 
 
 def measure_screen(root: Path, case: str, n: int) -> list[Row]:

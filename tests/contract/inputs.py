@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.corpora import load_corpora
 from schemas.fields import FIELD
-from schemas.manifests import load_corpora
 from stages.contract import COUNTS_SCHEMA, Context, Inputs, Outcome, Reads, Stage
 from stages.inventory import reader_digest
 from tests.contract import handmade as made
@@ -190,6 +190,7 @@ def _listing(folder: Path) -> dict[str, Any]:
         "reader_digest": reader_digest(load_corpora()["cc3m"]),
         "partition": "cc3m-00000",
         "source_sample": None,
+        "sample_share": 1.0,
         "file_sha256": "of the file",
     }
 

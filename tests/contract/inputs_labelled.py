@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
 from stages.inventory import reader_digest
 from stages.labelled_sources import fmow
 from tests.contract.handmade import Handmade
@@ -40,6 +40,7 @@ def _row(path: Path, sources: Path) -> dict[str, Any]:
         "size_bytes": path.stat().st_size,
         "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "source_sample": sample_id,
+        "sample_share": 1.0,
     }
 
 

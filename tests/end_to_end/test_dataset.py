@@ -10,7 +10,7 @@ import pytest
 import webdataset
 from PIL import Image
 
-from schemas.manifests import LABELLED_CODES
+from schemas.corpora import LABELLED_CODES
 from tests.end_to_end.runs import assert_identical, copy_world, run
 from tests.world_labelled import read_truth
 

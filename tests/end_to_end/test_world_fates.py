@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.manifests import LABELLED_CODES
+from schemas.corpora import LABELLED_CODES
 from schemas.reasons import REASON
 from tests.end_to_end.runs import receipts, run
 from tests.world import load_world

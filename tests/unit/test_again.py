@@ -1,11 +1,15 @@
 """A sample that no table has is found in the files by its id, and by nothing else."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
+from stages.contract import InputError
 from stages.sources.again import files_of, read_again
+from stages.sources.batch import Choices
 
 CORPORA = load_corpora()
 LABELS = "cc3m/Image_Labels_Subset_Train_GCC-Labels-training.tsv"
@@ -20,7 +24,7 @@ PHOTOS = ("yfcc15m/yfcc100m_dataset-0", "yfcc15m/yfcc100m_subset_data.tsv")
     ("sample_id", "files"),
     [
         ("cc3m_0_7", ("cc3m/GCC-training.tsv",)), ("coyo700m_3_0", ("coyo700m/part-00003-x.parquet",)),
-        ("yfcc15m_7", PHOTOS), ("coyo700m_4_0", ()), ("cc3m_7", ()), ("yfcc15m_0_7", ()), ("yfcc15m_x", ()),
+        ("yfcc15m_7", PHOTOS), ("coyo700m_4_0", ()), ("cc3m_7", ()), ("yfcc15m_", ()), ("yfcc15m_x y", ()),
         ("nothing", ()), ("", ()), ("redcaps_0_1", ()), ("fmow_1", ()), ("cc3m_0_-1", ()), ("cc3m_0_" + "9" * 40, ()),
     ],
 )  # fmt: skip
@@ -36,10 +40,14 @@ def test_a_row_is_read_by_its_number_and_a_photo_by_its_id(tmp_path: Path) -> No
     ):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(data)
-    assert read_again("cc3m_0_1", ["cc3m/GCC-training.tsv"], tmp_path, CORPORA["cc3m"])["url"] == "u1"
-    yfcc = CORPORA["yfcc15m"]
-    assert read_again("yfcc15m_70", PHOTOS, tmp_path, yfcc)["source_caption"] == "a+cat"
-    assert read_again("yfcc15m_71", PHOTOS, tmp_path, yfcc)["reason"] == "no_metadata_row"
-    for sample_id, files in (("yfcc15m_72", PHOTOS), ("yfcc15m_70", PHOTOS[:1])):
-        with pytest.raises(IndexError):
-            read_again(sample_id, files, tmp_path, yfcc)
+
+    def read(sample_id: str, files: Sequence[str]) -> dict[str, Any] | None:
+        return read_again(sample_id, files, tmp_path, CORPORA[sample_id.partition("_")[0]], Choices())
+
+    assert (read("cc3m_0_1", ["cc3m/GCC-training.tsv"]) or {})["url"] == "u1"
+    assert read("cc3m_0_2", ["cc3m/GCC-training.tsv"]) is None
+    assert (read("yfcc15m_70", PHOTOS) or {})["source_caption"] == "a+cat"
+    assert read("yfcc15m_71", PHOTOS) is None
+    assert read("yfcc15m_72", PHOTOS) is None
+    with pytest.raises(InputError):
+        read("yfcc15m_70", PHOTOS[:1])

@@ -3,15 +3,13 @@
 import pyarrow as pa
 import pytest
 
-from schemas.manifests import load_corpora
-from stages.sources.encoded import searched_text, strip_tags
+from stages.sources.encoded import strip_tags, url_decoded
 from stages.sources.keywords import clean_caption
 
 
-def test_only_a_corpus_that_encodes_its_texts_is_decoded() -> None:
-    texts, corpora = pa.array(["a+b%26c%C3%A9%0A", None, "100%+%zz"]), load_corpora()
-    assert searched_text(texts, corpora["yfcc15m"]).to_pylist() == ["a b&cé\n", None, "100% %zz"]
-    assert searched_text(texts, corpora["cc3m"]) is texts
+def test_texts_are_decoded_as_their_author_wrote_them() -> None:
+    texts = pa.array(["a+b%26c%C3%A9%0A", None, "100%+%zz"])
+    assert url_decoded(texts).to_pylist() == ["a b&cé\n", None, "100% %zz"]
 
 
 @pytest.mark.parametrize(

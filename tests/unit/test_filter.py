@@ -51,7 +51,7 @@ def test_tags_come_from_the_file_beside_and_counts_do_not(tmp_path: Path) -> Non
 
 def test_photos_need_their_list(tmp_path: Path) -> None:
     write(tmp_path, "yfcc15m/yfcc100m_dataset-3", PHOTO)
-    with pytest.raises(InputError, match=r"the one list of its samples in .*found 1 and 0 .*yfcc100m_subset_data"):
+    with pytest.raises(InputError, match=r"the one list of its samples beside .*found 0 .*yfcc100m_subset_data"):
         run(tmp_path, "yfcc15m-00000", listing(tmp_path))
     write(tmp_path, "yfcc15m/yfcc100m_subset_data.tsv", b"0\t7\tab\n1\t8\tcd\n")
     outcome = run(tmp_path, "yfcc15m-00000", listing(tmp_path))

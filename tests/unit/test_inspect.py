@@ -8,7 +8,7 @@ from flows.executor import InlineExecutor
 from flows.garbage import collect_garbage
 from flows.inspect import explain, failures, status_report, write_fates
 from flows.runner import StageFailure
-from schemas.manifests import LABELLED_CODES
+from schemas.corpora import LABELLED_CODES
 from stages.contract import InputError
 from tests.contract.laws import run_toy, toy_build
 from tests.labelled_files import FATES as LABELLED_FATES

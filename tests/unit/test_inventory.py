@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from flows.executor import InlineExecutor
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
 from schemas.tables import SOURCE_LISTING
 from stages.contract import Context, InputError, Outcome, no_rejects
 from stages.inventory import ListingParams, hash_files, list_sources, reader_digest

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
 from stages.contract import InputError
 from stages.labelled_sources import ben
 from stages.labelled_sources.sample import File, Place, SampleFault

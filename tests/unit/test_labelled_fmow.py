@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
 from stages.labelled_sources import fmow
 from stages.labelled_sources.sample import File, Place, SampleFault
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError
 from stages.labelled_sources.listing import gone, list_labelled, role_of
@@ -113,7 +113,7 @@ def listing(*paths: str) -> pa.Table:
         assert found is not None
         sample = f"millionaid_{found['name']}" if code == "millionaid" else None
         partition = "millionaid-P0000" if sample else "cc3m-00000"
-        rows.append((code, path, 0, 1, 1, "digest", partition, sample))
+        rows.append((code, path, 0, 1, 1, "digest", partition, sample, 1.0))
     columns = list(zip(*rows, strict=True)) or [[] for _ in SOURCE_LISTING.schema]
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SOURCE_LISTING.schema, strict=True)]
     return pa.table(arrays, schema=SOURCE_LISTING.schema)

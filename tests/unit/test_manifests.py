@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.manifests import LABELLED_CODES, MANIFESTS, ManifestError, load_corpora, load_keywords, load_published
+from schemas.corpora import LABELLED_CODES, load_corpora
+from schemas.manifests import MANIFESTS, ManifestError, load_keywords, load_published
 
 PUB11 = {"laion2b", "coyo700m", "laioncoco", "laion400m", "wit", "yfcc15m", "cc12m", "redcaps", "cc3m", "sbu", "vg"}
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from schemas.manifests import load_corpora
+from schemas.corpora import load_corpora
 from schemas.tables import CANDIDATE
-from stages.sources.batch import SourceFileError
-from stages.sources.filtering import filter_file
+from stages.sources.batch import SourceFileError, SourceFiles
+from stages.sources.filtering import Search, filter_source
+from stages.sources.strict import StrictRules
 from stages.sources.tags import Tags, join_tags, read_tags
 
 GOOD = b"a lake\thttp://a/1\tlake,water\t/m/1,/m/2\t0.91,0.5\n"
@@ -62,7 +63,8 @@ def test_candidates_get_the_tags_of_their_urls_and_nothing_else_changes(tmp_path
     source, labels = tmp_path / "GCC-training.tsv", tmp_path / "labels.tsv"
     source.write_bytes(b"Landsat a\thttp://a/1\nLandsat b\thttp://a/2\nLandsat c\thttp://a/1\nLandsat d\thttp://a/4\n")
     labels.write_bytes(GOOD + b"x\thttp://a/4\t\t\t\n")
-    candidates = filter_file(source, load_corpora()["cc3m"], 0, ("Landsat",)).candidates
+    search = Search(("Landsat",), StrictRules())
+    candidates = filter_source(SourceFiles(((source, 0),)), load_corpora()["cc3m"], search).candidates
     tagged = join_tags(candidates, labels)
     assert tagged.schema == CANDIDATE.schema
     assert tagged["machine_tags"].to_pylist() == [["lake", "water"], None, ["lake", "water"], []]

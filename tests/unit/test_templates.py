@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.corpora import LABELLED_CODES
 from schemas.manifest_files import ManifestError
-from schemas.manifests import LABELLED_CODES
 from schemas.template_manifests import TEMPLATE_FIELDS, Templates, load_templates
 from stages.geo.facts import date_words, decimal, label_words, listed, tag_words, word_facts, zone_words
 from stages.geo.sentences import Composer

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.manifests import load_corpora
-from stages.sources.batch import SourceFileError
-from stages.sources.readers import read_photo
+from schemas.corpora import load_corpora
+from stages.sources.batch import SourceFileError, SourceFiles
+from stages.sources.readers import read_sample
 from stages.sources.yfcc_reader import PhotoList, read_batches, read_list
 
 YFCC = load_corpora()["yfcc15m"]
@@ -63,7 +63,9 @@ def test_both_layouts_give_the_same_rows(tmp_path: Path, n_columns: int, is_pack
         "source_row": 0, "url": "http://a/6.jpg", "source_caption": "Gnome This+one%21", "native_id": "6",
         "image_licence": "Attribution License", "stated_latitude_deg": 47.622562, "stated_longitude_deg": -122.288368,
         "stated_datetime": "2005-03-01T12:39:28",
-        **dict.fromkeys(("published_width_px", "published_height_px", "similarity", "nsfw", "punsafe", "pwatermark")),
+        **dict.fromkeys(("published_width_px", "published_height_px", "similarity", "nsfw", "punsafe", "pwatermark",
+            "native_hash", "language", "other_texts")),
+        "searched_text": "Gnome This one!", "plain_caption": "Gnome This one!",
     }  # fmt: skip
     assert (found[1]["source_caption"], found[1]["image_licence"]) == ("only%0Athis", None)
     assert (found[2]["stated_datetime"], found[2]["stated_latitude_deg"]) == (None, None)
@@ -144,8 +146,8 @@ def test_one_photo_is_read_again(tmp_path: Path) -> None:
     files[0].write_bytes(line(1, title="one"))
     files[1].write_bytes(line(1, title="again") + line(2, title="two") + b"3\n")
     photo_list.write_bytes(b"".join(b"0\t%d\tab\n" % n for n in (1, 2, 3, 4)))
-    assert [read_photo(files, photo_list, YFCC, n).get("source_caption") for n in (1, 2)] == ["one", "two"]
-    assert read_photo(files, photo_list, YFCC, 3)["reason"] == "wrong_field_count"
-    assert read_photo(files, photo_list, YFCC, 4)["reason"] == "no_metadata_row"
-    with pytest.raises(IndexError, match="does not name photo 5"):
-        read_photo(files, photo_list, YFCC, 5)
+    source = SourceFiles(((files[0], 0), (files[1], 1)), (photo_list,))
+    found = [read_sample(source, YFCC, str(n)) or {} for n in (1, 2, 3, 4, 5)]
+    assert [row.get("source_caption") for row in found[:2]] == ["one", "two"]
+    assert found[2]["reason"] == "wrong_field_count"
+    assert found[3:] == [{}, {}]
