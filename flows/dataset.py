@@ -26,12 +26,14 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 4  # raised when a report says something else of the same receipts
+REPORT_FORMAT = 5  # raised when a report says something else of the same receipts
 CHECKSUMS = "SHA256SUMS"
 _METAFILE_CSV_SPLITS = ("train", "val")
 _ROWS_SHOWN = 12
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
+    "source_count": "rows of the source files",
+    "keyword_count": "candidates by keyword",
     "rs3": "RS3",
     "text_count": "what is told of the published samples",
     "country_count": "published samples by country",
@@ -140,7 +142,7 @@ def statistics_for_people(ledger: Ledger) -> Iterator[Report]:
             report = statistic_report(db, table)
             if any(name.startswith("published_") for name in report.columns):
                 yield published_below(report)
-            elif report.rows:
+            elif "n_pub11" in report.columns and report.rows:
                 rows = sorted(report.rows, key=lambda row: -int(str(row["n_pub11"])) - int(str(row["n_rs3"])))
                 cut = "" if len(rows) <= _ROWS_SHOWN else f" (the {_ROWS_SHOWN} largest of {len(rows)})"
                 yield Report(report.title + cut, report.columns, tuple(rows[:_ROWS_SHOWN]))
@@ -170,9 +172,11 @@ def _write_statistics(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Pat
 
 
 def _write_metafiles(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    state = ledger.state(ledger.writer["metafile"])
-    if not state.is_complete:
+    if not all(ledger.state(ledger.writer[name]).is_complete for name in ("metafile", "crosswalk")):
         return
+    _link(
+        ledger.store.path(ledger.state(ledger.writer["crosswalk"]).receipts[0].kept_file), folder / "crosswalk.parquet"
+    )
     for half, origin in (("pub11", "url"), ("rs3", "path")):
         rows = db.sql(f"SELECT * FROM metafile WHERE half = '{half}' ORDER BY sample_id").to_arrow_table()
         pq.write_table(pa.table(rows), folder / f"{half}_metadata.parquet", compression="zstd")

@@ -169,6 +169,7 @@ def _explain_unmatched(
     ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str, sources: Path | None
 ) -> list[str]:
     from schemas.corpora import load_corpora
+    from schemas.manifests import load_keywords
     from stages.filter import search_of
     from stages.sources.again import files_of, read_again
 
@@ -183,7 +184,8 @@ def _explain_unmatched(
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:
         raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {', '.join(files)}")
-    search = search_of(ledger.settings.params(ledger.writer["candidate"]))  # type: ignore[arg-type]
+    params = ledger.settings.params(ledger.writer["candidate"])
+    search = search_of(params, load_keywords())  # type: ignore[arg-type]
     row = read_again(sample_id, files, sources, corpora[code], search.choices)
     if row is None:
         raise InputError(

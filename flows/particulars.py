@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 
+from stages.filter_counts import SOURCES_QUERY
+
 PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "inventory": (("left out", "SELECT corpus, path, reason, detail FROM source_listing_rejects ORDER BY path"),),
     "filter": (
         (
-            "keywords (a caption may have several)",
-            "SELECT keyword, count(*) AS captions FROM (SELECT unnest(keywords) AS keyword FROM candidate)"
+            "keywords (a caption may have several), and how many strict rules would leave",
+            "SELECT keyword, count(*) AS captions, count(*) FILTER (list_contains(strict_keywords, keyword)) AS"
+            " strictly FROM (SELECT unnest(keywords) AS keyword, strict_keywords FROM candidate)"
             " GROUP BY keyword ORDER BY captions DESC, keyword",
         ),
+        (
+            "captions that strict rules would refuse (filter.is_strict), with three examples by keyword",
+            "SELECT keyword, count(*) AS captions, array_to_string(min_by(left(caption, 60), sha256(sample_id),"
+            " 3), ' | ') AS examples FROM (SELECT unnest(keywords) AS keyword, caption, sample_id FROM candidate"
+            " WHERE len(strict_keywords) = 0) GROUP BY keyword ORDER BY captions DESC, keyword",
+        ),
+        ("rows by source file", SOURCES_QUERY),
     ),
     "download": (
         (

@@ -190,6 +190,24 @@ METAFILE = Table(
     ),
     "A published sample, with where it comes from; url is empty for labelled samples, path for web ones.",
 )  # fmt: skip
+CROSSWALK = Table(
+    "crosswalk",
+    ("sample_id",),
+    ("corpus", "original_name", "native_hash", "source_part", "row_in_source", "url", "path"),
+    "A candidate or a labelled image under the names that its corpus and others know it by.",
+)
+SOURCE_COUNT = Table(
+    "source_count",
+    ("partition_name",),
+    (
+        "corpus", "source_path", "n_source_files", "n_rows_given", "n_rows_kept", "n_rows_no_caption",
+        "n_rows_no_keyword", "n_rows_left_aside", "n_rows_malformed", "n_rows_damaged",
+    ),
+    "A source file, or those of a corpus that are read together, and what the filter made of its rows.",
+)  # fmt: skip
+KEYWORD_COUNT = Table(
+    "keyword_count", ("in_keyword", "source"), ("n_captions", "n_strict"), "A keyword in the candidates of a corpus."
+)
 _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
 PUB11_FUNNEL = Table(
     "pub11_funnel",

@@ -3,10 +3,12 @@
 from stages.caption import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
 from stages.contract import Stage
 from stages.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
+from stages.crosswalk import WRITE_CROSSWALK
 from stages.dedup import CLUSTER, DROP_DUPLICATES
 from stages.download import DOWNLOAD, OPEN_PASS, SETTLE
 from stages.embed import EMBED, EMBED_PROMPTS, PLAN_PICTURES
 from stages.filter import FILTER
+from stages.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
 from stages.geometa import DESCRIBE_GEOMETA
 from stages.gpe import LIST_TEXTS, NAME_PLACES, TAG_PLACES
 from stages.inventory import INVENTORY, LIST_SOURCES
@@ -47,7 +49,10 @@ STAGES: tuple[Stage, ...] = (
     PLAN_SHARDS,
     WRITE_SHARDS,
     WRITE_METAFILE,
+    WRITE_CROSSWALK,
     COUNT_FUNNEL,
+    COUNT_SOURCES,
+    COUNT_KEYWORDS,
     COUNT_RS3,
     COUNT_TEXTS,
     COUNT_COUNTRIES,

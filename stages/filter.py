@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from schemas.corpora import Corpus, load_corpora
-from schemas.manifests import load_keywords
+from schemas.manifests import Keywords, load_keywords
 from schemas.tables import CANDIDATE
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Params, Reads, Resources, Stage, Tool
 from stages.identity import digest_json
@@ -59,7 +59,7 @@ def filter_captions(inputs: Inputs, context: Context) -> Outcome:
     for row in listed:
         _check_unchanged(context.sources / row["path"], row)
     source = source_files([(row["path"], row["part"]) for row in listed], context.sources, corpus)
-    search = search_of(context.params, listed[0]["sample_share"])
+    search = search_of(context.params, context.tools["keywords"], listed[0]["sample_share"])
     found = filter_source(source, corpus, search, context.advance)
     if source.companions and corpus.reader == "tsv":
         try:
@@ -88,11 +88,11 @@ def source_files(listed: Sequence[tuple[str, int]], sources: Path, corpus: Corpu
     return SourceFiles(tuple(files), tuple(companions))
 
 
-def search_of(params: FilterParams, sample_share: float = 1.0) -> Search:
+def search_of(params: FilterParams, keywords: Keywords, sample_share: float = 1.0) -> Search:
     """Return what a run looks for."""
     choices = Choices(params.laioncoco_searched, params.laioncoco_caption, params.wit_languages)
-    rules = StrictRules(load_keywords().strict)
-    return Search(patterns(params), rules, params.is_strict, sample_share, choices)
+    patterns = keywords.patterns(has_spaced_sentinel=params.has_spaced_sentinel)
+    return Search(patterns, StrictRules(keywords.strict), params.is_strict, sample_share, choices)
 
 
 def _corpus(listed: Sequence[Mapping[str, Any]], partition: str) -> Corpus:
@@ -115,18 +115,15 @@ def _check_unchanged(path: Path, row: Mapping[str, Any]) -> None:
         )
 
 
-def patterns(params: FilterParams) -> tuple[str, ...]:
-    """Return the keyword patterns of a run, in the manifest's order."""
-    return load_keywords().patterns(has_spaced_sentinel=params.has_spaced_sentinel)
-
-
 def _identity(params: FilterParams) -> Mapping[str, str]:
-    return {"sha256": digest_json([patterns(params), [rule.model_dump() for rule in load_keywords().strict]])}
+    keywords = load_keywords()
+    patterns = keywords.patterns(has_spaced_sentinel=params.has_spaced_sentinel)
+    return {"sha256": digest_json([patterns, [rule.model_dump(mode="json") for rule in keywords.strict]])}
 
 
 @contextmanager
-def _open(params: FilterParams, resources: Resources) -> Iterator[Any]:
-    yield patterns(params)
+def _open(params: FilterParams, resources: Resources) -> Iterator[Keywords]:
+    yield load_keywords()
 
 
 KEYWORDS = Tool("keywords", _identity, _open)
@@ -134,7 +131,7 @@ KEYWORDS = Tool("keywords", _identity, _open)
 FILTER = Stage(
     name="filter",
     module="filter",
-    version=4,
+    version=5,
     does="Keeps rows whose caption holds a keyword; counts the others by reason and source file.",
     reads=(
         Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "sample_share")),

@@ -27,6 +27,7 @@ from flows.settings import Settings, load_settings
 from flows.store import Store
 from flows.worker import Task, Toolbox, run_partition
 from schemas.corpora import load_corpora
+from schemas.manifests import load_keywords
 from schemas.tables import FETCHED
 from stages import STAGES
 from stages.contract import Context, Inputs, Outcome, Stage, no_rejects
@@ -140,7 +141,7 @@ def measure_filter(root: Path, case: str, share_matching: float, n: int) -> list
         Runner(ledger, InlineExecutor(), Silent(), "stages:STAGES", sources).run_module("inventory")
         pieces = {reads.name: ledger.pieces(reads, "laion2b-00000") for reads in FILTER.reads}
         bench = Bench(store, settings, FILTER, pieces, "laion2b-00000", sources, Toolbox())
-        corpus, search = load_corpora()["laion2b"], search_of(settings.params(FILTER))
+        corpus, search = load_corpora()["laion2b"], search_of(settings.params(FILTER), load_keywords())
         source = SourceFiles(((sources / "laion2b" / "part-00000-bench.parquet", 0),))
         return bench.measure(case, lambda: filter_source(source, corpus, search).candidates, n, 1e6 / N_CAPTIONS)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from schemas.manifests import FunnelRow, Published, Told
+from schemas.manifests import FunnelRow, KeywordGroup, Keywords, Published, StrictRule, Told
 
 Floats = npt.NDArray[np.float32]
 PATTERNS = ("aerial view", "satellite imag", "Landsat")
@@ -45,7 +45,14 @@ class BrightnessDetector:
 # Models are stand-ins: what a real one makes depends on the arithmetic of the machine.
 # The tools as they are apart from the manifests: a manifest enters the fingerprint, not the version.
 TOOLS: Mapping[str, Any] = {
-    "keywords": PATTERNS,
+    "keywords": Keywords(
+        reference="handmade",
+        group=[
+            KeywordGroup(name="all", is_on=True, patterns=PATTERNS),
+            KeywordGroup(name="spaced_sentinel", is_on=False, patterns=("Sentinel 1",)),
+        ],
+        strict=(StrictRule(patterns=("Landsat",), needs="{pattern} ?[0-9]"),),
+    ),
     "published": Published(
         reference="handmade",
         funnel=(FunnelRow(source="cc3m", **FUNNEL), FunnelRow(source="Total", **FUNNEL)),

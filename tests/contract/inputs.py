@@ -60,6 +60,8 @@ _CANDIDATES = [
         "source_caption": f"an  Aerial view {n}",
         "caption": f"an Aerial view {n}",
         "keywords": ["aerial view"],
+        "strict_keywords": ["aerial view"] if n else [],
+        "native_hash": None,
         "native_id": None,
         "image_licence": None,
         "annotation_licence": "CC-BY-4.0",
@@ -338,6 +340,20 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         unique_rejects=[{"sample_id": "laion2b_0_2"}],
         shard_rejects=[{"sample_id": "cc3m_0_0"}],
     ),
+    "write_crosswalk": tables(candidate=_CANDIDATES, labelled_image=_LABELLED),
+    "count_sources": tables(
+        source_listing=[
+            {"corpus": c, "path": f"{c}/file", "partition": f"{c}-00000"} for c in ("cc3m", "laion2b", "fmow")
+        ],
+        candidate_counts=[
+            *_COUNTS,
+            {"partition": "cc3m-00000", "reason": "no_keyword", "n": 4},
+            {"partition": "cc3m-00000", "reason": "no_url", "n": 1},
+            {"partition": "cc3m-00000", "reason": "damaged_source", "n": 2},
+            {"partition": "laion2b-00000", "reason": "outside_sample", "n": 4},
+        ],
+    ),
+    "count_keywords": tables(candidate=_CANDIDATES),
     **inputs_outliers.HANDMADE,
     **inputs_gpe.HANDMADE,
     **inputs_labelled.HANDMADE,

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from schemas.manifests import load_keywords
 from schemas.tables import SOURCE_LISTING
 from stages.checks import check_counts
 from stages.contract import Context, InputError, Outcome, no_rejects
-from stages.filter import FILTER, FilterParams, filter_captions, patterns
+from stages.filter import FILTER, FilterParams, filter_captions
 from stages.inventory import ListingParams, list_sources
 
 LABELS = "cc3m/Image_Labels_Subset_Train_GCC-Labels-training.tsv"
@@ -32,7 +33,7 @@ def listing(sources: Path) -> pa.Table:
 
 def run(sources: Path, partition: str, listed: pa.Table) -> Outcome:
     params = FilterParams()
-    context = Context(partition, params, None, {"keywords": patterns(params)}, None, sources)  # type: ignore[arg-type]
+    context = Context(partition, params, None, {"keywords": load_keywords()}, None, sources)  # type: ignore[arg-type]
     rows = listed.filter(pc.equal(listed["partition"], partition))
     outcome = filter_captions({"source_listing": rows}, context)
     check_counts(FILTER, outcome)
