@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.dataset import module_reports, publish_dataset, statistics_for_people, tars
+from flows.dictionary import assumptions_report
 from flows.executor import Interrupted, LocalExecutor
 from flows.garbage import collect_garbage
 from flows.inspect import explain, failures, status_report, write_fates
@@ -246,7 +247,7 @@ def _set_aside(ledger: Ledger, faults: Sequence[Fault], console: Console) -> Non
 def _show_result(ledger: Ledger, console: Console) -> None:
     for report in module_reports(ledger, "inventory")[1:]:
         report.show(console)  # what was left out must not be overlooked
-    for report in statistics_for_people(ledger):
+    for report in (*statistics_for_people(ledger), assumptions_report(ledger.settings, ledger.stages)):
         report.show(console)
     dataset = ledger.store.root / "dataset"
     for name in sorted(tars(ledger)):

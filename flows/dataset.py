@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.dictionary import assumptions_report, columns_report
 from flows.digests import digest_file
 from flows.ledger import Ledger, StageState, short
 from flows.report import Report, Row, query_report, stage_reports, write_csv
@@ -103,6 +104,11 @@ def _fill(ledger: Ledger, folder: Path) -> None:
     for module in modules:
         for report in module_reports(ledger, module)[:1]:
             (folder / "tables" / f"stage_{module}.csv").write_text(report.csv(), encoding="utf-8")
+    for name, report in (
+        ("tables/assumptions", assumptions_report(ledger.settings, ledger.stages)),
+        ("metafiles/columns", columns_report(ledger.stages)),
+    ):
+        (folder / f"{name}.csv").write_text(report.csv(), encoding="utf-8")
     with open_views(ledger) as db:
         _write_statistics(ledger, db, folder / "tables")
         _write_metafiles(ledger, db, folder / "metafiles")

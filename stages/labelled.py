@@ -41,7 +41,11 @@ class LabelledParams(Params):
     """How a patch becomes a picture, and what is said of a labelled box."""
 
     ben_clip_reflectance: int = Field(
-        2000, ge=1, le=65535, description="band value that becomes 255; larger ones are cut off"
+        2000,
+        ge=1,
+        le=65535,
+        description="band value that becomes 255; larger ones are cut off",
+        json_schema_extra={"assumption": "not told; the readers of TFDS and torchgeo cut at 2000"},
     )  # x / 2000 in the readers of TFDS and torchgeo: about the mean and 7 standard deviations; RS5M's is not told
     ben_jpeg_quality: int = Field(95, ge=1, le=100, description="JPEG quality of rendered patches, 1 to 100")
     ben_has_full_chroma: bool = Field(True, description="no chroma subsampling: a patch has only 120 x 120 px")
