@@ -21,9 +21,12 @@ from stages.contract import Context, InputError, Inputs, Outcome, no_rejects
 from stages.inventory import INVENTORY, ListingParams, hash_files, list_sources
 from stages.labelled import READ_LABELLED, RENDERER, LabelledParams, read_labelled
 from stages.labelled_sources.rendering import Renderer
+from stages.patches import LIST_PATCHES, list_patches
 from tests.world import World
 from tests.world_labelled import LABELLED, read_truth
 from tests.world_labelled_rows import LabelledRow
+
+SELECTING = {"seasonal_snow", "cloud_or_shadow", "outside_selection"}
 
 
 @dataclass
@@ -73,7 +76,13 @@ def partitions(sources: Path) -> dict[str, Inputs]:
         hashed = hash_files(rows, context(sources, None))
         check_outcome(INVENTORY, rows, hashed)
         found[name] = {"source_listing": rows["source_listing"], "source_file": hashed.kept}
-    return found
+    whole = {"source_file": pa.concat_tables([inputs["source_file"] for inputs in found.values()])}
+    patches = list_patches(whole, context(sources, None))
+    check_outcome(LIST_PATCHES, whole, patches)
+    return {
+        name: {**inputs, "patch": patches.kept.filter(pc.equal(patches.kept["partition"], name))}
+        for name, inputs in found.items()
+    }
 
 
 def read_all(sources: Path, folder: Path, renderer: Renderer, params: LabelledParams | None = None) -> Reading:
@@ -116,7 +125,7 @@ def test_every_labelled_sample_has_its_planned_fate(world: World, reading: Readi
     refused = {name: fate.reason for name, fate in planned.items() if fate.stage == "read_labelled"}
     assert {name: reason for name, (reason, _) in reading.rejects().items()} == refused
     assert set(reading.kept()) == set(planned) - set(refused)
-    assert set(refused.values()) == set(READ_LABELLED.reasons)
+    assert set(refused.values()) == set(READ_LABELLED.reasons) - SELECTING
 
 
 def test_place_time_country_and_labels_are_the_true_ones(reading: Reading, truth: dict[str, LabelledRow]) -> None:
