@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
-from schemas.tables import SOURCE_LISTING
+from schemas.tables import PATCH, SOURCE_LISTING
 from stages.checks import check_outcome
 from stages.contract import Context, InputError, Inputs, Outcome, no_rejects
 from stages.inventory import INVENTORY, ListingParams, hash_files, list_sources
@@ -239,3 +239,39 @@ def test_a_changed_manifest_asks_for_a_new_inventory(
 def test_the_identity_of_the_renderer_names_what_decides_its_bytes() -> None:
     identity = RENDERER.identity(LabelledParams())
     assert set(identity) == {"rasterio", "pyproj", "pillow", "numpy", "libjpeg_turbo"} and all(identity.values())
+
+
+def test_the_selection_of_rs5m_needs_both_lists_and_refuses_for_what_they_say(
+    reading: Reading, world: World, renderer: Renderer, tmp_path: Path
+) -> None:
+    [(name, inputs)] = [(n, i) for n, i in reading.inputs.items() if n.startswith("ben-0")]
+    made = context(world.sources, LabelledParams(ben_selection="rs5m"), name, Files(tmp_path), {"renderer": renderer})
+    with pytest.raises(InputError, match=r"needs the list patches_with_cloud_and_shadow\.csv .* holds none"):
+        read_labelled(inputs, made)
+    kept = reading.outcomes[name].kept.to_pylist()
+    cloudy, northern = (
+        next(row["sample_id"] for row in kept if (row["stated_latitude_deg"] or 0) < 58),
+        next(row["sample_id"] for row in reversed(kept) if (row["stated_latitude_deg"] or 0) < 58),
+    )
+    rows = [
+        {
+            **row,
+            "has_cloud_or_shadow": row["sample_id"] == cloudy,
+            "v2_country": "Finland" if row["sample_id"] == northern else "Austria",
+        }
+        for row in inputs["patch"].to_pylist()
+    ]
+    found = read_labelled({**inputs, "patch": pa.Table.from_pylist(rows, PATCH.schema)}, made)
+    check_outcome(READ_LABELLED, inputs, found)
+    reasons = {row["sample_id"]: row["reason"] for row in found.rejects.to_pylist()}
+    assert reasons[cloudy] == "cloud_or_shadow"
+    assert reasons[northern] == "outside_selection"
+    assert sum(reason in SELECTING for reason in reasons.values()) == 2
+
+
+def test_lists_stand_in_a_partition_without_samples(reading: Reading) -> None:
+    assert {row["path"] for row in reading.inputs["ben-lists"]["source_file"].to_pylist()} == {
+        "ben/train.csv", "ben/lists/patches_with_seasonal_snow.csv",
+    }  # fmt: skip
+    outcome = reading.outcomes["ben-lists"]
+    assert (outcome.kept.num_rows, outcome.rejects.num_rows, outcome.files) == (0, 0, ())
