@@ -7,6 +7,7 @@ rendering itself.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -34,7 +35,7 @@ COUNTRY_CODES = {
     "Austria": "AUT", "Belgium": "BEL", FINLAND: "FIN", "Ireland": "IRL", "Kosovo": "XKX", "Lithuania": "LTU",
     "Luxembourg": "LUX", "Portugal": "PRT", "Serbia": "SRB", "Switzerland": "CHE",
 }  # fmt: skip
-_TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)_")
+_TIME = re.compile(r"_(\d{8})T(\d{1,2})(\d\d)(\d\d)_")
 _LAST_AUTHORITY = re.compile(r'AUTHORITY\["EPSG",\s*"(\d+)"\]\s*\]\s*$')
 
 
@@ -147,9 +148,24 @@ def _describe_v2(
         raise SampleFault("bad_metadata", f"the table of version 2 gives {folder} no labels")
     _check_bands(folder, files)
     found = raster.locate(read_file(files[RGB_BANDS[0]]))
-    time = _TIME.search(folder.rpartition("/")[2])
-    taken_at = "{}-{}-{}T{}:{}:{}Z".format(*time.groups()) if time else None
-    return labels, {**(_to_position(*found) if found else {}), "stated_datetime": utc(taken_at)}
+    columns: dict[str, Any] = dict(_to_position(*found)) if found else {}
+    return labels, columns | {"stated_datetime": taken_at(folder.rpartition("/")[2])}
+
+
+def taken_at(name: str) -> str | None:
+    """Return when a patch was taken, by its name, as ISO 8601 in UTC; None where its date is none.
+
+    Sentinel-2 names one pass of 4 February 2018 by the seconds 60 and 61 (13,599 patches of version 1): they run on.
+    """
+    time = _TIME.search(name)
+    if time is None:
+        return None
+    try:
+        day = datetime.strptime(time[1], "%Y%m%d")
+        at = day + timedelta(hours=int(time[2]), minutes=int(time[3]), seconds=int(time[4]))
+    except (ValueError, OverflowError):
+        return None
+    return utc(at.isoformat())
 
 
 def _check_bands(folder: str, files: Files) -> None:

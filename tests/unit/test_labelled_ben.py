@@ -210,3 +210,16 @@ def test_what_a_patch_of_version_2_lacks_is_named(
 def test_either_version_knows_its_own_names() -> None:
     assert ben_lists.is_v1_name(PATCH) and ben_lists.is_v1_name(EARLY) and not ben_lists.is_v1_name(VERSION_2)
     assert ben_lists.is_v2_name(VERSION_2) and not ben_lists.is_v2_name(PATCH)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (VERSION_2, "2017-06-13T10:10:31Z"), (EARLY, "2018-05-25T09:40:31Z"),
+        ("S2B_MSIL2A_20180204T094161_N9999_R036_T35VPK_57_38", "2018-02-04T09:42:01Z"),
+        ("S2B_MSIL2A_20181304T094100_N9999_R036_T35VPK_57_38", None), ("no patch", None),
+        ("S2B_MSIL2A_99991231T994161_N9999_R036_T35VPK_57_38", None),
+    ],
+)  # fmt: skip
+def test_the_time_in_a_name_may_have_sixty_seconds_or_no_leading_zero(name: str, expected: str | None) -> None:
+    assert ben.taken_at(name) == expected
