@@ -63,6 +63,15 @@ CANDIDATE = Table(
     ),
     "A source row whose caption has a keyword.",
 )  # fmt: skip
+PATCH = Table(
+    "patch",
+    ("sample_id",),
+    (
+        "v1_patch", "v2_patch", "v2_labels", "v2_split", "v2_country", "has_seasonal_snow", "has_cloud_or_shadow",
+        "partition",
+    ),
+    "A patch of BigEarthNet, with what its published lists and tables say of it.",
+)  # fmt: skip
 LABELLED_IMAGE = Table(
     "labelled_image",
     ("sample_id",),
@@ -218,7 +227,7 @@ PUB11_FUNNEL = Table(
 RS3 = Table(
     "rs3",
     ("source",),
-    ("listed", "unreadable", "invalid", "uncaptioned", "remain", "unpublished", "published_remain"),
+    ("listed", "unreadable", "unselected", "invalid", "uncaptioned", "remain", "unpublished", "published_remain"),
     "What became of a labelled corpus, beside the published figure.",
 )
 _TOLD = ("with_meta_caption", "with_position", "with_place")

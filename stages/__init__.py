@@ -14,6 +14,7 @@ from stages.gpe import LIST_TEXTS, NAME_PLACES, TAG_PLACES
 from stages.inventory import INVENTORY, LIST_SOURCES
 from stages.labelled import READ_LABELLED
 from stages.outliers import DROP_OUTLIERS, SET_THRESHOLDS
+from stages.patches import LIST_PATCHES
 from stages.plan import PLAN
 from stages.scores import SCORE_DETECTOR, SCORE_VLM
 from stages.screen import SCREEN
@@ -28,6 +29,7 @@ STAGES: tuple[Stage, ...] = (
     OPEN_PASS,
     DOWNLOAD,
     SETTLE,
+    LIST_PATCHES,
     READ_LABELLED,
     SCREEN,
     PLAN_PICTURES,

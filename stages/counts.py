@@ -21,11 +21,12 @@ def count_rs3(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per labelled corpus and one for the total: images listed, lost at each stage, left.
 
     Raises:
-        ContractError: when a row does not add up: listed - unreadable - invalid - uncaptioned = remain.
+        ContractError: when a row does not add up: listed - unreadable - unselected - invalid - uncaptioned =
+            remain.
     """
     outcome = _counted(RS3, _RS3, inputs, context)
     for row in outcome.kept.to_pylist():
-        left = row["listed"] - row["unreadable"] - row["invalid"] - row["uncaptioned"]
+        left = row["listed"] - sum(row[name] for name in ("unreadable", "unselected", "invalid", "uncaptioned"))
         if left != row["remain"]:
             raise ContractError(f"rs3 does not add up for {row['source']}: {left} against {row['remain']}")
     return outcome
@@ -65,11 +66,13 @@ def _told_table(published: Published) -> pa.Table:
     return pa.Table.from_pylist([row.model_dump() for row in published.told], schema=schema)
 
 
-_LOST = "listed", "unreadable", "invalid", "uncaptioned", "remain", "unpublished"
+_UNSELECTED = "seasonal_snow", "cloud_or_shadow", "outside_selection"
+_LOST = "listed", "unreadable", "unselected", "invalid", "uncaptioned", "remain", "unpublished"
 _RS3 = f"""
     WITH fate AS (
         SELECT sample_id, 'readable' AS fate FROM labelled_image
-        UNION ALL SELECT sample_id, 'unreadable' FROM labelled_image_rejects
+        UNION ALL SELECT sample_id, CASE WHEN reason IN {_UNSELECTED} THEN 'unselected' ELSE 'unreadable' END
+                  FROM labelled_image_rejects
         UNION ALL SELECT image_id, 'invalid' FROM image_rejects SEMI JOIN labelled_image ON image_id = sample_id
         UNION ALL SELECT DISTINCT sample_id, 'uncaptioned'
                   FROM (FROM caption_candidate_rejects UNION ALL FROM caption_score_rejects
@@ -79,7 +82,7 @@ _RS3 = f"""
                   WHERE {_CORPUS} IN {LABELLED_CODES}
     ), ours AS (
         SELECT coalesce({_CORPUS}, '{TOTAL}') AS source,
-               count(*) FILTER (fate IN ('readable', 'unreadable')) AS listed,
+               count(*) FILTER (fate IN ('readable', 'unreadable', 'unselected')) AS listed,
                {", ".join(f"count(*) FILTER (fate = '{name}') AS {name}" for name in _LOST[1:])}
         FROM fate GROUP BY ROLLUP ({_CORPUS})
     )
@@ -126,11 +129,11 @@ _PUBLISHED_SAMPLES = Reads("shard", _KEY, is_whole=True)
 COUNT_RS3 = Stage(
     name="count_rs3",
     module="stats",
-    version=1,
+    version=2,
     does="Counts what became of the labelled corpora beside the published figures.",
     reads=(
         Reads("labelled_image", _KEY, is_whole=True),
-        _rejects("labelled_image", *_KEY),
+        _rejects("labelled_image", *_KEY, "reason"),
         _rejects("image", "image_id"),
         _rejects("caption_candidate", *_KEY),
         _rejects("caption_score", *_KEY),
@@ -142,7 +145,8 @@ COUNT_RS3 = Stage(
     writes=RS3,
     grain="reduce",
     given=Given(
-        query=f"SELECT DISTINCT {_CORPUS} AS source FROM (FROM labelled_image UNION ALL FROM labelled_image_rejects)"
+        query=f"SELECT DISTINCT {_CORPUS} AS source FROM (SELECT sample_id FROM labelled_image"
+        " UNION ALL SELECT sample_id FROM labelled_image_rejects)"
         f" UNION SELECT '{TOTAL}'"
     ),
     run=count_rs3,

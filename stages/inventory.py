@@ -26,7 +26,8 @@ from stages.contract import (
     rejects_table,
 )
 from stages.identity import digest_json
-from stages.labelled_sources.listing import LeftOut, gone, list_labelled, nothing_found
+from stages.labelled_sources.gone import gone
+from stages.labelled_sources.listing import LeftOut, list_labelled, nothing_found
 
 CHECKSUMS = "SHA256SUMS"
 _BLOCK_BYTES = 1 << 22
@@ -68,7 +69,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
             files, others = _list_corpus(folder, corpus, before, context.params.sample)
             kept.append(files)
             left_out += others
-    kept.append(gone(before, pa.concat_tables(kept), corpora, chosen))
+    kept.append(gone(before, pa.concat_tables(kept), corpora, chosen, context.params.sample))
     order = [("partition", "ascending"), ("path", "ascending")]
     found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _left_out(left_out))
     same = found.kept.equals(before) and found.rejects.equals(inputs["source_listing_rejects"])
@@ -212,7 +213,7 @@ def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
 LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
-    version=3,
+    version=4,
     does="Lists the source files under SOURCES, and what it leaves out.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),
@@ -229,7 +230,7 @@ LIST_SOURCES = Stage(
     given=Given(),
     run=list_sources,
     params=ListingParams,
-    reasons=("no_reader", "left_out", "unexpected_file"),
+    reasons=("no_reader", "left_out", "unexpected_file", "archive_not_unpacked", "scenes_outside_sample"),
     split_by="partition",
     keeps="latest",
 )

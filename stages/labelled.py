@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -31,7 +31,7 @@ from stages.contract import (
     rejects_table,
 )
 from stages.inventory import reader_digest
-from stages.labelled_sources import ben, fmow, millionaid
+from stages.labelled_sources import ben, ben_lists, fmow, millionaid
 from stages.labelled_sources.listing import role_of
 from stages.labelled_sources.rendering import Renderer, open_renderer, renderer_identity
 from stages.labelled_sources.sample import File, Sample, SampleFault
@@ -49,6 +49,9 @@ class LabelledParams(Params):
     )  # x / 2000 in the readers of TFDS and torchgeo: about the mean and 7 standard deviations; RS5M's is not told
     ben_jpeg_quality: int = Field(95, ge=1, le=100, description="JPEG quality of rendered patches, 1 to 100")
     ben_has_full_chroma: bool = Field(True, description="no chroma subsampling: a patch has only 120 x 120 px")
+    ben_selection: Literal["all", "rs5m"] = Field(
+        "all", description="patches taken: all, or rs5m: on neither the snow nor the cloud list, and not in Finland"
+    )  # RS5M's, decoded from its released names: 344,385 of the 590,326 patches
     n_box_cells: int = Field(
         2, ge=1, le=9, description="cells of a 3 x 3 grid that are named for the labelled box"
     )  # RS5M, meta captions of FMoW: the two cells that the box overlaps most
@@ -90,17 +93,17 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     """Return each sample whose image and record are there, with what the corpus says of it.
 
     Raises:
-        InputError: when a source file is gone or changed.
+        InputError: when a source file is gone or changed, or a list is missing that the selection needs.
     """
     corpora = load_corpora()
-    files = _by_sample(inputs, corpora)
+    files, patches = _by_sample(inputs, corpora), _patches(inputs, context.params)
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
     with _Pictures(context) as pictures:
         for n_done, sample_id in enumerate(sorted(files), 1):
             code = sample_id.partition("_")[0]
             try:
-                sample = _read(code, sample_id, files[sample_id], context)
+                sample = _read(code, sample_id, files[sample_id], patches.get(sample_id, {}), context)
             except SampleFault as fault:
                 rejects.append((sample_id, fault.reason, str(fault)))
             else:
@@ -132,13 +135,29 @@ def _by_sample(inputs: Inputs, corpora: Mapping[str, Corpus]) -> dict[str, dict[
             raise InputError(f"the manifest of {row['corpus']} has changed: run `make stage-inventory` first")
     files: dict[str, dict[str, File]] = {}
     for row in inputs["source_file"].to_pylist():
+        if row["source_sample"] is None:  # a list, which list_patches has read
+            continue
         role = role_of(row["path"], corpora[row["corpus"]])
         file = File(row["path"], row["size_bytes"], row["file_sha256"])
         files.setdefault(row["source_sample"], {})[role] = file
     return files
 
 
-def _read(code: str, sample_id: str, files: Mapping[str, File], context: Context) -> Sample:
+def _patches(inputs: Inputs, params: LabelledParams) -> dict[str, dict[str, Any]]:
+    """Return what is listed of each patch of the partition."""
+    patches = {row["sample_id"]: row for row in inputs["patch"].to_pylist()}
+    if params.ben_selection == "rs5m":
+        for column, name in (("has_seasonal_snow", ben_lists.SNOW), ("has_cloud_or_shadow", ben_lists.CLOUD)):
+            if any(row[column] is None for row in patches.values()):
+                raise InputError(
+                    f'labelled.ben_selection = "rs5m" needs the list {name}.csv (or .csv.bz2), and SOURCES/ben holds'
+                    " none: put it there and run `make stage-inventory`, or take every patch with"
+                    " SET='labelled.ben_selection=all'"
+                )
+    return patches
+
+
+def _read(code: str, sample_id: str, files: Mapping[str, File], patch: Mapping[str, Any], context: Context) -> Sample:
     def read_file(file: File) -> bytes:
         return _read_unchanged(context.sources / file.path, file)
 
@@ -147,7 +166,9 @@ def _read(code: str, sample_id: str, files: Mapping[str, File], context: Context
     if code == "fmow":
         return fmow.read(sample_id, files, read_file, context.params.n_box_cells)
     renderer: Renderer = context.tools["renderer"]
-    return ben.read(sample_id, files, read_file, renderer.render)
+    raster = ben.Raster(renderer.render, renderer.locate)
+    is_selecting = context.params.ben_selection == "rs5m"
+    return ben.read(sample_id, files, read_file, raster, patch, is_selecting=is_selecting)
 
 
 def _read_unchanged(path: Path, file: File) -> bytes:
@@ -192,18 +213,31 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=1,
+    version=2,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),
         Reads("source_file", ("corpus", "path", "size_bytes", "file_sha256", "source_sample")),
+        Reads(
+            "patch",
+            ("sample_id", "v1_patch", "v2_labels", "v2_country", "has_seasonal_snow", "has_cloud_or_shadow"),
+        ),
     ),
     writes=LABELLED_IMAGE,
     grain="map",
     given=Given(query="SELECT DISTINCT source_sample AS sample_id FROM source_file WHERE source_sample IS NOT NULL"),
     run=read_labelled,
     params=LabelledParams,
-    reasons=("missing_image", "missing_metadata", "bad_metadata", "missing_band", "bad_band"),
+    reasons=(
+        "missing_image",
+        "missing_metadata",
+        "bad_metadata",
+        "missing_band",
+        "bad_band",
+        "seasonal_snow",
+        "cloud_or_shadow",
+        "outside_selection",
+    ),
     tools=(RENDERER,),
     partitions_from=("source_file",),
     half="rs3",

@@ -37,11 +37,31 @@ class Renderer:
         Image.fromarray(pixels).save(out, "JPEG", **self._options)
         return out.getvalue()
 
+    def locate(self, data: bytes) -> tuple[int, float, float] | None:
+        """Return the EPSG code and the centre, x and y in its unit, of a band; None where it states no such place.
+
+        Raises:
+            SampleFault: the band cannot be read.
+        """
+        with _opened(data, RGB_BANDS[0]) as raster:
+            epsg, edges = raster.crs.to_epsg() if raster.crs else None, raster.bounds
+        return (epsg, (edges.left + edges.right) / 2, (edges.top + edges.bottom) / 2) if epsg else None
+
 
 _IN_MEMORY = re.compile(r"'?/vsimem/[^\s':,]*'?|\b[0-9a-f]{8}-[0-9a-f-]{27}\S*")
 
 
 def _read_band(data: bytes, band: str) -> np.ndarray[Any, np.dtype[np.uint16]]:
+    with _opened(data, band) as raster:
+        found = (raster.count, raster.width, raster.height, raster.dtypes[0])
+        if found != (1, SIDE_PX, SIDE_PX, "uint16"):
+            raise SampleFault("bad_band", f"{band}: expected {(1, SIDE_PX, SIDE_PX, 'uint16')}, found {found}")
+        values: np.ndarray[Any, np.dtype[np.uint16]] = raster.read(1)
+    return values
+
+
+@contextmanager
+def _opened(data: bytes, band: str) -> Iterator[Any]:
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
@@ -50,15 +70,11 @@ def _read_band(data: bytes, band: str) -> np.ndarray[Any, np.dtype[np.uint16]]:
     try:
         # GeoTIFF alone: other drivers of GDAL follow what a file names, to other files or to the network.
         with MemoryFile(data) as memory, memory.open(driver="GTiff") as raster:
-            found = (raster.count, raster.width, raster.height, raster.dtypes[0])
-            if found != (1, SIDE_PX, SIDE_PX, "uint16"):
-                raise SampleFault("bad_band", f"{band}: expected {(1, SIDE_PX, SIDE_PX, 'uint16')}, found {found}")
-            values: np.ndarray[Any, np.dtype[np.uint16]] = raster.read(1)
+            yield raster
     except RasterioError as error:
         # GDAL names its file in memory by a random number: the same fault must read the same in every run.
         said = _IN_MEMORY.sub("the file", str(error.__cause__ or error))
         raise SampleFault("bad_band", f"{band}: {said}") from error
-    return values
 
 
 def renderer_identity() -> Mapping[str, str]:

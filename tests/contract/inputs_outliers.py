@@ -67,7 +67,10 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "drop_outliers": tables(**_SCORED, outlier_rule=_RULES),
     "count_rs3": tables(
         labelled_image=[{"sample_id": sample_id} for sample_id in ("ben_1", "ben_2", "ben_3")],
-        labelled_image_rejects=[{"sample_id": "fmow_airport_1_0_rgb"}],
+        labelled_image_rejects=[
+            {"sample_id": "fmow_airport_1_0_rgb", "reason": "missing_metadata"},
+            {"sample_id": "ben_4", "reason": "seasonal_snow"},
+        ],
         image_rejects=[{"image_id": "ben_1"}, {"image_id": "of the web"}],
         caption_rejects=[{"sample_id": "ben_2"}],
         caption=[{"sample_id": "ben_3"}],

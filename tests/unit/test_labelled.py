@@ -15,15 +15,18 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
-from schemas.tables import SOURCE_LISTING
+from schemas.tables import PATCH, SOURCE_LISTING
 from stages.checks import check_outcome
 from stages.contract import Context, InputError, Inputs, Outcome, no_rejects
 from stages.inventory import INVENTORY, ListingParams, hash_files, list_sources
 from stages.labelled import READ_LABELLED, RENDERER, LabelledParams, read_labelled
 from stages.labelled_sources.rendering import Renderer
+from stages.patches import LIST_PATCHES, list_patches
 from tests.world import World
 from tests.world_labelled import LABELLED, read_truth
 from tests.world_labelled_rows import LabelledRow
+
+SELECTING = {"seasonal_snow", "cloud_or_shadow", "outside_selection"}
 
 
 @dataclass
@@ -73,7 +76,13 @@ def partitions(sources: Path) -> dict[str, Inputs]:
         hashed = hash_files(rows, context(sources, None))
         check_outcome(INVENTORY, rows, hashed)
         found[name] = {"source_listing": rows["source_listing"], "source_file": hashed.kept}
-    return found
+    whole = {"source_file": pa.concat_tables([inputs["source_file"] for inputs in found.values()])}
+    patches = list_patches(whole, context(sources, None))
+    check_outcome(LIST_PATCHES, whole, patches)
+    return {
+        name: {**inputs, "patch": patches.kept.filter(pc.equal(patches.kept["partition"], name))}
+        for name, inputs in found.items()
+    }
 
 
 def read_all(sources: Path, folder: Path, renderer: Renderer, params: LabelledParams | None = None) -> Reading:
@@ -116,7 +125,7 @@ def test_every_labelled_sample_has_its_planned_fate(world: World, reading: Readi
     refused = {name: fate.reason for name, fate in planned.items() if fate.stage == "read_labelled"}
     assert {name: reason for name, (reason, _) in reading.rejects().items()} == refused
     assert set(reading.kept()) == set(planned) - set(refused)
-    assert set(refused.values()) == set(READ_LABELLED.reasons)
+    assert set(refused.values()) == set(READ_LABELLED.reasons) - SELECTING
 
 
 def test_place_time_country_and_labels_are_the_true_ones(reading: Reading, truth: dict[str, LabelledRow]) -> None:
@@ -230,3 +239,39 @@ def test_a_changed_manifest_asks_for_a_new_inventory(
 def test_the_identity_of_the_renderer_names_what_decides_its_bytes() -> None:
     identity = RENDERER.identity(LabelledParams())
     assert set(identity) == {"rasterio", "pyproj", "pillow", "numpy", "libjpeg_turbo"} and all(identity.values())
+
+
+def test_the_selection_of_rs5m_needs_both_lists_and_refuses_for_what_they_say(
+    reading: Reading, world: World, renderer: Renderer, tmp_path: Path
+) -> None:
+    [(name, inputs)] = [(n, i) for n, i in reading.inputs.items() if n.startswith("ben-0")]
+    made = context(world.sources, LabelledParams(ben_selection="rs5m"), name, Files(tmp_path), {"renderer": renderer})
+    with pytest.raises(InputError, match=r"needs the list patches_with_cloud_and_shadow\.csv .* holds none"):
+        read_labelled(inputs, made)
+    kept = reading.outcomes[name].kept.to_pylist()
+    cloudy, northern = (
+        next(row["sample_id"] for row in kept if (row["stated_latitude_deg"] or 0) < 58),
+        next(row["sample_id"] for row in reversed(kept) if (row["stated_latitude_deg"] or 0) < 58),
+    )
+    rows = [
+        {
+            **row,
+            "has_cloud_or_shadow": row["sample_id"] == cloudy,
+            "v2_country": "Finland" if row["sample_id"] == northern else "Austria",
+        }
+        for row in inputs["patch"].to_pylist()
+    ]
+    found = read_labelled({**inputs, "patch": pa.Table.from_pylist(rows, PATCH.schema)}, made)
+    check_outcome(READ_LABELLED, inputs, found)
+    reasons = {row["sample_id"]: row["reason"] for row in found.rejects.to_pylist()}
+    assert reasons[cloudy] == "cloud_or_shadow"
+    assert reasons[northern] == "outside_selection"
+    assert sum(reason in SELECTING for reason in reasons.values()) == 2
+
+
+def test_lists_stand_in_a_partition_without_samples(reading: Reading) -> None:
+    assert {row["path"] for row in reading.inputs["ben-lists"]["source_file"].to_pylist()} == {
+        "ben/train.csv", "ben/lists/patches_with_seasonal_snow.csv",
+    }  # fmt: skip
+    outcome = reading.outcomes["ben-lists"]
+    assert (outcome.kept.num_rows, outcome.rejects.num_rows, outcome.files) == (0, 0, ())

@@ -2,14 +2,13 @@
 
 import json
 from math import cos, degrees, sin, sqrt, tan
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from schemas.corpora import load_corpora
-from stages.contract import InputError
-from stages.labelled_sources import ben
+from stages.geo.countries import country_code
+from stages.labelled_sources import ben, ben_lists
 from stages.labelled_sources.sample import File, Place, SampleFault
 from tests.world_ben import projection_wkt as projection
 
@@ -19,12 +18,25 @@ PATCH = "S2A_MSIL2A_20170617T113321_4_55"
 ROLES = ("B02", "B03", "B04", ben.RECORD)
 COMMAS = "Land principally occupied by agriculture, with significant areas of natural vegetation"
 
+# Renders names of bands; every band lies in Portugal.
+RASTER = ben.Raster(lambda bands: b"".join(bands.values()), lambda band: (32629, 605_400.0, 4_500_600.0))
+
 
 def files(*roles: str) -> dict[str, File]:
     return {role: File(f"ben/BigEarthNet-v1.0/{PATCH}/{PATCH}_{role}", 1, "sha") for role in roles}
 
 
-def read(roles: tuple[str, ...] = ROLES, **changes: Any) -> Any:
+IN_FINLAND = {
+    "projection": projection(32635), "coordinates": {"ulx": 4e5, "lrx": 4e5, "uly": 6.7e6, "lry": 6.7e6},
+}  # fmt: skip
+LISTED = {
+    "v1_patch": PATCH, "v2_labels": None, "v2_country": None, "has_seasonal_snow": False, "has_cloud_or_shadow": False,
+}  # fmt: skip
+
+
+def read(
+    roles: tuple[str, ...] = ROLES, listed: dict[str, Any] | None = None, is_selecting: bool = False, **changes: Any
+) -> Any:
     record = {
         "labels": ["Pastures", COMMAS],
         "coordinates": {"ulx": 604_800, "uly": 5_834_040, "lrx": 606_000, "lry": 5_832_840},
@@ -36,7 +48,12 @@ def read(roles: tuple[str, ...] = ROLES, **changes: Any) -> Any:
     found = files(*roles)
     role_of = {file: role for role, file in found.items()}
     return ben.read(
-        "ben_7", found, lambda file: data.get(role_of[file], role_of[file].encode()), lambda b: b"".join(b.values())
+        "ben_7",
+        found,
+        lambda file: data.get(role_of[file], role_of[file].encode()),
+        RASTER,
+        {**LISTED, **(listed or {})},
+        is_selecting=is_selecting,
     )
 
 
@@ -104,20 +121,6 @@ def test_what_a_patch_lacks_is_named(roles: tuple[str, ...], reason: str, words:
     assert caught.value.reason == reason
 
 
-def test_a_number_is_the_position_among_present_and_listed_patches_in_the_plain_sort(tmp_path: Path) -> None:
-    names = [f"S2A_MSIL2A_20170617T113321_{n}_55" for n in (4, 36, 100)]
-    (tmp_path / "train.csv").write_text(f"{names[2]}\r\n\n{names[0]},S1A_IW_GRDH_1SDV_20170617T064724_29UPU_4_55\n")
-    assert ben.patch_indices(names[:2], [tmp_path / "train.csv"]) == {names[2]: 0, names[1]: 1, names[0]: 2}
-
-
-def test_a_list_with_a_line_that_names_no_patch_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.csv").write_text(f"{PATCH}\nname\n")
-    with pytest.raises(
-        InputError, match=r"other\.csv, line 2: expected the name of a BigEarthNet v1 patch, found 'name'"
-    ):
-        ben.patch_indices([], [tmp_path / "other.csv"])
-
-
 @pytest.mark.parametrize(
     ("path", "place"),
     [
@@ -125,10 +128,98 @@ def test_a_list_with_a_line_that_names_no_patch_is_refused(tmp_path: Path) -> No
         (f"{PATCH}/{PATCH}_labels_metadata.json", Place("ben_12345", "ben-00012", "labels_metadata")),
         (f"{PATCH}/{PATCH}_B8A.tif", None),
         (f"other/{PATCH}_B04.tif", None),
-        (f"x/{VERSION_2}/{VERSION_2}_B04.tif", None),
+        (f"x/{VERSION_2}/{VERSION_2}_B04.tif", Place("ben_12345", "ben-00012", "B04")),
+        (f"x/{VERSION_2}/{VERSION_2}_labels_metadata.json", None),
+        (f"x/{VERSION_2}_B04.tif", None),
         (f"{EARLY}/{EARLY}_B02.tif", Place("ben_12345", "ben-00012", "B02")),
     ],
 )  # fmt: skip
-def test_files_of_version_1_alone_belong_to_a_patch(path: str, place: Place | None) -> None:
+def test_files_of_either_version_belong_to_a_patch(path: str, place: Place | None) -> None:
     found = load_corpora()["ben"].match_file(path)
     assert (found and ben.place(path, found, 12345)) == place
+
+
+@pytest.mark.parametrize(
+    ("listed", "changes", "reason"),
+    [
+        ({"has_seasonal_snow": True, "has_cloud_or_shadow": True}, {}, "seasonal_snow"),
+        ({"has_cloud_or_shadow": True}, {}, "cloud_or_shadow"),
+        ({"v2_country": "Finland"}, {}, "outside_selection"),
+        ({}, IN_FINLAND, "outside_selection"),
+        ({"v2_country": "Austria"}, IN_FINLAND, ""),
+        ({}, {"coordinates": None}, ""),
+        ({}, {}, ""),
+    ],
+)  # fmt: skip
+def test_the_selection_of_rs5m_leaves_out_snow_cloud_and_finland(
+    listed: dict[str, Any], changes: dict[str, Any], reason: str
+) -> None:
+    assert read(listed=listed, **changes).image == b"B04B03B02"
+    if not reason:
+        assert read(listed=listed, is_selecting=True, **changes).image == b"B04B03B02"
+        return
+    with pytest.raises(SampleFault) as caught:
+        read(listed=listed, is_selecting=True, **changes)
+    assert caught.value.reason == reason
+
+
+def test_a_listed_patch_is_refused_before_its_record_is_opened() -> None:
+    with pytest.raises(SampleFault, match="seasonal snow"):
+        read(("B02", "B03", "B04"), {"has_seasonal_snow": True}, is_selecting=True)
+
+
+def test_the_country_of_version_2_is_given_by_its_code() -> None:
+    assert read(listed={"v2_country": "Kosovo"}).columns["stated_country_code"] == "XKX"
+    assert read(listed={"v2_country": "Atlantis"}).columns["stated_country_code"] == "Atlantis"
+    assert read().columns["stated_country_code"] is None
+    assert all(country_code(code) == code for code in ben.COUNTRY_CODES.values()) and len(ben.COUNTRY_CODES) == 10
+
+
+def read_v2(roles: tuple[str, ...], labels: list[str] | None, raster: ben.Raster = RASTER) -> Any:
+    folder = f"ben/BigEarthNet-S2/{VERSION_2.rsplit('_', 2)[0]}/{VERSION_2}"
+    found = {role: File(f"{folder}/{VERSION_2}_{role}.tif", 1, "sha") for role in roles}
+    listed = {**LISTED, "v2_labels": labels, "v2_country": "Austria"}
+    return ben.read("ben_7", found, lambda file: file.path[-7:-4].encode(), raster, listed, is_selecting=False)
+
+
+def test_version_2_has_its_labels_from_the_table_its_place_from_the_band_and_its_time_from_the_name() -> None:
+    sample = read_v2(("B02", "B03", "B04"), ["Arable land", "Pastures"])
+    assert (sample.labels, sample.image, sample.scene_id) == (["Arable land", "Pastures"], b"B04B03B02", "ben_7")
+    expected = inverse_utm(605_400, 4_500_600, 29, 0)
+    place = (sample.columns["stated_latitude_deg"], sample.columns["stated_longitude_deg"])
+    assert place == pytest.approx(expected, abs=1e-6)
+    assert sample.columns["stated_datetime"] == "2017-06-13T10:10:31Z"
+    assert (sample.columns["stated_country_code"], sample.columns["gsd_m"]) == ("AUT", 10.0)
+    nowhere = ben.Raster(RASTER.render, lambda band: None)
+    assert "stated_latitude_deg" not in read_v2(("B02", "B03", "B04"), ["Pastures"], nowhere).columns
+
+
+@pytest.mark.parametrize(
+    ("roles", "labels", "reason"),
+    [(("B02", "B03", "B04"), None, "bad_metadata"), (("B02", "B03", "B04"), [], "bad_metadata"),
+     (("B02", "B03"), ["Pastures"], "missing_band")],
+)  # fmt: skip
+def test_what_a_patch_of_version_2_lacks_is_named(
+    roles: tuple[str, ...], labels: list[str] | None, reason: str
+) -> None:
+    with pytest.raises(SampleFault) as caught:
+        read_v2(roles, labels)
+    assert caught.value.reason == reason
+
+
+def test_either_version_knows_its_own_names() -> None:
+    assert ben_lists.is_v1_name(PATCH) and ben_lists.is_v1_name(EARLY) and not ben_lists.is_v1_name(VERSION_2)
+    assert ben_lists.is_v2_name(VERSION_2) and not ben_lists.is_v2_name(PATCH)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (VERSION_2, "2017-06-13T10:10:31Z"), (EARLY, "2018-05-25T09:40:31Z"),
+        ("S2B_MSIL2A_20180204T094161_N9999_R036_T35VPK_57_38", "2018-02-04T09:42:01Z"),
+        ("S2B_MSIL2A_20181304T094100_N9999_R036_T35VPK_57_38", None), ("no patch", None),
+        ("S2B_MSIL2A_99991231T994161_N9999_R036_T35VPK_57_38", None),
+    ],
+)  # fmt: skip
+def test_the_time_in_a_name_may_have_sixty_seconds_or_no_leading_zero(name: str, expected: str | None) -> None:
+    assert ben.taken_at(name) == expected

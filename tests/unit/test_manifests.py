@@ -32,7 +32,7 @@ def test_labelled_corpora_are_told_by_half_and_reader_and_have_no_columns() -> N
         ("fmow", "groundtruth/seq_gt_mapping.json", True), ("fmow", "train/dam/dam_1/dam_1_0_rgb.png", False),
         ("ben", "v1/S2A_MSIL2A_20170617T113321_4_55/S2A_MSIL2A_20170617T113321_4_55_B8A.tif", True),
         ("ben", "v1/S2A_MSIL2A_20170617T113321_4_55/S2A_MSIL2A_20170617T113321_4_55_B10.tif", False),
-        ("ben", "S1/S1A_IW_GRDH_1SDV_20170613T165043_33UUP_87_48/", True), ("ben", "train.csv", True),
+        ("ben", "S1/S1A_IW_GRDH_1SDV_20170613T165043_33UUP_87_48/", True), ("ben", "Reference_Maps/", True),
         ("millionaid", "train/", True), ("millionaid", "test.zip.017", True), ("millionaid", "test/x.jpg", False),
         ("cc3m", "anything", False),
     ],

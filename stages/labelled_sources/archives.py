@@ -1,0 +1,108 @@
+"""Archives of a labelled corpus that lie packed under SOURCES, and the command that unpacks each.
+
+Not for unpacking them: nothing under SOURCES is changed.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+# Longer endings first. A part is .001 and so on, or the two letters of `split`.
+_ARCHIVE = re.compile(
+    r"(?P<whole>(?P<stem>.+?)\.(?P<kind>tar\.gz|tgz|tar\.bz2|tar\.zst|tar|zip))(?P<part>\.\d{3}|[a-z]{2})?"
+)
+_PIPE_OPTIONS = {"tar.gz": "xzf", "tgz": "xzf", "tar.bz2": "xjf", "tar.zst": "-I zstd -xf", "tar": "xf"}
+
+
+@dataclass(frozen=True)
+class _Content:
+    """Which archives, by what stands before the ending, hold files that are read, and the folder these belong into."""
+
+    stem: str
+    into: str = ""
+
+
+# What else is published packed (other splits, radar patches, labelled training images) is not read.
+_CONTENTS = {
+    "fmow": (_Content("groundtruth", "groundtruth"), _Content(r"(?:[^/]*_)?train(?:val)?(?:_[^/]*)?")),
+    "ben": (_Content(r"BigEarthNet-(?!S1)[^/]*"),),
+    "millionaid": (_Content("test"),),
+}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive, which may be in parts.
+
+    Attributes:
+        path: of the archive or of its first part, under the corpus's folder.
+        n_parts: 0 where it is in one piece.
+        command: what unpacks it, from the folder that holds SOURCES.
+    """
+
+    path: str
+    n_parts: int
+    command: str
+
+    @property
+    def detail(self) -> str:
+        """What a reject row says of it."""
+        return f"{f'{self.n_parts} parts; ' if self.n_parts else ''}unpack: {self.command}"
+
+
+def is_archive(code: str, path: str) -> bool:
+    """Return whether a path under a corpus's folder is an archive, or a part of one, of files that are read."""
+    return _found(code, path) is not None
+
+
+def not_unpacked(code: str, archives: Iterable[str], files: Sequence[str]) -> list[Archive]:
+    """Return the archives nothing of which lies unpacked among the corpus's files; all parts of one are one.
+
+    Args:
+        code: of the corpus.
+        archives: paths for which `is_archive` holds.
+        files: paths of the source files that were found.
+    """
+    sets: dict[str, list[str]] = {}
+    for path in sorted(archives):
+        found = _found(code, path)
+        if found is not None:
+            sets.setdefault(path.removesuffix(found[0]["part"] or ""), []).append(path)
+    return [
+        _archive(code, whole, paths) for whole, paths in sorted(sets.items()) if not _is_unpacked(code, whole, files)
+    ]
+
+
+def _found(code: str, path: str) -> tuple[re.Match[str], _Content] | None:
+    match = _ARCHIVE.fullmatch(path.rpartition("/")[2])
+    if match is None:
+        return None
+    return next(
+        ((match, content) for content in _CONTENTS.get(code, ()) if re.fullmatch(content.stem, match["stem"])), None
+    )
+
+
+def _is_unpacked(code: str, whole: str, files: Sequence[str]) -> bool:
+    found = _found(code, whole)
+    if found is None:
+        return False
+    into, others = found[1].into, {content.into for content in _CONTENTS[code]} - {""}
+    folders = (path.split("/")[:-1] for path in files)
+    return any(into in names if into else not others.intersection(names) for names in folders)
+
+
+def _archive(code: str, whole: str, paths: Sequence[str]) -> Archive:
+    folder, _, name = whole.rpartition("/")
+    found = _found(code, whole)
+    kind, into = (found[0]["kind"], found[1].into) if found else ("tar", "")
+    is_whole = paths[0] == whole
+    target = f" -C {into}" if into else ""
+    if kind == "zip":
+        unpack = f"unzip -n -q {name}"
+        unpack = unpack if is_whole else f"cat {name}.* > {name} && {unpack}"
+    elif is_whole:
+        unpack = f"tar xf {name}{target}"
+    else:
+        unpack = f"cat {name}?* | tar {_PIPE_OPTIONS[kind]} -{target}"
+    steps = ["cd " + "/".join(filter(None, ("SOURCES", code, folder))), f"mkdir -p {into}" if into else "", unpack]
+    return Archive(paths[0], 0 if is_whole else len(paths), " && ".join(filter(None, steps)))

@@ -1,0 +1,123 @@
+"""What is published beside BigEarthNet's patches: lists of v1 names, and version 2's tables, which lead back to them.
+
+Not for reading patches. All is read from bytes, so that a caller can check their digest first.
+"""
+
+import bz2
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stages.contract import InputError
+
+PARTITION = "ben-lists"
+SNOW = "patches_with_seasonal_snow"
+CLOUD = "patches_with_cloud_and_shadow"
+METADATA_SCHEMA = pa.schema(
+    [
+        ("patch_id", pa.string()),
+        ("s2v1_name", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("split", pa.string()),
+        ("country", pa.string()),
+    ]
+)
+_V1_NAME = re.compile(r"S2[AB]_MSIL2A_\d{8}T\d{5,6}_\d{1,3}_\d{1,3}")
+_V2_NAME = re.compile(r"S2[AB]_MSIL2A_\d{8}T\d{5,6}_N\d{4}_R\d{3}_T\d{2}[A-Z]{3}_\d{1,3}_\d{1,3}")
+
+
+def is_v1_name(name: str) -> bool:
+    """Return whether a text is the name of a patch of version 1."""
+    return _V1_NAME.fullmatch(name) is not None
+
+
+def is_v2_name(name: str) -> bool:
+    """Return whether a text is the name of a patch of version 2, which has tile and orbit in it."""
+    return _V2_NAME.fullmatch(name) is not None
+
+
+def list_role(path: str) -> str:
+    """Return what a list is, by its path: packed and unpacked it is the same list."""
+    return path.removesuffix(".bz2")
+
+
+def list_name(path: str) -> str:
+    """Return the published name of a list, without folder and suffix."""
+    return list_role(path).rpartition("/")[2].rpartition(".")[0]
+
+
+def is_metadata(path: str) -> bool:
+    """Return whether a path under the corpus's folder is a table of version 2."""
+    return path.endswith(".parquet")
+
+
+def read_names(path: str, data: bytes) -> Iterator[str]:
+    """Yield the v1 names of a list: its first column, where there are two (BigEarthNet-MM names radar patches).
+
+    Raises:
+        InputError: a line is no name: every number behind it would be another.
+    """
+    for n_line, line in enumerate(_unpack(path, data).decode("utf-8", "replace").splitlines(), 1):
+        name = line.partition(",")[0].strip()
+        if name and not is_v1_name(name):
+            raise InputError(
+                f"{path}, line {n_line}: expected the name of a BigEarthNet v1 patch, found {name[:60]!r}. Samples"
+                " are numbered by these lists: move a file that is no list of patches out of SOURCES/ben"
+            )
+        if name:
+            yield name
+
+
+def read_metadata(path: str, data: bytes, columns: Sequence[str]) -> pa.Table:
+    """Return columns of a table of version 2, one row per patch.
+
+    Raises:
+        InputError: it is no such table.
+    """
+    schema = pa.schema([METADATA_SCHEMA.field(name) for name in columns])
+    try:
+        found = pq.read_table(pa.BufferReader(data))
+        if missing := [name for name in columns if name not in found.column_names]:
+            raise InputError(f"{path} has no column {', '.join(missing)}; it has {found.column_names}. {_EXPECTED}")
+        table = found.select(columns).cast(schema)
+    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{path} cannot be read: {error}. {_EXPECTED}") from error
+    for name in columns[:2]:
+        if table[name].null_count:
+            raise InputError(f"{path} has {table[name].null_count} rows without {name}. {_EXPECTED}")
+    for name in pc.unique(table["s2v1_name"]).to_pylist():
+        if not is_v1_name(name):
+            raise InputError(f"{path} gives s2v1_name as {name[:60]!r}, which no v1 patch is called. {_EXPECTED}")
+    return table
+
+
+def v1_by_v2(tables: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    """Return the v1 name of each patch of version 2, from the paths and the bytes of its tables."""
+    columns = ("patch_id", "s2v1_name")
+    read = [read_metadata(path, data, columns) for path, data in tables]
+    return {v2: v1 for table in read for v2, v1 in zip(*(table[name].to_pylist() for name in columns), strict=True)}
+
+
+def patch_indices(names: Iterable[str], lists: Iterable[tuple[str, bytes]]) -> Mapping[str, int]:
+    """Return the position of each v1 name in the plain sort of those given and those on lists: its number in RS5M."""
+    known = set(names)
+    for path, data in lists:
+        known.update(read_names(path, data))
+    return {name: index for index, name in enumerate(sorted(known))}
+
+
+_EXPECTED = (
+    "Expected BigEarthNet v2's metadata.parquet (Zenodo 10891137): download it again, or move it out of SOURCES/ben"
+)
+
+
+def _unpack(path: str, data: bytes) -> bytes:
+    if not path.endswith(".bz2"):
+        return data
+    try:
+        return bz2.decompress(data)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be unpacked ({error}): download it again") from error
