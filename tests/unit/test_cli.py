@@ -1,6 +1,4 @@
-import signal
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +9,7 @@ from flows.settings import load_settings
 from stages import MODULES, STAGES
 from tests.small_build import Build
 
-COMMANDS = ("demo", "build", "stage", "verify", "explain", "status", "fates", "gc", "config")
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
+COMMANDS = ("demo", "build", "stage", "inventory", "sample", "verify", "explain", "status", "fates", "gc", "config")
 
 
 @pytest.fixture
