@@ -7,6 +7,11 @@ SET ?=
 RETRY ?=
 REFETCH ?=
 ID ?=
+CORPUS ?=
+FILE ?=
+ROWS ?=
+FROM ?=
+COMPANION ?=
 OUT ?= fates.csv
 REPAIR ?=
 PORT ?= 4200
@@ -22,13 +27,14 @@ FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)'
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build stats verify explain status fates gc config ui demo-models test check docs format bench
+.PHONY: help demo build inventory sample stats verify explain status fates gc config ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  stages: inventory filter plan download labelled screen embed dedup outliers caption geometa gpe shard stats"
 	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…"
+	@echo "  sample: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 
 $(READY): pyproject.toml constraints.txt
@@ -49,6 +55,13 @@ build: $(READY)  ## bring all stages up to date and publish BUILD/dataset
 
 stage-%: $(READY)  ## bring one stage up to date and print its table
 	@$(CLI) stage $* $(COMMON) $(FETCH)
+
+inventory: $(READY)  ## print per corpus what is there of what is published, its rights, and how to get the rest
+	@$(CLI) inventory $(COMMON)
+
+sample: $(READY)  ## print the first rows of a source file as its reader sees them: CORPUS=cc3m FILE=…
+	@$(CLI) sample '$(CORPUS)' '$(FILE)' $(COMMON) $(if $(ROWS),--rows '$(ROWS)') $(if $(FROM),--from '$(FROM)') \
+	  $(foreach c,$(COMPANION),--companion '$(c)')
 
 stats: stage-stats  ## regenerate the published statistics tables
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.damage import is_damaged, unaccepted
 from flows.ledger import Ledger, PartitionState
 from flows.report import Report, printable, write_csv
 from flows.views import open_views
@@ -41,18 +42,23 @@ _SAMPLES = """
 
 
 def status_report(ledger: Ledger) -> Report:
-    """Return stages × partitions done, stale, missing and failed, rows kept and rejected, and disk."""
+    """Return stages × partitions done, stale, missing, failed and damaged, rows kept and rejected, and disk.
+
+    Damaged ones are done: rows of their source files could not be read, and nobody has accepted that.
+    """
     rows = []
     with _collector_paused():
         states = [ledger.state(stage) for stage in ledger.stages]
     for stage, state in zip(ledger.stages, states, strict=True):
         due = Counter(_why_due(ledger, stage, partition) for partition in state.due)
+        has_damage = any(is_damaged(receipt) for receipt in state.receipts)
         row = {
             "stage": stage.name,
             "done": len(state.receipts),
             "missing": due["missing"],
             "stale": due["stale"],
             "failed": due["failed"],
+            "damaged": len({file.partition for file in unaccepted(ledger)}) if has_damage else 0,
             "kept": sum(r.n_kept for r in state.receipts),
             "rejected": sum(sum(r.reasons.values()) for r in state.receipts),
             "megabytes": round(sum(r.n_bytes for r in state.receipts) / 1e6, 1),

@@ -19,12 +19,15 @@ EXAMPLES = """examples:
   python -m flows.cli build --profile demo --sources SOURCES --build build/mine
   python -m flows.cli stage dedup --profile demo --set dedup.max_distance=6
   python -m flows.cli stage download --profile paper --sources SOURCES --build BUILD --retry transient
+  python -m flows.cli inventory --profile paper --sources SOURCES
+  python -m flows.cli sample cc3m Downloads/GCC-training.tsv --rows 3 --from 1000
   python -m flows.cli explain laion2b_0_12 --build build/demo
   python -m flows.cli fates --build build/demo --out fates.csv
   python -m flows.cli verify --build build/demo
   python -m flows.cli config --profile paper --set download.max_per_host=2
 
-make targets with the same names take PROFILE=, SOURCES=, BUILD=, SET="key=value …", RETRY=, REFETCH=, ID=, OUT=.
+make targets with the same names take PROFILE=, SOURCES=, BUILD=, SET="key=value …", RETRY=, REFETCH=, ID=, OUT=,
+CORPUS=, FILE=, ROWS=, FROM=, COMPANION=.
 """
 
 
@@ -122,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", "build the demo profile on the generated world and print its tables"),
         ("build", "bring all stages up to date and publish the dataset"),
         ("stage", "bring one stage up to date, or several, and print their tables"),
+        ("inventory", "print per corpus what is there of what is published, its rights, and how to get the rest"),
+        ("sample", "print the first rows of a source file as its reader sees them"),
         ("verify", "check the whole build from its files"),
         ("explain", "print one sample's fate at every stage"),
         ("status", "print partitions done, stale, missing and failed"),
@@ -134,6 +139,20 @@ def _parser() -> argparse.ArgumentParser:
         )
         _add_options(command, name)
     return parser
+
+
+def _add_sample_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("corpus", help="code of the corpus whose manifest says how the file is read")
+    command.add_argument(
+        "path",
+        type=Path,
+        help="any file of it, however named; of a labelled corpus a folder laid out as SOURCES/<code>",
+    )
+    command.add_argument("--rows", type=int, default=5, metavar="N", help="rows to print (5)")
+    command.add_argument("--from", type=int, default=0, dest="from_row", metavar="ROW", help="first row, from 0")
+    command.add_argument(
+        "--companion", type=Path, action="append", default=[], metavar="PATH", help="a file that tells more of the rows"
+    )
 
 
 def _add_options(command: argparse.ArgumentParser, name: str) -> None:
@@ -150,6 +169,8 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     if name in ("stage", "build", "demo"):
         command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
         command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
+    if name == "sample":
+        _add_sample_options(command)
     if name == "explain":
         command.add_argument("sample_id")
     if name == "fates":

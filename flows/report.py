@@ -202,6 +202,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is, without what would steer the terminal."""
+    console.print(printable(text), style=style, markup=False)
+
+
 def safe_cell(value: object) -> object:
     """Return a value for CSV: text that begins like a spreadsheet formula gets an apostrophe before it."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):

@@ -5,11 +5,13 @@ Trusts nothing that a run concluded; every fault is named with what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from flows.damage import sentences
 from flows.dataset import dataset_faults
 from flows.digests import digest_columns, digest_file
 from flows.ledger import Ledger
@@ -44,11 +46,28 @@ def verify(ledger: Ledger) -> Iterator[Fault | str]:
         rows = sum(r.n_kept + sum(r.reasons.values()) for r in state.receipts)
         missing = f", {len(state.due)} partitions to do" if state.due else ", blocked" if state.blocked else ""
         yield f"{stage.name}: {len(state.receipts)} receipts, {rows:,} rows{missing}"
+        if stage.writes.name == "candidate" and not n_faults:
+            yield from (Fault(f"{stage.name}/{file.partition}", what) for file, what in sentences(ledger))
     if n_faults:
         return  # sums over tables of which some are damaged would blame the sound ones
     for module in dict.fromkeys(stage.module for stage in ledger.stages):
         yield from _verify_corpora(ledger, module)
     yield from (Fault("dataset", what) for what in dataset_faults(ledger.store.root))
+
+
+def set_aside(ledger: Ledger, faults: Sequence[Fault]) -> Iterator[tuple[str, str]]:
+    """Rename the receipts that faults name, so that the next run does their partitions again; yield lines with style.
+
+    What was seen of the world is left: it cannot be made again.
+    """
+    observed = {stage.writes.name for stage in ledger.stages if stage.keeps != "current"}
+    for folder in sorted({fault.folder for fault in faults if fault.folder}):
+        receipt = ledger.store.path(folder) / "receipt.json"
+        if folder.split("/")[0] in observed:
+            yield f"left as it is: {folder} records what was seen and cannot be made again", "red"
+        elif receipt.exists():
+            receipt.rename(receipt.with_name(f"receipt.json.set-aside-{int(time.time())}"))
+            yield f"set aside: {folder}", ""
 
 
 def _verify_stage(ledger: Ledger, stage: Stage) -> Iterator[Fault]:

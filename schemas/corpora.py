@@ -16,7 +16,7 @@ from schemas.manifest_files import MANIFESTS, ManifestError
 from schemas.manifest_files import Manifest as _Manifest
 from schemas.manifest_files import load_manifest as _load
 
-# All corpora of RS5M, those without a manifest yet included.
+# All corpora of RS5M, those without a manifest yet included; others may be read too, by their manifest alone.
 CORPUS_CODES = (
     "laion2b", "laion400m", "laioncoco", "coyo700m", "wit", "yfcc15m", "cc12m", "cc3m", "redcaps", "sbu", "vg",
     "fmow", "ben", "millionaid",
@@ -28,6 +28,7 @@ OPTIONAL_COLUMNS = (
     "pwatermark", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime", "native_hash", "language",
     "other_texts",
 )  # fmt: skip
+_PART_MODULUS = (1 << 31) - 1  # a part is an int32: two of 10,000 files meet in one with a chance of 2 %
 # Whose files are one partition, since what belongs to a sample, or how often an id occurs, is known of all together.
 _ONE_PARTITION = ("yfcc", "redcaps", "vg", "metafile")
 
@@ -37,11 +38,12 @@ class Corpus(_Manifest):
 
     Attributes:
         code: the folder under SOURCES, the name of the manifest and the prefix of sample_id.
-        n_files_published, n_bytes_published: source files of the whole corpus and their size; None where no source
-            states it.
-        sha256: by file name, of the files for which their publisher states it.
+        n_files_published, n_bytes_published: source files of the whole corpus, companions apart, and their size; None
+            where no source states it.
+        sha256: by file name, of the files for which their publisher states it; its first digits do.
         file_pattern: regular expression for a whole path under the corpus's folder; its group `part`, where it has
-            one, is the number in the published file name; those of labelled corpora are named in their readers.
+            one, is the number in the published file name, `hex_part` the same where files are named by a digest;
+            those of labelled corpora are named in their readers.
         ignored_pattern: the same for what belongs to the corpus as published and is not read: files, and folders with
             a slash at the end; nothing where there is none.
         companion_pattern: the same for a file that tells more of the rows of a source file, and stands in its
@@ -161,7 +163,14 @@ class Corpus(_Manifest):
         found = self._file_regex.fullmatch(path) or self._companion_regex.fullmatch(path)
         if found is None:
             return None
-        return int(found.groupdict().get("part") or 0)
+        groups = found.groupdict()
+        if digest := groups.get("hex_part"):
+            return int(digest, 16) % _PART_MODULUS
+        return int(groups.get("part") or 0)
+
+    def stated_sha256(self, path: str) -> str:
+        """Return what the publisher states of a file, by the last part of its path; "" where it states nothing."""
+        return self.sha256.get(path.rpartition("/")[2], "").lower()
 
 
 def load_corpora(folder: Path = MANIFESTS / "corpora") -> dict[str, Corpus]:
@@ -182,3 +191,8 @@ def load_corpora(folder: Path = MANIFESTS / "corpora") -> dict[str, Corpus]:
             )
         corpora[corpus.code] = corpus
     return corpora
+
+
+def known_codes() -> tuple[str, ...]:
+    """Return the codes of RS5M's corpora, in its order, and behind them those of other corpora with a manifest."""
+    return (*CORPUS_CODES, *(code for code in load_corpora() if code not in CORPUS_CODES))

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from schemas.corpora import CORPUS_CODES
+from schemas.corpora import known_codes
 from schemas.manifest_files import MANIFESTS, Manifest, load_manifest
 
 # What a template may tell, as stages/geo/facts.py words it.
@@ -66,8 +66,9 @@ class Templates(Manifest):
     @model_validator(mode="after")
     def _check_corpora(self) -> Self:
         codes = [code for group in self.groups for code in group.corpora]
-        if unknown := [code for code in codes if code not in CORPUS_CODES]:
-            raise ValueError(f"unknown corpora {unknown}; known are {list(CORPUS_CODES)}")
+        known = known_codes()
+        if unknown := [code for code in codes if code not in known]:
+            raise ValueError(f"unknown corpora {unknown}; known are {list(known)}")
         if len(set(codes)) != len(codes):
             raise ValueError(f"a corpus stands in two groups: {sorted(codes)}")
         return self

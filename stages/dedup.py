@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from schemas.corpora import CORPUS_CODES, LABELLED_CODES
+from schemas.corpora import LABELLED_CODES, known_codes
 from schemas.tables import DUPLICATE, UNIQUE
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
@@ -31,9 +31,10 @@ class ClusterParams(Params):
     @classmethod
     def _check_codes(cls, tiers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
         named = [code for tier in tiers for code in tier]
-        unknown = [code for code in named if code not in (*CORPUS_CODES, "*")]
+        known = known_codes()
+        unknown = [code for code in named if code not in (*known, "*")]
         if unknown or len(set(named)) != len(named):
-            raise ValueError(f"each of {', '.join(CORPUS_CODES)} or * at most once, found {unknown or named}")
+            raise ValueError(f"each of {', '.join(known)} or * at most once, found {unknown or named}")
         return tiers
 
     seed: str = Field("dedup", description="orders samples of one tier, with their sample_id")

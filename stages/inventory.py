@@ -126,7 +126,9 @@ def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: f
         name = path.relative_to(folder).as_posix()
         part = corpus.part_of(name)
         if part is None:
-            others.append((corpus.code, f"{corpus.code}/{name}", "unexpected_file", f"expected {corpus.file_pattern}"))
+            if not corpus.is_ignored(name):
+                what = f"expected {corpus.file_pattern}"
+                others.append((corpus.code, f"{corpus.code}/{name}", "unexpected_file", what))
             continue
         status = path.stat()
         partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"

@@ -9,7 +9,7 @@ from schemas.corpora import Corpus
 from stages.sources.batch import Choices, SourceFiles
 from stages.sources.readers import read_row, read_sample
 
-_BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,9})_(\d{1,18})", re.ASCII)
+_BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,10})_(\d{1,18})", re.ASCII)
 _BY_NATIVE_ID = re.compile(r"([a-z0-9]+)_([A-Za-z0-9_]{1,64})", re.ASCII)
 
 

@@ -89,6 +89,15 @@ class Damage(NamedTuple):
     detail: str
     part: int = 0
 
+    @property
+    def sentence(self) -> str:
+        """What its reject row says: how many rows from where on, where it is more than one, and why."""
+        rows = f"{self.n_rows} rows from row {self.first_row} on: " if self.n_rows > 1 else ""
+        return rows + self.detail
+
+
+STRETCH = r"(\d+) rows from row \d+ on: "  # how the sentence of a stretch of several rows begins
+
 
 class Counted(NamedTuple):
     """Rows that are counted for a reason and not written."""

@@ -124,9 +124,8 @@ class _Sieve:
     def refuse_stretch(self, damage: Damage) -> None:
         """Refuse rows that cannot be read, by one reject row."""
         self.counts[damage.reason] += damage.n_rows
-        rows = f"{damage.n_rows} rows from row {damage.first_row} on: " if damage.n_rows > 1 else ""
         ids = {"sample_id": [f"{self._corpus.code}_{damage.part}_{damage.first_row}"]}
-        self._rejects.append(rejects_table(CANDIDATE, ids, [damage.reason], [rows + damage.detail]))
+        self._rejects.append(rejects_table(CANDIDATE, ids, [damage.reason], [damage.sentence]))
 
     def result(self) -> Filtered:
         """Return what came of all batches."""

@@ -1,10 +1,21 @@
-"""A small generated world, made once for all tests that look at it."""
+"""A small generated world, made once for all tests that look at it; signals as they were after each test."""
+
+import signal
+from collections.abc import Iterator
 
 import pytest
 
 from tests.world import World
 from tests.world_reading import make_small_world, read_routes
 from tests.world_server import Answer
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Put the handler back that the command line replaces."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,147 @@
+"""Source files that could not be read to the end: which, how many rows are lost, and whether the user accepts it.
+
+Answered from receipts and reject rows; nothing is read again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.ledger import Ledger
+from flows.receipt import Receipt
+from flows.sources import mismatches
+from schemas.corpora import Corpus, load_corpora
+from schemas.reasons import REASONS
+from stages.contract import Reads, Stage
+from stages.sources.batch import STRETCH
+
+STRETCH_REASONS = tuple(reason.code for reason in REASONS if reason.is_stretch)
+_TABLE = "candidate"
+
+
+@dataclass(frozen=True)
+class DamagedFile:
+    """A source file of which rows are lost.
+
+    Attributes:
+        path: under SOURCES; the corpus's folder where its files are one partition and none is named.
+        partition: of the table candidate.
+        n_rows: rows lost, as far as their number is known.
+        found: what was found, at the first stretch.
+        n_stretches: stretches that could not be read.
+        is_accepted: filter.accept_damaged names it.
+    """
+
+    path: str
+    partition: str
+    n_rows: int
+    found: str
+    n_stretches: int
+    is_accepted: bool
+
+    def __str__(self) -> str:
+        more = f" in {self.n_stretches} stretches, the first" if self.n_stretches > 1 else ""
+        least = "at least " if self.n_rows == self.n_stretches else ""  # a stretch of unknown length counts as one
+        lost = f"{least}{self.n_rows:,} row{'s' if self.n_rows > 1 else ''} lost{more}"
+        return (
+            f"damaged: {self.path}: {lost}: {self.found}."
+            " Put back a whole file, and the next run reads that one alone; or accept the loss with"
+        )
+
+
+def is_damaged(receipt: Receipt) -> bool:
+    """Return whether a partition has a stretch of source rows that could not be read."""
+    return any(receipt.reasons.get(reason) for reason in STRETCH_REASONS)
+
+
+def damaged_files(ledger: Ledger) -> list[DamagedFile]:
+    """Return the damaged source files of the current candidates, by path, accepted ones too."""
+    stage = ledger.writer[_TABLE]
+    damaged = [receipt for receipt in ledger.state(stage).receipts if is_damaged(receipt)]
+    if not damaged:
+        return []
+    corpora, accepted = load_corpora(), _accepted(ledger, stage)
+    found = [file for receipt in damaged for file in _files_of(ledger, receipt.partition, corpora, accepted)]
+    return sorted(found, key=lambda file: (file.path, file.partition))
+
+
+def unaccepted(ledger: Ledger) -> list[DamagedFile]:
+    """Return the damaged source files whose losses nobody has accepted."""
+    return [file for file in damaged_files(ledger) if not file.is_accepted]
+
+
+def sentences(ledger: Ledger) -> list[tuple[DamagedFile, str]]:
+    """Return what is to be said of each damaged file that is not accepted: what is lost, and what to do."""
+    accepted = _accepted(ledger, ledger.writer[_TABLE])
+    return [(file, f"{file} {_accepting((*accepted, file.path))}") for file in unaccepted(ledger)]
+
+
+def accept_all(ledger: Ledger) -> str:
+    """Return the setting that accepts all damage there is."""
+    return _accepting((*_accepted(ledger, ledger.writer[_TABLE]), *(file.path for file in unaccepted(ledger))))
+
+
+def warnings(ledger: Ledger, modules: Sequence[str]) -> Iterator[str]:
+    """Yield what a run of some modules ends with: source files that are not as published, or not read to the end."""
+    for mismatch in mismatches(ledger):
+        yield f"not as published: {mismatch}"
+    said = sentences(ledger) if set(modules) - {"inventory"} else []
+    for _, sentence in said:
+        yield sentence
+    if len(said) > 1:
+        yield f"to accept all of it: {accept_all(ledger)}"
+
+
+def _accepting(paths: Sequence[str]) -> str:
+    # Without blanks: make takes SET apart at them.
+    listed = json.dumps(list(dict.fromkeys(paths)), separators=(",", ":"), ensure_ascii=False)
+    return f"SET='filter.accept_damaged={listed}' or in the profile"
+
+
+def _accepted(ledger: Ledger, stage: Stage) -> tuple[str, ...]:
+    return tuple(getattr(ledger.settings.resources(stage), "accept_damaged", ()))
+
+
+def _files_of(
+    ledger: Ledger, partition: str, corpora: Mapping[str, Corpus], accepted: Sequence[str]
+) -> Iterator[DamagedFile]:
+    listed = ledger.read(Reads("source_listing", ("corpus", "path", "part")), partition)
+    stretches: dict[str, list[tuple[int, str]]] = {}
+    for row in _stretches(ledger, partition).to_pylist():
+        n_rows, detail = _parse(row["detail"])
+        path = _path_of(row, listed, corpora)
+        said = detail.partition(f"{path.rpartition('/')[2]}: ")[2] or detail  # the path stands before it
+        stretches.setdefault(path, []).append((n_rows, said))
+    for path, lost in stretches.items():
+        n_rows = sum(n for n, _ in lost)
+        yield DamagedFile(path, partition, n_rows, lost[0][1].rstrip("."), len(lost), path in accepted)
+
+
+def _stretches(ledger: Ledger, partition: str) -> pa.Table:
+    names = tuple(ledger.writer[_TABLE].writes.reject_schema.names)
+    rejects = ledger.read(Reads(_TABLE, names, section="rejects"), partition)
+    return rejects.filter(pc.is_in(rejects["reason"], pa.array(STRETCH_REASONS)))
+
+
+def _parse(detail: str) -> tuple[int, str]:
+    found = re.match(STRETCH, detail)
+    return (int(found[1]), detail[found.end() :]) if found else (1, detail)
+
+
+def _path_of(row: Mapping[str, str], listed: pa.Table, corpora: Mapping[str, Corpus]) -> str:
+    """Return the file that a reject row speaks of: the only one, the one it names, or that of its part."""
+    files = listed.to_pylist()
+    code = files[0]["corpus"] if files else row["sample_id"].partition("_")[0]
+    named = [f["path"] for f in files if f["path"].rpartition("/")[2] in row["detail"]]
+    if named:
+        return str(max(named, key=lambda path: (path in row["detail"], len(path))))
+    corpus = corpora.get(code)
+    own = [f for f in files if corpus is None or not corpus.is_companion(f["path"].partition("/")[2])]
+    of_part = [f["path"] for f in own if row["sample_id"].startswith(f"{code}_{f['part']}_")]
+    return str(of_part[0]) if len(of_part) == 1 else str(code)

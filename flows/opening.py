@@ -1,0 +1,42 @@
+"""What a command works on: the settings, the build, its sources. Not for running anything."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flows.lease import LEASE
+from flows.ledger import Ledger
+from flows.options import build_folder, is_generated, settings_of
+from flows.settings import Settings
+from flows.store import Store
+from flows.world import GeneratedWorld
+from stages import STAGES
+from stages.contract import InputError
+
+
+def open_build(options: argparse.Namespace) -> tuple[Settings, Ledger]:
+    """Return the settings and the state of the build that is meant; its folder need not be there."""
+    settings = settings_of(options)
+    return settings, Ledger(Store(build_folder(options)), STAGES, settings)
+
+
+def open_existing(options: argparse.Namespace) -> tuple[Settings, Ledger]:
+    """Return the same of a build that is there. Raises InputError."""
+    build = build_folder(options)
+    if not any((build / mark).exists() for mark in (LEASE, STAGES[0].writes.name)):
+        raise InputError(f"{build} is no build folder: run `make build` first, or say which with BUILD=…")
+    return open_build(options)
+
+
+def world_of(options: argparse.Namespace, ledger: Ledger) -> GeneratedWorld | None:
+    """Return the generated world where the sources are that."""
+    return GeneratedWorld(ledger.store.root / "world") if is_generated(options) else None
+
+
+def sources_of(options: argparse.Namespace, ledger: Ledger) -> Path | None:
+    """Return the SOURCES folder, said or generated; it need not be there."""
+    world = world_of(options, ledger)
+    if world is not None:
+        return world.sources
+    return Path(options.sources) if options.sources is not None else None
