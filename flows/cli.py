@@ -18,8 +18,9 @@ from rich.console import Console
 
 from flows.dataset import module_reports, publish_dataset, statistics_for_people, tars
 from flows.executor import Interrupted, LocalExecutor
+from flows.fates import write_fates
 from flows.garbage import collect_garbage
-from flows.inspect import explain, failures, status_report, write_fates
+from flows.inspect import explain, failures, status_report
 from flows.lease import LEASE, hold_lease
 from flows.ledger import Ledger
 from flows.mirror import mirrored

@@ -27,6 +27,7 @@ from stages.contract import (
 )
 from stages.identity import digest_json
 from stages.labelled_sources.listing import LeftOut, gone, list_labelled, nothing_found
+from stages.sources.list_names import check_alone
 
 CHECKSUMS = "SHA256SUMS"
 _BLOCK_BYTES = 1 << 22
@@ -51,7 +52,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
     A file that was listed before and is gone now stays listed: its rows are in the build.
 
     Raises:
-        InputError: when SOURCES, a chosen corpus or its files are missing.
+        InputError: when SOURCES, a chosen corpus or its files are missing, or `check_alone` raises it.
     """
     corpora = load_corpora()
     chosen = context.params.corpora
@@ -69,6 +70,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
             kept.append(files)
             left_out += others
     kept.append(gone(before, pa.concat_tables(kept), corpora, chosen))
+    check_alone(pa.concat_tables(kept)["corpus"].to_pylist())
     order = [("partition", "ascending"), ("path", "ascending")]
     found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _left_out(left_out))
     same = found.kept.equals(before) and found.rejects.equals(inputs["source_listing_rejects"])
@@ -125,7 +127,8 @@ def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: f
         name = path.relative_to(folder).as_posix()
         part = corpus.part_of(name)
         if part is None:
-            others.append((corpus.code, f"{corpus.code}/{name}", "unexpected_file", f"expected {corpus.file_pattern}"))
+            what = corpus.advice_on(name) or f"expected {corpus.file_pattern}"
+            others.append((corpus.code, f"{corpus.code}/{name}", "unexpected_file", what))
             continue
         status = path.stat()
         partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"
@@ -133,7 +136,8 @@ def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: f
         files.append((corpus.code, f"{corpus.code}/{name}", *seen))
     if all(corpus.is_companion(str(row[1]).partition("/")[2]) for row in files):
         raise nothing_found(folder, corpus, others)
-    _check_parts(corpus, files)
+    if not corpus.is_sample_list:  # its rows name their samples: files need no number
+        _check_parts(corpus, files)
     schema = SOURCE_LISTING.schema
     columns = [pa.array(c, f.type) for c, f in zip(zip(*files, strict=True), schema, strict=True)]
     return pa.table(columns, schema=schema), others
