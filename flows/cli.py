@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.compare import compare
 from flows.dataset import module_reports, publish_dataset, statistics_for_people, tars
 from flows.executor import Interrupted, LocalExecutor
 from flows.fates import write_fates
@@ -24,7 +25,7 @@ from flows.inspect import explain, failures, status_report
 from flows.lease import LEASE, hold_lease
 from flows.ledger import Ledger
 from flows.mirror import mirrored
-from flows.options import build_folder, command_again, is_generated, parse, remember, settings_of
+from flows.options import build_folder, command_again, given_sources, is_generated, parse, remember, settings_of
 from flows.progress import Terminal
 from flows.report import printable
 from flows.runner import Runner, StageFailure
@@ -142,6 +143,14 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
     _say(console, f"{options.out}: {sum(counts.values()):,} samples, {told}")
 
 
+def run_compare(options: argparse.Namespace, console: Console) -> None:
+    """Print what a build keeps of a list."""
+    _, ledger = _open_existing(options)
+    for report in compare(ledger, options.compared or options.metafile, options.out):
+        report.show(console)
+    _say(console, f"every listed row: {options.out}")
+
+
 def run_gc(options: argparse.Namespace, console: Console) -> None:
     """Remove rubbish."""
     _, ledger = _open_existing(options)
@@ -166,6 +175,7 @@ COMMANDS = {
     "explain": run_explain,
     "status": run_status,
     "fates": run_fates,
+    "compare": run_compare,
     "gc": run_gc,
     "config": run_config,
 }
@@ -187,7 +197,7 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
             world.make()
         sources = _sources(options, ledger)
         if sources is None and {"inventory", "filter"} & set(modules):
-            raise InputError("where are the corpora? Say SOURCES=…: a folder with one folder per corpus (README)")
+            raise InputError("where are the corpora? Say SOURCES=…: a folder per corpus in it (README), or METAFILE=…")
         runner = Runner(
             ledger, executor, watcher, "stages:STAGES", sources or Path(),
             before_pass=world.serve if world is not None else lambda number: None,
@@ -224,7 +234,7 @@ def _sources(options: argparse.Namespace, ledger: Ledger) -> Path | None:
     world = _world(options, ledger)
     if world is not None:
         return world.sources
-    return Path(options.sources) if options.sources is not None else None
+    return given_sources(options)
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
