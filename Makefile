@@ -3,6 +3,7 @@
 PROFILE ?=
 BUILD ?= build/$(or $(basename $(notdir $(PROFILE))),demo)
 SOURCES ?=
+METAFILE ?=
 SET ?=
 RETRY ?=
 REFETCH ?=
@@ -22,18 +23,18 @@ READY := $(VENV)/.ready
 UI_HOME := build/.prefect
 # A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
 CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.cli
-COMMON = $(if $(PROFILE),--profile '$(PROFILE)') --build '$(BUILD)' $(if $(SOURCES),--sources '$(SOURCES)') $(foreach s,$(SET),--set '$(s)')
+COMMON = $(if $(PROFILE),--profile '$(PROFILE)') --build '$(BUILD)' $(if $(SOURCES),--sources '$(SOURCES)') $(if $(METAFILE),--metafile '$(METAFILE)') $(foreach s,$(SET),--set '$(s)')
 FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)')
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build inventory sample stats verify explain status fates gc config ui demo-models test check docs format bench
+.PHONY: help demo build inventory sample stats verify explain status fates compare gc config ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  stages: inventory filter plan download labelled screen embed dedup outliers caption geometa gpe shard stats"
-	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…"
+	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…"
 	@echo "  sample: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 
@@ -76,6 +77,9 @@ status: $(READY)  ## print partitions done, stale, missing and failed
 
 fates: $(READY)  ## write one row per candidate to OUT=fates.csv
 	@$(CLI) fates $(COMMON) --out '$(OUT)'
+
+compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: METAFILE=… (rows to OUT=compare.csv)
+	@$(CLI) compare $(COMMON) --out '$(or $(filter-out fates.csv,$(OUT)),compare.csv)'
 
 gc: $(READY)  ## remove files that no current receipt names
 	@$(CLI) gc $(COMMON)

@@ -16,12 +16,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.compare import compare
 from flows.damage import warnings
 from flows.dataset import module_reports, publish_dataset, statistics_for_people, tars
 from flows.dictionary import assumptions_report
 from flows.executor import Interrupted, LocalExecutor
+from flows.fates import write_fates
 from flows.garbage import collect_garbage
-from flows.inspect import explain, failures, status_report, write_fates
+from flows.inspect import explain, failures, status_report
 from flows.lease import hold_lease
 from flows.ledger import Ledger
 from flows.mirror import mirrored
@@ -171,6 +173,14 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
     say(console, f"{options.out}: {sum(counts.values()):,} samples, {told}")
 
 
+def run_compare(options: argparse.Namespace, console: Console) -> None:
+    """Print what a build keeps of a list."""
+    _, ledger = open_existing(options)
+    for report in compare(ledger, options.compared or options.metafile, options.out):
+        report.show(console)
+    say(console, f"every listed row: {options.out}")
+
+
 def run_gc(options: argparse.Namespace, console: Console) -> None:
     """Remove rubbish."""
     _, ledger = open_existing(options)
@@ -197,6 +207,7 @@ COMMANDS = {
     "explain": run_explain,
     "status": run_status,
     "fates": run_fates,
+    "compare": run_compare,
     "gc": run_gc,
     "config": run_config,
 }
@@ -218,7 +229,7 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
             world.make()
         sources = sources_of(options, ledger)
         if sources is None and {"inventory", "filter"} & set(modules):
-            raise InputError("where are the corpora? Say SOURCES=…: a folder with one folder per corpus (README)")
+            raise InputError("where are the corpora? Say SOURCES=…: a folder per corpus in it (README), or METAFILE=…")
         runner = Runner(
             ledger, executor, watcher, "stages:STAGES", sources or Path(),
             before_pass=world.serve if world is not None else lambda number: None,

@@ -1,4 +1,4 @@
-"""Questions about a build, answered from its receipts: status, one sample's fate, every candidate's fate, rubbish."""
+"""Questions about a build, answered from its receipts: status and one sample's fate."""
 
 from __future__ import annotations
 
@@ -10,35 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.damage import is_damaged, unaccepted
+from flows.fates import OF_SAMPLE, SAMPLE_KEYS, SAMPLES
 from flows.ledger import Ledger, PartitionState
-from flows.report import Report, printable, write_csv
+from flows.report import Report, printable
 from flows.views import open_views
-from stages.contract import ContractError, InputError, Stage
+from stages.contract import InputError, Stage
 
 if TYPE_CHECKING:
     import duckdb
 
     from stages.sources.filtering import Search
 
-# The rows of a table that belong to a sample, by the first column of the table's key.
-_OF_SAMPLE = {
-    "sample_id": "t.sample_id = s.sample_id",
-    "fetch_id": "t.fetch_id = s.image_id",
-    "image_id": "t.image_id = s.image_id",
-    "pixel_sha256": "t.pixel_sha256 = s.pixel_sha256",
-    "caption_id": "t.caption_id = s.caption_id",
-}
-_SAMPLE_KEYS = ("sample_id", "fetch_id", "image_id")
 _LIST_SHOWN = 40  # all keywords of a caption, not all values of a feature
-# A sample of either half under every name that a table may know it by.
-_SAMPLES = """
-    SELECT c.sample_id, p.fetch_id AS image_id, i.pixel_sha256, left(sha256(c.caption), 32) AS caption_id
-    FROM candidate c LEFT JOIN planned p USING (sample_id) LEFT JOIN image i ON i.image_id = p.fetch_id
-    UNION ALL
-    SELECT sample_id, sample_id, i.pixel_sha256, NULL
-    FROM (SELECT sample_id FROM labelled_image UNION ALL SELECT sample_id FROM labelled_image_rejects)
-    LEFT JOIN image i ON i.image_id = sample_id
-"""
 
 
 def status_report(ledger: Ledger) -> Report:
@@ -107,38 +90,16 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
         InputError: when no row of any source file has the id.
     """
     with open_views(ledger) as db:
-        db.execute(f"CREATE TEMP TABLE s AS SELECT * FROM ({_SAMPLES}) WHERE sample_id = ?", [sample_id])
+        db.execute(f"CREATE TEMP TABLE s AS SELECT * FROM ({SAMPLES}) WHERE sample_id = ?", [sample_id])
         if not _scalar(db, "SELECT count(*) FROM s"):
             return _explain_unmatched(ledger, db, sample_id, sources)
         lines = [f"sample {sample_id}"]
         for stage in ledger.stages:
             found = _explain_stage(ledger, stage, db)
             lines += found
-            if stage.writes.key[0] in _SAMPLE_KEYS and any(": REJECTED" in line for line in found):
+            if stage.writes.key[0] in SAMPLE_KEYS and any(": REJECTED" in line for line in found):
                 break  # its picture and its caption may go on, for other samples
         return lines
-
-
-def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
-    """Write one row per candidate and labelled image: the stage that decided, and why; return rows by fate.
-
-    Raises:
-        InputError: when the build is not finished up to its tars.
-        ContractError: when a sample has no fate, or two.
-    """
-    last = ledger.writer["shard"]
-    state = ledger.state(last)
-    if not state.is_complete:
-        raise InputError(f"fates need a finished build: {state.blocked or ledger.describe_due(state)}")
-    with open_views(ledger) as db:
-        db.execute(f"CREATE TEMP TABLE fates AS {_fates_query(ledger)}")
-        n_samples = _scalar(db, f"SELECT count(*) FROM ({_SAMPLES})")
-        n_fates = _scalar(db, "SELECT count(*) FROM fates")
-        if not n_fates == n_samples == _scalar(db, "SELECT count(DISTINCT sample_id) FROM fates"):
-            raise ContractError(f"{n_samples} samples, {n_fates} fates: run `make verify`")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_csv(db.execute("SELECT * FROM fates ORDER BY sample_id"), out)
-        return dict(db.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())
 
 
 def _note(ledger: Ledger, stage: Stage) -> str:
@@ -152,7 +113,7 @@ def _note(ledger: Ledger, stage: Stage) -> str:
 
 def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) -> list[str]:
     name = stage.writes.name
-    condition = _OF_SAMPLE.get(stage.writes.key[0])
+    condition = OF_SAMPLE.get(stage.writes.key[0])
     if condition is None or stage.grain == "observe":
         return []
     state = ledger.state(stage)
@@ -174,37 +135,45 @@ def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) 
 def _explain_unmatched(
     ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str, sources: Path | None
 ) -> list[str]:
-    from schemas.corpora import load_corpora
+    from schemas.corpora import LIST_CODE, load_corpora
     from schemas.manifests import load_keywords
     from stages.filter import search_of
-    from stages.sources.again import files_of, read_again
+    from stages.sources.again import corpus_of, files_of, read_again
 
     rejected = db.execute("SELECT reason, detail FROM candidate_rejects WHERE sample_id = ?", [sample_id]).fetchone()
     if rejected:
         return [f"sample {sample_id}", f"filter: REJECTED\n    reason = {rejected[0]}\n    detail = {rejected[1]}"]
-    corpora, code = load_corpora(), sample_id.partition("_")[0]
-    listed = db.execute("SELECT path, part FROM source_listing WHERE corpus = ?", [code]).fetchall()
-    files = files_of(sample_id, listed, corpora)
-    if not files:
+    corpora = load_corpora()
+    wanted = [sample_id.partition("_")[0], LIST_CODE]
+    listed = db.execute("SELECT path, part FROM source_listing WHERE corpus IN ?", [wanted]).fetchall()
+    files, corpus = files_of(sample_id, listed, corpora), corpus_of(sample_id, listed, corpora)
+    if not files or corpus is None:
         near = _scalar(db, "SELECT min(sample_id) FROM candidate")
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:
         raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {', '.join(files)}")
     params = ledger.settings.params(ledger.writer["candidate"])
     search = search_of(params, load_keywords())  # type: ignore[arg-type]
-    row = read_again(sample_id, files, sources, corpora[code], search.choices)
+    row = read_again(sample_id, files, sources, corpus, search.choices)
     if row is None:
         raise InputError(
             f"no sample {sample_id!r}: {', '.join(files)} {'has' if len(files) == 1 else 'have'} no such row"
         )
-    reason = row.pop("reason", None) or filter_reason(row, search, _share(db, code))
+    reason = row.pop("reason", None) or filter_reason(row, search, _share(db, corpus.code), corpus.is_sample_list)
     facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
     head = f"filter: REJECTED (read again from {', '.join(files)})\n    reason = {reason}"
     return [f"sample {sample_id}", head + "".join(f"\n    {fact}" for fact in facts)]
 
 
-def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float) -> str:
-    """Return why the filter did not keep a source row that it read without fault."""
+def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float, is_listed: bool = False) -> str:
+    """Return why the filter did not keep a source row that it read without fault.
+
+    Args:
+        row: in our columns.
+        search: what the run looks for.
+        sample_share: share of the rows that is taken.
+        is_listed: the row is of a list of samples, and needs no keyword.
+    """
     import pyarrow as pa
 
     from stages.sources.keywords import match_any
@@ -213,7 +182,7 @@ def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float) -
     text = row.get("searched_text") or row.get("source_caption") or ""
     if not text.strip():
         return "no_caption"
-    if not match_any(pa.array([text], pa.string()), search.patterns)[0].as_py():
+    if not is_listed and not match_any(pa.array([text], pa.string()), search.patterns)[0].as_py():
         return "no_keyword"
     if not belongs(row.get("url") or "", sample_share):
         return "outside_sample"
@@ -222,30 +191,6 @@ def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float) -
 
 def _share(db: duckdb.DuckDBPyConnection, code: str) -> float:
     return float(_scalar(db, f"SELECT min(sample_share) FROM source_listing WHERE corpus = '{code}'"))
-
-
-def _fates_query(ledger: Ledger) -> str:
-    decided = []
-    for stage in ledger.stages:
-        condition = _OF_SAMPLE.get(stage.writes.key[0])
-        if condition is None or stage.grain in ("count", "observe") or not stage.reasons:
-            continue
-        # A picture without a score is refused as a sample by drop_outliers; a drawn caption is no sample.
-        if stage.writes.key[0] not in _SAMPLE_KEYS:
-            continue
-        decided.append(
-            f"SELECT DISTINCT s.sample_id, '{stage.name}' AS stage, 'rejected' AS fate, t.reason, t.detail"
-            f' FROM "{stage.writes.name}_rejects" t JOIN s ON {condition}'
-        )
-    decided.append("SELECT sample_id, 'write_shards', 'kept', '', '' FROM shard")
-    return f"""
-        WITH s AS ({_SAMPLES}), decided AS ({" UNION ALL ".join(decided)})
-        SELECT s.sample_id, split_part(s.sample_id, '_', 1) AS corpus, coalesce(c.url, '') AS url, d.stage, d.fate,
-               d.reason, d.detail, CASE WHEN d.stage = 'drop_duplicates' THEN u.survivor_id ELSE '' END AS survivor
-        FROM s JOIN decided d USING (sample_id) LEFT JOIN candidate c USING (sample_id)
-        LEFT JOIN duplicate u USING (sample_id)
-        ORDER BY s.sample_id
-    """
 
 
 def _shown(value: object) -> str:

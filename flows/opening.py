@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.lease import LEASE
 from flows.ledger import Ledger
-from flows.options import build_folder, is_generated, settings_of
+from flows.options import build_folder, given_sources, is_generated, settings_of
 from flows.settings import Settings
 from flows.store import Store
 from flows.world import GeneratedWorld
@@ -39,4 +39,4 @@ def sources_of(options: argparse.Namespace, ledger: Ledger) -> Path | None:
     world = world_of(options, ledger)
     if world is not None:
         return world.sources
-    return Path(options.sources) if options.sources is not None else None
+    return given_sources(options)

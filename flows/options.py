@@ -8,9 +8,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.metafile import as_sources
 from flows.settings import Settings, load_settings
 from flows.store import Store
 from stages import MODULES, STAGES
+from stages.contract import InputError
 
 MEMORY = ".last-run.json"  # what was said at the last run on a build
 
@@ -21,13 +23,15 @@ EXAMPLES = """examples:
   python -m flows.cli stage download --profile paper --sources SOURCES --build BUILD --retry transient
   python -m flows.cli inventory --profile paper --sources SOURCES
   python -m flows.cli sample cc3m Downloads/GCC-training.tsv --rows 3 --from 1000
+  python -m flows.cli build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD
+  python -m flows.cli compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv
   python -m flows.cli explain laion2b_0_12 --build build/demo
   python -m flows.cli fates --build build/demo --out fates.csv
   python -m flows.cli verify --build build/demo
   python -m flows.cli config --profile paper --set download.max_per_host=2
 
-make targets with the same names take PROFILE=, SOURCES=, BUILD=, SET="key=value …", RETRY=, REFETCH=, ID=, OUT=,
-CORPUS=, FILE=, ROWS=, FROM=, COMPANION=.
+make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, SET="key=value …", RETRY=, REFETCH=,
+ID=, OUT=, CORPUS=, FILE=, ROWS=, FROM=, COMPANION=.
 """
 
 
@@ -42,7 +46,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def recall(options: argparse.Namespace) -> None:
-    """Fill in what was not said from the last run on the build: its profile and SOURCES.
+    """Fill in what was not said from the last run on the build: its profile, and its SOURCES or METAFILE.
 
     Commands that only look take its overrides too: a build is judged by the settings it was made with.
     """
@@ -53,8 +57,9 @@ def recall(options: argparse.Namespace) -> None:
         last = {}  # never written, or cut by a crash: a convenience, not a record
     is_same_profile = options.profile in (None, last.get("profile"))
     options.profile = options.profile or last.get("profile") or "demo"
-    if options.sources is None and is_same_profile and last.get("sources"):
-        options.sources = Path(last["sources"])
+    if options.sources is None and options.metafile is None and is_same_profile:
+        for name in ("sources", "metafile"):
+            setattr(options, name, Path(last[name]) if last.get(name) else None)
     if options.command not in ("build", "stage", "demo") and is_same_profile and not options.set:
         options.set = list(last.get("set", []))
 
@@ -64,6 +69,7 @@ def remember(options: argparse.Namespace) -> None:
     said = {
         "profile": options.profile,
         "sources": str(Path(options.sources).resolve()) if options.sources is not None else None,
+        "metafile": str(Path(options.metafile).resolve()) if options.metafile is not None else None,
         "set": list(options.set),
     }
     path = build_folder(options) / MEMORY
@@ -77,8 +83,28 @@ def build_folder(options: argparse.Namespace) -> Path:
     return Path(options.build or Path("build") / Path(options.profile or "demo").stem)
 
 
+def given_sources(options: argparse.Namespace) -> Path | None:
+    """Return the SOURCES folder: as said, or one that shows METAFILE; None where neither was said.
+
+    Raises:
+        InputError: METAFILE holds no list.
+    """
+    if options.metafile is not None:
+        return as_sources(Path(options.metafile), build_folder(options))
+    return Path(options.sources) if options.sources is not None else None
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Return the checked settings: the profile, the overrides, and what retry and refetch mean now."""
+    """Return the checked settings: the profile, the overrides, and what retry and refetch mean now.
+
+    Raises:
+        InputError: a setting is wrong, or both SOURCES and METAFILE were said.
+    """
+    if options.sources is not None and options.metafile is not None:
+        raise InputError(
+            f"SOURCES={options.sources} and METAFILE={options.metafile}: a build is made from the one or the other."
+            " For a list beside labelled corpora put it under SOURCES/rs5m"
+        )
     overrides = list(options.set)
     for name in ("retry", "refetch"):
         if getattr(options, name, ""):
@@ -94,7 +120,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def is_generated(options: argparse.Namespace) -> bool:
     """Return True where the sources are the generated world."""
-    return options.profile == "demo" and options.sources is None
+    return options.profile == "demo" and options.sources is None and options.metafile is None
 
 
 def command_again(options: argparse.Namespace) -> str:
@@ -103,8 +129,9 @@ def command_again(options: argparse.Namespace) -> str:
     words = [f"make {' '.join(targets)}"]
     if options.command != "demo":
         words.append(f"PROFILE={options.profile}")
-    if options.sources is not None:
-        words.append(f"SOURCES={options.sources}")
+    for name in ("sources", "metafile"):
+        if getattr(options, name) is not None:
+            words.append(f"{name.upper()}={getattr(options, name)}")
     if options.build is not None:
         words.append(f"BUILD={options.build}")
     if options.set:
@@ -131,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         ("explain", "print one sample's fate at every stage"),
         ("status", "print partitions done, stale, missing and failed"),
         ("fates", "write one row per candidate: who decided, and why"),
+        ("compare", "say which rows of a list of RS5M the build keeps, and where it loses the others"),
         ("gc", "remove files that no current receipt names"),
         ("config", "print all settings in full"),
     ):
@@ -161,6 +189,14 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     )
     command.add_argument("--build", type=Path, help="the build folder (build/<profile>)")
     command.add_argument("--sources", type=Path, help="folder with one folder per corpus; demo generates one")
+    # The list that a build is made from, or that it is compared with.
+    list_name = "compared" if name == "compare" else "metafile"
+    command.add_argument(
+        "--metafile", dest=list_name, type=Path, metavar="METAFILE", help="a list of RS5M, or a folder of such lists"
+    )
+    if name == "compare":
+        command.set_defaults(metafile=None)
+        command.add_argument("--out", type=Path, default=Path("compare.csv"), help="the CSV to write (compare.csv)")
     command.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a setting; may be repeated"
     )

@@ -20,6 +20,7 @@ from rich.text import Text
 from flows.ledger import Ledger
 from flows.particulars import PARTICULARS
 from flows.views import open_views
+from schemas.corpora import LIST_CODE
 from stages.checks import given_keys
 from stages.contract import Stage
 
@@ -126,12 +127,17 @@ _CORPUS_OF = {
     f" USING (pixel_sha256) JOIN {_SAMPLE_IMAGE} s ON s.image_id = i.image_id",
     "corpus": "SELECT corpus, {rest} FROM {rows}",
 }
+# Rows of a list of samples count as the list's where they are read, and as their own corpora's from there on.
+_READ_FROM = (
+    f"SELECT coalesce((SELECT min(corpus) FROM source_listing WHERE corpus = '{LIST_CODE}'),"
+    " split_part(sample_id, '_', 1)) AS corpus, {rest} FROM {rows}"
+)
 _NO_CORPUS = "SELECT 'all' AS corpus, {rest} FROM {rows}"
 
 
 def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) -> list[Row]:
     table = stage.writes
-    corpus_of = _CORPUS_OF.get(table.key[0], _NO_CORPUS)
+    corpus_of = _READ_FROM if stage.grain == "count" else _CORPUS_OF.get(table.key[0], _NO_CORPUS)
     # What fans out is counted as it was given.
     keys = ", ".join(table.key[: len(stage.given.columns) or 1] if stage.grain == "fan_out" else table.key)
     kept = _count(db, corpus_of.format(rest="'' AS reason", rows=f'(SELECT DISTINCT {keys} FROM "{table.name}")'))

@@ -24,7 +24,7 @@ from flows.settings import Settings
 from schemas.corpora import Corpus, known_codes, load_corpora
 from schemas.tables import SOURCE_LISTING
 from stages.contract import Context, InputError, no_rejects
-from stages.filter import FILTER, search_of
+from stages.filter import FILTER, choices_of
 from stages.inventory import ListingParams, hash_files, list_sources
 from stages.labelled import READ_LABELLED
 from stages.sources.batch import Choices, Counted, Damage, SourceBatch, SourceFiles
@@ -57,7 +57,7 @@ def sample_file(options: argparse.Namespace, settings: Settings) -> Iterator[Lin
     source = SourceFiles(
         ((options.path, corpus.part_of(options.path.name) or 0),), tuple(sorted(options.companion))
     )  # fmt: skip
-    choices = search_of(settings.params(FILTER)).choices  # type: ignore[arg-type]
+    choices = choices_of(settings.params(FILTER))  # type: ignore[arg-type]
     yield from _web(source, corpus, choices, options.rows, options.from_row)
 
 

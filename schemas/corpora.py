@@ -22,6 +22,7 @@ CORPUS_CODES = (
     "fmow", "ben", "millionaid",
 )  # fmt: skip
 LABELLED_CODES = ("fmow", "ben", "millionaid")  # RS3; the others are PUB11
+LIST_CODE = "rs5m"  # RS5M's own lists of samples: no corpus, but read like one
 REQUIRED_COLUMNS = ("url", "source_caption")
 OPTIONAL_COLUMNS = (
     "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",
@@ -53,6 +54,8 @@ class Corpus(_Manifest):
         is_size_swapped: width and height are exchanged in the files ...
         size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
         null_markers: texts that stand for "not known" in image_licence and nsfw.
+        advice: by regular expression for a path under the corpus's folder, what to do with such a file, which is not
+            read as it is.
     """
 
     code: str = Field(pattern=r"^[a-z0-9]+$")
@@ -78,6 +81,7 @@ class Corpus(_Manifest):
     is_size_swapped: bool = False
     size_is_right_with: tuple[str, ...] = ()
     null_markers: tuple[str, ...] = ()
+    advice: Mapping[str, str] = {}
     date_checked: date
     how_to_get: str = Field(min_length=1)
 
@@ -114,6 +118,8 @@ class Corpus(_Manifest):
             raise ValueError(f"columns of a tsv are the field positions 0 and 1, each once; found {places}")
         if self.reader == "parquet" and not all(isinstance(place, str) for place in places):
             raise ValueError(f"columns of a parquet corpus are names; found {places}")
+        if (self.code == LIST_CODE) != (self.reader == "metafile"):
+            raise ValueError(f"the reader metafile is for {LIST_CODE} alone; found code {self.code}")
         if self.is_withdrawn and not self.replaced_by:
             raise ValueError("is_withdrawn needs replaced_by: name the lawful replacement, or say that there is none")
         return self
@@ -135,6 +141,15 @@ class Corpus(_Manifest):
     def has_native_sample_ids(self) -> bool:
         """Whether a sample is named by the corpus's own id, not by its part and row."""
         return self.reader in _ONE_PARTITION
+
+    @property
+    def is_sample_list(self) -> bool:
+        """Whether its rows are samples of other corpora that its authors chose: each names its corpus and its id."""
+        return self.reader == "metafile"
+
+    def advice_on(self, path: str) -> str:
+        """Return what to do with a file that is not read as it is, by its path under the corpus's folder."""
+        return next((text for pattern, text in self.advice.items() if re.fullmatch(pattern, path)), "")
 
     def is_companion(self, path: str) -> bool:
         """Return whether a path under the corpus's folder belongs to a source file."""

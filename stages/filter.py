@@ -104,11 +104,15 @@ def source_files(listed: Sequence[tuple[str, int]], sources: Path, corpus: Corpu
     return SourceFiles(tuple(files), tuple(companions))
 
 
+def choices_of(params: FilterParams) -> Choices:
+    """Return what a run chose in reading."""
+    return Choices(params.laioncoco_searched, params.laioncoco_caption, params.wit_languages)
+
+
 def search_of(params: FilterParams, keywords: Keywords, sample_share: float = 1.0) -> Search:
     """Return what a run looks for."""
-    choices = Choices(params.laioncoco_searched, params.laioncoco_caption, params.wit_languages)
     patterns = keywords.patterns(has_spaced_sentinel=params.has_spaced_sentinel)
-    return Search(patterns, StrictRules(keywords.strict), params.is_strict, sample_share, choices)
+    return Search(patterns, StrictRules(keywords.strict), params.is_strict, sample_share, choices_of(params))
 
 
 def _corpus(listed: Sequence[Mapping[str, Any]], partition: str) -> Corpus:

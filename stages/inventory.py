@@ -28,6 +28,7 @@ from stages.contract import (
 from stages.identity import digest_json
 from stages.labelled_sources.gone import gone
 from stages.labelled_sources.listing import LeftOut, list_labelled, nothing_found
+from stages.sources.list_names import check_alone
 
 CHECKSUMS = "SHA256SUMS"
 _BLOCK_BYTES = 1 << 22
@@ -52,7 +53,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
     A file that was listed before and is gone now stays listed: its rows are in the build.
 
     Raises:
-        InputError: when SOURCES, a chosen corpus or its files are missing.
+        InputError: when SOURCES, a chosen corpus or its files are missing, or `check_alone` raises it.
     """
     corpora = load_corpora()
     chosen = context.params.corpora
@@ -70,6 +71,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
             kept.append(files)
             left_out += others
     kept.append(gone(before, pa.concat_tables(kept), corpora, chosen, context.params.sample))
+    check_alone(pa.concat_tables(kept)["corpus"].to_pylist())
     order = [("partition", "ascending"), ("path", "ascending")]
     found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _left_out(left_out))
     same = found.kept.equals(before) and found.rejects.equals(inputs["source_listing_rejects"])
@@ -127,7 +129,7 @@ def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: f
         part = corpus.part_of(name)
         if part is None:
             if not corpus.is_ignored(name):
-                what = f"expected {corpus.file_pattern}"
+                what = corpus.advice_on(name) or f"expected {corpus.file_pattern}"
                 others.append((corpus.code, f"{corpus.code}/{name}", "unexpected_file", what))
             continue
         status = path.stat()
@@ -136,7 +138,8 @@ def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: f
         files.append((corpus.code, f"{corpus.code}/{name}", *seen))
     if all(corpus.is_companion(str(row[1]).partition("/")[2]) for row in files):
         raise nothing_found(folder, corpus, others)
-    _check_parts(corpus, files)
+    if not corpus.is_sample_list:  # its rows name their samples: files need no number
+        _check_parts(corpus, files)
     schema = SOURCE_LISTING.schema
     columns = [pa.array(c, f.type) for c, f in zip(zip(*files, strict=True), schema, strict=True)]
     return pa.table(columns, schema=schema), others

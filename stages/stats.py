@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.corpora import LABELLED_CODES
+from schemas.corpora import LABELLED_CODES, LIST_CODE
 from schemas.manifests import Published, load_published
 from schemas.tables import PUB11_FUNNEL
 from stages.checks import run_sql
@@ -33,6 +33,9 @@ _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", 
 def count_funnel(inputs: Inputs, context: Context) -> Outcome:
     """Return the funnel: one row per corpus and one for the total, samples counted after each stage.
 
+    Of a list of samples a corpus's rows are those that became candidates or were refused by name; the rest of the list
+    (no corpus known, unreadable, listed again, outside the slice) is counted in a row of its own.
+
     Raises:
         ContractError: when a row does not add up: downloaded - invalid - duplicate - outlier = remain.
     """
@@ -48,10 +51,17 @@ def count_funnel(inputs: Inputs, context: Context) -> Outcome:
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
 _FUNNEL = f"""
     WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing WHERE {IS_WEB}),
+    named AS (
+        SELECT corpus, count(*) AS n
+        FROM (SELECT corpus FROM candidate UNION ALL SELECT split_part(sample_id, '_', 1) FROM candidate_rejects)
+        WHERE corpus <> '{LIST_CODE}' AND '{LIST_CODE}' IN (SELECT corpus FROM corpus) GROUP BY corpus
+    ),
     by_corpus AS (
         SELECT corpus AS source,
             (SELECT coalesce(sum(n), 0) FROM candidate_counts JOIN corpus o USING (partition)
-             WHERE reason = 'given' AND o.corpus = c.corpus) AS rows,
+             WHERE reason = 'given' AND o.corpus = c.corpus)
+            + (SELECT coalesce(sum(CASE WHEN c.corpus = '{LIST_CODE}' THEN -n ELSE n END), 0) FROM named x
+               WHERE c.corpus IN (x.corpus, '{LIST_CODE}')) AS rows,
             (SELECT count(*) FROM candidate x WHERE x.corpus = c.corpus) AS keyword,
             (SELECT count(*) FROM planned SEMI JOIN fetched USING (fetch_id)
              WHERE split_part(sample_id, '_', 1) = c.corpus) AS downloaded,
@@ -62,7 +72,7 @@ _FUNNEL = f"""
             (SELECT count(*) FROM relevant WHERE split_part(sample_id, '_', 1) = c.corpus) AS remain,
             (SELECT count(*) FROM (FROM shard_plan_rejects UNION ALL FROM shard_rejects)
              WHERE split_part(sample_id, '_', 1) = c.corpus) AS unpublished
-        FROM (SELECT DISTINCT corpus FROM corpus) c
+        FROM (SELECT corpus FROM corpus UNION SELECT corpus FROM named) c
     ), ours AS (
         FROM by_corpus UNION ALL
         SELECT '{TOTAL}', {", ".join(f"sum({name})" for name in (*_FIGURES, "unpublished"))} FROM by_corpus
@@ -92,12 +102,13 @@ PUBLISHED = Tool("published", _identity, _open)
 COUNT_FUNNEL = Stage(
     name="count_funnel",
     module="stats",
-    version=2,
+    version=3,
     does="Counts the PUB11 funnel beside the published one.",
     reads=(
         Reads("source_listing", ("corpus", "partition"), is_whole=True),
         Reads("candidate", is_whole=True, section="counts"),
         Reads("candidate", ("corpus",), is_whole=True),
+        Reads("candidate", ("sample_id",), is_whole=True, section="rejects"),
         Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
         Reads("fetched", ("fetch_id",), is_whole=True),
         Reads("image", ("image_id",), is_whole=True, section="rejects"),
@@ -109,7 +120,10 @@ COUNT_FUNNEL = Stage(
     ),
     writes=PUB11_FUNNEL,
     grain="reduce",
-    given=Given(query=f"SELECT DISTINCT corpus AS source FROM source_listing WHERE {IS_WEB} UNION SELECT '{TOTAL}'"),
+    given=Given(
+        query=f"SELECT corpus AS source FROM source_listing WHERE {IS_WEB} UNION SELECT corpus FROM candidate"
+        f" UNION SELECT split_part(sample_id, '_', 1) FROM candidate_rejects UNION SELECT '{TOTAL}'"
+    ),
     run=count_funnel,
     tools=(PUBLISHED,),
 )

@@ -5,12 +5,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.corpora import Corpus
+from schemas.corpora import LIST_CODE, Corpus
 from stages.sources.batch import Choices, SourceFiles
 from stages.sources.readers import read_row, read_sample
 
 _BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,10})_(\d{1,18})", re.ASCII)
 _BY_NATIVE_ID = re.compile(r"([a-z0-9]+)_([A-Za-z0-9_]{1,64})", re.ASCII)
+
+
+def corpus_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mapping[str, Corpus]) -> Corpus | None:
+    """Return the corpus whose files have the row of a sample: its own, or the list that names samples of others.
+
+    Args:
+        sample_id: of a web corpus.
+        listed: path and part of listed files.
+        corpora: by code.
+    """
+    if any(path.startswith(f"{LIST_CODE}/") for path, _ in listed):
+        return corpora[LIST_CODE]
+    return corpora.get(sample_id.partition("_")[0])
 
 
 def files_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mapping[str, Corpus]) -> tuple[str, ...]:
@@ -21,7 +34,8 @@ def files_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mapping
         listed: path and part of listed files.
         corpora: by code.
     """
-    corpus = corpora.get(sample_id.partition("_")[0])
+    listed = list(listed)
+    corpus = corpus_of(sample_id, listed, corpora)
     if corpus is None or corpus.half != "pub11":
         return ()
     own = sorted((path, part) for path, part in listed if path.startswith(f"{corpus.code}/"))
@@ -38,7 +52,7 @@ def read_again(
     """Return our columns of a sample's source row; of one that cannot be read its reason and detail; None without one.
 
     Args:
-        sample_id: of the corpus.
+        sample_id: of the corpus, or of those it lists.
         files: as `files_of` gives them.
         sources: the SOURCES folder.
         corpus: says how they are read.
@@ -51,7 +65,8 @@ def read_again(
     # The number in the name matters to nobody who reads one row.
     source = SourceFiles(tuple((sources / path, 0) for path in files if not _is_companion(path, corpus)), companions)
     if corpus.has_native_sample_ids:
-        return read_sample(source, corpus, sample_id.partition("_")[2], choices)
+        native_id = sample_id if corpus.is_sample_list else sample_id.partition("_")[2]
+        return read_sample(source, corpus, native_id, choices)
     return read_row(source, corpus, int(sample_id.rpartition("_")[2]), choices)
 
 

@@ -114,7 +114,7 @@ class _Sieve:
         if batch.part != self._part or sum(table.num_rows for table in self._waiting) >= _CONVERT_ROWS:
             self._convert()
         self._part = batch.part
-        found, refused = _filter_batch(batch, self._search, self.counts)
+        found, refused = _filter_batch(batch, self._corpus, self._search, self.counts)
         if found is not None:
             self._waiting.append(found)
         self.counts.update(Counter(fault.reason for fault in refused))
@@ -140,7 +140,11 @@ class _Sieve:
         found = _as_candidates(pa.concat_tables(self._waiting), self._corpus, self._part, self._search)
         self._waiting = []
         if self._search.is_strict:
-            is_false = pc.equal(pc.list_value_length(found["strict_keywords"]), 0)
+            # A sample that a list names needs no keyword at all.
+            is_false = pc.and_(
+                pc.equal(pc.list_value_length(found["strict_keywords"]), 0),
+                pc.greater(pc.list_value_length(found["keywords"]), 0),
+            )
             refused = found.filter(is_false)
             found = found.filter(pc.invert(is_false))
             self.counts["false_keyword"] += refused.num_rows
@@ -154,9 +158,14 @@ class _Sieve:
         self._kept.append(found)
 
 
-def _filter_batch(batch: SourceBatch, search: Search, counts: Counter[str]) -> tuple[pa.Table | None, list[Malformed]]:
+def _filter_batch(
+    batch: SourceBatch, corpus: Corpus, search: Search, counts: Counter[str]
+) -> tuple[pa.Table | None, list[Malformed]]:
     """Return the rows with a keyword and a URL, and the rows that are refused by name; count the others."""
-    is_match = match_any(batch.captions, search.patterns)
+    if corpus.is_sample_list:  # its authors searched for keywords
+        is_match = pc.invert(is_blank(batch.captions))
+    else:
+        is_match = match_any(batch.captions, search.patterns)
     n_matches = pc.sum(is_match).as_py() or 0
     n_blank = _count_blank(batch.captions) - len(batch.malformed)  # malformed rows have no caption either
     counts["no_caption"] += n_blank
@@ -188,6 +197,8 @@ def _count_blank(captions: pa.Array) -> int:
 
 
 def _sample_ids(corpus: Corpus, part: int, rows: Any, native_ids: Any) -> pa.Array | pa.ChunkedArray:
+    if corpus.is_sample_list:
+        return native_ids
     if corpus.has_native_sample_ids:
         return pc.binary_join_element_wise(f"{corpus.code}_", native_ids, "")
     return pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
@@ -199,9 +210,10 @@ def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -
     searched = pc.coalesce(found["searched_text"].combine_chunks(), published)
     plain = pc.coalesce(found["plain_caption"].combine_chunks(), published)
     keywords = matched_keywords(searched, search.patterns)
+    ids = _sample_ids(corpus, part, found["source_row"], found["native_id"])
     columns = {name: found[name] for name in found.schema.names} | {
-        "sample_id": _sample_ids(corpus, part, found["source_row"], found["native_id"]),
-        "corpus": pa.repeat(corpus.code, n_rows),
+        "sample_id": ids,
+        "corpus": _prefixes(ids) if corpus.is_sample_list else pa.repeat(corpus.code, n_rows),
         "part": pa.repeat(pa.scalar(part, pa.int32()), n_rows),
         "caption": clean_caption(plain),
         "keywords": keywords,
@@ -212,6 +224,10 @@ def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -
     return pa.table({name: columns[name] for name in CANDIDATE.schema.names}).cast(CANDIDATE.schema)
 
 
+def _prefixes(sample_ids: Any) -> pa.Array | pa.ChunkedArray:
+    return pc.replace_substring_regex(sample_ids, pattern="_.*", replacement="")
+
+
 def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Table:
     rows = pa.array([fault.source_row for fault in faults], pa.int64())
     reasons = pa.array([fault.reason for fault in faults], pa.string())
@@ -220,5 +236,5 @@ def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Ta
     ids: Any = by_row
     if corpus.has_native_sample_ids:  # a record that cannot be read may not tell its id
         native_ids = pa.array([fault.native_id for fault in faults], pa.string())
-        ids = pc.coalesce(pc.binary_join_element_wise(f"{corpus.code}_", native_ids, ""), by_row)
+        ids = pc.coalesce(_sample_ids(corpus, part, rows, native_ids), by_row)
     return rejects_table(CANDIDATE, {"sample_id": ids}, reasons, details)

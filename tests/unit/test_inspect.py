@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from flows.executor import InlineExecutor
+from flows.fates import write_fates
 from flows.garbage import collect_garbage
-from flows.inspect import explain, failures, status_report, write_fates
+from flows.inspect import explain, failures, status_report
 from flows.runner import StageFailure
 from schemas.corpora import LABELLED_CODES
 from stages.contract import InputError
