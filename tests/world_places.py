@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tests.world_corpora import PARTS, REDCAPS, VG, WEB, YFCC
+from tests.world_corpora import PARTS, REDCAPS, VG, WEB, WIT, YFCC
 from tests.world_rows import Row
 
 _ENDS = {1: (0, 1), 2: (0, 0.6, 1), 3: (0, 0.5, 0.85, 1)}  # uneven, and not a multiple of the row group
@@ -21,6 +21,8 @@ def place(planned: Sequence[Row], seed: int) -> dict[tuple[str, int], list[Row]]
         rng.shuffle(rows)
         again = [row for row in rows if row.reason == "listed_again"]
         rows = [row for row in rows if row.reason != "listed_again"]
+        if corpus == WIT:
+            rows = _kept_apart(rows, rng)
         parts = PARTS[corpus]
         shares = _ENDS_REDCAPS if corpus == REDCAPS else _ENDS[len(parts)]
         ends = [round(len(rows) * share) for share in shares]
@@ -32,6 +34,16 @@ def place(planned: Sequence[Row], seed: int) -> dict[tuple[str, int], list[Row]]
         for part, number, row in _numbered(corpus, parts, files):
             row.sample_id = row.sample_id or f"{corpus}_{part}_{number}"
     return placed
+
+
+def _kept_apart(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+    """Return the rows with none of a wrong number of fields beside another: where the second begins may not be told."""
+    wrong = [row for row in rows if row.reason == "wrong_field_count"]
+    apart = [row for row in rows if row.reason != "wrong_field_count"]
+    places = sorted(rng.sample(range(len(apart)), len(wrong)), reverse=True)
+    for place_before, row in zip(places, wrong, strict=True):
+        apart.insert(place_before, row)
+    return apart
 
 
 def _name_natively(corpus: str, rows: Sequence[Row], rng: random.Random) -> None:

@@ -19,7 +19,7 @@ _CONTEXTS = (
     "A town by a river, with a harbour.", 'Its people call it "the old one".\nIt has two bridges.',
     "", "Ein Dorf\nam Fluss\n\nmit einer Brücke", "a\tb", "河畔的小镇。",
 )  # fmt: skip
-_N_FIELDS_WRONG = (16, 19, 3)
+_N_FIELDS_WRONG = (16, 18, 3)
 _N_FIELDS_SPOILT = (6, 2, 16)  # places of the fields that get a byte that is no UTF-8
 
 
@@ -52,7 +52,7 @@ def _record(row: Row, rng: random.Random) -> bytes:
     values = [_quoted(fields[name]).encode() for name in COLUMNS]
     turn = row.texts.get("variant", 0) % 3
     if row.reason == "wrong_field_count":
-        values = [*values, b"more", b""][: _N_FIELDS_WRONG[turn]]
+        values = [*values, b"more"][: _N_FIELDS_WRONG[turn]]
     if row.reason == "invalid_utf8":
         place = _N_FIELDS_SPOILT[turn]
         values[place] = values[place].removesuffix(b'"') + b"\xff" + b'"' * values[place].endswith(b'"')
