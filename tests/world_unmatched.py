@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from tests.world_corpora import CC3M, CC12M, COCO, LAION400M, REDCAPS, VG, WEB, WIT, WITHOUT_NULLS, YFCC
 from tests.world_rows import Row
-from tests.world_texts import Texts
+from tests.world_texts import Text, Texts
 
+_OF_LINES = ("wrong_field_count", "invalid_utf8")
 _LINES_OF_FIELDS = (CC3M, CC12M, WIT, YFCC)
 _WITH_TRAPS = (LAION400M, COCO, WIT, REDCAPS, VG)
 # Reasons; rows of 3,000; the fewest of each corpus; the corpora in which they occur.
@@ -40,33 +41,34 @@ def plan_unmatched(n_rows: int, texts: Texts, fresh_url: Callable[[str], str]) -
 
 
 def _row(corpus: str, reason: str, n: int, texts: Texts, fresh_url: Callable[[str], str]) -> Row:
+    """Return the n-th row of a corpus for a reason."""
+    text = _text(corpus, reason, n, texts)
+    if reason == "bad_record":
+        columns = {"record": _BAD_RECORDS[n // 2 % len(_BAD_RECORDS)]} if n % 2 else {}
+        return Row(corpus, None, None, "filter", reason, texts=columns)
+    if reason == "no_metadata_row" or (corpus, reason) == (YFCC, "listed_again"):
+        return Row(corpus, None, None, "filter", reason)
+    if reason in _OF_LINES:
+        if corpus not in _LINES:  # its writer spoils the row, one way or another
+            return Row(corpus, text.caption, None, "filter", reason, texts={**text.columns, "variant": n})
+        line = _LINES[corpus](reason, n, str(text.caption).encode(), fresh_url(reason).encode())
+        return Row(corpus, None, None, "filter", reason, line=line)
     url: str | None = fresh_url(reason)
-    match reason:
-        case "no_caption":
-            text = texts.blank(corpus)
-            url = url if n % 3 else ""
-        case "no_keyword":
-            text = texts.other(corpus)
-        case "shifted_row":
-            text = texts.shifted()
-        case "no_metadata_row":
-            return Row(corpus, None, None, "filter", reason)
-        case "listed_again" if corpus == YFCC:
-            return Row(corpus, None, None, "filter", reason)
-        case "bad_record":
-            columns = {"record": _BAD_RECORDS[n // 2 % len(_BAD_RECORDS)]} if n % 2 else {}
-            return Row(corpus, None, None, "filter", reason, texts=columns)
-        case _:
-            text = texts.matching(corpus)
     if reason == "no_url":
         url = "" if n % 2 or corpus in WITHOUT_NULLS else None
-    if reason in ("wrong_field_count", "invalid_utf8"):
-        if corpus in (CC3M, CC12M):
-            text = text if n % 3 else texts.other(corpus)
-            line = _LINES[corpus](reason, n, str(text.caption).encode(), str(url).encode())
-            return Row(corpus, None, None, "filter", reason, line=line)
-        url = None
-    return Row(corpus, text.caption, url, "filter", reason, texts={**text.columns, "variant": n})
+    elif reason == "no_caption" and n % 3 == 0:
+        url = ""
+    return Row(corpus, text.caption, url, "filter", reason, texts=text.columns)
+
+
+def _text(corpus: str, reason: str, n: int, texts: Texts) -> Text:
+    """Return what the row says; for most reasons it has a keyword."""
+    if reason == "no_caption":
+        return texts.blank(corpus)
+    if reason == "shifted_row":
+        return texts.shifted()
+    is_other = reason == "no_keyword" or (corpus in _LINES and n % 3 == 0 and reason in _OF_LINES)
+    return texts.other(corpus) if is_other else texts.matching(corpus)
 
 
 def _cc3m_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:
