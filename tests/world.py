@@ -17,20 +17,24 @@ from pathlib import Path
 
 from tests.world_captions import PATTERNS, holds_keyword
 from tests.world_labelled import LABELLED, plan_labelled
+from tests.world_places import place
 from tests.world_plan import Plan
-from tests.world_rows import mark_duplicates, mark_outliers, normalise, place
+from tests.world_rows import mark_duplicates, mark_outliers, normalise
 from tests.world_server import serve
 from tests.world_sources import write_sources
 
 __all__ = ["PATTERNS", "Fate", "World", "holds_keyword", "load_world", "make_world", "normalise"]
 
-MIN_ROWS = 300
+MIN_ROWS = 400
 _WORLD_NAMES = frozenset({"sources", "www", "routes.json", "fates.csv", "labelled_truth.csv", "world.json"})
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What must become of a source row or a labelled image; `stage` is the one that decides, write_shards for kept."""
+    """What must become of a source row or a labelled image; `stage` is the one that decides, write_shards for kept.
+
+    A row that is listed again has the sample_id of the first one; all other rows have their own.
+    """
 
     sample_id: str
     corpus: str

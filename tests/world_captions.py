@@ -6,7 +6,7 @@ Not the pipeline's keyword list: this one is written down apart, so that the two
 import random
 from collections.abc import Callable
 
-from tests.world_rows import CC3M, YFCC
+from tests.world_corpora import CC3M, CC12M, YFCC
 
 _ENDINGS = {
     "imag": ("e", "es", "ery", "ing"), "photo": ("", "s", "graph", "graphy"), "map": ("", "s", "ping"),
@@ -20,6 +20,9 @@ PATTERNS = (
     "space surveillance", "Google Earth", "Freesound", "Sentinel-1", "Sentinel-2", "Gaofen", "USGS", "NAIP", "MODIS",
     "EOSDIS", "WorldView", "Planet Dove", "ArcGIS", "Maxar", "Landsat", "Geographic Information System",
 )  # fmt: skip
+_NOT_IN = {CC3M: "\t\r\n", CC12M: "\r\n"}  # characters that their lines cannot hold in a caption
+# Names of people are replaced there, and neither quotes nor later tabs mean anything.
+_CC12M = ("<PERSON> and CAPTION", "CAPTION", '12" print, CAPTION', "CAPTION\tstock")
 _TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _SUBJECTS = (
     "a river delta at low water", "terraced rice fields", "an old harbour town", "circular wheat fields", "two runways",
@@ -32,7 +35,7 @@ _MATCHING = (
     "{s} in {p}, taken from {k} of last spring", "framed print, {s}, {k}, 40 x 60 cm",
     "{k} and {k2} of {s}", "&quot;{k}&quot; of {p} &amp;#39;today&amp;#39;", "🌍🛰️ {k} {s} 🌾",
     "{s}\x07 {k}\x1b[0m", "{s}\u2028{k}\x85{p}\x0b{k2}\x0c", "\"{k}\" of {s}, {p}", "{s} before\nand after: {k}",
-    "مشهد {k} {p}", "x{k}x", "{s}{k}",
+    "مشهد {k} {p}", "x{k}x", "{s}{k}", "{s}\t{k}\t{p}", "{s}, 12\" print, {k}",
 )  # fmt: skip
 # Substrings count: words that only hold the letters of a keyword match as well.
 _MATCHING_TRAPS = (
@@ -44,9 +47,10 @@ _NEAR_MISSES = (
     "aerialimage of a farm", "space shuttle on its pad", "sat image, {p}", "modi s visit to {p}", "U\u017fGS gauge",
     "Land\u017fat mosaic", "re\u2098ote sensing", "MOD\u0131S tile", "NA\u0130P mosaic", "\uff27aofen-1 scene",
     "G\u0430ofen scene of {p}", "\u212aestrel over {p}, Gao\u212afen", "aerial\u00a0view of {p}", "aerial  view of {p}",
-    "aerial\nview of {p}", "aerial-view of {p}", "satellites imagined", "satellite-image of {p}", "Sentinel 2 tile",
-    "remote-sensing lecture", "remote\u200b sensing", "Google, Earth and Mars", "World View hotel", "aerial &#118;iew",
-    "space, imagined", "a space between photos", "Planet of Doves", "earth, observed", "max arm length", "naif art",
+    "aerial\nview of {p}", "aerial\tview of {p}", "aerial-view of {p}", "satellites imagined", "satellite-image of {p}",
+    "Sentinel 2 tile", "remote-sensing lecture", "remote\u200b sensing", "Google, Earth and Mars", "World View hotel",
+    "aerial &#118;iew", "space, imagined", "a space between photos", "Planet of Doves", "earth, observed",
+    "max arm length", "naif art",
     "acrobats hang in an aerial", "image of {s}", "dish for satellite", "photos of {s}", "view of {p} from space",
 )  # fmt: skip
 _OTHERS = (
@@ -59,8 +63,13 @@ _OTHERS = (
 
 def holds_keyword(caption: str) -> bool:
     """Tell whether a pattern is in the caption, ASCII letters compared without regard to case."""
-    folded = caption.translate(_TO_LOWER)
-    return any(pattern.translate(_TO_LOWER) in folded for pattern in PATTERNS)
+    folded = ascii_lower(caption)
+    return any(ascii_lower(pattern) in folded for pattern in PATTERNS)
+
+
+def ascii_lower(text: str) -> str:
+    """Return the text with its ASCII letters in lower case, and all others as they are."""
+    return text.translate(_TO_LOWER)
 
 
 class Captions:
@@ -83,8 +92,9 @@ class Captions:
                 raise RuntimeError(f"the caption {caption[:200]!r} should {'' if wanted else 'not '}hold a keyword")
             if corpus == YFCC and self._n % 4 == 0:  # flickr lets its users write some HTML
                 return f'<a href="http://www.flickr.com/" rel="nofollow">{caption}</a>'
-            if corpus != CC3M or not any(char in caption for char in "\t\r\n"):
-                return caption
+            if any(char in caption for char in _NOT_IN.get(corpus, "")):
+                continue
+            return _CC12M[self._n % len(_CC12M)].replace("CAPTION", caption) if corpus == CC12M else caption
 
     def _matching(self) -> str:
         self._n += 1

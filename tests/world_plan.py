@@ -4,20 +4,21 @@ Not for where a row lies or which of a cluster survives (tests/world_rows.py); n
 """
 
 import random
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import cycle
 
-from tests.world_captions import Captions
+from tests.world_corpora import COCO, COPY_SHARES, LAION, LARGE, OTHERS, SHARES, WEB
 from tests.world_damage import damaged
 from tests.world_faults import DELIVERIES, FAILING, FILE, NOT_A_URL, PUBLISHED_PRIVATE, UNSUPPORTED, Web
 from tests.world_images import Gallery, ImageFile
-from tests.world_rows import CC3M, CORPORA, SHARES, YFCC, Row
+from tests.world_rows import Row
 from tests.world_server import Answer
+from tests.world_texts import Texts
+from tests.world_unmatched import plan_unmatched
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "localhost")
-# Rows of 3,000 by the reason they are refused for; smaller worlds have at least 3 of each.
+# Rows of 3,000 by the reason they are refused for behind the filter; smaller worlds have at least 3 of each.
 _N_ROWS = {
-    "no_caption": 60, "no_url": 12, "wrong_field_count": 9, "invalid_utf8": 6, "no_metadata_row": 6,
     "not_a_url": 12, "unsupported_scheme": 9,
     "http_not_found": 40, "http_forbidden": 15, "http_client_error": 6, "http_throttled": 9, "http_server_error": 12,
     "timeout": 6, "connection_failed": 9, "truncated_body": 9, "private_address": 10, "bad_redirect": 8,
@@ -26,7 +27,6 @@ _N_ROWS = {
     "too_many_pixels": 5,
 }  # fmt: skip
 _DAMAGED = ("empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels")
-_WITHOUT_NULLS = (CC3M, YFCC)
 _FORMATS = (
     "jpeg_exif", "png", "jpeg_progressive", "webp", "gif", "jpeg_cmyk", "png_palette", "bmp", "tiff", "png_alpha",
     "jpeg_grey", "png_grey", "png_grey16", "gif_two_frames", "mpo",
@@ -42,6 +42,8 @@ _CLUSTERS: tuple[tuple[tuple[str, int, int], ...], ...] = (
     (("jpeg", 1, 1), ("half", 1, 1), ("crop", 1, 1)),
     (("jpeg", 1, 3),),
 )
+# The URLs of LAION-COCO are LAION-2B's: these two share the cluster of one file that two rows name.
+_COCO_PAIR = (("jpeg", 1, 2),)
 
 
 class Plan:
@@ -52,10 +54,11 @@ class Plan:
         self.rows: list[Row] = []
         self.web = Web(seed, port)
         self._rng = random.Random(seed)
-        self._captions = Captions(random.Random(f"captions {seed}"))
+        self._texts = Texts(seed)
         self.gallery = Gallery(seed)
-        self._n_images = 0
-        self._plan_filter()
+        self._n_images = self._n_turns = 0
+        self._large, self._others, self._detours = cycle(LARGE), cycle(OTHERS), cycle(DELIVERIES[1:])
+        self.rows += plan_unmatched(n_rows, self._texts, lambda folder: self._fresh_url(folder, "jpg"))
         self._plan_urls()
         self._plan_failures()
         self._plan_damage()
@@ -65,9 +68,10 @@ class Plan:
         for _ in range(n_needed):
             self._plan_single()
         while len(self.rows) < self.n_rows:
-            corpus = self._rng.choices(CORPORA, SHARES)[0]
+            corpus = self._rng.choices(WEB, SHARES)[0]
+            text = self._texts.other(corpus)
             url = self._fresh_url("other", "jpg")
-            self.rows.append(Row(corpus, self._captions.other(corpus), url, "filter", "no_keyword"))
+            self.rows.append(Row(corpus, text.caption, url, "filter", "no_keyword", texts=text.columns))
 
     def _is_matching(self, row: Row) -> bool:
         return row.stage != "filter" or row.reason == "no_url"
@@ -75,36 +79,27 @@ class Plan:
     def _times(self, reason: str) -> range:
         return range(max(3, round(_N_ROWS[reason] * self.n_rows / 3000)))
 
-    def _add(self, corpus: str, url: str | None, stage: str, reason: str) -> None:
-        self.rows.append(Row(corpus, self._captions.matching(corpus), url, stage, reason))
+    def _next_corpus(self) -> str:
+        """Return a large corpus and two of the others by turns, so that each has rows of every kind in time."""
+        n, self._n_turns = self._n_turns, self._n_turns + 1
+        return next(self._large if n % 3 == n // 3 % 3 else self._others)
+
+    def _add(self, url: str, stage: str, reason: str) -> None:
+        self._add_row(self._next_corpus(), url, stage, reason)
+
+    def _add_row(
+        self, corpus: str, url: str, stage: str = "write_shards", reason: str = "", image: ImageFile | None = None
+    ) -> None:
+        text = self._texts.matching(corpus)
+        self.rows.append(Row(corpus, text.caption, url, stage, reason, image=image, texts=text.columns))
 
     def _fresh_url(self, folder: str, extension: str) -> str:
         return f"http://{self._rng.choice(HOSTS)}:{self.port}/{folder}/{self.web.next_number():05d}.{extension}"
 
-    def _plan_filter(self) -> None:
-        for n in self._times("no_caption"):
-            corpus = _corpus(n)
-            captions = ("", "   ") if corpus in _WITHOUT_NULLS else (None, "", " \t\n ", "\u00a0\u3000 ")
-            url = self._fresh_url("no_caption", "jpg") if n % 5 else ""
-            self.rows.append(Row(corpus, captions[n // 3 % len(captions)], url, "filter", "no_caption"))
-        for n in self._times("no_url"):
-            self._add(_corpus(n), "" if n % 2 or _corpus(n) in _WITHOUT_NULLS else None, "filter", "no_url")
-        for reason in ("wrong_field_count", "invalid_utf8"):
-            for n in self._times(reason):
-                if n % 5 == 1:
-                    self._add(YFCC, None, "filter", reason)
-                    continue
-                text = self._captions.matching(CC3M) if n % 3 else self._captions.other(CC3M)
-                url = self._fresh_url(reason, "jpg")
-                line = _malformed_line(reason, n, text.encode(), url.encode())
-                self.rows.append(Row(CC3M, None, None, "filter", reason, line=line))
-        for _ in self._times("no_metadata_row"):
-            self.rows.append(Row(YFCC, None, None, "filter", "no_metadata_row"))
-
     def _plan_urls(self) -> None:
         for reason, urls in (("not_a_url", NOT_A_URL), ("unsupported_scheme", UNSUPPORTED)):
             for n in self._times(reason):
-                self._add(_corpus(n), urls[n % len(urls)].replace("{n}", str(n)), "plan", reason)
+                self._add(urls[n % len(urls)].replace("{n}", str(n)), "plan", reason)
 
     def _plan_failures(self) -> None:
         for reason, variants in FAILING.items():
@@ -118,7 +113,7 @@ class Plan:
                     variant = n // 2 if reason == "private_address" else n
                     url = self._fresh_url(reason, "jpg")
                     self.web.route(url, variants[variant % len(variants)], None)
-                self._add(_corpus(n), url, "settle", reason)
+                self._add(url, "settle", reason)
 
     def _plan_damage(self) -> None:
         for reason in _DAMAGED:
@@ -132,7 +127,7 @@ class Plan:
                     name = self.web.path(url)[1:]
                     self.web.files[name] = body
                     self.web.routes[self.web.path(url)] = [{"kind": "file", "file": name, "type": content_type}]
-                self._add(_corpus(n), url, "screen", reason)
+                self._add(url, "screen", reason)
 
     def _plan_clusters(self) -> None:
         for _ in range(max(1, round(6 * self.n_rows / 3000))):
@@ -143,7 +138,8 @@ class Plan:
                     for _ in range(n_paths):
                         url = self._image_url(image, "localhost" if n_rows > 2 else self._rng.choice(HOSTS))
                         self.web.route(url, self._delivery(0.8), name)
-                        self._add_images(list(islice(_spellings(url), n_rows)), image)
+                        pair = (LAION, COCO) if shape == _COCO_PAIR else self._rng.choices(WEB, COPY_SHARES, k=n_rows)
+                        self._add_images(zip(pair, _spellings(url), strict=False), image)
 
     def _plan_root(self) -> None:
         """One image at a host's root: the empty path is the path /, a query makes another URL."""
@@ -152,7 +148,8 @@ class Plan:
         root = f"http://127.0.0.4:{self.port}"
         for path in ("/", "/?v=2"):
             self.web.route(root + path, (FILE,), name)
-        self._add_images([root, f"{root}/", f"{root}/?v=2", f"{root}/#top"], image)
+        urls = (root, f"{root}/", f"{root}/?v=2", f"{root}/#top")
+        self._add_images(zip(self._rng.choices(WEB, COPY_SHARES, k=len(urls)), urls, strict=True), image)
 
     def _plan_single(self) -> None:
         n = self._n_images
@@ -168,7 +165,7 @@ class Plan:
             case 37:
                 url = url.replace("/image/", "/sch\u00f6ne bilder/")
         self.web.route(url, self._delivery(0.9), self._keep(image))
-        self._add_images([url], image)
+        self._add_images([(self._next_corpus(), url)], image)
 
     def _image_url(self, image: ImageFile, host: str) -> str:
         return f"http://{host}:{self.port}/image/{self.web.next_number():05d}-{image.kind}.{image.extension}"
@@ -179,27 +176,14 @@ class Plan:
         self.web.files[name] = image.body
         return name
 
-    def _add_images(self, urls: Sequence[str], image: ImageFile) -> None:
-        for url in urls:
-            corpus = self._rng.choices(CORPORA, SHARES)[0]
-            self.rows.append(Row(corpus, self._captions.matching(corpus), url, image=image))
+    def _add_images(self, urls: Iterable[tuple[str, str]], image: ImageFile) -> None:
+        for corpus, url in urls:
+            self._add_row(corpus, url, image=image)
 
     def _delivery(self, plain_share: float) -> tuple[Answer, ...]:
         if self._rng.random() < plain_share:
             return DELIVERIES[0]
-        return DELIVERIES[1 + self.web.next_number() % (len(DELIVERIES) - 1)]
-
-
-def _corpus(n: int) -> str:
-    """Return the corpus of the n-th row of a fault: the three large ones in turn, seldom the small one."""
-    return YFCC if n % 20 == 7 else CORPORA[n % 3]
-
-
-def _malformed_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:
-    if reason == "wrong_field_count":
-        return (caption + b"\t" + url + b"\tphoto", caption + b" " + url, b"", caption + b"\t\t" + url)[n % 4]
-    lines = (caption + b" caf\xe9\t" + url, caption + b"\t" + url + b"\xff", b"\x80" + caption + b" " + url)
-    return lines[n % 3]
+        return next(self._detours)
 
 
 def _spellings(url: str) -> Iterator[str]:

@@ -1,23 +1,15 @@
-"""Rows of the generated world: the corpora they belong to, where each one lies, and which of a cluster survives."""
+"""Rows of the generated world, and which of a cluster survives; not for where they lie (tests/world_places.py)."""
 
 import hashlib
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from tests.world_corpora import tier
 from tests.world_drawings import FROM_ABOVE
 from tests.world_images import NEAR_BITS, ImageFile
-
-LAION, COYO, CC3M, YFCC = CORPORA = ("laion2b", "coyo700m", "cc3m", "yfcc15m")
-SHARES = (38, 33, 24, 5)
-# Part numbers have gaps, so that a position in a listing cannot pass for the number in the name.
-PARTS = {LAION: (0, 1, 17), COYO: (0, 3, 127), CC3M: (0,), YFCC: (0, 7)}
-_ENDS = {1: (0, 1), 2: (0, 0.6, 1), 3: (0, 0.5, 0.85, 1)}  # uneven, and not a multiple of the row group
-_PHOTO_IDS = range(10**6, 7 * 10**9)
-
 
 OUTLIER = "outlier"  # stands for any of the reasons that a score gives
 
@@ -27,8 +19,11 @@ class Row:
     """A source row while it is planned.
 
     Attributes:
-        line: the bytes of a line of cc3m that cannot be read; caption and URL are then not used.
+        caption: the text that counts; where a corpus has several, all of them with a line end between two.
+        line: the bytes of a line of cc3m or cc12m that cannot be read; caption and URL are then not used.
         image: what arrives at the end, if it is valid.
+        texts: what the corpus's own columns hold beside, or instead of, the caption.
+        sample_id: of a row that is listed again it is the first one's.
     """
 
     corpus: str
@@ -38,31 +33,14 @@ class Row:
     reason: str = ""
     line: bytes | None = None
     image: ImageFile | None = None
+    texts: Mapping[str, Any] = field(default_factory=dict)
     sample_id: str = ""
     survivor: str = ""
 
     @property
     def rank(self) -> tuple[int, str]:
         """The order in which rows of a cluster survive."""
-        tier = {"laion2b": 0, "laion400m": 0, "coyo700m": 0, "laioncoco": 2}.get(self.corpus, 1)
-        return tier, hashlib.sha256(f"dedup:{self.sample_id}".encode()).hexdigest()
-
-
-def place(planned: Sequence[Row], seed: int) -> dict[tuple[str, int], list[Row]]:
-    """Deal the rows out to the source files in a seeded order, and name them."""
-    rng = random.Random(f"order {seed}")
-    placed = {}
-    for corpus in CORPORA:
-        rows = [row for row in planned if row.corpus == corpus]
-        rng.shuffle(rows)
-        parts = PARTS[corpus]
-        photos = rng.sample(_PHOTO_IDS, len(rows)) if corpus == YFCC else []
-        ends = [round(len(rows) * share) for share in _ENDS[len(parts)]]
-        for part, (start, end) in zip(parts, pairwise(ends), strict=True):
-            placed[corpus, part] = rows[start:end]
-            for number, row in enumerate(rows[start:end]):
-                row.sample_id = f"{corpus}_{photos.pop()}" if photos else f"{corpus}_{part}_{number}"
-    return placed
+        return tier(self.corpus), hashlib.sha256(f"dedup:{self.sample_id}".encode()).hexdigest()
 
 
 def normalise(url: str) -> str:

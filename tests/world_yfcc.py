@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote_plus
 
-from tests.world_rows import YFCC, Row
+from tests.world_corpora import YFCC
+from tests.world_rows import Row
 
 LIST_NAME = "yfcc100m_subset_data.tsv.bz2"
 # Degrees north and east; every second photo is near one of them, the others have no position.
@@ -23,12 +24,11 @@ _LICENCES = (
 _FIRST = datetime(2003, 5, 1, 6, tzinfo=UTC)
 
 
-def write_photos(folder: Path, parts: Mapping[int, Sequence[Row]], seed: int) -> None:
+def write_photos(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
     """Write one metadata file a part, the first packed, and the list; some photos are on none, videos among them."""
     rng, listed = random.Random(f"photos {seed}"), []
-    folder.mkdir(parents=True, exist_ok=True)
     for number, (part, rows) in enumerate(parts.items()):
-        lines = [_line(row, rng) for row in rows if row.reason != "no_metadata_row"]
+        lines = [_line(row, rng) for row in rows if row.reason not in ("no_metadata_row", "listed_again")]
         listed += [row.sample_id.removeprefix(f"{YFCC}_") for row in rows]
         # Ids of this size are not given to rows.
         for _ in range(max(3, len(rows) // 3)):

@@ -9,15 +9,16 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from tests.world import World, normalise
+from tests.world_corpora import tier
 from tests.world_images import APART_BITS
 from tests.world_reading import arriving_file, path_of
-from tests.world_rows import CC3M, YFCC
 from tests.world_server import Answer
 
 ALLOWED_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
 DAMAGES = {
     "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
 }  # fmt: skip
+WITH_IMAGE = ("drop_duplicates", "drop_outliers", "write_shards")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def arrived(world: World, routes: dict[str, list[Answer]]) -> dict[str, tuple[in
     seen: dict[str, tuple[int, bytes]] = {}
     found = {}
     for fate in world.web_fates:
-        if fate.stage in ("drop_duplicates", "drop_outliers", "write_shards"):
+        if fate.stage in WITH_IMAGE:
             name = arriving_file(routes, path_of(fate, world.port))
             if name not in seen:
                 with Image.open(world.out / "www" / name) as image:
@@ -39,8 +40,9 @@ def arrived(world: World, routes: dict[str, list[Answer]]) -> dict[str, tuple[in
 
 
 def test_different_pictures_are_far_apart(world: World, arrived: dict[str, tuple[int, bytes]]) -> None:
-    cluster = np.array([fate.survivor or fate.sample_id for fate in world.web_fates if fate.sample_id in arrived])
-    hashes = np.array([arrived[fate.sample_id][0] for fate in world.web_fates if fate.sample_id in arrived], np.uint64)
+    fates = [fate for fate in world.web_fates if fate.stage in WITH_IMAGE]
+    cluster = np.array([fate.survivor or fate.sample_id for fate in fates])
+    hashes = np.array([arrived[fate.sample_id][0] for fate in fates], np.uint64)
     distances = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
     is_other = cluster[:, None] != cluster[None, :]
     assert len(hashes) > 60
@@ -50,13 +52,13 @@ def test_different_pictures_are_far_apart(world: World, arrived: dict[str, tuple
 def test_duplicate_reasons_follow_from_urls_and_pixels(world: World, arrived: dict[str, tuple[int, bytes]]) -> None:
     clusters = defaultdict(list)
     for fate in world.web_fates:
-        if fate.sample_id in arrived:
+        if fate.stage in WITH_IMAGE:
             clusters[fate.survivor or fate.sample_id].append(fate)
     assert max(map(len, clusters.values())) >= 6
     for survivor_id, members in clusters.items():
         survivor = next(fate for fate in members if fate.sample_id == survivor_id)
         assert survivor.stage in ("drop_outliers", "write_shards")
-        assert (survivor.corpus in (CC3M, YFCC)) == all(fate.corpus in (CC3M, YFCC) for fate in members)
+        assert tier(survivor.corpus) == min(tier(fate.corpus) for fate in members)
         by_url = defaultdict(list)
         for fate in members:
             by_url[normalise(fate.url)].append(fate)
