@@ -51,6 +51,9 @@ class Corpus(_Manifest):
         is_size_swapped: width and height are exchanged in the files ...
         size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
         null_markers: texts that stand for "not known" in image_licence and nsfw.
+        has_shifted_rows: rows of the corpus may have lost their columns' order; a similarity that is no cosine tells.
+        text_columns: where samples have several texts, the columns of these; the run says which of them is the caption
+            and which are searched.
     """
 
     code: str = Field(pattern=r"^[a-z0-9]+$")
@@ -76,6 +79,8 @@ class Corpus(_Manifest):
     is_size_swapped: bool = False
     size_is_right_with: tuple[str, ...] = ()
     null_markers: tuple[str, ...] = ()
+    has_shifted_rows: bool = False
+    text_columns: tuple[str, ...] = ()
     date_checked: date
     how_to_get: str = Field(min_length=1)
 
