@@ -56,6 +56,9 @@ class Corpus(_Manifest):
         null_markers: texts that stand for "not known" in image_licence and nsfw.
         advice: by regular expression for a path under the corpus's folder, what to do with such a file, which is not
             read as it is.
+        has_shifted_rows: rows of the corpus may have lost their columns' order; a similarity that is no cosine tells.
+        text_columns: where samples have several texts, the columns of these; the run says which of them is the caption
+            and which are searched.
     """
 
     code: str = Field(pattern=r"^[a-z0-9]+$")
@@ -82,6 +85,8 @@ class Corpus(_Manifest):
     size_is_right_with: tuple[str, ...] = ()
     null_markers: tuple[str, ...] = ()
     advice: Mapping[str, str] = {}
+    has_shifted_rows: bool = False
+    text_columns: tuple[str, ...] = ()
     date_checked: date
     how_to_get: str = Field(min_length=1)
 

@@ -3,123 +3,201 @@
 Not for reading: that is `stages/sources/parquet_reader.py`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.corpora import REQUIRED_COLUMNS, Corpus
 from schemas.fields import FIELD
-from stages.sources.batch import (
-    COLUMNS,
-    Chosen,
-    Malformed,
-    SourceFileError,
-    describe_invalid_utf8,
-    find_invalid_utf8,
-    rows_table,
-)
+from stages.sources.batch import COLUMNS, Choices, Chosen, Malformed, SourceFileError, rows_table
+from stages.sources.texts import SEAM, as_elements, as_joined, as_strings, is_blank, is_list, is_text
 
 _INT32 = range(-(1 << 31), 1 << 31)
 _INT64_END = float(1 << 63)
 _MARKED = ("image_licence", "nsfw")  # columns in which a corpus's null markers count
 
 
-def source_names(path: Path, corpus: Corpus, schema: pa.Schema) -> dict[str, str]:
-    """Return the file's name for each of our columns it has, once names and types are found in order."""
-    names: dict[str, str] = {}
-    for column, accepted in corpus.columns.items():
-        for wanted in map(str, accepted):
-            exact = [name for name in schema.names if name == wanted]
-            matching = exact or [name for name in schema.names if name.lower() == wanted.lower()]
-            if len(matching) > 1:
-                raise SourceFileError(f"{path}: expected one column {wanted}, found {matching}; take the file apart")
-            if matching:
-                names[column] = matching[0]
-                _check_type(path, matching[0], schema.field(matching[0]).type, column)
-                break
-        else:
-            if column in REQUIRED_COLUMNS:
-                raise SourceFileError(
-                    f"{path}: expected a column {' or '.join(map(str, accepted))} for {column}, found {schema.names};"
-                    f" put {corpus.title}'s own files there, or name the column in manifests/corpora/{corpus.code}.toml"
-                )
+@dataclass(frozen=True)
+class Layout:
+    """Where a file has what we read.
+
+    Attributes:
+        names: the file's name for each of our columns it has.
+        searched: the file's columns in which keywords are searched, joined by line ends.
+        other_texts: its columns of further texts of the image.
+    """
+
+    names: Mapping[str, str]
+    searched: tuple[str, ...]
+    other_texts: tuple[str, ...] = ()
+
+    @property
+    def has_several_texts(self) -> bool:
+        """Whether the caption is not the text that is searched."""
+        return bool(self.other_texts) or self.searched != (self.names["source_caption"],)
+
+    @property
+    def others(self) -> list[str]:
+        """The file's columns that only the rows with a keyword need."""
+        known = () if self.has_several_texts else (self.names["source_caption"],)
+        return list(dict.fromkeys(n for n in (*self.names.values(), *self.other_texts) if n not in known))
+
+
+def find_layout(path: Path, corpus: Corpus, choices: Choices, schema: pa.Schema) -> Layout:
+    """Return where a file has what we read, once names and types are found in order.
+
+    Raises:
+        SourceFileError: a column is missing, or there twice, or of a type that cannot be meant.
+    """
+    names = _find_names(path, corpus, schema)
     if corpus.is_size_swapped and not _has_any(schema, corpus.size_is_right_with):
         width, height = names.pop("published_width_px", None), names.pop("published_height_px", None)
         swapped = {"published_width_px": height, "published_height_px": width}
         names |= {column: name for column, name in swapped.items() if name is not None}
+    if not corpus.text_columns:
+        return Layout(names, (names["source_caption"],))
+    needed = (*choices.coco_searched, choices.coco_caption)
+    found = {wanted: _find_one(path, (wanted,), schema) for wanted in corpus.text_columns}
+    texts = {wanted: name for wanted, name in found.items() if name is not None}
+    for wanted in needed:
+        if wanted not in texts:
+            raise _wrong(path, f"expected a column {wanted}, found {schema.names}", corpus)
+    for name in texts.values():
+        _check_type(path, name, schema.field(name).type, "source_caption", may_be_list=True)
+    caption = texts[choices.coco_caption]
+    searched = tuple(texts[wanted] for wanted in choices.coco_searched)
+    return Layout(names | {"source_caption": caption}, searched, tuple(n for n in texts.values() if n != caption))
+
+
+def _find_names(path: Path, corpus: Corpus, schema: pa.Schema) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for column, accepted in corpus.columns.items():
+        if column == "source_caption" and corpus.text_columns:
+            continue
+        wanted = tuple(map(str, accepted))
+        name = _find_one(path, wanted, schema)
+        if name is not None:
+            names[column] = name
+            _check_type(path, name, schema.field(name).type, column)
+        elif column in REQUIRED_COLUMNS:
+            raise _wrong(path, f"expected a column {' or '.join(wanted)} for {column}, found {schema.names}", corpus)
     return names
+
+
+def _find_one(path: Path, accepted: tuple[str, ...], schema: pa.Schema) -> str | None:
+    for wanted in accepted:
+        exact = [name for name in schema.names if name == wanted]
+        matching = exact or [name for name in schema.names if name.lower() == wanted.lower()]
+        if len(matching) > 1:
+            found = f"{path}: expected one column {wanted}, found {matching}; take the file apart"
+            raise SourceFileError(found, "wrong_columns")
+        if matching:
+            return str(matching[0])
+    return None
+
+
+def _wrong(path: Path, found: str, corpus: Corpus) -> SourceFileError:
+    return SourceFileError(
+        f"{path}: {found}; put {corpus.title}'s own files there, or name the column in"
+        f" manifests/corpora/{corpus.code}.toml",
+        "wrong_columns",
+    )
 
 
 def _has_any(schema: pa.Schema, wanted: tuple[str, ...]) -> bool:
     return bool({name.lower() for name in schema.names} & {name.lower() for name in wanted})
 
 
-def _check_type(path: Path, name: str, found: pa.DataType, column: str) -> None:
-    base = found.value_type if pa.types.is_dictionary(found) else found
+def _check_type(path: Path, name: str, found: pa.DataType, column: str, *, may_be_list: bool = False) -> None:
+    base = found.value_type if pa.types.is_dictionary(found) or (may_be_list and is_list(found)) else found
     is_ours_text = pa.types.is_string(FIELD[column].type)
     is_number = pa.types.is_integer(base) or pa.types.is_floating(base)
-    fits = _is_text(base) if is_ours_text else is_number
-    if not (fits or pa.types.is_null(base) or (column == "native_id" and is_number)):
+    fits = is_text(base) if is_ours_text else is_number
+    if not (fits or pa.types.is_null(base) or (column in ("native_id", "native_hash") and is_number)):
         raise SourceFileError(
             f"{path}: expected {'text' if is_ours_text else 'numbers'} in column {name}, found {found};"
-            " the file is not of this corpus, or of a version that is not known yet"
+            " the file is not of this corpus, or of a version that is not known yet",
+            "wrong_columns",
         )
 
 
-def _is_text(base: pa.DataType) -> bool:
-    # Files without the UTF8 mark show their texts as binary.
-    types = pa.types
-    return any(
-        is_it(base) for is_it in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    )
+def read_searched(columns: list[pa.Array], layout: Layout) -> tuple[pa.Array, dict[int, str]]:
+    """Return the texts that are searched, null where they are not UTF-8, and what is wrong with those by position.
+
+    Args:
+        columns: those that layout.searched names, in its order.
+        layout: names them.
+    """
+    found = [as_joined(values) for values in columns]
+    faults: dict[int, str] = {}
+    for name, (_, bad) in zip(layout.searched, found, strict=True):
+        faults |= {i: f"{name}: {detail}" for i, detail in bad.items() if i not in faults}
+    if len(found) == 1:
+        return found[0][0], faults
+    texts = pc.binary_join_element_wise(*(text for text, _ in found), SEAM, null_handling="skip")
+    return texts.take(pa.array([None if i in faults else i for i in range(len(texts))])) if faults else texts, faults
 
 
-def as_strings(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
-    """Return texts as valid strings, null where they are not UTF-8, and what is wrong with those by position."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_null(values.type):
-        return values.cast(pa.string()), {}
-    if values.type in (pa.binary(), pa.large_binary()):
-        values = values.view(pa.string() if values.type == pa.binary() else pa.large_string())
-    faults = {}
-    if bad := find_invalid_utf8(values):
-        raw = values.take(pa.array(bad)).view(pa.binary() if values.type == pa.string() else pa.large_binary())
-        faults = {i: describe_invalid_utf8(value.as_py()) for i, value in zip(bad, raw, strict=True)}
-        is_bad = np.zeros(len(values), bool)
-        is_bad[bad] = True
-        # take leaves no bytes under a null; if_else would, and kernels stumble over them
-        values = values.take(pa.array(np.arange(len(values)), mask=is_bad))
-    return values.cast(pa.string()), faults
-
-
-def convert_rows(rows: pa.Array, captions: pa.Array, found: pa.Table, corpus: Corpus, names: dict[str, str]) -> Chosen:
-    """Return the rows in our columns; those with a text that is not UTF-8 are malformed.
+def convert_rows(rows: pa.Array, searched: pa.Array, found: pa.Table, corpus: Corpus, layout: Layout) -> Chosen:
+    """Return the rows in our columns; those with a text that is not UTF-8, or with shifted fields, are malformed.
 
     Args:
         rows: int64, positions in the file.
-        captions: their captions, checked.
-        found: the other columns of these rows, under the file's names.
+        searched: their texts in which keywords were searched, checked.
+        found: the columns layout.others of these rows.
         corpus: its null markers count.
-        names: the file's name for each of our columns it has.
+        layout: names the columns.
     """
-    columns = {"source_row": rows, "source_caption": captions}
-    faults: dict[int, str] = {}
+    columns = {"source_row": rows}
+    faults: dict[int, tuple[str, str]] = {}
+
+    def note(name: str, bad: Mapping[int, str], reason: str = "invalid_utf8") -> None:
+        faults.update({i: (reason, f"{name}: {detail}") for i, detail in bad.items() if i not in faults})
+
     for column in COLUMNS:
-        if column == "source_caption":
+        if column not in layout.names or column == "source_caption":
             continue
-        if column not in names:
-            continue
-        values = found[names[column]].combine_chunks()
-        columns[column], bad = _convert(values, FIELD[column].type, corpus.null_markers if column in _MARKED else ())
-        faults |= {i: f"{names[column]}: {detail}" for i, detail in bad.items() if i not in faults}
-    table = rows_table(columns)
-    if not faults:
-        return Chosen(table, ())
-    malformed = tuple(Malformed(rows[i].as_py(), "invalid_utf8", faults[i]) for i in sorted(faults))
-    return Chosen(table.take(pa.array([i for i in range(len(rows)) if i not in faults], pa.int64())), malformed)
+        name = layout.names[column]
+        values = found[name].combine_chunks()
+        markers = corpus.null_markers if column in _MARKED else ()
+        columns[column], bad = _convert(values, FIELD[column].type, markers)
+        note(name, bad)
+    if corpus.has_shifted_rows and "similarity" in columns:
+        note(layout.names["similarity"], _out_of_range(columns["similarity"]), "shifted_row")
+    if layout.has_several_texts:
+        for name in (layout.names["source_caption"], *layout.other_texts):
+            note(name, as_joined(found[name].combine_chunks())[1])
+    if faults:
+        is_good = pa.array([i not in faults for i in range(len(rows))], pa.bool_())
+        columns = {name: values.filter(is_good) for name, values in columns.items()}
+        searched, found = searched.filter(is_good), found.filter(is_good)
+    columns |= _captions(searched, found, layout)
+    malformed = (Malformed(rows[i].as_py(), *faults[i]) for i in sorted(faults))
+    return Chosen(rows_table(columns), tuple(malformed))
+
+
+def _captions(searched: pa.Array, found: pa.Table, layout: Layout) -> dict[str, pa.Array]:
+    searched = searched.cast(pa.string())
+    if not layout.has_several_texts:
+        return {"source_caption": searched}
+    published, _ = as_joined(found[layout.names["source_caption"]].combine_chunks())
+    # A sample without the caption that was chosen has the text whose keyword it is here for.
+    caption = pc.if_else(is_blank(published), searched, published)
+    texts = [as_elements(found[name].combine_chunks()) for name in layout.other_texts]
+    others = [[text for texts_of_row in row for text in texts_of_row] for row in zip(*texts, strict=True)]
+    return {
+        "source_caption": caption,
+        "searched_text": pc.if_else(pc.equal(searched, caption), pa.scalar(None, pa.string()), searched),
+        "other_texts": pa.array(others or [[]] * len(searched), FIELD["other_texts"].type),
+    }
+
+
+def _out_of_range(similarity: pa.Array) -> dict[int, str]:
+    outside = pc.indices_nonzero(pc.fill_null(pc.greater(pc.abs(similarity), 1.0), False)).to_pylist()
+    return {i: f"{similarity[i].as_py():g}, expected a cosine in [-1, 1]" for i in outside}
 
 
 def _convert(values: pa.Array, ours: pa.DataType, markers: tuple[str, ...]) -> tuple[pa.Array, dict[int, str]]:

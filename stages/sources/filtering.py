@@ -20,6 +20,7 @@ from stages.sources.keywords import clean_caption, match_any, matched_keywords
 from stages.sources.readers import DEFAULT_CHOICES, count_source, read_source
 from stages.sources.slices import is_in_slice
 from stages.sources.strict import StrictRules
+from stages.sources.texts import count_blank, is_blank
 
 REASONS = (
     "no_caption", "no_keyword", "other_language", "outside_sample", "no_url", "invalid_utf8", "wrong_field_count",
@@ -167,7 +168,7 @@ def _filter_batch(
     else:
         is_match = match_any(batch.captions, search.patterns)
     n_matches = pc.sum(is_match).as_py() or 0
-    n_blank = _count_blank(batch.captions) - len(batch.malformed)  # malformed rows have no caption either
+    n_blank = count_blank(batch.captions) - len(batch.malformed)  # malformed rows have no caption either
     counts["no_caption"] += n_blank
     counts["no_keyword"] += len(batch.captions) - len(batch.malformed) - n_blank - n_matches
     faults = list(batch.malformed)
@@ -184,16 +185,6 @@ def _filter_batch(
         counts["outside_sample"] += found.num_rows - (pc.sum(is_inside).as_py() or 0)
         found = found.filter(is_inside)
     return found, sorted(faults)
-
-
-def is_blank(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return true where a text is null, empty or Unicode white space only."""
-    is_empty = pc.equal(pc.binary_length(texts), 0)
-    return pc.fill_null(pc.or_(is_empty, pc.utf8_is_space(texts)), True)
-
-
-def _count_blank(captions: pa.Array) -> int:
-    return pc.sum(is_blank(captions)).as_py() or 0
 
 
 def _sample_ids(corpus: Corpus, part: int, rows: Any, native_ids: Any) -> pa.Array | pa.ChunkedArray:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.sources.texts import text_offsets
+
 _ASCII_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _HAYSTACK_BYTES = 1 << 30  # find_many answers with 32-bit offsets
 
@@ -62,10 +64,11 @@ def _suspects(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.int
     a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it; so every
     caption that the longest pattern can reach from a find is a suspect, and the caller decides.
     """
+    if captions.offset == 0 and text_offsets(captions)[0]:  # such come of a slice's cast, and ascii_lower breaks them
+        captions = captions.take(pa.array(np.arange(len(captions))))
     folded = list(dict.fromkeys(pattern.translate(_ASCII_FOLD) for pattern in patterns))
     lowered = pc.ascii_lower(captions)
-    offset_type = np.int64 if pa.types.is_large_string(lowered.type) else np.int32
-    offsets = np.frombuffer(lowered.buffers()[1], offset_type)[lowered.offset : lowered.offset + len(lowered) + 1]
+    offsets = text_offsets(lowered)
     if offsets[0] == offsets[-1]:
         return np.zeros(0, np.int64)
     ends = pa.py_buffer(offsets[[0, -1]].astype(np.int64))

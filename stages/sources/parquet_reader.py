@@ -1,6 +1,7 @@
 """Read a parquet source file: captions first, the other columns of the row groups that have a match.
 
-Not for other formats; `stages/sources/readers.py` is the entrance.
+What cannot be read is a damaged stretch, and all else is read. Not for other formats; `stages/sources/readers.py` is
+the entrance.
 """
 
 from collections.abc import Iterator
@@ -12,51 +13,85 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.corpora import Corpus
-from stages.sources.batch import Choices, Chosen, Malformed, SourceBatch, SourceFileError, SourceFiles
-from stages.sources.columns import as_strings, convert_rows, source_names
+from stages.sources.batch import (
+    Choices,
+    Chosen,
+    Damage,
+    Malformed,
+    SourceBatch,
+    SourceFileError,
+    SourceFiles,
+    rows_table,
+)
+from stages.sources.caption_stream import BATCH_ROWS, read_fast
+from stages.sources.columns import Layout, convert_rows, find_layout, read_searched
 
-_BATCH_ROWS = 1 << 15  # some 2 MB of captions: they stay in the cache while they are searched
 _BUFFER_BYTES = 1 << 20  # read column chunks piece by piece: a row group may be larger than the memory
 
 
-def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
-    """Yield the rows of a parquet file, leaving out row groups that end before from_row."""
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
+    """Yield the rows of parquet files, leaving out row groups that end before from_row; damaged stretches as such."""
     for path, part in source.files:
-        with _faults_named(path), _open(path) as file:
-            names = source_names(path, corpus, file.schema_arrow)
-            first_row = 0
-            for group in range(file.num_row_groups):
-                n_rows = file.metadata.row_group(group).num_rows
-                if first_row + n_rows > from_row:
-                    for batch in _RowGroup(path, file, corpus, names, group, first_row).batches():
-                        yield replace(batch, part=part)
-                first_row += n_rows
+        for found in _read_file(path, corpus, choices, from_row):
+            yield replace(found, part=part) if isinstance(found, SourceBatch) else found._replace(part=part)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows that the footer states."""
+    """Return the number of rows that the footers state; a file without one counts as a row."""
     n_rows = 0
     for path, _ in source.files:
-        with _faults_named(path), _open(path) as file:
-            n_rows += int(file.metadata.num_rows)
+        try:
+            with _open(path) as file:
+                n_rows += int(file.metadata.num_rows)
+        except SourceFileError as error:
+            n_rows += error.n_rows
     return n_rows
 
 
+def _read_file(path: Path, corpus: Corpus, choices: Choices, from_row: int) -> Iterator[SourceBatch | Damage]:
+    try:
+        file = _open(path)
+    except SourceFileError as error:
+        yield Damage(0, error.n_rows, error.reason, str(error))
+        return
+    with file:
+        n_rows = file.metadata.num_rows
+        try:
+            with _faults_named(path):
+                layout = find_layout(path, corpus, choices, file.schema_arrow)
+        except SourceFileError as error:
+            if n_rows:
+                yield Damage(0, n_rows, error.reason, str(error))
+            return
+        first_row = 0
+        for group in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(group).num_rows
+            if first_row + n_rows > from_row:
+                yield from _RowGroup(path, file, corpus, layout, group, first_row).batches()
+            first_row += n_rows
+
+
 def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
+    with _faults_named(path):
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
+        rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        if min(rows, default=0) < 0 or sum(rows) != file.metadata.num_rows:
+            raise ValueError(f"a footer of {file.metadata.num_rows} rows, whose row groups have {rows[:20]}")
+        return file
 
 
 @contextmanager
-def _faults_named(path: Path) -> Iterator[None]:
+def _faults_named(path: Path, place: str = "") -> Iterator[None]:
     """Turn what Arrow reports into a SourceFileError that names the file."""
     try:
         yield
     except SourceFileError:
         raise
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+    # A type that Arrow has no Python class for is a KeyError, a name that is not UTF-8 a ValueError.
+    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, MemoryError) as error:
         found = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SourceFileError(
-            f"{path}: expected a whole parquet file, found: {found}; download it again, or take it out of SOURCES"
+            f"{path.name}: {place}expected a whole parquet file, found: {found}; download it again"
         ) from error
 
 
@@ -64,49 +99,73 @@ class _RowGroup:
     """One row group: a stream of captions, and a second one of the other columns that follows on demand."""
 
     def __init__(
-        self, path: Path, file: pq.ParquetFile, corpus: Corpus, names: dict[str, str], group: int, first_row: int
+        self, path: Path, file: pq.ParquetFile, corpus: Corpus, layout: Layout, group: int, first_row: int
     ) -> None:
-        self._path, self._file, self._corpus, self._names = path, file, corpus, names
+        self._path, self._file, self._corpus, self._layout = path, file, corpus, layout
         self._group, self._first_row = group, first_row
-        self._caption_name = names["source_caption"]
+        self._n_rows = file.metadata.row_group(group).num_rows
         self._others: Iterator[pa.RecordBatch] | None = None
         self._pending: pa.Table | None = None
         self._pending_start = 0
+        self._fault = ""
 
-    def batches(self) -> Iterator[SourceBatch]:
-        """Yield the batches of captions, each with a function that reads the other columns."""
+    def batches(self) -> Iterator[SourceBatch | Damage]:
+        """Yield batches of captions, each with a function that reads the other columns, then what cannot be read."""
         n_seen = 0
-        for found in self._stream([self._caption_name]):
-            captions, faults = as_strings(found.column(0))
-            start = n_seen
-            n_seen += len(captions)
-            first = self._first_row + start
-            malformed = tuple(
-                Malformed(first + i, "invalid_utf8", f"{self._caption_name}: {faults[i]}") for i in sorted(faults)
-            )
+        try:
+            with _faults_named(self._path, f"row group {self._group}: "):
+                for columns in self._searched():
+                    batch = self._batch(columns, n_seen)
+                    n_seen += len(columns[0])
+                    yield batch
+                if n_seen < self._n_rows:
+                    raise ValueError(f"{n_seen} rows of {self._n_rows}")
+        except SourceFileError as error:
+            yield Damage(self._first_row + n_seen, self._n_rows - n_seen, error.reason, str(error))
 
-            def choose(indices: pa.Array, start: int = start, captions: pa.Array = captions) -> Chosen:
-                return self._choose(start, captions, indices)
+    def _batch(self, columns: list[pa.Array], start: int) -> SourceBatch:
+        captions, faults = read_searched(columns, self._layout)
+        first = self._first_row + start
+        malformed = tuple(Malformed(first + i, "invalid_utf8", faults[i]) for i in sorted(faults))
+        return SourceBatch(first, captions, malformed, lambda indices: self._choose(start, captions, indices))
 
-            yield SourceBatch(first, captions, malformed, choose)
-        stated = self._file.metadata.row_group(self._group).num_rows
-        if n_seen != stated:
-            raise SourceFileError(
-                f"{self._path}: expected {stated} rows in row group {self._group}, found {n_seen}; download it again"
-            )
+    def _searched(self) -> Iterator[list[pa.Array]]:
+        """Yield the columns that are searched, of at most as many rows as the footer states."""
+        n_seen = 0
+        names = list(self._layout.searched)
+        if len(names) == 1:
+            for captions in read_fast(self._path, self._file, self._group, self._first_row, names[0]):
+                yield [captions]
+                n_seen += len(captions)
+        if n_seen == self._n_rows:
+            return
+        start = 0
+        for batch in self._stream(names):
+            begin, end = max(0, n_seen - start), min(batch.num_rows, self._n_rows - start)
+            start += batch.num_rows
+            if begin < end:
+                yield [batch.column(name).slice(begin, end - begin) for name in names]
 
     def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        return iter(self._file.iter_batches(_BATCH_ROWS, [self._group], names, use_threads=False))
+        return iter(self._file.iter_batches(BATCH_ROWS, [self._group], names, use_threads=False))
 
     def _choose(self, start: int, captions: pa.Array, indices: pa.Array) -> Chosen:
-        others = list(dict.fromkeys(n for n in self._names.values() if n != self._caption_name))
         rows = pa.array(indices.to_numpy() + (self._first_row + start), pa.int64())
-        with _faults_named(self._path):
-            found = self._advance(start, len(captions), others) if len(indices) else None
-            taken = found.take(indices) if found is not None else None
-            if taken is None:
-                taken = pa.table({name: pa.nulls(0) for name in others})
-            return convert_rows(rows, captions.take(indices), taken, self._corpus, self._names)
+        others = self._layout.others
+        try:
+            with _faults_named(self._path, f"row group {self._group}: "):
+                if self._fault:
+                    raise SourceFileError(self._fault)
+                found = self._advance(start, len(captions), others) if len(indices) else None
+                taken = found.take(indices) if found is not None else self._nothing(others)
+                return convert_rows(rows, captions.take(indices), taken, self._corpus, self._layout)
+        except SourceFileError as error:
+            self._fault = str(error)  # the stream does not go on behind a fault
+            malformed = (Malformed(row, error.reason, self._fault) for row in rows.to_pylist())
+            return Chosen(rows_table({"source_row": pa.array([], pa.int64())}), tuple(malformed))
+
+    def _nothing(self, names: list[str]) -> pa.Table:
+        return pa.table({name: pa.nulls(0, self._file.schema_arrow.field(name).type) for name in names})
 
     def _advance(self, start: int, n_rows: int, names: list[str]) -> pa.Table:
         """Return the other columns of the row group's rows start to start + n_rows."""
@@ -115,10 +174,7 @@ class _RowGroup:
         while self._pending is None or self._pending_start + self._pending.num_rows < start + n_rows:
             batch = next(self._others, None)
             if batch is None:
-                raise SourceFileError(
-                    f"{self._path}: columns {names} of row group {self._group} end before row"
-                    f" {self._first_row + start}; download it again"
-                )
+                raise ValueError(f"columns {names} end before row {self._first_row + start}")
             fresh = pa.Table.from_batches([batch])
             if self._pending is None:
                 self._pending = fresh

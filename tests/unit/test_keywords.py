@@ -112,3 +112,9 @@ def test_a_clean_caption_has_single_inner_blanks_only(text: str) -> None:
     clean = clean_caption(pa.array([text], pa.string()))[0].as_py()
     assert clean == " ".join(clean.split())
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in clean)
+
+
+@pytest.mark.parametrize("narrow", [pa.string(), pa.large_string()])
+def test_a_slice_that_was_cast_is_searched_as_any_other(narrow: pa.DataType) -> None:
+    wide = pa.array(["a long text before", "another", "USGS", "x", "A MODIS tile"], pa.large_string())
+    assert match_any(wide.slice(2).cast(narrow), PATTERNS).to_pylist() == [True, False, True]

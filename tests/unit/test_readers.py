@@ -13,19 +13,20 @@ from hypothesis import strategies as st
 
 from schemas.corpora import load_corpora
 from stages.sources import readers, tsv_reader
-from stages.sources.batch import ROWS_SCHEMA, Choices, Malformed, SourceBatch, SourceFileError, SourceFiles
+from stages.sources.batch import ROWS_SCHEMA, Choices, Damage, Malformed, SourceBatch, SourceFileError, SourceFiles
 
 CORPORA = load_corpora()
 LAION, COYO, CC3M = CORPORA["laion2b"], CORPORA["coyo700m"], CORPORA["cc3m"]
+LAION400M, COCO = CORPORA["laion400m"], CORPORA["laioncoco"]
 
 
 def source_of(path: Path) -> SourceFiles:
     return SourceFiles(((path, 0),))
 
 
-def read_batches(path: Path, corpus: Any) -> Iterator[SourceBatch]:
+def read_batches(path: Path, corpus: Any, choices: Choices = Choices()) -> Iterator[SourceBatch]:  # noqa: B008
     """Yield the batches of a file that is whole: what is wrong with others is raised."""
-    for batch in readers.READERS[corpus.reader].read(source_of(path), corpus, Choices(), 0):
+    for batch in readers.READERS[corpus.reader].read(source_of(path), corpus, choices, 0):
         assert isinstance(batch, SourceBatch)
         yield batch
 
@@ -38,9 +39,13 @@ def read_row(path: Path, corpus: Any, row: int) -> dict[str, Any]:
     return readers.read_row(source_of(path), corpus, row) or {}
 
 
-def read_all(path: Path, corpus: Any) -> tuple[list[dict[str, Any]], list[Malformed]]:
+def damages(path: Path, corpus: Any) -> list[Damage]:
+    return [found for found in readers.read_source(source_of(path), corpus) if isinstance(found, Damage)]
+
+
+def read_all(path: Path, corpus: Any, choices: Choices = Choices()) -> tuple[list[dict[str, Any]], list[Malformed]]:  # noqa: B008
     rows, malformed = [], []
-    for batch in read_batches(path, corpus):
+    for batch in read_batches(path, corpus, choices):
         bad = {fault.source_row - batch.first_row for fault in batch.malformed}
         chosen = batch.rows(pa.array([i not in bad for i in range(len(batch.captions))], pa.bool_()))
         assert chosen.table.schema == ROWS_SCHEMA
@@ -151,12 +156,19 @@ def _damage(path: Path, kind: str) -> None:
     path.write_bytes(contents[kind])
 
 
-@pytest.mark.parametrize("kind", ["truncated", "not parquet", "empty", "footer only", "zeroed data"])
-def test_a_damaged_parquet_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["truncated", "not parquet", "empty", "footer only"])
+def test_a_parquet_file_without_footer_counts_as_one_damaged_row(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / "a.parquet", laion(2000))
     _damage(path, kind)
-    with pytest.raises(SourceFileError, match=str(path)):
-        read_all(path, LAION)
+    (found,) = damages(path, LAION)
+    assert found[:3] == (0, 1, "damaged_source") and path.name in found.detail
+    assert count_rows(path, LAION) == 1
+
+
+def test_all_rows_of_a_parquet_file_with_zeroed_data_are_damaged(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", laion(2000))
+    _damage(path, "zeroed data")
+    assert [found[:3] for found in damages(path, LAION)] == [(0, 2000, "damaged_source")]
 
 
 @pytest.mark.parametrize(
@@ -173,13 +185,18 @@ def test_a_damaged_parquet_file_is_refused_by_name(tmp_path: Path, kind: str) ->
 )
 def test_missing_columns_and_wrong_types_are_refused(tmp_path: Path, columns: dict[str, Any], complaint: str) -> None:
     path = write(tmp_path / "a.parquet", columns)
-    with pytest.raises(SourceFileError, match=complaint) as caught:
-        list(read_batches(path, LAION))
-    assert str(path) in str(caught.value)
+    (found,) = damages(path, LAION)
+    assert found[:3] == (0, count_rows(path, LAION), "wrong_columns")
+    assert complaint in found.detail and str(path) in found.detail
 
 
-@pytest.mark.parametrize("corpus", [LAION, CC3M])
-def test_a_missing_file_is_refused_by_name(tmp_path: Path, corpus: Any) -> None:
+def test_a_missing_parquet_file_is_one_damaged_row(tmp_path: Path) -> None:
+    assert [found[:3] for found in damages(tmp_path / "no", LAION)] == [(0, 1, "damaged_source")]
+    assert count_rows(tmp_path / "no", LAION) == 1
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    corpus = CC3M
     for read in (lambda: list(read_batches(tmp_path / "no", corpus)), lambda: count_rows(tmp_path / "no", corpus)):
         with pytest.raises(SourceFileError, match=str(tmp_path / "no")):
             read()
