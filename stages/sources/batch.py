@@ -4,7 +4,7 @@ Not for a file format: those are `stages/sources/parquet_reader.py` and `stages/
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,6 +115,7 @@ class SourceBatch:
         malformed: rows that cannot be read, in file order.
         part: the number in the published file name.
         choose: the function behind `rows`; it takes offsets from first_row, ascending.
+        left_out: by reason, true for rows that are only counted for it; their caption is null.
     """
 
     first_row: int
@@ -122,6 +123,7 @@ class SourceBatch:
     malformed: tuple[Malformed, ...]
     choose: Callable[[pa.Array], Chosen]
     part: int = 0
+    left_out: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
 
     def rows(self, mask: pa.BooleanArray) -> Chosen:
         """Return our columns of the rows where the mask is true; columns the file has not are null.
@@ -159,6 +161,12 @@ def find_invalid_utf8(strings: pa.Array) -> list[int]:
         half = len(strings) // 2
         return find_invalid_utf8(strings[:half]) + [half + i for i in find_invalid_utf8(strings[half:])]
     return []
+
+
+def is_blank(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return true where a text is null, empty or Unicode white space only."""
+    is_empty = pc.equal(pc.binary_length(texts), 0)
+    return pc.fill_null(pc.or_(is_empty, pc.utf8_is_space(texts)), True)
 
 
 def describe_invalid_utf8(value: bytes) -> str:

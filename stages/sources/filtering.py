@@ -15,7 +15,7 @@ from schemas.corpora import Corpus
 from schemas.fields import FIELD
 from schemas.tables import CANDIDATE
 from stages.contract import rejects_table
-from stages.sources.batch import Choices, Counted, Damage, Malformed, Read, SourceBatch, SourceFiles
+from stages.sources.batch import Choices, Counted, Damage, Malformed, Read, SourceBatch, SourceFiles, is_blank
 from stages.sources.keywords import clean_caption, match_any, matched_keywords
 from stages.sources.readers import DEFAULT_CHOICES, count_source, read_source
 from stages.sources.slices import is_in_slice
@@ -159,9 +159,12 @@ def _filter_batch(batch: SourceBatch, search: Search, counts: Counter[str]) -> t
     """Return the rows with a keyword and a URL, and the rows that are refused by name; count the others."""
     is_match = match_any(batch.captions, search.patterns)
     n_matches = pc.sum(is_match).as_py() or 0
-    n_blank = _count_blank(batch.captions) - len(batch.malformed)  # malformed rows have no caption either
-    counts["no_caption"] += n_blank
-    counts["no_keyword"] += len(batch.captions) - len(batch.malformed) - n_blank - n_matches
+    n_left_out = {reason: pc.sum(is_left_out).as_py() or 0 for reason, is_left_out in batch.left_out.items()}
+    counts.update(n_left_out)
+    # Rows that are malformed or left out have no caption either.
+    n_without = _count_blank(batch.captions)
+    counts["no_caption"] += n_without - len(batch.malformed) - sum(n_left_out.values())
+    counts["no_keyword"] += len(batch.captions) - n_without - n_matches
     faults = list(batch.malformed)
     if not n_matches:
         return None, faults
@@ -176,12 +179,6 @@ def _filter_batch(batch: SourceBatch, search: Search, counts: Counter[str]) -> t
         counts["outside_sample"] += found.num_rows - (pc.sum(is_inside).as_py() or 0)
         found = found.filter(is_inside)
     return found, sorted(faults)
-
-
-def is_blank(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return true where a text is null, empty or Unicode white space only."""
-    is_empty = pc.equal(pc.binary_length(texts), 0)
-    return pc.fill_null(pc.or_(is_empty, pc.utf8_is_space(texts)), True)
 
 
 def _count_blank(captions: pa.Array) -> int:
