@@ -51,6 +51,7 @@ class Corpus(_Manifest):
             partition; nothing where there is none.
         columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
             regard to case; for a TSV the position of the field, from 0; none where the reader knows them.
+        is_last_field_rest: the last field of a TSV's line is the rest of it, tabs and all; else a tab more is a fault.
         is_size_swapped: width and height are exchanged in the files ...
         size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
         null_markers: texts that stand for "not known" in image_licence and nsfw.
@@ -81,6 +82,7 @@ class Corpus(_Manifest):
     companion_pattern: str = r"(?!)"
     reader: Literal["parquet", "tsv", "wit", "yfcc", "redcaps", "sbu", "vg", "metafile", "fmow", "ben", "millionaid"]
     columns: Mapping[str, tuple[str | int, ...]] = {}
+    is_last_field_rest: bool = False
     is_size_swapped: bool = False
     size_is_right_with: tuple[str, ...] = ()
     null_markers: tuple[str, ...] = ()
@@ -121,6 +123,8 @@ class Corpus(_Manifest):
         places = [place for names in self.columns.values() for place in names]
         if self.reader == "tsv" and sorted(map(str, places)) != ["0", "1"]:
             raise ValueError(f"columns of a tsv are the field positions 0 and 1, each once; found {places}")
+        if self.is_last_field_rest and self.reader != "tsv":
+            raise ValueError(f"is_last_field_rest is said of a tsv; found reader {self.reader}")
         if self.reader == "parquet" and not all(isinstance(place, str) for place in places):
             raise ValueError(f"columns of a parquet corpus are names; found {places}")
         if (self.code == LIST_CODE) != (self.reader == "metafile"):

@@ -34,7 +34,7 @@ CHECKSUMS = "SHA256SUMS"
 _BLOCK_BYTES = 1 << 22
 _READING = {
     "code", "reader", "columns", "is_size_swapped", "size_is_right_with", "null_markers", "annotation_licence",
-    "companion_pattern", "has_shifted_rows", "text_columns",
+    "companion_pattern", "has_shifted_rows", "text_columns", "is_last_field_rest",
 }  # fmt: skip
 
 

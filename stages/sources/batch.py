@@ -4,7 +4,7 @@ Not for a file format: those are `stages/sources/parquet_reader.py` and `stages/
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,6 +124,7 @@ class SourceBatch:
         malformed: rows that cannot be read, in file order.
         part: the number in the published file name.
         choose: the function behind `rows`; it takes offsets from first_row, ascending.
+        left_out: by reason, true for rows that are only counted for it; their caption is null.
     """
 
     first_row: int
@@ -131,6 +132,7 @@ class SourceBatch:
     malformed: tuple[Malformed, ...]
     choose: Callable[[pa.Array], Chosen]
     part: int = 0
+    left_out: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
 
     def rows(self, mask: pa.BooleanArray) -> Chosen:
         """Return our columns of the rows where the mask is true; columns the file has not are null.

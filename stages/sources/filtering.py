@@ -168,9 +168,12 @@ def _filter_batch(
     else:
         is_match = match_any(batch.captions, search.patterns)
     n_matches = pc.sum(is_match).as_py() or 0
-    n_blank = count_blank(batch.captions) - len(batch.malformed)  # malformed rows have no caption either
-    counts["no_caption"] += n_blank
-    counts["no_keyword"] += len(batch.captions) - len(batch.malformed) - n_blank - n_matches
+    n_left_out = {reason: pc.sum(is_left_out).as_py() or 0 for reason, is_left_out in batch.left_out.items()}
+    counts.update(n_left_out)
+    # Rows that are malformed or left out have no caption either.
+    n_without = count_blank(batch.captions)
+    counts["no_caption"] += n_without - len(batch.malformed) - sum(n_left_out.values())
+    counts["no_keyword"] += len(batch.captions) - n_without - n_matches
     faults = list(batch.malformed)
     if not n_matches:
         return None, faults

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.sources.batch import SourceFileError, describe_invalid_utf8
-from stages.sources.columns import as_strings
 from stages.sources.csv_records import RecordFault, count_records, read_records, split_record
 from stages.sources.list_names import sample_id_of
+from stages.sources.texts import as_strings
 
 # Names of the columns, the likeliest first; published_text is what our own lists call the text.
 _NAMES = {

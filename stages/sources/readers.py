@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.corpora import Corpus
-from stages.sources import metafile_reader, parquet_reader, tsv_reader, yfcc_reader
+from stages.sources import metafile_reader, parquet_reader, tsv_reader, wit_reader, yfcc_reader
 from stages.sources.batch import (
     Choices,
     Counted,
@@ -54,6 +54,7 @@ class Reader(Protocol):
 READERS: dict[str, Reader] = {
     "parquet": parquet_reader,
     "tsv": tsv_reader,
+    "wit": wit_reader,
     "yfcc": yfcc_reader,
     "metafile": metafile_reader,
 }
@@ -129,7 +130,8 @@ def _row_of(batch: SourceBatch, place: int, row: int) -> dict[str, Any]:
         chosen = batch.choose(pa.array([place], pa.int64()))
         malformed = chosen.malformed
         if chosen.table.num_rows:
-            return _without_nulls(chosen.table.to_pylist()[0])
+            reason = next((name for name, is_left_out in batch.left_out.items() if is_left_out[place].as_py()), None)
+            return _without_nulls(chosen.table.to_pylist()[0] | {"reason": reason})
     return _facts_of(next(fault for fault in malformed if fault.source_row == row))
 
 

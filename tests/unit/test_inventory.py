@@ -84,8 +84,8 @@ def test_parts_and_partitions_come_from_published_names(look: Look) -> None:
     ("setup", "corpora", "words"),
     [
         ("gone", (), "is no folder: expected one with a folder per corpus"),
-        ("none", (), "holds no corpus: expected at least one folder of ben, cc3m, coyo700m"),
-        ("here", ("cc3",), "inventory.corpora names 'cc3'; corpora with a reader: ben, cc3m"),
+        ("none", (), "holds no corpus: expected at least one folder of ben, cc12m, cc3m, coyo700m"),
+        ("here", ("cc3",), "inventory.corpora names 'cc3'; corpora with a reader: ben, cc12m, cc3m"),
         ("here", ("coyo700m",), "inventory.corpora names coyo700m, but .* is no folder"),
         ("empty", (), "coyo700m holds no file named like .*found: nothing.*leave it out with SET="),
         ("odd", (), r"coyo700m holds no file named like .*found: \['coyo700m/data.parquet'\]"),

@@ -34,7 +34,8 @@ def test_labelled_corpora_are_told_by_half_and_reader_and_have_no_columns() -> N
         ("ben", "v1/S2A_MSIL2A_20170617T113321_4_55/S2A_MSIL2A_20170617T113321_4_55_B10.tif", False),
         ("ben", "S1/S1A_IW_GRDH_1SDV_20170613T165043_33UUP_87_48/", True), ("ben", "Reference_Maps/", True),
         ("millionaid", "train/", True), ("millionaid", "test.zip.017", True), ("millionaid", "test/x.jpg", False),
-        ("cc3m", "anything", False),
+        ("cc3m", "anything", False), ("cc3m", "GCC-1.1.0-Validation.tsv", True),
+        ("cc12m", "cc_hashes/cc12m.tsv.gz", True), ("cc12m", "cc12m.csv", False),
     ],
 )  # fmt: skip
 def test_what_is_published_and_not_read_is_passed_by(code: str, path: str, is_ignored: bool) -> None:
@@ -110,6 +111,7 @@ def test_the_published_total_is_the_sum_of_the_corpora() -> None:
         ("url = [1]", "url = []", "no source is named for ['url']"),
         ("companion_pattern = '", "companion_pattern = '(", "key companion_pattern"),
         ('reader = "tsv"', 'reader = "yfcc"', "known to its reader"),
+        ("is_size_swapped = false", "is_last_field_rest = 2", "key is_last_field_rest"),
     ],
 )
 def test_a_faulty_manifest_is_refused_by_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:

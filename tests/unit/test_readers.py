@@ -1,5 +1,7 @@
 """Rows keep their position and their text, whatever stands before them; a damaged file is refused by name."""
 
+import bz2
+import gzip
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +16,10 @@ from hypothesis import strategies as st
 from schemas.corpora import load_corpora
 from stages.sources import readers, tsv_reader
 from stages.sources.batch import ROWS_SCHEMA, Choices, Damage, Malformed, SourceBatch, SourceFileError, SourceFiles
+from stages.sources.lines import MAX_LINE_BYTES
 
 CORPORA = load_corpora()
-LAION, COYO, CC3M = CORPORA["laion2b"], CORPORA["coyo700m"], CORPORA["cc3m"]
+LAION, COYO, CC3M, CC12M = (CORPORA[code] for code in ("laion2b", "coyo700m", "cc3m", "cc12m"))
 LAION400M, COCO = CORPORA["laion400m"], CORPORA["laioncoco"]
 
 
@@ -202,12 +205,12 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
             read()
 
 
-def tsv_by_loop(data: bytes) -> tuple[list[tuple[int, str, str]], list[tuple[int, str]]]:
+def tsv_by_loop(data: bytes, is_last_rest: bool) -> tuple[list[tuple[int, str, str]], list[tuple[int, str]]]:
     lines = data.split(b"\n")
     rows, malformed = [], []
     for row, line in enumerate(lines[:-1] if not lines[-1] else lines):
         try:
-            fields = line.decode().split("\t")
+            fields = line.decode().split("\t", 1 if is_last_rest else -1)
         except UnicodeDecodeError:
             malformed.append((row, "invalid_utf8"))
             continue
@@ -218,20 +221,21 @@ def tsv_by_loop(data: bytes) -> tuple[list[tuple[int, str, str]], list[tuple[int
     return rows, malformed
 
 
-def check_tsv(path: Path, data: bytes, block_bytes: int) -> None:
+def check_tsv(path: Path, data: bytes, block_bytes: int, corpus: Any = CC3M) -> None:
     path.write_bytes(data)
+    first, second = ("source_caption", "url") if corpus is CC3M else ("url", "source_caption")
     rows, malformed, n_rows = [], [], 0
-    for batch in tsv_reader.read_batches(path, CC3M, 0, block_bytes):
+    for batch in tsv_reader.read_batches(path, corpus, 0, block_bytes):
         assert batch.first_row == n_rows
         n_rows += len(batch.captions)
         batch.captions.validate(full=True)
         good = batch.captions.is_valid()
-        rows += batch.rows(good).table.select(["source_row", "source_caption", "url"]).to_pylist()
+        rows += batch.rows(good).table.select(["source_row", first, second]).to_pylist()
         malformed += [(f.source_row, f.reason) for f in batch.malformed]
-    expected, expected_malformed = tsv_by_loop(data)
+    expected, expected_malformed = tsv_by_loop(data, corpus is CC12M)
     assert [tuple(row.values()) for row in rows] == expected
     assert malformed == expected_malformed
-    assert count_rows(path, CC3M) == n_rows == len(expected) + len(expected_malformed)
+    assert count_rows(path, corpus) == n_rows == len(expected) + len(expected_malformed)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +255,8 @@ def check_tsv(path: Path, data: bytes, block_bytes: int) -> None:
 )
 @pytest.mark.parametrize("block_bytes", [1, 2, 7, 64, 1 << 24])
 def test_tsv_lines_are_split_as_by_a_loop(tmp_path: Path, data: bytes, block_bytes: int) -> None:
-    check_tsv(tmp_path / "a.tsv", data, block_bytes)
+    for corpus in (CC3M, CC12M):
+        check_tsv(tmp_path / "a.tsv", data, block_bytes, corpus)
 
 
 LINES = st.lists(
@@ -260,11 +265,47 @@ LINES = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(LINES.map(b"".join), st.integers(1, 50))
+@given(LINES.map(b"".join), st.integers(1, 50), st.sampled_from([CC3M, CC12M]))
 def test_tsv_lines_are_split_as_by_a_loop_in_general(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, block_bytes: int
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, block_bytes: int, corpus: Any
 ) -> None:
-    check_tsv(tmp_path_factory.getbasetemp() / "general.tsv", data, block_bytes)
+    check_tsv(tmp_path_factory.getbasetemp() / "general.tsv", data, block_bytes, corpus)
+
+
+def test_a_caption_of_cc12m_is_the_rest_of_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "cc12m.tsv"
+    path.write_bytes(b'http://a/0\tan "aerial\tview\tof <PERSON>\nno tab\nhttp://a/2\t\n')
+    rows, malformed = read_all(path, CC12M)
+    assert [(row["url"], row["source_caption"]) for row in rows] == [
+        ("http://a/0", 'an "aerial\tview\tof <PERSON>'), ("http://a/2", ""),
+    ]  # fmt: skip
+    assert malformed == [Malformed(1, "wrong_field_count", "1 fields, expected 2")]
+    assert CC12M.part_of("cc12m.tsv") == 0 and CC12M.is_ignored("cc_hashes/cc12m.tsv.gz")
+    assert CC3M.is_ignored("Validation_GCC-1.1.0-Validation.tsv") and not CC3M.is_ignored("GCC-training.tsv")
+
+
+def test_a_field_larger_than_any_caption_is_refused_and_the_next_row_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"a\thttp://a/0\n" + b"\xff" * (MAX_LINE_BYTES + 9) + b"\thttp://a/1\nc\thttp://a/2\n")
+    rows, malformed = read_all(path, CC3M)
+    assert [row["source_row"] for row in rows] == [0, 2]
+    assert malformed == [Malformed(1, "field_too_large", f"a line of more than {MAX_LINE_BYTES} bytes")]
+    assert count_rows(path, CC3M) == 3
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+@pytest.mark.parametrize("n_lost", [0, 3])
+def test_a_packed_tsv_that_is_cut_short_is_rows_and_one_stretch(
+    tmp_path: Path, suffix: str, pack: Any, n_lost: int
+) -> None:
+    path = tmp_path / f"a.tsv{suffix}"
+    lines = b"".join(b"caption %d\thttp://a/%d\n" % (n, n) for n in range(50))
+    path.write_bytes(pack(lines[: len(lines) - n_lost]) + pack(b"more\n")[:9])
+    *batches, damage = readers.read_source(source_of(path), CC3M)
+    assert isinstance(damage, Damage) and damage.n_rows == 1
+    n_rows = sum(len(batch.captions) for batch in batches if isinstance(batch, SourceBatch))
+    assert n_rows == damage.first_row == 50 - bool(n_lost)
+    assert readers.count_source(source_of(path), CC3M) == n_rows + 1
 
 
 def test_one_line_is_read_again(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""Read two text files that go together line by line: URLs in the one, captions in the other.
+
+Not for one file with both: that is `stages/sources/tsv_reader.py`. A tab is part of a text here.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.corpora import Corpus
+from stages.contract import InputError
+from stages.sources.batch import Choices, Chosen, Malformed, SourceBatch, SourceFileError, SourceFiles, rows_table
+from stages.sources.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, count_lines, read_blocks, slices
+
+
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
+    """Yield the rows of the pair, leaving out stretches that end before from_row.
+
+    Raises:
+        SourceFileError: a file is damaged; the rows that both have before the fault were yielded.
+        InputError: there is not one companion, or it has another number of lines.
+    """
+    urls, captions = _pair_of(source, corpus)
+    _check_lengths(urls, captions, corpus)
+    for batch in read_batches(urls, captions, source.files[0][1]):
+        if batch.first_row + len(batch.captions) > from_row:
+            yield batch
+
+
+def count(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of lines of each file.
+
+    Raises:
+        SourceFileError: a file is damaged; before the fault are the lines that both have.
+        InputError: there is not one companion, or it has another number of lines.
+    """
+    urls, captions = _pair_of(source, corpus)
+    n_urls, n_captions, fault = _count_both(urls, captions)
+    if fault is not None:
+        fault.n_rows_before = min(n_urls, n_captions)
+        raise fault
+    _check_lengths(urls, captions, corpus)
+    return n_urls
+
+
+def _pair_of(source: SourceFiles, corpus: Corpus) -> tuple[Path, Path]:
+    if len(source.files) != 1 or len(source.companions) != 1:
+        raise InputError(
+            f"{corpus.title}: expected one file of URLs and one of captions, found {len(source.files)} and"
+            f" {len(source.companions)} (name of the captions: {corpus.companion_pattern}). {corpus.how_to_get}"
+        )
+    return source.files[0][0], source.companions[0]
+
+
+def _count_both(urls: Path, captions: Path) -> tuple[int, int, SourceFileError | None]:
+    """Return the lines of both files, or those before its fault, and the fault of the first that has one."""
+    n_lines: list[int] = []
+    faults: list[SourceFileError] = []
+    for path in (urls, captions):
+        try:
+            n_lines.append(count_lines(path))
+        except SourceFileError as error:
+            faults.append(error)
+            n_lines.append(error.n_rows_before)
+    return n_lines[0], n_lines[1], faults[0] if faults else None
+
+
+def _check_lengths(urls: Path, captions: Path, corpus: Corpus) -> None:
+    n_urls, n_captions, fault = _count_both(urls, captions)
+    if fault is None and n_urls != n_captions:
+        raise InputError(
+            f"{corpus.title}: expected as many captions as URLs, found {n_urls} lines in {urls} and {n_captions} in"
+            f" {captions}; which caption belongs to which image cannot be told: download both again"
+        )
+
+
+def read_batches(urls: Path, captions: Path, part: int, block_bytes: int = BLOCK_BYTES) -> Iterator[SourceBatch]:
+    """Yield the lines that both files have, so many at a time as lie in one block of each."""
+    sides = _Side(urls, block_bytes), _Side(captions, block_bytes)
+    first_row = 0
+    while n_rows := min([side.n_ahead() for side in sides]):
+        yield _read_rows(*sides, n_rows, first_row, part)
+        first_row += n_rows
+        for side in sides:
+            side.place += n_rows
+    for side in sides:  # one may end before the fault of the other
+        while n_left := side.n_ahead():
+            side.place += n_left
+
+
+class _Side:
+    """The lines of one file, a block at a time.
+
+    Attributes:
+        lines: of the block.
+        place: the first of them that has not been read.
+    """
+
+    def __init__(self, path: Path, block_bytes: int) -> None:
+        self._blocks = read_blocks(path, block_bytes)
+        self.lines, self.place = Lines(b"\n"), 1
+
+    def n_ahead(self) -> int:
+        """Return the lines of the block that have not been read; of the next one where there are none; 0 at the end."""
+        if self.place == len(self.lines) and (block := next(self._blocks, None)):
+            self.lines, self.place = Lines(block), 0
+        return len(self.lines) - self.place
+
+
+def _read_rows(urls: _Side, captions: _Side, n_rows: int, first_row: int, part: int) -> SourceBatch:
+    faults = _find_faults(captions, n_rows, "caption") | _find_faults(urls, n_rows, "URL")
+    is_bad = np.zeros(n_rows, bool)
+    is_bad[list(faults)] = True
+    rows = np.arange(n_rows)
+    texts, addresses = (
+        slices(lines.buffer, lines.starts[place + rows], lines.ends[place + rows], is_bad)
+        for lines, place in ((captions.lines, captions.place), (urls.lines, urls.place))
+    )
+
+    def choose(indices: pa.Array) -> Chosen:
+        columns = {
+            "source_row": pa.array(indices.to_numpy() + first_row, pa.int64()),
+            "url": addresses.take(indices),
+            "source_caption": texts.take(indices),
+        }
+        return Chosen(rows_table(columns), ())
+
+    malformed = tuple(Malformed(first_row + row, *faults[row]) for row in sorted(faults))
+    return SourceBatch(first_row, texts, malformed, choose, part)
+
+
+def _find_faults(side: _Side, n_rows: int, what: str) -> dict[int, tuple[str, str]]:
+    """Return reason and detail by position among the next rows of a file."""
+    faults = {row: ("invalid_utf8", f"{what}: {detail}") for row, detail in side.lines.invalid_utf8().items()}
+    for row in side.lines.too_long():
+        faults[row] = ("field_too_large", f"{what} of more than {MAX_LINE_BYTES} bytes")
+    return {row - side.place: fault for row, fault in faults.items() if 0 <= row - side.place < n_rows}

@@ -1,0 +1,38 @@
+"""Take the name of the language off a text of Wikimedia Commons, which puts it before each description.
+
+Not for telling which language a text is in.
+"""
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# The names by which Commons announces the languages of WIT. Any word before a colon would be too much: "Landsat: a
+# view of the Nile" and "Photo: NASA" are texts.
+LANGUAGE_NAMES = (
+    "Afrikaans", "Alemannisch", "Aragonés", "Asturianu", "Azərbaycanca", "Bahasa Indonesia", "Bahasa Melayu",
+    "Basa Jawa", "Basa Sunda", "Boarisch", "Bosanski", "Brezhoneg", "Català", "Cebuano", "Corsu", "Cymraeg", "Dansk",
+    "Deutsch", "Eesti", "English", "Español", "Esperanto", "Euskara", "Filipino", "Français", "Frysk", "Føroyskt",
+    "Gaeilge", "Galego", "Gàidhlig", "Hrvatski", "Ido", "Interlingua", "Italiano", "Kiswahili", "Kurdî", "Latina",
+    "Latviešu", "Lietuvių", "Ligure", "Limburgs", "Lombard", "Lëtzebuergesch", "Magyar", "Malagasy", "Malti",
+    "Minangkabau", "Napulitano", "Nederlands", "Nordfriisk", "Norsk", "Norsk bokmål", "Norsk nynorsk", "Occitan",
+    "Oʻzbekcha", "Piemontèis", "Plattdüütsch", "Polski", "Português", "Português do Brasil", "Română", "Scots",
+    "Shqip", "Sicilianu", "Slovenčina", "Slovenščina", "Srpskohrvatski", "Suomi", "Svenska", "Tagalog", "Tiếng Việt",
+    "Türkçe", "Vepsän kel’", "Volapük", "Vèneto", "Winaray", "Walon", "Íslenska", "Čeština", "Žemaitėška", "Ελληνικά",
+    "Башҡортса", "Беларуская", "Български", "Кыргызча", "Македонски", "Монгол", "Нохчийн", "Русский", "Српски",
+    "Татарча", "Тоҷикӣ", "Українська", "Чӑвашла", "Қазақша", "Հայերեն", "ייִדיש", "עברית", "اردو", "العربية",
+    "تۆرکجه", "فارسی", "پنجابی", "کوردی", "नेपाली", "मराठी", "हिन्दी", "বাংলা", "ਪੰਜਾਬੀ", "ગુજરાતી", "தமிழ்",
+    "తెలుగు", "ಕನ್ನಡ", "മലയാളം", "සිංහල", "ไทย", "မြန်မာဘာသာ", "ქართული", "中文", "日本語", "粵語", "한국어",
+)  # fmt: skip
+# A variant of the language in brackets or behind a stroke, as in "Српски / srpski:", a mark of the writing direction,
+# and the blank that French has before a colon.
+_ANNOUNCEMENT = (
+    "^(?:" + "|".join(map(re.escape, LANGUAGE_NAMES)) + ")"
+    r"(?: ?[(（][^()（）]{1,30}[)）]| ?/ ?\pL{1,20})?[\x{200e}\x{200f}]? ?[:：][ \x{a0}]*"
+)
+
+
+def without_language_name(texts: pa.Array) -> pa.Array:
+    """Return texts without the name of a language and its colon at their very begin; null where null."""
+    return pc.replace_substring_regex(texts, pattern=_ANNOUNCEMENT, replacement="")

@@ -1,0 +1,126 @@
+"""bench-readers: how fast source files are read, against the plain parse of the same bytes by a library.
+
+A reader gives all captions and, as the filter asks, one row in 400 in full; the parse gives nothing to anybody.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from schemas.corpora import Corpus, load_corpora
+from stages.sources.batch import SourceBatch, SourceFiles
+from stages.sources.readers import count_source, read_source
+from tests.benchmarks.harness import BENCH, Goal, Row, report, run_pairs, seconds
+from tests.benchmarks.reader_files import cc3m_file, cc12m_file, packed_wit_file, wit_file
+
+MAX_TIME_OVER_PARSE = 1 / 0.6  # at least 60 % of its speed
+N_PAIRS = 5
+_ROWS_PER_MATCH = 400
+
+
+@dataclass(frozen=True)
+class Case:
+    """A corpus's file, and what it is measured against.
+
+    Attributes:
+        name: what is printed.
+        code: of the corpus.
+        make: writes the file into a folder, or finds it there.
+        parse: the plain parse.
+        is_goal: whether a share of its speed is to be reached.
+        is_count: whether the rows are only counted.
+    """
+
+    name: str
+    code: str
+    make: Callable[[Path], Path]
+    parse: Callable[[Path], object]
+    is_goal: bool = True
+    is_count: bool = False
+
+
+def parse_lines(path: Path) -> object:
+    """Read all fields of a file without quotes by pyarrow.csv, on one core."""
+    return pyarrow.csv.read_csv(
+        path,
+        pyarrow.csv.ReadOptions(use_threads=False, column_names=["a", "b"]),
+        pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
+    )
+
+
+def parse_quoted(path: Path) -> object:
+    """Read all fields of a file with quotes by the csv module of the standard library."""
+    csv.field_size_limit(1 << 24)
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.reader(file, delimiter="\t"))
+
+
+def parse_quoted_by_arrow(path: Path) -> object:
+    """Read all fields of a file with quotes by pyarrow.csv, on one core."""
+    return pyarrow.csv.read_csv(
+        path,
+        pyarrow.csv.ReadOptions(use_threads=False),
+        pyarrow.csv.ParseOptions(delimiter="\t", newlines_in_values=True),
+    )
+
+
+def unpack(path: Path) -> object:
+    """Unpack a file of gzip and look at nothing."""
+    with gzip.open(path) as file:
+        while file.read(1 << 24):
+            pass
+    return None
+
+
+CASES: tuple[Case, ...] = (
+    Case("CC3M against pyarrow.csv", "cc3m", cc3m_file, parse_lines),
+    Case("CC12M against pyarrow.csv", "cc12m", cc12m_file, parse_lines),
+    Case("WIT against csv", "wit", wit_file, parse_quoted),
+    Case("WIT against pyarrow.csv", "wit", wit_file, parse_quoted_by_arrow),
+    Case("WIT, packed, against unpacking", "wit", packed_wit_file, unpack, is_goal=False),
+    Case("WIT, rows counted, against csv", "wit", wit_file, parse_quoted, is_count=True),
+)
+
+
+def main() -> None:
+    """Measure, print, write build/bench/readers.json."""
+    folder = BENCH / "readers"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, goals = [], []
+    for case in CASES:
+        row = measure(case, folder)
+        rows.append(row)
+        if case.is_goal and row.ratio is not None:
+            goals.append(Goal(f"time over the plain parse: {case.name}", row.ratio, MAX_TIME_OVER_PARSE))
+    report("readers", rows, goals)
+
+
+def measure(case: Case, folder: Path) -> Row:
+    """Return the seconds of a case and of its plain parse; the name says how many MB they are for."""
+    path = case.make(folder)
+    corpus, source = load_corpora()[case.code], SourceFiles(((path, 0),))
+    run = (lambda: count_source(source, corpus)) if case.is_count else (lambda: read_all(source, corpus))
+    pairs = run_pairs(lambda _: seconds(run), lambda _: seconds(lambda: case.parse(path)), N_PAIRS)
+    return pairs.row(f"{case.name}, {path.stat().st_size / 1e6:.0f} MB", "s")
+
+
+def read_all(source: SourceFiles, corpus: Corpus) -> int:
+    """Read a partition as the filter does, and return its rows."""
+    n_rows = 0
+    for found in read_source(source, corpus):
+        assert isinstance(found, SourceBatch) and not found.malformed
+        found.rows(pa.array(np.arange(len(found.captions)) % _ROWS_PER_MATCH == 0))
+        n_rows += len(found.captions)
+    return n_rows
+
+
+if __name__ == "__main__":
+    main()
