@@ -87,10 +87,12 @@ class Texts:
                 return (Text(None, {"phrases": None}), _regions([]), _regions(["", "  "]))[turn % 3]
             case "redcaps":
                 return Text("", {"raw_caption": f"[{keyword}]"})
-        blanks = ("", "   ") if corpus in WITHOUT_NULLS else (None, "", " \t\n ", "\u00a0\u3000 ")
-        if corpus == CC12M:
-            blanks = (*blanks, "\t \t")
-        return Text(blanks[turn % len(blanks)], {})
+        plain: tuple[str | None, ...] = ("", "   ")
+        if corpus not in WITHOUT_NULLS:
+            plain = (None, "", " \t\n ", "\u00a0\u3000 ")
+        elif corpus == CC12M:
+            plain = (*plain, "\t \t")
+        return Text(plain[turn % len(plain)], {})
 
     def shifted(self) -> Text:
         """Return a text of LAION-400M with a keyword, in a row whose fields lie in each other's columns."""
