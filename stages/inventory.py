@@ -214,7 +214,7 @@ def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
 LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
-    version=3,
+    version=4,
     does="Lists the source files under SOURCES, and what it leaves out.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),
