@@ -12,7 +12,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from flows.report import printable
 from flows.settings import Settings
 from schemas.corpora import Corpus, known_codes, load_corpora
 from schemas.tables import SOURCE_LISTING
-from stages.contract import Context, InputError, no_rejects
+from stages import STAGES
+from stages.contract import Context, InputError, Stage, no_rejects
 from stages.filter import FILTER, choices_of
 from stages.inventory import ListingParams, hash_files, list_sources
 from stages.labelled import READ_LABELLED
@@ -171,17 +172,27 @@ def _labelled(corpus: Corpus, options: argparse.Namespace, settings: Settings) -
         tools = {tool.name: opened.enter_context(tool.open(params, resources)) for tool in READ_LABELLED.tools}
         context = Context(f"{corpus.code}-sample", params, resources, tools, _Scratch(Path(scratch)), sources)
         listed = _list(context)
-        names = sorted(set(listed["source_sample"].to_pylist()))
-        chosen = names[options.from_row : options.from_row + options.rows]
+        names = sorted(pc.unique(listed["source_sample"]).drop_null().to_pylist())
+        chosen = [*names[options.from_row : options.from_row + options.rows], None]  # what is of no sample tells of all
         rows = listed.filter(pc.is_in(listed["source_sample"], pa.array(chosen, pa.string())))
-        inputs = {"source_listing": rows, "source_file": hash_files({"source_listing": rows}, context).kept}
-        outcome = READ_LABELLED.run(inputs, context)
+        tables = {"source_listing": rows, "source_file": hash_files({"source_listing": rows}, context).kept}
+        outcome = READ_LABELLED.run(_inputs(READ_LABELLED, tables, context, settings), context)
         found = outcome.kept.to_pylist() + outcome.rejects.to_pylist()
         for row in sorted(found, key=lambda row: str(row["sample_id"])):
             yield f"{row.pop('sample_id')}" + ("  REJECTED" if "reason" in row else ""), "bold"
             hidden = ("corpus", "partition", "body_file", "body_offset")  # of the build that this is not
             yield from _facts({name: v for name, v in row.items() if v is not None and name not in hidden})
         yield f"samples shown: {len(found):,} of {len(names):,} in {listed.num_rows:,} files of {options.path}", "bold"
+
+
+def _inputs(stage: Stage, tables: dict[str, pa.Table], context: Context, settings: Settings) -> dict[str, pa.Table]:
+    """Return what a stage reads; a table that is not there yet is made by the stage that writes it."""
+    for reads in stage.reads:
+        if reads.table not in tables:
+            writer = next(other for other in STAGES if other.writes.name == reads.table)
+            given = _inputs(writer, tables, context, settings)
+            tables[reads.table] = writer.run(given, replace(context, params=settings.params(writer))).kept
+    return {reads.name: tables[reads.table] for reads in stage.reads}
 
 
 def _list(context: Context) -> pa.Table:

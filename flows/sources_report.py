@@ -26,7 +26,7 @@ def render(found: Sequence[Holding], sources: Path | None) -> Iterator[tuple[str
     for holding in found:
         if holding.code == _first_other(found):
             yield "", ""
-            yield "Corpora that RS5M does not have, and that can be read:", "bold"
+            yield "Others that can be read:", "bold"
         yield "", ""
         title = f"{holding.code:<11} {holding.corpus.title if holding.corpus else 'no reader yet'}"
         room = WIDTH - len(holding.state) - 1
