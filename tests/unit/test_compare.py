@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.compare import NOT_A_CANDIDATE, UNUSABLE, compare
@@ -79,6 +79,7 @@ def test_of_several_samples_of_a_url_the_one_that_came_furthest_counts(finished:
         assert (row["fate"], row["sample_id"]) == (("kept", survivors[0]) if survivors else ("lost", some[0]))
 
 
+@settings(max_examples=12)  # each opens the build
 @given(rows=st.lists(st.tuples(st.sampled_from(["laion2b_1", "cc3m_1", "x", ""]), st.integers(0, 14)), max_size=12))
 def test_every_listed_row_is_counted_once(
     finished: Build, tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]]
