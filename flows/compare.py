@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from flows.fates import fates_query
 from flows.ledger import Ledger
 from flows.metafile import list_files
-from flows.report import Report, Row, query_report, write_csv
+from flows.report import Report, Row, query_report
 from flows.views import open_views
 from schemas.corpora import LABELLED_CODES
 from stages.contract import ContractError, InputError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 KEPT, LOST = "kept", "lost"
 UNREADABLE, UNUSABLE, NOT_A_CANDIDATE = "unreadable row", "unusable URL", "not among its candidates"
 _NO_CORPUS = "unknown"
+_QUOTE = "'"
 _LISTED_SCHEMA = pa.schema(
     [("row", pa.int64()), *((name, pa.string()) for name in ("list_name", "url", "corpus", "fetch_id", "fault"))]
 )
@@ -58,7 +59,7 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
         lost = _lost(db, listed.num_rows)
         kept = query_report(db, "samples that this build keeps", _NEW)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_csv(db.execute(_CSV), out)
+        db.execute(f"COPY ({_CSV}) TO '{str(out).replace(_QUOTE, 2 * _QUOTE)}' (FORMAT csv, HEADER)")
     return lost, kept
 
 
@@ -127,8 +128,11 @@ _ROW_FATES = f"""
                 WHEN b.is_kept THEN '' ELSE b.reason END AS reason
     FROM listed l LEFT JOIN best b ON b.fetch_id = l.fetch_id AND l.fault IS NULL
 """
-_CSV = """
-    SELECT list_name, url, sample_id, stage, fate, reason FROM row_fate ORDER BY row
+# As write_csv, ten times as fast: what strangers wrote must not look like a formula to a spreadsheet.
+_SAFE = "CASE WHEN {0}[1] IN ('=', '+', '-', '@', chr(9), chr(13)) THEN chr(39) || {0} ELSE {0} END AS {0}"
+_CSV = f"""
+    SELECT {_SAFE.format("list_name")}, {_SAFE.format("url")}, sample_id, stage, fate, nullif(reason, '') AS reason
+    FROM row_fate ORDER BY row
 """
 _NEW = """
     WITH kept AS (

@@ -4,13 +4,13 @@ Not for what the fields mean: that is for the readers. A comma parts fields, LF 
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from stages.sources.batch import SourceFileError
+from stages.sources.batch import SourceFileError, describe_invalid_utf8
 from stages.sources.lines import BLOCK_BYTES, read_blocks
 
 # A quote that is never closed must not swallow the rest of the file: no caption has so many lines.
@@ -110,6 +110,17 @@ def _n_joined(odd: npt.NDArray[np.int64]) -> int:
     return n_joined
 
 
+def split_records(records: Sequence[bytes]) -> Iterator[list[str] | RecordFault]:
+    """Yield the fields of each record, or what is wrong with it."""
+    for record in records:
+        try:
+            yield split_record(record.decode())
+        except UnicodeDecodeError:
+            yield RecordFault("invalid_utf8", describe_invalid_utf8(record))
+        except RecordFault as fault:
+            yield fault
+
+
 def split_record(text: str) -> list[str]:
     """Return the fields of a record.
 
@@ -119,11 +130,13 @@ def split_record(text: str) -> list[str]:
     text = text.removesuffix("\r")
     if not text:
         raise RecordFault("bad_record", "a blank line")
-    if '"' not in text:
-        fields = text.split(",")
-        if len(text) > MAX_FIELD_CHARACTERS and max(map(len, fields)) > MAX_FIELD_CHARACTERS:
-            raise RecordFault("field_too_large", f"a field of more than {MAX_FIELD_CHARACTERS} characters")
-        return fields
+    if len(text) <= MAX_FIELD_CHARACTERS:  # the csv module looks at each character: only where there is need
+        parts = text.split('"')
+        if len(parts) == 1:
+            return text.split(",")
+        before, after = parts[0], parts[-1]
+        if len(parts) == 3 and before[-1:] in ("", ",") and after[:1] in ("", ","):
+            return [*before.split(",")[:-1], parts[1], *after.split(",")[1:]]
     try:
         (fields,) = csv.reader([text.replace("\r", _CR)])
     except csv.Error as error:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.sources.batch import SourceFileError, describe_invalid_utf8
-from stages.sources.csv_records import RecordFault, count_records, read_records, split_record
+from stages.sources.batch import SourceFileError
+from stages.sources.csv_records import RecordFault, count_records, read_records, split_record, split_records
 from stages.sources.list_names import sample_id_of
 from stages.sources.texts import as_strings
 
@@ -96,21 +96,20 @@ def _read_csv(path: Path) -> Iterator[ListRows]:
 
 
 def _csv_rows(records: Sequence[bytes], layout: Layout, first_row: int) -> ListRows:
-    places = (layout.name, layout.text, layout.url)
-    columns: list[list[str | None]] = [[], [], []]
     faults: dict[int, tuple[str, str]] = {}
-    for i, record in enumerate(records):
-        try:
-            fields = split_record(record.decode())
-            if len(fields) != layout.n_fields:
-                raise RecordFault("wrong_field_count", f"{len(fields)} fields, expected {layout.n_fields}")
-        except UnicodeDecodeError:
-            faults[i] = "invalid_utf8", describe_invalid_utf8(record)
-        except RecordFault as fault:
-            faults[i] = fault.reason, fault.detail
-        for column, place in zip(columns, places, strict=True):
-            column.append(None if i in faults else fields[place])
-    names, texts, urls = (pa.array(column, pa.string()) for column in columns)
+    rows: list[Sequence[str | None]] = []
+    nothing = (None,) * layout.n_fields
+    for i, fields in enumerate(split_records(records)):
+        if isinstance(fields, RecordFault):
+            faults[i] = fields.reason, fields.detail
+        elif len(fields) != layout.n_fields:
+            faults[i] = "wrong_field_count", f"{len(fields)} fields, expected {layout.n_fields}"
+        else:
+            rows.append(fields)
+            continue
+        rows.append(nothing)
+    places = (layout.name, layout.text, layout.url)
+    names, texts, urls = (pa.array([row[place] for row in rows], pa.string()) for place in places)
     return ListRows(first_row, names, texts, urls, faults)
 
 

@@ -9,7 +9,16 @@ from flows.settings import load_settings
 from stages import MODULES, STAGES
 from tests.small_build import Build
 
-COMMANDS = ("demo", "build", "stage", "inventory", "sample", "verify", "explain", "status", "fates", "gc", "config")
+COMMANDS = (
+    "demo", "build", "stage", "inventory", "sample", "verify", "explain", "status", "fates", "compare", "gc", "config",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
@@ -112,6 +121,13 @@ def test_the_looking_commands_answer_from_a_finished_build(
     assert run(capsys, "status", *small)[0] == 0
     code, said = run(capsys, "fates", *small, "--out", str(tmp_path / "fates.csv"))
     assert (code, said) == (0, f"{tmp_path / 'fates.csv'}: 65 samples, 46 kept, 19 rejected")
+    (tmp_path / "list.csv").write_text("laion2b_0_0,a text,http://nowhere.test/x,True\n")
+    words = ("--metafile", str(tmp_path / "list.csv"), "--out", str(tmp_path / "compare.csv"))
+    code, said = run(capsys, "compare", *small, *words)
+    assert code == 0 and "filter: not among its candidates 1" in said and "samples that this build keeps" in said
+    assert len((tmp_path / "compare.csv").read_text().splitlines()) == 2
+    code, said = run(capsys, "compare", *small)
+    assert code == 2 and "Say METAFILE=…" in said
     code, said = run(capsys, "explain", "laion2b_0_3", *small)
     assert code == 0 and "reason = no_keyword" in said
     code, said = run(capsys, "explain", "laion2b_5_3", *small)
