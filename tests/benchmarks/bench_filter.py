@@ -1,4 +1,4 @@
-"""bench-filter: what the keyword filter costs over reading alone, in CPU time of one core, and how much memory it holds.
+"""bench-filter: what the keyword filter costs over reading alone, in CPU time of one core, and how much memory.
 
 Floors are taken on the same file in the same run. CPU time, since a shared machine disturbs it less than the clock.
 """
