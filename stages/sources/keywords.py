@@ -87,8 +87,10 @@ def _search(captions: pa.Array, folded: list[str]) -> tuple[npt.NDArray[np.int64
     import polars as pl  # a sixth of a second to import, in every process that lists the stages
 
     # Only the leftmost search without case folding takes the vectorised prefilter of the underlying library.
-    finds = pl.Series(pl.from_arrow(text)).str.find_many(folded, leftmost=True)[0].to_numpy()
-    finds = finds.astype(np.int64) + int(offsets[0])
+    # A frame selects it at once; a series would copy the text first.
+    frame = pl.DataFrame(pl.from_arrow(pa.table([text], ["text"])))
+    found = frame.select(pl.col("text").str.find_many(folded, leftmost=True)).to_series()[0]
+    finds = found.to_numpy().astype(np.int64) + int(offsets[0])
     reach = max(len(pattern.encode()) for pattern in folded) - 1
     first = np.searchsorted(offsets, finds, side="right") - 1
     last = np.searchsorted(offsets, np.minimum(finds + reach, int(offsets[-1]) - 1), side="right") - 1
