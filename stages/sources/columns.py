@@ -92,7 +92,7 @@ def _find_one(path: Path, accepted: tuple[str, ...], schema: pa.Schema) -> str |
         exact = [name for name in schema.names if name == wanted]
         matching = exact or [name for name in schema.names if name.lower() == wanted.lower()]
         if len(matching) > 1:
-            found = f"{path}: expected one column {wanted}, found {matching}; take the file apart"
+            found = f"{path.name}: expected one column {wanted}, found {matching}; take the file apart"
             raise SourceFileError(found, "wrong_columns")
         if matching:
             return str(matching[0])
@@ -101,7 +101,7 @@ def _find_one(path: Path, accepted: tuple[str, ...], schema: pa.Schema) -> str |
 
 def _wrong(path: Path, found: str, corpus: Corpus) -> SourceFileError:
     return SourceFileError(
-        f"{path}: {found}; put {corpus.title}'s own files there, or name the column in"
+        f"{path.name}: {found}; put {corpus.title}'s own files there, or name the column in"
         f" manifests/corpora/{corpus.code}.toml",
         "wrong_columns",
     )
@@ -118,7 +118,7 @@ def _check_type(path: Path, name: str, found: pa.DataType, column: str, *, may_b
     fits = is_text(base) if is_ours_text else is_number
     if not (fits or pa.types.is_null(base) or (column in ("native_id", "native_hash") and is_number)):
         raise SourceFileError(
-            f"{path}: expected {'text' if is_ours_text else 'numbers'} in column {name}, found {found};"
+            f"{path.name}: expected {'text' if is_ours_text else 'numbers'} in column {name}, found {found};"
             " the file is not of this corpus, or of a version that is not known yet",
             "wrong_columns",
         )

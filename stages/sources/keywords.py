@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from stages.sources.texts import text_offsets
 
 _ASCII_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_FEW = 500  # captions that are sooner searched one by one than a search for all of them is set up
 _HAYSTACK_BYTES = 1 << 30  # find_many answers with 32-bit offsets
 
 # RE2 classes. Zero-width and bidirectional controls would hide or reorder text in a viewer; they count as blanks.
@@ -47,43 +48,57 @@ def _match_chunk(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.
         half = len(captions) // 2
         parts = (captions.slice(0, half), captions.slice(half))
         return np.concatenate([_match_chunk(part, patterns) for part in parts])
-    rows = pa.array(_suspects(captions, patterns))
-    if len(rows):
-        import polars as pl
-
-        suspects = pl.Series(pl.from_arrow(captions.take(rows)))
-        is_match = suspects.str.contains_any(list(patterns), ascii_case_insensitive=True).fill_null(False)
-        found[rows.to_numpy()[is_match.to_numpy()]] = True
+    folded = list(dict.fromkeys(pattern.translate(_ASCII_FOLD) for pattern in patterns))
+    matching, suspects = _search(captions, folded)
+    found[matching] = True
+    if len(suspects):
+        rows = suspects[_is_match(pc.ascii_lower(captions.take(pa.array(suspects))), folded)]
+        found[rows] = True
+    if captions.null_count:  # there may be characters beneath a null
+        found &= captions.is_valid().to_numpy(zero_copy_only=False)
     return found
 
 
-def _suspects(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return rows among which are all that match.
+def _is_match(lowered: pa.Array, folded: list[str]) -> npt.NDArray[np.bool_]:
+    if len(lowered) <= _FEW:
+        return np.array([text is not None and any(p in text for p in folded) for text in lowered.to_pylist()], bool)
+    import polars as pl
+
+    is_match = pl.Series(pl.from_arrow(lowered)).str.contains_any(folded).fill_null(False)
+    return np.asarray(is_match.to_numpy())
+
+
+def _search(captions: pa.Array, folded: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return rows that match, and suspects: rows among which are all others that match.
 
     One search runs over the characters of all captions as if they were one text: that is twice as fast as one search
     a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it; so every
-    caption that the longest pattern can reach from a find is a suspect, and the caller decides.
+    caption that the longest pattern can reach from a find is a suspect, where that is more than one.
     """
     if captions.offset == 0 and text_offsets(captions)[0]:  # such come of a slice's cast, and ascii_lower breaks them
         captions = captions.take(pa.array(np.arange(len(captions))))
-    folded = list(dict.fromkeys(pattern.translate(_ASCII_FOLD) for pattern in patterns))
     lowered = pc.ascii_lower(captions)
     offsets = text_offsets(lowered)
+    nothing = np.zeros(0, np.int64)
     if offsets[0] == offsets[-1]:
-        return np.zeros(0, np.int64)
+        return nothing, nothing
     ends = pa.py_buffer(offsets[[0, -1]].astype(np.int64))
     text = pa.LargeStringArray.from_buffers(1, ends, lowered.buffers()[2])
     import polars as pl  # a sixth of a second to import, in every process that lists the stages
 
     # Only the leftmost search without case folding takes the vectorised prefilter of the underlying library.
-    finds = pl.Series(pl.from_arrow(text)).str.find_many(folded, leftmost=True)[0].to_numpy()
-    finds = finds.astype(np.int64) + int(offsets[0])
+    # A frame selects it at once; a series would copy the text first.
+    frame = pl.DataFrame(pl.from_arrow(pa.table([text], ["text"])))
+    found = frame.select(pl.col("text").str.find_many(folded, leftmost=True)).to_series()[0]
+    finds = found.to_numpy().astype(np.int64) + int(offsets[0])
     reach = max(len(pattern.encode()) for pattern in folded) - 1
     first = np.searchsorted(offsets, finds, side="right") - 1
     last = np.searchsorted(offsets, np.minimum(finds + reach, int(offsets[-1]) - 1), side="right") - 1
+    is_inside = first == last
+    matching, first, last = np.unique(first[is_inside]), first[~is_inside], last[~is_inside]
     span = int((last - first).max(initial=-1)) + 1
     reached = [np.minimum(first + step, last) for step in range(span)]
-    return np.unique(np.concatenate(reached)) if reached else np.zeros(0, np.int64)
+    return matching, np.setdiff1d(np.concatenate(reached), matching) if reached else nothing
 
 
 def matched_keywords(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[str]) -> pa.ListArray:

@@ -73,6 +73,7 @@ def laion_rows(rng: np.random.Generator, phrases: pa.Array, start: int, n_rows: 
 
 
 def _phrases(rng: np.random.Generator, n: int) -> pa.Array:
-    # Three of them and two blanks make a caption.
+    # Three of them and two blanks make a caption of 73 bytes on average.
     picks = np.array(_SYLLABLES)[rng.integers(0, len(_SYLLABLES), (n, 11))]
+    picks[rng.random(n) < 0.6, -1] = ""
     return pa.array(["".join(row).strip() for row in picks])

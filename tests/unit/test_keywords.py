@@ -64,6 +64,20 @@ def test_a_null_with_characters_beneath_is_no_match() -> None:
     assert match_any(array, PATTERNS).to_pylist() == [False, True]
 
 
+def test_a_null_with_a_long_text_beneath_is_no_match() -> None:
+    text = b"usgs" + b"x" * 96
+    array = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 100, 200], np.int32)), pa.py_buffer(text * 2),
+                                        pa.py_buffer(b"\x02"))  # fmt: skip
+    assert match_any(array, PATTERNS).to_pylist() == [False, True]
+
+
+def test_few_and_many_suspects_are_judged_alike() -> None:
+    texts = ["a lands", "at of usgs", "x MOD", "IS aerial vie", "w usgs", None, "", "\u212aey usg"] * 300
+    found = match_any(pa.array(texts), PATTERNS).to_pylist()
+    assert found == [bool(found_by_loop(text, PATTERNS)) for text in texts]
+    assert match_any(pa.array(texts[:80]), PATTERNS).to_pylist() == found[:80]
+
+
 def test_an_empty_pattern_is_refused() -> None:
     with pytest.raises(ValueError, match="empty pattern"):
         match_any(pa.array(["a"]), ("a", ""))

@@ -190,7 +190,7 @@ def test_missing_columns_and_wrong_types_are_refused(tmp_path: Path, columns: di
     path = write(tmp_path / "a.parquet", columns)
     (found,) = damages(path, LAION)
     assert found[:3] == (0, count_rows(path, LAION), "wrong_columns")
-    assert complaint in found.detail and str(path) in found.detail
+    assert complaint in found.detail and path.name in found.detail
 
 
 def test_a_missing_parquet_file_is_one_damaged_row(tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""bench-filter: what the keyword filter costs over reading alone, in CPU time of one core, and how much memory.
+
+Floors are taken on the same file in the same run. CPU time, since a shared machine disturbs it less than the clock.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.corpora import load_corpora
+from stages.filter import FilterParams, search_of
+from stages.sources.batch import SourceBatch, SourceFiles
+from stages.sources.filtering import filter_source
+from stages.sources.keywords import match_any
+from stages.sources.readers import read_source
+from stages.sources.texts import count_blank
+from tests.benchmarks.harness import BENCH, Goal, Pairs, Row, report, run_pairs
+from tests.benchmarks.laion_files import write_laion
+
+N_ROWS = 8_000_000
+MAX_DECIDING, MAX_FULL, MAX_RSS_MB = 2.5, 1.7, 1024
+_PAIRS = 3
+_FOLDER = BENCH / "filter"
+_MEMORY = "import sys; from tests.benchmarks.bench_filter import peak_mb; print(peak_mb(sys.argv[1]))"
+
+
+def main() -> None:
+    """Measure, print, write build/bench/filter.json."""
+    use_one_thread()
+    rows: list[Row] = []
+    goals: list[Goal] = []
+    for compression in ("snappy", "zstd"):
+        more_rows, more_goals = measure_file(compression)
+        rows += more_rows
+        goals += more_goals
+    memory_rows, memory_goals = measure_memory()
+    report("filter", [*rows, *memory_rows], [*goals, *memory_goals])
+
+
+def measure_file(compression: str) -> tuple[list[Row], list[Goal]]:
+    """Return what deciding and the full job cost on a file of a compression."""
+    path = _FOLDER / f"{compression}-{N_ROWS}.parquet"
+    write_laion(path, N_ROWS, group_rows=1_000_000, compression=compression)
+    deciding = run_pairs(cpu_seconds(lambda: decide(path)), cpu_seconds(lambda: read_captions(path)), _PAIRS)
+    full, floor_name = measure_full(path)
+    cases = (
+        (f"deciding, {compression}, over DuckDB sum(strlen(TEXT))", deciding, MAX_DECIDING),
+        (f"full job, {compression}, over decoding all columns with {floor_name}", full, MAX_FULL),
+    )
+    rows = [pairs.row(case, "CPU s per 1 M rows", 1e6 / N_ROWS) for case, pairs, _ in cases]
+    return rows, [Goal(case, pairs.ratio, limit) for case, pairs, limit in cases]
+
+
+def use_one_thread() -> None:
+    """Let Arrow and Polars, which is not imported yet, use one thread each, as in a worker of many."""
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    pa.set_cpu_count(1)
+
+
+def cpu_seconds(run: Callable[[], object]) -> Callable[[int], float]:
+    """Return a function that returns the CPU time of a call, of all its threads."""
+
+    def measured(_: int) -> float:
+        started = time.process_time()
+        run()
+        return time.process_time() - started
+
+    return measured
+
+
+def read_captions(path: Path) -> None:
+    """Read the captions as cheaply as DuckDB can."""
+    _query(f"SELECT sum(strlen(TEXT)) FROM read_parquet('{path}')")
+
+
+def decide(path: Path) -> tuple[int, int]:
+    """Return how many captions of a file hold a keyword, and how many are blank."""
+    patterns = search_of(FilterParams()).patterns
+    n_matches = n_blank = 0
+    for batch in read_source(SourceFiles(((path, 0),)), load_corpora()["laion2b"]):
+        assert isinstance(batch, SourceBatch)
+        n_matches += match_any(batch.captions, patterns).true_count
+        n_blank += count_blank(batch.captions)
+    return n_matches, n_blank
+
+
+def filter_all(path: Path) -> None:
+    """Do what the stage does with a source file."""
+    found = filter_source(SourceFiles(((path, 0),)), load_corpora()["laion2b"], search_of(FilterParams()))
+    assert found.counts["kept"] > 0
+
+
+def decode_by_duckdb(path: Path) -> None:
+    """Decode all columns with DuckDB."""
+    _query(
+        "SELECT sum(SAMPLE_ID), sum(strlen(URL)), sum(strlen(TEXT)), sum(HEIGHT), sum(WIDTH), sum(strlen(LICENSE)),"
+        f" sum(strlen(NSFW)), sum(similarity) FROM read_parquet('{path}')"
+    )
+
+
+def decode_by_arrow(path: Path) -> None:
+    """Decode all columns with Arrow."""
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        for _ in file.iter_batches(1 << 15, use_threads=False):
+            continue
+
+
+def measure_full(path: Path) -> tuple[Pairs, str]:
+    """Return the full job beside the faster of the two ways to decode all columns, and its name."""
+    floors = {"DuckDB": decode_by_duckdb, "pyarrow": decode_by_arrow}
+    spent = {name: min(_cpu_seconds_of(floor, path) for _ in range(2)) for name, floor in floors.items()}
+    name = min(spent, key=lambda name: spent[name])
+    return run_pairs(cpu_seconds(lambda: filter_all(path)), cpu_seconds(lambda: floors[name](path)), _PAIRS), name
+
+
+def _cpu_seconds_of(floor: Callable[[Path], None], path: Path) -> float:
+    return cpu_seconds(lambda: floor(path))(0)
+
+
+def measure_memory() -> tuple[list[Row], list[Goal]]:
+    """Return the peak memory of processes that filter files of one and two times the rows, and of one row group."""
+    cases = {
+        f"{N_ROWS:,} rows": write_laion(
+            _FOLDER / f"snappy-{N_ROWS}.parquet", N_ROWS, group_rows=1_000_000, compression="snappy"
+        ),
+        f"{2 * N_ROWS:,} rows": write_laion(
+            _FOLDER / f"snappy-{2 * N_ROWS}.parquet", 2 * N_ROWS, group_rows=1_000_000, compression="snappy"
+        ),
+        "one row group of 4,000,000 rows": write_laion(
+            _FOLDER / "one-group.parquet", 4_000_000, group_rows=4_000_000, compression="zstd"
+        ),
+    }
+    rows, goals = [], []
+    for case, path in cases.items():
+        command = [sys.executable, "-c", _MEMORY, str(path)]
+        peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        rows.append(Row(f"peak memory, {case}", peak, "MB"))
+        goals.append(Goal(f"peak memory, {case}, MB", peak, MAX_RSS_MB))
+    return rows, goals
+
+
+def peak_mb(path: str) -> float:
+    """Return the most memory that this process held while it filtered a file, in MB."""
+    use_one_thread()
+    filter_all(Path(path))
+    status = Path("/proc/self/status").read_text()
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1024
+
+
+def _query(query: str) -> None:
+    with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as db:
+        db.execute(query).fetchall()
+
+
+if __name__ == "__main__":
+    main()
