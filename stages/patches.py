@@ -4,19 +4,17 @@ Not for reading patches or for choosing among them: that is labelled.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import Corpus, load_corpora
+from schemas.corpora import load_corpora
 from schemas.tables import PATCH
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.labelled_sources import ben, ben_lists
-
-_METADATA_COLUMNS = ("patch_id", "s2v1_name", "labels", "split", "country")
 
 
 def list_patches(inputs: Inputs, context: Context) -> Outcome:
@@ -31,24 +29,17 @@ def list_patches(inputs: Inputs, context: Context) -> Outcome:
         row["path"]: _read_list(context.sources, row["path"], row["file_sha256"])
         for row in files.filter(is_list).sort_by("path").to_pylist()
     }
-    metadata = _metadata(lists)
-    snow, cloud = (_listed(lists, name) for name in (ben_lists.SNOW, ben_lists.CLOUD))
-    corpus = load_corpora()["ben"]
     samples = files.filter(pc.invert(is_list)).group_by("source_sample").aggregate([("path", "min")])
-    rows = []
-    for row in samples.sort_by("source_sample").to_pylist():
-        facts = _facts(row["path_min"], corpus, metadata)
-        v1_patch = facts["v1_patch"]
-        rows.append(
-            {
-                "sample_id": row["source_sample"],
-                **facts,
-                "has_seasonal_snow": None if snow is None else v1_patch in snow,
-                "has_cloud_or_shadow": None if cloud is None else v1_patch in cloud,
-                "partition": ben.partition_of(int(row["source_sample"].partition("_")[2])),
-            }
-        )
-    return Outcome(pa.Table.from_pylist(rows, schema=PATCH.schema), no_rejects(PATCH))
+    samples = samples.sort_by("source_sample")
+    columns = _facts(_patches(samples["path_min"]), _metadata(lists))
+    columns |= {
+        "sample_id": samples["source_sample"],
+        "has_seasonal_snow": _is_listed(columns["v1_patch"], lists, ben_lists.SNOW),
+        "has_cloud_or_shadow": _is_listed(columns["v1_patch"], lists, ben_lists.CLOUD),
+        "partition": [ben.partition_of(int(name.partition("_")[2])) for name in samples["source_sample"].to_pylist()],
+    }
+    table = pa.table({name: columns[name] for name in PATCH.schema.names}).cast(PATCH.schema)
+    return Outcome(table.combine_chunks(), no_rejects(PATCH))
 
 
 def _read_list(sources: Path, path: str, sha256: str) -> bytes:
@@ -66,43 +57,53 @@ def _read_list(sources: Path, path: str, sha256: str) -> bytes:
     return data
 
 
-def _metadata(lists: Mapping[str, bytes]) -> Mapping[str, Mapping[str, Any]]:
-    """Return version 2's row of each patch, by its name in either version; the first by name where there are two."""
+def _metadata(lists: Mapping[str, bytes]) -> pa.Table:
+    """Return version 2's rows of all tables, in the order of their names."""
     tables = [
-        ben_lists.read_metadata(path, data, _METADATA_COLUMNS)
+        ben_lists.read_metadata(path, data, ben_lists.METADATA_SCHEMA.names)
         for path, data in lists.items()
         if ben_lists.is_metadata(path)
     ]
-    if not tables:
-        return {}
-    rows = pa.concat_tables(tables).sort_by([("patch_id", "descending")]).to_pylist()
-    return {row[name]: row for name in ("s2v1_name", "patch_id") for row in rows}
+    return pa.concat_tables([ben_lists.METADATA_SCHEMA.empty_table(), *tables]).sort_by("patch_id").combine_chunks()
 
 
-def _listed(lists: Mapping[str, bytes], name: str) -> set[str] | None:
-    """Return the patches on the lists of this name, None where there is none."""
-    found: list[Iterable[str]] = [
-        ben_lists.read_names(path, data) for path, data in lists.items() if ben_lists.list_name(path) == name
-    ]
-    return set().union(*found) if found else None
+def _patches(paths: pa.ChunkedArray) -> list[str]:
+    """Return the name, in either version, of the patch that each path lies in."""
+    corpus, patches = load_corpora()["ben"], []
+    for path in paths.to_pylist():
+        match = corpus.match_file(path.partition("/")[2])
+        if match is None:
+            raise InputError(f"the manifest of {corpus.code} has changed: run `make stage-inventory` first")
+        patches.append(ben.patch_of(match))
+    return patches
 
 
-def _facts(path: str, corpus: Corpus, metadata: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    match = corpus.match_file(path.partition("/")[2])
-    if match is None:
-        raise InputError(f"the manifest of {corpus.code} has changed: run `make stage-inventory` first")
-    patch = ben.patch_of(match)
-    row = metadata.get(patch)
-    if row is None and ben_lists.is_v2_name(patch):
-        raise InputError(f"the tables of version 2 do not name {patch} any more: run `make stage-inventory` first")
-    row = row or {}
+def _facts(patches: Sequence[str], metadata: pa.Table) -> dict[str, Any]:
+    """Return the names of patches in both versions, and what version 2 says of them: nothing where it has none."""
+    row_of: dict[str, int] = {}
+    for column in ("s2v1_name", "patch_id"):
+        for n, name in enumerate(metadata[column].to_pylist()):
+            row_of.setdefault(name, n)  # of two patches of version 2 with one name in version 1, the first
+    rows = [row_of.get(patch) for patch in patches]
+    for patch, row in zip(patches, rows, strict=True):
+        if row is None and ben_lists.is_v2_name(patch):
+            raise InputError(f"the tables of version 2 do not name {patch} any more: run `make stage-inventory` first")
+    found = metadata.take(pa.array(rows, pa.int64()))
     return {
-        "v1_patch": row.get("s2v1_name", patch),
-        "v2_patch": row.get("patch_id"),
-        "v2_labels": row.get("labels"),
-        "v2_split": row.get("split"),
-        "v2_country": row.get("country"),
+        "v1_patch": pc.coalesce(found["s2v1_name"], pa.array(patches, pa.string())),
+        "v2_patch": found["patch_id"],
+        "v2_labels": found["labels"],
+        "v2_split": found["split"],
+        "v2_country": found["country"],
     }
+
+
+def _is_listed(v1_patches: pa.ChunkedArray, lists: Mapping[str, bytes], list_name: str) -> Any:
+    """Return whether patches are on the lists of this name, nulls where there is none."""
+    found = [ben_lists.read_names(path, data) for path, data in lists.items() if ben_lists.list_name(path) == list_name]
+    if not found:
+        return pa.nulls(len(v1_patches), pa.bool_())
+    return pc.is_in(v1_patches, pa.array(sorted(set().union(*found)), pa.string()))
 
 
 LIST_PATCHES = Stage(

@@ -26,7 +26,7 @@ METADATA_SCHEMA = pa.schema(
     ]
 )
 _V1_NAME = re.compile(r"S2[AB]_MSIL2A_\d{8}T\d{5,6}_\d{1,3}_\d{1,3}")
-_V2_NAME = re.compile(r"S2[AB]_MSIL2A_\d{8}T\d{5,6}_N\d{4}_R\d{3}_T\d{2}[A-Z]{3}_\d{1,3}_\d{1,3}")
+_V2_NAME = re.compile(r"S2[AB]_MSIL2A_\d{8}T\d{6}_N\d{4}_R\d{3}_T\d{2}[A-Z]{3}_\d{2,3}_\d{2,3}")
 
 
 def is_v1_name(name: str) -> bool:
