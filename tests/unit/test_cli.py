@@ -1,4 +1,6 @@
+import signal
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
