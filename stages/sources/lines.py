@@ -53,7 +53,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
     for block in read_bytes(path, block_bytes):
         cut = block.rfind(b"\n") + 1
         if cut:
-            yield b"".join([*carried, block[:cut]])
+            yield b"".join([*carried, memoryview(block)[:cut]])
             carried, n_carried = [], 0
         if rest := block[cut : cut + MAX_LINE_BYTES + 1 - n_carried]:
             carried.append(rest)

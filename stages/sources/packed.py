@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from stages.sources.batch import SourceFileError
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22  # what is found in a block stays near the processor; 16 MiB took a third longer
 _PIECE_BYTES = 1 << 16  # packed bytes that are unpacked at once; gzip makes at most a thousand times as many of them
 _BZIP2_STEP_BYTES = 1 << 13  # what lies before a fault is lost up to this much: bzip2 cannot go back
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS

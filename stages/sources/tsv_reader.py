@@ -36,10 +36,14 @@ def read_batches(path: Path, corpus: Corpus, from_row: int, block_bytes: int = B
     """Yield the lines of one file."""
     first_row = 0
     for block in read_blocks(path, block_bytes):
-        n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
-        if first_row + n_lines > from_row:
-            yield _read_block(block, first_row, corpus)
-        first_row += n_lines
+        if first_row < from_row:
+            n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
+            if first_row + n_lines <= from_row:
+                first_row += n_lines
+                continue
+        batch = _read_block(block, first_row, corpus)
+        yield batch
+        first_row += len(batch.captions)
 
 
 def _read_block(block: bytes, first_row: int, corpus: Corpus) -> SourceBatch:

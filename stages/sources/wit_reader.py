@@ -130,16 +130,15 @@ class _Batch:
     def choose(self, indices: pa.Array) -> Chosen:
         """Return our columns of some records."""
         rows = indices.to_numpy()
-        reference, attribution, _ = texts = [text.take(indices) for text in self._texts]
+        texts = [text.take(indices).to_pylist() for text in self._texts]
         captions = self.captions.take(indices)
-        is_attribution = pc.and_(pc.is_null(reference), pc.is_valid(attribution))
         columns = {
             "source_row": pa.array(rows + self.records.first_row, pa.int64()),
             "url": self._field("image_url", rows),
             "source_caption": captions,
-            "plain_caption": pc.if_else(is_attribution, without_language_name(captions), captions),
+            "plain_caption": pa.array(map(_plain, *texts), pa.string()),
             "language": self._field("language", rows),
-            "other_texts": _others([text.to_pylist() for text in texts]),
+            "other_texts": pa.array(map(_others, *texts), pa.list_(pa.string())),
             "published_height_px": _sizes(self._field("original_height", rows)),
             "published_width_px": _sizes(self._field("original_width", rows)),
         }
@@ -155,10 +154,16 @@ class _Batch:
         return [pc.if_else(is_blank(text), pa.scalar(None, pa.string()), text) for text in texts]
 
 
-def _others(texts: list[list[str | None]]) -> pa.Array:
-    """Return the texts of each record that are not its caption; null where there are none."""
-    found = [[text for text in record if text is not None][1:] or None for record in zip(*texts, strict=True)]
-    return pa.array(found, pa.list_(pa.string()))
+def _plain(reference: str | None, attribution: str | None, alt: str | None) -> str | None:
+    """Return the caption as people would write it; each text is null where it is blank."""
+    if reference is None and attribution is not None:
+        return without_language_name(attribution)
+    return reference or alt
+
+
+def _others(*texts: str | None) -> list[str] | None:
+    """Return the texts of a record that are not its caption, None where there are none."""
+    return [text for text in texts if text is not None][1:] or None
 
 
 def _sizes(texts: pa.Array) -> pa.Array:

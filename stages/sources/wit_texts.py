@@ -4,9 +4,7 @@ Not for telling which language a text is in.
 """
 
 import re
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from functools import cache
 
 # The names by which Commons announces the languages of WIT. Any word before a colon would be too much: "Landsat: a
 # view of the Nile" and "Photo: NASA" are texts.
@@ -25,14 +23,17 @@ LANGUAGE_NAMES = (
     "تۆرکجه", "فارسی", "پنجابی", "کوردی", "नेपाली", "मराठी", "हिन्दी", "বাংলা", "ਪੰਜਾਬੀ", "ગુજરાતી", "தமிழ்",
     "తెలుగు", "ಕನ್ನಡ", "മലയാളം", "සිංහල", "ไทย", "မြန်မာဘာသာ", "ქართული", "中文", "日本語", "粵語", "한국어",
 )  # fmt: skip
-# A variant of the language in brackets or behind a stroke, as in "Српски / srpski:", a mark of the writing direction,
-# and the blank that French has before a colon.
-_ANNOUNCEMENT = (
-    "^(?:" + "|".join(map(re.escape, LANGUAGE_NAMES)) + ")"
-    r"(?: ?[(（][^()（）]{1,30}[)）]| ?/ ?\pL{1,20})?[\x{200e}\x{200f}]? ?[:：][ \x{a0}]*"
-)
 
 
-def without_language_name(texts: pa.Array) -> pa.Array:
-    """Return texts without the name of a language and its colon at their very begin; null where null."""
-    return pc.replace_substring_regex(texts, pattern=_ANNOUNCEMENT, replacement="")
+def without_language_name(text: str) -> str:
+    """Return a text without the name of a language and its colon at its very begin."""
+    return _announcement().sub("", text, count=1)
+
+
+@cache
+def _announcement() -> re.Pattern[str]:
+    # Behind the name there may be a variant of the language in brackets or behind a stroke, as in "Српски / srpski:",
+    # a mark of the writing direction, and the blank that French has before a colon.
+    names = "|".join(map(re.escape, LANGUAGE_NAMES))
+    variant = r"(?: ?[(（][^()（）]{1,30}[)）]| ?/ ?[^\W\d_]{1,20})?"
+    return re.compile(rf"\A(?:{names}){variant}[\u200e\u200f]? ?[:：][ \u00a0]*")

@@ -80,11 +80,13 @@ def unpack(path: Path) -> object:
     return None
 
 
+# What reads JSON takes its place here as well: a file in reader_files.py, a plain parse above.
 CASES: tuple[Case, ...] = (
     Case("CC3M against pyarrow.csv", "cc3m", cc3m_file, parse_lines),
     Case("CC12M against pyarrow.csv", "cc12m", cc12m_file, parse_lines),
     Case("WIT against csv", "wit", wit_file, parse_quoted),
-    Case("WIT against pyarrow.csv", "wit", wit_file, parse_quoted_by_arrow),
+    # No goal: a stray quote makes it refuse the whole file, or swallow rows without a word.
+    Case("WIT against pyarrow.csv", "wit", wit_file, parse_quoted_by_arrow, is_goal=False),
     Case("WIT, packed, against unpacking", "wit", packed_wit_file, unpack, is_goal=False),
     Case("WIT, rows counted, against csv", "wit", wit_file, parse_quoted, is_count=True),
 )

@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -128,9 +127,9 @@ def test_a_language_is_taken_off_only_where_it_is_announced() -> None:
         "Landsat: a view": "Landsat: a view", "Photo: NASA": "Photo: NASA", "English garden": "English garden",
         "A text in English: here": "A text in English: here", "Englishman: a man": "Englishman: a man", "": "",
     }  # fmt: skip
-    assert without_language_name(pa.array(list(texts))).to_pylist() == list(texts.values())
+    assert {text: without_language_name(text) for text in texts} == texts
     assert len(set(LANGUAGE_NAMES)) == len(LANGUAGE_NAMES) > 100
-    assert without_language_name(pa.array([f"{name}: x" for name in LANGUAGE_NAMES])).unique().to_pylist() == ["x"]
+    assert {without_language_name(f"{name}: x") for name in LANGUAGE_NAMES} == {"x"}
 
 
 def test_bytes_that_are_no_utf8_refuse_their_row_and_nul_does_not(tmp_path: Path) -> None:
