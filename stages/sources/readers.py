@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.corpora import Corpus
-from stages.sources import parquet_reader, tsv_reader, yfcc_reader
+from stages.sources import parquet_reader, redcaps_reader, sbu_reader, tsv_reader, vg_reader, yfcc_reader
 from stages.sources.batch import (
     Choices,
     Counted,
@@ -51,7 +51,14 @@ class Reader(Protocol):
 
 
 # By the name in a corpus's manifest.
-READERS: dict[str, Reader] = {"parquet": parquet_reader, "tsv": tsv_reader, "yfcc": yfcc_reader}
+READERS: dict[str, Reader] = {
+    "parquet": parquet_reader,
+    "redcaps": redcaps_reader,
+    "sbu": sbu_reader,
+    "tsv": tsv_reader,
+    "vg": vg_reader,
+    "yfcc": yfcc_reader,
+}
 
 
 def read_source(

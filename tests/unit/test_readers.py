@@ -74,8 +74,8 @@ def test_laion_sizes_are_swapped_back_and_marks_are_null(tmp_path: Path) -> None
         "source_row": 2, "url": "http://a.com/2.jpg", "source_caption": "caption 2", "published_width_px": 402,
         "published_height_px": 302, "native_id": "10787043771", "similarity": 0.3, "image_licence": None,
         "nsfw": "UNLIKELY", "punsafe": None, "pwatermark": None, "stated_latitude_deg": None,
-        "stated_longitude_deg": None, "stated_datetime": None, "native_hash": None, "language": None, "other_texts": None,
-        "searched_text": None, "plain_caption": None,
+        "stated_longitude_deg": None, "stated_datetime": None, "native_hash": None, "language": None,
+        "other_texts": None, "searched_text": None, "plain_caption": None,
     }  # fmt: skip
 
 
