@@ -10,7 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.corpora import Corpus
-from stages.sources import metafile_reader, parquet_reader, tsv_reader, wit_reader, yfcc_reader
+from stages.sources import (
+    metafile_reader,
+    parquet_reader,
+    redcaps_reader,
+    sbu_reader,
+    tsv_reader,
+    vg_reader,
+    wit_reader,
+    yfcc_reader,
+)
 from stages.sources.batch import (
     Choices,
     Counted,
@@ -56,6 +65,9 @@ READERS: dict[str, Reader] = {
     "tsv": tsv_reader,
     "wit": wit_reader,
     "yfcc": yfcc_reader,
+    "redcaps": redcaps_reader,
+    "sbu": sbu_reader,
+    "vg": vg_reader,
     "metafile": metafile_reader,
 }
 

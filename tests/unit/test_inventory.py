@@ -59,7 +59,7 @@ def paths_of(outcome: Outcome) -> list[str]:
 
 
 def test_what_is_left_out_is_named_with_its_reason(look: Look) -> None:
-    look.write("redcaps/a.json")
+    look.write("flickr30k/a.json")
     look.write("cc3m/notes.txt")
     look.write("coyo700m/part-00003-x.parquet")
     look.write("cc3m/.hidden")
@@ -68,7 +68,7 @@ def test_what_is_left_out_is_named_with_its_reason(look: Look) -> None:
     outcome = look.again("cc3m")
     assert paths_of(outcome) == ["cc3m/GCC-training.tsv"]
     assert rejects(outcome) == {
-        ("redcaps", "no_reader"), ("coyo700m", "left_out"), ("cc3m/notes.txt", "unexpected_file"),
+        ("flickr30k", "no_reader"), ("coyo700m", "left_out"), ("cc3m/notes.txt", "unexpected_file"),
     }  # fmt: skip
 
 

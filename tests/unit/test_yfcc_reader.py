@@ -9,8 +9,9 @@ import pytest
 
 from schemas.corpora import load_corpora
 from stages.sources.batch import SourceFileError, SourceFiles
+from stages.sources.photo_list import PhotoList, read_list
 from stages.sources.readers import read_sample
-from stages.sources.yfcc_reader import PhotoList, read_batches, read_list
+from stages.sources.yfcc_reader import read_batches
 
 YFCC = load_corpora()["yfcc15m"]
 

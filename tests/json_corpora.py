@@ -1,0 +1,41 @@
+"""What the tests of the JSON corpora's readers share: filtering files whose keywords are simple, and the laws."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.corpora import load_corpora
+from schemas.reasons import REASON
+from stages.sources.batch import SourceFiles
+from stages.sources.filtering import Filtered, Search, filter_source
+from stages.sources.strict import StrictRules
+
+CORPORA = load_corpora()
+SEARCH = Search(("landsat", "aerial view"), StrictRules(()))
+
+
+def filter_files(code: str, files: Sequence[Path], companions: Sequence[Path] = ()) -> Filtered:
+    """Return what the filter makes of the files of one partition, once the laws are checked."""
+    found = filter_source(SourceFiles(tuple((path, 0) for path in files), tuple(companions)), CORPORA[code], SEARCH)
+    counts = dict(found.counts)
+    given = counts.pop("given")
+    assert sum(counts.values()) == given, found.counts
+    named = found.malformed["reason"].to_pylist()
+    for code_, n_rows in counts.items():
+        if code_ != "kept" and not REASON[code_].is_counted_only:
+            assert named.count(code_) == n_rows or (REASON[code_].is_stretch and 0 < named.count(code_) <= n_rows)
+    ids = pa.concat_arrays([*found.candidates["sample_id"].chunks, *found.malformed["sample_id"].chunks])
+    assert pc.count_distinct(ids).as_py() == len(ids)
+    return found
+
+
+def some(found: Filtered) -> dict[str, int]:
+    """Return the counts that are not zero."""
+    return {name: n_rows for name, n_rows in found.counts.items() if n_rows}
+
+
+def fates(found: Filtered) -> dict[str, str]:
+    """Return reason by sample id of the reject rows."""
+    return dict(zip(found.malformed["sample_id"].to_pylist(), found.malformed["reason"].to_pylist(), strict=True))
