@@ -147,6 +147,11 @@ class Corpus(_Manifest):
         return self.reader in _ONE_PARTITION
 
     @property
+    def has_files_by_name(self) -> bool:
+        """Whether its files are told apart by their names, not by a number in them."""
+        return self.reader in ("redcaps", "metafile")
+
+    @property
     def has_native_sample_ids(self) -> bool:
         """Whether a sample is named by the corpus's own id, not by its part and row."""
         return self.reader in _ONE_PARTITION

@@ -152,6 +152,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _check_parts(corpus: Corpus, files: list[tuple[object, ...]]) -> None:
+    if corpus.has_files_by_name:
+        return
     by_role: dict[object, object] = {}
     for row in files:
         is_companion = corpus.is_companion(str(row[1]).partition("/")[2])

@@ -71,12 +71,10 @@ def _file_role(row: Mapping[str, Any], corpora: Mapping[str, Corpus]) -> tuple[s
     """Return what a file without a sample is to its corpus: a part of it, a companion of a part, or a list of names."""
     corpus = corpora.get(row["corpus"])
     below = row["path"].partition("/")[2]
-    is_list = corpus is not None and corpus.half == "rs3"
-    return (
-        row["corpus"],
-        list_name(below) if is_list else row["part"],
-        corpus is not None and corpus.is_companion(below),
-    )
+    if corpus is None:
+        return row["corpus"], row["part"], False
+    name = list_name(below) if corpus.half == "rs3" else below if corpus.has_files_by_name else row["part"]
+    return row["corpus"], name, corpus.is_companion(below)
 
 
 def _sample_role(row: Mapping[str, str], corpora: Mapping[str, Corpus]) -> tuple[str, str]:

@@ -1,9 +1,10 @@
-"""Read SBU's captioned photos from its one JSON file of three parallel lists, or from the tar that it comes in.
+"""Read SBU's captioned photos: one JSON file of three parallel lists, the tar that it comes in, or the older text pair.
 
 Not for other formats; `stages/sources/readers.py` is the entrance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.corpora import Corpus
+from stages.sources import text_pair
 from stages.sources.batch import (
     Choices,
     Chosen,
@@ -65,12 +67,22 @@ def read(
 
     The addresses and captions of the whole file are held: some 150 MB.
     """
+    if _is_pair(source):
+        for batch in text_pair.read(source, corpus, choices, from_row):
+            yield replace(batch, choose=partial(_choose_with_ids, batch.choose))
+        return
     for path, part in source.files:
         yield from _read_file(path, part, from_row, chunk_bytes)
 
 
+def _is_pair(source: SourceFiles) -> bool:
+    return all(path.suffix == ".txt" for path, _ in source.files)
+
+
 def count(source: SourceFiles, corpus: Corpus) -> int:
     """Return the number of elements of the longest list; what lies behind a fault counts as one."""
+    if _is_pair(source):
+        return text_pair.count(source, corpus)
     n_rows = 0
     for path, _ in source.files:
         member = read_one(path, _MEMBER)
@@ -115,7 +127,7 @@ def _choose(urls: _Texts, captions: pa.Array, first_row: int, indices: pa.Array)
         "source_row": pc.add(indices, first_row),
         "url": chosen,
         "source_caption": captions.take(indices),
-        "native_id": pc.struct_field(pc.extract_regex(chosen, pattern=_PHOTO), "photo"),
+        "native_id": _photo_ids(chosen),
     }
     if not faults:
         return Chosen(rows_table(columns), ())
@@ -126,3 +138,14 @@ def _choose(urls: _Texts, captions: pa.Array, first_row: int, indices: pa.Array)
 
 def _malformed(faults: Faults, first_row: int) -> tuple[Malformed, ...]:
     return tuple(Malformed(first_row + i, reason, detail) for i, (reason, detail) in sorted(faults.items()))
+
+
+def _choose_with_ids(choose: Callable[[pa.Array], Chosen], indices: pa.Array) -> Chosen:
+    table, malformed = choose(indices)
+    place = table.schema.get_field_index("native_id")
+    ids = _photo_ids(table["url"].combine_chunks())
+    return Chosen(table.set_column(place, table.schema.field(place), ids), malformed)
+
+
+def _photo_ids(urls: pa.Array) -> pa.Array:
+    return pc.struct_field(pc.extract_regex(urls, pattern=_PHOTO), "photo")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.corpora import LABELLED_CODES
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES
 from schemas.reasons import REASON
 from tests.end_to_end.runs import receipts, run
 from tests.world import load_world
@@ -65,7 +65,17 @@ def test_unmatched_rows_are_counted_per_corpus_and_reason(large_world: Path, dem
 
 
 @pytest.mark.parametrize(
-    "reason", ["no_keyword", "no_caption", "no_url", "wrong_field_count", "invalid_utf8", "no_metadata_row"]
+    "reason",
+    [
+        "no_keyword",
+        "no_caption",
+        "no_url",
+        "wrong_field_count",
+        "invalid_utf8",
+        "no_metadata_row",
+        "shifted_row",
+        "bad_record",
+    ],
 )
 def test_explain_reads_an_unmatched_row_again(large_world: Path, demo: Path, reason: str) -> None:
     sample_id = next(row["sample_id"] for row in _planned(large_world) if row["reason"] == reason)
@@ -87,7 +97,7 @@ def test_every_row_of_the_funnel_adds_up_and_the_total_is_the_last(large_world: 
     figures = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
     assert list(rows[0])[:8] == ["source", *figures]
     assert all(f"published_{name}" in rows[0] for name in figures)
-    assert {row["source"] for row in rows[:-1]} == {"laion2b", "coyo700m", "cc3m", "yfcc15m"}
+    assert {row["source"] for row in rows[:-1]} == set(CORPUS_CODES) - set(LABELLED_CODES)
     assert rows[-1]["source"] == "Total"
     for row in rows:
         n = {name: int(row[name]) for name in figures}

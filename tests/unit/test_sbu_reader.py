@@ -86,3 +86,14 @@ PIECES = [b'"image_urls":[', b'"user_ids":[', b'"captions":[', b"]", b"],", b","
 @given(st.lists(st.sampled_from([*PIECES, b"null", b"{", b"}", b'"', b"\xff"]), max_size=14).map(b"".join))
 def test_rows_are_conserved_whatever_the_bytes(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
     filter_files("sbu", [write(tmp_path_factory.getbasetemp(), b"{" + body)])
+
+
+def test_the_older_pair_of_text_files_is_read_line_by_line(tmp_path: Path) -> None:
+    urls, captions = (tmp_path / f"SBU_captioned_photo_dataset_{what}.txt" for what in ("urls", "captions"))
+    urls.write_text("http://static.flickr.com/2723/4385058960_b0f291553e.jpg\nhttp://a/1\n")
+    captions.write_text("Landsat of a chair\na cat\n")
+    found = filter_files("sbu", [urls], [captions])
+    assert some(found) == {"given": 2, "kept": 1, "no_keyword": 1}
+    row = found.candidates.to_pylist()[0]
+    assert (row["sample_id"], row["source_caption"]) == ("sbu_0_0", "Landsat of a chair")
+    assert row["native_id"] == "4385058960"
