@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from stages.sources.json_stream import BadElement
+
 Faults = dict[int, tuple[str, str]]  # reason and detail by position
 
 
@@ -30,6 +32,8 @@ def as_texts(values: Sequence[Any], what: str) -> tuple[pa.Array, Faults]:
 
 
 def _fault_of(value: Any, what: str) -> tuple[str, str] | None:
+    if type(value) is BadElement:
+        return value.reason, value.detail
     if type(value) is not str:
         return "bad_record", f"{what} is {type(value).__name__}, expected a text"
     try:

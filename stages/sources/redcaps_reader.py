@@ -33,6 +33,7 @@ from stages.sources.seen_ids import SeenIds
 
 _MEMBER = r"[^/]+_\d{4}\.json"
 _LIST = "annotations"
+_are_image_ids = re.compile(r"[0-9a-z]{1,11}(?: [0-9a-z]{1,11})*+").fullmatch
 _is_image_id = re.compile(r"[0-9a-z]{1,11}").fullmatch  # with a figure before it, it fits into int64
 
 
@@ -97,6 +98,8 @@ class _Records:
 
 def _image_ids(records: list[Any]) -> tuple[npt.NDArray[np.int64], Faults]:
     """Return the image ids as numbers, each another one, -1 where there is none; and why there is none."""
+    if (quick := _all_image_ids(records)) is not None:
+        return quick, {}
     ids, faults = np.full(len(records), -1, np.int64), Faults()
     for place, record in enumerate(records):
         image_id = record.get("image_id") if type(record) is dict else None
@@ -109,6 +112,17 @@ def _image_ids(records: list[Any]) -> tuple[npt.NDArray[np.int64], Faults]:
         else:
             faults[place] = ("bad_record", f"the record is {type(record).__name__}, expected an object")
     return ids, faults
+
+
+def _all_image_ids(records: list[Any]) -> npt.NDArray[np.int64] | None:
+    """Return the same where no record has a fault, in half the time; else None."""
+    try:
+        names = [record["image_id"] for record in records]
+        if not _are_image_ids(" ".join(names)):
+            return None
+        return np.array([int("1" + name, 36) for name in names], np.int64)
+    except (TypeError, KeyError, ValueError):
+        return None
 
 
 class _Batch:

@@ -25,7 +25,7 @@ from stages.sources.batch import (
     rows_table,
 )
 from stages.sources.json_count import count_lists
-from stages.sources.json_stream import BadElement, read_lists
+from stages.sources.json_stream import read_lists
 from stages.sources.json_texts import Faults, as_texts
 from stages.sources.members import CHUNK_BYTES, read_one
 
@@ -47,9 +47,8 @@ class _Texts:
 
     def add(self, values: list[object]) -> None:
         """Append what was parsed."""
-        bad = {i: (value.reason, value.detail) for i, value in enumerate(values) if type(value) is BadElement}
-        texts, faults = as_texts([None if i in bad else value for i, value in enumerate(values)], self._what)
-        self._faults |= {self.n_rows + i: fault for i, fault in (faults | bad).items()}
+        texts, faults = as_texts(values, self._what)
+        self._faults |= {self.n_rows + i: fault for i, fault in faults.items()}
         self._chunks.append(texts)
         self.n_rows += len(values)
 
