@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.reasons import REASON
 from tests.end_to_end.runs import run
 from tests.world_server import WorldServer
 
@@ -59,7 +60,12 @@ def test_a_list_is_built_from(
     with (build / "dataset/tables/stage_download.csv").open(encoding="utf-8", newline="") as file:
         settled = {row["corpus"]: row for row in csv.DictReader(file) if row["stage"] == "settle"}
     assert int(settled["Total"]["given"]) == len(rows)
-    assert settled["sbu"]["kept"] == "0" and int(settled["Total"]["kept"]) >= len(rows) - 2
+    # What a first pass may fail for is there again; of the others only the changed URL and the added can be lost.
+    lost = {
+        code: int(n or 0) for code, n in settled["Total"].items() if code in REASON and not REASON[code].is_transient
+    }
+    assert sum(lost.values()) <= 2 and settled["sbu"]["kept"] == "0"
+    assert int(settled["Total"]["kept"]) > len(rows) // 2
     assert run("verify", "--build", build).returncode == 0
     told = run("explain", rows[0][0], "--build", build)
     assert told.returncode == 0 and "corpus = rs5m" not in told.stdout and rows[0][2] in told.stdout
