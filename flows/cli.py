@@ -70,14 +70,14 @@ def run_demo(options: argparse.Namespace, console: Console) -> None:
     for module in MODULES:
         for report in module_reports(ledger, module)[:1]:
             report.show(console)
-    _show_result(ledger, console)
+    _show_result(ledger, options, console)
 
 
 def run_build(options: argparse.Namespace, console: Console) -> None:
     """Bring all modules up to date, publish the dataset."""
     _run_modules(options, console, MODULES)
     if options.command == "build":
-        _show_result(open_build(options)[1], console)
+        _show_result(open_build(options)[1], options, console)
 
 
 def run_stage(options: argparse.Namespace, console: Console) -> None:
@@ -91,7 +91,7 @@ def run_stage(options: argparse.Namespace, console: Console) -> None:
         for report in statistics_for_people(ledger):
             report.show(console)
     say(console, f"tables: {ledger.store.root / 'dataset' / 'tables'}")
-    _warn(ledger, options.modules, console)
+    _warn(ledger, options.modules, options, console)
 
 
 def run_inventory(options: argparse.Namespace, console: Console) -> None:
@@ -246,12 +246,12 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
             console.print("nothing was to be done: every partition is current", style="bold")
 
 
-def _warn(ledger: Ledger, modules: Sequence[str], console: Console) -> None:
-    for sentence in warnings(ledger, modules):
+def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> None:
+    for sentence in warnings(ledger, modules, is_generated(options)):
         say(console, sentence, "red")
 
 
-def _show_result(ledger: Ledger, console: Console) -> None:
+def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) -> None:
     for report in module_reports(ledger, "inventory")[1:]:
         report.show(console)  # what was left out must not be overlooked
     for report in (*statistics_for_people(ledger), assumptions_report(ledger.settings, ledger.stages)):
@@ -260,7 +260,7 @@ def _show_result(ledger: Ledger, console: Console) -> None:
     for name in sorted(tars(ledger)):
         say(console, str(dataset / name))
     say(console, f"metafiles: {dataset / 'metafiles'}   tables: {dataset / 'tables'}")
-    _warn(ledger, MODULES, console)
+    _warn(ledger, MODULES, options, console)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ class Corpus(_Manifest):
     @property
     def has_files_by_name(self) -> bool:
         """Whether its files are told apart by their names, not by a number in them."""
-        return self.reader in ("redcaps", "metafile")
+        return self.reader == "redcaps"
 
     @property
     def has_native_sample_ids(self) -> bool:

@@ -138,7 +138,7 @@ def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: f
         files.append((corpus.code, f"{corpus.code}/{name}", *seen))
     if all(corpus.is_companion(str(row[1]).partition("/")[2]) for row in files):
         raise nothing_found(folder, corpus, others)
-    if not corpus.is_sample_list:  # its rows name their samples: files need no number
+    if not (corpus.is_sample_list or corpus.has_files_by_name):  # their rows name their samples: files need no number
         _check_parts(corpus, files)
     schema = SOURCE_LISTING.schema
     columns = [pa.array(c, f.type) for c, f in zip(zip(*files, strict=True), schema, strict=True)]
@@ -152,8 +152,6 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _check_parts(corpus: Corpus, files: list[tuple[object, ...]]) -> None:
-    if corpus.has_files_by_name:
-        return
     by_role: dict[object, object] = {}
     for row in files:
         is_companion = corpus.is_companion(str(row[1]).partition("/")[2])

@@ -23,7 +23,7 @@ from stages.sources.batch import (
     SourceFiles,
     rows_table,
 )
-from stages.sources.caption_stream import BATCH_ROWS, read_fast
+from stages.sources.caption_stream import BATCH_ROWS, FastRows, is_fast, read_fast
 from stages.sources.columns import Layout, convert_rows, find_layout, read_searched
 
 _BUFFER_BYTES = 1 << 20  # read column chunks piece by piece: a row group may be larger than the memory
@@ -104,6 +104,7 @@ class _RowGroup:
         self._path, self._file, self._corpus, self._layout = path, file, corpus, layout
         self._group, self._first_row = group, first_row
         self._n_rows = file.metadata.row_group(group).num_rows
+        self._fast: FastRows | None = None
         self._others: Iterator[pa.RecordBatch] | None = None
         self._pending: pa.Table | None = None
         self._pending_start = 0
@@ -156,8 +157,7 @@ class _RowGroup:
             with _faults_named(self._path, f"row group {self._group}: "):
                 if self._fault:
                     raise SourceFileError(self._fault)
-                found = self._advance(start, len(captions), others) if len(indices) else None
-                taken = found.take(indices) if found is not None else self._nothing(others)
+                taken = self._take(start, len(captions), indices, others) if len(indices) else self._nothing(others)
                 return convert_rows(rows, captions.take(indices), taken, self._corpus, self._layout)
         except SourceFileError as error:
             self._fault = str(error)  # the stream does not go on behind a fault
@@ -166,6 +166,16 @@ class _RowGroup:
 
     def _nothing(self, names: list[str]) -> pa.Table:
         return pa.table({name: pa.nulls(0, self._file.schema_arrow.field(name).type) for name in names})
+
+    def _take(self, start: int, n_rows: int, indices: pa.Array, names: list[str]) -> pa.Table:
+        """Return the other columns of some of the row group's rows start to start + n_rows."""
+        if self._fast is None and self._others is None and is_fast(self._path, self._file, self._group, names):
+            self._fast = FastRows(self._path, self._first_row, self._n_rows, names)
+        taken = self._fast.take(indices.to_numpy() + start) if self._fast is not None else None
+        if taken is None:  # and so it stays: Arrow's stream goes on from here
+            self._fast = None
+            taken = self._advance(start, n_rows, names).take(indices)
+        return taken
 
     def _advance(self, start: int, n_rows: int, names: list[str]) -> pa.Table:
         """Return the other columns of the row group's rows start to start + n_rows."""
