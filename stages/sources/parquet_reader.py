@@ -115,28 +115,27 @@ class _RowGroup:
         n_seen = 0
         try:
             with _faults_named(self._path, f"row group {self._group}: "):
-                for columns in self._searched():
-                    batch = self._batch(columns, n_seen)
-                    n_seen += len(columns[0])
+                for captions, faults in self._searched():
+                    batch = self._batch(captions, faults, n_seen)
+                    n_seen += len(captions)
                     yield batch
                 if n_seen < self._n_rows:
                     raise ValueError(f"{n_seen} rows of {self._n_rows}")
         except SourceFileError as error:
             yield Damage(self._first_row + n_seen, self._n_rows - n_seen, error.reason, str(error))
 
-    def _batch(self, columns: list[pa.Array], start: int) -> SourceBatch:
-        captions, faults = read_searched(columns, self._layout)
+    def _batch(self, captions: pa.Array, faults: dict[int, str], start: int) -> SourceBatch:
         first = self._first_row + start
         malformed = tuple(Malformed(first + i, "invalid_utf8", faults[i]) for i in sorted(faults))
         return SourceBatch(first, captions, malformed, lambda indices: self._choose(start, captions, indices))
 
-    def _searched(self) -> Iterator[list[pa.Array]]:
-        """Yield the columns that are searched, of at most as many rows as the footer states."""
+    def _searched(self) -> Iterator[tuple[pa.Array, dict[int, str]]]:
+        """Yield the texts that are searched, of at most as many rows as the footer states, and what is no UTF-8."""
         n_seen = 0
         names = list(self._layout.searched)
         if len(names) == 1:
             for captions in read_fast(self._path, self._file, self._group, self._first_row, names[0]):
-                yield [captions]
+                yield captions, {}  # Polars has none that are not valid
                 n_seen += len(captions)
         if n_seen == self._n_rows:
             return
@@ -145,7 +144,7 @@ class _RowGroup:
             begin, end = max(0, n_seen - start), min(batch.num_rows, self._n_rows - start)
             start += batch.num_rows
             if begin < end:
-                yield [batch.column(name).slice(begin, end - begin) for name in names]
+                yield read_searched([batch.column(name).slice(begin, end - begin) for name in names], self._layout)
 
     def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         return iter(self._file.iter_batches(BATCH_ROWS, [self._group], names, use_threads=False))
@@ -158,7 +157,7 @@ class _RowGroup:
                 if self._fault:
                     raise SourceFileError(self._fault)
                 taken = self._take(start, len(captions), indices, others) if len(indices) else self._nothing(others)
-                return convert_rows(rows, captions.take(indices), taken, self._corpus, self._layout)
+                return convert_rows(rows, captions.take(indices).cast(pa.string()), taken, self._corpus, self._layout)
         except SourceFileError as error:
             self._fault = str(error)  # the stream does not go on behind a fault
             malformed = (Malformed(row, error.reason, self._fault) for row in rows.to_pylist())
