@@ -202,7 +202,7 @@ METAFILE = Table(
 CROSSWALK = Table(
     "crosswalk",
     ("sample_id",),
-    ("corpus", "original_name", "native_hash", "source_part", "row_in_source", "url", "path"),
+    ("corpus", "original_name", "native_hash", "source_part", "row_in_source", "url", "path", "v2_patch"),
     "A candidate or a labelled image under the names that its corpus and others know it by.",
 )
 SOURCE_COUNT = Table(

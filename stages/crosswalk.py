@@ -11,14 +11,15 @@ def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
 
 
 # A labelled image is known by the last name of its path, the ending left out: FMoW's view, MillionAID's number,
-# BigEarthNet's patch.
+# BigEarthNet's patch; whichever version of it was read, the name is that of version 1.
 _NAMES = r"""
     SELECT sample_id, corpus, native_id AS original_name, native_hash, part AS source_part,
-           source_row AS row_in_source, url, '' AS path
+           source_row AS row_in_source, url, '' AS path, NULL AS v2_patch
     FROM candidate
     UNION ALL
-    SELECT sample_id, corpus, regexp_extract(path, '([^/]+?)(?:\.[A-Za-z]{1,4})?$', 1), NULL, NULL, NULL, '', path
-    FROM labelled_image
+    SELECT sample_id, corpus, coalesce(v1_patch, regexp_extract(path, '([^/]+?)(?:\.[A-Za-z]{1,4})?$', 1)), NULL, NULL,
+           NULL, '', path, v2_patch
+    FROM labelled_image LEFT JOIN patch USING (sample_id)
     ORDER BY sample_id
 """
 
@@ -34,6 +35,7 @@ WRITE_CROSSWALK = Stage(
             is_whole=True,
         ),
         Reads("labelled_image", ("sample_id", "corpus", "path"), is_whole=True),
+        Reads("patch", ("sample_id", "v1_patch", "v2_patch"), is_whole=True),
     ),
     writes=CROSSWALK,
     grain="map",

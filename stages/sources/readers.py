@@ -128,12 +128,23 @@ def read_sample(
         for fault in found.malformed:
             if fault.native_id == native_id:
                 return _facts_of(fault)
-        is_bad = {fault.source_row - found.first_row for fault in found.malformed}
-        rows = pa.array([i for i in range(len(found.captions)) if i not in is_bad], pa.int64())
-        chosen = found.choose(rows).table
+        chosen = found.choose(_sound_rows(found)).table
         if (place := pc.index(chosen["native_id"], native_id).as_py()) >= 0:
             return _without_nulls(chosen.slice(place, 1).to_pylist()[0])
     return None
+
+
+def _sound_rows(batch: SourceBatch) -> pa.Array:
+    """Return the offsets of rows that can be chosen.
+
+    Rows of YFCC's files lie apart, so that a fault's place in its file is none in the batch; but there only a malformed
+    row has no caption at all.
+    """
+    has_text = batch.captions.is_valid().to_pylist()
+    bad = {fault.source_row - batch.first_row for fault in batch.malformed}
+    if all(0 <= place < len(has_text) and not has_text[place] for place in bad):
+        return pa.array([place for place in range(len(has_text)) if place not in bad], pa.int64())
+    return pa.array([place for place, has_one in enumerate(has_text) if has_one], pa.int64())
 
 
 def _row_of(batch: SourceBatch, place: int, row: int) -> dict[str, Any]:

@@ -340,7 +340,11 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         unique_rejects=[{"sample_id": "laion2b_0_2"}],
         shard_rejects=[{"sample_id": "cc3m_0_0"}],
     ),
-    "write_crosswalk": tables(candidate=_CANDIDATES, labelled_image=_LABELLED),
+    "write_crosswalk": tables(
+        candidate=_CANDIDATES,
+        labelled_image=_LABELLED,
+        patch=[{"sample_id": "ben_7", "v1_patch": "S2A_MSIL2A_20170613T101031_26_57", "v2_patch": None}],
+    ),
     "count_sources": tables(
         source_listing=[
             {"corpus": c, "path": f"{c}/file", "partition": f"{c}-00000"} for c in ("cc3m", "laion2b", "fmow")

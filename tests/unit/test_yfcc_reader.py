@@ -152,3 +152,12 @@ def test_one_photo_is_read_again(tmp_path: Path) -> None:
     assert [row.get("source_caption") for row in found[:2]] == ["one", "two"]
     assert found[2]["reason"] == "wrong_field_count"
     assert found[3:] == [{}, {}]
+
+
+def test_a_photo_behind_one_that_cannot_be_read_is_found_by_its_id(tmp_path: Path) -> None:
+    path, photo_list = tmp_path / "a", tmp_path / "list"
+    path.write_bytes(line(8) + b"1\n" + line(9) + line(2, title="two"))
+    photo_list.write_bytes(b"".join(b"0\t%d\tab\n" % n for n in (1, 2)))
+    source = SourceFiles(((path, 0),), (photo_list,))
+    assert (read_sample(source, YFCC, "2") or {})["source_caption"] == "two"
+    assert (read_sample(source, YFCC, "1") or {})["reason"] == "wrong_field_count"
