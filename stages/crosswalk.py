@@ -26,7 +26,7 @@ _NAMES = r"""
 WRITE_CROSSWALK = Stage(
     name="write_crosswalk",
     module="shard",
-    version=1,
+    version=2,
     does="Writes each candidate and labelled image under the names that its corpus knows it by.",
     reads=(
         Reads(
