@@ -8,6 +8,7 @@ from typing import Any
 from schemas.corpora import LIST_CODE, Corpus
 from stages.sources.batch import Choices, SourceFiles
 from stages.sources.readers import read_row, read_sample
+from stages.sources.yfcc_reader import lists_photo
 
 _BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,10})_(\d{1,18})", re.ASCII)
 _BY_NATIVE_ID = re.compile(r"([a-z0-9]+)_([A-Za-z0-9_]{1,64})", re.ASCII)
@@ -66,8 +67,15 @@ def read_again(
     source = SourceFiles(tuple((sources / path, 0) for path in files if not _is_companion(path, corpus)), companions)
     if corpus.has_native_sample_ids:
         native_id = sample_id if corpus.is_sample_list else sample_id.partition("_")[2]
-        return read_sample(source, corpus, native_id, choices)
+        return read_sample(source, corpus, native_id, choices) or _listed_alone(source, corpus, native_id)
     return read_row(source, corpus, int(sample_id.rpartition("_")[2]), choices)
+
+
+def _listed_alone(source: SourceFiles, corpus: Corpus, native_id: str) -> dict[str, Any] | None:
+    """Return the reason of a sample that a corpus lists and has no row of; None where it does not list it."""
+    if corpus.reader != "yfcc" or not native_id.isdecimal() or not lists_photo(source, corpus, int(native_id)):
+        return None
+    return {"native_id": native_id, "reason": "no_metadata_row", "detail": f"in none of {len(source.files)} files"}
 
 
 def _is_companion(path: str, corpus: Corpus) -> bool:

@@ -56,6 +56,11 @@ def count(source: SourceFiles, corpus: Corpus) -> int:
         raise InputError(str(error)) from error
 
 
+def lists_photo(source: SourceFiles, corpus: Corpus, photo: int) -> bool:
+    """Return whether the list names a photo, which may have no row. Raises InputError."""
+    return len(_read_wanted(source, corpus).claim(np.array([photo], np.int64))) > 0
+
+
 def _read_wanted(source: SourceFiles, corpus: Corpus) -> PhotoList:
     try:
         return read_list(_list_of(source, corpus))

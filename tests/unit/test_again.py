@@ -47,7 +47,7 @@ def test_a_row_is_read_by_its_number_and_a_photo_by_its_id(tmp_path: Path) -> No
     assert (read("cc3m_0_1", ["cc3m/GCC-training.tsv"]) or {})["url"] == "u1"
     assert read("cc3m_0_2", ["cc3m/GCC-training.tsv"]) is None
     assert (read("yfcc15m_70", PHOTOS) or {})["source_caption"] == "a+cat"
-    assert read("yfcc15m_71", PHOTOS) is None
+    assert (read("yfcc15m_71", PHOTOS) or {})["reason"] == "no_metadata_row"
     assert read("yfcc15m_72", PHOTOS) is None
     with pytest.raises(InputError):
         read("yfcc15m_70", PHOTOS[:1])
