@@ -16,7 +16,7 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "captions that strict rules would refuse (filter.is_strict), with three examples by keyword",
             "SELECT keyword, count(*) AS captions, array_to_string(min_by(left(caption, 60), sha256(sample_id),"
-            " 3), ' | ') AS examples FROM (SELECT unnest(keywords) AS keyword, caption, sample_id FROM candidate"
+            " 3), ' / ') AS examples FROM (SELECT unnest(keywords) AS keyword, caption, sample_id FROM candidate"
             " WHERE len(strict_keywords) = 0) GROUP BY keyword ORDER BY captions DESC, keyword",
         ),
         ("rows by source file", SOURCES_QUERY),
