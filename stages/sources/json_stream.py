@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from stages.sources.batch import SourceFileError
 
@@ -220,10 +221,14 @@ def as_head(text: bytes) -> bytes:
 
 def _parse(data: bytes, commas: _Places) -> list[Any]:
     """Return the values of elements parted by commas, between brackets; each apart where one is faulty."""
-    try:
-        values = _decode(data)
-    except (ValueError, RecursionError):
-        values = None
+    values = None
+    # The fast parser knows no NaN, half surrogates or control characters: what it refuses, the other one judges.
+    for parse in (orjson.loads, _decode):
+        try:
+            values = parse(data)
+            break
+        except (ValueError, RecursionError):
+            continue
     if values is not None and len(values) == len(commas) + 1:
         return list(values)
     begins, ends = [1, *(int(comma) + 1 for comma in commas)], [*map(int, commas), len(data) - 1]

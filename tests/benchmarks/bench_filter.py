@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from stages.sources.filtering import filter_source
 from stages.sources.keywords import match_any
 from stages.sources.readers import read_source
 from stages.sources.texts import count_blank
-from tests.benchmarks.harness import BENCH, Goal, Pairs, Row, report, run_pairs
+from tests.benchmarks.harness import BENCH, Goal, Pairs, Row, cpu_seconds, report, run_pairs
 from tests.benchmarks.laion_files import write_laion
 
 N_ROWS = 8_000_000
@@ -50,7 +49,7 @@ def measure_file(compression: str) -> tuple[list[Row], list[Goal]]:
     """Return what deciding and the full job cost on a file of a compression."""
     path = _FOLDER / f"{compression}-{N_ROWS}.parquet"
     write_laion(path, N_ROWS, group_rows=1_000_000, compression=compression)
-    deciding = run_pairs(cpu_seconds(lambda: decide(path)), cpu_seconds(lambda: read_captions(path)), _PAIRS)
+    deciding = run_pairs(_cpu(lambda: decide(path)), _cpu(lambda: read_captions(path)), _PAIRS)
     cases = [(f"deciding, {compression}, over DuckDB sum(strlen(TEXT))", deciding, MAX_DECIDING)]
     for name, full in measure_full(path).items():
         cases.append((f"full job, {compression}, over decoding all columns with {name}", full, MAX_FULL))
@@ -61,17 +60,6 @@ def measure_file(compression: str) -> tuple[list[Row], list[Goal]]:
 def use_one_thread() -> None:
     """Let Arrow and Polars, which is not imported yet, use one core, as in a worker of many."""
     prepare_libraries(1)
-
-
-def cpu_seconds(run: Callable[[], object]) -> Callable[[int], float]:
-    """Return a function that returns the CPU time of a call, of all its threads."""
-
-    def measured(_: int) -> float:
-        started = time.process_time()
-        run()
-        return time.process_time() - started
-
-    return measured
 
 
 def read_captions(path: Path) -> None:
@@ -117,13 +105,16 @@ def measure_full(path: Path) -> dict[str, Pairs]:
     """Return the full job beside two ways to decode all columns."""
     floors = {"pyarrow": decode_by_arrow, "DuckDB": decode_by_duckdb}
     return {
-        name: run_pairs(cpu_seconds(lambda: filter_all(path)), _floor(decode, path), _PAIRS)
-        for name, decode in floors.items()
+        name: run_pairs(_cpu(lambda: filter_all(path)), _floor(decode, path), _PAIRS) for name, decode in floors.items()
     }
 
 
 def _floor(decode: Callable[[Path], None], path: Path) -> Callable[[int], float]:
-    return cpu_seconds(lambda: decode(path))
+    return _cpu(lambda: decode(path))
+
+
+def _cpu(run: Callable[[], object]) -> Callable[[int], float]:
+    return lambda _: cpu_seconds(run)
 
 
 def measure_memory() -> tuple[list[Row], list[Goal]]:

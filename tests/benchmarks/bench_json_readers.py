@@ -13,7 +13,7 @@ from typing import Any
 from schemas.corpora import load_corpora
 from stages.sources.batch import SourceBatch, SourceFiles
 from stages.sources.readers import count_source, read_source
-from tests.benchmarks.harness import BENCH, Goal, Row, report, run_pairs, seconds
+from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs
 
 MIN_SHARE = 0.6  # of json.load's speed
 MAX_PEAK_MIB = 1024
@@ -40,10 +40,10 @@ def measure(code: str) -> tuple[list[Row], list[Goal]]:
     n_mib = sum(path.stat().st_size for path in paths) / 2**20
 
     def load(_: int) -> float:
-        return seconds(lambda: [json.loads(path.read_bytes()) for path in paths])
+        return cpu_seconds(lambda: [json.loads(path.read_bytes()) for path in paths])
 
-    reading = run_pairs(lambda _: seconds(lambda: read_all(code, source)), load, N_PAIRS)
-    counting = run_pairs(lambda _: seconds(lambda: count_source(source, corpus)), load, N_PAIRS)
+    reading = run_pairs(lambda _: cpu_seconds(lambda: read_all(code, source)), load, N_PAIRS)
+    counting = run_pairs(lambda _: cpu_seconds(lambda: count_source(source, corpus)), load, N_PAIRS)
     peak_mib = peak_of(code)
     rows = [
         reading.row(f"{code}: read {n_mib:.0f} MiB", "s"),
