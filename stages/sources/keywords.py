@@ -5,6 +5,7 @@ Not for reading files (`stages/sources/readers.py`) nor for the list of keywords
 
 import html
 import string
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from stages.sources.texts import text_offsets
 
 _ASCII_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _FEW = 500  # captions that are sooner searched one by one than a search for all of them is set up
+_FEW_OF_A_WORD, _SHORT_WORD = 2, 5  # a short word, such as space, is in too many captions to be sought alone
 _HAYSTACK_BYTES = 1 << 30  # find_many answers with 32-bit offsets
 
 # RE2 classes. Zero-width and bidirectional controls would hide or reorder text in a viewer; they count as blanks.
@@ -49,8 +51,7 @@ def _match_chunk(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.
         parts = (captions.slice(0, half), captions.slice(half))
         return np.concatenate([_match_chunk(part, patterns) for part in parts])
     folded = list(dict.fromkeys(pattern.translate(_ASCII_FOLD) for pattern in patterns))
-    matching, suspects = _search(captions, folded)
-    found[matching] = True
+    suspects = _suspects(captions, folded)
     if len(suspects):
         rows = suspects[_is_match(pc.ascii_lower(captions.take(pa.array(suspects))), folded)]
         found[rows] = True
@@ -68,20 +69,19 @@ def _is_match(lowered: pa.Array, folded: list[str]) -> npt.NDArray[np.bool_]:
     return np.asarray(is_match.to_numpy())
 
 
-def _search(captions: pa.Array, folded: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return rows that match, and suspects: rows among which are all others that match.
+def _suspects(captions: pa.Array, folded: list[str]) -> npt.NDArray[np.int64]:
+    """Return rows among which are all that match.
 
     One search runs over the characters of all captions as if they were one text: that is twice as fast as one search
     a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it; so every
-    caption that the longest pattern can reach from a find is a suspect, where that is more than one.
+    caption that the longest pattern can reach from a find is a suspect, and the caller decides.
     """
     if captions.offset == 0 and text_offsets(captions)[0]:  # such come of a slice's cast, and ascii_lower breaks them
         captions = captions.take(pa.array(np.arange(len(captions))))
     lowered = pc.ascii_lower(captions)
     offsets = text_offsets(lowered)
-    nothing = np.zeros(0, np.int64)
     if offsets[0] == offsets[-1]:
-        return nothing, nothing
+        return np.zeros(0, np.int64)
     ends = pa.py_buffer(offsets[[0, -1]].astype(np.int64))
     text = pa.LargeStringArray.from_buffers(1, ends, lowered.buffers()[2])
     import polars as pl  # a sixth of a second to import, in every process that lists the stages
@@ -89,16 +89,28 @@ def _search(captions: pa.Array, folded: list[str]) -> tuple[npt.NDArray[np.int64
     # Only the leftmost search without case folding takes the vectorised prefilter of the underlying library.
     # A frame selects it at once; a series would copy the text first.
     frame = pl.DataFrame(pl.from_arrow(pa.table([text], ["text"])))
-    found = frame.select(pl.col("text").str.find_many(folded, leftmost=True)).to_series()[0]
+    sought = _common_beginnings(folded)
+    found = frame.select(pl.col("text").str.find_many(sought, leftmost=True)).to_series()[0]
     finds = found.to_numpy().astype(np.int64) + int(offsets[0])
     reach = max(len(pattern.encode()) for pattern in folded) - 1
     first = np.searchsorted(offsets, finds, side="right") - 1
     last = np.searchsorted(offsets, np.minimum(finds + reach, int(offsets[-1]) - 1), side="right") - 1
-    is_inside = first == last
-    matching, first, last = np.unique(first[is_inside]), first[~is_inside], last[~is_inside]
     span = int((last - first).max(initial=-1)) + 1
     reached = [np.minimum(first + step, last) for step in range(span)]
-    return matching, np.setdiff1d(np.concatenate(reached), matching) if reached else nothing
+    return np.unique(np.concatenate(reached)) if reached else np.zeros(0, np.int64)
+
+
+def _common_beginnings(folded: Sequence[str]) -> list[str]:
+    """Return texts of which each pattern holds one at its beginning: the fewer there are, the faster is the search.
+
+    Three or more patterns of one first word are sought by that word and the blank behind it.
+    """
+    words = Counter(pattern.partition(" ")[0] for pattern in folded if " " in pattern)
+    beginnings = (
+        f"{word} " if words[word := pattern.partition(" ")[0]] > _FEW_OF_A_WORD and len(word) > _SHORT_WORD else pattern
+        for pattern in folded
+    )
+    return list(dict.fromkeys(beginnings))
 
 
 def matched_keywords(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[str]) -> pa.ListArray:
