@@ -90,7 +90,7 @@ config: $(READY)  ## print all settings in full
 ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): runs started meanwhile show there
 	@$(PY) -m flows.ui $(UI_HOME) $(PORT)
 
-check: $(READY)  ## format, lint, types, unit tests: under a minute
+check: $(READY)  ## format, lint, types, unit tests: some minutes
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
