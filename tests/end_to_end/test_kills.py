@@ -9,7 +9,7 @@ from tests.end_to_end.runs import assert_identical, copy_world, receipts, run, r
 
 N_KILLS_AT_FIRST, N_KILLS_LATER = 10, 20
 SEED = 11
-LONGEST_AT_FIRST_S, LONGEST_LATER_S = 3.5, 7.0
+LONGEST_AT_FIRST_S, LONGEST_LATER_S = 3.0, 5.5
 
 
 def test_a_build_killed_thirty_times_equals_an_uninterrupted_one(
