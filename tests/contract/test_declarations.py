@@ -21,9 +21,9 @@ MAY_IMPORT = {"schemas": {"schemas"}, "stages": {"schemas", "stages"}, "flows": 
 THIRD_PARTY = {
     "schemas": {"pyarrow", "pydantic"},
     "stages": {
-        "pyarrow", "pydantic", "duckdb", "orjson", "polars", "numpy", "scipy", "PIL", "imagehash", "img2dataset", "webdataset",
-        "rasterio", "pyproj", "pycountry", "reverse_geocoder", "nltk", "torch", "torchvision", "transformers",
-        "safetensors", "peft", "open_clip", "ultralytics", "yaml",
+        "pyarrow", "pydantic", "duckdb", "orjson", "polars", "numpy", "scipy", "PIL", "imagehash", "img2dataset",
+        "webdataset", "rasterio", "pyproj", "pycountry", "reverse_geocoder", "nltk", "torch", "torchvision",
+        "transformers", "safetensors", "peft", "open_clip", "ultralytics", "yaml",
     },
     "flows": {"pyarrow", "pydantic", "duckdb", "rich"},
 }  # fmt: skip
