@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flows.ledger import Ledger
 from flows.report import write_csv
-from flows.views import open_views
+from flows.views import open_views, scalar
 from stages.contract import ContractError, InputError
-
-if TYPE_CHECKING:
-    import duckdb
 
 # The rows of a table that belong to a sample, by the first column of the table's key.
 OF_SAMPLE = {
@@ -46,9 +42,9 @@ def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
         raise InputError(f"fates need a finished build: {state.blocked or ledger.describe_due(state)}")
     with open_views(ledger) as db:
         db.execute(f"CREATE TEMP TABLE fates AS {fates_query(ledger)}")
-        n_samples = _count(db, f"SELECT count(*) FROM ({SAMPLES})")
-        n_fates = _count(db, "SELECT count(*) FROM fates")
-        if not n_fates == n_samples == _count(db, "SELECT count(DISTINCT sample_id) FROM fates"):
+        n_samples = scalar(db, f"SELECT count(*) FROM ({SAMPLES})")
+        n_fates = scalar(db, "SELECT count(*) FROM fates")
+        if not n_fates == n_samples == scalar(db, "SELECT count(DISTINCT sample_id) FROM fates"):
             raise ContractError(f"{n_samples} samples, {n_fates} fates: run `make verify`")
         out.parent.mkdir(parents=True, exist_ok=True)
         write_csv(db.execute("SELECT * FROM fates ORDER BY sample_id"), out)
@@ -78,8 +74,3 @@ def fates_query(ledger: Ledger) -> str:
         LEFT JOIN duplicate u USING (sample_id)
         ORDER BY s.sample_id
     """
-
-
-def _count(db: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = db.execute(query).fetchone()
-    return int(row[0]) if row else 0

@@ -13,7 +13,7 @@ from flows.damage import is_damaged, unaccepted
 from flows.fates import OF_SAMPLE, SAMPLE_KEYS, SAMPLES
 from flows.ledger import Ledger, PartitionState
 from flows.report import Report, printable
-from flows.views import open_views
+from flows.views import open_views, scalar
 from stages.contract import InputError, Stage
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
     """
     with open_views(ledger) as db:
         db.execute(f"CREATE TEMP TABLE s AS SELECT * FROM ({SAMPLES}) WHERE sample_id = ?", [sample_id])
-        if not _scalar(db, "SELECT count(*) FROM s"):
+        if not scalar(db, "SELECT count(*) FROM s"):
             return _explain_unmatched(ledger, db, sample_id, sources)
         lines = [f"sample {sample_id}"]
         for stage in ledger.stages:
@@ -148,7 +148,7 @@ def _explain_unmatched(
     listed = db.execute("SELECT path, part FROM source_listing WHERE corpus IN ?", [wanted]).fetchall()
     files, corpus = files_of(sample_id, listed, corpora), corpus_of(sample_id, listed, corpora)
     if not files or corpus is None:
-        near = _scalar(db, "SELECT min(sample_id) FROM candidate")
+        near = scalar(db, "SELECT min(sample_id) FROM candidate")
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:
         raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {', '.join(files)}")
@@ -190,15 +190,10 @@ def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float, i
 
 
 def _share(db: duckdb.DuckDBPyConnection, code: str) -> float:
-    return float(_scalar(db, f"SELECT min(sample_share) FROM source_listing WHERE corpus = '{code}'"))
+    return float(scalar(db, f"SELECT min(sample_share) FROM source_listing WHERE corpus = '{code}'"))
 
 
 def _shown(value: object) -> str:
     if isinstance(value, list) and len(value) > _LIST_SHOWN:
         value = f"{value[:3]} and {len(value) - 3} more"
     return printable(str(value)).replace("\n", "\\n")
-
-
-def _scalar(db: duckdb.DuckDBPyConnection, query: str) -> Any:
-    row = db.execute(query).fetchone()
-    return row[0] if row else None

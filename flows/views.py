@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -31,6 +31,12 @@ def open_views(ledger: Ledger, stages: Sequence[Stage] = ()) -> Iterator[duckdb.
         for stage in stages or ledger.stages:
             _add_views(db, ledger, stage)
         yield db
+
+
+def scalar(db: duckdb.DuckDBPyConnection, query: str) -> Any:
+    """Return the first value of the first row of a query, None where it has no row."""
+    row = db.execute(query).fetchone()
+    return row[0] if row else None
 
 
 def _add_views(db: duckdb.DuckDBPyConnection, ledger: Ledger, stage: Stage) -> None:

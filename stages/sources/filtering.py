@@ -140,23 +140,22 @@ class _Sieve:
             return
         found = _as_candidates(pa.concat_tables(self._waiting), self._corpus, self._part, self._search)
         self._waiting = []
-        if self._search.is_strict:
-            # A sample that a list names needs no keyword at all.
-            is_false = pc.and_(
-                pc.equal(pc.list_value_length(found["strict_keywords"]), 0),
-                pc.greater(pc.list_value_length(found["keywords"]), 0),
-            )
-            refused = found.filter(is_false)
-            found = found.filter(pc.invert(is_false))
-            self.counts["false_keyword"] += refused.num_rows
-            details = pc.binary_join_element_wise(
-                pc.binary_join(refused["keywords"].combine_chunks().cast(pa.list_(pa.string())), ", "),
-                refused["caption"], ": ",
-            )  # fmt: skip
-            ids = {"sample_id": refused["sample_id"]}
-            reasons = pa.repeat("false_keyword", refused.num_rows)
-            self._rejects.append(rejects_table(CANDIDATE, ids, reasons, details))
-        self._kept.append(found)
+        self._kept.append(self._refuse_false(found) if self._search.is_strict else found)
+
+    def _refuse_false(self, found: pa.Table) -> pa.Table:
+        """Return the candidates without those whose keywords are all false ones; a listed sample needs no keyword."""
+        is_false = pc.and_(
+            pc.equal(pc.list_value_length(found["strict_keywords"]), 0),
+            pc.greater(pc.list_value_length(found["keywords"]), 0),
+        )
+        refused = found.filter(is_false)
+        self.counts["false_keyword"] += refused.num_rows
+        keywords = pc.binary_join(refused["keywords"].combine_chunks(), ", ")
+        details = pc.binary_join_element_wise(keywords, refused["caption"], ": ")
+        ids = {"sample_id": refused["sample_id"]}
+        reasons = pa.repeat("false_keyword", refused.num_rows)
+        self._rejects.append(rejects_table(CANDIDATE, ids, reasons, details))
+        return found.filter(pc.invert(is_false))
 
 
 def _filter_batch(
