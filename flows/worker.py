@@ -85,9 +85,10 @@ class Toolbox:
     def open(self, stage: Stage, params: Any, resources: Any) -> dict[str, Any]:
         """Return the stage's tools by name; those of another stage are closed first."""
         if stage.name != self.stage:
-            self.opened.clear()
-            self.stack.close()
-            gc.collect()
+            if self.opened:
+                self.opened.clear()
+                self.stack.close()
+                gc.collect()  # a quarter of a second once torch is imported
             self.stage = stage.name
         found = {}
         for tool in stage.tools:
