@@ -4,22 +4,21 @@ Not for the sentence made of an image's metadata: that is geometa.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
-from PIL import Image
 from pydantic import Field
 
 from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE, Table
 from stages.captions.choice import ChooseParams, choose_captions
-from stages.captions.ranking import Ranking, Seen, rank_sample
-from stages.checks import check_body, run_sql
+from stages.captions.ranking import Ranked, Ranking, rank_images
+from stages.captions.rotation import turned_views
+from stages.checks import run_sql
 from stages.contract import (
     Context,
     ContractError,
-    Files,
     Given,
     Inputs,
     Outcome,
@@ -29,11 +28,14 @@ from stages.contract import (
     Tool,
     rejects_table,
 )
-from stages.embed import LONGEST_PX, ModelResources
+from stages.embed import ModelResources, open_located
+from stages.images.ahead import load_ahead
 from stages.models.opening import model_identity, open_captioner, open_scorer
 from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
 
+T = TypeVar("T")
 Rejects = list[tuple[str, int, str]]
+Sample = tuple[dict[str, Any], dict[int, str]]  # where its image lies, and its captions by number
 
 
 class DrawParams(Params):
@@ -42,6 +44,7 @@ class DrawParams(Params):
     captioner: str = Field(
         "blip2-opt-6.7b", description="a captioner of manifests/models.toml"
     )  # RS5M: BLIP2 with OPT-6.7B
+    captioner_batch_size: int = Field(4, ge=1, description="images whose captions are drawn at once")
     captioner_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
     n_candidates: int = Field(20, ge=1, description="captions drawn for an image")  # RS5M: 20
     top_p: float = Field(0.95, gt=0, le=1, description="probability mass that is sampled from")  # RS5M's script
@@ -60,7 +63,7 @@ class RankParams(Params):
         "clip-rn50x64", description="a scorer of manifests/models.toml: ranks what the first kept, judges the views"
     )  # RS5M: CLIP ResNet50x64
     scorer_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
-    scorer_batch_size: int = Field(32, ge=1, description="images of one forward pass")
+    scorer_batch_size: int = Field(32, ge=1, description="images or views of one forward pass")
     n_first: int = Field(10, ge=1, description="captions the first scorer hands on")  # RS5M: 10
     n_second: int = Field(5, ge=1, description="captions the second scorer hands on")  # RS5M: 5
     n_views: int = Field(12, ge=2, description="views of the turned image")  # RS5M: 12, in steps of 30 degrees
@@ -74,21 +77,45 @@ def draw_captions(inputs: Inputs, context: Context) -> Outcome:
     """
     params: DrawParams = context.params
     settings = DrawSettings(params.n_candidates, params.top_p, params.top_k, params.max_new_tokens)
+    captioner: Captioner = context.tools["captioner"]
     rows: list[dict[str, Any]] = []
     rejects: Rejects = []
-    for n_done, located in enumerate(run_sql(_VALID, inputs).to_pylist()):
-        sample_id = located["sample_id"]
-        image = open_image(located, context.files)
-        try:
-            (captions,) = context.tools["captioner"].draw([image], [draw_seed(sample_id, params.draw_seed)], settings)
-        except ModelNotFinite as error:
-            rejects.append((sample_id, 0, str(error)))
-        else:
+    n_done = 0
+    for batch, prepared in load_ahead(
+        _cut(run_sql(_VALID, inputs).to_pylist(), params.captioner_batch_size),
+        lambda located: captioner.prepare(open_located(located, context.files)),
+        context.resources.loaders,
+    ):
+        seeds = [draw_seed(located["sample_id"], params.draw_seed) for located in batch]
+        for located, captions in zip(batch, _draw(captioner, prepared, seeds, settings), strict=True):
+            sample_id = located["sample_id"]
+            if isinstance(captions, ModelNotFinite):
+                rejects.append((sample_id, 0, str(captions)))
+                continue
             if len(captions) != params.n_candidates:
                 raise ContractError(f"{params.captioner} drew {len(captions)} captions, not {params.n_candidates}")
             rows += [{"sample_id": sample_id, "n": n, "candidate_caption": c} for n, c in enumerate(captions)]
-        context.advance(n_done + 1)
+        n_done += len(batch)
+        context.advance(n_done)
     return Outcome(pa.Table.from_pylist(rows, CAPTION_CANDIDATE.schema), _not_finite(CAPTION_CANDIDATE, rejects))
+
+
+def _draw(
+    captioner: Captioner, prepared: Sequence[Any], seeds: Sequence[int], settings: DrawSettings
+) -> list[list[str] | ModelNotFinite]:
+    """Return the captions of each image, or why it has none: a batch with such an image is drawn one by one."""
+    try:
+        return list(captioner.draw(prepared, seeds, settings))
+    except ModelNotFinite as error:
+        if len(prepared) == 1:
+            return [error]
+    alone = (_draw(captioner, [image], [seed], settings) for image, seed in zip(prepared, seeds, strict=True))
+    return [found for (found,) in alone]
+
+
+def _cut(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield batches of rows, which are in the order of sample_id: batches form inside a partition alone."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 _VALID = "FROM labelled_image SEMI JOIN image ON image_id = sample_id ORDER BY sample_id"
@@ -106,41 +133,38 @@ def rank_captions(inputs: Inputs, context: Context) -> Outcome:
     """
     params: RankParams = context.params
     first, second = context.tools["first_scorer"], context.tools["second_scorer"]
-    ranking = Ranking(params.n_first, params.n_second, params.n_views)
+    ranking = Ranking(params.n_first, params.n_second, params.scorer_batch_size)
+
+    def load(sample: Sample) -> tuple[Any, Any, list[Any]]:
+        image = open_located(sample[0], context.files)
+        views = [second.prepare(view) for view in turned_views(image, params.n_views)]
+        return first.prepare(image), second.prepare(image), views
+
     rows: list[dict[str, Any]] = []
     rejects: Rejects = []
-    for batch in _batches(inputs, params.scorer_batch_size):
-        images = [open_image(located, context.files) for located, _ in batch]
-        features = zip(images, first.image_features(images), second.image_features(images), strict=True)
-        for (located, captions), seen in zip(batch, features, strict=True):
+    batches = _cut(_samples(inputs), params.scorer_batch_size)
+    for batch, loaded in load_ahead(batches, load, context.resources.loaders):
+        by_first, by_second, views = zip(*loaded, strict=True)
+        features = zip(first.image_features(by_first), second.image_features(by_second), views, strict=True)
+        images = [Ranked(captions, *seen) for (_, captions), seen in zip(batch, features, strict=True)]
+        rank_images(images, first, second, ranking)
+        for (located, _), image in zip(batch, images, strict=True):
             sample_id = located["sample_id"]
-            try:
-                scores = rank_sample(captions, Seen(*seen), first, second, ranking)
-            except ModelNotFinite as error:
-                rejects += [(sample_id, n, str(error)) for n in captions]
+            if image.fault:
+                rejects += [(sample_id, n, image.fault) for n in image.captions]
             else:
-                rows += [{"sample_id": sample_id, "n": n, **columns} for n, columns in scores.items()]
+                rows += [{"sample_id": sample_id, "n": n, **columns} for n, columns in image.scores.items()]
         context.advance(len(rows) + len(rejects))
     return Outcome(pa.Table.from_pylist(rows, CAPTION_SCORE.schema), _not_finite(CAPTION_SCORE, rejects))
 
 
-def _batches(inputs: Inputs, size: int) -> Iterator[list[tuple[dict[str, Any], dict[int, str]]]]:
-    """Yield samples with the text of each caption, in the order of sample_id: batches form inside a partition alone."""
+def _samples(inputs: Inputs) -> list[Sample]:
+    """Return samples with the text of each caption, in the order of sample_id."""
     located = {row["sample_id"]: row for row in inputs["labelled_image"].to_pylist()}
     captions: dict[str, dict[int, str]] = {}
     for row in inputs["caption_candidate"].sort_by([("sample_id", "ascending"), ("n", "ascending")]).to_pylist():
         captions.setdefault(row["sample_id"], {})[row["n"]] = row["candidate_caption"]
-    samples = [(located[sample_id], texts) for sample_id, texts in captions.items()]
-    yield from (samples[start : start + size] for start in range(0, len(samples), size))
-
-
-def open_image(located: Mapping[str, Any], files: Files) -> Image.Image:
-    """Return the image that a row of labelled_image points to, as RGB."""
-    from stages.images.rgb import open_rgb
-
-    data = files.read(located["body_file"], located["body_offset"], located["n_bytes"])
-    check_body(data, located)
-    return open_rgb(data, LONGEST_PX)
+    return [(located[sample_id], texts) for sample_id, texts in captions.items()]
 
 
 def _not_finite(table: Table, rejects: Rejects) -> pa.Table:
@@ -181,7 +205,7 @@ _LOCATED = Reads("labelled_image", ("sample_id", "n_bytes", "body_sha256", "body
 DRAW_CAPTIONS = Stage(
     name="draw_captions",
     module="caption",
-    version=1,
+    version=2,
     does="Draws captions for each valid labelled image: nucleus sampling, seeded by the sample's id.",
     reads=(_LOCATED, Reads("image", ("image_id",))),
     writes=CAPTION_CANDIDATE,
@@ -200,7 +224,7 @@ DRAW_CAPTIONS = Stage(
 RANK_CAPTIONS = Stage(
     name="rank_captions",
     module="caption",
-    version=1,
+    version=2,
     does="Ranks the captions of a sample by two scorers, and measures how their cosines vary when the image is turned.",
     reads=(Reads("caption_candidate", ("sample_id", "n", "candidate_caption")), _LOCATED),
     writes=CAPTION_SCORE,

@@ -3,12 +3,13 @@
 Features serve the outlier filter and, later, the search for copies; scores and decisions are the business of outliers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 from pydantic import Field
 
 from schemas.manifests import load_prompts
@@ -29,9 +30,11 @@ from stages.contract import (
     rejects_table,
 )
 from stages.identity import digest_json
+from stages.images.ahead import load_ahead
 from stages.models.opening import model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
 
+Row = Mapping[str, Any]
 LOCATED = ("pixel_sha256", "n_bytes", "body_sha256", "body_file", "body_offset")
 
 
@@ -40,6 +43,7 @@ class ModelResources(Resources):
 
     models: str = Field("models", description="folder of the published models, one folder each, as models.toml names")
     device: str = Field("auto", description="auto (cuda where there is one), cuda, cuda:1 or cpu")
+    loaders: int = Field(0, ge=0, description="threads that decode images for a model; 0: one a CPU core, at most 8")
 
 
 class EmbedParams(Params):
@@ -78,8 +82,8 @@ def embed(inputs: Inputs, context: Context) -> Outcome:
     ids: list[str] = []
     features: list[np.ndarray] = []
     bad: list[str] = []
-    for rows, images in batches(inputs["picture"], context.files, context.params.batch_size):
-        for row, feature in zip(rows, scorer.image_features(images), strict=True):
+    for rows, prepared in prepare_ahead(inputs["picture"], context, scorer.prepare, context.params.batch_size):
+        for row, feature in zip(rows, scorer.image_features(prepared), strict=True):
             if np.isfinite(feature).all():
                 ids.append(row["pixel_sha256"])
                 features.append(feature.astype(np.float16))
@@ -93,19 +97,25 @@ def embed(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(kept, rejects)
 
 
-def batches(pictures: pa.Table, files: Files, size: int) -> Iterator[tuple[Sequence[dict[str, Any]], list[Any]]]:
-    """Yield rows and their decoded RGB images, in the order of pixel_sha256: batches form inside a partition alone."""
+def prepare_ahead(
+    pictures: pa.Table, context: Context, prepare: Callable[[Image.Image], Any], size: int
+) -> Iterator[tuple[Sequence[Row], list[Any]]]:
+    """Yield rows and what a model takes of them, in the order of pixel_sha256.
+
+    Batches form inside a partition alone.
+    """
+    rows = sorted(pictures.to_pylist(), key=lambda row: str(row["pixel_sha256"]))
+    batches = (rows[start : start + size] for start in range(0, len(rows), size))
+    return load_ahead(batches, lambda row: prepare(open_located(row, context.files)), context.resources.loaders)
+
+
+def open_located(row: Row, files: Files) -> Image.Image:
+    """Return the image that location columns point to, as RGB."""
     from stages.images.rgb import open_rgb
 
-    rows = sorted(pictures.to_pylist(), key=lambda row: str(row["pixel_sha256"]))
-    for start in range(0, len(rows), size):
-        batch = rows[start : start + size]
-        images = []
-        for row in batch:
-            data = files.read(row["body_file"], row["body_offset"], row["n_bytes"])
-            check_body(data, row)
-            images.append(open_rgb(data, LONGEST_PX))
-        yield batch, images
+    data = files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+    check_body(data, row)
+    return open_rgb(data, LONGEST_PX)
 
 
 LONGEST_PX = 1024  # models see at most 448 px: a picture of 400 megapixels is decoded small

@@ -24,7 +24,7 @@ from stages.contract import (
     Tool,
     rejects_table,
 )
-from stages.embed import LOCATED, ModelResources, batches
+from stages.embed import LOCATED, ModelResources, prepare_ahead
 from stages.models.opening import model_identity, open_detector
 from stages.models.protocols import Detector
 
@@ -50,8 +50,9 @@ def score_detector(inputs: Inputs, context: Context) -> Outcome:
     detector: Detector = context.tools["detector"]
     ids: list[str] = []
     probs: list[float] = []
-    for rows, images in batches(inputs["picture"], context.files, context.params.detector_batch_size):
-        probs += detector.probabilities(images).astype(float).tolist()
+    size = context.params.detector_batch_size
+    for rows, prepared in prepare_ahead(inputs["picture"], context, detector.prepare, size):
+        probs += detector.probabilities(prepared).astype(float).tolist()
         ids += [row["pixel_sha256"] for row in rows]
         context.advance(len(ids))
     return _finite(DETECTOR_SCORE, ids, np.array(probs, float))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from stages.contract import ContractError, InputError
 from stages.models.blip2_loading import check_files, load_blip2, load_image_processor, load_tokenizer
+from stages.models.blip2_steps import Steps
 from stages.models.nucleus import choose_tokens, draw_numbers
 from stages.models.protocols import DrawSettings
 
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class Blip2Captioner:
-    """Draws captions, image by image, without a text prompt.
+    """Draws captions, without a text prompt: a batch is of images, and each candidate of an image is a row.
 
-    An image is a batch of its own, its candidates are the rows: how a matrix product rounds may follow its number of
-    rows, and a caption would hang on its neighbours. On a CPU seven images at once gave the same 2,100 captions of the
-    demo model (float32 and bfloat16), in 0.6 of the time; a GPU chooses its kernels by size and promises nothing. What
-    is seen of an image is computed once: the language model reads it once, and its keys and values are copied.
+    What is seen of an image is computed once: the language model reads it once, and its keys and values are copied.
+    Rows whose caption has ended stay in the batch until half of it has; then they leave. How a matrix product rounds
+    may follow its number of rows, so that on a GPU a caption can hang on its neighbours; on a CPU seven images at once
+    gave the same 2,100 captions of the demo model as each alone (float32 and bfloat16).
 
     Memory of BLIP2-OPT-6.7B in float16, from its numbers of parameters: vision encoder 0.99 G x 2 bytes, language model
     6.66 G x 2, Q-Former 0.11 G x 4 (transformers keeps it in float32): 15.7 GB; keys and values of 20 candidates of 83
-    tokens 0.9 GB. One GPU of 24 GB holds it.
+    tokens 0.9 GB an image. One GPU of 24 GB holds it with four images.
     """
 
     def __init__(
@@ -51,77 +52,93 @@ class Blip2Captioner:
             load_blip2(folder, precision=precision, adapter=adapter).to(self._device).eval().requires_grad_(False)
         )
 
+        self._steps: Steps | None = None
+
     @property
     def model(self) -> Any:
         """Return transformers' model, for measuring it."""
         return self._model
 
-    def to_pixels(self, image: Image.Image) -> torch.Tensor:
-        """Return what the vision encoder is given, float32 [1, 3, height, width]."""
-        # Named, as a guess would take the rows of a picture that is 1 or 3 px high for its channels.
-        pixels = self._pictures(images=[image], return_tensors="pt", input_data_format="channels_last")["pixel_values"]
-        found: torch.Tensor = pixels.to(self._device)
-        return found
-
-    def draw(self, images: Sequence[Image.Image], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
-        """Return settings.n_candidates captions of each RGB image, stripped; they may be empty or repeat each other.
-
-        An image's captions depend on its pixels, its seed and the settings alone.
-
-        Raises:
-            ModelNotFinite: where the model gives NaN or infinity for an image.
-            InputError: where the model has no room for max_new_tokens.
-        """
-        if len(images) != len(seeds):
-            raise ContractError(f"a captioner is given one seed an image, got {len(images)} images, {len(seeds)} seeds")
-        self._check_room(settings.max_new_tokens)
-        return [self._draw_one(image, seed, settings) for image, seed in zip(images, seeds, strict=True)]
-
-    def _draw_one(self, image: Image.Image, seed: int, settings: DrawSettings) -> list[str]:
-        import torch
-
+    def prepare(self, image: Image.Image) -> torch.Tensor:
+        """Return what the vision encoder is given, float32 [1, 3, height, width]; safe in threads. The image is RGB."""
         if image.mode != "RGB":
             raise ContractError(f"a captioner is given RGB images, got mode {image.mode}")
-        with torch.inference_mode():
-            logits, cache = self._read_prefix(image)
-            rows = self._draw_tokens(logits, cache, seed, settings)
-        texts: list[str] = self._tokenizer.batch_decode(rows, skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        # Named, as a guess would take the rows of a picture that is 1 or 3 px high for its channels.
+        found: torch.Tensor = self._pictures(images=[image], return_tensors="pt", input_data_format="channels_last")[
+            "pixel_values"
+        ]
+        return found
 
-    def _read_prefix(self, image: Image.Image) -> tuple[torch.Tensor, Any]:
-        """Return the logits of the first token, [1, vocabulary], and keys and values of image and start token."""
+    def draw(self, prepared: Sequence[torch.Tensor], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
+        """Return settings.n_candidates captions of each image, stripped; they may be empty or repeat each other.
+
+        An image's captions depend on its pixels, its seed, the settings and, by rounding, on the rest of the batch.
+
+        Raises:
+            ModelNotFinite: where the model gives NaN or infinity for one of the images.
+            InputError: where the model has no room for max_new_tokens.
+        """
         import torch
 
-        seen = self._model.get_image_features(self.to_pixels(image), return_dict=True).pooler_output
+        if len(prepared) != len(seeds):
+            raise ContractError(f"a captioner is given one seed an image: {len(prepared)} images, {len(seeds)} seeds")
+        self._check_room(settings.max_new_tokens)
+        if not prepared:
+            return []
+        with torch.inference_mode():
+            logits, cache = self._read_prefix(torch.cat(list(prepared)).to(self._device))
+            rows = self._draw_tokens(logits, cache, seeds, settings)
+        texts = [text.strip() for text in self._tokenizer.batch_decode(rows, skip_special_tokens=True)]
+        n = settings.n_candidates
+        return [texts[start : start + n] for start in range(0, len(texts), n)]
+
+    def _read_prefix(self, pixels: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """Return logits of the first token, [n_images, vocabulary], and keys and values of images and start token."""
+        import torch
+
+        seen = self._model.get_image_features(pixels, return_dict=True).pooler_output
         language = self._model.language_model
-        start = torch.tensor([[language.config.bos_token_id]], device=self._device)
+        start = torch.full((len(pixels), 1), language.config.bos_token_id, device=self._device)
         opening = language.get_input_embeddings()(start)
         read = language(inputs_embeds=torch.cat([seen.to(opening.dtype), opening], dim=1), use_cache=True)
         return read.logits[:, -1], read.past_key_values
 
-    def _draw_tokens(self, logits: torch.Tensor, cache: Any, seed: int, settings: DrawSettings) -> list[list[int]]:
-        """Return the tokens of each candidate, without the token that ends it."""
+    def _draw_tokens(
+        self, logits: torch.Tensor, cache: Any, seeds: Sequence[int], settings: DrawSettings
+    ) -> list[list[int]]:
+        """Return the tokens of each candidate, image after image, without the token that ends it."""
         import torch
 
-        n, n_steps = settings.n_candidates, settings.max_new_tokens
+        n, n_tokens = settings.n_candidates, settings.max_new_tokens
         ends = torch.tensor(self._end_tokens())
-        numbers = draw_numbers(seed, n, n_steps)
-        cache.batch_repeat_interleave(n)
-        logits = logits.expand(n, -1)
-        rows: list[list[int]] = [[] for _ in range(n)]
-        is_open = torch.ones(n, dtype=torch.bool)
-        for step in range(n_steps):
-            chosen = choose_tokens(logits, numbers[:, step], top_p=settings.top_p, top_k=settings.top_k)
+        numbers = torch.cat([draw_numbers(seed, n, n_tokens) for seed in seeds])
+        steps = self._steps_from(cache, n, n_tokens)
+        logits = logits.repeat_interleave(n, dim=0)
+        found: list[list[int]] = [[] for _ in numbers]
+        rows, is_open = torch.arange(len(found)), torch.ones(len(found), dtype=torch.bool)
+        for place in range(n_tokens):
+            chosen = choose_tokens(logits, numbers[rows, place], top_p=settings.top_p, top_k=settings.top_k)
             is_open &= ~torch.isin(chosen, ends)
-            for row in is_open.nonzero()[:, 0].tolist():
-                rows[row].append(int(chosen[row]))
-            if step + 1 == n_steps or not is_open.any():
+            for row, token in zip(rows[is_open].tolist(), chosen[is_open].tolist(), strict=True):
+                found[row].append(token)
+            n_open = int(is_open.sum())
+            if place + 1 == n_tokens or not n_open:
                 break
-            following = chosen[:, None].to(self._device)
-            logits = self._model.language_model(input_ids=following, past_key_values=cache, use_cache=True).logits[
-                :, -1
-            ]
-        return rows
+            if steps.can_shrink and 2 * n_open <= len(rows):
+                steps.keep(is_open.nonzero()[:, 0])
+                rows, chosen, is_open = rows[is_open], chosen[is_open], is_open[is_open]
+            logits = steps.advance(chosen)
+        return found
+
+    def _steps_from(self, cache: Any, n_candidates: int, n_tokens: int) -> Steps:
+        """Return the steps that follow what was read; those of the batch before serve again where they fit."""
+        n_places = self._model.config.num_query_tokens + 1 + n_tokens
+        if self._steps is not None and self._steps.fits(cache, n_candidates, n_places):
+            self._steps.restart(cache)
+        else:
+            self._steps = None  # its memory is given back before the next is taken
+            self._steps = Steps(self._model.language_model, cache, n_candidates, n_places)
+        return self._steps
 
     def _end_tokens(self) -> list[int]:
         # The published checkpoints end captions with a line break (50118), not with OPT's own token.

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from stages.contract import InputError
 from stages.models.features import to_rows
 from stages.models.protocols import Floats
+
+if TYPE_CHECKING:
+    import torch
 
 PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
@@ -49,11 +53,16 @@ class OpenClipScorer:
         self._model.eval()
         self.dim = int(open_clip.get_model_config(name)["embed_dim"])
 
-    def image_features(self, images: Sequence[Image.Image]) -> Floats:
-        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so. Images are RGB."""
+    def prepare(self, image: Image.Image) -> torch.Tensor:
+        """Return the pixels that the model sees, float32 [3, height, width]; safe in threads. The image is RGB."""
+        pixels: torch.Tensor = self._preprocess(image)
+        return pixels
+
+    def image_features(self, prepared: Sequence[torch.Tensor]) -> Floats:
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so."""
         import torch
 
-        pixels = torch.stack([self._preprocess(image) for image in images]).to(self._device, self._dtype)
+        pixels = torch.stack(list(prepared)).to(self._device, self._dtype)
         with torch.inference_mode():
             return to_rows(self._model.encode_image(pixels), is_normalised=True)
 

@@ -145,6 +145,8 @@ def _steady(device: str, n_threads: int) -> str:
     torch.set_num_threads(n_threads)
     # Warnings only: some layers have no deterministic kernel on a GPU, and design.md, 4 allows 1e-3 between machines.
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else each new tensor costs a kernel that fills it, to make faults of torch's own show.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

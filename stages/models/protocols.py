@@ -1,8 +1,11 @@
-"""What a stage asks of a model: features, a probability, captions. Light to import; the adapters are not."""
+"""What a stage asks of a model: features, a probability, captions. Light to import; the adapters are not.
+
+Each model prepares an image by itself, which threads may do while it works on others, and then takes many at once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +27,11 @@ class ImageTextScorer(Protocol):
 
     dim: int
 
-    def image_features(self, images: Sequence[Image.Image]) -> Floats:
-        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays as it is. Images are RGB."""
+    def prepare(self, image: Image.Image) -> Any:
+        """Return what `image_features` takes of an RGB image; safe in threads."""
+
+    def image_features(self, prepared: Sequence[Any]) -> Floats:
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays as it is."""
 
     def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
         """Return float32 [n, dim]; rows L2-normalised, or as the text encoder gives them."""
@@ -34,8 +40,11 @@ class ImageTextScorer(Protocol):
 class Detector(Protocol):
     """Tells remote sensing images from others."""
 
-    def probabilities(self, images: Sequence[Image.Image]) -> Floats:
-        """Return float32 [n], in [0, 1] or NaN: the probability of "remote sensing". Images are RGB."""
+    def prepare(self, image: Image.Image) -> Any:
+        """Return what `probabilities` takes of an RGB image; safe in threads."""
+
+    def probabilities(self, prepared: Sequence[Any]) -> Floats:
+        """Return float32 [n], in [0, 1] or NaN: the probability of "remote sensing"."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,14 @@ class DrawSettings:
 class Captioner(Protocol):
     """Draws captions for images."""
 
-    def draw(self, images: Sequence[Image.Image], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
+    def prepare(self, image: Image.Image) -> Any:
+        """Return what `draw` takes of an RGB image; safe in threads."""
+
+    def draw(self, prepared: Sequence[Any], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
         """Return n_candidates captions an image, stripped; they may be empty or repeat each other.
 
-        The captions of an image depend on its seed, not on the images around it.
+        The captions of an image depend on its seed, and on the images around it by no more than rounding.
 
         Raises:
-            ModelNotFinite: when the model gives NaN or infinity for an image.
+            ModelNotFinite: when the model gives NaN or infinity for one of the images.
         """

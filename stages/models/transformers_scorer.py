@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from stages.contract import InputError
 from stages.models.features import to_rows
 from stages.models.protocols import Floats
+
+if TYPE_CHECKING:
+    import torch
 
 KINDS = ("clip", "siglip", "siglip2")
 
@@ -56,12 +59,15 @@ class TransformersScorer:
         # SigLIP has no projection: its towers are as wide as the space.
         self.dim = int(getattr(config, "projection_dim", 0) or config.text_config.hidden_size)
 
-    def image_features(self, images: Sequence[Image.Image]) -> Floats:
-        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so. Images are RGB."""
+    def prepare(self, image: Image.Image) -> dict[str, torch.Tensor]:
+        """Return what the model takes of an image by name, each [1, …]; safe in threads. The image is RGB."""
+        return dict(self._processor(images=[image], return_tensors="pt"))
+
+    def image_features(self, prepared: Sequence[dict[str, torch.Tensor]]) -> Floats:
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so."""
         import torch
 
-        pixels = self._processor(images=list(images), return_tensors="pt")
-        pixels = {name: self._place(values) for name, values in pixels.items()}
+        pixels = {name: self._place(torch.cat([one[name] for one in prepared])) for name in prepared[0]}
         with torch.inference_mode():
             return to_rows(_pooled(self._model.get_image_features(**pixels)), is_normalised=True)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from stages.contract import ContractError, InputError
@@ -44,15 +45,18 @@ class YoloDetector:
         _load_weights(model, folder)
         self._model = model.to(self._device, self._dtype).eval()
 
-    def probabilities(self, images: Sequence[Image.Image]) -> Floats:
-        """Return the probability of "remote sensing" of each RGB image, float32 [n]; NaN where the model gives NaN."""
+    def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Return the square that the model sees, [side, side, 3]; safe in threads. The image is RGB."""
+        return np.asarray(cut_square(image, self._description.input_px))
+
+    def probabilities(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> Floats:
+        """Return the probability of "remote sensing" of each image, float32 [n]; NaN where the model gives NaN."""
         import torch
 
-        if not images:
+        if not prepared:
             return np.zeros(0, np.float32)
-        squares = np.stack([np.asarray(cut_square(image, self._description.input_px)) for image in images])
         with torch.inference_mode():
-            pixels = torch.from_numpy(squares).to(self._device).permute(0, 3, 1, 2).to(torch.float32) / 255
+            pixels = torch.from_numpy(np.stack(prepared)).to(self._device).permute(0, 3, 1, 2).to(torch.float32) / 255
             _, logits = self._model(pixels.to(self._dtype).contiguous())
             found = logits.to(torch.float32).softmax(1)[:, self._description.positive]
         return np.asarray(found.cpu(), np.float32)

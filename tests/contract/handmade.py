@@ -23,6 +23,9 @@ class ColourScorer:
 
     dim = 3
 
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
+
     def image_features(self, images: Sequence[Image.Image]) -> Floats:
         features = np.array([np.asarray(image, np.float32).mean((0, 1)) for image in images])
         features /= np.linalg.norm(features, axis=1, keepdims=True)
@@ -36,6 +39,9 @@ class ColourScorer:
 
 class BrightnessDetector:
     """Takes bright images for remote sensing ones; of one image it makes NaN."""
+
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
 
     def probabilities(self, images: Sequence[Image.Image]) -> Floats:
         found = np.array([np.asarray(image, np.float32).mean() / 255 for image in images], np.float32)

@@ -20,6 +20,9 @@ MUTING_RGB = (248, 194, 190)  # the first pixel of body 2: the captioner has no 
 class SeededCaptioner:
     """Takes captions from the digits of the seed; of one image it makes none."""
 
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
+
     def draw(self, images: Sequence[Image.Image], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
         for image in images:
             if image.getpixel((0, 0)) == MUTING_RGB:
@@ -31,6 +34,9 @@ class QuarterScorer:
     """Takes the redness of the four quarters of an image for its feature, in sixteenths: sums of products are exact."""
 
     dim = 4
+
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
 
     def image_features(self, images: Sequence[Image.Image]) -> Floats:
         return np.stack([self._feature(image) for image in images])

@@ -18,6 +18,7 @@ from stages.models.blip2_captioner import Blip2Captioner
 from stages.models.protocols import DrawSettings
 from tests.demo_models.blip2_data import Examples, draw_examples
 from tests.demo_models.scene_captions import ELEMENTS, SUBJECTS, Facts
+from tests.prepared import draw
 
 N_EVALUATE = 200
 UNSEEN_SEEDS, HELD_OUT_SEEDS = 120_000_000, 130_000_000
@@ -79,8 +80,8 @@ def compare(captioner: Blip2Captioner, examples: Examples, usual: str) -> list[M
     """Return greedy, sampled and best of the sampled captions, those of another image, and always the same one."""
     images = [Image.fromarray(square) for square in examples.squares]
     seeds = list(range(len(images)))
-    greedy = captioner.draw(images, seeds, GREEDY)
-    drawn = captioner.draw(images, seeds, DRAWN)
+    greedy = draw(captioner, images, seeds, GREEDY)
+    drawn = draw(captioner, images, seeds, DRAWN)
     best = [
         [max(texts, key=lambda text: word_f1(text, own))] for texts, own in zip(drawn, examples.captions, strict=True)
     ]
@@ -111,7 +112,7 @@ def count_named(text: str, facts: Facts) -> int:
 def tell_saving(captioner: Blip2Captioner, examples: Examples) -> str:
     """Return what one prefix an image saves beside transformers' sampling, which reads it for each candidate."""
     images = [Image.fromarray(square) for square in examples.squares[:N_TIMED]]
-    shared = _cost(lambda image: captioner.draw([image], [0], ALIKE), images)
+    shared = _cost(lambda image: draw(captioner, [image], [0], ALIKE), images)
     expanded = _cost(lambda image: _generate(captioner, image), images)
     return (
         f"{ALIKE.n_candidates} candidates an image, the same captions both ways: prefix read once {shared[0]:.2f}"
@@ -122,7 +123,7 @@ def tell_saving(captioner: Blip2Captioner, examples: Examples) -> str:
 
 def _generate(captioner: Blip2Captioner, image: Image.Image) -> torch.Tensor:
     return captioner.model.generate(
-        pixel_values=captioner.to_pixels(image), do_sample=True, num_return_sequences=ALIKE.n_candidates,
+        pixel_values=captioner.prepare(image), do_sample=True, num_return_sequences=ALIKE.n_candidates,
         top_k=ALIKE.top_k, max_new_tokens=ALIKE.max_new_tokens,
     )  # fmt: skip
 

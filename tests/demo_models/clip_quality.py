@@ -10,6 +10,7 @@ from schemas.manifests import load_prompts
 from stages.models.open_clip_scorer import OpenClipScorer
 from tests.demo_models.clip_data import Pairs, draw_pairs, draw_world
 from tests.demo_models.yolo_quality import Measured, choose_threshold, guess_from_sizes
+from tests.prepared import features
 
 N_SCENES, N_WORLD, N_CHOICE, N_ROUNDS = 1200, 1300, 100, 10
 TEST_SEED, HELD_OUT_SEED = 2_000_000, 3_000_000
@@ -45,7 +46,7 @@ def measure(name: str, folder: Path, trained_on: Pairs, trained_s: float) -> str
 def see(scorer: OpenClipScorer, squares: np.ndarray) -> np.ndarray:
     """Return image features."""
     images = [Image.fromarray(square) for square in squares]
-    return np.concatenate([scorer.image_features(images[n : n + 128]) for n in range(0, len(images), 128)])
+    return np.concatenate([features(scorer, images[n : n + 128]) for n in range(0, len(images), 128)])
 
 
 def _threshold(scorer: OpenClipScorer, prompts: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from stages.models.detector_description import DESCRIPTION, REMOTE_SENSING, Dete
 from stages.models.yolo_detector import WEIGHTS, YoloDetector, build_classifier, import_ultralytics
 from tests.demo_models.yolo_data import SIDE_PX, Examples, draw_examples, world_examples
 from tests.demo_models.yolo_quality import Measured, choose_threshold, guess_from_sizes
+from tests.prepared import probabilities
 
 NAME = "demo-yolo"
 WIDTH = 0.125  # half of yolo11n's; 1 MB of float16
@@ -107,7 +108,7 @@ def measure(folder: Path, trained_on: Examples, trained_s: float) -> str:
 def score(detector: YoloDetector, examples: Examples) -> np.ndarray:
     """Return the detector's probabilities."""
     images = [Image.fromarray(square) for square in examples.squares]
-    return np.concatenate([detector.probabilities(images[n : n + 256]) for n in range(0, len(images), 256)])
+    return np.concatenate([probabilities(detector, images[n : n + 256]) for n in range(0, len(images), 256)])
 
 
 def _vary(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

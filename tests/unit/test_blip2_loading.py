@@ -11,6 +11,7 @@ from transformers import Blip2ForConditionalGeneration
 
 from stages.contract import InputError
 from stages.models.blip2_captioner import Blip2Captioner
+from tests.prepared import draw
 from tests.small_blip2 import SHORT, change_weights, draw_images, save_published, save_small
 
 
@@ -82,13 +83,13 @@ def test_a_published_architecture_runs_with_its_adapter_merged(published: Path, 
     )
     images = draw_images(3)
     with torch.inference_mode():
-        pixels = captioner.to_pixels(images[0])
+        pixels = captioner.prepare(images[0])
         tuned = adapted.get_base_model().get_image_features(pixels).pooler_output
         merged = captioner.model.get_image_features(pixels).pooler_output
     assert torch.allclose(tuned, merged, atol=1e-4)
-    found = captioner.draw(images, [1, 2, 3], SHORT)
-    assert found[::-1] == captioner.draw(images[::-1], [3, 2, 1], SHORT)
-    assert found != plain.draw(images, [1, 2, 3], SHORT)
+    found = draw(captioner, images, [1, 2, 3], SHORT)
+    assert found[::-1] == draw(captioner, images[::-1], [3, 2, 1], SHORT)
+    assert found != draw(plain, images, [1, 2, 3], SHORT)
 
 
 def test_half_precision_runs_and_merges(published: Path, tmp_path: Path):
@@ -97,7 +98,7 @@ def test_half_precision_runs_and_merges(published: Path, tmp_path: Path):
     assert captioner.model.language_model.dtype == torch.float16
     assert captioner.model.vision_model.encoder.layers[0].self_attn.qkv.weight.dtype == torch.float16
     image = draw_images(1)
-    assert captioner.draw(image, [1], SHORT) == captioner.draw(image, [1], SHORT)
+    assert draw(captioner, image, [1], SHORT) == draw(captioner, image, [1], SHORT)
 
 
 def test_an_adapter_as_a_pickle_is_refused(published: Path, tmp_path: Path):

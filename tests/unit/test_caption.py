@@ -14,6 +14,7 @@ from schemas.fields import FIELD
 from stages.caption import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS, DrawParams, RankParams, draw_seed
 from stages.checks import check_outcome
 from stages.contract import Context, ContractError, InputError, Outcome, Params, Stage
+from stages.embed import ModelResources
 from stages.models.protocols import DrawSettings, Floats, ModelNotFinite
 from tests.contract.handmade import BODIES
 from tests.contract.inputs_caption import HANDMADE, TOOLS
@@ -29,6 +30,9 @@ class SeededCaptioner:
     def __init__(self, limit_px: int = 1000, n_more: int = 0) -> None:
         self.limit_px, self.n_more = limit_px, n_more
 
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
+
     def draw(self, images: Sequence[Image.Image], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
         if any(image.width > self.limit_px for image in images):
             raise ModelNotFinite("the logits hold NaN")
@@ -42,6 +46,9 @@ class PixelScorer:
 
     def __init__(self, limit_px: int = 1000) -> None:
         self.limit_px = limit_px
+
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
 
     def image_features(self, images: Sequence[Image.Image]) -> Floats:
         rows = []
@@ -102,7 +109,7 @@ class World:
             )
             for reads in stage.reads
         }
-        context = Context("p", params, None, tools, self.files, Path())  # type: ignore[arg-type]
+        context = Context("p", params, ModelResources(), tools, self.files, Path())  # type: ignore[arg-type]
         outcome = stage.run(inputs, context)
         check_outcome(stage, inputs, outcome)
         return outcome

@@ -1,14 +1,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stages.captions.ranking import Ranked, Ranking, Seen, rank_sample
-from stages.models.protocols import Floats, ModelNotFinite
+from stages.captions.ranking import Ranked, Ranking, rank_images
+from stages.captions.rotation import turned_views
+from stages.models.protocols import Floats
+from tests.prepared import features
 
-RANKING = Ranking(n_first=10, n_second=5, n_views=12)
+RANKING = Ranking(n_first=10, n_second=5, n_at_once=32)
+Scores = dict[int, dict[str, Any]]
 SCORED = ("first_score_cos", "first_rank", "second_score_cos", "second_rank", "rotation_mean_cos", "rotation_variance")
 
 
@@ -23,6 +27,9 @@ class TableScorer:
     moves: Mapping[str, float] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
     dim: int = 3
+
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
 
     def image_features(self, images: Sequence[Image.Image]) -> Floats:
         self.asked.append(("images", len(images)))
@@ -41,12 +48,19 @@ def image() -> Image.Image:
     return Image.fromarray(values)
 
 
-def rank(captions: Sequence[str], first: TableScorer, second: TableScorer, ranking: Ranking = RANKING) -> Ranked:
-    (seen_first,), (seen_second,) = (s.image_features([image()]) for s in (first, second))
-    return rank_sample(dict(enumerate(captions)), Seen(image(), seen_first, seen_second), first, second, ranking)
+def seen(captions: Sequence[str], first: TableScorer, second: TableScorer, n_views: int = 12) -> Ranked:
+    (seen_first,), (seen_second,) = (features(s, [image()]) for s in (first, second))
+    return Ranked(dict(enumerate(captions)), seen_first, seen_second, turned_views(image(), n_views))
 
 
-def ranks(ranked: Ranked, which: str) -> dict[int, int]:
+def rank(captions: Sequence[str], first: TableScorer, second: TableScorer, n_views: int = 12) -> Scores:
+    one = seen(captions, first, second, n_views)
+    rank_images([one], first, second, RANKING)
+    assert not one.fault
+    return one.scores
+
+
+def ranks(ranked: Scores, which: str) -> dict[int, int]:
     return {n: row[f"{which}_rank"] for n, row in ranked.items() if f"{which}_rank" in row}
 
 
@@ -100,27 +114,33 @@ def test_a_caption_whose_cosine_turning_leaves_alone_has_the_smallest_variance()
 
 
 def test_mean_and_variance_are_those_of_the_population_of_views() -> None:
-    from stages.captions.rotation import turned_views
-
     second = TableScorer({"a": 0.5}, {"a": 0.25})
-    ranked = rank(["a"], TableScorer({"a": 0.5}), second, Ranking(10, 5, 7))
-    features = second.image_features(turned_views(image(), 7)).astype(float)
-    cosines = [float(0.5 * row[0] + 0.25 * row[1]) for row in features]
+    ranked = rank(["a"], TableScorer({"a": 0.5}), second, n_views=7)
+    views = features(second, turned_views(image(), 7)).astype(float)
+    cosines = [float(0.5 * row[0] + 0.25 * row[1]) for row in views]
     mean = sum(cosines) / 7
     assert ranked[0]["rotation_mean_cos"] == pytest.approx(mean)
     assert ranked[0]["rotation_variance"] == pytest.approx(sum((c - mean) ** 2 for c in cosines) / 7)
 
 
-def test_texts_and_views_of_an_image_go_in_one_batch_each() -> None:
+def test_texts_and_views_of_many_images_fill_the_passes_and_each_gets_its_own() -> None:
     first, second = TableScorer(numbered(20)), TableScorer(numbered(20))
-    rank([f"text {k}" for k in range(20)], first, second)
-    assert first.asked == [("images", 1), ("texts", 20)]
-    assert second.asked == [("images", 1), ("texts", 10), ("images", 12)]
+    captions = [[f"text {k}" for k in range(20)], [], ["text 7"], [f"text {k}" for k in range(0, 20, 3)]]
+    alone = [rank(texts, first, second) for texts in captions]
+    images = [seen(texts, first, second) for texts in captions]
+    first.asked.clear(), second.asked.clear()
+    rank_images(images, first, second, Ranking(n_first=10, n_second=5, n_at_once=3))
+    assert [image.scores for image in images] == alone
+    assert first.asked == [("texts", 24), ("texts", 4)]
+    assert second.asked == [("texts", 18), *[("images", 3)] * 12]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(("which", "said"), [("first", "first scorer: 1 of 2"), ("second", "second scorer: 1 of 2")])
-def test_a_score_that_is_no_number_stops_the_sample_and_names_the_scorer(value: float, which: str, said: str) -> None:
+def test_a_score_that_is_no_number_stops_the_image_and_names_the_scorer(value: float, which: str, said: str) -> None:
     good, bad = TableScorer({"a": 0.1, "b": 0.2}), TableScorer({"a": 0.1, "b": value})
-    with pytest.raises(ModelNotFinite, match=said):
-        rank(["a", "b"], *((bad, good) if which == "first" else (good, bad)))
+    first, second = (bad, good) if which == "first" else (good, bad)
+    images = [seen(texts, first, second) for texts in (["a", "b"], ["a"])]
+    rank_images(images, first, second, RANKING)
+    assert images[0].fault.startswith(said) and not images[1].fault
+    assert set(images[1].scores[0]) == set(SCORED)

@@ -17,6 +17,7 @@ from stages.contract import InputError
 from stages.models.convert_detector import ROOT, convert, main
 from stages.models.detector_description import DESCRIPTION, read_description
 from stages.models.yolo_detector import WEIGHTS, YoloDetector, import_ultralytics
+from tests.prepared import probabilities
 
 
 class Hostile:
@@ -78,7 +79,7 @@ def test_a_converted_detector_gives_the_probabilities_of_its_checkpoint(
     pixels = np.random.default_rng(3).integers(0, 256, (4, 96, 96, 3), dtype=np.uint8)
     with torch.inference_mode():
         expected = model(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)[0][:, 0].numpy()
-    found = YoloDetector(tmp_path / "out").probabilities([Image.fromarray(square) for square in pixels])
+    found = probabilities(YoloDetector(tmp_path / "out"), [Image.fromarray(square) for square in pixels])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(found) > 1e-4
     sums = dict(reversed(line.split("  ")) for line in (tmp_path / "out" / "SHA256SUMS").read_text().splitlines())

@@ -15,6 +15,7 @@ from tests.demo_models.blip2_data import DEVIATIONS, MEANS, Examples, draw_examp
 from tests.demo_models.blip2_model import SIDE_PX, build_model, train_tokenizer
 from tests.demo_models.blip2_quality import GREEDY, Measured, names_kind, word_f1
 from tests.demo_models.scenes import draw_scene
+from tests.prepared import draw
 
 # Apart from the seeds of training and of QUALITY.md.
 SEEDS, N = 140_000_000, 60
@@ -38,7 +39,7 @@ def test_greedy_captions_tell_what_unseen_scenes_show(
     captioner: Captioner, is_held_out: bool, least_kind: float, least_f1: float
 ) -> None:
     examples = draw_examples(SEEDS, N, is_held_out=is_held_out)
-    captions = captioner.draw(images_of(examples), range(N), GREEDY)
+    captions = draw(captioner, images_of(examples), range(N), GREEDY)
     own, others = Measured.of(captions, examples), Measured.of(captions[1:] + captions[:1], examples)
     assert own.kind > least_kind > 0.3 > others.kind
     assert own.word_f1 > least_f1 > others.word_f1 + 0.05
@@ -47,7 +48,7 @@ def test_greedy_captions_tell_what_unseen_scenes_show(
 
 def test_candidates_differ_and_mostly_name_the_kind(captioner: Captioner) -> None:
     examples = draw_examples(SEEDS + N, 20)
-    captions = captioner.draw(images_of(examples), range(20), DrawSettings())
+    captions = draw(captioner, images_of(examples), range(20), DrawSettings())
     assert {len(found) for found in captions} == {20}
     assert float(np.mean([len(set(found)) for found in captions])) > 10
     assert Measured.of(captions, examples).kind > 0.6
@@ -55,7 +56,7 @@ def test_candidates_differ_and_mostly_name_the_kind(captioner: Captioner) -> Non
 
 def test_whole_scenes_are_read_like_the_small_ones_of_training(captioner: Captioner) -> None:
     scenes = [draw_scene(seed) for seed in range(SEEDS + 200, SEEDS + 230)]
-    captions = captioner.draw([scene.image for scene in scenes], range(30), GREEDY)
+    captions = draw(captioner, [scene.image for scene in scenes], range(30), GREEDY)
     right = [names_kind(found[0], scene.facts) for found, scene in zip(captions, scenes, strict=True)]
     assert sum(right) > 20
 
@@ -68,7 +69,7 @@ def test_the_committed_captioner_is_small() -> None:
 
 def test_training_normalises_as_the_image_processor_does(captioner: Captioner) -> None:
     examples = draw_examples(SEEDS, 1)
-    expected = captioner.to_pixels(images_of(examples)[0])  # type: ignore[attr-defined]
+    expected = captioner.prepare(images_of(examples)[0])  # type: ignore[attr-defined]
     assert torch.allclose(normalise(torch.from_numpy(examples.squares)), expected, atol=1e-5)
     assert (len(MEANS), len(DEVIATIONS)) == (3, 3)
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from stages.contract import InputError
 from stages.models.open_clip_scorer import OpenClipScorer
+from tests.prepared import features
 
 TEXTS = ["a satellite image", "a chair", "aerial view of a river delta at low water, Hüttental 新港"]
 WEIGHTS = "open_clip_model.safetensors"
@@ -61,7 +62,7 @@ def _images(n: int) -> list[Image.Image]:
 
 def test_rows_are_of_unit_length_and_dim(folder: Path) -> None:
     scorer = OpenClipScorer(folder)
-    for rows in (scorer.image_features(_images(5)), scorer.text_features(TEXTS)):
+    for rows in (features(scorer, _images(5)), scorer.text_features(TEXTS)):
         assert (rows.dtype, rows.shape[1]) == (np.float32, scorer.dim)
         assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
@@ -75,9 +76,9 @@ def test_raw_text_rows_point_the_same_way(folder: Path) -> None:
 
 def test_a_row_does_not_depend_on_the_others_nor_on_a_restart(folder: Path) -> None:
     images = _images(5)
-    together, alone = OpenClipScorer(folder).image_features(images), OpenClipScorer(folder).image_features(images[2:3])
+    together, alone = features(OpenClipScorer(folder), images), features(OpenClipScorer(folder), images[2:3])
     assert np.allclose(together[2], alone[0], atol=1e-5)
-    assert (OpenClipScorer(folder).image_features(images) == together).all()
+    assert (features(OpenClipScorer(folder), images) == together).all()
 
 
 def test_weights_of_no_number_give_no_number_and_no_error(folder: Path, tmp_path: Path) -> None:
@@ -87,11 +88,11 @@ def test_weights_of_no_number_give_no_number_and_no_error(folder: Path, tmp_path
         {n: torch.full_like(v, torch.nan) if v.is_floating_point() else v for n, v in weights.items()},
         tmp_path / WEIGHTS,
     )
-    assert np.isnan(OpenClipScorer(tmp_path).image_features(_images(2))).all()
+    assert np.isnan(features(OpenClipScorer(tmp_path), _images(2))).all()
 
 
 def test_bfloat16_is_near_float32(folder: Path) -> None:
-    whole, half = (OpenClipScorer(folder, precision=p).image_features(_images(3)) for p in ("float32", "bfloat16"))
+    whole, half = (features(OpenClipScorer(folder, precision=p), _images(3)) for p in ("float32", "bfloat16"))
     assert half.dtype == np.float32
     assert ((whole * half).sum(1) > 0.98).all()
 

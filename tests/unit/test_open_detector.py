@@ -16,6 +16,7 @@ from stages.models.detector_description import DESCRIPTION
 from stages.models.opening import open_detector
 from stages.models.protocols import Detector
 from stages.models.yolo_detector import YoloDetector
+from tests.prepared import probabilities
 from tests.random_detector import make_folder, noise, published
 from tests.world_drawings import FROM_ABOVE
 from tests.world_images import RECIPES, Gallery
@@ -45,8 +46,8 @@ def open_published(models: Path) -> AbstractContextManager[Detector]:
 
 def test_a_published_detector_opens_from_the_models_folder(models: Path) -> None:
     with open_published(models) as detector:
-        found = detector.probabilities([noise(4, (90, 90))])
-    assert found == YoloDetector(models / "rs-detector").probabilities([noise(4, (90, 90))])
+        found = probabilities(detector, [noise(4, (90, 90))])
+    assert found == probabilities(YoloDetector(models / "rs-detector"), [noise(4, (90, 90))])
 
 
 def test_a_description_changed_after_its_digest_is_refused(models: Path) -> None:
@@ -69,6 +70,6 @@ def test_the_demo_detector_tells_views_from_above_from_others() -> None:
     files = [file for recipe in sorted(RECIPES) for _ in range(6) for file in gallery.draw([recipe])]
     threshold = tomllib.loads((PROFILES / "demo.toml").read_text(encoding="utf-8"))["outliers"]["min_detector_prob"]
     with open_detector("demo-yolo", models="", device="cpu", n_threads=1) as detector:
-        probs = detector.probabilities([open_rgb(file.body) for file in files])
+        probs = probabilities(detector, [open_rgb(file.body) for file in files])
     is_right = (probs >= threshold) == [file.kind in FROM_ABOVE for file in files]
     assert is_right.mean() >= 0.99

@@ -11,6 +11,7 @@ from PIL import Image
 from schemas.manifests import load_models
 from stages.contract import InputError
 from stages.models.opening import check_model, open_scorer
+from tests.prepared import features
 
 SCORERS = [name for name, model in load_models().items() if model.folder and model.task == "scorer"]
 
@@ -22,7 +23,7 @@ def test_the_demo_has_two_scorers() -> None:
 @pytest.mark.parametrize("name", SCORERS)
 def test_a_committed_scorer_opens_and_scores(name: str) -> None:
     with open_scorer(name, models="absent", device="cpu", n_threads=1) as scorer:
-        assert scorer.image_features([Image.new("RGB", (9, 5))]).shape == (1, scorer.dim)
+        assert features(scorer, [Image.new("RGB", (9, 5))]).shape == (1, scorer.dim)
         assert scorer.text_features(["a satellite image"] * 3).shape == (3, scorer.dim)
     assert torch.get_num_threads() == 1
     assert os.environ["HF_HUB_OFFLINE"] == "1"

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from stages.contract import InputError
 from stages.models.transformers_scorer import TransformersScorer
+from tests.prepared import features
 
 TEXTS = ["a satellite image", "a chair", "aerial view of a river delta " * 9]
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -58,7 +59,7 @@ def _images() -> list[Image.Image]:
 
 def test_rows_are_of_unit_length_and_dim(folder: Path) -> None:
     scorer = TransformersScorer(folder)
-    for rows in (scorer.image_features(_images()), scorer.text_features(TEXTS)):
+    for rows in (features(scorer, _images()), scorer.text_features(TEXTS)):
         assert (rows.dtype, rows.shape[1]) == (np.float32, scorer.dim)
         assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
@@ -71,7 +72,7 @@ def test_raw_text_rows_point_the_same_way(folder: Path) -> None:
 
 def test_a_row_does_not_depend_on_the_others(folder: Path) -> None:
     scorer, images = TransformersScorer(folder), _images()
-    assert np.allclose(scorer.image_features(images)[2], scorer.image_features(images[2:3])[0], atol=1e-5)
+    assert np.allclose(features(scorer, images)[2], features(scorer, images[2:3])[0], atol=1e-5)
     assert np.allclose(scorer.text_features(TEXTS)[0], scorer.text_features(TEXTS[:1])[0], atol=1e-5)
 
 
@@ -81,7 +82,7 @@ def test_weights_of_no_number_give_no_number_and_no_error(folder: Path, tmp_path
     weights = load_file(folder / "model.safetensors")
     broken = {n: torch.full_like(v, torch.nan) if v.is_floating_point() else v for n, v in weights.items()}
     save_file(broken, tmp_path / "model.safetensors", {"format": "pt"})
-    assert np.isnan(TransformersScorer(tmp_path).image_features(_images()[:2])).all()
+    assert np.isnan(features(TransformersScorer(tmp_path), _images()[:2])).all()
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:

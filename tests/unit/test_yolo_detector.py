@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from stages.contract import ContractError, InputError
 from stages.models.detector_description import DESCRIPTION, check_description
 from stages.models.yolo_detector import WEIGHTS, YoloDetector, build_classifier, cut_square, import_ultralytics
+from tests.prepared import probabilities
 from tests.random_detector import make_folder, noise, published
 
 SIZES = [(64, 64), (420, 64), (64, 420), (333, 127), (1, 1), (3, 2), (1000, 7), (639, 480)]
@@ -44,8 +45,8 @@ def description(folder: Path) -> dict[str, Any]:
 def test_probabilities_do_not_depend_on_the_batch(folder: Path) -> None:
     detector = YoloDetector(folder)
     images = [noise(n, size) for n, size in enumerate(SIZES)]
-    together, backwards = detector.probabilities(images), detector.probabilities(images[::-1])
-    alone = np.concatenate([detector.probabilities([image]) for image in images])
+    together, backwards = probabilities(detector, images), probabilities(detector, images[::-1])
+    alone = np.concatenate([probabilities(detector, [image]) for image in images])
     assert together.dtype == np.float32
     assert np.ptp(together) > 1e-3
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -53,19 +54,19 @@ def test_probabilities_do_not_depend_on_the_batch(folder: Path) -> None:
 
 
 def test_no_images_have_no_probabilities(folder: Path) -> None:
-    found = YoloDetector(folder).probabilities([])
+    found = probabilities(YoloDetector(folder), [])
     assert (found.shape, found.dtype) == ((0,), np.float32)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30_000), (30_000, 1)])
 def test_an_image_one_pixel_wide_has_a_probability(folder: Path, size: tuple[int, int]) -> None:
-    (found,) = YoloDetector(folder).probabilities([noise(0, size)])
+    (found,) = probabilities(YoloDetector(folder), [noise(0, size)])
     assert 0 <= found <= 1
 
 
 def test_an_image_that_is_not_rgb_is_a_fault_of_the_caller(folder: Path) -> None:
     with pytest.raises(ContractError, match="RGB"):
-        YoloDetector(folder).probabilities([Image.new("L", (9, 9))])
+        probabilities(YoloDetector(folder), [Image.new("L", (9, 9))])
 
 
 @pytest.mark.parametrize("side_px", [64, 224])
@@ -83,11 +84,11 @@ def test_the_square_is_the_one_ultralytics_cuts(side_px: int) -> None:
 
 def test_the_class_is_found_by_name_not_by_position(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
     image = noise(5, (90, 70))
-    (one,) = YoloDetector(folder).probabilities([image])
+    (one,) = probabilities(YoloDetector(folder), [image])
     for names in (["remote_sensing", "other"], {1: "other", 0: "remote_sensing"}):
         (tmp_path / DESCRIPTION).write_text(yaml.safe_dump({**description, "names": names}), encoding="utf-8")
         (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
-        (other,) = YoloDetector(tmp_path).probabilities([image])
+        (other,) = probabilities(YoloDetector(tmp_path), [image])
         assert one + other == pytest.approx(1, abs=1e-6)
         assert one != pytest.approx(other, abs=1e-4)
 
@@ -97,7 +98,7 @@ def test_weights_that_are_nan_give_nan(folder: Path, description: dict[str, Any]
     weights["model.0.conv.weight"][0, 0, 0, 0] = float("nan")
     save_file(weights, tmp_path / WEIGHTS)
     (tmp_path / DESCRIPTION).write_text(yaml.safe_dump(description), encoding="utf-8")
-    assert np.isnan(YoloDetector(tmp_path).probabilities([noise(0, (70, 70)), noise(1, (70, 70))])).all()
+    assert np.isnan(probabilities(YoloDetector(tmp_path), [noise(0, (70, 70)), noise(1, (70, 70))])).all()
 
 
 def test_half_stored_weights_are_computed_in_full(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_half_stored_weights_are_computed_in_full(folder: Path, description: dic
     save_file(halves, tmp_path / WEIGHTS)
     (tmp_path / DESCRIPTION).write_text(yaml.safe_dump(description), encoding="utf-8")
     images = [noise(n, (80, 80)) for n in range(3)]
-    stored, full = (YoloDetector(path).probabilities(images) for path in (tmp_path, folder))
+    stored, full = (probabilities(YoloDetector(path), images) for path in (tmp_path, folder))
     np.testing.assert_allclose(stored, full, atol=0.01)
     assert (stored != full).any()
 
@@ -132,7 +133,7 @@ def test_a_pickle_under_the_name_of_safetensors_is_refused(description: dict[str
 )
 def test_published_architectures_run_through_the_adapter(tmp_path: Path, file: str, scale: str, width: float) -> None:
     made = make_folder(tmp_path, published(file, scale, width, input_px=224))
-    found = YoloDetector(made).probabilities([noise(n, (300, 250)) for n in range(2)])
+    found = probabilities(YoloDetector(made), [noise(n, (300, 250)) for n in range(2)])
     assert ((found > 0) & (found < 1)).all()
 
 
@@ -182,7 +183,8 @@ from pathlib import Path
 import numpy as np, torch, PIL.Image
 before = PIL.Image.open, torch.save, dict(os.environ), np.get_printoptions()
 from stages.models.yolo_detector import YoloDetector
-YoloDetector(Path({str(folder)!r})).probabilities([PIL.Image.new("RGB", (9, 9))])
+detector = YoloDetector(Path({str(folder)!r}))
+detector.probabilities([detector.prepare(PIL.Image.new("RGB", (9, 9)))])
 from ultralytics.utils import ONLINE, SETTINGS
 after = PIL.Image.open, torch.save, dict(os.environ), np.get_printoptions()
 print(before == after, ONLINE, SETTINGS["sync"])

@@ -1,0 +1,219 @@
+"""bench-models: images a second and memory of the stages that have a model, with models of the published sizes.
+
+Their weights are random (tests/benchmarks/model_folders.py): they cost what trained ones cost. Without a GPU the small
+models of the demo are measured instead, and on a GPU they are compared with what a CPU makes of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from schemas.fields import FIELD
+from stages.caption import DRAW_CAPTIONS, RANK_CAPTIONS
+from stages.contract import Context, Outcome, Stage
+from stages.embed import EMBED, ModelResources
+from stages.scores import SCORE_DETECTOR
+from tests.benchmarks.harness import BENCH, Goal, Row, report
+from tests.benchmarks.model_folders import write_folder
+
+MODELS = BENCH / "models"
+SIDE_PX, QUALITY = 512, 85
+N_CANDIDATES, N_TOKENS = 20, 20  # published captions have 10 to 15 words
+N_BODIES, N_COMPARED = 256, 64
+
+Setting = Mapping[str, object]
+PUBLISHED: dict[str, Setting] = {
+    "embed": {"model": "clip-convnext-xxl"},
+    "score_detector": {"detector": "rs-detector"},
+    "rank_captions": {"first_scorer": "clip-vit-h-14", "second_scorer": "clip-rn50x64"},
+    "draw_captions": {"captioner": "blip2-opt-6.7b"},
+}
+DEMO: dict[str, Setting] = {
+    "embed": {"model": "demo-clip"},
+    "score_detector": {"detector": "demo-yolo"},
+    "rank_captions": {"first_scorer": "demo-clip", "second_scorer": "demo-clip-2"},
+    "draw_captions": {"captioner": "demo-blip2"},
+}
+STAGES = (EMBED, SCORE_DETECTOR, RANK_CAPTIONS, DRAW_CAPTIONS)
+
+
+class Bodies:
+    """Image files in memory: what a stage reads of its files."""
+
+    def __init__(self, n: int) -> None:
+        rng = np.random.default_rng(0)
+        self.bodies = [_jpeg(rng) for _ in range(n)]
+
+    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
+        return self.bodies[offset]
+
+
+def _jpeg(rng: np.random.Generator) -> bytes:
+    """Return a picture with large and small shapes, of some 60 kB."""
+    coarse = Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).resize((SIDE_PX, SIDE_PX))
+    grain = rng.normal(0, 12, (SIDE_PX, SIDE_PX, 1))
+    out = io.BytesIO()
+    Image.fromarray(np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)).save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
+
+
+def rows_of(stage: Stage, files: Bodies, n: int) -> dict[str, pa.Table]:
+    """Return n images as a stage is given them."""
+    ids = [f"ben_{number:06d}" for number in range(n)]
+    located = [
+        {
+            "sample_id": sample_id, "pixel_sha256": sample_id, "image_id": sample_id, "body_file": "memory",
+            "body_offset": number % len(files.bodies), "n_bytes": len(files.bodies[number % len(files.bodies)]),
+            "body_sha256": hashlib.sha256(files.bodies[number % len(files.bodies)]).hexdigest(),
+        }
+        for number, sample_id in enumerate(ids)
+    ]  # fmt: skip
+    texts = [
+        {"sample_id": sample_id, "n": k, "candidate_caption": f"an aerial view of field {number} with {k} trees"}
+        for number, sample_id in enumerate(ids)
+        for k in range(N_CANDIDATES)
+    ]
+    rows = {"picture": located, "labelled_image": located, "image": located, "caption_candidate": texts}
+    return {
+        reads.name: pa.Table.from_pylist(
+            [{name: row[name] for name in reads.columns} for row in rows[reads.table]],
+            pa.schema([(name, FIELD[name].type) for name in reads.columns]),
+        )
+        for reads in stage.reads
+    }
+
+
+@dataclass
+class Bench:
+    """A stage with its models opened, and images to run it over."""
+
+    stage: Stage
+    params: Any
+    resources: ModelResources
+    tools: Mapping[str, Any]
+    files: Bodies
+
+    def run(self, n: int, **changes: object) -> Outcome:
+        """Run the stage over n images."""
+        params, resources = _changed(self.params, changes), _changed(self.resources, changes)
+        context = Context("p", params, resources, self.tools, self.files, Path())  # type: ignore[arg-type]
+        return self.stage.run(rows_of(self.stage, self.files, n), context)
+
+    def images_per_s(self, n: int, **changes: object) -> float:
+        """Return the speed over n images; the models are warm."""
+        started = time.perf_counter()
+        outcome = self.run(n, **changes)
+        taken = time.perf_counter() - started
+        assert not outcome.rejects.num_rows, outcome.rejects.slice(0, 3).to_pylist()
+        return n / taken
+
+
+def _changed(settings: Any, changes: Mapping[str, object]) -> Any:
+    known = type(settings).model_fields
+    return settings.model_copy(update={name: value for name, value in changes.items() if name in known})
+
+
+@contextmanager
+def opened(stage: Stage, setting: Setting, files: Bodies, device: str) -> Iterator[Bench]:
+    """Open a stage's models."""
+    names = [str(name) for name in setting.values()]
+    for name in names:
+        if not name.startswith("demo"):
+            write_folder(name, MODELS)
+    changes = {"max_new_tokens": N_TOKENS} if stage is DRAW_CAPTIONS else {}
+    params = stage.params(**setting, **changes)
+    resources = ModelResources(models=str(MODELS), device=device)
+    with ExitStack() as stack:
+        tools = {tool.name: stack.enter_context(tool.open(params, resources)) for tool in stage.tools}
+        yield Bench(stage, params, resources, tools, files)
+
+
+# Stage, images to warm up, images to time, and what is varied: the first variant is the default.
+PLAN: tuple[tuple[Stage, int, int, tuple[Setting, ...]], ...] = (
+    (EMBED, 256, 1024, ({}, {"loaders": 1})),
+    (SCORE_DETECTOR, 64, 2048, ({}, {"loaders": 1})),
+    (RANK_CAPTIONS, 32, 96, ({}, {"loaders": 1})),
+    (DRAW_CAPTIONS, 4, 16, ({}, {"captioner_batch_size": 1}, {"captioner_batch_size": 8})),
+)
+
+
+def main() -> None:
+    """Measure, print, write build/bench/models.json."""
+    is_gpu = torch.cuda.is_available()
+    names = sys.argv[1:] or [stage.name for stage in STAGES]
+    settings = PUBLISHED if is_gpu else DEMO
+    files = Bodies(N_BODIES)
+    rows: list[Row] = []
+    goals: list[Goal] = []
+    for stage, n_warm, n, variants in PLAN:
+        if stage.name in names:
+            started = time.perf_counter()
+            with opened(stage, settings[stage.name], files, "auto") as bench:
+                opened_s = time.perf_counter() - started
+                rows += measure(bench, settings[stage.name], n_warm, n, variants)
+                goals.append(Goal(f"{stage.name}: rows that differ in a second run", differing(bench, n_warm), 0))
+            print(f"{stage.name}: written and opened in {opened_s:.0f} s", flush=True)
+    if is_gpu:
+        goals += [compare_devices(stage, files) for stage in STAGES if stage.name in names]
+    report("models", rows, goals)
+
+
+def measure(bench: Bench, setting: Setting, n_warm: int, n: int, variants: tuple[Setting, ...]) -> list[Row]:
+    """Return the speed of each variant over the first one's, and the memory of each."""
+    rows: list[Row] = []
+    default = 0.0
+    for changes in variants:
+        bench.run(n_warm, **changes)
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        found = bench.images_per_s(n, **changes)
+        default = default or found
+        case = f"{bench.stage.name}, {' + '.join(map(str, setting.values()))}"
+        varied = "".join(f", {name}={value}" for name, value in changes.items())
+        rows.append(Row(case + varied, found, "images/s", default, found / default))
+        print(f"{case}{varied}: {found:.1f} images/s", flush=True)
+        if torch.cuda.is_available():
+            rows.append(Row(case + varied, torch.cuda.max_memory_allocated() / 1e9, "GB on the GPU"))
+    return rows
+
+
+def differing(bench: Bench, n: int) -> int:
+    """Return how many rows of two equal runs differ."""
+    return _differences(bench.run(n).kept, bench.run(n).kept, lambda a, b: a != b)
+
+
+def compare_devices(stage: Stage, files: Bodies) -> Goal:
+    """Return how far a GPU's results with the demo's models are from a CPU's."""
+    found = []
+    for device in ("cpu", "cuda"):
+        with opened(stage, DEMO[stage.name], files, device) as bench:
+            found.append(bench.run(N_COMPARED).kept)
+    if stage is DRAW_CAPTIONS:
+        share = _differences(*found, lambda a, b: a != b) / found[0].num_rows
+        return Goal("draw_captions, demo: share of captions that differ between CPU and GPU", share, 0.005)
+    column = {"embed": "image_feature", "score_detector": "detector_prob"}.get(stage.name, "second_score_cos")
+    values = [np.array(table[column].to_pylist(), float) for table in found]
+    furthest = float(np.nanmax(np.abs(values[0] - values[1])))
+    return Goal(f"{stage.name}, demo: furthest that {column} is between CPU and GPU", furthest, 1e-3)
+
+
+def _differences(one: pa.Table, other: pa.Table, is_other: Callable[[Any, Any], bool]) -> int:
+    assert one.num_rows == other.num_rows
+    return sum(is_other(a, b) for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True))
+
+
+if __name__ == "__main__":
+    main()
