@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -158,6 +159,19 @@ def rows_table(columns: Mapping[str, pa.Array]) -> pa.Table:
     n_rows = len(columns["source_row"])
     filled = {f.name: columns[f.name] if f.name in columns else pa.nulls(n_rows, f.type) for f in ROWS_SCHEMA}
     return pa.table(filled, schema=ROWS_SCHEMA)
+
+
+def is_utf8(buffer: pa.Buffer) -> bool:
+    """Return whether bytes are UTF-8. Polars tells in a third of the time that Arrow takes."""
+    import polars as pl
+
+    ends = pa.py_buffer(np.array([0, buffer.size], np.int64))
+    whole = pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, ends, buffer])
+    try:
+        pl.Series(pl.from_arrow(whole)).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
 
 
 def find_invalid_utf8(strings: pa.Array) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.sources.batch import SourceFileError, describe_invalid_utf8, find_invalid_utf8
+from stages.sources.batch import SourceFileError, describe_invalid_utf8, find_invalid_utf8, is_utf8
 from stages.sources.packed import BLOCK_BYTES as BLOCK_BYTES
 from stages.sources.packed import read_bytes
 
@@ -127,8 +127,7 @@ class Lines:
 
     def invalid_utf8(self) -> dict[int, str]:
         """Return what is wrong with each line that is not UTF-8, by its number in the block."""
-        whole = np.array([0, self.buffer.size], np.int32)
-        if not find_invalid_utf8(pa.StringArray.from_buffers(1, pa.py_buffer(whole), self.buffer)):
+        if is_utf8(self.buffer):
             return {}
         bad = find_invalid_utf8(self.lines(np.arange(len(self))))
         return {row: describe_invalid_utf8(self.line(row)) for row in bad}

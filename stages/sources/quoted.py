@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.sources.batch import SourceFileError, find_invalid_utf8
+from stages.sources.batch import SourceFileError, find_invalid_utf8, is_utf8
 from stages.sources.lines import MAX_LINE_BYTES, slices
 from stages.sources.packed import BLOCK_BYTES, read_bytes
 
@@ -80,8 +80,7 @@ class Records:
 
     def invalid_utf8(self) -> list[int]:
         """Return the positions of records that are not UTF-8."""
-        offsets = pa.py_buffer(np.array([0, len(self.buffer)], np.int32))
-        if not find_invalid_utf8(pa.StringArray.from_buffers(1, offsets, pa.py_buffer(self.buffer))):
+        if is_utf8(pa.py_buffer(self.buffer)):
             return []
         return find_invalid_utf8(self.whole(np.arange(len(self))))
 

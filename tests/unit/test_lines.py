@@ -6,11 +6,12 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.sources.batch import SourceFileError
+from stages.sources.batch import SourceFileError, is_utf8
 from stages.sources.lines import MAX_LINE_BYTES, Lines, count_lines, read_blocks
 from stages.sources.packed import read_bytes
 
@@ -33,6 +34,36 @@ def test_fields_are_those_of_a_loop(block: bytes, place: int, is_sparse: bool) -
     assert [value.as_buffer().to_pybytes() for value in lines.field(place, rows)] == found
     assert lines.whole_numbers(place, rows).tolist() == [number(text) for text in found]
     assert set(lines.invalid_utf8()) == {n for n in range(len(lines)) if b"\xff" in lines.line(n)}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"a",
+                b"\0",
+                b"\xc3\xa4",
+                b"\xe2\x82\xac",
+                b"\xf0\x9f\x9b\xb0",
+                b"\xff",
+                b"\xc0\x80",
+                b"\xed\xa0\x80",
+                b"\xf4\x90\x80\x80",
+                b"\xe2\x82",
+                b"\x80",
+            ]
+        ),
+        max_size=40,
+    ).map(b"".join)
+)
+def test_utf8_is_what_python_takes_for_it(data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        assert not is_utf8(pa.py_buffer(data))
+    else:
+        assert is_utf8(pa.py_buffer(data))
 
 
 def test_numbers_end_where_int64_does() -> None:
