@@ -3,7 +3,6 @@
 Not for the sentence made of an image's metadata: that is geometa.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE, Table
 from stages.captions.choice import ChooseParams, choose_captions
+from stages.captions.drawing import draw_each, draw_seed
 from stages.captions.ranking import Ranked, Ranking, rank_images
 from stages.captions.rotation import turned_views
 from stages.checks import run_sql
@@ -87,7 +87,7 @@ def draw_captions(inputs: Inputs, context: Context) -> Outcome:
         context.resources.loaders,
     ):
         seeds = [draw_seed(located["sample_id"], params.draw_seed) for located in batch]
-        for located, captions in zip(batch, _draw(captioner, prepared, seeds, settings), strict=True):
+        for located, captions in zip(batch, draw_each(captioner, prepared, seeds, settings), strict=True):
             sample_id = located["sample_id"]
             if isinstance(captions, ModelNotFinite):
                 rejects.append((sample_id, 0, str(captions)))
@@ -100,30 +100,12 @@ def draw_captions(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.Table.from_pylist(rows, CAPTION_CANDIDATE.schema), _not_finite(CAPTION_CANDIDATE, rejects))
 
 
-def _draw(
-    captioner: Captioner, prepared: Sequence[Any], seeds: Sequence[int], settings: DrawSettings
-) -> list[list[str] | ModelNotFinite]:
-    """Return the captions of each image, or why it has none: a batch with such an image is drawn one by one."""
-    try:
-        return list(captioner.draw(prepared, seeds, settings))
-    except ModelNotFinite as error:
-        if len(prepared) == 1:
-            return [error]
-    alone = (_draw(captioner, [image], [seed], settings) for image, seed in zip(prepared, seeds, strict=True))
-    return [found for (found,) in alone]
-
-
 def _cut(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Yield batches of rows, which are in the order of sample_id: batches form inside a partition alone."""
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 _VALID = "FROM labelled_image SEMI JOIN image ON image_id = sample_id ORDER BY sample_id"
-
-
-def draw_seed(sample_id: str, seed: int) -> int:
-    """Return the seed of a sample's captions, in [0, 2**64)."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()[:8])
 
 
 def rank_captions(inputs: Inputs, context: Context) -> Outcome:

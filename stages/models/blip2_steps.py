@@ -111,7 +111,7 @@ class Steps:
         import torch
 
         n_seen = [int(layer.cumulative_length) for layer in self._cache.layers]
-        with _unchecked():
+        with _unchecked(), torch.cuda.device(self._keys.device):
             aside: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from schemas.fields import FIELD
-from stages.caption import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS, DrawParams, RankParams, draw_seed
+from stages.caption import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS, DrawParams, RankParams
+from stages.captions.drawing import draw_seed
 from stages.checks import check_outcome
 from stages.contract import Context, ContractError, InputError, Outcome, Params, Stage
 from stages.embed import ModelResources
