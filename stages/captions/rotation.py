@@ -7,6 +7,8 @@ import math
 
 from PIL import Image
 
+_QUARTERS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+
 
 def inscribed_side_px(width_px: int, height_px: int) -> int:
     """Return the side of the largest upright square that lies inside the image however it is turned.
@@ -23,12 +25,16 @@ def inscribed_side_px(width_px: int, height_px: int) -> int:
 def turned_views(image: Image.Image, n_views: int) -> list[Image.Image]:
     """Return the image turned counter-clockwise by 0, 360 / n_views, … degrees, each cut to its inscribed square.
 
+    A quarter turn maps the square's pixels onto each other: only the views of the first quarter are sampled.
+
     Args:
         image: RGB.
         n_views: 12 for steps of 30 degrees.
     """
     side_px = inscribed_side_px(*image.size)
-    return [_turned(image, 360 * n / n_views, side_px) for n in range(n_views)]
+    turns = _QUARTERS if n_views % len(_QUARTERS) == 0 else (None,)
+    sampled = [_turned(image, 360 * n / n_views, side_px) for n in range(n_views // len(turns))]
+    return [view if turn is None else view.transpose(turn) for turn in turns for view in sampled]
 
 
 def _turned(image: Image.Image, angle_deg: float, side_px: int) -> Image.Image:

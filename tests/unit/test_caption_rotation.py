@@ -59,6 +59,16 @@ def test_views_turn_as_pillow_rotates() -> None:
     assert np.abs(np.asarray(view, float) - np.asarray(turned, float)).max() <= 1
 
 
+@pytest.mark.parametrize("size", [(80, 80), (81, 64), (64, 131), (33, 47)])
+@pytest.mark.parametrize("n_views", [4, 8, 12])
+def test_a_view_that_is_sampled_is_the_quarter_turn_of_an_earlier_one(size: tuple[int, int], n_views: int) -> None:
+    image = noise(*size)
+    for n, view in enumerate(turned_views(image, n_views)):
+        sampled = _turned(image, 360 * n / n_views, inscribed_side_px(*size))
+        difference = np.abs(np.asarray(view, int) - np.asarray(sampled, int))
+        assert difference.max() <= 1 and difference.mean() < 0.01
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (2, 2), (3, 1)])
 def test_the_smallest_images_have_views_of_one_pixel(size: tuple[int, int]) -> None:
     views = turned_views(Image.new("RGB", size, (10, 200, 30)), 12)
