@@ -3,10 +3,9 @@
 Not for judging files: bytes come from images that screen has decoded within its limits.
 """
 
-import contextlib
 import io
 import math
-from collections.abc import Iterator
+import threading
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -44,7 +43,7 @@ def open_rgb(data: bytes, longest_px: int | None = None) -> Image.Image:
         data: the file, of a format that PIL knows.
         longest_px: the longer side of a larger image is reduced to this; a JPEG is then decoded at reduced size.
     """
-    with _any_size(), Image.open(io.BytesIO(data)) as image:
+    with _ANY_SIZE, Image.open(io.BytesIO(data)) as image:
         size = _reduced_size(image.size, longest_px)
         # Twice the size at least: what is left to reduce is filtered, not what the decoder skips.
         image.draft(None, (2 * size[0], 2 * size[1]))
@@ -88,11 +87,27 @@ def _orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) else 1
 
 
-@contextlib.contextmanager
-def _any_size() -> Iterator[None]:
-    # Screen has a limit of its own, a higher one for labelled images: PIL's would refuse what screen let through.
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+class _AnySize:
+    """Lifts PIL's limit on pixels as long as any thread is inside.
+
+    Screen has a limit of its own, a higher one for labelled images: PIL's would refuse what screen let through.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._n_inside = threading.Lock(), 0
+        self._limit: int | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._n_inside:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._n_inside += 1
+
+    def __exit__(self, *fault: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if not self._n_inside:
+                Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_ANY_SIZE = _AnySize()

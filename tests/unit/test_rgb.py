@@ -1,12 +1,13 @@
 """Every mode becomes a sane RGB image; large files are decoded small; orientation is obeyed."""
 
 import io
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stages.images.rgb import open_rgb, to_rgb
+from stages.images.rgb import _ANY_SIZE, open_rgb, to_rgb
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (32, 1))
 
@@ -110,3 +111,23 @@ def test_pixels_beyond_pils_own_limit_are_opened_and_the_limit_is_kept(monkeypat
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert open_rgb(_saved(Image.new("L", (64, 64)), "PNG")).size == (64, 64)
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_the_limit_is_lifted_as_long_as_any_thread_opens_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    second_is_in, first_is_out = threading.Event(), threading.Event()
+    seen: list[int | None] = []
+
+    def second() -> None:
+        with _ANY_SIZE:
+            second_is_in.set()
+            first_is_out.wait(timeout=60)
+            seen.append(Image.MAX_IMAGE_PIXELS)
+
+    thread = threading.Thread(target=second)
+    with _ANY_SIZE:
+        thread.start()
+        assert second_is_in.wait(timeout=60)
+    first_is_out.set()
+    thread.join()
+    assert seen == [None] and Image.MAX_IMAGE_PIXELS == 100
