@@ -22,6 +22,9 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF 2.32, tag 0x0112: how the stored pixels have to be turned
 
+# Threads open images: one that comes while another thread loads PIL's formats would find its own missing.
+Image.init()
+
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image as RGB: transparent parts over white, deep samples stretched over their own range.
