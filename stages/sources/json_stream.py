@@ -9,26 +9,18 @@ from collections.abc import Collection, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from stages.sources.batch import SourceFileError
+from stages.sources.json_marks import COMMA, LIST, STEPS, Places, Scanner
 
 WHOLE = ""  # the name of the list in a file that is one list
 ELEMENT_LIMIT_BYTES = 1 << 22  # parsed, it may take thirty times as much memory
 KEY_LIMIT_BYTES = 1 << 10
 BLANKS = b" \t\r\n"
-_COMMA, _QUOTE, _BACKSLASH, _LIST = b',"\\['
-_STEPS = np.zeros(256, np.int8)  # what a character outside of strings does to the depth
-_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
-_IS_MARK = _STEPS != 0
-_IS_MARK[[_COMMA, _QUOTE, _BACKSLASH]] = True
-_MARKED = _IS_MARK.tobytes()
 _KEY = re.compile(rb'\s*"((?:[^"\\]|\\.)*)"\s*:\s*', re.DOTALL)
 # Written by some libraries where they mean that there is none.
 _DECODER = json.JSONDecoder(parse_constant=lambda constant: None)
-
-_Places = npt.NDArray[np.int64]
 
 
 class BadElement(NamedTuple):
@@ -83,54 +75,13 @@ def describe_rest(place: str) -> SourceFileError:
     return SourceFileError(f"{place}: expected the end after the last bracket, found more; download it again")
 
 
-class _Scanner:
-    """Finds brackets and commas outside of strings, chunk by chunk; a backslash takes the meaning off a quote."""
-
-    def __init__(self) -> None:
-        self._depth, self._is_inside, self._is_escaped = 0, False, False
-
-    def scan(self, chunk: bytes, level: int) -> tuple[_Places, npt.NDArray[np.uint8], _Places]:
-        """Return place, code and the depth after it of the marks that bound or part what lies at most at a level."""
-        codes = np.frombuffer(chunk, np.uint8)
-        # bytes.translate is ten times as fast as numpy's look-up.
-        places = np.flatnonzero(np.frombuffer(chunk.translate(_MARKED), np.bool_))
-        marks = codes[places]
-        is_quote = marks == _QUOTE
-        self._drop_escaped(is_quote, places, marks, len(chunk))
-        n_quotes = np.cumsum(is_quote) + self._is_inside
-        is_outside = (n_quotes & 1) == 0
-        steps = np.where(is_outside, _STEPS[marks], 0)
-        depths = np.cumsum(steps, dtype=np.int64) + self._depth
-        if len(places):
-            self._depth, self._is_inside = int(depths[-1]), bool(n_quotes[-1] & 1)
-        # A closing bracket belongs to the level that it ends.
-        is_near = (depths + (steps < 0) <= level) & ((steps != 0) | (is_outside & (marks == _COMMA)))
-        return places[is_near], marks[is_near], depths[is_near]
-
-    def _drop_escaped(
-        self, is_quote: npt.NDArray[np.bool_], places: _Places, marks: npt.NDArray[np.uint8], n_bytes: int
-    ) -> None:
-        slashes = places[marks == _BACKSLASH]
-        if self._is_escaped and n_bytes:
-            slashes = np.concatenate([np.array([-1]), slashes])
-        if not len(slashes):
-            return
-        numbers = np.arange(len(slashes))
-        starts = np.maximum.accumulate(np.where(np.diff(slashes, prepend=-9) != 1, numbers, 0))
-        escaped = slashes[(numbers - starts) % 2 == 0] + 1
-        is_escaped = np.zeros(n_bytes + 1, bool)
-        is_escaped[escaped] = True
-        is_quote &= ~is_escaped[places]
-        self._is_escaped = bool(is_escaped[n_bytes])
-
-
 class _Walk:
     """Where in the file a chunk begins: in which list, and after which bytes of an unfinished element or key."""
 
     def __init__(self, names: Collection[str], place: str, limit_bytes: int) -> None:
         self._place, self._limit_bytes = place, limit_bytes
         self._names, self._missing = frozenset(names), set(names)
-        self._scanner, self._level, self._is_done = _Scanner(), 0, False
+        self._scanner, self._level, self._is_done = Scanner(), 0, False
         self._name: str | None = None  # of the list that is being read
         self._is_inside = False  # of a list or object at the level, wanted or not
         self._n_elements = 0
@@ -165,7 +116,7 @@ class _Walk:
         """Yield the elements that end in a chunk, and return where what is unfinished begins."""
         places, marks, depths = self._scanner.scan(chunk, self._level)
         begin = first = 0
-        for bracket in (*map(int, np.flatnonzero(marks != _COMMA)), len(places)):
+        for bracket in (*map(int, np.flatnonzero(marks != COMMA)), len(places)):
             if len(commas := places[first:bracket]):
                 if self._name is not None:
                     yield self._name, self._elements(chunk, begin, commas)
@@ -173,9 +124,9 @@ class _Walk:
             if bracket == len(places):
                 break
             place, first = int(places[bracket]), bracket + 1
-            if _STEPS[marks[bracket]] > 0:
+            if STEPS[marks[bracket]] > 0:
                 if depths[bracket] == self._level:
-                    self._open(chunk[begin:place], marks[bracket] == _LIST)
+                    self._open(chunk[begin:place], marks[bracket] == LIST)
             else:
                 if self._name is not None and (self._n_elements or self._n_carried or chunk[begin:place].strip(BLANKS)):
                     yield self._name, self._elements(chunk, begin, places[bracket : bracket + 1])
@@ -195,7 +146,7 @@ class _Walk:
             self._name = name
             self._missing.discard(name)
 
-    def _elements(self, chunk: bytes, begin: int, ends: _Places) -> list[Any]:
+    def _elements(self, chunk: bytes, begin: int, ends: Places) -> list[Any]:
         n_carried, found = self._n_carried, list[Any]()
         data = b"".join([b"[", *self._parts, chunk[begin : ends[-1]], b"]"])
         self._parts, self._n_carried = [], 0
@@ -219,7 +170,7 @@ def as_head(text: bytes) -> bytes:
     return b" ".join(text.split())[:KEY_LIMIT_BYTES] + (b" " if text[-1:].isspace() else b"")
 
 
-def _parse(data: bytes, commas: _Places) -> list[Any]:
+def _parse(data: bytes, commas: Places) -> list[Any]:
     """Return the values of elements parted by commas, between brackets; each apart where one is faulty."""
     values = None
     # The fast parser knows no NaN, half surrogates or control characters: what it refuses, the other one judges.
