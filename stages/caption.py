@@ -126,9 +126,7 @@ def rank_captions(inputs: Inputs, context: Context) -> Outcome:
     rejects: Rejects = []
     batches = _cut(_samples(inputs), params.scorer_batch_size)
     for batch, loaded in load_ahead(batches, load, context.resources.loaders):
-        by_first, by_second, views = zip(*loaded, strict=True)
-        features = zip(first.image_features(by_first), second.image_features(by_second), views, strict=True)
-        images = [Ranked(captions, *seen) for (_, captions), seen in zip(batch, features, strict=True)]
+        images = _seen(batch, loaded, first, second)
         rank_images(images, first, second, ranking)
         for (located, _), image in zip(batch, images, strict=True):
             sample_id = located["sample_id"]
@@ -138,6 +136,16 @@ def rank_captions(inputs: Inputs, context: Context) -> Outcome:
                 rows += [{"sample_id": sample_id, "n": n, **columns} for n, columns in image.scores.items()]
         context.advance(len(rows) + len(rejects))
     return Outcome(pa.Table.from_pylist(rows, CAPTION_SCORE.schema), _not_finite(CAPTION_SCORE, rejects))
+
+
+def _seen(
+    batch: Sequence[Sample], loaded: list[tuple[Any, Any, list[Any]]], first: ImageTextScorer, second: ImageTextScorer
+) -> list[Ranked]:
+    """Return the images as the scorers see them; what was loaded is let go, as the views of a batch take a gigabyte."""
+    by_first, by_second, views = zip(*loaded, strict=True)
+    loaded.clear()
+    features = zip(first.image_features(by_first), second.image_features(by_second), views, strict=True)
+    return [Ranked(captions, *seen) for (_, captions), seen in zip(batch, features, strict=True)]
 
 
 def _samples(inputs: Inputs) -> list[Sample]:

@@ -41,7 +41,7 @@ class Ranked:
         captions: text by number; of equal texts the lowest number stands for all.
         first_feature: the image's feature by the first scorer.
         second_feature: the image's feature by the second scorer.
-        views: its turned views, as the second scorer prepares them.
+        views: its turned views, as the second scorer prepares them; let go once it is ranked.
         scores: the score columns of each caption by its number; an empty or repeated one has none.
         fault: which scorer gave NaN or infinity, or "": such an image is ranked no further.
     """
@@ -61,7 +61,7 @@ class Ranked:
             if self.captions[n]:
                 first_of.setdefault(self.captions[n], n)
         self._left = list(first_of.values())
-        self._features: dict[int, Floats] = {}  # of the captions that are left, by the last scorer
+        self._features: dict[int, Floats] = {}  # of the captions that the last scorer saw
 
     @property
     def texts(self) -> list[str]:
@@ -125,6 +125,8 @@ def rank_images(images: Sequence[Ranked], first: ImageTextScorer, second: ImageT
     views = [image.views for image in asked]
     for image, features in zip(asked, _in_passes(second.image_features, views, ranking.n_at_once), strict=True):
         image.take_views(features)
+    for image in images:
+        image.views = ()
 
 
 def _in_passes(see: Callable[[Sequence[T]], Floats], groups: Sequence[Sequence[T]], size: int) -> Iterator[Floats]:

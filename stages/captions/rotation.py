@@ -25,7 +25,8 @@ def inscribed_side_px(width_px: int, height_px: int) -> int:
 def turned_views(image: Image.Image, n_views: int) -> list[Image.Image]:
     """Return the image turned counter-clockwise by 0, 360 / n_views, … degrees, each cut to its inscribed square.
 
-    A quarter turn maps the square's pixels onto each other: only the views of the first quarter are sampled.
+    A quarter turn maps the square's pixels onto each other: where n_views is divisible by four, only the views of the
+    first quarter are sampled.
 
     Args:
         image: RGB.

@@ -23,7 +23,7 @@ def load_ahead(
     What a load raises is raised where its batch is due.
 
     Args:
-        batches: at most two of them are held.
+        batches: at most two of them are held, and what the caller keeps.
         load: safe in threads.
         n_threads: 0 for one a CPU core, at most 8.
     """
@@ -32,9 +32,10 @@ def load_ahead(
     waiting: tuple[Sequence[T], list[Future[U]]] | None = None
     try:
         for batch in batches:
-            due, waiting = waiting, (batch, [pool.submit(load, item) for item in batch])
-            if due:
-                yield due[0], [future.result() for future in due[1]]
+            following = batch, [pool.submit(load, item) for item in batch]
+            if waiting:
+                yield waiting[0], [future.result() for future in waiting[1]]
+            waiting = following
         if waiting:
             yield waiting[0], [future.result() for future in waiting[1]]
     finally:

@@ -6,12 +6,14 @@ Not for judging files: bytes come from images that screen has decoded within its
 import io
 import math
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import ExifTags, Image
 
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # more than 8 bits a sample; PIL clips them on conversion
 WHITE = (255, 255, 255)
+LARGE_PX = 16_000_000
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,11 +52,12 @@ def open_rgb(data: bytes, longest_px: int | None = None) -> Image.Image:
         size = _reduced_size(image.size, longest_px)
         # Twice the size at least: what is left to reduce is filtered, not what the decoder skips.
         image.draft(None, (2 * size[0], 2 * size[1]))
-        image.load()
-        orientation = _orientation(image)
-        rgb = to_rgb(image)
-    if rgb.width > size[0] or rgb.height > size[1]:
-        rgb = rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+        with _ONE_LARGE if math.prod(image.size) > LARGE_PX else nullcontext():
+            image.load()
+            orientation = _orientation(image)
+            rgb = to_rgb(image)
+            if rgb.width > size[0] or rgb.height > size[1]:
+                rgb = rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
 
 
@@ -114,3 +117,5 @@ class _AnySize:
 
 
 _ANY_SIZE = _AnySize()
+# Eight threads that decode 64 megapixels each take 8 GB: of large images one is decoded at a time.
+_ONE_LARGE = threading.Lock()

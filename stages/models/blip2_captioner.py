@@ -25,9 +25,10 @@ class Blip2Captioner:
     """Draws captions, without a text prompt: a batch is of images, and each candidate of an image is a row.
 
     What is seen of an image is computed once: the language model reads it once, and its keys and values are copied.
-    Rows whose caption has ended stay in the batch until half of it has; then they leave. How a matrix product rounds
-    may follow its number of rows, so that on a GPU a caption can hang on its neighbours; on a CPU seven images at once
-    gave the same 2,100 captions of the demo model as each alone (float32 and bfloat16).
+    On a CPU, rows whose caption has ended leave the batch when half of it has; the steps recorded on a GPU keep them to
+    the end. How a matrix product rounds may follow its number of rows, so that on a GPU a caption can hang on its
+    neighbours; on a CPU seven images at once gave the same 2,100 captions of the demo model as each alone (float32 and
+    bfloat16).
 
     Memory of BLIP2-OPT-6.7B in float16, from its numbers of parameters: vision encoder 0.99 G x 2 bytes, language model
     6.66 G x 2, Q-Former 0.11 G x 4 (transformers keeps it in float32): 15.7 GB; keys and values of 20 candidates of 83

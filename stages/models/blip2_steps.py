@@ -65,7 +65,9 @@ class Steps:
         """Begin again with what was read of as many images."""
         for layer, read in zip(self._cache.layers, cache.layers, strict=True):
             for ours, theirs in ((layer.keys, read.keys), (layer.values, read.values)):
-                ours[:, :, : theirs.shape[2]] = theirs.repeat_interleave(self._n_copies, dim=0)
+                n_read = theirs.shape[2]
+                ours[:, :, :n_read] = theirs.repeat_interleave(self._n_copies, dim=0)
+                ours[:, :, n_read:] = 0  # they have no weight, but nothing times NaN is NaN
             layer.cumulative_length.fill_(read.keys.shape[2])
 
     def keep(self, rows: torch.Tensor) -> None:

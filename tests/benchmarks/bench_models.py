@@ -155,6 +155,8 @@ def main() -> None:
     """Measure, print, write build/bench/models.json."""
     is_gpu = torch.cuda.is_available()
     names = sys.argv[1:] or [stage.name for stage in STAGES]
+    if unknown := set(names) - {stage.name for stage in STAGES}:
+        sys.exit(f"no stage with a model: {', '.join(sorted(unknown))}")
     settings = PUBLISHED if is_gpu else DEMO
     files = Bodies(N_BODIES)
     rows: list[Row] = []

@@ -101,6 +101,23 @@ def test_captions_that_have_ended_leave_the_batch_when_half_of_it_has(small: Pat
     assert found == alone
 
 
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+)
+def test_nothing_of_the_images_before_is_left_in_the_memory_that_serves_again(small: Path, device: str):
+    captioner = Blip2Captioner(small, device=device)
+    images = draw_images(4)
+    expected = draw(Blip2Captioner(small, device=device), images[2:], [3, 4], SHORT)
+    draw(captioner, images[:2], [1, 2], SHORT)
+    steps = captioner._steps
+    assert steps is not None
+    with torch.inference_mode():
+        for layer in steps._cache.layers:  # as an image leaves it whose numbers overflow in the middle of a caption
+            layer.keys.fill_(float("nan")), layer.values.fill_(float("inf"))
+    assert draw(captioner, images[2:], [3, 4], SHORT) == expected
+    assert captioner._steps is steps
+
+
 def test_no_caption_has_more_than_max_new_tokens(captioner: Blip2Captioner):
     settings = DrawSettings(n_candidates=4, max_new_tokens=5)
     with calls(captioner.model.language_model) as read:

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -131,3 +132,12 @@ def test_the_limit_is_lifted_as_long_as_any_thread_opens_an_image(monkeypatch: p
     first_is_out.set()
     thread.join()
     assert seen == [None] and Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = MagicMock()
+    monkeypatch.setattr("stages.images.rgb.LARGE_PX", 100)
+    monkeypatch.setattr("stages.images.rgb._ONE_LARGE", lock)
+    small, large = (_saved(Image.new("L", (side_px, side_px)), "PNG") for side_px in (10, 11))
+    assert open_rgb(small).size == (10, 10) and not lock.__enter__.called
+    assert open_rgb(large).size == (11, 11) and lock.__enter__.call_count == lock.__exit__.call_count == 1
