@@ -3,9 +3,9 @@
 Not for the sentence made of an image's metadata: that is geometa.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 from pydantic import Field
@@ -29,11 +29,10 @@ from stages.contract import (
     rejects_table,
 )
 from stages.embed import ModelResources, open_located
-from stages.images.ahead import load_ahead
+from stages.images.ahead import cut, load_ahead
 from stages.models.opening import model_identity, open_captioner, open_scorer
 from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
 
-T = TypeVar("T")
 Rejects = list[tuple[str, int, str]]
 Sample = tuple[dict[str, Any], dict[int, str]]  # where its image lies, and its captions by number
 
@@ -82,7 +81,7 @@ def draw_captions(inputs: Inputs, context: Context) -> Outcome:
     rejects: Rejects = []
     n_done = 0
     for batch, prepared in load_ahead(
-        _cut(run_sql(_VALID, inputs).to_pylist(), params.captioner_batch_size),
+        cut(run_sql(_VALID, inputs).to_pylist(), params.captioner_batch_size),
         lambda located: captioner.prepare(open_located(located, context.files)),
         context.resources.loaders,
     ):
@@ -98,11 +97,6 @@ def draw_captions(inputs: Inputs, context: Context) -> Outcome:
         n_done += len(batch)
         context.advance(n_done)
     return Outcome(pa.Table.from_pylist(rows, CAPTION_CANDIDATE.schema), _not_finite(CAPTION_CANDIDATE, rejects))
-
-
-def _cut(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield batches of rows, which are in the order of sample_id: batches form inside a partition alone."""
-    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 _VALID = "FROM labelled_image SEMI JOIN image ON image_id = sample_id ORDER BY sample_id"
@@ -124,7 +118,7 @@ def rank_captions(inputs: Inputs, context: Context) -> Outcome:
 
     rows: list[dict[str, Any]] = []
     rejects: Rejects = []
-    batches = _cut(_samples(inputs), params.scorer_batch_size)
+    batches = cut(_samples(inputs), params.scorer_batch_size)
     for batch, loaded in load_ahead(batches, load, context.resources.loaders):
         images = _seen(batch, loaded, first, second)
         rank_images(images, first, second, ranking)

@@ -30,7 +30,7 @@ from stages.contract import (
     rejects_table,
 )
 from stages.identity import digest_json
-from stages.images.ahead import load_ahead
+from stages.images.ahead import cut, load_ahead
 from stages.models.opening import model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
 
@@ -105,8 +105,7 @@ def prepare_ahead(
     Batches form inside a partition alone.
     """
     rows = sorted(pictures.to_pylist(), key=lambda row: str(row["pixel_sha256"]))
-    batches = (rows[start : start + size] for start in range(0, len(rows), size))
-    return load_ahead(batches, lambda row: prepare(open_located(row, context.files)), context.resources.loaders)
+    return load_ahead(cut(rows, size), lambda row: prepare(open_located(row, context.files)), context.resources.loaders)
 
 
 def open_located(row: Row, files: Files) -> Image.Image:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from stages.images.ahead import cut
 from stages.models.protocols import Floats, ImageTextScorer
 
 T = TypeVar("T")
@@ -78,7 +79,9 @@ class Ranked:
         """
         image = self.first_feature if which == "first" else self.second_feature
         cosines = self._cosines(image, features, f"{which} scorer")
-        cosine_of = dict(zip(self._left, cosines.tolist(), strict=False))
+        if cosines is None:
+            return
+        cosine_of = dict(zip(self._left, cosines.tolist(), strict=True))
         self._features = dict(zip(self._left, features, strict=True))
         order = sorted(cosine_of, key=lambda n: (-cosine_of[n], n))
         for rank, n in enumerate(order, 1):
@@ -89,17 +92,18 @@ class Ranked:
         """Write mean and variance of the cosine of each caption that is left with the views."""
         for n in self._left:
             turned = self._cosines(self._features[n], features, "second scorer, turned views")
-            if not self.fault:
-                self.scores[n] |= {"rotation_mean_cos": float(turned.mean()), "rotation_variance": float(turned.var())}
+            if turned is None:
+                return
+            self.scores[n] |= {"rotation_mean_cos": float(turned.mean()), "rotation_variance": float(turned.var())}
 
-    def _cosines(self, feature: Floats, features: Floats, what: str) -> Cosines:
-        """Return the cosine of a feature with each of several, none where there is a fault; all are of unit length."""
+    def _cosines(self, feature: Floats, features: Floats, what: str) -> Cosines | None:
+        """Return the cosine of a feature with each of several, all of unit length; None at a fault: no text is left."""
         with np.errstate(invalid="ignore"):
             found = (features.astype(np.float64) * feature.astype(np.float64)).sum(axis=1)
         n_bad = int((~np.isfinite(found)).sum())
         if n_bad:
-            self.fault = self.fault or f"{what}: {n_bad} of {len(found)} cosines"
-            return np.zeros(0)
+            self.fault, self._left = f"{what}: {n_bad} of {len(found)} cosines", []
+            return None
         return np.asarray(found, np.float64)
 
 
@@ -117,11 +121,11 @@ def rank_images(images: Sequence[Ranked], first: ImageTextScorer, second: ImageT
     """
     n_texts = _TEXTS_AN_IMAGE * ranking.n_at_once
     for which, scorer, n_kept in (("first", first, ranking.n_first), ("second", second, ranking.n_second)):
-        asked = [image for image in images if image.texts and not image.fault]
+        asked = [image for image in images if image.texts]
         texts = [image.texts for image in asked]
         for image, features in zip(asked, _in_passes(scorer.text_features, texts, n_texts), strict=True):
             image.take_texts(features, which, n_kept)
-    asked = [image for image in images if image.texts and not image.fault]
+    asked = [image for image in images if image.texts]
     views = [image.views for image in asked]
     for image, features in zip(asked, _in_passes(second.image_features, views, ranking.n_at_once), strict=True):
         image.take_views(features)
@@ -134,5 +138,5 @@ def _in_passes(see: Callable[[Sequence[T]], Floats], groups: Sequence[Sequence[T
     every = [item for group in groups for item in group]
     if not every:
         return iter(())
-    found = np.concatenate([see(every[start : start + size]) for start in range(0, len(every), size)])
+    found = np.concatenate([see(some) for some in cut(every, size)])
     return iter(np.split(found, np.cumsum([len(group) for group in groups])[:-1]))

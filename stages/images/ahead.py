@@ -15,6 +15,11 @@ U = TypeVar("U")
 _MOST_THREADS = 8  # sixteen were slower on sixteen cores (520 images/s against 700): they wait for Python's lock
 
 
+def cut(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield rows in batches; the last may be smaller."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
 def load_ahead(
     batches: Iterable[Sequence[T]], load: Callable[[T], U], n_threads: int
 ) -> Iterator[tuple[Sequence[T], list[U]]]:

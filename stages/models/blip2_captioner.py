@@ -33,7 +33,7 @@ class Blip2Captioner:
     Memory of BLIP2-OPT-6.7B in float16, from its numbers of parameters: vision encoder 0.99 G x 2 bytes, language model
     6.66 G x 2, Q-Former 0.11 G x 4 (transformers keeps it in float32): 15.7 GB; keys and values of 20 candidates of 83
     tokens 0.9 GB an image. An H200 had 16.3, 19.3, 22.8 and 29.8 GB in use for 1, 4, 8 and 16 images of 20 new tokens:
-    a GPU of 24 GB holds four images of 50.
+    by these, four images of 50 take 21 GB.
     """
 
     def __init__(

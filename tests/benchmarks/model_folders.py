@@ -75,9 +75,7 @@ def _write_blip2(folder: Path) -> None:
     model.half().save_pretrained(folder)
     _tokenizer().save_pretrained(folder)
     BlipImageProcessorPil(size={"height": 224, "width": 224}).save_pretrained(folder)
-    adapter = folder / "rsitmd-lora"
-    if not adapter.exists():
-        _write_adapter(model, adapter)
+    _write_adapter(model, folder / "rsitmd-lora")
 
 
 def _write_adapter(model: Any, folder: Path) -> None:
