@@ -6,8 +6,7 @@ Answered from receipts and reject rows; nothing is read again.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,10 +15,8 @@ import pyarrow.compute as pc
 from flows.ledger import Ledger
 from flows.receipt import Receipt
 from flows.sources import mismatches
-from schemas.corpora import Corpus, load_corpora
 from schemas.reasons import REASONS
 from stages.contract import Reads, Stage
-from stages.sources.batch import STRETCH
 
 STRETCH_REASONS = tuple(reason.code for reason in REASONS if reason.is_stretch)
 _TABLE = "candidate"
@@ -66,8 +63,8 @@ def damaged_files(ledger: Ledger) -> list[DamagedFile]:
     damaged = [receipt for receipt in ledger.state(stage).receipts if is_damaged(receipt)]
     if not damaged:
         return []
-    corpora, accepted = load_corpora(), _accepted(ledger, stage)
-    found = [file for receipt in damaged for file in _files_of(ledger, receipt.partition, corpora, accepted)]
+    accepted = _accepted(ledger, stage)
+    found = [file for receipt in damaged for file in _files_of(ledger, receipt.partition, accepted)]
     return sorted(found, key=lambda file: (file.path, file.partition))
 
 
@@ -114,16 +111,10 @@ def _accepted(ledger: Ledger, stage: Stage) -> tuple[str, ...]:
     return tuple(getattr(ledger.settings.resources(stage), "accept_damaged", ()))
 
 
-def _files_of(
-    ledger: Ledger, partition: str, corpora: Mapping[str, Corpus], accepted: Sequence[str]
-) -> Iterator[DamagedFile]:
-    listed = ledger.read(Reads("source_listing", ("corpus", "path", "part")), partition)
+def _files_of(ledger: Ledger, partition: str, accepted: Sequence[str]) -> Iterator[DamagedFile]:
     stretches: dict[str, list[tuple[int, str]]] = {}
     for row in _stretches(ledger, partition).to_pylist():
-        n_rows, detail = _parse(row["detail"])
-        path = _path_of(row, listed, corpora)
-        said = detail.partition(f"{path.rpartition('/')[2]}: ")[2] or detail  # the path stands before it
-        stretches.setdefault(path, []).append((n_rows, said))
+        stretches.setdefault(row["path"] or row["corpus"], []).append((row["n_rows"], row["detail"]))
     for path, lost in stretches.items():
         n_rows = sum(n for n, _ in lost)
         yield DamagedFile(path, partition, n_rows, lost[0][1].rstrip("."), len(lost), path in accepted)
@@ -133,21 +124,3 @@ def _stretches(ledger: Ledger, partition: str) -> pa.Table:
     names = tuple(ledger.writer[_TABLE].writes.reject_schema.names)
     rejects = ledger.read(Reads(_TABLE, names, section="rejects"), partition)
     return rejects.filter(pc.is_in(rejects["reason"], pa.array(STRETCH_REASONS)))
-
-
-def _parse(detail: str) -> tuple[int, str]:
-    found = re.match(STRETCH, detail)
-    return (int(found[1]), detail[found.end() :]) if found else (1, detail)
-
-
-def _path_of(row: Mapping[str, str], listed: pa.Table, corpora: Mapping[str, Corpus]) -> str:
-    """Return the file that a reject row speaks of: the only one, the one it names, or that of its part."""
-    files = listed.to_pylist()
-    code = files[0]["corpus"] if files else row["sample_id"].partition("_")[0]
-    named = [f["path"] for f in files if f["path"].rpartition("/")[2] in row["detail"]]
-    if named:
-        return str(max(named, key=lambda path: (path in row["detail"], len(path))))
-    corpus = corpora.get(code)
-    own = [f for f in files if corpus is None or not corpus.is_companion(f["path"].partition("/")[2])]
-    of_part = [f["path"] for f in own if row["sample_id"].startswith(f"{code}_{f['part']}_")]
-    return str(of_part[0]) if len(of_part) == 1 else str(code)

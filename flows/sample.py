@@ -80,8 +80,9 @@ def _web(source: SourceFiles, corpus: Corpus, choices: Choices, n_rows: int, fro
             counted[found.reason] += found.n_rows
         elif isinstance(found, Damage):
             if found.first_row + found.n_rows > from_row:
-                yield f"cannot be read, from row {found.first_row} on: {found.reason}", "red"
-                yield from _facts({"detail": found.sentence})
+                n_lost = f"{found.n_rows} rows cannot" if found.n_rows > 1 else "cannot"
+                yield f"{n_lost} be read, from row {found.first_row} on: {found.reason}", "red"
+                yield from _facts({"detail": found.detail})
         else:
             for row in _rows_of(found, from_row)[: n_rows - n_shown]:
                 n_shown += 1

@@ -12,19 +12,21 @@ from schemas.fields import FIELD, Field
 
 @dataclass(frozen=True)
 class Table:
-    """One table: rows kept by a stage, and beside them the reject rows (key columns, reason, detail).
+    """One table: rows kept by a stage, and beside them the reject rows.
 
     Attributes:
         name: a singular noun; the folder under the build folder.
         key: columns that name a row, unique over the table.
         columns: the other columns.
         meaning: what one row is.
+        reject_columns: further columns of the reject rows, null where they do not apply.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     meaning: str
+    reject_columns: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -38,9 +40,9 @@ class Table:
 
     @property
     def reject_schema(self) -> pa.Schema:
-        """The Arrow schema of the reject rows: the key, the reason and the detail."""
-        names = (*self.key, "reason", "detail")
-        return pa.schema([pa.field(n, FIELD[n].type, nullable=False) for n in names])
+        """The Arrow schema of the reject rows: the key, the reason, the detail, and the table's own reject columns."""
+        fixed = [pa.field(n, FIELD[n].type, nullable=False) for n in (*self.key, "reason", "detail")]
+        return pa.schema([*fixed, *(pa.field(n, FIELD[n].type) for n in self.reject_columns)])
 
 
 SOURCE_LISTING = Table(
@@ -62,6 +64,7 @@ CANDIDATE = Table(
         "machine_tag_probs", "native_hash", "language", "other_texts", "strict_keywords", "annotation_licence",
     ),
     "A source row whose caption has a keyword.",
+    reject_columns=("corpus", "path", "source_row", "n_rows"),
 )  # fmt: skip
 PATCH = Table(
     "patch",
@@ -82,6 +85,7 @@ LABELLED_IMAGE = Table(
         "partition",
     ),
     "An image of a labelled corpus, with what the corpus says of it.",
+    reject_columns=("corpus",),
 )  # fmt: skip
 PLANNED = Table(
     "planned", ("sample_id",), ("fetch_id", "normalised_url", "host"), "A candidate whose image can be asked for."

@@ -224,13 +224,28 @@ class Stage:
         return not self.partitions_from and self.keeps == "current"
 
 
-def rejects_table(table: Table, keys: Mapping[str, Any], reason: Any, detail: Any) -> pa.Table:
-    """Return reject rows of a table: key columns, reason codes and details (cut to 200 characters)."""
+def rejects_table(
+    table: Table, keys: Mapping[str, Any], reason: Any, detail: Any, facts: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """Return reject rows of a table.
+
+    Args:
+        table: says which columns they have.
+        keys: the key columns.
+        reason: codes.
+        detail: texts, cut to 200 characters.
+        facts: reject columns of the table; those that are left out are null.
+    """
     import pyarrow.compute as pc
 
-    names = table.reject_schema.names
-    columns = [*(keys[name] for name in table.key), reason, pc.utf8_slice_codeunits(_strings(detail), 0, 200)]
-    return pa.table(dict(zip(names, columns, strict=True))).cast(table.reject_schema)
+    columns = {name: keys[name] for name in table.key}
+    columns |= {"reason": reason, "detail": pc.utf8_slice_codeunits(_strings(detail), 0, 200)}
+    n_rows = len(columns["detail"])
+    for name in table.reject_columns:
+        kind = table.reject_schema.field(name).type
+        given = (facts or {}).get(name)
+        columns[name] = pa.nulls(n_rows, kind) if given is None else given
+    return pa.table(columns).cast(table.reject_schema)
 
 
 def no_rejects(table: Table) -> pa.Table:

@@ -101,7 +101,7 @@ def source_files(listed: Sequence[tuple[str, int]], sources: Path, corpus: Corpu
             companions.append(sources / path)
         else:
             files.append((sources / path, part))
-    return SourceFiles(tuple(files), tuple(companions))
+    return SourceFiles(tuple(files), tuple(companions), sources)
 
 
 def choices_of(params: FilterParams) -> Choices:
@@ -151,7 +151,7 @@ KEYWORDS = Tool("keywords", _identity, _open)
 FILTER = Stage(
     name="filter",
     module="filter",
-    version=5,
+    version=6,
     does="Keeps rows whose caption holds a keyword; counts the others by reason and source file.",
     reads=(
         Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "sample_share")),

@@ -97,11 +97,12 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     """
     corpora = load_corpora()
     files, patches = _by_sample(inputs, corpora), _patches(inputs, context.params)
+    codes = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("source_sample", "corpus")), strict=True))
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
     with _Pictures(context) as pictures:
         for n_done, sample_id in enumerate(sorted(files), 1):
-            code = sample_id.partition("_")[0]
+            code = codes[sample_id]
             try:
                 sample = _read(code, sample_id, files[sample_id], patches.get(sample_id, {}), context)
             except SampleFault as fault:
@@ -124,7 +125,9 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     ids, reasons, details = zip(*rejects, strict=True) if rejects else ([], [], [])
     schema = LABELLED_IMAGE.schema
     table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=schema)
-    return Outcome(table, rejects_table(LABELLED_IMAGE, {"sample_id": ids}, reasons, details), files=pictures.paths)
+    facts = {"corpus": pa.array([codes[sample_id] for sample_id in ids], pa.string())}
+    refused = rejects_table(LABELLED_IMAGE, {"sample_id": ids}, reasons, details, facts)
+    return Outcome(table, refused, files=pictures.paths)
 
 
 def _by_sample(inputs: Inputs, corpora: Mapping[str, Corpus]) -> dict[str, dict[str, File]]:
@@ -213,7 +216,7 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=2,
+    version=3,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),

@@ -35,10 +35,27 @@ class SourceFiles:
     Attributes:
         files: path and the number in the published file name, in the order of the paths.
         companions: files that tell more of the rows of the others.
+        root: the SOURCES folder, under which tables name files.
     """
 
     files: tuple[tuple[Path, int], ...]
     companions: tuple[Path, ...] = ()
+    root: Path = Path()
+
+    def file_of(self, damage: "Damage") -> Path | None:
+        """Return the file that a stretch is lost of; None where it may be any of several."""
+        if damage.path is not None:
+            return damage.path
+        every = [*(path for path, _ in self.files), *self.companions]
+        named = [path for path in every if path.name in damage.detail]
+        if named:  # the whole path first: files of two folders may have one name
+            return max(named, key=lambda path: (str(path) in damage.detail, len(str(path))))
+        of_part = [path for path, part in self.files if part == damage.part]
+        return of_part[0] if len(of_part) == 1 else None
+
+    def name_of(self, path: Path) -> str:
+        """Return a file's path under SOURCES."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
 
 
 @dataclass(frozen=True)
@@ -63,13 +80,20 @@ class SourceFileError(ValueError):
         reason: damaged_source or wrong_columns.
         n_rows: rows of the stretch that cannot be read; one where their number is not known.
         n_rows_before: where rows are only counted, those before the fault.
+        path: the file; None where the message alone names it.
     """
 
     def __init__(
-        self, message: str, reason: str = "damaged_source", *, n_rows: int = 1, n_rows_before: int = 0
+        self,
+        message: str,
+        reason: str = "damaged_source",
+        *,
+        n_rows: int = 1,
+        n_rows_before: int = 0,
+        path: Path | None = None,
     ) -> None:
         super().__init__(message)
-        self.reason, self.n_rows, self.n_rows_before = reason, n_rows, n_rows_before
+        self.reason, self.n_rows, self.n_rows_before, self.path = reason, n_rows, n_rows_before, path
 
 
 class Malformed(NamedTuple):
@@ -82,22 +106,17 @@ class Malformed(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A stretch of a source file that cannot be read: where it begins, its rows (one where unknown), and why."""
+    """A stretch of a source file that cannot be read: where it begins, its rows (one where unknown), and why.
+
+    Without a path it is of the file that the detail names, or else of the one file with its part.
+    """
 
     first_row: int
     n_rows: int
     reason: str
     detail: str
     part: int = 0
-
-    @property
-    def sentence(self) -> str:
-        """What its reject row says: how many rows from where on, where it is more than one, and why."""
-        rows = f"{self.n_rows} rows from row {self.first_row} on: " if self.n_rows > 1 else ""
-        return rows + self.detail
-
-
-STRETCH = r"(\d+) rows from row \d+ on: "  # how the sentence of a stretch of several rows begins
+    path: Path | None = None
 
 
 class Counted(NamedTuple):

@@ -27,6 +27,7 @@ REASONS = (
     "shifted_row", "bad_record", "field_too_large", "unknown_corpus", "false_keyword", "no_metadata_row",
     "listed_again", "damaged_source", "wrong_columns",
 )  # fmt: skip
+NO_FILES = SourceFiles(())
 _CONVERT_ROWS = 20_000  # one call per keyword on few rows would cost more than the rows
 
 
@@ -36,8 +37,8 @@ class Filtered:
 
     Attributes:
         candidates: rows with a keyword and a URL, in file order, as the table candidate.
-        malformed: reject rows of the table candidate (sample_id, reason, detail), in file order: rows and stretches
-            that cannot be read, rows with a keyword and no URL, and rows that strict rules refuse.
+        malformed: reject rows of the table candidate, in file order: rows and stretches that cannot be read, rows with
+            a keyword and no URL, and rows that strict rules refuse.
         counts: given (counted apart from the reading), kept and one entry per reason.
     """
 
@@ -79,15 +80,19 @@ def filter_source(
     Raises:
         InputError: a file is missing without which nothing can be read.
     """
-    found = filter_batches(read_source(source, corpus, search.choices), corpus, search, on_progress)
+    found = filter_batches(read_source(source, corpus, search.choices), corpus, search, on_progress, source)
     return Filtered(found.candidates, found.malformed, {**found.counts, "given": count_source(source, corpus)})
 
 
 def filter_batches(
-    batches: Iterable[Read], corpus: Corpus, search: Search, on_progress: Callable[[int], None]
+    batches: Iterable[Read],
+    corpus: Corpus,
+    search: Search,
+    on_progress: Callable[[int], None],
+    source: SourceFiles = NO_FILES,
 ) -> Filtered:
     """Return what became of the rows that a reader yields; how many were given is not counted here."""
-    sieve = _Sieve(corpus, search)
+    sieve = _Sieve(corpus, search, source)
     for found in batches:
         if isinstance(found, Counted):
             sieve.counts[found.reason] += found.n_rows
@@ -102,8 +107,8 @@ def filter_batches(
 class _Sieve:
     """What has been kept, refused and counted so far."""
 
-    def __init__(self, corpus: Corpus, search: Search) -> None:
-        self._corpus, self._search = corpus, search
+    def __init__(self, corpus: Corpus, search: Search, source: SourceFiles) -> None:
+        self._corpus, self._search, self._source = corpus, search, source
         self.counts = Counter(dict.fromkeys(("kept", *REASONS), 0))
         self._kept = [CANDIDATE.schema.empty_table()]
         self._rejects = [CANDIDATE.reject_schema.empty_table()]
@@ -123,10 +128,19 @@ class _Sieve:
             self._rejects.append(_as_rejects(refused, self._corpus, batch.part))
 
     def refuse_stretch(self, damage: Damage) -> None:
-        """Refuse rows that cannot be read, by one reject row."""
+        """Refuse rows that cannot be read, by one reject row that says of which file and how many they are."""
         self.counts[damage.reason] += damage.n_rows
+        path = self._source.file_of(damage)
+        # The file has a column of its own; in the text a long name would leave no room for what was found.
+        detail = damage.detail.removeprefix(f"{path}: ").removeprefix(f"{path and path.name}: ")
+        facts = {
+            "corpus": [self._corpus.code],
+            "path": [path and self._source.name_of(path)],
+            "source_row": [damage.first_row],
+            "n_rows": [damage.n_rows],
+        }
         ids = {"sample_id": [f"{self._corpus.code}_{damage.part}_{damage.first_row}"]}
-        self._rejects.append(rejects_table(CANDIDATE, ids, [damage.reason], [damage.sentence]))
+        self._rejects.append(rejects_table(CANDIDATE, ids, [damage.reason], [detail], facts))
 
     def result(self) -> Filtered:
         """Return what came of all batches."""
@@ -154,7 +168,8 @@ class _Sieve:
         details = pc.binary_join_element_wise(keywords, refused["caption"], ": ")
         ids = {"sample_id": refused["sample_id"]}
         reasons = pa.repeat("false_keyword", refused.num_rows)
-        self._rejects.append(rejects_table(CANDIDATE, ids, reasons, details))
+        facts = {"corpus": refused["corpus"], "source_row": refused["source_row"]}
+        self._rejects.append(rejects_table(CANDIDATE, ids, reasons, details, facts))
         return found.filter(pc.invert(is_false))
 
 
@@ -206,7 +221,7 @@ def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -
     ids = _sample_ids(corpus, part, found["source_row"], found["native_id"])
     columns = {name: found[name] for name in found.schema.names} | {
         "sample_id": ids,
-        "corpus": _prefixes(ids) if corpus.is_sample_list else pa.repeat(corpus.code, n_rows),
+        "corpus": _corpora(ids, corpus),
         "part": pa.repeat(pa.scalar(part, pa.int32()), n_rows),
         "caption": clean_caption(plain),
         "keywords": keywords,
@@ -217,7 +232,10 @@ def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -
     return pa.table({name: columns[name] for name in CANDIDATE.schema.names}).cast(CANDIDATE.schema)
 
 
-def _prefixes(sample_ids: Any) -> pa.Array | pa.ChunkedArray:
+def _corpora(sample_ids: Any, corpus: Corpus) -> pa.Array | pa.ChunkedArray:
+    """Return the corpus of each sample: of a list of samples each has its own."""
+    if not corpus.is_sample_list:
+        return pa.repeat(corpus.code, len(sample_ids))
     return pc.replace_substring_regex(sample_ids, pattern="_.*", replacement="")
 
 
@@ -230,4 +248,5 @@ def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Ta
     if corpus.has_native_sample_ids:  # a record that cannot be read may not tell its id
         native_ids = pa.array([fault.native_id for fault in faults], pa.string())
         ids = pc.coalesce(_sample_ids(corpus, part, rows, native_ids), by_row)
-    return rejects_table(CANDIDATE, {"sample_id": ids}, reasons, details)
+    facts = {"corpus": _corpora(ids, corpus), "source_row": rows}
+    return rejects_table(CANDIDATE, {"sample_id": ids}, reasons, details, facts)

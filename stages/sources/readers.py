@@ -89,7 +89,7 @@ def read_source(
                 part, n_rows = found.part, found.first_row + found.n_rows
             yield found
     except SourceFileError as error:
-        yield Damage(n_rows, error.n_rows, error.reason, str(error), part)
+        yield Damage(n_rows, error.n_rows, error.reason, str(error), part, error.path)
 
 
 def count_source(source: SourceFiles, corpus: Corpus) -> int:

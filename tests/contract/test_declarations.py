@@ -66,7 +66,8 @@ def test_every_table_of_the_schemas_is_written_by_a_stage() -> None:
 
 def test_every_column_is_declared_once_with_a_meaning_and_is_used() -> None:
     assert len(FIELD) == len(FIELDS)
-    used = {name for stage in STAGES for name in (*stage.writes.key, *stage.writes.columns)} | {"reason", "detail"}
+    used = {name for stage in STAGES for name in (*stage.writes.key, *stage.writes.columns)}
+    used |= {name for stage in STAGES for name in stage.writes.reject_columns} | {"reason", "detail"}
     assert used == set(FIELD)
     for field in FIELDS:
         assert field.meaning.endswith("."), field.name

@@ -15,6 +15,7 @@ from flows.inspect import status_report
 from flows.ledger import Ledger
 from flows.verify import Fault, verify
 from schemas.corpora import Corpus
+from stages.contract import Reads
 from stages.sources import parquet_reader
 from stages.sources.batch import Choices, Damage, Read, SourceFiles
 from stages.sources.readers import READERS
@@ -133,6 +134,39 @@ def test_a_file_of_many_in_one_partition_is_the_one_that_the_reject_names(tmp_pa
     (folder / "yfcc100m_subset_data.tsv").write_bytes(b"0\t7\thash\n1\t8\thash\n")
     run(build)
     assert [file.path for file in damaged_files(build.ledger())] == ["yfcc15m/yfcc100m_dataset-1"]
+
+
+def test_a_file_whose_name_is_longer_than_a_detail_is_named_with_its_loss(tmp_path: Path) -> None:
+    build = Build(tmp_path / "build", tmp_path / "sources")
+    name = f"laion2b/part-00001-{'x' * 220}.parquet"
+    path = write(build.sources / name)
+    path.write_bytes(path.read_bytes()[:-9])
+    run(build)
+    (file,) = damaged_files(build.ledger())
+    assert (file.path, file.n_rows) == (name, 1)
+    assert file.found.startswith("expected a whole parquet file, found: ")
+    reads = Reads("candidate", ("path", "source_row", "n_rows", "corpus"), is_whole=True, section="rejects")
+    (row,) = build.ledger().read(reads).to_pylist()
+    assert row == {"path": name, "source_row": 0, "n_rows": 1, "corpus": "laion2b"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (Damage(0, 1, "damaged_source", "x", 1, Path("s/b/one")), "b/one"),
+        (Damage(0, 1, "damaged_source", "s/b/one: expected more", 0), "b/one"),
+        (Damage(0, 1, "damaged_source", "s/a/one: expected more", 1), "a/one"),
+        (Damage(0, 1, "damaged_source", "the list of.csv is cut", 0), "of.csv"),
+        (Damage(0, 1, "damaged_source", "nothing is named", 1), "b/one"),
+        (Damage(0, 1, "damaged_source", "nothing is named", 2), None),
+    ],
+)
+def test_a_stretch_is_of_the_file_it_has_or_names_or_of_its_part(damage: Damage, name: str | None) -> None:
+    root = Path("s")
+    files = ((root / "a/one", 0), (root / "b/one", 1), (root / "c/two", 2), (root / "c/three", 2))
+    source = SourceFiles(files, (root / "of.csv",), root)
+    found = source.file_of(damage)
+    assert (found and source.name_of(found)) == name
 
 
 def test_runs_end_with_the_damage_and_exit_well_and_verify_counts_it(

@@ -185,7 +185,8 @@ def test_a_row_group_whose_captions_cannot_be_read_is_one_stretch_and_the_others
     assert some(found) == {"given": 300, "kept": 200, "damaged_source": 100}
     (reject,) = found.malformed.to_pylist()
     assert reject["sample_id"] == "laion2b_0_100"
-    assert "100 rows from row 100 on" in reject["detail"] and "row group 1" in reject["detail"]
+    assert (reject["source_row"], reject["n_rows"]) == (100, 100) and "row group 1" in reject["detail"]
+    assert reject["path"].endswith("a.parquet") and "a.parquet" not in reject["detail"]
 
 
 def test_where_another_column_cannot_be_read_the_rows_with_a_keyword_are_refused_one_by_one(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_damaged_file_stands_for_the_photos_that_no_other_has(tmp_path: Path) 
     found = filtered(tmp_path, bad, bad)
     assert (found.counts["kept"], found.counts["damaged_source"], found.counts["listed_again"]) == (0, 6, 1)
     (reject,) = found.malformed.to_pylist()
-    assert reject["detail"].startswith("6 rows from row 0 on: ")
+    assert (reject["source_row"], reject["n_rows"]) == (0, 6) and reject["path"].endswith("yfcc100m_dataset.sql")
 
 
 @pytest.mark.parametrize("bad", [b"1\tx\tab\n", None])
