@@ -85,6 +85,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("too_many_pixels", "The image exceeds the pixel limit."),
     Reason("decode_timeout", "Decoding used more CPU time than allowed."),
     Reason("decoder_died", "Decoding crashed or exceeded its memory."),
+    Reason("unpublishable_image", "The file's metadata could not be removed without touching its pixels."),
     # dedup
     Reason("url_duplicate", "Another sample with the same normalised URL is kept."),
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
@@ -106,7 +107,7 @@ REASONS: tuple[Reason, ...] = (
     # caption
     Reason("no_caption_generated", "The captioner drew nothing but empty captions."),
     # shard
-    Reason("unpublishable_image", "The file's metadata could not be removed without touching its pixels."),
+    Reason("publication_changed", "The file without its metadata is not the one that screen decided on."),
 )
 
 REASON: dict[str, Reason] = {reason.code: reason for reason in REASONS}

@@ -116,9 +116,10 @@ IMAGE = Table(
     ("image_id",),
     (
         "body_sha256", "n_bytes", "width_px", "height_px", "image_format", "image_mode", "n_frames", "pixel_sha256",
-        "phash", "exif_datetime", "exif_latitude_deg", "exif_longitude_deg", "exif_orientation",
+        "phash", "exif_datetime", "exif_latitude_deg", "exif_longitude_deg", "exif_orientation", "published_sha256",
+        "published_n_bytes", "published_format",
     ),
-    "A valid image, decoded once.",
+    "A valid image that can be published.",
 )  # fmt: skip
 DUPLICATE = Table(
     "duplicate",
@@ -182,8 +183,8 @@ SHARD_PLAN = Table(
     "shard_plan",
     ("sample_id",),
     (
-        "published_text", "split", "shard", "img_name", "image_format", "n_bytes", "body_sha256", "body_file",
-        "body_offset",
+        "published_text", "split", "shard", "img_name", "image_format", "exif_orientation", "published_sha256",
+        "n_bytes", "body_sha256", "body_file", "body_offset",
     ),
     "A sample that is to be published, and in which tar.",
 )  # fmt: skip

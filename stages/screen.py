@@ -82,6 +82,9 @@ def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
         "exif_latitude_deg": found.exif_latitude_deg,
         "exif_longitude_deg": found.exif_longitude_deg,
         "exif_orientation": found.exif_orientation,
+        "published_sha256": found.published_sha256,
+        "published_n_bytes": found.published_n_bytes,
+        "published_format": found.published_format,
     }
 
 
@@ -108,8 +111,8 @@ LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pix
 SCREEN = Stage(
     name="screen",
     module="screen",
-    version=2,
-    does="Decodes each image once in a guarded child: validity, size, digests, perceptual hash, EXIF.",
+    version=3,
+    does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF, the file to publish.",
     reads=(
         Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
         Reads("labelled_image", ("sample_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
@@ -121,7 +124,7 @@ SCREEN = Stage(
     params=ScreenParams,
     reasons=(
         "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
-        "decode_timeout", "decoder_died",
+        "decode_timeout", "decoder_died", "unpublishable_image",
     ),
     tools=(DECODER, LABELLED_DECODER),
     partitions_from=("fetched", "labelled_image"),

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 from pydantic import Field
@@ -23,8 +24,9 @@ from stages.contract import (
     no_rejects,
     rejects_table,
 )
-from stages.images.decoding import decoder_identity
-from stages.images.strip_metadata import UnpublishableImage, published_format, strip_metadata
+from stages.images.decoding import DETAIL_CHARACTERS, decoder_identity
+from stages.images.strip_metadata import published_format, strip_metadata
+from stages.images.stripping.result import UnpublishableImage
 from stages.published_text import TextOrder, published_text
 
 _LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
@@ -73,7 +75,7 @@ _PUBLISHED = """
                l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
         FROM caption c JOIN labelled_image l USING (sample_id)
     )
-    SELECT located.*, i.image_format, g.meta_caption
+    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, g.meta_caption
     FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id) ORDER BY sample_id
 """
 
@@ -89,8 +91,9 @@ def deal(group: str, params: ShardParams) -> tuple[str, int]:
 def write_shards(inputs: Inputs, context: Context) -> Outcome:
     """Write the tar of a partition: `KEY.img_name`, `KEY.img_content`, `KEY.caption`, in the order of sample_id.
 
-    Metadata is removed from the image files without touching their pixels; a file where that cannot be done safely
-    is rejected.
+    Metadata is removed from the image files as at screen, which compared their pixels: the digest has to be the one
+    that screen recorded. Another one is rejected: it can only come from another version of the stripper or, for a
+    TIFF, of the codecs.
     """
     import webdataset
 
@@ -102,14 +105,13 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
         for n_done, row in enumerate(rows):
             data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
             check_body(data, row)
-            try:
-                published = strip_metadata(data, row["image_format"])
-            except UnpublishableImage as fault:
-                rejects.append((row["sample_id"], str(fault)))
+            published, problem = _strip(data, row)
+            if problem:
+                rejects.append((row["sample_id"], problem))
                 continue
             writer.write(_members(row, published))
             values = (
-                row["sample_id"], row["shard"], row["body_sha256"], hashlib.sha256(published).hexdigest(),
+                row["sample_id"], row["shard"], row["body_sha256"], row["published_sha256"],
                 len(published), published_format(row["image_format"]),
             )  # fmt: skip
             for name, value in zip(SHARD.schema.names, values, strict=True):
@@ -118,9 +120,20 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
     table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=SHARD.schema)
     ids, details = zip(*rejects, strict=True) if rejects else ([], [])
     refused = rejects_table(
-        SHARD, {"sample_id": ids}, pa.array(["unpublishable_image"] * len(ids), pa.string()), details
+        SHARD, {"sample_id": ids}, pa.array(["publication_changed"] * len(ids), pa.string()), details
     )
     return Outcome(table, refused, files=(tar,))
+
+
+def _strip(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Return the file to publish, and how it differs from the one that screen decided on: not at all where empty."""
+    try:
+        published = strip_metadata(data, row["image_format"], row["exif_orientation"]).data
+    except UnpublishableImage as fault:
+        return b"", f"screen: {row['published_sha256']}; now: {fault}"[:DETAIL_CHARACTERS]
+    digest = hashlib.sha256(published).hexdigest()
+    is_equal = digest == row["published_sha256"]
+    return published, "" if is_equal else f"screen: {row['published_sha256']}; now: {digest}"
 
 
 def _members(row: dict[str, str], published: bytes) -> dict[str, object]:
@@ -167,7 +180,7 @@ CODECS = Tool("codecs", _codecs, _no_tool)  # nothing to hand over: but the byte
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=2,
+    version=3,
     does="Gives each remaining sample of both halves its text, split and tar, by hash.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -175,7 +188,7 @@ PLAN_SHARDS = Stage(
         Reads("fetched", ("fetch_id", *_LOCATED), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
         Reads("labelled_image", ("sample_id", "scene_id", *_LOCATED), is_whole=True),
-        Reads("image", ("image_id", "image_format"), is_whole=True),
+        Reads("image", ("image_id", "image_format", "exif_orientation", "published_sha256"), is_whole=True),
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
     ),
     writes=SHARD_PLAN,
@@ -189,19 +202,22 @@ PLAN_SHARDS = Stage(
 WRITE_SHARDS = Stage(
     name="write_shards",
     module="shard",
-    version=1,
+    version=2,
     does="Writes the tars, metadata removed from the image files without re-encoding them.",
     reads=(
         Reads(
             "shard_plan",
-            ("sample_id", "published_text", "shard", "img_name", "image_format", *_LOCATED),
+            (
+                "sample_id", "published_text", "shard", "img_name", "image_format", "exif_orientation",
+                "published_sha256", *_LOCATED,
+            ),
         ),
     ),
     writes=SHARD,
     grain="map",
     given=Given("shard_plan", ("sample_id",)),
     run=write_shards,
-    reasons=("unpublishable_image",),
+    reasons=("publication_changed",),
     tools=(CODECS,),
     partitions_from=("shard_plan",),
     bytes_per_row=120_000,

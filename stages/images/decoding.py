@@ -67,6 +67,10 @@ class Decoded:
         exif_latitude_deg: in [-90, 90], None where position or hemisphere is missing or out of range.
         exif_longitude_deg: in [-180, 180], None as the latitude is.
         exif_orientation: 1 to 8, None where missing or something else.
+        published_sha256: of the file as it is published, its metadata removed: decoded it has pixel_sha256, a TIFF's
+            apart, which is published as JPEG.
+        published_n_bytes: of that file.
+        published_format: its file name extension.
     """
 
     width_px: int
@@ -80,6 +84,9 @@ class Decoded:
     exif_latitude_deg: float | None
     exif_longitude_deg: float | None
     exif_orientation: int | None
+    published_sha256: str
+    published_n_bytes: int
+    published_format: str
 
 
 @dataclass(frozen=True)

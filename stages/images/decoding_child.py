@@ -1,6 +1,6 @@
 """The script that decodes images for stages/images/decoding.py, in a process with limits; reads images on its input.
 
-Not to be imported by stages, and imports none of them: a package's start-up would be paid by every child.
+Not to be imported by stages, and imports no package of them: its start-up would be paid by every child.
 """
 
 import ctypes
@@ -14,12 +14,21 @@ import resource
 import signal
 import struct
 import sys
+import types
 import warnings
 from datetime import datetime
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import imagehash
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+if __name__ == "__main__":
+    # stages/__init__.py imports every stage: a child takes the package's folder without running it.
+    sys.modules["stages"] = types.ModuleType("stages")
+    sys.modules["stages"].__path__ = [str(Path(__file__).parents[1])]
+
+from stages.images.publication import decide_publication
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # more than 8 bits a sample; PIL clips them on conversion
@@ -46,6 +55,16 @@ def inspect(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
     Raises:
         MemoryError: the image does not fit into the memory of the process.
     """
+    facts = describe(data, max_pixels, formats)
+    if "reason" in facts:
+        return facts
+    # Here, not where files are written: an image that cannot be published must not win a cluster of duplicates.
+    publication = decide_publication(data, facts, lambda other, name: describe(other, max_pixels, (name,)))
+    return publication if "reason" in publication else facts | publication
+
+
+def describe(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
+    """Return the fields of Decoded that are known by decoding, or reason and detail; as inspect."""
     # PIL raises its own error at twice this number, before some plugins allocate their canvas.
     Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
     try:

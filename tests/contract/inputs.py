@@ -15,6 +15,7 @@ import pyarrow as pa
 from schemas.corpora import load_corpora
 from schemas.fields import FIELD
 from stages.contract import COUNTS_SCHEMA, Context, Inputs, Outcome, Reads, Stage
+from stages.images.strip_metadata import strip_metadata
 from stages.inventory import reader_digest
 from tests.contract import handmade as made
 from tests.contract import inputs_caption, inputs_geometa, inputs_gpe, inputs_labelled, inputs_outliers
@@ -77,19 +78,24 @@ _PLANNED = [
     }
     for n, row in enumerate(_CANDIDATES)
 ]
+_BODY_OF = {0: 0, 1: 1, 2: 0, 3: 7}  # images whose metadata is removed without a codec
+_FORMATS = ("PNG", "BMP", "PNG", "BMP")
 _IMAGES = [
     {
         "image_id": fetch_id(n),
         "pixel_sha256": "same" if n in (1, 2) else f"pixels {n}",
         "phash": [1 << 63, 255, 9 << 40, 247][n],
-        "image_format": ("PNG", "BMP", "PNG", "BMP")[n],
+        "image_format": _FORMATS[n],
         "exif_orientation": None,
+        # The last one is as if screen had decided on another file.
+        "published_sha256": hashlib.sha256(strip_metadata(BODIES[body], _FORMATS[n]).data).hexdigest()
+        if n < 3
+        else "another file",
         "width_px": 32,
         "height_px": 24,
     }
-    for n in range(4)
+    for n, body in _BODY_OF.items()
 ]
-_BODY_OF = {0: 0, 1: 1, 2: 0, 3: 7}  # images whose metadata is removed without a codec
 _FETCHED = [
     {
         "fetch_id": fetch_id(n),

@@ -1,10 +1,13 @@
+import re
 import tarfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from flows.dataset import tars
-from stages.shard import ShardParams, deal
+from stages.shard import WRITE_SHARDS, ShardParams, deal
+from tests.contract.inputs import call_stage
 from tests.small_build import FATES, Build, draw
 
 KNOWN = [("train", 28), ("train", 1), ("train", 16)]
@@ -76,3 +79,11 @@ def test_a_tar_holds_three_members_a_sample_in_the_order_of_sample_ids(finished:
 def test_views_of_one_scene_lie_in_one_split(finished: Build) -> None:
     splits = {row["sample_id"]: row["split"] for row in finished.rows("shard_plan")}
     assert splits["fmow_dam_3_0_rgb"] == splits["fmow_dam_3_0_msrgb"]
+
+
+def test_a_file_that_screen_did_not_decide_on_is_refused_with_both_digests(tmp_path: Path) -> None:
+    _, outcome = call_stage(WRITE_SHARDS, tmp_path)
+    assert outcome.kept["sample_id"].to_pylist() == ["laion2b_0_0", "coyo700m_0_1", "cc3m_0_2"]
+    (reject,) = outcome.rejects.to_pylist()
+    assert reject["reason"] == "publication_changed"
+    assert re.fullmatch("screen: another file; now: [0-9a-f]{64}", reject["detail"])

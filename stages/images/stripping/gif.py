@@ -1,0 +1,60 @@
+"""Strip a GIF: frames, their timing and the loop stay; comments, texts and application data go."""
+
+from stages.images.stripping.result import Stripped, require
+
+IMAGE, EXTENSION, TRAILER = 0x2C, 0x21, 0x3B
+CONTROL = b"\x21\xf9\x04"
+LOOP = b"\x21\xff\x0bNETSCAPE2.0\x03\x01"
+DESCRIPTOR_BYTES = 10
+
+
+def strip_gif(data: bytes, orientation: int) -> Stripped:
+    """Return the file up to its trailer, or up to its last whole frame where a later one is broken."""
+    require(data[:6] in (b"GIF87a", b"GIF89a") and len(data) >= 13, "GIF has no signature")
+    position = 13 + _count_palette_bytes(data[10])
+    out = [data[:position]]
+    doubts = [] if orientation == 1 else ["an orientation"]
+    n_images = n_whole = 0  # blocks written when the last frame was whole
+    while position < len(data) and data[position] != TRAILER:
+        start, kind = position, data[position]
+        end = _find_end(data, position)
+        if end > len(data) or kind not in (IMAGE, EXTENSION, 0):
+            require(n_images > 0, f"GIF block 0x{kind:02X} is unknown or ends after the file")
+            doubts.append("a broken block behind the first frame")
+            return Stripped(b"".join([*out[:n_whole], b"\x3b"]), tuple(doubts))
+        position = end
+        if kind == IMAGE:
+            out.append(data[start:position])
+            n_images, n_whole = n_images + 1, len(out)
+        elif kind == 0:
+            doubts.append("a stray terminator")  # decoders skip it
+        elif data[start : start + 3] == CONTROL:
+            out.append(data[start : start + 7] + b"\0")
+        elif data[start + 1] == 0xF9:
+            doubts.append("a graphic control block of a wrong length")
+        elif data.startswith(LOOP, start):
+            out.append(data[start : start + 18] + b"\0")
+    if position >= len(data):
+        doubts.append("no trailer")
+    require(n_images > 0, "GIF has no image")
+    return Stripped(b"".join([*out, b"\x3b"]), tuple(dict.fromkeys(doubts)))
+
+
+def _count_palette_bytes(flags: int) -> int:
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _find_end(data: bytes, position: int) -> int:
+    """Return where the block ends; a number behind the end of the file where it does not."""
+    if data[position] == 0:
+        return position + 1
+    if data[position] == EXTENSION:
+        position += 2
+    elif position + DESCRIPTOR_BYTES > len(data):
+        return len(data) + 1
+    else:
+        # Descriptor, local palette and code size come before the blocks of pixels.
+        position += DESCRIPTOR_BYTES + _count_palette_bytes(data[position + 9]) + 1
+    while position < len(data) and data[position]:
+        position += 1 + data[position]
+    return position + 1

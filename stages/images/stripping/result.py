@@ -1,0 +1,43 @@
+"""The result of stripping a file, and what several formats share: the orientation tag and colour profiles."""
+
+import struct
+from dataclasses import dataclass
+
+ICC_HEADER_BYTES = 128
+ICC_SIGNATURE = slice(36, 40)
+
+
+class UnpublishableImage(ValueError):
+    """The file's structure cannot be walked safely; the text says where it breaks."""
+
+
+@dataclass(frozen=True)
+class Stripped:
+    """An image file without its metadata.
+
+    Attributes:
+        data: the file to publish.
+        doubts: why a decoder might read other pixels from it than from the original; empty where everything that
+            decides pixels was copied byte for byte and nothing else in the file can have changed their decoding.
+    """
+
+    data: bytes
+    doubts: tuple[str, ...] = ()
+
+
+def require(is_met: bool, problem: str) -> None:
+    """Raise UnpublishableImage with this text unless the condition is met."""
+    if not is_met:
+        raise UnpublishableImage(problem)
+
+
+def write_orientation(orientation: int) -> bytes:
+    """Return an EXIF block that holds the orientation tag and nothing else."""
+    return b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0) + bytes(4)
+
+
+def cut_profile(profile: bytes) -> bytes:
+    """Return the ICC profile up to the length that its header states; nothing where it is not one."""
+    n_bytes = int.from_bytes(profile[:4], "big")
+    is_profile = ICC_HEADER_BYTES < n_bytes <= len(profile) and profile[ICC_SIGNATURE] == b"acsp"
+    return profile[:n_bytes] if is_profile else b""
