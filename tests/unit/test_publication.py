@@ -49,6 +49,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 JPEG, PNG, GIF = encode("JPEG"), encode("PNG"), frames("GIF")
+FIRST_BLOCK = 13 + 3 * 2 ** ((GIF[10] & 7) + 1)
 ADOBE_RGB, ADOBE_YCC = (segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform])) for transform in (0, 1))
 NO_JFIF = JPEG[:2] + JPEG[20:]
 PUBLISHED = {
@@ -62,6 +63,7 @@ PUBLISHED = {
     "a short Adobe": ("JPEG", NO_JFIF[:2] + segment(0xEE, b"Adobe\0\x64") + NO_JFIF[2:], True),
     "JFIF behind Adobe": ("JPEG", NO_JFIF[:2] + ADOBE_RGB + JPEG[2:20] + NO_JFIF[2:], False),
     "bytes between segments": ("JPEG", JPEG[:20] + b"junk" + JPEG[20:], True),
+    "a segment of no length": ("JPEG", JPEG[:20] + b"\xff\xe3\0\0" + JPEG[20:], True),
     "fill before a marker": ("JPEG", JPEG[:20] + b"\xff\xff" + JPEG[20:], True),
     "a JPEG turned": ("JPEG", encode("JPEG", orientation=6), False),
     "a PNG turned": ("PNG", encode("PNG", orientation=5), False),
@@ -75,6 +77,8 @@ PUBLISHED = {
     "an animated PNG": ("PNG", frames("PNG"), False),
     "an animated WEBP": ("WEBP", frames("WEBP"), False),
     "an animated GIF": ("GIF", GIF, False),
+    "a GIF without a terminator": ("GIF", encode("GIF", "P")[:-2], True),
+    "bytes before a GIF's first frame": ("GIF", GIF[:FIRST_BLOCK] + b"\0\x99" + GIF[FIRST_BLOCK:], True),
     "a BMP": ("BMP", encode("BMP"), True),
     "a BMP with a palette": ("BMP", encode("BMP", "P"), True),
     "a TIFF turned": ("TIFF", encode("TIFF", orientation=6), False),

@@ -83,7 +83,7 @@ def test_views_of_one_scene_lie_in_one_split(finished: Build) -> None:
 
 def test_a_file_that_screen_did_not_decide_on_is_refused_with_both_digests(tmp_path: Path) -> None:
     _, outcome = call_stage(WRITE_SHARDS, tmp_path)
-    assert outcome.kept["sample_id"].to_pylist() == ["laion2b_0_0", "coyo700m_0_1", "cc3m_0_2"]
+    assert outcome.kept["sample_id"].to_pylist() == ["cc3m_0_2", "coyo700m_0_1", "laion2b_0_0"]
     (reject,) = outcome.rejects.to_pylist()
     assert reject["reason"] == "publication_changed"
     assert re.fullmatch("screen: another file; now: [0-9a-f]{64}", reject["detail"])

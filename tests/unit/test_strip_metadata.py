@@ -178,7 +178,7 @@ def test_tiff_becomes_an_upright_jpeg_and_16_bits_are_scaled() -> None:
         (encode("PNG")[:33] + struct.pack(">I4sI", 0, b"CRIT", zlib.crc32(b"CRIT")) + encode("PNG")[33:], "PNG"),
         (encode("WEBP")[:-20], "WEBP"),
         (b"RIFF\x04\0\0\0WEBP", "WEBP"),
-        (encode("GIF")[:-20], "GIF"),
+        (encode("GIF")[:780], "GIF"),
         (b"GIF89a", "GIF"),
         (b"MM", "BMP"),
         (encode("TIFF")[:-2000], "TIFF"),

@@ -17,17 +17,22 @@ def strip_gif(data: bytes, orientation: int) -> Stripped:
     n_images = n_whole = 0  # blocks written when the last frame was whole
     while position < len(data) and data[position] != TRAILER:
         start, kind = position, data[position]
-        end = _find_end(data, position)
-        if end > len(data) or kind not in (IMAGE, EXTENSION, 0):
-            require(n_images > 0, f"GIF block 0x{kind:02X} is unknown or ends after the file")
+        is_known = kind in (IMAGE, EXTENSION)
+        end = _find_end(data, position) if is_known else position + 1
+        if n_images and (end > len(data) or kind not in (IMAGE, EXTENSION, 0)):
             doubts.append("a broken block behind the first frame")
             return Stripped(b"".join([*out[:n_whole], b"\x3b"]), tuple(doubts))
+        if kind == IMAGE and end > len(data):
+            out.append(_close(data, start))
+            n_images, position = 1, len(data)
+            break
+        require(end <= len(data), f"GIF block 0x{kind:02X} ends after the file")
         position = end
         if kind == IMAGE:
             out.append(data[start:position])
             n_images, n_whole = n_images + 1, len(out)
-        elif kind == 0:
-            doubts.append("a stray terminator")  # decoders skip it
+        elif not is_known:
+            doubts.append("a byte between blocks")  # decoders skip it
         elif data[start : start + 3] == CONTROL:
             out.append(data[start : start + 7] + b"\0")
         elif data[start + 1] == 0xF9:
@@ -46,8 +51,6 @@ def _count_palette_bytes(flags: int) -> int:
 
 def _find_end(data: bytes, position: int) -> int:
     """Return where the block ends; a number behind the end of the file where it does not."""
-    if data[position] == 0:
-        return position + 1
     if data[position] == EXTENSION:
         position += 2
     elif position + DESCRIPTOR_BYTES > len(data):
@@ -58,3 +61,16 @@ def _find_end(data: bytes, position: int) -> int:
     while position < len(data) and data[position]:
         position += 1 + data[position]
     return position + 1
+
+
+def _close(data: bytes, start: int) -> bytes:
+    """Return a picture that ends with the file, its last block cut to what there is and a terminator added."""
+    require(start + DESCRIPTOR_BYTES < len(data), "GIF ends inside its first picture")
+    position = start + DESCRIPTOR_BYTES + _count_palette_bytes(data[start + 9]) + 1
+    require(position < len(data), "GIF ends inside its first picture")
+    blocks = [data[start:position]]
+    while position < len(data) and data[position]:
+        block = data[position + 1 : position + 1 + data[position]]
+        blocks += [bytes([len(block)]), block] if block else []
+        position += 1 + data[position]
+    return b"".join([*blocks, b"\0"])
