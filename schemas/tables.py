@@ -184,7 +184,7 @@ SHARD_PLAN = Table(
     ("sample_id",),
     (
         "published_text", "split", "shard", "img_name", "image_format", "exif_orientation", "published_sha256",
-        "n_bytes", "body_sha256", "body_file", "body_offset",
+        "published_n_bytes", "n_bytes", "body_sha256", "body_file", "body_offset",
     ),
     "A sample that is to be published, and in which tar.",
 )  # fmt: skip

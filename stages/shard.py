@@ -30,6 +30,7 @@ from stages.images.stripping.result import UnpublishableImage
 from stages.published_text import TextOrder, published_text
 
 _LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
+_PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "published_n_bytes")
 _WHERE_AND_WHEN = ("meta_caption", "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month")
 
 
@@ -75,7 +76,8 @@ _PUBLISHED = """
                l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
         FROM caption c JOIN labelled_image l USING (sample_id)
     )
-    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, g.meta_caption
+    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256,
+           i.published_n_bytes, g.meta_caption
     FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id) ORDER BY sample_id
 """
 
@@ -128,7 +130,7 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
 def _strip(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
     """Return the file to publish, and how it differs from the one that screen decided on: not at all where empty."""
     try:
-        published = strip_metadata(data, row["image_format"], row["exif_orientation"]).data
+        published = strip_metadata(data, row["image_format"], row["exif_orientation"], row["published_n_bytes"]).data
     except UnpublishableImage as fault:
         return b"", f"screen: {row['published_sha256']}; now: {fault}"[:DETAIL_CHARACTERS]
     digest = hashlib.sha256(published).hexdigest()
@@ -180,7 +182,7 @@ CODECS = Tool("codecs", _codecs, _no_tool)  # nothing to hand over: but the byte
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=3,
+    version=4,
     does="Gives each remaining sample of both halves its text, split and tar, by hash.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -188,7 +190,7 @@ PLAN_SHARDS = Stage(
         Reads("fetched", ("fetch_id", *_LOCATED), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
         Reads("labelled_image", ("sample_id", "scene_id", *_LOCATED), is_whole=True),
-        Reads("image", ("image_id", "image_format", "exif_orientation", "published_sha256"), is_whole=True),
+        Reads("image", ("image_id", *_PUBLICATION), is_whole=True),
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
     ),
     writes=SHARD_PLAN,
@@ -202,16 +204,10 @@ PLAN_SHARDS = Stage(
 WRITE_SHARDS = Stage(
     name="write_shards",
     module="shard",
-    version=2,
+    version=3,
     does="Writes the tars, metadata removed from the image files without re-encoding them.",
     reads=(
-        Reads(
-            "shard_plan",
-            (
-                "sample_id", "published_text", "shard", "img_name", "image_format", "exif_orientation",
-                "published_sha256", *_LOCATED,
-            ),
-        ),
+        Reads("shard_plan", ("sample_id", "published_text", "shard", "img_name", *_PUBLICATION, *_LOCATED)),
     ),
     writes=SHARD,
     grain="map",

@@ -6,10 +6,11 @@ Not for judging images: bytes that screen has decoded come in, bytes to publish 
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 from stages.images.stripping.bmp import strip_bmp
 from stages.images.stripping.gif import strip_gif
-from stages.images.stripping.jpeg import strip_jpeg
+from stages.images.stripping.jpeg import cut_loose_end, strip_jpeg
 from stages.images.stripping.png import strip_png
 from stages.images.stripping.result import Stripped, UnpublishableImage
 from stages.images.stripping.webp import strip_webp
@@ -26,7 +27,9 @@ def published_format(image_format: str) -> str:
     return PUBLISHED_FORMAT[image_format]
 
 
-def strip_metadata(data: bytes, image_format: str, orientation: int | None = None) -> Stripped:
+def strip_metadata(
+    data: bytes, image_format: str, orientation: int | None = None, n_bytes: int | None = None
+) -> Stripped:
     """Return the file without metadata: the same pixels, and the same bytes when stripped again.
 
     A TIFF alone is re-encoded, as tiff_to_jpeg.py says.
@@ -36,15 +39,18 @@ def strip_metadata(data: bytes, image_format: str, orientation: int | None = Non
         image_format: PIL's name of the format, as screen recorded it; the result is of published_format.
         orientation: 2 to 8 where the picture is shown turned, as screen recorded it; else 1 or None. It is written
             into the result as the only tag of an EXIF block.
+        n_bytes: the length of the published file, as screen recorded it: it found by decoding where the pixels of a
+            JPEG with a loose end stop.
 
     Raises:
         UnpublishableImage: the structure is broken, or the format is not one that is published.
     """
     published_format(image_format)
     try:
-        return STRIPPERS[image_format](data, orientation or 1)
+        stripped = STRIPPERS[image_format](data, orientation or 1)
     except (struct.error, IndexError) as error:
         raise UnpublishableImage(f"{image_format} ends inside a structure: {error}") from error
+    return stripped if n_bytes is None else replace(stripped, data=cut_loose_end(stripped, n_bytes))
 
 
 def _encode_tiff(data: bytes, orientation: int) -> Stripped:

@@ -87,6 +87,7 @@ _IMAGES = [
         "phash": [1 << 63, 255, 9 << 40, 247][n],
         "image_format": _FORMATS[n],
         "exif_orientation": None,
+        "published_n_bytes": 3000,
         # The last one is as if screen had decided on another file.
         "published_sha256": hashlib.sha256(strip_metadata(BODIES[body], _FORMATS[n]).data).hexdigest()
         if n < 3

@@ -91,7 +91,7 @@ def test_published_bytes_decode_to_the_screened_pixels(kind: str, decoder: Decod
     found = decoder.decode(data)
     assert isinstance(found, Decoded)
     assert found.format == image_format
-    stripped = strip_metadata(data, image_format, found.exif_orientation)
+    stripped = strip_metadata(data, image_format, found.exif_orientation, found.published_n_bytes)
     assert bool(stripped.doubts) == is_doubtful, stripped.doubts
     assert found.published_sha256 == hashlib.sha256(stripped.data).hexdigest()
     assert found.published_n_bytes == len(stripped.data)
@@ -132,3 +132,23 @@ def test_a_gif_is_published_up_to_its_last_whole_frame(n_left: int) -> None:
     whole = strip_metadata(GIF[:first] + b"\x3b", "GIF").data
     assert strip_metadata(GIF[: first + n_left], "GIF").data == whole
     assert strip_metadata(GIF[:first] + b"\x99" + GIF[first:], "GIF").data == whole
+
+
+@pytest.mark.parametrize("kind", ["a plain JPEG", "a progressive JPEG", "a JPEG in CMYK"])
+@pytest.mark.parametrize("text", [b"taken at 51.5 N", b"\0" * 50, b"SEFHe\0\0\0\1\0\0\0" + b"name" * 30 + b"SEFT"])
+@pytest.mark.parametrize("has_end", [True, False])
+def test_a_text_behind_the_last_pixel_of_a_scan_is_not_published(
+    kind: str, text: bytes, *, has_end: bool, decoder: Decoder
+) -> None:
+    sound = PUBLISHED[kind][1]
+    if not has_end and kind == "a progressive JPEG":
+        return  # not decoded
+    data = sound[:-2] + text + (sound[-2:] if has_end else b"")
+    found = decoder.decode(data)
+    whole = decoder.decode(sound)
+    assert isinstance(found, Decoded) and isinstance(whole, Decoded)
+    assert found.pixel_sha256 == whole.pixel_sha256
+    stripped = strip_metadata(data, "JPEG", None, found.published_n_bytes).data
+    assert hashlib.sha256(stripped).hexdigest() == found.published_sha256
+    assert not text.strip(b"\0") or text[:8] not in stripped
+    assert whole.published_n_bytes - 4 <= found.published_n_bytes <= whole.published_n_bytes

@@ -13,12 +13,18 @@ SCAN_END = re.compile(rb"\xff\xff*[^\x00\xff\xd0-\xd7]")  # a literal in front: 
 KEPT = (set(range(0xC0, 0xD0)) - {0xC8}) | {0xDB, 0xDD}
 TEM, SOI, EOI, SOS, DNL, COM = 0x01, 0xD8, 0xD9, 0xDA, 0xDC, 0xFE
 DNL_BYTES = 2
+NO_EOI = "no EOI"
+LOOSE_BYTES = 8
+LOOSE_END = re.compile(rb"[\x00\t\n\r -~]{8}\xff\xd9")
 PROFILE_NAME = b"ICC_PROFILE\0"
 PROFILE_BYTES = 0xFFFF - 2 - len(PROFILE_NAME) - 2  # of a profile in one segment
 
 
 def strip_jpeg(data: bytes, orientation: int) -> Stripped:
-    """Return the first image of the file up to its EOI; metadata segments, thumbnails and trailers are removed."""
+    """Return the first image of the file up to its EOI; metadata segments, thumbnails and trailers are removed.
+
+    The last scan has a loose end where it has no EOI, or ends in text: compressed pixels rarely end in 8 bytes of it.
+    """
     require(data[:2] == b"\xff\xd8", "JPEG does not start with SOI")
     header: dict[str, bytes] = {}
     profiles: dict[int, bytes] = {}
@@ -42,7 +48,10 @@ def strip_jpeg(data: bytes, orientation: int) -> Stripped:
             header[name] = kept  # libjpeg obeys the last one before the first scan
     require(has_scan, "JPEG has no scan")
     start = [b"\xff\xd8", header.get("JFIF", b""), _write_exif(orientation), *_write_profile(profiles)]
-    return Stripped(b"".join([*start, header.get("Adobe", b""), *out, b"\xff\xd9"]), tuple(dict.fromkeys(doubts)))
+    stripped = b"".join([*start, header.get("Adobe", b""), *out, b"\xff\xd9"])
+    is_loose = NO_EOI in doubts or LOOSE_END.search(stripped, len(stripped) - LOOSE_BYTES - 2) is not None
+    loose_end = len(stripped) - 2 - len(out[-1]) if is_loose else 0
+    return Stripped(stripped, tuple(dict.fromkeys(doubts)), loose_end)
 
 
 def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
@@ -80,7 +89,7 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
                 doubts.append("fill bytes behind a scan")
                 scan = scan.rstrip(b"\xff")
         yield code, body, scan
-    doubts.append("no EOI")  # some writers forget it; decoders supply it
+    doubts.append(NO_EOI)  # some writers forget it; decoders supply it
 
 
 def _find_problem(code: int, n_bytes: int, n_left: int) -> str:
@@ -116,3 +125,10 @@ def _write_profile(stored: dict[int, bytes]) -> Iterator[bytes]:
     pieces = [profile[n : n + PROFILE_BYTES] for n in range(0, len(profile), PROFILE_BYTES)]
     for n, piece in enumerate(pieces):
         yield _segment(0xE2, PROFILE_NAME + bytes([n + 1, len(pieces)]) + piece)
+
+
+def cut_loose_end(stripped: Stripped, n_bytes: int) -> bytes:
+    """Return the file with its last scan cut so that the file has this length; unchanged where the end is not loose."""
+    if not stripped.loose_end or not stripped.loose_end + 2 <= n_bytes < len(stripped.data):
+        return stripped.data
+    return stripped.data[: n_bytes - 2] + b"\xff\xd9"

@@ -19,10 +19,13 @@ class Stripped:
         data: the file to publish.
         doubts: why a decoder might read other pixels from it than from the original; empty where everything that
             decides pixels was copied byte for byte and nothing else in the file can have changed their decoding.
+        loose_end: where the last scan of a JPEG begins in data, if bytes may follow its pixels that only decoding can
+            find; 0 where none are suspected.
     """
 
     data: bytes
     doubts: tuple[str, ...] = ()
+    loose_end: int = 0
 
 
 def require(is_met: bool, problem: str) -> None:
