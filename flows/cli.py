@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.compare import compare
-from flows.damage import warnings
+from flows.damage import unreadable, warnings
 from flows.dataset import module_reports, publish_dataset, statistics_for_people, tars
 from flows.dictionary import assumptions_report
 from flows.executor import Interrupted, LocalExecutor
@@ -63,25 +63,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def run_demo(options: argparse.Namespace, console: Console) -> None:
-    """Build everything and end with the tables and the tars."""
+def run_demo(options: argparse.Namespace, console: Console) -> int:
+    """Build everything and end with the tables and the tars; return 1 where some of SOURCES cannot be read."""
     run_build(options, console)
     _, ledger = open_build(options)
     for module in MODULES:
         for report in module_reports(ledger, module)[:1]:
             report.show(console)
-    _show_result(ledger, options, console)
+    return _show_result(ledger, options, console)
 
 
-def run_build(options: argparse.Namespace, console: Console) -> None:
-    """Bring all modules up to date, publish the dataset."""
+def run_build(options: argparse.Namespace, console: Console) -> int:
+    """Bring all modules up to date, publish the dataset; return 1 where some of SOURCES cannot be read."""
     _run_modules(options, console, MODULES)
-    if options.command == "build":
-        _show_result(open_build(options)[1], options, console)
+    return _show_result(open_build(options)[1], options, console) if options.command == "build" else 0
 
 
-def run_stage(options: argparse.Namespace, console: Console) -> None:
-    """Bring the stages of some modules up to date and print their tables."""
+def run_stage(options: argparse.Namespace, console: Console) -> int:
+    """Bring the stages of some modules up to date and print their tables; return 1 as `run_build` does."""
     _run_modules(options, console, options.modules)
     _, ledger = open_build(options)
     for module in options.modules:
@@ -91,11 +90,11 @@ def run_stage(options: argparse.Namespace, console: Console) -> None:
         for report in statistics_for_people(ledger):
             report.show(console)
     say(console, f"tables: {ledger.store.root / 'dataset' / 'tables'}")
-    _warn(ledger, options.modules, options, console)
+    return _warn(ledger, options.modules, options, console)
 
 
-def run_inventory(options: argparse.Namespace, console: Console) -> None:
-    """Print what is there of each corpus, once what is there is listed and hashed."""
+def run_inventory(options: argparse.Namespace, console: Console) -> int:
+    """Print what is there of each corpus, once what is there is listed and hashed; return 1 as `run_build` does."""
     _, ledger = open_build(options)
     sources, failure = sources_of(options, ledger), None
     if is_generated(options) or has_corpus(sources):
@@ -108,6 +107,7 @@ def run_inventory(options: argparse.Namespace, console: Console) -> None:
         say(console, line, style)
     if failure is not None:
         raise failure
+    return _warn(ledger, ["inventory"], options, console) if sources is not None else 0
 
 
 def run_sample(options: argparse.Namespace, console: Console) -> int:
@@ -246,12 +246,14 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
             console.print("nothing was to be done: every partition is current", style="bold")
 
 
-def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> None:
+def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> int:
+    """Print what is wrong with the sources; return 1 where a run looked at them and could not read some."""
     for sentence in warnings(ledger, modules, is_generated(options)):
         say(console, sentence, "red")
+    return int("inventory" in modules and bool(unreadable(ledger)))
 
 
-def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) -> None:
+def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) -> int:
     for report in module_reports(ledger, "inventory")[1:]:
         report.show(console)  # what was left out must not be overlooked
     for report in (*statistics_for_people(ledger), assumptions_report(ledger.settings, ledger.stages)):
@@ -260,7 +262,7 @@ def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) 
     for name in sorted(tars(ledger)):
         say(console, str(dataset / name))
     say(console, f"metafiles: {dataset / 'metafiles'}   tables: {dataset / 'tables'}")
-    _warn(ledger, MODULES, options, console)
+    return _warn(ledger, MODULES, options, console)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Source files that could not be read to the end: which, how many rows are lost, and whether the user accepts it.
+"""Source files that could not be read, or not to the end: which, what is lost, and whether the user accepts it.
 
 Answered from receipts and reject rows; nothing is read again.
 """
@@ -16,10 +16,12 @@ from flows.ledger import Ledger
 from flows.receipt import Receipt
 from flows.sources import mismatches
 from schemas.reasons import REASONS
+from schemas.tables import SOURCE_LISTING
 from stages.contract import Reads, Stage
 
 STRETCH_REASONS = tuple(reason.code for reason in REASONS if reason.is_stretch)
 _TABLE = "candidate"
+_REJECTED = Reads("source_listing", tuple(SOURCE_LISTING.reject_schema.names), is_whole=True, section="rejects")
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,31 @@ def sentences(ledger: Ledger) -> list[tuple[DamagedFile, str]]:
     return [(file, f"{file} {_accepting((*accepted, file.path))}") for file in unaccepted(ledger)]
 
 
+def unreadable(ledger: Ledger) -> list[tuple[str, str]]:
+    """Return the paths under SOURCES that could not be looked at or read, and why; without those that are accepted."""
+    rows = ledger.read(_REJECTED).to_pylist()
+    accepted = _accepted(ledger, ledger.writer[_TABLE])
+    return sorted((r["path"], r["detail"]) for r in rows if r["reason"] == "unreadable" and r["path"] not in accepted)
+
+
+def unreadable_sentences(ledger: Ledger) -> Iterator[str]:
+    """Yield what is to be said of each unreadable path: what is wrong with it, and what to do."""
+    accepted = _accepted(ledger, ledger.writer[_TABLE])
+    for path, detail in unreadable(ledger):
+        yield (
+            f"unreadable: {path}: {detail}. What it holds is missing from the build: make it readable and run again;"
+            f" or accept that with {_accepting((*accepted, path))}"
+        )
+
+
 def accept_all(ledger: Ledger) -> str:
     """Return the setting that accepts all damage there is."""
-    return _accepting((*_accepted(ledger, ledger.writer[_TABLE]), *(file.path for file in unaccepted(ledger))))
+    paths = [*(path for path, _ in unreadable(ledger)), *(file.path for file in unaccepted(ledger))]
+    return _accepting((*_accepted(ledger, ledger.writer[_TABLE]), *paths))
 
 
 def warnings(ledger: Ledger, modules: Sequence[str], is_generated: bool) -> Iterator[str]:
-    """Yield what a run of some modules ends with: source files that are not as published, or not read to the end.
+    """Yield what a run of some modules ends with: source files not as published, not readable, or not read to the end.
 
     Args:
         ledger: the build.
@@ -94,17 +114,18 @@ def warnings(ledger: Ledger, modules: Sequence[str], is_generated: bool) -> Iter
     """
     for mismatch in () if is_generated else mismatches(ledger):
         yield f"not as published: {mismatch}"
-    said = sentences(ledger) if set(modules) - {"inventory"} else []
-    for _, sentence in said:
-        yield sentence
+    said = [*unreadable_sentences(ledger)]
+    if set(modules) - {"inventory"}:
+        said += [sentence for _, sentence in sentences(ledger)]
+    yield from said
     if len(said) > 1:
         yield f"to accept all of it: {accept_all(ledger)}"
 
 
 def _accepting(paths: Sequence[str]) -> str:
-    # Without blanks: make takes SET apart at them.
     listed = json.dumps(list(dict.fromkeys(paths)), separators=(",", ":"), ensure_ascii=False)
-    return f"SET='filter.accept_damaged={listed}' or in the profile"
+    quoted = listed.replace("'", "'\\''").replace("$", "$$")  # for the shell, and for make
+    return f"SET='filter.accept_damaged={quoted}' or in the profile"
 
 
 def _accepted(ledger: Ledger, stage: Stage) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.damage import is_damaged, unaccepted
+from flows.damage import is_damaged, unaccepted, unreadable
 from flows.fates import OF_SAMPLE, SAMPLE_KEYS, SAMPLES
 from flows.ledger import Ledger, PartitionState
 from flows.report import Report, printable
@@ -41,7 +41,7 @@ def status_report(ledger: Ledger) -> Report:
             "missing": due["missing"],
             "stale": due["stale"],
             "failed": due["failed"],
-            "damaged": len({file.partition for file in unaccepted(ledger)}) if has_damage else 0,
+            "damaged": _n_damaged(ledger, stage, has_damage),
             "kept": sum(r.n_kept for r in state.receipts),
             "rejected": sum(sum(r.reasons.values()) for r in state.receipts),
             "megabytes": round(sum(r.n_bytes for r in state.receipts) / 1e6, 1),
@@ -49,6 +49,13 @@ def status_report(ledger: Ledger) -> Report:
         }
         rows.append(row)
     return Report(f"status of {ledger.store.root}", tuple(rows[0]), tuple(rows))
+
+
+def _n_damaged(ledger: Ledger, stage: Stage, has_damage: bool) -> int:
+    """Return how many partitions are damaged; of the listing, how many paths could not be read."""
+    if stage.writes.name == "source_listing":
+        return len(unreadable(ledger))
+    return len({file.partition for file in unaccepted(ledger)}) if has_damage else 0
 
 
 @contextmanager

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from stages.filter_counts import SOURCES_QUERY
 
 PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "inventory": (("left out", "SELECT corpus, path, reason, detail FROM source_listing_rejects ORDER BY path"),),
+    "inventory": (
+        (
+            "passed over under SOURCES",
+            "SELECT reason, corpus, count(*) || CASE WHEN bool_or(detail LIKE '% more below %')"
+            " THEN ' and more' ELSE '' END AS paths, array_to_string(min(path, 3), ', ') AS \"for example\","
+            ' min_by(detail, path) AS "the first" FROM source_listing_rejects GROUP BY reason, corpus'
+            " ORDER BY reason <> 'unreadable', corpus, reason",
+        ),
+    ),
     "filter": (
         (
             "keywords (a caption may have several), and how many strict rules would leave",

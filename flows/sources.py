@@ -18,6 +18,7 @@ from schemas.corpora import CORPUS_CODES, Corpus, load_corpora
 from schemas.tables import SOURCE_LISTING
 from stages.contract import Context, InputError, Reads, no_rejects
 from stages.inventory import LIST_SOURCES, ListingParams
+from stages.sources.tree import holds_something, is_readable_file
 
 State = Literal["complete", "partly there", "there", "missing"]
 _LISTED = Reads("source_listing", ("corpus", "path", "size_bytes", "sample_share", "source_sample"), is_whole=True)
@@ -94,7 +95,7 @@ def holdings(ledger: Ledger, sources: Path | None, corpora: Mapping[str, Corpus]
         corpus = corpora.get(code)
         rows = listed.filter(pc.equal(listed["corpus"], code))
         note = ""
-        if sources is not None and corpus is not None and not rows.num_rows and _has_files(sources / code):
+        if sources is not None and corpus is not None and not rows.num_rows and holds_something(sources / code):
             rows, note = _look(sources, code)
         if corpus is None or not rows.num_rows:
             found.append(Holding(code, corpus, note=note))
@@ -104,12 +105,8 @@ def holdings(ledger: Ledger, sources: Path | None, corpora: Mapping[str, Corpus]
 
 
 def has_corpus(sources: Path | None) -> bool:
-    """Return whether a SOURCES folder has files in the folder of a corpus that can be read."""
-    return sources is not None and any(_has_files(sources / code) for code in load_corpora())
-
-
-def _has_files(folder: Path) -> bool:
-    return any(path.is_file() for path in folder.rglob("*"))
+    """Return whether a SOURCES folder has files in the folder of a corpus with a reader; one may be unreadable."""
+    return sources is not None and any(holds_something(sources / code) for code in load_corpora())
 
 
 def _look(sources: Path, code: str) -> tuple[pa.Table, str]:
@@ -148,7 +145,7 @@ def _holding(corpus: Corpus, rows: pa.Table, sources: Path | None, wrong: tuple[
         n_bytes = int(pc.sum(rows["size_bytes"]).as_py())
         return Holding(corpus.code, corpus, rows.num_rows, n_bytes, mismatches=wrong, sample_share=share)
     # A listed file that has gone stays listed, for its rows are in the build.
-    there = [row for row in rows.to_pylist() if sources is not None and (sources / row["path"]).exists()]
+    there = [row for row in rows.to_pylist() if sources is not None and is_readable_file(sources / row["path"])]
     files = [(row["path"].partition("/")[2], row["size_bytes"]) for row in there]
     own = [(name, size) for name, size in files if not corpus.is_companion(name)]
     return Holding(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from flows.damage import sentences
+from flows.damage import sentences, unreadable_sentences
 from flows.dataset import dataset_faults
 from flows.digests import digest_columns, digest_file
 from flows.ledger import Ledger
@@ -46,6 +46,8 @@ def verify(ledger: Ledger) -> Iterator[Fault | str]:
         rows = sum(r.n_kept + sum(r.reasons.values()) for r in state.receipts)
         missing = f", {len(state.due)} partitions to do" if state.due else ", blocked" if state.blocked else ""
         yield f"{stage.name}: {len(state.receipts)} receipts, {rows:,} rows{missing}"
+        if stage.writes.name == "source_listing" and not n_faults:
+            yield from (Fault(stage.name, what) for what in unreadable_sentences(ledger))
         if stage.writes.name == "candidate" and not n_faults:
             yield from (Fault(f"{stage.name}/{file.partition}", what) for file, what in sentences(ledger))
     if n_faults:

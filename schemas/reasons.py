@@ -31,7 +31,14 @@ REASONS: tuple[Reason, ...] = (
     # inventory
     Reason("no_reader", "The folder is named like no corpus that has a reader; nothing in it was read."),
     Reason("left_out", "The corpus is not among inventory.corpora; nothing in it was read."),
+    Reason("loose_file", "The file is not in the folder of a corpus; it was not read."),
     Reason("unexpected_file", "The file's name does not fit the corpus's published file names."),
+    Reason("unreadable", "The file or folder cannot be read, so what it holds is missing from the build."),
+    Reason("partial_download", "The file is an unfinished download."),
+    Reason("reached_twice", "The folder is listed under another path, or leads back to one that it is in."),
+    Reason("hidden_file", "The name of the file or folder begins with a dot; it was not read."),
+    Reason("not_needed", "The file or folder belongs to the corpus as published, and nothing of it is read."),
+    Reason("checksum_list", "The file lists checksums of source files; it is no source file itself."),
     Reason("archive_not_unpacked", "The file is an archive of the corpus: its content is read once it is unpacked."),
     Reason("scenes_outside_sample", "Files of scenes that are not in the slice that inventory.sample takes."),
     # filter

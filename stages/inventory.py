@@ -4,7 +4,6 @@ The list of partitions of everything after it comes from here, never from a late
 """
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,10 +26,13 @@ from stages.contract import (
 )
 from stages.identity import digest_json
 from stages.labelled_sources.gone import gone
-from stages.labelled_sources.listing import LeftOut, list_labelled, nothing_found
+from stages.labelled_sources.listing import list_labelled
+from stages.sources.folders import Folders, look_at, nothing_readable
 from stages.sources.list_names import check_alone
+from stages.sources.passed_over import LeftOut, PassedOver
+from stages.sources.tree import CHECKSUMS, is_readable_file
+from stages.sources.web_listing import list_web
 
-CHECKSUMS = "SHA256SUMS"
 _BLOCK_BYTES = 1 << 22
 _READING = {
     "code", "reader", "columns", "is_size_swapped", "size_is_right_with", "null_markers", "annotation_licence",
@@ -50,30 +52,26 @@ class ListingParams(Params):
 def list_sources(inputs: Inputs, context: Context) -> Outcome:
     """Return the source files under SOURCES, or no rows where they are as they were at the last look.
 
-    A file that was listed before and is gone now stays listed: its rows are in the build.
+    A file that was listed before and is gone now stays listed: its rows are in the build. Every other path is rejected
+    with a reason; one row may speak for many.
 
     Raises:
-        InputError: when SOURCES, a chosen corpus or its files are missing, or `check_alone` raises it.
+        InputError: when SOURCES, a chosen corpus or its files are missing, nothing at all can be read, or
+            `check_alone` raises it.
     """
-    corpora = load_corpora()
-    chosen = context.params.corpora
-    _check_folder(context.sources, chosen, corpora)
-    before = inputs["source_listing"]
-    kept, left_out = [SOURCE_LISTING.schema.empty_table()], []
-    for folder in sorted(p for p in context.sources.iterdir() if p.is_dir()):
-        corpus = corpora.get(folder.name)
-        if corpus is None:
-            left_out.append((folder.name, folder.name, "no_reader", f"known corpora: {', '.join(sorted(corpora))}"))
-        elif chosen and folder.name not in chosen:
-            left_out.append((folder.name, folder.name, "left_out", f"inventory.corpora is {list(chosen)}"))
-        else:
-            files, others = _list_corpus(folder, corpus, before, context.params.sample)
-            kept.append(files)
-            left_out += others
-    kept.append(gone(before, pa.concat_tables(kept), corpora, chosen, context.params.sample))
+    before, params = inputs["source_listing"], context.params
+    folders = look_at(context.sources, load_corpora(), params.corpora)
+    kept, rejects = [SOURCE_LISTING.schema.empty_table()], list(folders.rejects)
+    for corpus in folders.corpora:
+        files, passed = _list_corpus(context.sources / corpus.code, corpus, before, params.sample, folders)
+        kept.append(files)
+        rejects += passed.rows(corpus.code)
+    kept.append(gone(before, pa.concat_tables(kept), load_corpora(), params.corpora, params.sample))
     check_alone(pa.concat_tables(kept)["corpus"].to_pylist())
     order = [("partition", "ascending"), ("path", "ascending")]
-    found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _left_out(left_out))
+    found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _rejects(rejects))
+    if not found.kept.num_rows:
+        raise nothing_readable(context.sources, rejects)
     same = found.kept.equals(before) and found.rejects.equals(inputs["source_listing_rejects"])
     return Outcome(SOURCE_LISTING.schema.empty_table(), no_rejects(SOURCE_LISTING)) if same else found
 
@@ -100,76 +98,26 @@ def reader_digest(corpus: Corpus) -> str:
     return digest_json(corpus.model_dump(mode="json", include=_READING))[:16]
 
 
-def _check_folder(sources: Path, chosen: tuple[str, ...], corpora: dict[str, Corpus]) -> None:
-    if not sources.is_dir():
-        raise InputError(
-            f"SOURCES={sources} is no folder: expected one with a folder per corpus ({', '.join(sorted(corpora))});"
-            " say where yours is with SOURCES=…"
-        )
-    for code in chosen:
-        if code not in corpora:
-            raise InputError(f"inventory.corpora names {code!r}; corpora with a reader: {', '.join(sorted(corpora))}")
-        if not (sources / code).is_dir():
-            raise InputError(f"inventory.corpora names {code}, but {sources / code} is no folder")
-    if not any((sources / code).is_dir() for code in corpora):
-        raise InputError(
-            f"SOURCES={sources} holds no corpus: expected at least one folder of {', '.join(sorted(corpora))}"
-        )
+def _list_corpus(
+    folder: Path, corpus: Corpus, before: pa.Table, sample_share: float, folders: Folders
+) -> tuple[pa.Table, PassedOver]:
+    digest, others = reader_digest(corpus), folders.others(corpus.code)
+    passed = PassedOver()
+    try:
+        if corpus.half == "rs3":
+            known = before.filter(pc.equal(before["corpus"], corpus.code))["path"].to_pylist()
+            return list_labelled(folder, corpus, digest, known, passed, sample_share, others), passed
+        return list_web(folder, corpus, digest, sample_share, passed, others), passed
+    except InputError as error:
+        if not passed.has("unreadable"):
+            raise
+        # What cannot be read may be what is missed: the other corpora go on.
+        passed.add("", "unreadable", f"nothing of the corpus is listed: {error}")
+        return SOURCE_LISTING.schema.empty_table(), passed
 
 
-def _list_corpus(folder: Path, corpus: Corpus, before: pa.Table, sample_share: float) -> tuple[pa.Table, list[LeftOut]]:
-    digest = reader_digest(corpus)
-    if corpus.half == "rs3":
-        known = before.filter(pc.equal(before["corpus"], corpus.code))["path"].to_pylist()
-        return list_labelled(folder, corpus, digest, known, sample_share)
-    files: list[tuple[object, ...]] = []
-    others: list[LeftOut] = []
-    for path in _walk(folder):
-        name = path.relative_to(folder).as_posix()
-        part = corpus.part_of(name)
-        if part is None:
-            if not corpus.is_ignored(name):
-                what = corpus.advice_on(name) or f"expected {corpus.file_pattern}"
-                others.append((corpus.code, f"{corpus.code}/{name}", "unexpected_file", what))
-            continue
-        status = path.stat()
-        partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"
-        seen = (part, status.st_size, status.st_mtime_ns, digest, partition, None, sample_share)
-        files.append((corpus.code, f"{corpus.code}/{name}", *seen))
-    if all(corpus.is_companion(str(row[1]).partition("/")[2]) for row in files):
-        raise nothing_found(folder, corpus, others)
-    if not (corpus.is_sample_list or corpus.has_files_by_name):  # their rows name their samples: files need no number
-        _check_parts(corpus, files)
-    schema = SOURCE_LISTING.schema
-    columns = [pa.array(c, f.type) for c, f in zip(zip(*files, strict=True), schema, strict=True)]
-    return pa.table(columns, schema=schema), others
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    # Hidden files and the checksum list are nobody's rows.
-    paths = (p for p in folder.rglob("*") if p.is_file())
-    return (p for p in sorted(paths) if not p.name.startswith(".") and p.name != CHECKSUMS)
-
-
-def _check_parts(corpus: Corpus, files: list[tuple[object, ...]]) -> None:
-    by_role: dict[object, object] = {}
-    for row in files:
-        is_companion = corpus.is_companion(str(row[1]).partition("/")[2])
-        other = by_role.setdefault((row[2], is_companion), row[1])
-        if other == row[1]:
-            continue
-        if is_companion:
-            raise InputError(
-                f"{corpus.code}: {other} and {row[1]} would both tell of part {row[2]}: keep one of them under SOURCES"
-            )
-        raise InputError(
-            f"{corpus.code}: {other} and {row[1]} would both be part {row[2]}, so their rows would share"
-            " sample_ids: keep one of them under SOURCES"
-        )
-
-
-def _left_out(rows: list[tuple[str, str, str, str]]) -> pa.Table:
-    corpus, path, reason, detail = zip(*rows, strict=True) if rows else ([], [], [], [])
+def _rejects(rows: list[LeftOut]) -> pa.Table:
+    corpus, path, reason, detail = zip(*sorted(rows), strict=True) if rows else ([], [], [], [])
     return rejects_table(SOURCE_LISTING, {"corpus": corpus, "path": path}, reason, detail)
 
 
@@ -198,8 +146,8 @@ def _stated(sources: Path, paths: set[str]) -> dict[str, str]:
     stated: dict[str, str] = {}
     for corpus in sorted({path.partition("/")[0] for path in paths}):
         sums = sources / corpus / CHECKSUMS
-        if sums.exists():
-            with sums.open(encoding="utf-8") as lines:
+        if is_readable_file(sums):  # the listing names one that cannot be read
+            with sums.open(encoding="utf-8", errors="surrogateescape") as lines:
                 for line in lines:
                     digest, _, name = line.strip().partition(" ")
                     if (path := f"{corpus}/{name.lstrip(' *')}") in paths:
@@ -218,8 +166,8 @@ def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
 LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
-    version=4,
-    does="Lists the source files under SOURCES, and what it leaves out.",
+    version=5,
+    does="Lists the source files under SOURCES; every other path is passed over with a reason.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),
         Reads(
@@ -235,7 +183,21 @@ LIST_SOURCES = Stage(
     given=Given(),
     run=list_sources,
     params=ListingParams,
-    reasons=("no_reader", "left_out", "unexpected_file", "archive_not_unpacked", "scenes_outside_sample"),
+    reasons=(
+        "unreadable",
+        "partial_download",
+        "empty_file",
+        "no_reader",
+        "left_out",
+        "loose_file",
+        "unexpected_file",
+        "archive_not_unpacked",
+        "reached_twice",
+        "hidden_file",
+        "not_needed",
+        "checksum_list",
+        "scenes_outside_sample",
+    ),
     split_by="partition",
     keeps="latest",
 )

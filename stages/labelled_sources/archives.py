@@ -5,7 +5,7 @@ Not for unpacking them: nothing under SOURCES is changed.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Longer endings first. A part is .001 and so on, or the two letters of `split`.
 _ARCHIVE = re.compile(
@@ -38,11 +38,13 @@ class Archive:
         path: of the archive or of its first part, under the corpus's folder.
         n_parts: 0 where it is in one piece.
         command: what unpacks it, from the folder that holds SOURCES.
+        paths: of all its parts.
     """
 
     path: str
     n_parts: int
     command: str
+    paths: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def detail(self) -> str:
@@ -105,4 +107,4 @@ def _archive(code: str, whole: str, paths: Sequence[str]) -> Archive:
     else:
         unpack = f"cat {name}?* | tar {_PIPE_OPTIONS[kind]} -{target}"
     steps = ["cd " + "/".join(filter(None, ("SOURCES", code, folder))), f"mkdir -p {into}" if into else "", unpack]
-    return Archive(paths[0], 0 if is_whole else len(paths), " && ".join(filter(None, steps)))
+    return Archive(paths[0], 0 if is_whole else len(paths), " && ".join(filter(None, steps)), tuple(paths))

@@ -20,7 +20,7 @@ def patch_placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str
     Args:
         folder: the corpus's folder under SOURCES.
         corpus: its manifest.
-        found: what lies there; files of version 2 without a number are made strangers.
+        found: what lies there; files of version 2 without a number are passed over.
         known: paths under the folder that were listed before: a patch that has vanished keeps its number.
 
     Raises:
@@ -76,8 +76,8 @@ def _check_one_version(folder: Path, patches: set[str], has_metadata: bool) -> N
 
 
 def _drop_unknown(found: Found, v1_names: Mapping[str, str]) -> None:
-    """Make strangers of the files of version 2 that its tables do not know: they have no number."""
+    """Pass over the files of version 2 that its tables do not know: they have no number."""
     known = [file for file in found.files if file[0].split("/")[-2] in v1_names]
     for path in sorted({path for path, _, _ in found.files} - {path for path, _, _ in known}):
-        found.add_stranger(path, _UNKNOWN)
+        found.passed.add(path, "unexpected_file", _UNKNOWN)
     found.files[:] = known

@@ -17,62 +17,53 @@ from stages.labelled_sources import ben, ben_lists, fmow, millionaid
 from stages.labelled_sources.archives import not_unpacked
 from stages.labelled_sources.ben_numbers import Placer, patch_placer
 from stages.labelled_sources.scanning import Found, scan
+from stages.sources.passed_over import PassedOver
 from stages.sources.slices import belongs
+from stages.sources.web_listing import nothing_found
 
-LeftOut = tuple[str, str, str, str]  # corpus, path, reason, detail
 _CHUNK_ROWS = 100_000
 _BARE = "a patch folder without any of the bands and the record that are read"
 
 
 def list_labelled(
-    folder: Path, corpus: Corpus, reader_digest: str, known: Sequence[str], sample_share: float = 1.0
-) -> tuple[pa.Table, list[LeftOut]]:
-    """Return the listing of a labelled corpus's files, and what is left out.
+    folder: Path,
+    corpus: Corpus,
+    reader_digest: str,
+    known: Sequence[str],
+    passed: PassedOver,
+    sample_share: float = 1.0,
+    others: tuple[str, ...] = (),
+) -> pa.Table:
+    """Return the listing of a labelled corpus's files.
 
     Args:
         folder: its folder under SOURCES.
         corpus: its manifest.
         reader_digest: digest of what the manifest says on reading.
         known: paths under SOURCES that were listed before: a patch that has vanished keeps its number.
+        passed: takes what is passed over.
         sample_share: share of the scenes that is taken.
+        others: real paths of the folders of other corpora.
 
     Raises:
-        InputError: when there is no file of the corpus, or two files claim one role of a sample.
+        InputError: when there is no file of the corpus though all could be looked at, or two files claim one role of a
+            sample.
     """
-    found = scan(folder, corpus)
-    packed = not_unpacked(corpus.code, found.archives, [path for path, _, _ in found.files])
+    found = scan(folder, corpus, passed, others)
+    unpacking = _pass_archives(found, corpus)
     if not found.files:
-        strangers = [_left_out(corpus, *stranger) for stranger in sorted(found.strangers.values())]
-        raise nothing_found(folder, corpus, strangers, [archive.command for archive in packed])
-    bare = [_left_out(corpus, path, 0, _BARE) for path in _bare_patches(found)]
-    place = placer(folder, corpus, found, known)  # it may find more strangers
-    left_out = [_left_out(corpus, *stranger) for stranger in sorted(found.strangers.values())] + bare
-    left_out += [
-        (corpus.code, f"{corpus.code}/{archive.path}", "archive_not_unpacked", archive.detail) for archive in packed
-    ]
+        if passed.has("unreadable"):
+            return SOURCE_LISTING.schema.empty_table()
+        raise nothing_found(folder, corpus, passed, unpacking)
+    for path in _bare_patches(found):
+        passed.add(path, "unexpected_file", _BARE)
+    place = placer(folder, corpus, found, known)  # it may pass over more files
     table, n_outside = _table(found, corpus, reader_digest, sample_share, place)
     if n_outside:
         said = f"{n_outside:,} files of scenes that are not in the slice of inventory.sample = {sample_share:g}"
-        left_out.append((corpus.code, corpus.code, "scenes_outside_sample", said))
+        passed.add("", "scenes_outside_sample", said)
     check_roles(table)
-    return table.drop_columns(["role"]), left_out
-
-
-def nothing_found(folder: Path, corpus: Corpus, others: Sequence[LeftOut], unpacking: Sequence[str] = ()) -> InputError:
-    """Return the error for a corpus's folder without any file of it.
-
-    Args:
-        folder: its folder under SOURCES.
-        corpus: its manifest.
-        others: what lies there instead.
-        unpacking: commands that unpack what lies there packed.
-    """
-    todo = f"Put {corpus.title}'s files there" if not unpacking else f"Unpack its archives: {'; '.join(unpacking)}"
-    return InputError(
-        f"{folder} holds no file named like {corpus.file_pattern};"
-        f" found: {[other[1] for other in others[:5]] or ('archives' if unpacking else 'nothing')}."
-        f" {todo}, or leave it out with SET='inventory.corpora=[…]'"
-    )
+    return table.drop_columns(["role"])
 
 
 def placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str]) -> Placer:
@@ -154,7 +145,13 @@ def _bare_patches(found: Found) -> list[str]:
     return sorted(found.patch_folders - with_files)
 
 
-def _left_out(corpus: Corpus, path: str, n_more: int, what: str) -> LeftOut:
-    shown = path.encode("utf-8", "backslashreplace").decode()
-    more = f"{n_more:,} more in its folder; " if n_more else ""
-    return corpus.code, f"{corpus.code}/{shown}", "unexpected_file", more + what
+def _pass_archives(found: Found, corpus: Corpus) -> tuple[str, ...]:
+    """Pass over all archives; return the commands that unpack those whose content is not there."""
+    packed = not_unpacked(corpus.code, found.archives, [path for path, _, _ in found.files])
+    for archive in packed:
+        for path in archive.paths:
+            found.passed.add(path, "archive_not_unpacked", archive.detail if path == archive.path else "")
+    of_packed = {path for archive in packed for path in archive.paths}
+    for path in set(found.archives) - of_packed:
+        found.passed.add(path, "not_needed", "what it holds is unpacked beside it")
+    return tuple(archive.command for archive in packed)

@@ -1,17 +1,16 @@
-"""One look at every folder of a labelled corpus: what is read, what is told beside it, what is packed, what is strange.
+"""One look at every folder of a labelled corpus: what is read, the lists beside it, and archives of it.
 
 Not for saying which sample a file belongs to.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.corpora import Corpus
 from stages.labelled_sources import ben
 from stages.labelled_sources.archives import is_archive
-
-_LINK = "a link to a folder, which is not followed"
+from stages.sources.passed_over import PassedOver
+from stages.sources.tree import Tree, status_of
 
 
 @dataclass
@@ -19,58 +18,46 @@ class Found:
     """What one look at a corpus's folder found, in paths under that folder.
 
     Attributes:
+        passed: what was passed over, with its reason.
         files: paths of the corpus's source files, with size in bytes and modification time in ns.
         lists: paths of lists of BigEarthNet's patches, with size in bytes and modification time in ns.
         archives: paths of archives of what is read.
-        strangers: by folder, the first path that nothing explains, how many more there are, and what is wrong.
         patch_folders: paths of folders that are named like a BigEarthNet patch.
     """
 
+    passed: PassedOver
     files: list[tuple[str, int, int]] = field(default_factory=list)
     lists: list[tuple[str, int, int]] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
-    strangers: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     patch_folders: set[str] = field(default_factory=set)
 
-    def add_stranger(self, path: str, what: str) -> None:
-        """Count a path that is left out; one reject speaks for its folder, or a foreign corpus would be millions."""
-        folder = path.rpartition("/")[0]
-        first, n_more, detail = self.strangers.get(folder, (path, -1, what))
-        self.strangers[folder] = (min(first, path), n_more + 1, detail)
 
+def scan(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ...] = ()) -> Found:
+    """Look once at every folder that the manifest does not say to pass by.
 
-def scan(folder: Path, corpus: Corpus) -> Found:
-    """Look once at every folder that the manifest does not say to pass by."""
-    found = Found()
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(folder / below) as entries:
-            for entry in entries:
-                if not entry.name.startswith(".") and entry.name != "SHA256SUMS":
-                    _sort_out(entry, below + entry.name, corpus, found, waiting)
+    Args:
+        folder: the corpus's folder under SOURCES.
+        corpus: its manifest.
+        passed: takes what is passed over.
+        others: real paths of the folders of other corpora.
+    """
+    found = Found(passed)
+
+    def note_patch(path: str) -> None:
+        if corpus.code == "ben" and ben.is_patch(path.rpartition("/")[2]):
+            found.patch_folders.add(path)
+
+    for path, entry in Tree(folder, corpus.is_ignored, passed, note_patch, others).files():
+        if corpus.match_file(path):
+            if status := status_of(path, entry, passed, is_probed=False):
+                found.files.append((path, status.st_size, status.st_mtime_ns))
+        elif corpus.is_companion(path):
+            if status := status_of(path, entry, passed, is_probed=True):
+                found.lists.append((path, status.st_size, status.st_mtime_ns))
+        elif is_archive(corpus.code, path):
+            found.archives.append(path)
+        elif corpus.is_ignored(path):
+            passed.add(path, "not_needed")
+        else:
+            passed.add(path, "unexpected_file", f"expected {corpus.file_pattern}")
     return found
-
-
-def _sort_out(entry: os.DirEntry[str], path: str, corpus: Corpus, found: Found, waiting: list[str]) -> None:
-    if entry.is_dir(follow_symlinks=False):
-        if not corpus.is_ignored(path + "/"):
-            waiting.append(path + "/")
-            if corpus.code == "ben" and ben.is_patch(entry.name):
-                found.patch_folders.add(path)
-    elif corpus.match_file(path) and _is_utf8(path) and entry.is_file():
-        status = entry.stat()
-        found.files.append((path, status.st_size, status.st_mtime_ns))
-    elif entry.is_dir():
-        found.add_stranger(path, _LINK)
-    elif corpus.is_companion(path) and _is_utf8(path) and entry.is_file():
-        status = entry.stat()
-        found.lists.append((path, status.st_size, status.st_mtime_ns))
-    elif is_archive(corpus.code, path) and _is_utf8(path):
-        found.archives.append(path)
-    elif not corpus.is_ignored(path):
-        found.add_stranger(path, f"expected {corpus.file_pattern}")
-
-
-def _is_utf8(path: str) -> bool:
-    return path.isascii() or not any("\ud800" <= c <= "\udfff" for c in path)

@@ -69,6 +69,7 @@ def test_what_is_left_out_is_named_with_its_reason(look: Look) -> None:
     assert paths_of(outcome) == ["cc3m/GCC-training.tsv"]
     assert rejects(outcome) == {
         ("flickr30k", "no_reader"), ("coyo700m", "left_out"), ("cc3m/notes.txt", "unexpected_file"),
+        ("cc3m/.hidden", "hidden_file"), ("cc3m/SHA256SUMS", "checksum_list"), ("loose-file", "loose_file"),
     }  # fmt: skip
 
 
