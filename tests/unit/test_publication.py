@@ -72,6 +72,7 @@ PUBLISHED = {
     "a PNG with transparency": ("PNG", encode("PNG", "P", transparency=3), False),
     "a PNG of 16 bits": ("PNG", encode("PNG", "I;16"), False),
     "a PNG in grey and alpha": ("PNG", encode("PNG", "LA"), False),
+    "a text before a PNG's header": ("PNG", PNG[:8] + chunk(b"tEXt", b"a\0b") + PNG[8:], True),
     "a PNG without an end": ("PNG", PNG[:-12], True),
     "transparency behind the pixels": ("PNG", PNG[:-12] + chunk(b"tRNS", bytes(6)) + PNG[-12:], True),
     "an animated PNG": ("PNG", frames("PNG"), False),

@@ -41,6 +41,9 @@ def strip_png(data: bytes, orientation: int) -> Stripped:
     for kind, body, is_sound in _walk(data, doubts):
         if kind == b"IHDR" and not kept and len(body) == 13:
             colour_type = body[9]
+        if colour_type < 0:
+            doubts.append("a chunk before IHDR")
+            continue
         if not is_sound and kind in PIXEL_CHUNKS:
             doubts.append(f"a wrong checksum in {kind.decode()}")
         body = _keep(kind, body, is_sound or kind in (b"IHDR", b"PLTE", b"IDAT"), colour_type)
@@ -54,7 +57,7 @@ def strip_png(data: bytes, orientation: int) -> Stripped:
             doubts.append(f"{kind.decode()} that is late, repeated or of a wrong length")
         elif kind in ANIMATION:
             is_animation_sound = False
-    require(kept[:1] != [] and kept[0][0] == b"IHDR", "PNG has no header")
+    require(bool(kept), "PNG has no header")
     require(any(kind == b"IDAT" for kind, _ in kept), "PNG has no pixels")
     kinds = [kind for kind, _ in kept]
     if not is_animation_sound or kinds.count(b"acTL") != 1 or b"fcTL" not in kinds:
