@@ -75,9 +75,9 @@ def test_the_filter_table_counts_rows_that_were_never_written(finished: Build) -
 
 def test_what_was_left_out_is_named(finished: Build) -> None:
     left_out = stage_reports(finished.ledger(), "inventory")[1]
-    assert {(row["path"], row["reason"]) for row in left_out.rows} == {
-        ("unheardof", "no_reader"),
-        ("laion2b/README.txt", "unexpected_file"),
+    assert {(row["for example"], row["reason"], row["paths"]) for row in left_out.rows} == {
+        ("unheardof", "no_reader", "1"),
+        ("laion2b/README.txt", "unexpected_file", "1"),
     }
 
 
