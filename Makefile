@@ -1,7 +1,7 @@
 # Every target that needs the environment makes it first. `make help` lists the targets.
 
 PROFILE ?=
-BUILD ?= build/$(or $(basename $(notdir $(PROFILE))),demo)
+BUILD ?=
 SOURCES ?=
 METAFILE ?=
 SET ?=
@@ -13,18 +13,21 @@ FILE ?=
 ROWS ?=
 FROM ?=
 COMPANION ?=
-OUT ?= fates.csv
+OUT ?=
 REPAIR ?=
 PORT ?= 4200
+
+# Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
+SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS FILE ROWS FROM COMPANION OUT REPAIR
+unexport $(SAID)
+$(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 UI_HOME := build/.prefect
 # A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
-CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.cli
-COMMON = $(if $(PROFILE),--profile '$(PROFILE)') --build '$(BUILD)' $(if $(SOURCES),--sources '$(SOURCES)') $(if $(METAFILE),--metafile '$(METAFILE)') $(foreach s,$(SET),--set '$(s)')
-FETCH = $(if $(RETRY),--retry '$(RETRY)') $(if $(REFETCH),--refetch '$(REFETCH)')
+CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
@@ -48,44 +51,43 @@ $(READY): pyproject.toml constraints.txt
 	$(PY) -m pip uninstall --quiet --yes dataclasses
 	@touch $@
 
-demo: $(READY)  ## build the demo profile from start to finish, and print its tables
-	@$(CLI) demo --build build/demo $(foreach s,$(SET),--set '$(s)')
+demo: $(READY)  ## build the demo profile from start to finish, and print its tables (BUILD=build/demo)
+	@$(CLI) demo
 
 build: $(READY)  ## bring all stages up to date and publish BUILD/dataset
-	@$(CLI) build $(COMMON) $(FETCH)
+	@$(CLI) build
 
 stage-%: $(READY)  ## bring one stage up to date and print its table
-	@$(CLI) stage $* $(COMMON) $(FETCH)
+	@$(CLI) stage '$*'
 
 inventory: $(READY)  ## print per corpus what is there of what is published, its rights, and how to get the rest
-	@$(CLI) inventory $(COMMON)
+	@$(CLI) inventory
 
 sample: $(READY)  ## print the first rows of a source file as its reader sees them: CORPUS=cc3m FILE=…
-	@$(CLI) sample '$(CORPUS)' '$(FILE)' $(COMMON) $(if $(ROWS),--rows '$(ROWS)') $(if $(FROM),--from '$(FROM)') \
-	  $(foreach c,$(COMPANION),--companion '$(c)')
+	@$(CLI) sample
 
 stats: stage-stats  ## regenerate the published statistics tables
 
 verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged parts aside)
-	@$(CLI) verify $(COMMON) $(if $(filter yes,$(REPAIR)),--repair)
+	@$(CLI) verify
 
 explain: $(READY)  ## print the fate of one sample at every stage: ID=laion2b_0_12
-	@$(CLI) explain '$(ID)' $(COMMON)
+	@$(CLI) explain
 
 status: $(READY)  ## print partitions done, stale, missing and failed
-	@$(CLI) status $(COMMON)
+	@$(CLI) status
 
 fates: $(READY)  ## write one row per candidate to OUT=fates.csv
-	@$(CLI) fates $(COMMON) --out '$(OUT)'
+	@$(CLI) fates
 
 compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: METAFILE=… (rows to OUT=compare.csv)
-	@$(CLI) compare $(COMMON) --out '$(or $(filter-out fates.csv,$(OUT)),compare.csv)'
+	@$(CLI) compare
 
 gc: $(READY)  ## remove files that no current receipt names
-	@$(CLI) gc $(COMMON)
+	@$(CLI) gc
 
 config: $(READY)  ## print all settings in full
-	@$(CLI) config $(COMMON)
+	@$(CLI) config
 
 ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): runs started meanwhile show there
 	@$(PY) -m flows.ui $(UI_HOME) $(PORT)

@@ -124,7 +124,7 @@ def warnings(ledger: Ledger, modules: Sequence[str], is_generated: bool) -> Iter
 
 def _accepting(paths: Sequence[str]) -> str:
     listed = json.dumps(list(dict.fromkeys(paths)), separators=(",", ":"), ensure_ascii=False)
-    quoted = listed.replace("'", "'\\''").replace("$", "$$")  # for the shell, and for make
+    quoted = listed.replace("'", "'\\''")  # for the shell
     return f"SET='filter.accept_damaged={quoted}' or in the profile"
 
 

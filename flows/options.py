@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.make import join_settings
 from flows.metafile import as_sources
 from flows.settings import Settings, load_settings
 from flows.store import Store
@@ -128,16 +130,21 @@ def command_again(options: argparse.Namespace) -> str:
     targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
     words = [f"make {' '.join(targets)}"]
     if options.command != "demo":
-        words.append(f"PROFILE={options.profile}")
+        words.append(_word("profile", options.profile))
     for name in ("sources", "metafile"):
         if getattr(options, name) is not None:
-            words.append(f"{name.upper()}={getattr(options, name)}")
+            words.append(_word(name, getattr(options, name)))
     if options.build is not None:
-        words.append(f"BUILD={options.build}")
+        words.append(_word("build", options.build))
     if options.set:
-        words.append(f"SET='{' '.join(options.set)}'")
-    words += [f"{n.upper()}={getattr(options, n)}" for n in ("retry", "refetch") if getattr(options, n, "")]
+        words.append(_word("set", join_settings(options.set)))
+    words += [_word(name, getattr(options, name)) for name in ("retry", "refetch") if getattr(options, name, "")]
     return " ".join(words)
+
+
+def _word(variable: str, value: object) -> str:
+    """Return a make variable as a shell takes it."""
+    return f"{variable.upper()}={shlex.quote(str(value))}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,144 @@
+"""Run a make target: its variables, which the Makefile hands on whole in the environment, become a command line.
+
+Not for running anything itself: that is `flows/cli.py`. No shell takes a value apart on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stages.contract import InputError
+
+PREFIX = "RS5M_"  # of a make variable in the environment
+_COMMON = {"PROFILE": "profile", "BUILD": "build", "SOURCES": "sources", "METAFILE": "metafile"}
+_RETRY = {"RETRY": "retry", "REFETCH": "refetch"}
+_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "demo": {"BUILD": "build"},
+    "build": _RETRY,
+    "stage": _RETRY,
+    "sample": {"ROWS": "rows", "FROM": "from"},
+    "fates": {"OUT": "out"},
+    "compare": {"OUT": "out"},
+}
+_POSITIONAL = {"sample": ("CORPUS", "FILE"), "explain": ("ID",)}
+_START = re.compile(r"\s*[A-Za-z_][\w-]*\.[\w-]+\s*=")
+_BLANKS = re.compile(r"\s*")
+_NEXT = re.compile(r"\s(?=\s*[A-Za-z_][\w-]*\.[\w-]+\s*=)")
+_STRING = re.compile(r'"""(?s:.*?)"""|\'\'\'(?s:.*?)\'\'\'|"(?:[^"\\]|\\.)*"|\'[^\']*\'')
+_OPENING, _CLOSING = "[{", "]}"
+
+
+def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
+    """Return the command line of a target.
+
+    Args:
+        command: the subcommand, and stages behind it.
+        said: the make variables; an empty one was not said.
+
+    Raises:
+        InputError: SET has a quote or bracket that is not closed.
+    """
+    name = command[0]
+    options = _OPTIONS["demo"] if name == "demo" else {**_COMMON, **_OPTIONS.get(name, {})}
+    # With "=": a value may begin with a dash.
+    words = [f"--{option}={said[variable]}" for variable, option in options.items() if said.get(variable)]
+    words += [f"--set={setting}" for setting in split_settings(said.get("SET", ""))]
+    words += [f"--companion={path}" for path in _paths(said.get("COMPANION", ""))] if name == "sample" else []
+    if name == "verify" and said.get("REPAIR") == "yes":
+        words.append("--repair")
+    if name in _POSITIONAL:
+        words += ["--", *(said.get(variable, "") for variable in _POSITIONAL[name])]
+    return [*command, *words]
+
+
+def split_settings(text: str) -> list[str]:
+    """Return the settings of SET: `section.key=value`, separated by blanks.
+
+    A value is a TOML string, array or table, with whatever blanks are inside, or a bare word. A bare word may hold
+    blanks too: it ends where the next setting begins.
+
+    Raises:
+        InputError: a quote or bracket is not closed.
+    """
+    settings = []
+    rest = text.strip()
+    while rest:
+        start = _START.match(rest)
+        end = _end_of_value(rest, start.end()) if start else 0
+        following = _NEXT.search(rest, end)
+        settings.append(rest[: following.start() if following else len(rest)].strip())
+        rest = rest[following.end() :] if following else ""
+    return settings
+
+
+def join_settings(settings: Sequence[str]) -> str:
+    """Return SET for some settings: `split_settings` gives them again."""
+    return " ".join(setting if _is_one(setting) else _quoted(setting) for setting in settings)
+
+
+def _end_of_value(text: str, equals: int) -> int:
+    """Return where a quoted or bracketed value ends; where it may begin for a bare word, or none."""
+    if _NEXT.match(text, equals):
+        return equals
+    blanks = _BLANKS.match(text, equals)
+    depth, start = 0, blanks.end() if blanks else equals
+    position = start
+    while position < len(text):
+        if string := _STRING.match(text, position):
+            position = string.end()
+        elif text[position] in "\"'":
+            break
+        else:
+            depth += (text[position] in _OPENING) - (text[position] in _CLOSING)
+            position += 1
+        if not depth:
+            return position if text[start] in f"\"'{_OPENING}" else start
+    if start < len(text):
+        raise InputError(f"SET: {text!r} has a quote or bracket that is not closed")
+    return start
+
+
+def _is_one(setting: str) -> bool:
+    try:
+        return split_settings(setting) == [setting]
+    except InputError:
+        return False
+
+
+def _quoted(setting: str) -> str:
+    name, _, value = setting.partition("=")
+    escaped = "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in value)
+    return f'{name.strip()}="{escaped}"'
+
+
+def _paths(text: str) -> list[str]:
+    """Return the paths of a variable: one that is there, or several separated by blanks, quoted as in a shell."""
+    if not text or Path(text).exists():
+        return [text] if text else []
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return [text]
+
+
+def main(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a target and return the exit code."""
+    from flows.cli import main as run
+
+    said = {name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)}
+    try:
+        words = arguments(command, said)
+    except InputError as error:
+        print(f"error: {error}")
+        return 2
+    return run(words)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    sys.exit(main(sys.argv[1:], os.environ))
