@@ -204,7 +204,7 @@ PLAN_SHARDS = Stage(
 WRITE_SHARDS = Stage(
     name="write_shards",
     module="shard",
-    version=4,
+    version=5,
     does="Writes the tars, metadata removed from the image files without re-encoding them.",
     reads=(
         Reads("shard_plan", ("sample_id", "published_text", "shard", "img_name", *_PUBLICATION, *_LOCATED)),

@@ -29,20 +29,25 @@ def decide_publication(data: bytes, facts: Facts, decode: Callable[[bytes, str],
     except UnpublishableImage as fault:
         return {"reason": "unpublishable_image", "detail": str(fault)}
     # A TIFF's pixels are encoded anew by this project's own encoder: they are near the original's, not equal to them.
+    decoded_format = "JPEG" if image_format in AS_JPEG else image_format
     if stripped.doubts and image_format != "TIFF":
-        again = decode(stripped.data, "JPEG" if image_format in AS_JPEG else image_format)
+        again = decode(stripped.data, decoded_format)
         if again.get("pixel_sha256") != facts["pixel_sha256"]:
             found = again.get("detail", "other pixels")
             return {"reason": "unpublishable_image", "detail": f"stripped of {'; '.join(stripped.doubts)}: {found}"}
-    published = stripped.data
-    if stripped.loose_end:
-        n_bytes = _find_end(stripped, lambda other: decode(other, "JPEG").get("pixel_sha256") == facts["pixel_sha256"])
-        published = cut_loose_end(stripped, n_bytes)
+    published = _cut(stripped, lambda other: decode(other, decoded_format).get("pixel_sha256") == facts["pixel_sha256"])
     return {
         "published_sha256": hashlib.sha256(published).hexdigest(),
         "published_n_bytes": len(published),
         "published_format": published_format(image_format),
     }
+
+
+def _cut(stripped: Stripped, is_same: Callable[[bytes], bool]) -> bytes:
+    """Return the file without what may follow its pixels, where that leaves them as they are."""
+    if stripped.loose_end:
+        return cut_loose_end(stripped, _find_end(stripped, is_same))
+    return stripped.shorter if stripped.shorter and is_same(stripped.shorter) else stripped.data
 
 
 def _find_end(stripped: Stripped, is_same: Callable[[bytes], bool]) -> int:

@@ -40,7 +40,7 @@ def strip_metadata(
         orientation: 2 to 8 where the picture is shown turned, as screen recorded it; else 1 or None. It is written
             into the result as the only tag of an EXIF block.
         n_bytes: the length of the published file, as screen recorded it: it found by decoding where the pixels of a
-            JPEG with a loose end stop.
+            JPEG or GIF with a loose end stop.
 
     Raises:
         UnpublishableImage: the structure is broken, or the format is not one that is published.
@@ -50,7 +50,10 @@ def strip_metadata(
         stripped = STRIPPERS[image_format](data, orientation or 1)
     except (struct.error, IndexError) as error:
         raise UnpublishableImage(f"{image_format} ends inside a structure: {error}") from error
-    return stripped if n_bytes is None else replace(stripped, data=cut_loose_end(stripped, n_bytes))
+    if n_bytes is None:
+        return stripped
+    is_shorter = n_bytes == len(stripped.shorter)
+    return replace(stripped, data=stripped.shorter if is_shorter else cut_loose_end(stripped, n_bytes))
 
 
 def _encode_tiff(data: bytes, orientation: int) -> Stripped:

@@ -50,6 +50,8 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 JPEG, PNG, GIF = encode("JPEG"), encode("PNG"), frames("GIF")
 FIRST_BLOCK = 13 + 3 * 2 ** ((GIF[10] & 7) + 1)
+MOVING = frames("WEBP")
+LATER = MOVING.rindex(b"VP8 ")
 ADOBE_RGB, ADOBE_YCC = (segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform])) for transform in (0, 1))
 NO_JFIF = JPEG[:2] + JPEG[20:]
 PUBLISHED = {
@@ -77,6 +79,7 @@ PUBLISHED = {
     "transparency behind the pixels": ("PNG", PNG[:-12] + chunk(b"tRNS", bytes(6)) + PNG[-12:], True),
     "an animated PNG": ("PNG", frames("PNG"), False),
     "an animated WEBP": ("WEBP", frames("WEBP"), False),
+    "a WEBP with a frame without a picture": ("WEBP", MOVING[:LATER] + b"VP9 " + MOVING[LATER + 4 :], True),
     "an animated GIF": ("GIF", GIF, False),
     "a GIF without a terminator": ("GIF", encode("GIF", "P")[:-2], True),
     "bytes before a GIF's first frame": ("GIF", GIF[:FIRST_BLOCK] + b"\0\x99" + GIF[FIRST_BLOCK:], True),
@@ -153,3 +156,28 @@ def test_a_text_behind_the_last_pixel_of_a_scan_is_not_published(
     assert hashlib.sha256(stripped).hexdigest() == found.published_sha256
     assert not text.strip(b"\0") or text[:8] not in stripped
     assert whole.published_n_bytes - 4 <= found.published_n_bytes <= whole.published_n_bytes
+
+
+@pytest.mark.parametrize("data", [encode("GIF", "P"), GIF])
+def test_blocks_behind_the_last_pixel_of_a_gif_are_not_published(data: bytes, decoder: Decoder) -> None:
+    start = data.index(b"\x2c\0\0\0\0")
+    position = start + 11 + (3 * 2 ** ((data[start + 9] & 7) + 1) if data[start + 9] & 0x80 else 0)
+    while data[position]:
+        position += 1 + data[position]
+    text = b"taken at 51.5 N"
+    odd = data[:position] + bytes([len(text)]) + text + data[position:]
+    found, whole = decoder.decode(odd), decoder.decode(data)
+    assert isinstance(found, Decoded) and isinstance(whole, Decoded)
+    assert found.published_sha256 == whole.published_sha256
+    assert strip_metadata(odd, "GIF").data != strip_metadata(odd, "GIF", None, found.published_n_bytes).data
+    assert strip_metadata(odd, "GIF", None, found.published_n_bytes).data == strip_metadata(data, "GIF").data
+
+
+def test_a_gif_of_uneven_blocks_keeps_them(decoder: Decoder) -> None:
+    start = GIF.index(b"\x2c\0\0\0\0") + 11
+    assert GIF[start] == 255
+    uneven = GIF[:start] + b"\xc8" + GIF[start + 1 : start + 201] + b"\x37" + GIF[start + 201 :]
+    found, whole = decoder.decode(uneven), decoder.decode(GIF)
+    assert isinstance(found, Decoded) and isinstance(whole, Decoded)
+    assert found.pixel_sha256 == whole.pixel_sha256
+    assert found.published_n_bytes == len(strip_metadata(uneven, "GIF").data)

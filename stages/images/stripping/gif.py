@@ -14,21 +14,27 @@ def strip_gif(data: bytes, orientation: int) -> Stripped:
     position = 13 + _count_palette_bytes(data[10])
     out = [data[:position]]
     doubts = [] if orientation == 1 else ["an orientation"]
-    n_images = n_whole = 0  # blocks written when the last frame was whole
+    n_images = n_whole = 0  # n_whole: blocks written when the last frame was whole
+    first, cut = 0, b""
     while position < len(data) and data[position] != TRAILER:
         start, kind = position, data[position]
         is_known = kind in (IMAGE, EXTENSION)
         end = _find_end(data, position) if is_known else position + 1
         if n_images and (end > len(data) or kind not in (IMAGE, EXTENSION, 0)):
             doubts.append("a broken block behind the first frame")
-            return Stripped(b"".join([*out[:n_whole], b"\x3b"]), tuple(doubts))
+            out = out[:n_whole]
+            break
         if kind == IMAGE and end > len(data):
-            out.append(_close(data, start))
+            picture = _close(data, start)
+            first, cut = len(out), _cut_blocks(picture)
+            out.append(picture)
             n_images, position = 1, len(data)
             break
         require(end <= len(data), f"GIF block 0x{kind:02X} ends after the file")
         position = end
         if kind == IMAGE:
+            if not n_images:
+                first, cut = len(out), _cut_blocks(data[start:position])
             out.append(data[start:position])
             n_images, n_whole = n_images + 1, len(out)
         elif not is_known:
@@ -42,7 +48,8 @@ def strip_gif(data: bytes, orientation: int) -> Stripped:
     if position >= len(data):
         doubts.append("no trailer")
     require(n_images > 0, "GIF has no image")
-    return Stripped(b"".join([*out, b"\x3b"]), tuple(dict.fromkeys(doubts)))
+    shorter = b"".join([*out[:first], cut, *out[first + 1 :], b"\x3b"]) if cut else b""
+    return Stripped(b"".join([*out, b"\x3b"]), tuple(dict.fromkeys(doubts)), shorter=shorter)
 
 
 def _count_palette_bytes(flags: int) -> int:
@@ -74,3 +81,15 @@ def _close(data: bytes, start: int) -> bytes:
         blocks += [bytes([len(block)]), block] if block else []
         position += 1 + data[position]
     return b"".join([*blocks, b"\0"])
+
+
+def _cut_blocks(picture: bytes) -> bytes:
+    """Return a picture up to its first block that is not full; nothing where that is its last one, as is usual.
+
+    Encoders fill each block of compressed pixels but the last: what follows that one may be something else.
+    """
+    position = start = DESCRIPTOR_BYTES + _count_palette_bytes(picture[9]) + 1
+    while picture[position] and picture[position] == picture[start]:
+        position += 1 + picture[position]
+    end = position + 1 + picture[position] if picture[position] else position
+    return picture[:end] + b"\0" if picture[end] else b""

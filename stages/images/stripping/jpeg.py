@@ -70,7 +70,7 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
             doubts.append("a marker without content outside of a scan")
             continue
         n_bytes = int.from_bytes(data[position : position + 2], "big")
-        if n_bytes < 2 and (code == COM or 0xE0 <= code <= 0xEF):
+        if n_bytes < 2 and (code in (DNL, COM) or 0xE0 <= code <= 0xEF):
             doubts.append("a segment shorter than its length")  # decoders go on behind the length
             n_bytes = 2
         problem = _find_problem(code, n_bytes, len(data) - position)

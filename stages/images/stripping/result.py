@@ -21,11 +21,14 @@ class Stripped:
             decides pixels was copied byte for byte and nothing else in the file can have changed their decoding.
         loose_end: where the last scan of a JPEG begins in data, if bytes may follow its pixels that only decoding can
             find; 0 where none are suspected.
+        shorter: of a GIF, the file without blocks that may follow the pixels of its first frame: the one to publish
+            if it decodes to the same pixels; empty where there are no such blocks.
     """
 
     data: bytes
     doubts: tuple[str, ...] = ()
     loose_end: int = 0
+    shorter: bytes = b""
 
 
 def require(is_met: bool, problem: str) -> None:

@@ -47,6 +47,9 @@ def _keep(chunks: list[Chunk], doubts: list[str]) -> list[Chunk]:
             doubts.append(f"a second {kind!r} chunk")
         elif kind == b"ANMF":
             frame = _keep_once(_walk(body[FRAME_HEADER_BYTES:], doubts), doubts)
+            if not any(inner in IMAGES for inner, _ in frame):
+                doubts.append("a frame without a picture")
+                continue
             kept.append((kind, body[:FRAME_HEADER_BYTES] + b"".join(_write(*chunk) for chunk in frame)))
         elif kind == b"ANIM":
             kept.append((kind, body[:6]))
