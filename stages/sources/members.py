@@ -6,14 +6,15 @@ Not for what is in them: that is for the readers.
 import gzip
 import lzma
 import re
+import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple, cast
 
+from stages.sources import packed
 from stages.sources.batch import SourceFileError
 
 CHUNK_BYTES = 1 << 18  # what is made of a chunk stays in the cache: four megabytes take half as long again
@@ -21,19 +22,20 @@ _TAR_BLOCK_BYTES = 512
 _TAR_FILES = (b"0", b"\0")
 _OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
 _FAULTS = (
-    OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError,
+    *packed.FAULTS, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, struct.error,
+    OverflowError,
 )  # fmt: skip
 
 
 class Member(NamedTuple):
-    """A file, packed or not: what messages name it, and its bytes, to be taken before the next member's."""
+    """A file, packed or not: its name in messages, and its bytes, to be taken before the next member's."""
 
     place: str
     chunks: Iterator[bytes]
 
 
 def read_members(path: Path, pattern: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Member]:
-    """Yield the file, or the members of an archive whose names fit, in the order of their names (tar: as they stand).
+    """Yield the file, or the members of an archive whose names fit, in the order of their names (tar: of the file).
 
     Args:
         path: ends in .zip or .tar.gz where it is an archive.
@@ -71,37 +73,84 @@ def read_one(path: Path, pattern: str, chunk_bytes: int = CHUNK_BYTES) -> Member
 
 def _members(path: Path, is_wanted: Callable[[str], bool], chunk_bytes: int) -> Iterator[Member]:
     if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            for info in sorted(archive.infolist(), key=lambda info: info.filename):
-                if is_wanted(info.filename):
-                    place = f"{path}/{info.filename}"
-                    yield Member(place, _chunks(place, partial(archive.open, info), chunk_bytes))
+        yield from _zip_members(path, is_wanted, chunk_bytes)
     elif path.name.endswith((".tar.gz", ".tgz")):
-        with gzip.open(path) as packed:
-            yield from _tar_members(path, packed, is_wanted, chunk_bytes)
+        yield from _tar_members(path, is_wanted, chunk_bytes)
     else:
         yield Member(str(path), _chunks(path, lambda: path.open("rb"), chunk_bytes))
 
 
-def _chunks(place: object, open_it: Callable[[], IO[bytes]], chunk_bytes: int) -> Iterator[bytes]:
-    with _named(place), open_it() as file:
-        while chunk := file.read(chunk_bytes):
-            yield chunk
+def _chunks(
+    place: object, open_file: Callable[[], AbstractContextManager[packed.Readable]], chunk_bytes: int
+) -> Iterator[bytes]:
+    with _named(place):
+        yield from packed.read_to_fault(open_file, chunk_bytes, _FAULTS)
 
 
-def _tar_members(
-    path: Path, packed: gzip.GzipFile, is_wanted: Callable[[str], bool], chunk_bytes: int
-) -> Iterator[Member]:
-    # tarfile holds what a header calls a long name, whatever its size.
-    while (header := packed.read(_TAR_BLOCK_BYTES)).strip(b"\0"):
+def _zip_members(path: Path, is_wanted: Callable[[str], bool], chunk_bytes: int) -> Iterator[Member]:
+    with zipfile.ZipFile(path) as archive:
+        for info in sorted(archive.infolist(), key=lambda info: info.filename):
+            place = f"{path}/{info.filename}"
+            if is_wanted(info.filename):
+                yield Member(place, _chunks(place, partial(_open, archive, info), chunk_bytes))
+            elif (fault := _fault_of(archive, info, place)) is not None:
+                yield Member(place, _raise(fault))
+
+
+def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> zipfile.ZipExtFile:
+    return cast(zipfile.ZipExtFile, archive.open(info))
+
+
+def _fault_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> SourceFileError | None:
+    """Return why a member that is not wanted may be a wanted one: its two names in the archive differ."""
+    try:
+        with _named(place):
+            archive.open(info).close()
+    except SourceFileError as error:
+        return error
+    return None
+
+
+def _raise(fault: SourceFileError) -> Iterator[bytes]:
+    yield b""
+    raise fault
+
+
+class _Tar:
+    """The bytes of a gzipped tar, read once from its beginning to its end."""
+
+    def __init__(self, path: Path, chunk_bytes: int) -> None:
+        self._blocks = packed.read_to_fault(partial(gzip.GzipFile, path), chunk_bytes, _FAULTS)
+        self._block, self.n_read = b"", 0
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return at most so many bytes; none at the end only."""
+        if not self._block:
+            self._block = next(self._blocks, b"")
+        found, self._block = self._block[:n_bytes], self._block[n_bytes:]
+        self.n_read += len(found)
+        return found
+
+    def header(self) -> bytes:
+        """Return the next header, or what there is of it."""
+        found = b""
+        while len(found) < _TAR_BLOCK_BYTES and (more := self.read(_TAR_BLOCK_BYTES - len(found))):
+            found += more
+        return found
+
+
+def _tar_members(path: Path, is_wanted: Callable[[str], bool], chunk_bytes: int) -> Iterator[Member]:
+    # tarfile loses the buffer before a cut, and holds what a header calls a long name, whatever its size.
+    tar = _Tar(path, chunk_bytes)
+    while (header := tar.header()).strip(b"\0"):
         n_bytes = _tar_size(path, header)
-        end = packed.tell() + n_bytes
+        end = tar.n_read + n_bytes
         name = header[:100].rstrip(b"\0").decode(errors="replace")
         if header[156:157] in _TAR_FILES and is_wanted(name):
-            yield Member(f"{path}/{name}", _tar_chunks(path, packed, end, chunk_bytes))
-        for _ in _tar_chunks(path, packed, end + -n_bytes % _TAR_BLOCK_BYTES, chunk_bytes):
+            yield Member(f"{path}/{name}", _tar_chunks(path, tar, end, chunk_bytes))
+        for _ in _tar_chunks(path, tar, end + -n_bytes % _TAR_BLOCK_BYTES, chunk_bytes):
             continue
-    while packed.read(chunk_bytes):  # gzip's checksum stands at the end
+    while tar.read(chunk_bytes):  # gzip's checksum is at the end
         continue
 
 
@@ -115,11 +164,11 @@ def _tar_size(path: Path, header: bytes) -> int:
     raise SourceFileError(f"{path}: expected a tar, found no header of one; download it again")
 
 
-def _tar_chunks(path: Path, packed: gzip.GzipFile, end: int, chunk_bytes: int) -> Iterator[bytes]:
-    """Yield what there is up to a place in the tar."""
+def _tar_chunks(path: Path, tar: _Tar, end: int, chunk_bytes: int) -> Iterator[bytes]:
+    """Yield the bytes up to a place in the tar."""
     with _named(path):
-        while (n_left := end - packed.tell()) > 0:
-            chunk = packed.read(min(n_left, chunk_bytes))
+        while (n_left := end - tar.n_read) > 0:
+            chunk = tar.read(min(n_left, chunk_bytes))
             if not chunk:
                 raise SourceFileError(f"{path}: expected a whole tar, found its end before; download it again")
             yield chunk

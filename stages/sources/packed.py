@@ -1,24 +1,36 @@
-"""Hand out the bytes of a source file, packed with gzip or bzip2 or not at all.
+"""Read the bytes of a source file, packed with gzip or bzip2 or not at all, up to where it is damaged.
 
-Not for archives of several files, nor for what the bytes mean: that is for the readers.
+Not for archives of several files (`stages/sources/members.py`), nor for what the bytes mean: that is for the readers.
 """
 
 import bz2
+import gzip
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stages.sources.batch import SourceFileError
 
-BLOCK_BYTES = 1 << 22  # what is found in a block stays near the processor; 16 MiB took a third longer
-_PIECE_BYTES = 1 << 16  # packed bytes that are unpacked at once; gzip makes at most a thousand times as many of them
-_BZIP2_STEP_BYTES = 1 << 13  # what lies before a fault is lost up to this much: bzip2 cannot go back
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+BLOCK_BYTES = 1 << 22  # a block stays near the processor; 16 MiB took a third longer
+_PIECE_BYTES = 1 << 16
+_PACKED_BYTES = 1 << 16  # of bzip2 that are unpacked at once
+_BZIP2_STEP_BYTES = 1 << 13  # up to so many bytes before a fault are lost: bzip2 cannot go back
+FAULTS = (OSError, EOFError, zlib.error)
+
+
+class Readable(Protocol):
+    """An open file."""
+
+    def read1(self, n_bytes: int, /) -> bytes:
+        """Return at most so many bytes from one read of the file below; none at the end."""
 
 
 def read_bytes(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield what a file holds, unpacked where its name ends with .gz or .bz2; all that lies before a fault comes first.
+    """Yield the bytes of a file, unpacked if its name ends with .gz or .bz2; all bytes before a fault come first.
 
     Args:
         path: the file.
@@ -27,17 +39,16 @@ def read_bytes(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
     Raises:
         SourceFileError: the file is missing, cannot be read, or its packed data are cut short or damaged.
     """
-    waiting, n_waiting = [], 0
+    waiting, n_waiting = list[bytes](), 0
     fault: Exception | None = None
     try:
-        with path.open("rb") as file:
-            for piece in _pieces(file, path.suffix, block_bytes):
-                waiting.append(piece)
-                n_waiting += len(piece)
-                if n_waiting >= block_bytes:
-                    yield b"".join(waiting)
-                    waiting, n_waiting = [], 0
-    except (OSError, EOFError, zlib.error) as error:
+        for piece in _pieces(path, block_bytes):
+            waiting.append(piece)
+            n_waiting += len(piece)
+            if n_waiting >= block_bytes:
+                yield b"".join(waiting)
+                waiting, n_waiting = [], 0
+    except FAULTS as error:
         fault = error
     if n_waiting:
         yield b"".join(waiting)
@@ -49,75 +60,67 @@ def read_bytes(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         ) from fault
 
 
-def _pieces(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[bytes]:
-    if suffix == ".gz":
-        yield from _unpack(file, _Gzip)
-    elif suffix == ".bz2":
-        yield from _unpack(file, _Bzip2)
+def _pieces(path: Path, block_bytes: int) -> Iterator[bytes]:
+    if path.suffix == ".gz":
+        if not path.stat().st_size:
+            raise EOFError("the packed data end too early")  # GzipFile takes it for whole
+        yield from read_to_fault(partial(gzip.GzipFile, path), _PIECE_BYTES, FAULTS)
+    elif path.suffix == ".bz2":
+        with path.open("rb") as file:
+            yield from _unpack_bzip2(file)
     else:
-        while piece := file.read(block_bytes):
-            yield piece
+        yield from read_to_fault(lambda: path.open("rb"), block_bytes, FAULTS)
 
 
-class _Member(Protocol):
-    """One packed stream; a file may hold several, one behind the other."""
+def read_to_fault(
+    open_file: Callable[[], AbstractContextManager[Readable]], n_bytes: int, faults: tuple[type[Exception], ...]
+) -> Iterator[bytes]:
+    """Yield the bytes of a file; a fault is raised behind the last byte before it.
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield what the piece unpacks to."""
+    A read that fails loses the bytes that it has unpacked already: they are read once more, one at a time.
 
-    def rest(self) -> bytes | None:
-        """Return what of the last piece lies behind the end of the stream, None before its end."""
+    Args:
+        open_file: opens the file at its beginning.
+        n_bytes: the most that is read at once.
+        faults: what a damaged file raises.
+    """
+    n_read = 0
+    try:
+        with open_file() as file:
+            while piece := file.read1(n_bytes):
+                n_read += len(piece)
+                yield piece
+        return
+    except faults as error:
+        fault = error
+    try:
+        with open_file() as file:
+            while n_read:
+                n_read -= len(file.read1(min(n_read, n_bytes)))
+            if isinstance(file, zipfile.ZipExtFile):
+                file.MIN_READ_SIZE = 1  # else a fault takes the bytes with it that it has read ahead
+            while byte := file.read1(1):
+                yield byte
+    except faults:
+        pass
+    raise fault
 
 
-def _unpack(file: BinaryIO, begin: Callable[[], _Member]) -> Iterator[bytes]:
-    member: _Member | None = begin()
-    while piece := file.read(_PIECE_BYTES):
+def _unpack_bzip2(file: BinaryIO) -> Iterator[bytes]:
+    """Yield unpacked bytes of one stream or several. BZ2File takes a damaged second stream for the end."""
+    unpacker: bz2.BZ2Decompressor | None = bz2.BZ2Decompressor()
+    while piece := file.read(_PACKED_BYTES):
         while piece:
-            if member is None:
+            if unpacker is None:
                 piece = piece.lstrip(b"\0")  # tape and block devices fill up with zeros
                 if not piece:
                     break
-                member = begin()
-            yield from member.feed(piece)
-            rest = member.rest()
-            if rest is not None:
-                member = None
-            piece = rest or b""
-    if member is not None:
+                unpacker = bz2.BZ2Decompressor()
+            yield unpacker.decompress(piece, _BZIP2_STEP_BYTES)
+            while not (unpacker.eof or unpacker.needs_input):
+                yield unpacker.decompress(b"", _BZIP2_STEP_BYTES)
+            piece = unpacker.unused_data
+            if unpacker.eof:
+                unpacker = None
+    if unpacker is not None:
         raise EOFError("the packed data end too early")
-
-
-class _Gzip:
-    """A stream of gzip; its checksum and length are checked at its end."""
-
-    def __init__(self) -> None:
-        self._unpacker = zlib.decompressobj(_GZIP_WINDOW)
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        before = self._unpacker.copy()
-        try:
-            unpacked = self._unpacker.decompress(piece)
-        except zlib.error:
-            # What the piece holds before the fault, and then the same fault again.
-            for place in range(len(piece)):
-                yield before.decompress(piece[place : place + 1])
-            raise
-        yield unpacked
-
-    def rest(self) -> bytes | None:
-        return self._unpacker.unused_data if self._unpacker.eof else None
-
-
-class _Bzip2:
-    """A stream of bzip2, unpacked in small steps."""
-
-    def __init__(self) -> None:
-        self._unpacker = bz2.BZ2Decompressor()
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        yield self._unpacker.decompress(piece, _BZIP2_STEP_BYTES)
-        while not (self._unpacker.eof or self._unpacker.needs_input):
-            yield self._unpacker.decompress(b"", _BZIP2_STEP_BYTES)
-
-    def rest(self) -> bytes | None:
-        return self._unpacker.unused_data if self._unpacker.eof else None
