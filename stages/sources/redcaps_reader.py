@@ -6,6 +6,7 @@ Not for other formats; `stages/sources/readers.py` is the entrance.
 import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,8 @@ from stages.sources.batch import (
     SourceFiles,
     rows_table,
 )
-from stages.sources.json_count import count_lists
-from stages.sources.json_stream import BadElement, read_lists
-from stages.sources.json_texts import Faults, as_texts
+from stages.sources.json_stream import count_lists, read_lists
+from stages.sources.json_values import BadElement, Faults, as_texts, lost_stretches
 from stages.sources.members import CHUNK_BYTES, Member, read_members
 from stages.sources.seen_ids import SeenIds
 
@@ -48,9 +48,9 @@ def read(
     for path, part in source.files:
         try:
             for member in read_members(path, _MEMBER, chunk_bytes):
-                yield from records.read(member, part)
+                yield from records.read(member, path, part)
         except SourceFileError as error:
-            yield records.damage(error, part)
+            yield records.damage(error, path, part)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
@@ -72,12 +72,12 @@ class _Records:
     def __init__(self) -> None:
         self._seen, self._n_rows = SeenIds(), 0
 
-    def damage(self, error: SourceFileError, part: int) -> Damage:
-        """Return what cannot be read as one more row."""
+    def damage(self, error: SourceFileError, path: Path, part: int) -> Damage:
+        """Return one more row for the unreadable rest of a file."""
         self._n_rows += 1
-        return Damage(self._n_rows - 1, 1, error.reason, str(error), part)
+        return Damage(self._n_rows - 1, 1, error.reason, str(error).removeprefix(f"{path}/"), part, path)
 
-    def read(self, member: Member, part: int) -> Iterator[Read]:
+    def read(self, member: Member, path: Path, part: int) -> Iterator[Read]:
         """Yield the records of one file, and what of it cannot be read."""
         first_of_file, name = self._n_rows, member.place.rpartition("/")[2]
         try:
@@ -86,14 +86,18 @@ class _Records:
                 places = np.flatnonzero(ids >= 0)
                 is_kept = ids < 0
                 is_kept[places] = self._seen.claim(ids[places])
-                kept = np.flatnonzero(is_kept)
-                if n_again := len(records) - len(kept):
+                if n_again := len(records) - int(np.count_nonzero(is_kept)):
                     yield Counted("listed_again", n_again)
-                batch = _Batch(records, kept, faults, self._n_rows, name, first_of_file)
+                for first, n_lost, detail in lost_stretches(faults):
+                    is_kept[first : first + n_lost] = False
+                    row = self._n_rows + first
+                    where = f"{name}, record {row - first_of_file}: {detail}"
+                    yield Damage(row, n_lost, "damaged_source", where, part, path)
+                batch = _Batch(records, np.flatnonzero(is_kept), faults, self._n_rows, name, first_of_file)
                 self._n_rows += len(records)
                 yield batch.as_source_batch(part)
         except SourceFileError as error:
-            yield self.damage(error, part)
+            yield self.damage(error, path, part)
 
 
 def _image_ids(records: list[Any]) -> tuple[npt.NDArray[np.int64], Faults]:
@@ -140,7 +144,7 @@ class _Batch:
         self._records = records if len(kept) == len(records) else [records[i] for i in kept]
         self._rows, self._first_row, self._name, self._first_of_file = kept + first_row, first_row, name, first_of_file
         numbers = {int(row): number for number, row in enumerate(kept)} if faults else {}
-        self._faults = {numbers[row]: fault for row, fault in faults.items()}
+        self._faults = {numbers[row]: fault for row, fault in faults.items() if row in numbers}
         for number in self._faults:
             self._records[number] = {}
 

@@ -11,38 +11,58 @@ import pyarrow as pa
 
 from schemas.corpora import Corpus
 from stages.contract import InputError
-from stages.sources.batch import Choices, Chosen, Malformed, SourceBatch, SourceFileError, SourceFiles, rows_table
+from stages.sources.batch import (
+    Choices,
+    Chosen,
+    Damage,
+    Malformed,
+    SourceBatch,
+    SourceFileError,
+    SourceFiles,
+    rows_table,
+)
 from stages.sources.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, count_lines, read_blocks, slices
 
 
-def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
-    """Yield the rows of the pair, leaving out stretches that end before from_row.
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
+    """Yield the rows of the pair, leaving out batches that end before from_row.
+
+    If one file has more lines than the other, a line end is damaged somewhere, and captions may belong to other images
+    from any row on: all rows are one damaged stretch.
 
     Raises:
         SourceFileError: a file is damaged; the rows that both have before the fault were yielded.
-        InputError: there is not one companion, or it has another number of lines.
+        InputError: there is not one companion.
     """
     urls, captions = _pair_of(source, corpus)
-    _check_lengths(urls, captions, corpus)
-    for batch in read_batches(urls, captions, source.files[0][1]):
+    part = source.files[0][1]
+    n_urls, n_captions, fault = _count_both(urls, captions)
+    if fault is None and n_urls != n_captions:
+        detail = (
+            f"expected as many captions as URLs, found {n_captions} lines"
+            f" in {captions.name} and {n_urls} in {urls.name}; download both again"
+        )
+        shorter = urls if n_urls < n_captions else captions
+        yield Damage(0, max(n_urls, n_captions), "damaged_source", detail, part, shorter)
+        return
+    for batch in read_batches(urls, captions, part):
         if batch.first_row + len(batch.captions) > from_row:
             yield batch
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of lines of each file.
+    """Return the number of lines of the longer file.
 
     Raises:
         SourceFileError: a file is damaged; before the fault are the lines that both have.
-        InputError: there is not one companion, or it has another number of lines.
+        InputError: there is not one companion.
     """
     urls, captions = _pair_of(source, corpus)
     n_urls, n_captions, fault = _count_both(urls, captions)
     if fault is not None:
         fault.n_rows_before = min(n_urls, n_captions)
         raise fault
-    _check_lengths(urls, captions, corpus)
-    return n_urls
+    return max(n_urls, n_captions)
 
 
 def _pair_of(source: SourceFiles, corpus: Corpus) -> tuple[Path, Path]:
@@ -65,15 +85,6 @@ def _count_both(urls: Path, captions: Path) -> tuple[int, int, SourceFileError |
             faults.append(error)
             n_lines.append(error.n_rows_before)
     return n_lines[0], n_lines[1], faults[0] if faults else None
-
-
-def _check_lengths(urls: Path, captions: Path, corpus: Corpus) -> None:
-    n_urls, n_captions, fault = _count_both(urls, captions)
-    if fault is None and n_urls != n_captions:
-        raise InputError(
-            f"{corpus.title}: expected as many captions as URLs, found {n_urls} lines in {urls} and {n_captions} in"
-            f" {captions}; which caption belongs to which image cannot be told: download both again"
-        )
 
 
 def read_batches(urls: Path, captions: Path, part: int, block_bytes: int = BLOCK_BYTES) -> Iterator[SourceBatch]:

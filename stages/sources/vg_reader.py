@@ -25,12 +25,11 @@ from stages.sources.batch import (
     SourceFiles,
     rows_table,
 )
-from stages.sources.json_count import count_lists
-from stages.sources.json_stream import WHOLE, BadElement, read_lists
-from stages.sources.json_texts import Faults, as_texts
+from stages.sources.json_stream import WHOLE, count_lists, read_lists
+from stages.sources.json_values import BadElement, Faults, as_texts, lost_places, lost_stretches
 from stages.sources.members import CHUNK_BYTES, read_one
 from stages.sources.seen_ids import SeenIds
-from stages.sources.vg_regions import Regions, count_orphans, is_id, read_regions
+from stages.sources.vg_regions import Regions, count_regions, is_id, read_regions
 
 _MEMBER = r"image_data\.json"
 _INT32_END = 1 << 31
@@ -44,42 +43,50 @@ def read(
     """Yield the images, and after them the records of regions that belong to none, as malformed rows.
 
     An image without regions has no caption. Where two rows have an image id, the first counts. Where the list of images
-    is damaged, regions without an image belong to its damaged stretch.
+    is damaged, regions without an image belong to its damaged stretches. Where the regions are damaged, images without
+    regions are a damaged stretch: they would seem to have no caption.
 
     Raises:
-        InputError: there is not one file of regions, or it is damaged: its images would seem to have no caption.
+        InputError: there is not one file of regions.
     """
-    regions = read_regions(_regions_of(source, corpus))
+    companion = _regions_of(source, corpus)
+    regions = read_regions(companion)
     images = _Images(regions)
-    n_rows, is_damaged, part = 0, False, 0
+    n_rows, part = 0, 0
     for path, part in source.files:
         member = read_one(path, _MEMBER, chunk_bytes)
         try:
             for _, records in read_lists(member.chunks, (WHOLE,), member.place):
-                yield from images.batch(records, n_rows, part)
+                yield from images.batch(records, n_rows, path, part)
                 n_rows += len(records)
         except SourceFileError as error:
-            is_damaged = True
-            yield Damage(n_rows, 1, error.reason, str(error), part)
+            images.is_damaged = True
+            yield Damage(n_rows, 1, error.reason, str(error), part, path)
             n_rows += 1
-    if not is_damaged and (orphans := regions.orphans(n_rows)):
+    if not images.is_damaged and (orphans := regions.orphans(n_rows)):
         yield SourceBatch(n_rows, pa.nulls(len(orphans), pa.string()), orphans, _choose_none, part)
+        n_rows += len(orphans)
+    if regions.damage is not None:
+        yield Damage(*images.lost(n_rows), "damaged_source", regions.damage, part, companion)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
     """Return the number of images, and of records of regions that belong to none; what lies behind a fault is one."""
-    n_rows, n_faults, ids = 0, 0, [np.zeros(0, np.int64)]
+    n_rows, is_damaged, ids = 0, False, [np.zeros(0, np.int64)]
     for path, _ in source.files:
         member = read_one(path, _MEMBER)
         counts = count_lists(member.chunks, (WHOLE,), member.place)
-        n_rows += counts.n_elements[WHOLE]
-        n_faults += counts.fault is not None
-    if n_faults:
-        return n_rows + n_faults
-    for path, _ in source.files:
+        n_rows += counts.n_elements[WHOLE] + (counts.fault is not None)
+        is_damaged |= counts.fault is not None
         member = read_one(path, _MEMBER)
-        ids += [_image_ids(records)[0] for _, records in read_lists(member.chunks, (WHOLE,), member.place)]
-    return n_rows + count_orphans(_regions_of(source, corpus), np.concatenate(ids))
+        try:
+            for _, records in read_lists(member.chunks, (WHOLE,), member.place):
+                ids.append(_image_ids(records)[0])
+                is_damaged |= bool(lost_places(records))
+        except SourceFileError:
+            continue  # as it was when they were counted
+    regions = count_regions(_regions_of(source, corpus), np.concatenate(ids))
+    return n_rows + regions.n_damaged + (0 if is_damaged else regions.n_orphans)
 
 
 def _regions_of(source: SourceFiles, corpus: Corpus) -> Path:
@@ -96,12 +103,17 @@ def _choose_none(indices: pa.Array) -> Chosen:
 
 
 class _Images:
-    """The regions, and which images have been read."""
+    """The regions, and which images have been read.
+
+    Attributes:
+        is_damaged: whether a record of an image could not be read.
+    """
 
     def __init__(self, regions: Regions) -> None:
-        self._regions, self._seen = regions, SeenIds()
+        self._regions, self._seen, self.is_damaged = regions, SeenIds(), False
+        self._first_lost, self._n_lost = -1, 0
 
-    def batch(self, records: list[Any], first_row: int, part: int) -> Iterator[Read]:
+    def batch(self, records: list[Any], first_row: int, path: Path, part: int) -> Iterator[Read]:
         """Yield records of images that were not met before, and how many were."""
         ids, faults = _image_ids(records)
         places = np.flatnonzero(ids >= 0)
@@ -109,12 +121,30 @@ class _Images:
         is_kept[places] = self._seen.claim(ids[places])
         if n_again := len(records) - int(np.count_nonzero(is_kept)):
             yield Counted("listed_again", n_again)
+        for first, n_lost, detail in lost_stretches(faults):
+            self.is_damaged = True
+            is_kept[first : first + n_lost] = False
+            where = f"record {first_row + first}: {detail}"
+            yield Damage(first_row + first, n_lost, "damaged_source", where, part, path)
+        self._drop_lost(ids, is_kept, first_row)
         kept = np.flatnonzero(is_kept)
         captions, bad_regions = self._captions(ids[kept])
         numbers = {int(row): number for number, row in enumerate(kept)}
-        bad = bad_regions | {numbers[row]: fault for row, fault in faults.items()}
+        bad = bad_regions | {numbers[row]: fault for row, fault in faults.items() if row in numbers}
         read = _Rows([records[row] if ids[row] >= 0 else {} for row in kept], ids[kept], kept + first_row, captions)
         yield SourceBatch(first_row, captions, read.malformed(bad), read.choose, part)
+
+    def lost(self, end_row: int) -> tuple[int, int]:
+        """Return the first row whose regions are lost and the number of such rows; one row at the end if none is."""
+        return (self._first_lost, self._n_lost) if self._n_lost else (end_row, 1)
+
+    def _drop_lost(self, ids: _Ids, is_kept: npt.NDArray[np.bool_], first_row: int) -> None:
+        places = np.flatnonzero(is_kept & (ids >= 0))
+        lost = places[self._regions.are_lost(ids[places])]
+        is_kept[lost] = False
+        if len(lost) and not self._n_lost:
+            self._first_lost = first_row + int(lost[0])
+        self._n_lost += len(lost)
 
     def _captions(self, ids: _Ids) -> tuple[pa.Array, Faults]:
         places = np.flatnonzero(ids >= 0)

@@ -3,19 +3,16 @@
 Not for the images themselves: that is `stages/sources/vg_reader.py`.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.contract import InputError
 from stages.sources.batch import Malformed, SourceFileError
-from stages.sources.json_count import count_lists
-from stages.sources.json_stream import WHOLE, BadElement, read_lists
-from stages.sources.json_texts import Faults, as_texts
+from stages.sources.json_stream import WHOLE, count_lists, read_lists
+from stages.sources.json_values import BadElement, Faults, as_texts, lost_places
 from stages.sources.members import CHUNK_BYTES, read_one
 
 _MEMBER = r"region_descriptions(_v1)?\.json"
@@ -23,13 +20,23 @@ _Ids = npt.NDArray[np.int64]
 
 
 class Regions:
-    """What each record of the file says of its image, and which records an image was found for."""
+    """What each record of the file says of its image, and which records an image was found for.
 
-    def __init__(self, ids: _Ids, texts: pa.Array, faults: Faults) -> None:
-        self._ids, self._texts, self._faults = ids, texts, faults
+    Attributes:
+        damage: what was found where the file is damaged first; None where it is whole.
+    """
+
+    def __init__(self, ids: _Ids, texts: pa.Array, faults: Faults, damage: str | None = None) -> None:
+        self._ids, self._texts, self._faults, self.damage = ids, texts, faults, damage
         self._order = np.argsort(ids, kind="stable")
         self._sorted = ids[self._order]
         self._is_found = np.zeros(len(ids), bool)
+
+    def are_lost(self, images: _Ids) -> npt.NDArray[np.bool_]:
+        """Return whether the records of images are missing because the file is damaged."""
+        if self.damage is None:
+            return np.zeros(len(images), bool)
+        return ~np.isin(images, self._ids)
 
     def look_up(self, images: _Ids) -> tuple[pa.Array, Faults]:
         """Return the phrases of images, joined by line ends, null where there are none, and why some are unreadable.
@@ -60,6 +67,8 @@ class Regions:
         """Return the records that no image was looked up for, as rows from a number on."""
         found: list[Malformed] = []
         for record in map(int, np.flatnonzero(~self._is_found)):
+            if self._faults.get(record, ("",))[0] == "damaged_source":  # belongs to the damage of the file
+                continue
             image = int(self._ids[record])
             what = self._faults.get(record, ("bad_record", ""))[1] if image < 0 else f"image {image} is not listed"
             found.append(Malformed(first_row + len(found), "bad_record", f"regions, record {record}: {what}"))
@@ -67,44 +76,71 @@ class Regions:
 
 
 def read_regions(path: Path, chunk_bytes: int = CHUNK_BYTES) -> Regions:
-    """Return the regions of a file.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return the regions of a file, as far as it can be read."""
     ids, chunks, faults, n_records = [np.zeros(0, np.int64)], list[pa.Array](), Faults(), 0
-    for records in _read(path, chunk_bytes):
-        values, bad = [], Faults()
-        for place, record in enumerate(records):
-            try:
-                values.append(_phrases(record))
-            except ValueError as error:
-                values.append(None)
-                bad[place] = ("bad_record", str(error))
-        texts, bad_texts = as_texts(values, "a phrase")
-        ids.append(_region_ids(records))
-        chunks.append(texts.cast(pa.large_string()))
-        faults |= {n_records + place: fault for place, fault in (bad | bad_texts).items()}
-        n_records += len(records)
-    return Regions(np.concatenate(ids), pa.chunked_array(chunks, pa.large_string()).combine_chunks(), faults)
-
-
-def count_orphans(path: Path, images: _Ids) -> int:
-    """Return the number of records, counted without parsing, less those that belong to one of the images."""
-    images = images[images >= 0]
-    member = read_one(path, _MEMBER)
-    counts = count_lists(member.chunks, (WHOLE,), member.place)
-    n_known = sum(int(np.count_nonzero(np.isin(_region_ids(records), images))) for records in _read(path, CHUNK_BYTES))
-    return counts.n_elements[WHOLE] - n_known
-
-
-def _read(path: Path, chunk_bytes: int) -> Iterator[list[Any]]:
+    damage: str | None = None
     member = read_one(path, _MEMBER, chunk_bytes)
     try:
         for _, records in read_lists(member.chunks, (WHOLE,), member.place):
-            yield records
+            texts, bad = _texts_of(records)
+            ids.append(_region_ids(records))
+            chunks.append(texts.cast(pa.large_string()))
+            faults |= {n_records + place: fault for place, fault in bad.items()}
+            if damage is None and (lost := lost_places(records)):
+                damage = f"record {n_records + lost[0]}: {bad[lost[0]][1]}"
+            n_records += len(records)
     except SourceFileError as error:
-        raise InputError(str(error)) from error
+        damage = damage or str(error)
+    texts = pa.chunked_array(chunks, pa.large_string()).combine_chunks()
+    return Regions(np.concatenate(ids), texts, faults, damage)
+
+
+def _texts_of(records: list[Any]) -> tuple[pa.Array, Faults]:
+    values, bad = [], Faults()
+    for place, record in enumerate(records):
+        try:
+            values.append(_phrases(record))
+        except ValueError as error:
+            values.append(None)
+            bad[place] = record if isinstance(record, BadElement) else ("bad_record", str(error))
+    texts, bad_texts = as_texts(values, "a phrase")
+    return texts, bad | bad_texts
+
+
+class RegionCounts(NamedTuple):
+    """What a file of regions adds to the number of rows.
+
+    Attributes:
+        n_orphans: records, counted without parsing, that belong to none of the images.
+        n_damaged: one if the file is damaged and no image has lost its regions by it.
+    """
+
+    n_orphans: int
+    n_damaged: int
+
+
+def count_regions(path: Path, images: _Ids) -> RegionCounts:
+    """Return what a file of regions adds to the rows of the images.
+
+    Args:
+        path: the file.
+        images: their ids, -1 where a record has none.
+    """
+    images = np.unique(images[images >= 0])
+    member = read_one(path, _MEMBER)
+    counts = count_lists(member.chunks, (WHOLE,), member.place)
+    n_known, n_lost, has_regions = 0, 0, np.zeros(len(images), bool)
+    member = read_one(path, _MEMBER)
+    try:
+        for _, records in read_lists(member.chunks, (WHOLE,), member.place):
+            ids = _region_ids(records)
+            n_known += int(np.count_nonzero(np.isin(ids, images)))
+            n_lost += len(lost_places(records))
+            has_regions |= np.isin(images, ids)
+    except SourceFileError:
+        pass  # as it was when they were counted
+    is_damaged = counts.fault is not None or n_lost > 0
+    return RegionCounts(counts.n_elements[WHOLE] - n_known - n_lost, int(is_damaged and bool(has_regions.all())))
 
 
 def _region_ids(records: list[Any]) -> _Ids:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.sources.batch import SourceFileError
-from stages.sources.json_count import count_lists
-from stages.sources.json_stream import WHOLE, BadElement, read_lists
+from stages.sources.json_stream import WHOLE, count_lists, read_lists
+from stages.sources.json_values import BadElement
 
 
 def chunks(data: bytes, n_bytes: int) -> Iterator[bytes]:
@@ -71,7 +71,12 @@ def test_a_bad_element_hides_no_other(n_bytes: int) -> None:
     found = read(data, WHOLE, n_bytes=n_bytes)[0][WHOLE]
     assert [type(value) is BadElement for value in found] == [n in (1, 2, 7, 8, 9) for n in range(11)]
     assert [found[n] for n in (0, 3, 4, 5, 6, 10)] == [{"a": 1}, "\udcff", "\ud800", None, {"a": '],"\\'}, 7]
-    assert found[1].reason == "bad_record" and found[1].detail.startswith("no JSON: Expecting ':'")
+    assert found[1].reason == "damaged_source" and found[1].detail.startswith("no JSON: Expecting ':'")
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 3, 4, 1 << 22])
+def test_a_byte_order_mark_is_no_part_of_the_file(n_bytes: int) -> None:
+    assert read(b"\xef\xbb\xbf [1, 2]", WHOLE, n_bytes=n_bytes) == ({WHOLE: [1, 2]}, None)
 
 
 def test_what_stands_before_a_cut_is_kept() -> None:
@@ -90,7 +95,8 @@ def test_what_stands_before_a_cut_is_kept() -> None:
         (b"<html>", "expected a JSON list or object, found b'<html>'"),
         (b"[1] [2]", "expected the end after the last bracket"), (b'{"b": [1]}', "expected a list 'annotations'"),
         (b'{"annotations": {"x": 1}}', "expected a list 'annotations'"), (b"[1]", "expected a list 'annotations'"),
-        (b'{"x" "annotations": [1]}', "expected a list 'annotations'"), (b"\xff\xfe[\0", "found b'\\xff"),
+        (b'{"x" "annotations": [1]}', "expected a list 'annotations'"), (b"\xff\xfe[\0", "found UTF-16"),
+        (b"[\0", "found UTF-16"), (b"\xef\xbb[]", "found b'\\xef"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_none_is_named(data: bytes, words: str) -> None:
@@ -101,7 +107,7 @@ def test_nesting_and_numbers_without_end_are_bad_elements() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     found = read(b"[1," + deep + b", " + b"9" * 5_000 + b",2]", WHOLE)[0][WHOLE]
     assert (found[0], found[3]) == (1, 2) and found[1].detail == "JSON nested too deep"
-    assert found[2].reason == "bad_record"
+    assert found[1].reason == found[2].reason == "bad_record"
 
 
 def test_an_element_without_end_does_not_fill_the_memory() -> None:
@@ -116,6 +122,6 @@ def test_an_element_without_end_does_not_fill_the_memory() -> None:
     assert count_lists(endless(1 << 25), [WHOLE], "f").n_elements == {WHOLE: 4}
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert found[0] == {"a": 1} and found[2:] == [2, 3] and found[1].reason == "field_too_large"
+    assert found[0] == {"a": 1} and found[2:] == [2, 3] and found[1].reason == "damaged_source"
     assert peak_bytes < 8 << 20
     assert sys.getrecursionlimit() < 100_000

@@ -52,14 +52,27 @@ def test_the_tar_gives_the_same_rows(tmp_path: Path) -> None:
     assert plain.candidates == packed.candidates and plain.malformed == packed.malformed
 
 
-def test_rows_without_a_partner_are_one_stretch(tmp_path: Path) -> None:
+def test_no_row_is_made_of_lists_of_different_lengths(tmp_path: Path) -> None:
     found = filter_files("sbu", [write(tmp_path, {**LISTS, "captions": LISTS["captions"][:2]})])
-    assert some(found) == {"given": 6, "kept": 2, "damaged_source": 4}
+    assert some(found) == {"given": 6, "damaged_source": 6}
     (row,) = found.malformed.to_pylist()
-    assert (row["sample_id"], row["source_row"], row["n_rows"]) == ("sbu_0_2", 2, 4)
+    assert (row["sample_id"], row["source_row"], row["n_rows"]) == ("sbu_0_0", 0, 6)
     assert row["detail"].endswith("found 6 image_urls, 6 user_ids, 2 captions")
     found = filter_files("sbu", [write(tmp_path, {name: LISTS[name] for name in ("image_urls", "captions")})])
     assert some(found) == {"given": 7, "damaged_source": 7}
+
+
+def test_rows_before_elements_that_have_run_together_are_kept(tmp_path: Path) -> None:
+    data = json.dumps(LISTS).encode().replace(b'"landsat", "landsat"', b'"landsat"l "landsat"')
+    found = filter_files("sbu", [write(tmp_path, data)])
+    assert some(found) == {"given": 6, "kept": 2, "damaged_source": 4}
+    assert found.malformed["detail"].to_pylist()[-1].find("6 user_ids, 5 captions, captions no JSON at") > 0
+
+
+def test_an_element_that_is_no_json_is_one_lost_row_where_the_lists_have_one_length(tmp_path: Path) -> None:
+    data = json.dumps(LISTS).encode().replace(b'["Landsat of a chair"', b"[nul")
+    found = filter_files("sbu", [write(tmp_path, data)])
+    assert found.counts["damaged_source"] == 1 and found.candidates["source_row"].to_pylist() == [1]
 
 
 def test_rows_before_a_cut_are_kept(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.corpora import Corpus, load_corpora
 from stages.contract import InputError
 from stages.sources import text_pair
-from stages.sources.batch import Choices, Malformed, SourceFileError, SourceFiles
+from stages.sources.batch import Choices, Damage, Malformed, SourceBatch, SourceFileError, SourceFiles
 from stages.sources.lines import MAX_LINE_BYTES
 
 PAIR = Corpus(
@@ -72,11 +72,13 @@ def test_a_line_is_refused_by_what_is_wrong_with_it(tmp_path: Path) -> None:
     assert list(text_pair.read(source, PAIR, Choices(), 4)) == []
 
 
-def test_files_of_different_lengths_are_refused_with_both(tmp_path: Path) -> None:
-    source = write(tmp_path, b"u0\nu1\nu2\n", b"c0\nc1")
-    for run in (lambda: list(text_pair.read(source, PAIR, Choices())), lambda: text_pair.count(source, PAIR)):
-        with pytest.raises(InputError, match=r"found 3 lines in .*urls.txt and 2 in .*captions.txt"):
-            run()
+def test_files_of_different_lengths_are_one_damaged_stretch(tmp_path: Path) -> None:
+    for urls, captions in ((b"u0\nu1\nu2\n", b"c0\nc1"), (b"u0\nu1", b"c0\nc1\nc2")):
+        source = write(tmp_path, urls, captions)
+        (lost,) = text_pair.read(source, PAIR, Choices())
+        assert isinstance(lost, Damage) and (lost.first_row, lost.n_rows, lost.reason) == (0, 3, "damaged_source")
+        assert "expected as many captions as URLs, found" in lost.detail and "in captions.txt and" in lost.detail
+        assert text_pair.count(source, PAIR) == 3
     alone = SourceFiles(source.files)
     with pytest.raises(InputError, match="expected one file of URLs and one of captions, found 1 and 0"):
         text_pair.count(alone, PAIR)
@@ -95,6 +97,7 @@ def test_rows_that_both_have_before_a_fault_are_read_and_counted(
     n_read = 0
     with pytest.raises(SourceFileError):
         for batch in text_pair.read(source, PAIR, Choices()):
+            assert isinstance(batch, SourceBatch)
             n_read += len(batch.captions)
     with pytest.raises(SourceFileError) as caught:
         text_pair.count(source, PAIR)

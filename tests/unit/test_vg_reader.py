@@ -89,10 +89,32 @@ def test_a_damaged_list_of_images_is_one_stretch_with_the_regions_it_hides(tmp_p
         assert found.counts["damaged_source"] == 1 and found.counts["bad_record"] == 0
 
 
-@pytest.mark.parametrize("bad", [b"", b"[", json.dumps(REGIONS).encode()[:-1], b"{}"])
-def test_damaged_regions_are_refused_since_images_would_seem_to_have_no_caption(tmp_path: Path, bad: bytes) -> None:
-    with pytest.raises(InputError, match=r"region_descriptions\.json: expected"):
-        filter_files("vg", *write(tmp_path, IMAGES, bad))
+WHOLE = json.dumps(REGIONS).encode()
+
+
+@pytest.mark.parametrize(
+    ("bad", "n_lost", "row"),
+    [(b"", 8, "vg_0_0"), (b"[", 8, "vg_0_0"), (b"{}", 8, "vg_0_0"), (WHOLE[: WHOLE.index(b"cat")], 6, "vg_0_2")],
+)
+def test_images_whose_regions_are_damaged_are_lost_since_they_would_seem_to_have_no_caption(
+    tmp_path: Path, bad: bytes, n_lost: int, row: str
+) -> None:
+    found = filter_files("vg", *write(tmp_path, IMAGES, bad))
+    assert found.counts["damaged_source"] == n_lost and found.counts["no_caption"] == 0
+    assert found.counts["kept"] == (n_lost < 8)
+    assert fates(found)[row] == "damaged_source"
+    assert found.malformed["path"].to_pylist()[-1].endswith("region_descriptions.json")
+
+
+def test_damaged_regions_are_marked_where_no_image_is_lost(tmp_path: Path) -> None:
+    found = filter_files("vg", *write(tmp_path, IMAGES[:3], WHOLE[:-1]))
+    assert found.counts["damaged_source"] == 1 and found.counts["kept"] == 1
+    bad_first = WHOLE.replace(b'"regions"', b'"regions:', 1)
+    found = filter_files("vg", *write(tmp_path, IMAGES[:3], bad_first))
+    assert found.counts["damaged_source"] > 0
+
+
+def test_one_file_of_regions_is_needed(tmp_path: Path) -> None:
     files, companions = write(tmp_path, IMAGES, REGIONS)
     for found in ([], companions * 2):
         with pytest.raises(InputError, match="expected one file of regions beside its list of images"):
