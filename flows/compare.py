@@ -17,8 +17,8 @@ from flows.fates import fates_query
 from flows.ledger import Ledger
 from flows.metafile import list_files
 from flows.report import Report, Row, query_report
+from flows.spine import samples_query
 from flows.views import open_views
-from schemas.corpora import LABELLED_CODES
 from stages.contract import ContractError, InputError
 from stages.fetching.urls import plan_urls
 from stages.sources.batch import SourceFileError
@@ -108,11 +108,11 @@ def _sample_fates(ledger: Ledger) -> str:
     last = [stage.name for stage in done if stage.reasons and stage.half != "rs3"][-1]
     order = ", ".join(f"'{stage.name}'" for stage in ledger.stages)
     return f"""
-        SELECT p.fetch_id, p.sample_id, coalesce(d.stage, '{last}') AS stage, coalesce(d.reason, '') AS reason,
-               coalesce(d.fate, '{KEPT}') = '{KEPT}' AS is_kept,
+        SELECT p.fetch_id, p.sample_id, s.corpus, coalesce(d.stage, '{last}') AS stage,
+               coalesce(d.reason, '') AS reason, coalesce(d.fate, '{KEPT}') = '{KEPT}' AS is_kept,
                list_position([{order}], coalesce(d.stage, '{last}')) AS place
-        FROM planned p LEFT JOIN ({fates_query(ledger)}) d USING (sample_id)
-        WHERE split_part(p.sample_id, '_', 1) NOT IN {LABELLED_CODES}
+        FROM planned p JOIN ({samples_query(ledger)}) s USING (sample_id)
+        LEFT JOIN ({fates_query(ledger)}) d USING (sample_id)
     """
 
 
@@ -136,7 +136,7 @@ _CSV = f"""
 """
 _NEW = """
     WITH kept AS (
-        SELECT split_part(sample_id, '_', 1) AS corpus, fetch_id NOT IN
+        SELECT corpus, fetch_id NOT IN
                (SELECT fetch_id FROM listed WHERE fetch_id IS NOT NULL) AS is_new
         FROM sample_fate WHERE is_kept
     )

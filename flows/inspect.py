@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.damage import is_damaged, unaccepted, unreadable
-from flows.fates import OF_SAMPLE, SAMPLE_KEYS, SAMPLES
 from flows.ledger import Ledger, PartitionState
 from flows.report import Report, printable
+from flows.spine import names_of
 from flows.views import open_views, scalar
 from stages.contract import InputError, Stage
 
@@ -97,14 +97,14 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
         InputError: when no row of any source file has the id.
     """
     with open_views(ledger) as db:
-        db.execute(f"CREATE TEMP TABLE s AS SELECT * FROM ({SAMPLES}) WHERE sample_id = ?", [sample_id])
-        if not scalar(db, "SELECT count(*) FROM s"):
+        names = names_of(ledger, db, sample_id)
+        if not names:
             return _explain_unmatched(ledger, db, sample_id, sources)
         lines = [f"sample {sample_id}"]
         for stage in ledger.stages:
-            found = _explain_stage(ledger, stage, db)
+            found = _explain_stage(ledger, stage, db, names.get(stage.writes.key[0]))
             lines += found
-            if stage.writes.key[0] in SAMPLE_KEYS and any(": REJECTED" in line for line in found):
+            if stage.decides and any(": REJECTED" in line for line in found):
                 break  # its picture and its caption may go on, for other samples
         return lines
 
@@ -118,10 +118,10 @@ def _note(ledger: Ledger, stage: Stage) -> str:
     return ""
 
 
-def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) -> list[str]:
+def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values: list[str] | None) -> list[str]:
+    """Return lines on the rows of a stage whose key has one of some values; none where a sample has no such key."""
     name = stage.writes.name
-    condition = OF_SAMPLE.get(stage.writes.key[0])
-    if condition is None or stage.grain == "observe":
+    if values is None or stage.grain == "observe":
         return []
     state = ledger.state(stage)
     if state.blocked:
@@ -129,12 +129,15 @@ def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) 
     lines = []
     for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):
         key = ", ".join(f't."{name}"' for name in stage.writes.key)
-        found = db.execute(f'SELECT t.* FROM "{section}" t JOIN s ON {condition} ORDER BY {key}')
+        first = f't."{stage.writes.key[0]}"'
+        found = db.execute(
+            f'SELECT t.* FROM "{section}" t WHERE {first} IN (SELECT unnest(?::VARCHAR[])) ORDER BY {key}', [values]
+        )
         names = [column[0] for column in found.description or ()]
         for row in found.fetchall():
-            values = zip(names, (None if v is None else _shown(v) for v in row), strict=True)
-            facts = [f"{n} = {v}" for n, v in values if v is not None and n != "sample_id"]
-            word = "attempt" if name == "fetch_attempt" else verdict
+            shown = zip(names, (None if v is None else _shown(v) for v in row), strict=True)
+            facts = [f"{n} = {v}" for n, v in shown if v is not None and n != "sample_id"]
+            word = "attempt" if stage.is_settled else verdict
             lines.append(f"{stage.name}: {word}" + "".join(f"\n    {fact}" for fact in facts))
     return lines
 

@@ -83,18 +83,19 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "caption": (
         (
             "candidates",
-            "SELECT split_part(sample_id, '_', 1) AS corpus, count(*) AS candidates, count(*) FILTER"
+            "SELECT corpus, count(*) AS candidates, count(*) FILTER"
             " (candidate_caption = '') AS empty, count(DISTINCT candidate_caption) AS distinct_captions,"
             " round(avg(rotation_mean_cos), 4) AS mean_cos, round(avg(rotation_variance), 6) AS mean_variance"
-            " FROM caption_candidate JOIN caption_score USING (sample_id, n) GROUP BY ALL ORDER BY corpus",
+            " FROM caption_candidate JOIN caption_score USING (sample_id, n) JOIN sample USING (sample_id)"
+            " GROUP BY ALL ORDER BY corpus",
         ),
     ),
     "geometa": (
         (
             "where and when",
-            "SELECT split_part(sample_id, '_', 1) AS corpus, count(*) AS samples, count(latitude_deg) AS with_position,"
+            "SELECT corpus, count(*) AS samples, count(latitude_deg) AS with_position,"
             " count(country_code) AS with_country, count(taken_at) AS with_time, count(meta_caption) AS"
-            " with_meta_caption FROM geometa GROUP BY ALL ORDER BY corpus",
+            " with_meta_caption FROM geometa JOIN sample USING (sample_id) GROUP BY ALL ORDER BY corpus",
         ),
     ),
     "gpe": (

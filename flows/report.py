@@ -19,8 +19,8 @@ from rich.text import Text
 
 from flows.ledger import Ledger
 from flows.particulars import PARTICULARS
+from flows.spine import corpus_query, spine_stages
 from flows.views import open_views
-from schemas.corpora import LIST_CODE
 from stages.checks import given_keys
 from stages.contract import Stage
 
@@ -86,7 +86,7 @@ def stage_reports(ledger: Ledger, module: str) -> list[Report]:
     stages = [s for s in ledger.stages if s.module == module]
     reasons = tuple(dict.fromkeys(code for stage in stages for code in stage.reasons))
     with open_views(ledger) as db:
-        rows = [row for stage in stages if module != "stats" for row in _stage_rows(ledger, stage, db)]
+        rows = [row for stage in stages if module != "stats" for row in _stage_rows(ledger, stage, db, ledger.stages)]
         reports = [
             Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows), reasons)
         ]
@@ -97,8 +97,9 @@ def stage_reports(ledger: Ledger, module: str) -> list[Report]:
 
 def stage_report(ledger: Ledger, stage: Stage) -> Report:
     """Return the table of one stage alone: what it was given, kept and rejected."""
-    with open_views(ledger, ledger.stages[: ledger.stages.index(stage) + 1]) as db:
-        rows = _stage_rows(ledger, stage, db)
+    so_far = ledger.stages[: ledger.stages.index(stage) + 1]
+    with open_views(ledger, (*so_far, *spine_stages(ledger))) as db:
+        rows = _stage_rows(ledger, stage, db, so_far)
     return Report(f"stage {stage.name}", ("stage", "corpus", "given", "kept", "rejected", *stage.reasons), tuple(rows))
 
 
@@ -113,33 +114,13 @@ def unbalanced(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["given"] != int(str(row["kept"])) + int(str(row["rejected"]))]
 
 
-# How the rows of a table are told apart by corpus, by the first column of its key; a row counts once per sample.
-_SAMPLE_IMAGE = (
-    "(SELECT sample_id, fetch_id AS image_id FROM planned UNION ALL SELECT sample_id, sample_id FROM labelled_image)"
-)
-_CORPUS_OF = {
-    "sample_id": "SELECT split_part(sample_id, '_', 1) AS corpus, {rest} FROM {rows}",
-    "fetch_id": "SELECT split_part(p.sample_id, '_', 1) AS corpus, {rest} FROM {rows} r JOIN planned p"
-    " ON p.fetch_id = r.fetch_id",
-    "image_id": f"SELECT split_part(s.sample_id, '_', 1) AS corpus, {{rest}} FROM {{rows}} JOIN {_SAMPLE_IMAGE} s"
-    " USING (image_id)",
-    "pixel_sha256": "SELECT split_part(s.sample_id, '_', 1) AS corpus, {rest} FROM {rows} JOIN image i"
-    f" USING (pixel_sha256) JOIN {_SAMPLE_IMAGE} s ON s.image_id = i.image_id",
-    "corpus": "SELECT corpus, {rest} FROM {rows}",
-}
-# Rows of a list of samples count as the list's where they are read, and as their own corpora's from there on.
-_READ_FROM = (
-    f"SELECT coalesce((SELECT min(corpus) FROM source_listing WHERE corpus = '{LIST_CODE}'),"
-    " split_part(sample_id, '_', 1)) AS corpus, {rest} FROM {rows}"
-)
-_NO_CORPUS = "SELECT 'all' AS corpus, {rest} FROM {rows}"
-
-
-def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection) -> list[Row]:
+def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> list[Row]:
     table = stage.writes
-    corpus_of = _READ_FROM if stage.grain == "count" else _CORPUS_OF.get(table.key[0], _NO_CORPUS)
+    is_counted = stage.grain == "count"
+    corpus_of = corpus_query(ledger, table, stages, is_counted=is_counted)
     # What fans out is counted as it was given.
-    keys = ", ".join(table.key[: len(stage.given.columns) or 1] if stage.grain == "fan_out" else table.key)
+    names = table.key[: len(stage.given.columns) or 1] if stage.grain == "fan_out" else table.key
+    keys = ", ".join((*names, "corpus") if is_counted else names)
     kept = _count(db, corpus_of.format(rest="'' AS reason", rows=f'(SELECT DISTINCT {keys} FROM "{table.name}")'))
     rejected = _count(
         db, corpus_of.format(rest="reason", rows=f'(SELECT DISTINCT {keys}, reason FROM "{table.name}_rejects")')
@@ -174,8 +155,7 @@ def _given(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, corpus_o
     given = stage.given
     if not (given.input or given.query):
         return {}
-    needed = [r for r in stage.reads if r.name == given.input or r.name in given.query]
-    inputs = {r.name: ledger.read(replace(r, is_whole=True)) for r in needed}
+    inputs = {r.name: ledger.read(replace(r, is_whole=True)) for r in stage.reads if r.name in given.names}
     keys = given_keys(stage, inputs)
     assert keys is not None
     first = pa.compute.list_element(pa.compute.split_pattern(keys, "\x1f"), 0)

@@ -148,7 +148,7 @@ def _read(ledger: Ledger, address: str | None, schema: pa.Schema) -> pa.Table:
 
 
 def _gives_keys(stage: Stage, reads: Reads) -> bool:
-    return reads.name == stage.given.input or reads.name in stage.given.query
+    return reads.name in stage.given.names
 
 
 def _digest_faults(stage: Stage, receipt: Receipt, kept: pa.Table, rejects: pa.Table) -> Iterator[str]:

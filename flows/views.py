@@ -28,14 +28,14 @@ def open_views(ledger: Ledger, stages: Sequence[Stage] = ()) -> Iterator[duckdb.
     import duckdb  # a tenth of a second to import, in every command
 
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as db:
-        for stage in stages or ledger.stages:
+        for stage in dict.fromkeys(stages or ledger.stages):
             _add_views(db, ledger, stage)
         yield db
 
 
-def scalar(db: duckdb.DuckDBPyConnection, query: str) -> Any:
-    """Return the first value of the first row of a query, None where it has no row."""
-    row = db.execute(query).fetchone()
+def scalar(db: duckdb.DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> Any:
+    """Return the first value of the first row of a query with `?` for values, None if it has no row."""
+    row = db.execute(query, list(values)).fetchone()
     return row[0] if row else None
 
 

@@ -20,6 +20,8 @@ class Table:
         columns: the other columns.
         meaning: what one row is.
         reject_columns: further columns of the reject rows, null where they do not apply.
+        leads_to: columns that are keys of other tables: by them a sample's rows are found there.
+        nullable: columns that may hold nulls in this table, though their field declares none.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Table:
     columns: tuple[str, ...]
     meaning: str
     reject_columns: tuple[str, ...] = ()
+    leads_to: tuple[str, ...] = ()
+    nullable: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -36,7 +40,9 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of the kept rows; columns that may hold nulls are nullable."""
-        return pa.schema([pa.field(f.name, f.type, nullable=f.is_nullable) for f in self.fields])
+        return pa.schema(
+            [pa.field(f.name, f.type, nullable=f.is_nullable or f.name in self.nullable) for f in self.fields]
+        )
 
     @property
     def reject_schema(self) -> pa.Schema:
@@ -88,7 +94,19 @@ LABELLED_IMAGE = Table(
     reject_columns=("corpus",),
 )  # fmt: skip
 PLANNED = Table(
-    "planned", ("sample_id",), ("fetch_id", "normalised_url", "host"), "A candidate whose image can be asked for."
+    "planned",
+    ("sample_id",),
+    ("fetch_id", "normalised_url", "host"),
+    "A candidate whose image can be asked for.",
+    leads_to=("fetch_id",),
+)
+SAMPLE = Table(
+    "sample",
+    ("sample_id",),
+    ("corpus", "half", "image_id"),
+    "A candidate or a labelled image; image_id is null where plan or labelled refused it.",
+    leads_to=("image_id",),
+    nullable=("image_id",),
 )
 FETCH_PASS = Table(
     "fetch_pass",
@@ -120,6 +138,7 @@ IMAGE = Table(
         "published_n_bytes", "published_format",
     ),
     "A valid image that can be published.",
+    leads_to=("pixel_sha256",),
 )  # fmt: skip
 DUPLICATE = Table(
     "duplicate",
@@ -178,7 +197,13 @@ GEOMETA = Table(
 )  # fmt: skip
 PLACE_TEXT = Table("place_text", ("caption_id",), ("caption", "partition"), "A distinct caption to be searched.")
 NAMED_PLACE = Table("named_place", ("caption_id", "n"), ("place",), "A place name in a distinct caption.")
-PLACE = Table("place", ("sample_id", "n"), ("place",), "A place name in a sample's caption.")
+PLACE = Table(
+    "place",
+    ("sample_id", "n"),
+    ("place", "caption_id"),
+    "A place name in a sample's caption.",
+    leads_to=("caption_id",),
+)
 SHARD_PLAN = Table(
     "shard_plan",
     ("sample_id",),

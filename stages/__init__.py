@@ -16,6 +16,7 @@ from stages.labelled import READ_LABELLED
 from stages.outliers import DROP_OUTLIERS, SET_THRESHOLDS
 from stages.patches import LIST_PATCHES
 from stages.plan import PLAN
+from stages.sample import LIST_SAMPLES
 from stages.scores import SCORE_DETECTOR, SCORE_VLM
 from stages.screen import SCREEN
 from stages.shard import PLAN_SHARDS, WRITE_METAFILE, WRITE_SHARDS
@@ -31,6 +32,7 @@ STAGES: tuple[Stage, ...] = (
     SETTLE,
     LIST_PATCHES,
     READ_LABELLED,
+    LIST_SAMPLES,
     SCREEN,
     PLAN_PICTURES,
     EMBED_PROMPTS,

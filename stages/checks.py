@@ -119,7 +119,7 @@ def given_keys(stage: Stage, inputs: Inputs) -> pa.ChunkedArray | None:
         table = inputs[given.input]
         keys = key_array(table, given.columns)
     else:
-        found = run_sql(given.query, inputs)
+        found = run_sql(given.query, {name: inputs[name] for name in given.inputs})
         keys = key_array(found, stage.writes.key[: found.num_columns])
     return pa.chunked_array([pc.unique(keys)], pa.string())
 

@@ -80,12 +80,19 @@ class Given:
     Attributes:
         input: name of the input whose rows are given, "" with a query.
         columns: its key columns, in the order of the written table's key; those of a query that selects not all.
-        query: SQL over the inputs that selects the keys, under the names of the written table's key.
+        query: SQL that selects the keys, under the names of the written table's key.
+        inputs: names of the inputs that the query selects from; it sees no others.
     """
 
     input: str = ""
     columns: tuple[str, ...] = ()
     query: str = ""
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs that the keys come from."""
+        return (self.input,) if self.input else self.inputs
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,8 @@ class Stage:
         keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one
             that observes the world: each observation is a numbered partition, of which the latest or all count.
         has_model: it loads a model: `run.model_workers` of its partitions run at once.
+        decides: its reject is the end of the samples that it names; False where it names what samples share (a
+            picture), and a later stage refuses them for it.
         is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).
         bytes_per_row: disk a given row takes, for the check before the start.
     """
@@ -215,6 +224,7 @@ class Stage:
     split_by: str = ""
     keeps: Keeps = "current"
     has_model: bool = False
+    decides: bool = True
     is_settled: bool = False
     bytes_per_row: int = 200
 

@@ -4,17 +4,15 @@ Queries over kept and reject rows beside the published figures; the funnel of PU
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pyarrow as pa
 
-from schemas.corpora import LABELLED_CODES
 from schemas.manifests import Published, Told
 from schemas.tables import COUNTRY_COUNT, MONTH_COUNT, RS3, TEXT_COUNT, UTM_COUNT, Table
 from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.stats import PUBLISHED, TOTAL
-
-_CORPUS = "split_part(sample_id, '_', 1)"
 
 
 def count_rs3(inputs: Inputs, context: Context) -> Outcome:
@@ -70,21 +68,20 @@ _UNSELECTED = "seasonal_snow", "cloud_or_shadow", "outside_selection"
 _LOST = "listed", "unreadable", "unselected", "invalid", "uncaptioned", "remain", "unpublished"
 _RS3 = f"""
     WITH fate AS (
-        SELECT sample_id, 'readable' AS fate FROM labelled_image
+        SELECT sample_id, 'readable' AS fate FROM sample WHERE image_id IS NOT NULL
         UNION ALL SELECT sample_id, CASE WHEN reason IN {_UNSELECTED} THEN 'unselected' ELSE 'unreadable' END
                   FROM labelled_image_rejects
-        UNION ALL SELECT image_id, 'invalid' FROM image_rejects SEMI JOIN labelled_image ON image_id = sample_id
+        UNION ALL SELECT sample_id, 'invalid' FROM sample SEMI JOIN image_rejects USING (image_id)
         UNION ALL SELECT DISTINCT sample_id, 'uncaptioned'
                   FROM (FROM caption_candidate_rejects UNION ALL FROM caption_score_rejects
                         UNION ALL FROM caption_rejects)
         UNION ALL SELECT sample_id, 'remain' FROM caption
         UNION ALL SELECT sample_id, 'unpublished' FROM (FROM shard_plan_rejects UNION ALL FROM shard_rejects)
-                  WHERE {_CORPUS} IN {LABELLED_CODES}
     ), ours AS (
-        SELECT coalesce({_CORPUS}, '{TOTAL}') AS source,
+        SELECT coalesce(corpus, '{TOTAL}') AS source,
                count(*) FILTER (fate IN ('readable', 'unreadable', 'unselected')) AS listed,
                {", ".join(f"count(*) FILTER (fate = '{name}') AS {name}" for name in _LOST[1:])}
-        FROM fate GROUP BY ROLLUP ({_CORPUS})
+        FROM fate JOIN sample USING (sample_id) WHERE half = 'rs3' GROUP BY ROLLUP (corpus)
     )
     SELECT ours.*, p.remain AS published_remain FROM ours LEFT JOIN published p USING (source)
     ORDER BY source = '{TOTAL}', source
@@ -93,13 +90,13 @@ _RS3 = f"""
 _COUNTED = "with_time", "with_meta_caption", "with_position", "with_place"
 _TEXTS = f"""
     WITH told AS (
-        SELECT {_CORPUS} AS corpus, meta_caption IS NOT NULL AS with_meta_caption,
+        SELECT corpus, half, meta_caption IS NOT NULL AS with_meta_caption,
                latitude_deg IS NOT NULL AS with_position, taken_at IS NOT NULL AS with_time,
                sample_id IN (SELECT sample_id FROM place WHERE place IS NOT NULL) AS with_place
-        FROM shard JOIN geometa USING (sample_id)
+        FROM shard JOIN sample USING (sample_id) JOIN geometa USING (sample_id)
     ), ours AS (
         SELECT coalesce(corpus, '{TOTAL}') AS source, count(*) AS samples,
-               CASE WHEN corpus IS NULL THEN 'both' WHEN corpus IN {LABELLED_CODES} THEN 'generated' ELSE 'web' END
+               CASE WHEN corpus IS NULL THEN 'both' WHEN min(half) = 'rs3' THEN 'generated' ELSE 'web' END
                    AS caption_source,
                {", ".join(f"count(*) FILTER ({name}) AS {name}" for name in _COUNTED)}
         FROM told GROUP BY ROLLUP (corpus)
@@ -113,9 +110,9 @@ def _by(key: str, others: tuple[str, ...]) -> str:
     told = "".join(f", any_value({name}) AS {name}" for name in others)
     return f"""
         SELECT {key} AS in_{key.removesuffix("_code")}{told},
-               count(*) FILTER ({_CORPUS} NOT IN {LABELLED_CODES}) AS n_pub11,
-               count(*) FILTER ({_CORPUS} IN {LABELLED_CODES}) AS n_rs3
-        FROM shard JOIN geometa USING (sample_id) WHERE {key} IS NOT NULL GROUP BY {key} ORDER BY {key}
+               count(*) FILTER (half = 'pub11') AS n_pub11, count(*) FILTER (half = 'rs3') AS n_rs3
+        FROM shard JOIN sample USING (sample_id) JOIN geometa USING (sample_id)
+        WHERE {key} IS NOT NULL GROUP BY {key} ORDER BY {key}
     """
 
 
@@ -125,6 +122,7 @@ def _rejects(table: str, *columns: str) -> Reads:
 
 _KEY = ("sample_id",)
 _PUBLISHED_SAMPLES = Reads("shard", _KEY, is_whole=True)
+_SAMPLES = Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True)
 
 COUNT_RS3 = Stage(
     name="count_rs3",
@@ -132,7 +130,7 @@ COUNT_RS3 = Stage(
     version=2,
     does="Counts what became of the labelled corpora beside the published figures.",
     reads=(
-        Reads("labelled_image", _KEY, is_whole=True),
+        _SAMPLES,
         _rejects("labelled_image", *_KEY, "reason"),
         _rejects("image", "image_id"),
         _rejects("caption_candidate", *_KEY),
@@ -145,9 +143,8 @@ COUNT_RS3 = Stage(
     writes=RS3,
     grain="reduce",
     given=Given(
-        query=f"SELECT DISTINCT {_CORPUS} AS source FROM (SELECT sample_id FROM labelled_image"
-        " UNION ALL SELECT sample_id FROM labelled_image_rejects)"
-        f" UNION SELECT '{TOTAL}'"
+        query=f"SELECT DISTINCT corpus AS source FROM sample WHERE half = 'rs3' UNION SELECT '{TOTAL}'",
+        inputs=("sample",),
     ),
     run=count_rs3,
     tools=(PUBLISHED,),
@@ -160,12 +157,16 @@ COUNT_TEXTS = Stage(
     does="Counts published samples with meta captions, positions, times and place names, beside the published figures.",
     reads=(
         _PUBLISHED_SAMPLES,
+        replace(_SAMPLES, columns=("sample_id", "corpus", "half")),
         Reads("geometa", ("sample_id", "meta_caption", "latitude_deg", "taken_at"), is_whole=True),
         Reads("place", ("sample_id", "place"), is_whole=True),
     ),
     writes=TEXT_COUNT,
     grain="reduce",
-    given=Given(query=f"SELECT DISTINCT {_CORPUS} AS source FROM shard UNION SELECT '{TOTAL}'"),
+    given=Given(
+        query=f"SELECT DISTINCT corpus AS source FROM sample SEMI JOIN shard USING (sample_id) UNION SELECT '{TOTAL}'",
+        inputs=("sample", "shard"),
+    ),
     run=count_texts,
     tools=(PUBLISHED,),
 )
@@ -178,12 +179,17 @@ def _distribution(name: str, table: Table, key: str, does: str, run: Callable[[I
         module="stats",
         version=1,
         does=does,
-        reads=(_PUBLISHED_SAMPLES, Reads("geometa", ("sample_id", key, *others), is_whole=True)),
+        reads=(
+            _PUBLISHED_SAMPLES,
+            replace(_SAMPLES, columns=("sample_id", "half")),
+            Reads("geometa", ("sample_id", key, *others), is_whole=True),
+        ),
         writes=table,
         grain="reduce",
         given=Given(
             query=f"SELECT DISTINCT {key} AS {table.key[0]} FROM shard JOIN geometa USING (sample_id)"
-            f" WHERE {key} IS NOT NULL"
+            f" WHERE {key} IS NOT NULL",
+            inputs=("shard", "geometa"),
         ),
         run=run,
     )

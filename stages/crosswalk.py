@@ -13,14 +13,13 @@ def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
 # A labelled image is known by the last name of its path, the ending left out: FMoW's view, MillionAID's number,
 # BigEarthNet's patch; whichever version of it was read, the name is that of version 1.
 _NAMES = r"""
-    SELECT sample_id, corpus, native_id AS original_name, native_hash, part AS source_part,
-           source_row AS row_in_source, url, '' AS path, NULL AS v2_patch
-    FROM candidate
-    UNION ALL
-    SELECT sample_id, corpus, coalesce(v1_patch, regexp_extract(path, '([^/]+?)(?:\.[A-Za-z]{1,4})?$', 1)), NULL, NULL,
-           NULL, '', path, v2_patch
-    FROM labelled_image LEFT JOIN patch USING (sample_id)
-    ORDER BY sample_id
+    SELECT sample_id, corpus,
+           coalesce(native_id, v1_patch, regexp_extract(path, '([^/]+?)(?:\.[A-Za-z]{1,4})?$', 1)) AS original_name,
+           native_hash, part AS source_part, source_row AS row_in_source, coalesce(url, '') AS url,
+           coalesce(path, '') AS path, v2_patch
+    FROM sample LEFT JOIN candidate USING (sample_id) LEFT JOIN labelled_image USING (sample_id)
+    LEFT JOIN patch USING (sample_id)
+    WHERE half = 'pub11' OR image_id IS NOT NULL ORDER BY sample_id
 """
 
 WRITE_CROSSWALK = Stage(
@@ -31,14 +30,15 @@ WRITE_CROSSWALK = Stage(
     reads=(
         Reads(
             "candidate",
-            ("sample_id", "corpus", "part", "source_row", "native_id", "native_hash", "url"),
+            ("sample_id", "part", "source_row", "native_id", "native_hash", "url"),
             is_whole=True,
         ),
-        Reads("labelled_image", ("sample_id", "corpus", "path"), is_whole=True),
+        Reads("labelled_image", ("sample_id", "path"), is_whole=True),
+        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
         Reads("patch", ("sample_id", "v1_patch", "v2_patch"), is_whole=True),
     ),
     writes=CROSSWALK,
     grain="map",
-    given=Given(query="SELECT sample_id FROM candidate UNION ALL SELECT sample_id FROM labelled_image"),
+    given=Given(query="SELECT sample_id FROM sample WHERE half = 'pub11' OR image_id IS NOT NULL", inputs=("sample",)),
     run=write_crosswalk,
 )

@@ -58,10 +58,8 @@ _CLUSTERS = """
     WITH member AS (
         SELECT s.sample_id, i.image_id, i.pixel_sha256, i.phash, l.label,
                coalesce(t.tier, $other) AS tier, sha256($seed || ':' || s.sample_id) AS tie
-        FROM (SELECT sample_id, fetch_id AS image_id FROM planned
-              UNION ALL SELECT sample_id, sample_id FROM labelled_image) s
-        JOIN image i USING (image_id) JOIN labels l USING (image_id)
-        LEFT JOIN tiers t ON t.corpus = split_part(s.sample_id, '_', 1)
+        FROM sample s JOIN image i USING (image_id) JOIN labels l USING (image_id)
+        LEFT JOIN tiers t ON t.corpus = s.corpus
     ), ranked AS (
         SELECT *, count(*) OVER (PARTITION BY label) AS n_samples,
                first_value(sample_id) OVER in_cluster AS survivor_id,
@@ -78,9 +76,6 @@ _CLUSTERS = """
            bit_count(xor(phash, survivor_phash)) AS phash_distance
     FROM ranked ORDER BY sample_id
 """
-
-
-_IS_WEB = f"split_part(sample_id, '_', 1) NOT IN {LABELLED_CODES}"
 
 
 def label_images(images: pa.Table, max_distance: int) -> pa.Array:
@@ -107,12 +102,15 @@ def label_images(images: pa.Table, max_distance: int) -> pa.Array:
     return pa.array(connected_components(graph, directed=False)[1] if n else [], pa.int32())
 
 
+_OF_WEB = "FROM duplicate SEMI JOIN (FROM sample WHERE half = 'pub11') USING (sample_id)"
+
+
 def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
     """Return the survivors of PUB11; reject its other samples for what makes them duplicates, and name the survivor.
 
     Labelled samples are marked in `duplicate` and never removed: they have no row here.
     """
-    duplicates = run_sql(f"SELECT * FROM duplicate WHERE {_IS_WEB} ORDER BY sample_id", inputs)
+    duplicates = run_sql(f"SELECT * {_OF_WEB} ORDER BY sample_id", inputs)
     is_survivor = pc.is_null(duplicates["duplicate_reason"])
     kept = duplicates.filter(is_survivor).select(UNIQUE.schema.names).cast(UNIQUE.schema)
     others = duplicates.filter(pc.invert(is_survivor))
@@ -126,16 +124,12 @@ CLUSTER = Stage(
     version=2,
     does="Finds clusters of samples with one URL, one picture or nearly one picture, over all corpora.",
     reads=(
-        Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
-        Reads("labelled_image", ("sample_id",), is_whole=True),
+        Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash"), is_whole=True),
     ),
     writes=DUPLICATE,
     grain="map",
-    given=Given(
-        query="SELECT sample_id FROM planned WHERE fetch_id IN (SELECT image_id FROM image)"
-        " UNION ALL SELECT sample_id FROM labelled_image SEMI JOIN image ON sample_id = image_id"
-    ),
+    given=Given(query="SELECT sample_id FROM sample SEMI JOIN image USING (image_id)", inputs=("sample", "image")),
     run=cluster,
     params=ClusterParams,
 )
@@ -147,10 +141,11 @@ DROP_DUPLICATES = Stage(
     does="Keeps one sample of the web corpora of each cluster.",
     reads=(
         Reads("duplicate", ("sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"), is_whole=True),
+        Reads("sample", ("sample_id", "half"), is_whole=True),
     ),
     writes=UNIQUE,
     grain="map",
-    given=Given(query=f"SELECT sample_id FROM duplicate WHERE {_IS_WEB}"),
+    given=Given(query=f"SELECT sample_id {_OF_WEB}", inputs=("duplicate", "sample")),
     run=drop_duplicates,
     reasons=("url_duplicate", "pixel_duplicate", "near_duplicate"),
 )

@@ -168,7 +168,7 @@ PLAN_PICTURES = Stage(
     ),
     writes=PICTURE,
     grain="reduce",
-    given=Given(query="SELECT DISTINCT pixel_sha256 FROM image"),
+    given=Given(query="SELECT DISTINCT pixel_sha256 FROM image", inputs=("image",)),
     run=plan_pictures,
     split_by="partition",
 )
@@ -202,6 +202,7 @@ EMBED = Stage(
     params=EmbedParams,
     resources=ModelResources,
     reasons=("model_not_finite",),
+    decides=False,
     tools=(SCORER,),
     partitions_from=("picture",),
     has_model=True,

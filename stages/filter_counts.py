@@ -51,7 +51,7 @@ SOURCES_QUERY = f"""
 """
 _KEYWORDS = f"""
     WITH hit AS (
-        SELECT unnest(keywords) AS in_keyword, split_part(sample_id, '_', 1) AS source, strict_keywords FROM candidate
+        SELECT unnest(keywords) AS in_keyword, corpus AS source, strict_keywords FROM candidate
     )
     SELECT in_keyword, coalesce(source, '{TOTAL}') AS source, count(*) AS n_captions,
            count(*) FILTER (list_contains(strict_keywords, in_keyword)) AS n_strict
@@ -71,7 +71,8 @@ COUNT_SOURCES = Stage(
     grain="reduce",
     given=Given(
         query="SELECT DISTINCT partition AS partition_name FROM source_listing SEMI JOIN candidate_counts"
-        " USING (partition)"
+        " USING (partition)",
+        inputs=("source_listing", "candidate_counts"),
     ),
     run=count_sources,
 )
@@ -81,12 +82,13 @@ COUNT_KEYWORDS = Stage(
     module="stats",
     version=1,
     does="Counts candidates by keyword and corpus, and how many of them strict rules would leave.",
-    reads=(Reads("candidate", ("sample_id", "keywords", "strict_keywords"), is_whole=True),),
+    reads=(Reads("candidate", ("corpus", "keywords", "strict_keywords"), is_whole=True),),
     writes=KEYWORD_COUNT,
     grain="reduce",
     given=Given(
-        query="SELECT DISTINCT unnest(keywords) AS in_keyword, split_part(sample_id, '_', 1) AS source FROM candidate"
-        f" UNION SELECT DISTINCT unnest(keywords), '{TOTAL}' FROM candidate"
+        query="SELECT DISTINCT unnest(keywords) AS in_keyword, corpus AS source FROM candidate"
+        f" UNION SELECT DISTINCT unnest(keywords), '{TOTAL}' FROM candidate",
+        inputs=("candidate",),
     ),
     run=count_keywords,
 )

@@ -84,14 +84,12 @@ def describe_geometa(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.concat_tables(described), no_rejects(GEOMETA))
 
 
+_LEFT = "SELECT * FROM sample WHERE half = 'rs3' OR sample_id IN (SELECT sample_id FROM relevant)"
 _SAMPLES = f"""
-    WITH sample AS (
-        SELECT sample_id, image_id, corpus, {", ".join((*_STATED, *_TAGS))}
-        FROM relevant JOIN candidate USING (sample_id)
-        UNION ALL BY NAME
-        SELECT sample_id, sample_id AS image_id, corpus, {", ".join((*_STATED, *_LABELLED))} FROM labelled_image
-    )
-    SELECT sample.* EXCLUDE (image_id), {", ".join(_EXIF)} FROM sample JOIN image USING (image_id) ORDER BY sample_id
+    SELECT sample_id, s.corpus, {", ".join(f"coalesce(c.{name}, l.{name}) AS {name}" for name in _STATED)},
+           {", ".join((*_TAGS, *_LABELLED, *_EXIF))}
+    FROM ({_LEFT}) s JOIN image USING (image_id)
+    LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id) ORDER BY sample_id
 """
 
 
@@ -209,16 +207,17 @@ DESCRIBE_GEOMETA = Stage(
     version=1,
     does="Says where and when each remaining sample was taken, with UTM zone, place and season, and words a sentence.",
     reads=(
-        Reads("relevant", ("sample_id", "image_id"), is_whole=True),
-        Reads("candidate", ("sample_id", "corpus", *_STATED, *_TAGS), is_whole=True),
-        Reads("labelled_image", ("sample_id", "corpus", *_STATED, *_LABELLED), is_whole=True),
+        Reads("relevant", ("sample_id",), is_whole=True),
+        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
+        Reads("candidate", ("sample_id", *_STATED, *_TAGS), is_whole=True),
+        Reads("labelled_image", ("sample_id", *_STATED, *_LABELLED), is_whole=True),
         Reads("image", ("image_id", *_EXIF), is_whole=True),
     ),
     writes=GEOMETA,
     grain="map",
     given=Given(
-        query="SELECT sample_id FROM relevant UNION ALL"
-        " SELECT sample_id FROM labelled_image JOIN image ON image_id = sample_id"
+        query=f"SELECT sample_id FROM ({_LEFT}) SEMI JOIN image USING (image_id)",
+        inputs=("relevant", "sample", "image"),
     ),
     run=describe_geometa,
     params=GeometaParams,

@@ -94,7 +94,7 @@ def name_places(inputs: Inputs, context: Context) -> Outcome:
 
 
 _PLACES = f"""
-    SELECT sample_id, n, place
+    SELECT sample_id, n, place, caption_id
     FROM (SELECT sample_id, {_CAPTION_ID} AS caption_id FROM relevant JOIN candidate USING (sample_id))
     JOIN named_place USING (caption_id)
     ORDER BY sample_id, n
@@ -133,7 +133,10 @@ LIST_TEXTS = Stage(
     reads=_SAMPLES,
     writes=PLACE_TEXT,
     grain="reduce",
-    given=Given(query=f"SELECT {_CAPTION_ID} AS caption_id FROM relevant JOIN candidate USING (sample_id)"),
+    given=Given(
+        query=f"SELECT {_CAPTION_ID} AS caption_id FROM relevant JOIN candidate USING (sample_id)",
+        inputs=("relevant", "candidate"),
+    ),
     run=list_texts,
     params=TextParams,
     split_by="partition",
@@ -158,7 +161,7 @@ TAG_PLACES = Stage(
 NAME_PLACES = Stage(
     name="name_places",
     module="gpe",
-    version=1,
+    version=2,
     does="Gives each web sample the place names of its caption.",
     reads=(*_SAMPLES, Reads("named_place", ("caption_id", "n", "place"), is_whole=True)),
     writes=PLACE,

@@ -228,7 +228,10 @@ READ_LABELLED = Stage(
     ),
     writes=LABELLED_IMAGE,
     grain="map",
-    given=Given(query="SELECT DISTINCT source_sample AS sample_id FROM source_file WHERE source_sample IS NOT NULL"),
+    given=Given(
+        query="SELECT DISTINCT source_sample AS sample_id FROM source_file WHERE source_sample IS NOT NULL",
+        inputs=("source_file",),
+    ),
     run=read_labelled,
     params=LabelledParams,
     reasons=(

@@ -116,7 +116,8 @@ LIST_PATCHES = Stage(
     grain="map",
     given=Given(
         query="SELECT DISTINCT source_sample AS sample_id FROM source_file"
-        " WHERE corpus = 'ben' AND source_sample IS NOT NULL"
+        " WHERE corpus = 'ben' AND source_sample IS NOT NULL",
+        inputs=("source_file",),
     ),
     run=list_patches,
     split_by="partition",

@@ -125,6 +125,7 @@ SCORE_DETECTOR = Stage(
     params=DetectorParams,
     resources=ModelResources,
     reasons=("model_not_finite",),
+    decides=False,
     tools=(Tool("detector", _detector_identity, _open_detector),),
     partitions_from=("picture",),
     has_model=True,
@@ -145,5 +146,6 @@ SCORE_VLM = Stage(
     run=score_vlm,
     params=PromptParams,
     reasons=("model_not_finite",),
+    decides=False,
     partitions_from=("embedding",),
 )

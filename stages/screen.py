@@ -119,7 +119,10 @@ SCREEN = Stage(
     ),
     writes=IMAGE,
     grain="map",
-    given=Given(query="SELECT fetch_id AS image_id FROM fetched UNION ALL SELECT sample_id FROM labelled_image"),
+    given=Given(
+        query="SELECT fetch_id AS image_id FROM fetched UNION ALL SELECT sample_id FROM labelled_image",
+        inputs=("fetched", "labelled_image"),
+    ),
     run=screen,
     params=ScreenParams,
     reasons=(

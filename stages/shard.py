@@ -155,13 +155,10 @@ def write_metafile(inputs: Inputs, context: Context) -> Outcome:
 
 _ORIGINS = """
     WITH origin AS (
-        SELECT 'pub11' AS half, sample_id, fetch_id AS image_id, corpus, url, '' AS path, keywords, native_id,
-               annotation_licence, image_licence
-        FROM candidate JOIN planned USING (sample_id)
-        UNION ALL BY NAME
-        SELECT 'rs3' AS half, sample_id, sample_id AS image_id, corpus, '' AS url, path, []::VARCHAR[] AS keywords,
-               annotation_licence
-        FROM labelled_image
+        SELECT s.sample_id, s.half, s.image_id, s.corpus, coalesce(c.url, '') AS url, coalesce(l.path, '') AS path,
+               coalesce(c.keywords, []) AS keywords, c.native_id, c.image_licence,
+               coalesce(c.annotation_licence, l.annotation_licence) AS annotation_licence
+        FROM sample s LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id)
     )
     SELECT * FROM shard JOIN shard_plan USING (sample_id) JOIN origin USING (sample_id) JOIN geometa USING (sample_id)
     JOIN image USING (image_id)
@@ -195,7 +192,9 @@ PLAN_SHARDS = Stage(
     ),
     writes=SHARD_PLAN,
     grain="map",
-    given=Given(query="SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption"),
+    given=Given(
+        query="SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption", inputs=("relevant", "caption")
+    ),
     run=plan_shards,
     params=ShardParams,
     split_by="shard",
@@ -229,11 +228,11 @@ WRITE_METAFILE = Stage(
         Reads("shard_plan", ("sample_id", "img_name", "published_text", "split", "body_sha256"), is_whole=True),
         Reads(
             "candidate",
-            ("sample_id", "corpus", "url", "keywords", "native_id", "annotation_licence", "image_licence"),
+            ("sample_id", "url", "keywords", "native_id", "annotation_licence", "image_licence"),
             is_whole=True,
         ),
-        Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
-        Reads("labelled_image", ("sample_id", "corpus", "path", "annotation_licence"), is_whole=True),
+        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
+        Reads("labelled_image", ("sample_id", "path", "annotation_licence"), is_whole=True),
         Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
         Reads("geometa", ("sample_id", *_WHERE_AND_WHEN), is_whole=True),
     ),

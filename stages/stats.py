@@ -48,12 +48,16 @@ def count_funnel(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(found, no_rejects(PUB11_FUNNEL))
 
 
+def _samples_of(join: str) -> str:
+    return f"(SELECT count(*) FROM sample s {join} WHERE s.corpus = c.corpus)"
+
+
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
 _FUNNEL = f"""
     WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing WHERE {IS_WEB}),
     named AS (
         SELECT corpus, count(*) AS n
-        FROM (SELECT corpus FROM candidate UNION ALL SELECT split_part(sample_id, '_', 1) FROM candidate_rejects)
+        FROM (SELECT corpus FROM candidate UNION ALL SELECT corpus FROM candidate_rejects)
         WHERE corpus <> '{LIST_CODE}' AND '{LIST_CODE}' IN (SELECT corpus FROM corpus) GROUP BY corpus
     ),
     by_corpus AS (
@@ -63,15 +67,13 @@ _FUNNEL = f"""
             + (SELECT coalesce(sum(CASE WHEN c.corpus = '{LIST_CODE}' THEN -n ELSE n END), 0) FROM named x
                WHERE c.corpus IN (x.corpus, '{LIST_CODE}')) AS rows,
             (SELECT count(*) FROM candidate x WHERE x.corpus = c.corpus) AS keyword,
-            (SELECT count(*) FROM planned SEMI JOIN fetched USING (fetch_id)
-             WHERE split_part(sample_id, '_', 1) = c.corpus) AS downloaded,
-            (SELECT count(*) FROM planned SEMI JOIN image_rejects ON fetch_id = image_id
-             WHERE split_part(sample_id, '_', 1) = c.corpus) AS invalid,
-            (SELECT count(*) FROM unique_rejects WHERE split_part(sample_id, '_', 1) = c.corpus) AS duplicate,
-            (SELECT count(*) FROM relevant_rejects WHERE split_part(sample_id, '_', 1) = c.corpus) AS outlier,
-            (SELECT count(*) FROM relevant WHERE split_part(sample_id, '_', 1) = c.corpus) AS remain,
-            (SELECT count(*) FROM (FROM shard_plan_rejects UNION ALL FROM shard_rejects)
-             WHERE split_part(sample_id, '_', 1) = c.corpus) AS unpublished
+            {_samples_of("SEMI JOIN fetched ON fetch_id = image_id")} AS downloaded,
+            {_samples_of("SEMI JOIN image_rejects USING (image_id)")} AS invalid,
+            {_samples_of("JOIN unique_rejects USING (sample_id)")} AS duplicate,
+            {_samples_of("JOIN relevant_rejects USING (sample_id)")} AS outlier,
+            {_samples_of("JOIN relevant USING (sample_id)")} AS remain,
+            {_samples_of("JOIN (FROM shard_plan_rejects UNION ALL FROM shard_rejects) USING (sample_id)")}
+                AS unpublished
         FROM (SELECT corpus FROM corpus UNION SELECT corpus FROM named) c
     ), ours AS (
         FROM by_corpus UNION ALL
@@ -108,8 +110,8 @@ COUNT_FUNNEL = Stage(
         Reads("source_listing", ("corpus", "partition"), is_whole=True),
         Reads("candidate", is_whole=True, section="counts"),
         Reads("candidate", ("corpus",), is_whole=True),
-        Reads("candidate", ("sample_id",), is_whole=True, section="rejects"),
-        Reads("planned", ("sample_id", "fetch_id"), is_whole=True),
+        Reads("candidate", ("corpus",), is_whole=True, section="rejects"),
+        Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
         Reads("fetched", ("fetch_id",), is_whole=True),
         Reads("image", ("image_id",), is_whole=True, section="rejects"),
         Reads("unique", ("sample_id",), is_whole=True, section="rejects"),
@@ -122,7 +124,8 @@ COUNT_FUNNEL = Stage(
     grain="reduce",
     given=Given(
         query=f"SELECT corpus AS source FROM source_listing WHERE {IS_WEB} UNION SELECT corpus FROM candidate"
-        f" UNION SELECT split_part(sample_id, '_', 1) FROM candidate_rejects UNION SELECT '{TOTAL}'"
+        f" UNION SELECT corpus FROM candidate_rejects UNION SELECT '{TOTAL}'",
+        inputs=("source_listing", "candidate", "candidate_rejects"),
     ),
     run=count_funnel,
     tools=(PUBLISHED,),

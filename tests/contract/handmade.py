@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from schemas.corpora import LABELLED_CODES
 from schemas.manifests import FunnelRow, KeywordGroup, Keywords, Published, StrictRule, Told
 
 Floats = npt.NDArray[np.float32]
@@ -132,6 +133,16 @@ class Handmade:
     params: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
     sources: Path = Path()
+
+
+def samples_of(images: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """Return rows of the table sample, by the image of each sample_id; none for one that was refused."""
+    rows = []
+    for sample_id, image_id in images.items():
+        corpus = sample_id.partition("_")[0]
+        half = "rs3" if corpus in LABELLED_CODES else "pub11"
+        rows.append({"sample_id": sample_id, "corpus": corpus, "half": half, "image_id": image_id})
+    return rows
 
 
 def tables(**rows: list[dict[str, Any]]) -> Callable[[Path], Any]:

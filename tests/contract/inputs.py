@@ -19,7 +19,7 @@ from stages.images.strip_metadata import strip_metadata
 from stages.inventory import reader_digest
 from tests.contract import handmade as made
 from tests.contract import inputs_caption, inputs_geometa, inputs_gpe, inputs_labelled, inputs_outliers
-from tests.contract.handmade import BODIES, Handmade, HandmadeFiles, fetch_id, tables
+from tests.contract.handmade import BODIES, Handmade, HandmadeFiles, fetch_id, samples_of, tables
 from tests.small_build import Web
 
 MTIME_NS = 1_700_000_000_000_000_000
@@ -120,6 +120,7 @@ _LABELLED = [
     }
 ]
 _IMAGES += [{**_IMAGES[0], "image_id": "ben_7", "pixel_sha256": "pixels 3"}]
+_SAMPLES = samples_of({row["sample_id"]: row["fetch_id"] for row in _PLANNED} | {"ben_7": "ben_7", "ben_8": None})
 _GEOMETA = [
     {
         "sample_id": row["sample_id"],
@@ -312,8 +313,14 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     "download": _download,
     "settle": tables(planned=_PLANNED, fetch_pass=_PASSES, fetch_attempt=_FETCH_ATTEMPTS),
     "screen": _screen,
-    "cluster": tables(planned=_PLANNED, image=_IMAGES, labelled_image=_LABELLED),
-    "drop_duplicates": tables(duplicate=_DUPLICATES),
+    "cluster": tables(sample=_SAMPLES, image=_IMAGES),
+    "drop_duplicates": tables(duplicate=_DUPLICATES, sample=_SAMPLES),
+    "list_samples": tables(
+        candidate=_CANDIDATES,
+        planned=_PLANNED[1:],
+        labelled_image=_LABELLED,
+        labelled_image_rejects=[{"sample_id": "ben_8", "corpus": "ben"}],
+    ),
     "plan_shards": tables(
         relevant=_RELEVANT,
         candidate=_CANDIDATES,
@@ -328,7 +335,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         shard=_PUBLISHED_ROWS,
         shard_plan=_SHARD_PLAN,
         candidate=_CANDIDATES,
-        planned=_PLANNED,
+        sample=_SAMPLES,
         labelled_image=_LABELLED,
         image=_IMAGES,
         geometa=_GEOMETA,
@@ -337,10 +344,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         source_listing=[{"corpus": c, "partition": f"{c}-00000"} for c in ("cc3m", "laion2b")],
         candidate_counts=_COUNTS,
         candidate=[{"corpus": c} for c in ("cc3m", "cc3m", "laion2b", "laion2b", "laion2b")],
-        planned=[
-            {"sample_id": f"{c}_0_{n}", "fetch_id": fetch_id(n)}
-            for n, c in enumerate(("cc3m", "cc3m", "laion2b", "laion2b"))
-        ],
+        sample=samples_of({f"{c}_0_{n}": fetch_id(n) for n, c in enumerate(("cc3m", "cc3m", "laion2b", "laion2b"))}),
         fetched=[{"fetch_id": fetch_id(n)} for n in (0, 2, 3)],
         image_rejects=[{"image_id": fetch_id(3)}],
         relevant=[{"sample_id": "cc3m_0_0"}],
@@ -349,6 +353,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     ),
     "write_crosswalk": tables(
         candidate=_CANDIDATES,
+        sample=_SAMPLES,
         labelled_image=_LABELLED,
         patch=[{"sample_id": "ben_7", "v1_patch": "S2A_MSIL2A_20170613T101031_26_57", "v2_patch": None}],
     ),

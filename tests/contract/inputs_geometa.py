@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.template_manifests import Sentence, TemplateGroup, Templates
 from stages.geo.places import Places
-from tests.contract.handmade import tables
+from tests.contract.handmade import samples_of, tables
 
 _SAID = Sentence(
     stem=("Seen in {season}", "Seen"),
@@ -81,6 +81,12 @@ _RELEVANT = [
     for row, image_id in zip(_CANDIDATES, ("i0", "i1", "i0", "i1", "i2"), strict=False)
 ]
 
+_SAMPLES = samples_of(
+    {row["sample_id"]: row["image_id"] for row in _RELEVANT} | {row["sample_id"]: row["sample_id"] for row in _LABELLED}
+)
+
 HANDMADE: dict[str, Callable[[Path], Any]] = {
-    "describe_geometa": tables(relevant=_RELEVANT, candidate=_CANDIDATES, labelled_image=_LABELLED, image=_IMAGES)
+    "describe_geometa": tables(
+        relevant=_RELEVANT, sample=_SAMPLES, candidate=_CANDIDATES, labelled_image=_LABELLED, image=_IMAGES
+    )
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.contract.handmade import BODIES, tables
+from tests.contract.handmade import BODIES, samples_of, tables
 
 _DECODED = (0, 1, 2, 7)  # bodies that are images; 0 and 7 are the same picture
 _PICTURES = [
@@ -39,6 +39,7 @@ _SCORED = {
 }
 _RULES = [{"score": "vlm", "threshold": 0.2}, {"score": "detector", "threshold": 0.25}]
 _SAMPLES = ("cc3m_0_0", "cc3m_0_1", "fmow_airport_1_0_rgb", "millionaid_P0000001")
+_SPINE = samples_of({sample_id: sample_id for sample_id in _SAMPLES})
 _SHARD = [{"sample_id": sample_id} for sample_id in _SAMPLES]
 _GEOMETA = [
     {
@@ -66,7 +67,13 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "set_thresholds": tables(**_SCORED),
     "drop_outliers": tables(**_SCORED, outlier_rule=_RULES),
     "count_rs3": tables(
-        labelled_image=[{"sample_id": sample_id} for sample_id in ("ben_1", "ben_2", "ben_3")],
+        sample=samples_of(
+            {
+                **{name: name for name in ("ben_1", "ben_2", "ben_3")},
+                **dict.fromkeys(("fmow_airport_1_0_rgb", "ben_4")),
+                "cc3m_0_0": "of the web",
+            }
+        ),
         labelled_image_rejects=[
             {"sample_id": "fmow_airport_1_0_rgb", "reason": "missing_metadata"},
             {"sample_id": "ben_4", "reason": "seasonal_snow"},
@@ -76,8 +83,8 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
         caption=[{"sample_id": "ben_3"}],
         shard_rejects=[{"sample_id": "ben_3"}, {"sample_id": "cc3m_0_0"}],
     ),
-    "count_texts": tables(shard=_SHARD, geometa=_GEOMETA, place=_PLACES),
-    "count_countries": tables(shard=_SHARD, geometa=_GEOMETA),
-    "count_months": tables(shard=_SHARD, geometa=_GEOMETA),
-    "count_utm_zones": tables(shard=_SHARD, geometa=_GEOMETA),
+    "count_texts": tables(shard=_SHARD, sample=_SPINE, geometa=_GEOMETA, place=_PLACES),
+    "count_countries": tables(shard=_SHARD, sample=_SPINE, geometa=_GEOMETA),
+    "count_months": tables(shard=_SHARD, sample=_SPINE, geometa=_GEOMETA),
+    "count_utm_zones": tables(shard=_SHARD, sample=_SPINE, geometa=_GEOMETA),
 }

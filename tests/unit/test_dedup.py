@@ -1,14 +1,22 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from schemas.fields import FIELD
+from schemas.tables import SAMPLE
 from stages.checks import check_outcome
 from stages.contract import Context, Outcome
 from stages.dedup import CLUSTER, DROP_DUPLICATES, FLAT_PHASH, ClusterParams
+from tests.contract.handmade import samples_of
 
 FAR = [0, 0xFFFF, 0xFFFF_0000, 0xFFFF_FFFF_0000_0000]  # any two are 16 bits apart, or more
+
+
+def spine(images: Mapping[str, str | None]) -> pa.Table:
+    """Return the table sample, by the image of each sample."""
+    return pa.Table.from_pylist(samples_of(images), SAMPLE.schema)
 
 
 def cluster(samples: list[tuple[str, str, str, int]], **params: Any) -> dict[str, dict[str, Any]]:
@@ -18,15 +26,8 @@ def cluster(samples: list[tuple[str, str, str, int]], **params: Any) -> dict[str
         samples: (sample_id, URL, pixels, phash); the URL of a labelled sample is its sample_id.
     """
     images = {url: (pixels, phash) for _, url, pixels, phash in samples}
-    web = [s for s in samples if s[0] != s[1]]
     inputs = {
-        "planned": pa.table(
-            {
-                "sample_id": pa.array([s[0] for s in web], pa.string()),
-                "fetch_id": pa.array([s[1] for s in web], pa.string()),
-            }
-        ),
-        "labelled_image": pa.table({"sample_id": pa.array([s[0] for s in samples if s[0] == s[1]], pa.string())}),
+        "sample": spine({sample_id: url for sample_id, url, _, _ in samples}),
         "image": pa.table(
             {
                 "image_id": pa.array(list(images), pa.string()),
@@ -133,8 +134,7 @@ def test_labelled_samples_are_marked_and_take_nothing_from_the_web() -> None:
 def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> None:
     assert cluster([]) == {}
     inputs = {
-        "planned": pa.table({"sample_id": ["laion2b_0_0", "laion2b_0_1"], "fetch_id": ["u0", "gone"]}),
-        "labelled_image": pa.table({"sample_id": ["millionaid_P0000001"]}),
+        "sample": spine({"laion2b_0_0": "u0", "laion2b_0_1": "gone", "millionaid_P0000001": None}),
         "image": pa.table({"image_id": ["u0"], "pixel_sha256": ["p"], "phash": pa.array([0], pa.uint64())}),
     }
     outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(), None, {}, None, None))  # type: ignore[arg-type]
@@ -152,7 +152,8 @@ def test_one_sample_of_each_cluster_is_kept_and_the_others_name_it() -> None:
     inputs = {
         "duplicate": pa.table(
             {n: pa.array(c, pa.string()) for n, c in zip(names, zip(*rows, strict=True), strict=True)}
-        )
+        ),
+        "sample": spine({row[0]: row[1] for row in rows}),
     }
     outcome: Outcome = DROP_DUPLICATES.run(inputs, None)  # type: ignore[arg-type]
     check_outcome(DROP_DUPLICATES, inputs, outcome)

@@ -16,7 +16,7 @@ from stages.contract import Context
 from stages.geo.places import Places, open_places
 from stages.geo.positions import choose_position
 from stages.geometa import DESCRIBE_GEOMETA, PLACES, TEMPLATES, GeometaParams
-from tests.contract.handmade import HandmadeFiles
+from tests.contract.handmade import HandmadeFiles, samples_of
 from tests.contract.inputs_geometa import HANDMADE, TOOLS, candidate, image, labelled_image
 
 Rows = Sequence[Mapping[str, Any]]
@@ -43,6 +43,10 @@ def describe(
     rows: dict[str, Rows] = {
         "relevant": [{"sample_id": row["sample_id"], "image_id": f"i{row['sample_id']}"} for row in candidates],
         "candidate": candidates,
+        "sample": samples_of(
+            {row["sample_id"]: f"i{row['sample_id']}" for row in candidates}
+            | {row["sample_id"]: row["sample_id"] for row in labelled}
+        ),
         "labelled_image": labelled,
         "image": images,
     }
