@@ -31,14 +31,14 @@ CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build inventory sample stats verify explain status fates compare gc config ui demo-models test check docs format bench
+.PHONY: help demo build inventory peek stats verify explain status fates compare gc config ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  stages: inventory filter plan download labelled screen embed dedup outliers caption geometa gpe shard stats"
 	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…"
-	@echo "  sample: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
+	@echo "  peek: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 
 $(READY): pyproject.toml constraints.txt
@@ -63,8 +63,8 @@ stage-%: $(READY)  ## bring one stage up to date and print its table
 inventory: $(READY)  ## print per corpus what is there of what is published, its rights, and how to get the rest
 	@$(CLI) inventory
 
-sample: $(READY)  ## print the first rows of a source file as its reader sees them: CORPUS=cc3m FILE=…
-	@$(CLI) sample
+peek: $(READY)  ## print the first rows of a source file as its reader sees them: CORPUS=cc3m FILE=…
+	@$(CLI) peek
 
 stats: stage-stats  ## regenerate the published statistics tables
 

@@ -29,10 +29,10 @@ from flows.ledger import Ledger
 from flows.mirror import mirrored
 from flows.opening import open_build, open_existing, sources_of, world_of
 from flows.options import build_folder, command_again, is_generated, parse, remember, settings_of
+from flows.peek import peek_file
 from flows.progress import Terminal
 from flows.report import say
 from flows.runner import Runner, StageFailure
-from flows.sample import sample_file
 from flows.settings import render_settings
 from flows.sources import has_corpus, holdings
 from flows.sources_report import render
@@ -110,10 +110,10 @@ def run_inventory(options: argparse.Namespace, console: Console) -> int:
     return _warn(ledger, ["inventory"], options, console) if sources is not None else 0
 
 
-def run_sample(options: argparse.Namespace, console: Console) -> int:
+def run_peek(options: argparse.Namespace, console: Console) -> int:
     """Print the first rows of a source file; return 1 where some of it cannot be read."""
     has_damage = False
-    for line, style in sample_file(options, settings_of(options)):
+    for line, style in peek_file(options, settings_of(options)):
         say(console, line, style)
         has_damage |= style == "red"
     return int(has_damage)
@@ -202,7 +202,7 @@ COMMANDS = {
     "build": run_build,
     "stage": run_stage,
     "inventory": run_inventory,
-    "sample": run_sample,
+    "peek": run_peek,
     "verify": run_verify,
     "explain": run_explain,
     "status": run_status,

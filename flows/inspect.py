@@ -175,13 +175,13 @@ def _explain_unmatched(
     return [f"sample {sample_id}", head + "".join(f"\n    {fact}" for fact in facts)]
 
 
-def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float, is_listed: bool = False) -> str:
+def filter_reason(row: Mapping[str, Any], search: Search, pilot_share: float, is_listed: bool = False) -> str:
     """Return why the filter did not keep a source row that it read without fault.
 
     Args:
         row: in our columns.
         search: what the run looks for.
-        sample_share: share of the rows that is taken.
+        pilot_share: share of the rows that is taken.
         is_listed: the row is of a list of samples, and needs no keyword.
     """
     import pyarrow as pa
@@ -194,13 +194,13 @@ def filter_reason(row: Mapping[str, Any], search: Search, sample_share: float, i
         return "no_caption"
     if not is_listed and not match_any(pa.array([text], pa.string()), search.patterns)[0].as_py():
         return "no_keyword"
-    if not belongs(row.get("url") or "", sample_share):
-        return "outside_sample"
+    if not belongs(row.get("url") or "", pilot_share):
+        return "outside_pilot"
     return "none: the filter would keep this row; run `make stage-filter`"
 
 
 def _share(db: duckdb.DuckDBPyConnection, code: str) -> float:
-    return float(scalar(db, f"SELECT min(sample_share) FROM source_listing WHERE corpus = '{code}'"))
+    return float(scalar(db, f"SELECT min(pilot_share) FROM source_listing WHERE corpus = '{code}'"))
 
 
 def _shown(value: object) -> str:

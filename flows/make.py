@@ -21,11 +21,11 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "demo": {"BUILD": "build"},
     "build": _RETRY,
     "stage": _RETRY,
-    "sample": {"ROWS": "rows", "FROM": "from"},
+    "peek": {"ROWS": "rows", "FROM": "from"},
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
 }
-_POSITIONAL = {"sample": ("CORPUS", "FILE"), "explain": ("ID",)}
+_POSITIONAL = {"peek": ("CORPUS", "FILE"), "explain": ("ID",)}
 _START = re.compile(r"\s*[A-Za-z_][\w-]*\.[\w-]+\s*=")
 _BLANKS = re.compile(r"\s*")
 _NEXT = re.compile(r"\s(?=\s*[A-Za-z_][\w-]*\.[\w-]+\s*=)")
@@ -48,7 +48,7 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
     # With "=": a value may begin with a dash.
     words = [f"--{option}={said[variable]}" for variable, option in options.items() if said.get(variable)]
     words += [f"--set={setting}" for setting in split_settings(said.get("SET", ""))]
-    words += [f"--companion={path}" for path in _paths(said.get("COMPANION", ""))] if name == "sample" else []
+    words += [f"--companion={path}" for path in _paths(said.get("COMPANION", ""))] if name == "peek" else []
     if name == "verify" and said.get("REPAIR") == "yes":
         words.append("--repair")
     if name in _POSITIONAL:

@@ -24,7 +24,7 @@ EXAMPLES = """examples:
   python -m flows.cli stage dedup --profile demo --set dedup.max_distance=6
   python -m flows.cli stage download --profile paper --sources SOURCES --build BUILD --retry transient
   python -m flows.cli inventory --profile paper --sources SOURCES
-  python -m flows.cli sample cc3m Downloads/GCC-training.tsv --rows 3 --from 1000
+  python -m flows.cli peek cc3m Downloads/GCC-training.tsv --rows 3 --from 1000
   python -m flows.cli build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD
   python -m flows.cli compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv
   python -m flows.cli explain laion2b_0_12 --build build/demo
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         ("build", "bring all stages up to date and publish the dataset"),
         ("stage", "bring one stage up to date, or several, and print their tables"),
         ("inventory", "print per corpus what is there of what is published, its rights, and how to get the rest"),
-        ("sample", "print the first rows of a source file as its reader sees them"),
+        ("peek", "print the first rows of a source file as its reader sees them"),
         ("verify", "check the whole build from its files"),
         ("explain", "print one sample's fate at every stage"),
         ("status", "print partitions done, stale, missing and failed"),
@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_sample_options(command: argparse.ArgumentParser) -> None:
+def _add_peek_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("corpus", help="code of the corpus whose manifest says how the file is read")
     command.add_argument(
         "path",
@@ -212,8 +212,8 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     if name in ("stage", "build", "demo"):
         command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
         command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
-    if name == "sample":
-        _add_sample_options(command)
+    if name == "peek":
+        _add_peek_options(command)
     if name == "explain":
         command.add_argument("sample_id")
     if name == "fates":

@@ -21,7 +21,7 @@ from stages.inventory import LIST_SOURCES, ListingParams
 from stages.sources.tree import holds_something, is_readable_file
 
 State = Literal["complete", "partly there", "there", "missing"]
-_LISTED = Reads("source_listing", ("corpus", "path", "size_bytes", "sample_share", "source_sample"), is_whole=True)
+_LISTED = Reads("source_listing", ("corpus", "path", "size_bytes", "pilot_share", "sample_id"), is_whole=True)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Holding:
         companions: paths of the files beside them.
         missing_parts: numbers of published files that are not there, where files are numbered.
         mismatches: files that are not as their publisher states.
-        sample_share: share of a labelled corpus's scenes that was listed, in (0, 1].
+        pilot_share: share of a labelled corpus's scenes that was listed, in (0, 1].
         note: why nothing is listed though something is there.
     """
 
@@ -61,7 +61,7 @@ class Holding:
     companions: tuple[str, ...] = ()
     missing_parts: tuple[int, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
-    sample_share: float = 1.0
+    pilot_share: float = 1.0
     note: str = ""
 
     @property
@@ -72,7 +72,7 @@ class Holding:
         files, n_bytes = self.corpus.n_files_published, self.corpus.n_bytes_published
         if self.mismatches or self.missing_parts:
             return "partly there"
-        if self.sample_share < 1 or (files is None and n_bytes is None):
+        if self.pilot_share < 1 or (files is None and n_bytes is None):
             return "there"
         is_less = (files is not None and self.n_files < files) or (n_bytes is not None and self.n_bytes < n_bytes)
         return "partly there" if is_less else "complete"
@@ -115,7 +115,7 @@ def _look(sources: Path, code: str) -> tuple[pa.Table, str]:
         "source_listing": SOURCE_LISTING.schema.empty_table(),
         "source_listing_rejects": no_rejects(SOURCE_LISTING),
     }
-    params = ListingParams(corpora=(code,), sample=1.0)
+    params = ListingParams(corpora=(code,), pilot=1.0)
     context = Context("look", params, None, {}, None, sources)  # type: ignore[arg-type]  # it writes no files
     try:
         kept = LIST_SOURCES.run(given, context).kept
@@ -141,9 +141,9 @@ def mismatches(ledger: Ledger, corpora: Mapping[str, Corpus] | None = None) -> l
 
 def _holding(corpus: Corpus, rows: pa.Table, sources: Path | None, wrong: tuple[Mismatch, ...]) -> Holding:
     if corpus.half == "rs3":  # up to a million files without numbers or companions
-        share = float(pc.min(rows["sample_share"]).as_py())
+        share = float(pc.min(rows["pilot_share"]).as_py())
         n_bytes = int(pc.sum(rows["size_bytes"]).as_py())
-        return Holding(corpus.code, corpus, rows.num_rows, n_bytes, mismatches=wrong, sample_share=share)
+        return Holding(corpus.code, corpus, rows.num_rows, n_bytes, mismatches=wrong, pilot_share=share)
     # A listed file that has gone stays listed, for its rows are in the build.
     there = [row for row in rows.to_pylist() if sources is not None and is_readable_file(sources / row["path"])]
     files = [(row["path"].partition("/")[2], row["size_bytes"]) for row in there]

@@ -59,8 +59,8 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
     """Yield label, text and style of each thing that is to be said of a corpus."""
     corpus = holding.corpus
     there = f"{_files(holding.n_files)}, {_size(holding.n_bytes)}" if holding.n_files else holding.note or "nothing"
-    if holding.sample_share < 1:
-        there += f": a slice of {holding.sample_share:.2%} (inventory.sample)"
+    if holding.pilot_share < 1:
+        there += f": a slice of {holding.pilot_share:.2%} (inventory.pilot)"
     if holding.companions:
         there += f"; beside it {_some(holding.companions)}"
     yield "there", there, ""

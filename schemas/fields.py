@@ -48,8 +48,7 @@ FIELDS: tuple[Field, ...] = (
     Field("mtime_ns", pa.int64(), "ns", "Modification time of the source file: a changed one is hashed again."),
     Field("reader_digest", pa.string(), "", "Digest of what the corpus manifest says on reading the file."),
     Field("file_sha256", pa.string(), "", "sha256 of the source file."),
-    Field("sample_share", pa.float64(), "", "Share of the corpus that is taken, by hash of URL or scene, in (0, 1]."),
-    Field("source_sample", pa.string(), "", "Sample that a file of a labelled corpus belongs to.", True),
+    Field("pilot_share", pa.float64(), "", "Share of the corpus that is taken, by hash of URL or scene, in (0, 1]."),
     Field("n_rows", pa.int64(), "rows", "Rows that a reject stands for, from source_row on; one if unknown.", True),
     Field("source_row", pa.int64(), "", "Position of the row in its source file, from 0."),
     # What a corpus publishes.

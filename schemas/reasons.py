@@ -40,7 +40,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("not_needed", "The file or folder belongs to the corpus as published, and nothing of it is read."),
     Reason("checksum_list", "The file lists checksums of source files; it is no source file itself."),
     Reason("archive_not_unpacked", "The file is an archive of the corpus: its content is read once it is unpacked."),
-    Reason("scenes_outside_sample", "Files of scenes that are not in the slice that inventory.sample takes."),
+    Reason("scenes_outside_pilot", "Files of scenes that are not in the slice that inventory.pilot takes."),
     # filter
     Reason("no_caption", "The source row has no caption.", is_counted_only=True),
     Reason("no_keyword", "No keyword occurs in the caption.", is_counted_only=True),
@@ -50,7 +50,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("no_metadata_row", "The corpus lists the sample, but no source file has its row.", is_counted_only=True),
     Reason("listed_again", "The corpus lists the sample more than once; one row counts.", is_counted_only=True),
     Reason("other_language", "The row is in none of the languages that are read.", is_counted_only=True),
-    Reason("outside_sample", "The row is not in the slice that inventory.sample takes.", is_counted_only=True),
+    Reason("outside_pilot", "The row is not in the slice that inventory.pilot takes.", is_counted_only=True),
     Reason("shifted_row", "Fields of the row lie in each other's columns."),
     Reason("bad_record", "The record of the row is not what the corpus publishes, or lacks what names the sample."),
     Reason("field_too_large", "A field of the row is larger than any text of the corpus can be."),

@@ -54,11 +54,16 @@ class Table:
 SOURCE_LISTING = Table(
     "source_listing",
     ("corpus", "path"),
-    ("part", "size_bytes", "mtime_ns", "reader_digest", "partition", "source_sample", "sample_share"),
-    "A source file as it was seen under SOURCES.",
+    ("part", "size_bytes", "mtime_ns", "reader_digest", "partition", "sample_id", "pilot_share"),
+    "A source file as it was seen under SOURCES; sample_id is null where it is not of one sample.",
+    nullable=("sample_id",),
 )
 SOURCE_FILE = Table(
-    "source_file", ("corpus", "path"), ("size_bytes", "file_sha256", "source_sample"), "A source file, hashed."
+    "source_file",
+    ("corpus", "path"),
+    ("size_bytes", "file_sha256", "sample_id"),
+    "A source file, hashed.",
+    nullable=("sample_id",),
 )
 CANDIDATE = Table(
     "candidate",

@@ -75,7 +75,7 @@ def filter_captions(inputs: Inputs, context: Context) -> Outcome:
     for row in listed:
         _check_unchanged(context.sources / row["path"], row)
     source = source_files([(row["path"], row["part"]) for row in listed], context.sources, corpus)
-    search = search_of(context.params, context.tools["keywords"], listed[0]["sample_share"])
+    search = search_of(context.params, context.tools["keywords"], listed[0]["pilot_share"])
     found = filter_source(source, corpus, search, context.advance)
     if source.companions and corpus.reader == "tsv":
         try:
@@ -109,10 +109,10 @@ def choices_of(params: FilterParams) -> Choices:
     return Choices(params.laioncoco_searched, params.laioncoco_caption, params.wit_languages)
 
 
-def search_of(params: FilterParams, keywords: Keywords, sample_share: float = 1.0) -> Search:
+def search_of(params: FilterParams, keywords: Keywords, pilot_share: float = 1.0) -> Search:
     """Return what a run looks for."""
     patterns = keywords.patterns(has_spaced_sentinel=params.has_spaced_sentinel)
-    return Search(patterns, StrictRules(keywords.strict), params.is_strict, sample_share, choices_of(params))
+    return Search(patterns, StrictRules(keywords.strict), params.is_strict, pilot_share, choices_of(params))
 
 
 def _corpus(listed: Sequence[Mapping[str, Any]], partition: str) -> Corpus:
@@ -151,10 +151,10 @@ KEYWORDS = Tool("keywords", _identity, _open)
 FILTER = Stage(
     name="filter",
     module="filter",
-    version=7,
+    version=8,
     does="Keeps rows whose caption holds a keyword; counts the others by reason and source file.",
     reads=(
-        Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "sample_share")),
+        Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "pilot_share")),
         Reads("source_file", ("file_sha256",)),
     ),
     writes=CANDIDATE,

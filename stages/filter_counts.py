@@ -6,7 +6,7 @@ from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.stats import TOTAL
 
-_LEFT_ASIDE = ("other_language", "outside_sample", "listed_again", "no_metadata_row")
+_LEFT_ASIDE = ("other_language", "outside_pilot", "listed_again", "no_metadata_row")
 _DAMAGED = ("damaged_source", "wrong_columns")
 _OTHERS = ("given", "kept", "no_caption", "no_keyword", *_LEFT_ASIDE, *_DAMAGED)
 

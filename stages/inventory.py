@@ -44,7 +44,7 @@ class ListingParams(Params):
     """Which corpora take part."""
 
     corpora: tuple[str, ...] = Field((), description="corpus codes to read; empty: all under SOURCES with a reader")
-    sample: float = Field(
+    pilot: float = Field(
         1.0, gt=0, le=1, description="share of the rows and scenes that is taken, by hash of URL or scene: a pilot run"
     )
 
@@ -63,10 +63,10 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
     folders = look_at(context.sources, load_corpora(), params.corpora)
     kept, rejects = [SOURCE_LISTING.schema.empty_table()], list(folders.rejects)
     for corpus in folders.corpora:
-        files, passed = _list_corpus(context.sources / corpus.code, corpus, before, params.sample, folders)
+        files, passed = _list_corpus(context.sources / corpus.code, corpus, before, params.pilot, folders)
         kept.append(files)
         rejects += passed.rows(corpus.code)
-    kept.append(gone(before, pa.concat_tables(kept), load_corpora(), params.corpora, params.sample))
+    kept.append(gone(before, pa.concat_tables(kept), load_corpora(), params.corpora, params.pilot))
     check_alone(pa.concat_tables(kept)["corpus"].to_pylist())
     order = [("partition", "ascending"), ("path", "ascending")]
     found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _rejects(rejects))
@@ -99,15 +99,15 @@ def reader_digest(corpus: Corpus) -> str:
 
 
 def _list_corpus(
-    folder: Path, corpus: Corpus, before: pa.Table, sample_share: float, folders: Folders
+    folder: Path, corpus: Corpus, before: pa.Table, pilot_share: float, folders: Folders
 ) -> tuple[pa.Table, PassedOver]:
     digest, others = reader_digest(corpus), folders.others(corpus.code)
     passed = PassedOver()
     try:
         if corpus.half == "rs3":
             known = before.filter(pc.equal(before["corpus"], corpus.code))["path"].to_pylist()
-            return list_labelled(folder, corpus, digest, known, passed, sample_share, others), passed
-        return list_web(folder, corpus, digest, sample_share, passed, others), passed
+            return list_labelled(folder, corpus, digest, known, passed, pilot_share, others), passed
+        return list_web(folder, corpus, digest, pilot_share, passed, others), passed
     except InputError as error:
         if not passed.has("unreadable"):
             raise
@@ -166,7 +166,7 @@ def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
 LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
-    version=5,
+    version=6,
     does="Lists the source files under SOURCES; every other path is passed over with a reason.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),
@@ -196,7 +196,7 @@ LIST_SOURCES = Stage(
         "hidden_file",
         "not_needed",
         "checksum_list",
-        "scenes_outside_sample",
+        "scenes_outside_pilot",
     ),
     split_by="partition",
     keeps="latest",
@@ -205,9 +205,9 @@ LIST_SOURCES = Stage(
 INVENTORY = Stage(
     name="inventory",
     module="inventory",
-    version=2,
+    version=3,
     does="Hashes every source file once.",
-    reads=(Reads("source_listing", ("corpus", "path", "size_bytes", "mtime_ns", "source_sample")),),
+    reads=(Reads("source_listing", ("corpus", "path", "size_bytes", "mtime_ns", "sample_id")),),
     writes=SOURCE_FILE,
     grain="map",
     given=Given("source_listing", ("corpus", "path")),

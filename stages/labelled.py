@@ -33,8 +33,8 @@ from stages.contract import (
 from stages.inventory import reader_digest
 from stages.labelled_sources import ben, ben_lists, fmow, millionaid
 from stages.labelled_sources.listing import role_of
+from stages.labelled_sources.records import File, Sample, SampleFault
 from stages.labelled_sources.rendering import Renderer, open_renderer, renderer_identity
-from stages.labelled_sources.sample import File, Sample, SampleFault
 
 
 class LabelledParams(Params):
@@ -97,7 +97,7 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     """
     corpora = load_corpora()
     files, patches = _by_sample(inputs, corpora), _patches(inputs, context.params)
-    codes = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("source_sample", "corpus")), strict=True))
+    codes = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("sample_id", "corpus")), strict=True))
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
     with _Pictures(context) as pictures:
@@ -138,11 +138,11 @@ def _by_sample(inputs: Inputs, corpora: Mapping[str, Corpus]) -> dict[str, dict[
             raise InputError(f"the manifest of {row['corpus']} has changed: run `make stage-inventory` first")
     files: dict[str, dict[str, File]] = {}
     for row in inputs["source_file"].to_pylist():
-        if row["source_sample"] is None:  # a list, which list_patches has read
+        if row["sample_id"] is None:  # a list, which list_patches has read
             continue
         role = role_of(row["path"], corpora[row["corpus"]])
         file = File(row["path"], row["size_bytes"], row["file_sha256"])
-        files.setdefault(row["source_sample"], {})[role] = file
+        files.setdefault(row["sample_id"], {})[role] = file
     return files
 
 
@@ -220,7 +220,7 @@ READ_LABELLED = Stage(
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),
-        Reads("source_file", ("corpus", "path", "size_bytes", "file_sha256", "source_sample")),
+        Reads("source_file", ("corpus", "path", "size_bytes", "file_sha256", "sample_id")),
         Reads(
             "patch",
             ("sample_id", "v1_patch", "v2_labels", "v2_country", "has_seasonal_snow", "has_cloud_or_shadow"),
@@ -229,7 +229,7 @@ READ_LABELLED = Stage(
     writes=LABELLED_IMAGE,
     grain="map",
     given=Given(
-        query="SELECT DISTINCT source_sample AS sample_id FROM source_file WHERE source_sample IS NOT NULL",
+        query="SELECT DISTINCT sample_id FROM source_file WHERE sample_id IS NOT NULL",
         inputs=("source_file",),
     ),
     run=read_labelled,

@@ -24,19 +24,19 @@ def list_patches(inputs: Inputs, context: Context) -> Outcome:
         InputError: a list is gone or changed, or is none.
     """
     files = inputs["source_file"].filter(pc.equal(inputs["source_file"]["corpus"], "ben"))
-    is_list = pc.is_null(files["source_sample"])
+    is_list = pc.is_null(files["sample_id"])
     lists = {
         row["path"]: _read_list(context.sources, row["path"], row["file_sha256"])
         for row in files.filter(is_list).sort_by("path").to_pylist()
     }
-    samples = files.filter(pc.invert(is_list)).group_by("source_sample").aggregate([("path", "min")])
-    samples = samples.sort_by("source_sample")
+    samples = files.filter(pc.invert(is_list)).group_by("sample_id").aggregate([("path", "min")])
+    samples = samples.sort_by("sample_id")
     columns = _facts(_patches(samples["path_min"]), _metadata(lists))
     columns |= {
-        "sample_id": samples["source_sample"],
+        "sample_id": samples["sample_id"],
         "has_seasonal_snow": _is_listed(columns["v1_patch"], lists, ben_lists.SNOW),
         "has_cloud_or_shadow": _is_listed(columns["v1_patch"], lists, ben_lists.CLOUD),
-        "partition": [ben.partition_of(int(name.partition("_")[2])) for name in samples["source_sample"].to_pylist()],
+        "partition": [ben.partition_of(int(name.partition("_")[2])) for name in samples["sample_id"].to_pylist()],
     }
     table = pa.table({name: columns[name] for name in PATCH.schema.names}).cast(PATCH.schema)
     return Outcome(table.combine_chunks(), no_rejects(PATCH))
@@ -111,12 +111,11 @@ LIST_PATCHES = Stage(
     module="labelled",
     version=1,
     does="Says of each BigEarthNet patch what the published lists and tables say of it.",
-    reads=(Reads("source_file", ("corpus", "path", "file_sha256", "source_sample"), is_whole=True),),
+    reads=(Reads("source_file", ("corpus", "path", "file_sha256", "sample_id"), is_whole=True),),
     writes=PATCH,
     grain="map",
     given=Given(
-        query="SELECT DISTINCT source_sample AS sample_id FROM source_file"
-        " WHERE corpus = 'ben' AND source_sample IS NOT NULL",
+        query="SELECT DISTINCT sample_id FROM source_file WHERE corpus = 'ben' AND sample_id IS NOT NULL",
         inputs=("source_file",),
     ),
     run=list_patches,

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from stages.labelled_sources.ben_lists import is_v1_name, is_v2_name
-from stages.labelled_sources.sample import (
+from stages.labelled_sources.records import (
     Files,
     Place,
     ReadFile,

@@ -7,7 +7,7 @@ from pathlib import Path
 from schemas.corpora import Corpus
 from stages.contract import InputError
 from stages.labelled_sources import ben, ben_lists
-from stages.labelled_sources.sample import Place
+from stages.labelled_sources.records import Place
 from stages.labelled_sources.scanning import Found
 
 Placer = Callable[[str, re.Match[str]], tuple[Place, int]]

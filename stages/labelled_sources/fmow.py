@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from stages.labelled_sources.sample import (
+from stages.labelled_sources.records import (
     Files,
     Place,
     ReadFile,

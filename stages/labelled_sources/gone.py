@@ -21,7 +21,7 @@ def gone(
     seen: pa.Table,
     corpora: Mapping[str, Corpus],
     chosen: Sequence[str],
-    sample_share: float = 1.0,
+    pilot_share: float = 1.0,
 ) -> pa.Table:
     """Return the rows of files that were listed before and are not there now, but for those another has replaced.
 
@@ -33,36 +33,34 @@ def gone(
         seen: the listing of this one.
         corpora: by code.
         chosen: codes of the corpora that take part; none for all.
-        sample_share: share of the scenes that is taken.
+        pilot_share: share of the scenes that is taken.
     """
     rows = before.cast(SOURCE_LISTING.schema)
     rows = rows.filter(pc.invert(pc.is_in(before["path"], seen["path"].combine_chunks())))
     if chosen:
         rows = rows.filter(pc.is_in(rows["corpus"], pa.array(chosen)))
-    rows = _in_slice(rows, sample_share)
-    web = ["corpus", "path", "part", "source_sample"]
-    taken = {_file_role(row, corpora) for row in seen.filter(pc.is_null(seen["source_sample"])).select(web).to_pylist()}
-    is_left = [row["source_sample"] or _file_role(row, corpora) not in taken for row in rows.select(web).to_pylist()]
+    rows = _in_slice(rows, pilot_share)
+    web = ["corpus", "path", "part", "sample_id"]
+    taken = {_file_role(row, corpora) for row in seen.filter(pc.is_null(seen["sample_id"])).select(web).to_pylist()}
+    is_left = [row["sample_id"] or _file_role(row, corpora) not in taken for row in rows.select(web).to_pylist()]
     rows = rows.filter(pa.array(map(bool, is_left), pa.bool_()))
-    others = seen.filter(pc.is_in(seen["source_sample"], pc.unique(rows["source_sample"]), skip_nulls=True))
-    roles = {_sample_role(row, corpora) for row in others.select(["corpus", "path", "source_sample"]).to_pylist()}
-    listed = rows.select(["corpus", "path", "source_sample"]).to_pylist()
+    others = seen.filter(pc.is_in(seen["sample_id"], pc.unique(rows["sample_id"]), skip_nulls=True))
+    roles = {_sample_role(row, corpora) for row in others.select(["corpus", "path", "sample_id"]).to_pylist()}
+    listed = rows.select(["corpus", "path", "sample_id"]).to_pylist()
     return rows.filter(
-        pa.array(
-            [row["source_sample"] is None or _sample_role(row, corpora) not in roles for row in listed], pa.bool_()
-        )
+        pa.array([row["sample_id"] is None or _sample_role(row, corpora) not in roles for row in listed], pa.bool_())
     )
 
 
-def _in_slice(rows: pa.Table, sample_share: float) -> pa.Table:
+def _in_slice(rows: pa.Table, pilot_share: float) -> pa.Table:
     """Return the rows without those of scenes outside of the slice; labelled ones bear the share of this look."""
-    samples = rows["source_sample"].to_pylist()
-    is_inside = [sample is None or belongs(scene_of(sample), sample_share) for sample in samples]
+    samples = rows["sample_id"].to_pylist()
+    is_inside = [sample is None or belongs(scene_of(sample), pilot_share) for sample in samples]
     shares = [
-        share if sample is None else sample_share
-        for sample, share in zip(samples, rows["sample_share"].to_pylist(), strict=True)
+        share if sample is None else pilot_share
+        for sample, share in zip(samples, rows["pilot_share"].to_pylist(), strict=True)
     ]
-    index = rows.schema.get_field_index("sample_share")
+    index = rows.schema.get_field_index("pilot_share")
     rows = rows.set_column(index, rows.schema.field(index), pa.array(shares, pa.float64()))
     return rows.filter(pa.array(is_inside, pa.bool_()))
 
@@ -78,4 +76,4 @@ def _file_role(row: Mapping[str, Any], corpora: Mapping[str, Corpus]) -> tuple[s
 
 
 def _sample_role(row: Mapping[str, str], corpora: Mapping[str, Corpus]) -> tuple[str, str]:
-    return row["source_sample"], role_of(row["path"], corpora[row["corpus"]])
+    return row["sample_id"], role_of(row["path"], corpora[row["corpus"]])

@@ -31,7 +31,7 @@ def list_labelled(
     reader_digest: str,
     known: Sequence[str],
     passed: PassedOver,
-    sample_share: float = 1.0,
+    pilot_share: float = 1.0,
     others: tuple[str, ...] = (),
 ) -> pa.Table:
     """Return the listing of a labelled corpus's files.
@@ -42,7 +42,7 @@ def list_labelled(
         reader_digest: digest of what the manifest says on reading.
         known: paths under SOURCES that were listed before: a patch that has vanished keeps its number.
         passed: takes what is passed over.
-        sample_share: share of the scenes that is taken.
+        pilot_share: share of the scenes that is taken.
         others: real paths of the folders of other corpora.
 
     Raises:
@@ -58,10 +58,10 @@ def list_labelled(
     for path in _bare_patches(found):
         passed.add(path, "unexpected_file", _BARE)
     place = placer(folder, corpus, found, known)  # it may pass over more files
-    table, n_outside = _table(found, corpus, reader_digest, sample_share, place)
+    table, n_outside = _table(found, corpus, reader_digest, pilot_share, place)
     if n_outside:
-        said = f"{n_outside:,} files of scenes that are not in the slice of inventory.sample = {sample_share:g}"
-        passed.add("", "scenes_outside_sample", said)
+        said = f"{n_outside:,} files of scenes that are not in the slice of inventory.pilot = {pilot_share:g}"
+        passed.add("", "scenes_outside_pilot", said)
     check_roles(table)
     return table.drop_columns(["role"])
 
@@ -81,9 +81,9 @@ def check_roles(table: pa.Table) -> None:
     Raises:
         InputError: naming two that do.
     """
-    groups = table.group_by(["source_sample", "role"]).aggregate([("path", "count"), ("path", "min"), ("path", "max")])
+    groups = table.group_by(["sample_id", "role"]).aggregate([("path", "count"), ("path", "min"), ("path", "max")])
     for row in groups.filter(pc.greater(groups["path_count"], 1)).slice(0, 1).to_pylist():
-        of = f" of {row['source_sample']}" if row["source_sample"] else ""
+        of = f" of {row['sample_id']}" if row["sample_id"] else ""
         raise InputError(
             f"{row['path_min']} and {row['path_max']} would both be the {row['role']}{of}:"
             " keep one of them under SOURCES"
@@ -106,12 +106,10 @@ def scene_of(sample_id: str) -> str:
     return sample_id.rsplit("_", 2)[0] if sample_id.startswith("fmow_") else sample_id
 
 
-def _table(
-    found: Found, corpus: Corpus, reader_digest: str, sample_share: float, place: Placer
-) -> tuple[pa.Table, int]:
+def _table(found: Found, corpus: Corpus, reader_digest: str, pilot_share: float, place: Placer) -> tuple[pa.Table, int]:
     """Return the listing with the role of each file, and how many files are of scenes outside of the slice."""
     schema = SOURCE_LISTING.schema.append(pa.field("role", pa.string()))
-    takes = lru_cache(_CHUNK_ROWS)(lambda scene: belongs(scene, sample_share))  # a scene has up to a hundred files
+    takes = lru_cache(_CHUNK_ROWS)(lambda scene: belongs(scene, pilot_share))  # a scene has up to a hundred files
     batches, n_listed = [], 0
     for start in range(0, len(found.files), _CHUNK_ROWS):
         rows = []
@@ -119,15 +117,15 @@ def _table(
             match = corpus.match_file(path)
             if match is not None:
                 to, part = place(path, match)
-                if sample_share < 1 and not takes(scene_of(to.sample_id)):
+                if pilot_share < 1 and not takes(scene_of(to.sample_id)):
                     continue
                 listed = (corpus.code, f"{corpus.code}/{path}", part, size_bytes, mtime_ns, reader_digest)
-                rows.append((*listed, to.partition, to.sample_id, sample_share, to.role))
+                rows.append((*listed, to.partition, to.sample_id, pilot_share, to.role))
         batches.append(_batch(rows, schema))
         n_listed += len(rows)
     lists = [
         (corpus.code, f"{corpus.code}/{path}", 0, size_bytes, mtime_ns, reader_digest, ben_lists.PARTITION, None,
-         sample_share, ben_lists.list_role(path))
+         pilot_share, ben_lists.list_role(path))
         for path, size_bytes, mtime_ns in found.lists
     ]  # fmt: skip
     return pa.Table.from_batches([*batches, _batch(lists, schema)], schema), len(found.files) - n_listed

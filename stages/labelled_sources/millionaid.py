@@ -2,7 +2,7 @@
 
 import re
 
-from stages.labelled_sources.sample import Files, Place, Sample
+from stages.labelled_sources.records import Files, Place, Sample
 
 
 def place(path: str, found: re.Match[str]) -> Place:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stages.labelled_sources.ben import RGB_BANDS
-from stages.labelled_sources.sample import SampleFault
+from stages.labelled_sources.records import SampleFault
 
 SIDE_PX = 120  # of the 10 m bands, as published
 

@@ -23,7 +23,7 @@ from stages.sources.strict import StrictRules
 from stages.sources.texts import count_blank, is_blank
 
 REASONS = (
-    "no_caption", "no_keyword", "other_language", "outside_sample", "no_url", "invalid_utf8", "wrong_field_count",
+    "no_caption", "no_keyword", "other_language", "outside_pilot", "no_url", "invalid_utf8", "wrong_field_count",
     "shifted_row", "bad_record", "field_too_large", "unknown_corpus", "false_keyword", "no_metadata_row",
     "listed_again", "damaged_source", "wrong_columns",
 )  # fmt: skip
@@ -55,14 +55,14 @@ class Search:
         patterns: substrings, ASCII letters compared without regard to case.
         rules: what a keyword must fulfil to be no false one.
         is_strict: rows whose keywords are all false ones are refused; else they are kept and only marked.
-        sample_share: share of the rows that is taken, by hash of their URL, in (0, 1].
+        pilot_share: share of the rows that is taken, by hash of their URL, in (0, 1].
         choices: what a run may choose in reading.
     """
 
     patterns: Sequence[str]
     rules: StrictRules
     is_strict: bool = False
-    sample_share: float = 1.0
+    pilot_share: float = 1.0
     choices: Choices = DEFAULT_CHOICES
 
 
@@ -197,9 +197,9 @@ def _filter_batch(
     no_url = (Malformed(row["source_row"], "no_url", "the URL is empty", row["native_id"]) for row in lacking)
     faults += [*chosen.malformed, *no_url]
     found = chosen.table.filter(pc.invert(has_no_url))
-    if search.sample_share < 1:
-        is_inside = is_in_slice(found["url"], search.sample_share)
-        counts["outside_sample"] += found.num_rows - (pc.sum(is_inside).as_py() or 0)
+    if search.pilot_share < 1:
+        is_inside = is_in_slice(found["url"], search.pilot_share)
+        counts["outside_pilot"] += found.num_rows - (pc.sum(is_inside).as_py() or 0)
         found = found.filter(is_inside)
     return found, sorted(faults)
 

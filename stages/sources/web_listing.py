@@ -17,7 +17,7 @@ _KNOWN = ("not_needed", "archive_not_unpacked", "checksum_list")  # of the corpu
 
 
 def list_web(
-    folder: Path, corpus: Corpus, reader_digest: str, sample_share: float, passed: PassedOver, others: tuple[str, ...]
+    folder: Path, corpus: Corpus, reader_digest: str, pilot_share: float, passed: PassedOver, others: tuple[str, ...]
 ) -> pa.Table:
     """Return the listing of a web corpus's files.
 
@@ -25,7 +25,7 @@ def list_web(
         folder: its folder under SOURCES.
         corpus: its manifest.
         reader_digest: digest of what the manifest says on reading.
-        sample_share: share of the rows that is taken.
+        pilot_share: share of the rows that is taken.
         passed: takes what is passed over.
         others: real paths of the folders of other corpora.
 
@@ -43,7 +43,7 @@ def list_web(
     for path, size_bytes, mtime_ns in files:
         part = corpus.part_of(path) or 0
         partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"
-        seen = (part, size_bytes, mtime_ns, reader_digest, partition, None, sample_share)
+        seen = (part, size_bytes, mtime_ns, reader_digest, partition, None, pilot_share)
         rows.append((corpus.code, f"{corpus.code}/{path}", *seen))
     schema = SOURCE_LISTING.schema
     columns = [pa.array(c, f.type) for c, f in zip(zip(*rows, strict=True), schema, strict=True)]

@@ -199,8 +199,8 @@ def _listing(folder: Path) -> dict[str, Any]:
         "mtime_ns": MTIME_NS,
         "reader_digest": reader_digest(load_corpora()["cc3m"]),
         "partition": "cc3m-00000",
-        "source_sample": None,
-        "sample_share": 1.0,
+        "sample_id": None,
+        "pilot_share": 1.0,
         "file_sha256": "of the file",
     }
 
@@ -366,7 +366,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {"partition": "cc3m-00000", "reason": "no_keyword", "n": 4},
             {"partition": "cc3m-00000", "reason": "no_url", "n": 1},
             {"partition": "cc3m-00000", "reason": "damaged_source", "n": 2},
-            {"partition": "laion2b-00000", "reason": "outside_sample", "n": 4},
+            {"partition": "laion2b-00000", "reason": "outside_pilot", "n": 4},
         ],
     ),
     "count_keywords": tables(candidate=_CANDIDATES),

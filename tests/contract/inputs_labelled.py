@@ -79,8 +79,8 @@ def _row(path: Path, sources: Path) -> dict[str, Any]:
         "reader_digest": reader_digest(corpus),
         "size_bytes": path.stat().st_size,
         "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "source_sample": sample_id,
-        "sample_share": 1.0,
+        "sample_id": sample_id,
+        "pilot_share": 1.0,
     }
 
 

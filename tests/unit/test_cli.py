@@ -12,7 +12,7 @@ from stages import MODULES, STAGES
 from tests.small_build import Build
 
 COMMANDS = (
-    "demo", "build", "stage", "inventory", "sample", "verify", "explain", "status", "fates", "compare", "gc", "config",
+    "demo", "build", "stage", "inventory", "peek", "verify", "explain", "status", "fates", "compare", "gc", "config",
 )  # fmt: skip
 
 

@@ -124,12 +124,12 @@ def test_a_damaged_file_is_one_stretch_that_is_named(tmp_path: Path) -> None:
 def test_a_slice_takes_the_same_urls_everywhere_and_grows_with_its_share(tmp_path: Path) -> None:
     path = tmp_path / "GCC-training.tsv"
     path.write_bytes(b"".join(b"Landsat %d\thttp://a/%d\n" % (n, n) for n in range(400)))
-    found = [filter_file(path, "cc3m", sample_share=share) for share in (0.05, 0.2, 1.0)]
+    found = [filter_file(path, "cc3m", pilot_share=share) for share in (0.05, 0.2, 1.0)]
     for part in found:
         check(part)
     small, large, all_rows = (set(part.candidates["url"].to_pylist()) for part in found)
     assert small < large < all_rows and len(all_rows) == 400 and 40 < len(large) < 120
-    assert found[1].counts["outside_sample"] == 400 - len(large)
+    assert found[1].counts["outside_pilot"] == 400 - len(large)
 
 
 STRICT = {

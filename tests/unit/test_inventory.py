@@ -116,7 +116,7 @@ def test_files_of_labelled_corpora_are_listed_beside_those_of_the_web(look: Look
     look.write("millionaid/test/P0294281.jpg", b"")
     look.write("millionaid/SHA256SUMS", f"{hashlib.sha256(b'').hexdigest()}  test/P0294281.jpg\n".encode())
     outcome = look.again()
-    rows = [(row["partition"], row["path"], row["source_sample"]) for row in outcome.kept.to_pylist()]
+    rows = [(row["partition"], row["path"], row["sample_id"]) for row in outcome.kept.to_pylist()]
     assert rows == [
         ("cc3m-00000", "cc3m/GCC-training.tsv", None),
         ("fmow-dam-0001", f"fmow/groundtruth/train/{view}.json", "fmow_dam_150_0_rgb"),
@@ -125,7 +125,7 @@ def test_files_of_labelled_corpora_are_listed_beside_those_of_the_web(look: Look
     ]
     assert look.again().kept.num_rows == 0
     hashed = look.hashes().kept.to_pylist()
-    assert [(row["source_sample"], row["size_bytes"]) for row in hashed] == [
+    assert [(row["sample_id"], row["size_bytes"]) for row in hashed] == [
         (None, 4), ("fmow_dam_150_0_rgb", 2), ("fmow_dam_150_0_rgb", 5), ("millionaid_P0294281", 0),
     ]  # fmt: skip
 
@@ -216,7 +216,7 @@ def test_a_vanished_file_stays_listed_unless_its_corpus_is_left_out(look: Look) 
 def test_each_file_is_hashed_once(look: Look) -> None:
     look.again()
     outcome = look.hashes()
-    expected = {"corpus": "cc3m", "path": "cc3m/GCC-training.tsv", "size_bytes": 4, "source_sample": None}
+    expected = {"corpus": "cc3m", "path": "cc3m/GCC-training.tsv", "size_bytes": 4, "sample_id": None}
     assert outcome.kept.to_pylist() == [{**expected, "file_sha256": hashlib.sha256(b"x\ty\n").hexdigest()}]
 
 

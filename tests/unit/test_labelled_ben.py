@@ -9,7 +9,7 @@ import pytest
 from schemas.corpora import load_corpora
 from stages.geo.countries import country_code
 from stages.labelled_sources import ben, ben_lists
-from stages.labelled_sources.sample import File, Place, SampleFault
+from stages.labelled_sources.records import File, Place, SampleFault
 from tests.world_ben import projection_wkt as projection
 
 VERSION_2 = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57"

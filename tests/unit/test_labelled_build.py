@@ -68,14 +68,14 @@ def test_a_slice_holds_the_same_rows_and_a_whole_run_after_it_reads_the_rest(
     share = 0.5
     inside = {sample for sample in FATES if belongs(scene_of(sample), share)}
     assert 2 <= len(inside) < len(FATES)
-    pilot = Build(tmp_path / "build", all_patches.sources).with_settings(inventory={"sample": share})
+    pilot = Build(tmp_path / "build", all_patches.sources).with_settings(inventory={"pilot": share})
     pilot.run(InlineExecutor(), MODULES)
     assert fates(pilot) == {sample: fate for sample, fate in FATES.items() if sample in inside}
     left_out = rejects(pilot, "source_listing", "path")
-    assert {row["reason"] for row in left_out} == {"scenes_outside_sample"}
+    assert {row["reason"] for row in left_out} == {"scenes_outside_pilot"}
     n_files = sum(int(row["detail"].split(" ")[0]) for row in left_out)
     assert n_files + len(pilot.rows("source_file")) == len(all_patches.rows("source_file"))
-    whole = pilot.with_settings(inventory={"sample": 1.0})
+    whole = pilot.with_settings(inventory={"pilot": 1.0})
     whole.run(InlineExecutor(), MODULES)
     assert fates(whole) == FATES and rejects(whole, "source_listing", "path") == []
     pilot.run(InlineExecutor(), MODULES)

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.corpora import load_corpora
 from stages.labelled_sources import fmow
-from stages.labelled_sources.sample import File, Place, SampleFault
+from stages.labelled_sources.records import File, Place, SampleFault
 
 NAME = "fmow_single-unit_residential_12_0_rgb"
 DATE_LINE = "POLYGON ((179.9 -17, -179.9 -17, -179.9 -16.9, 179.9 -16.9))"

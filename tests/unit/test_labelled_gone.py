@@ -52,4 +52,4 @@ def test_files_that_are_merely_outside_of_the_slice_are_not_brought_back() -> No
     inside = [path for path in paths if belongs(f"millionaid_{path[11:19]}", 0.3)]
     assert 0 < len(inside) < 40
     assert kept["path"].to_pylist() == [*inside, "ben/val.csv"]
-    assert kept["sample_share"].to_pylist() == [0.3] * len(inside) + [1.0]
+    assert kept["pilot_share"].to_pylist() == [0.3] * len(inside) + [1.0]

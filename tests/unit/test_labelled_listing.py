@@ -47,7 +47,7 @@ def test_files_of_an_fmow_view_share_a_partition_and_the_rest_is_passed_by(tmp_p
     write(tmp_path, "fmow/.cache/x", "fmow/SHA256SUMS", "fmow/LICENSE", "fmow/train/notes.txt")
     rows, left_out = look(tmp_path, "fmow")
     assert {row["partition"] for row in rows} == {"fmow-dam-0001"}
-    assert {row["source_sample"] for row in rows} == {"fmow_dam_150_0_rgb"}
+    assert {row["sample_id"] for row in rows} == {"fmow_dam_150_0_rgb"}
     assert sorted(role_of(str(row["path"]), CORPORA["fmow"]) for row in rows) == ["ground_truth", "image", "record"]
     assert [row[1:3] for row in left_out] == [("fmow/train/notes.txt", "unexpected_file")]
 
@@ -57,7 +57,7 @@ def test_many_strangers_in_one_folder_are_one_reject(tmp_path: Path) -> None:
         tmp_path, "millionaid/test/P0000185.jpg", *(f"millionaid/odd/{n}.png" for n in range(1200)), "millionaid/a.txt"
     )
     rows, left_out = look(tmp_path, "millionaid")
-    assert [(row["source_sample"], row["partition"]) for row in rows] == [("millionaid_P0000185", "millionaid-P0000")]
+    assert [(row["sample_id"], row["partition"]) for row in rows] == [("millionaid_P0000185", "millionaid-P0000")]
     assert [row[1] for row in left_out] == ["millionaid/a.txt", "millionaid/odd/0.png"]
     assert left_out[1][3].startswith("1,199 more below odd; expected ")
 
@@ -78,12 +78,12 @@ def test_a_linked_folder_is_followed_and_a_name_that_is_not_utf_8_is_a_fault(tmp
 def test_a_patch_is_numbered_among_all_that_are_listed_or_known(tmp_path: Path) -> None:
     write(tmp_path, *patch(PATCHES[1]), *patch(PATCHES[2]), "ben/v1/x/S2A_MSIL2A_a_B01.tif")
     rows, left_out = look(tmp_path, "ben")
-    assert {row["source_sample"] for row in rows} == {"ben_0", "ben_1"} and left_out == []
+    assert {row["sample_id"] for row in rows} == {"ben_0", "ben_1"} and left_out == []
     rows, _ = look(tmp_path, "ben", known=tuple(patch(PATCHES[0])))
-    assert {row["source_sample"] for row in rows} == {"ben_1", "ben_2"}
+    assert {row["sample_id"] for row in rows} == {"ben_1", "ben_2"}
     (tmp_path / "ben/cloud.csv").write_text(f"{PATCHES[0]}\n")
     rows, left_out = look(tmp_path, "ben")
-    assert {(row["source_sample"], row["part"], row["partition"]) for row in rows} == {
+    assert {(row["sample_id"], row["part"], row["partition"]) for row in rows} == {
         (None, 0, "ben-lists"), ("ben_1", 1, "ben-00000"), ("ben_2", 2, "ben-00000"),
     }  # fmt: skip
     assert [row["path"] for row in rows if row["partition"] == "ben-lists"] == ["ben/cloud.csv"] and left_out == []
@@ -93,7 +93,7 @@ def test_a_list_may_be_unpacked_or_moved_but_not_removed_or_held_twice(tmp_path:
     write(tmp_path, *patch(PATCHES[1]))
     (tmp_path / "ben/cloud.csv.bz2").write_bytes(bz2.compress(PATCHES[0].encode()))
     rows, _ = look(tmp_path, "ben")
-    assert {row["source_sample"] for row in rows} == {None, "ben_1"}
+    assert {row["sample_id"] for row in rows} == {None, "ben_1"}
     (tmp_path / "ben/lists").mkdir()
     (tmp_path / "ben/lists/cloud.csv").write_text(PATCHES[0])
     (tmp_path / "ben/cloud.csv.bz2").rename(tmp_path / "ben/lists/cloud.csv.bz2")
@@ -103,7 +103,7 @@ def test_a_list_may_be_unpacked_or_moved_but_not_removed_or_held_twice(tmp_path:
         look(tmp_path, "ben")
     (tmp_path / "ben/lists/cloud.csv.bz2").unlink()
     rows, _ = look(tmp_path, "ben", known=("ben/cloud.csv.bz2",))
-    assert {row["source_sample"] for row in rows} == {None, "ben_1"}
+    assert {row["sample_id"] for row in rows} == {None, "ben_1"}
     with pytest.raises(InputError, match=r"ben/train\.csv is gone, and this build's samples are numbered by it"):
         look(tmp_path, "ben", known=("ben/cloud.csv.bz2", "ben/train.csv"))
 
@@ -146,8 +146,8 @@ def test_a_patch_of_version_2_has_the_number_of_its_patch_of_version_1(tmp_path:
     write_v2(tmp_path, 4, 99)
     (tmp_path / "ben/train.csv").write_text("\n".join(PATCHES))
     rows, left_out = look(tmp_path, "ben")
-    bands = [row for row in rows if row["source_sample"]]
-    assert {(row["source_sample"], row["part"]) for row in bands} == {("ben_2", 2)} and len(bands) == 3
+    bands = [row for row in rows if row["sample_id"]]
+    assert {(row["sample_id"], row["part"]) for row in bands} == {("ben_2", 2)} and len(bands) == 3
     assert [(row[1].rpartition("/")[2], row[2]) for row in left_out] == [
         (f"{v2_name(99)}_{band}.tif", "unexpected_file") for band in ("B02", "B03", "B04")
     ]
@@ -178,10 +178,10 @@ def test_a_slice_takes_whole_scenes_and_counts_the_other_files_once(tmp_path: Pa
     rows, left_out = look(tmp_path, "fmow", share=0.3)
     inside = {scene for n in range(40) if belongs(scene := f"fmow_dam_{n}", 0.3)}
     assert 0 < len(inside) < 40
-    assert {scene_of(str(row["source_sample"])) for row in rows} == inside and len(rows) == 8 * len(inside)
-    expected = [row for row in everything if scene_of(str(row["source_sample"])) in inside]
-    assert [{**row, "sample_share": 1.0} for row in rows] == expected
-    assert [row[:3] for row in left_out] == [("fmow", "fmow", "scenes_outside_sample")]
+    assert {scene_of(str(row["sample_id"])) for row in rows} == inside and len(rows) == 8 * len(inside)
+    expected = [row for row in everything if scene_of(str(row["sample_id"])) in inside]
+    assert [{**row, "pilot_share": 1.0} for row in rows] == expected
+    assert [row[:3] for row in left_out] == [("fmow", "fmow", "scenes_outside_pilot")]
     assert left_out[0][3].startswith(f"{len(everything) - len(rows)} files of scenes that are not in the slice")
 
 
@@ -189,9 +189,7 @@ def test_the_numbers_of_patches_do_not_depend_on_the_slice(tmp_path: Path) -> No
     names = [f"S2A_MSIL2A_20170617T113321_{n}_55" for n in range(30)]
     write(tmp_path, *(path for name in names[1:] for path in patch(name)))
     (tmp_path / "ben/train.csv").write_text(names[0])
-    numbers = [
-        {row["path"]: row["source_sample"] for row in look(tmp_path, "ben", share=share)[0]} for share in (0.4, 1.0)
-    ]
+    numbers = [{row["path"]: row["sample_id"] for row in look(tmp_path, "ben", share=share)[0]} for share in (0.4, 1.0)]
     assert 1 < len(numbers[0]) < len(numbers[1]) == 4 * 29 + 1 and numbers[0].items() <= numbers[1].items()
     assert "ben/train.csv" in numbers[0]
 

@@ -17,14 +17,14 @@ from tests.labelled_files import PATCHES
 
 def look(sources: Path, *extra: dict[str, Any]) -> list[dict[str, Any]]:
     rows = [
-        {"corpus": "ben", "path": f"ben/v1/{name}/{name}_B02.tif", "source_sample": f"ben_{1500 + n}"}
+        {"corpus": "ben", "path": f"ben/v1/{name}/{name}_B02.tif", "sample_id": f"ben_{1500 + n}"}
         for n, name in enumerate(PATCHES)
     ]
     lists = sorted((sources / "ben").glob("*.*"))
     digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in lists}
     rows += [{"corpus": "ben", "path": f"ben/{path.name}", "file_sha256": digests[path]} for path in lists]
-    rows += [{"corpus": "fmow", "path": "fmow/x", "source_sample": "fmow_dam_1_0_rgb"}, *extra]
-    whole = [{"size_bytes": 1, "file_sha256": "sha", "source_sample": None, **row} for row in rows]
+    rows += [{"corpus": "fmow", "path": "fmow/x", "sample_id": "fmow_dam_1_0_rgb"}, *extra]
+    whole = [{"size_bytes": 1, "file_sha256": "sha", "sample_id": None, **row} for row in rows]
     inputs = {"source_file": pa.Table.from_pylist(whole, schema=SOURCE_FILE.schema)}
     context = Context("whole", None, None, {}, None, sources)  # type: ignore[arg-type]
     outcome = list_patches(inputs, context)
@@ -62,7 +62,7 @@ def test_lists_and_tables_say_what_they_say_and_no_list_says_nothing(sources: Pa
 def test_a_patch_of_version_2_is_led_back_to_its_name_in_version_1(sources: Path) -> None:
     write_lists(sources)
     path = f"ben/BigEarthNet-S2/{V2_PATCH[:-6]}/{V2_PATCH}/{V2_PATCH}_B02.tif"
-    rows = look(sources, {"corpus": "ben", "path": path, "source_sample": "ben_7"})
+    rows = look(sources, {"corpus": "ben", "path": path, "sample_id": "ben_7"})
     assert [(row["v1_patch"], row["v2_patch"]) for row in rows if row["sample_id"] == "ben_7"] == [
         (PATCHES[1], V2_PATCH)
     ]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.labelled_sources.records import SampleFault
 from stages.labelled_sources.rendering import Renderer, open_renderer
-from stages.labelled_sources.sample import SampleFault
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_make_changes_no_value(probe: Path, value: str) -> None:
     assert {name: said[PREFIX + name] for name in VARIABLES} == dict.fromkeys(VARIABLES, value)
 
 
-@pytest.mark.parametrize("target", ["demo", "stage-dedup", "sample", "compare", "config", "verify", "explain", "fates"])
+@pytest.mark.parametrize("target", ["demo", "stage-dedup", "peek", "compare", "config", "verify", "explain", "fates"])
 def test_every_target_hands_its_variables_on(probe: Path, target: str) -> None:
     words, said = json.loads(make(target, f"PY={probe}", "BUILD=my build", "SET=a.b=$c").stdout)
     assert words[:2] == ["-m", "flows.make"] and words[2:] == target.replace("-", " ").split()
@@ -104,8 +104,8 @@ def test_the_command_line_has_what_was_said(value: str) -> None:
     said = dict.fromkeys(("SOURCES", "BUILD", "OUT", "FILE", "ID"), value) | {"CORPUS": "cc3m"}
     build = parse(arguments(["stage", "dedup"], said))
     assert (str(build.sources), str(build.build), build.modules) == (value, value, ["dedup"])
-    sample = parse(arguments(["sample"], said))
-    assert (sample.corpus, str(sample.path)) == ("cc3m", value)
+    peek = parse(arguments(["peek"], said))
+    assert (peek.corpus, str(peek.path)) == ("cc3m", value)
     assert parse(arguments(["explain"], said)).sample_id == value
     assert str(parse(arguments(["fates"], said)).out) == value
     assert str(parse(arguments(["demo"], said)).build) == value
@@ -115,7 +115,7 @@ def test_what_is_not_said_is_left_to_the_program() -> None:
     assert arguments(["stage", "dedup"], {"SOURCES": "", "SET": " "}) == ["stage", "dedup"]
     assert arguments(["verify"], {"REPAIR": "yes"}) == ["verify", "--repair"]
     assert arguments(["verify"], {"REPAIR": "no"}) == ["verify"]
-    assert arguments(["sample"], {"COMPANION": "a 'b c'", "CORPUS": "vg", "FILE": "f"})[1:3] == [
+    assert arguments(["peek"], {"COMPANION": "a 'b c'", "CORPUS": "vg", "FILE": "f"})[1:3] == [
         "--companion=a", "--companion=b c",
     ]  # fmt: skip
 

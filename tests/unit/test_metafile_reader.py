@@ -127,9 +127,9 @@ def test_strict_rules_refuse_false_keywords_and_not_their_absence(tmp_path: Path
 
 def test_a_slice_of_a_list_is_taken_by_url(tmp_path: Path) -> None:
     rows = [(f"laion2b_0_{n}", "x", f"http://a/{n}", "") for n in range(200)]
-    found = filter_lists(write(tmp_path / "a.csv", as_csv(rows)), sample_share=0.2)
+    found = filter_lists(write(tmp_path / "a.csv", as_csv(rows)), pilot_share=0.2)
     check(found)
-    assert 0 < found.counts["kept"] < 100 and found.counts["outside_sample"] == 200 - found.counts["kept"]
+    assert 0 < found.counts["kept"] < 100 and found.counts["outside_pilot"] == 200 - found.counts["kept"]
 
 
 def test_invalid_utf8_in_parquet_is_malformed_by_row(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ MODULES = ("inventory", "filter", "plan", "download")
 
 def test_a_full_build_after_a_pilot_reuses_its_downloads(small_sources: Path, small_web: Web, tmp_path: Path) -> None:
     build = Build(tmp_path / "build", small_sources)
-    pilot = build.with_settings(inventory={"sample": 0.4})
+    pilot = build.with_settings(inventory={"pilot": 0.4})
     pilot.run(modules=MODULES)
     few = pilot.rows("candidate", ("sample_id", "url"))
     settled = {row["fetch_id"] for row in pilot.rows("fetched", ("fetch_id",))}

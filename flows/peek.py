@@ -35,7 +35,7 @@ Line = tuple[str, str]  # text and style; what cannot be read is red
 _WIDTH, _LABEL_WIDTH, _TEXT_SHOWN = 100, 28, 1000
 
 
-def sample_file(options: argparse.Namespace, settings: Settings) -> Iterator[Line]:
+def peek_file(options: argparse.Namespace, settings: Settings) -> Iterator[Line]:
     """Yield the lines that show the first rows of a source file, or the first samples of a labelled corpus's folder.
 
     Raises:
@@ -173,9 +173,9 @@ def _labelled(corpus: Corpus, options: argparse.Namespace, settings: Settings) -
         tools = {tool.name: opened.enter_context(tool.open(params, resources)) for tool in READ_LABELLED.tools}
         context = Context(f"{corpus.code}-sample", params, resources, tools, _Scratch(Path(scratch)), sources)
         listed = _list(context)
-        names = sorted(pc.unique(listed["source_sample"]).drop_null().to_pylist())
+        names = sorted(pc.unique(listed["sample_id"]).drop_null().to_pylist())
         chosen = [*names[options.from_row : options.from_row + options.rows], None]  # what is of no sample tells of all
-        rows = listed.filter(pc.is_in(listed["source_sample"], pa.array(chosen, pa.string())))
+        rows = listed.filter(pc.is_in(listed["sample_id"], pa.array(chosen, pa.string())))
         tables = {"source_listing": rows, "source_file": hash_files({"source_listing": rows}, context).kept}
         outcome = READ_LABELLED.run(_inputs(READ_LABELLED, tables, context, settings), context)
         found = outcome.kept.to_pylist() + outcome.rejects.to_pylist()
@@ -201,5 +201,5 @@ def _list(context: Context) -> pa.Table:
         "source_listing": SOURCE_LISTING.schema.empty_table(),
         "source_listing_rejects": no_rejects(SOURCE_LISTING),
     }
-    listing = Context("000", ListingParams(corpora=(), sample=1.0), None, {}, context.files, context.sources)
+    listing = Context("000", ListingParams(corpora=(), pilot=1.0), None, {}, context.files, context.sources)
     return list_sources(inputs, listing).kept

@@ -12,7 +12,7 @@ from tests.labelled_files import write_labelled_files
 
 
 def sample(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    code = main(["sample", *map(str, arguments), "--build", "/nowhere"])
+    code = main(["peek", *map(str, arguments), "--build", "/nowhere"])
     return code, capsys.readouterr().out
 
 
