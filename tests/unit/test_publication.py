@@ -181,3 +181,37 @@ def test_a_gif_of_uneven_blocks_keeps_them(decoder: Decoder) -> None:
     assert isinstance(found, Decoded) and isinstance(whole, Decoded)
     assert found.pixel_sha256 == whole.pixel_sha256
     assert found.published_n_bytes == len(strip_metadata(uneven, "GIF").data)
+
+
+def mutate(data: bytes, random: np.random.Generator) -> bytes:
+    mutated = bytearray(data)
+    for _ in range(random.integers(1, 4)):
+        at = int(random.integers(0, len(mutated) if random.random() < 0.6 else min(80, len(mutated))))
+        change = random.integers(0, 4)
+        if change == 0:
+            mutated[at] ^= 1 << int(random.integers(0, 8))
+        elif change == 1:
+            mutated[at:at] = [b"\xff", b"\xff\xd9", ADOBE_RGB, b"\x21\xfe\x04text\0", bytes(5)][random.integers(0, 5)]
+        elif change == 2:
+            mutated[at:at] = mutated[at : at + int(random.integers(1, 40))]
+        else:
+            del mutated[at : at + int(random.integers(1, 20))]
+    return bytes(mutated)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_accepted_is_published_as_the_screened_pixels(seed: int, decoder: Decoder) -> None:
+    random = np.random.default_rng(seed)
+    kinds = list(PUBLISHED.values())
+    n_accepted = 0
+    for _ in range(150):
+        data = mutate(kinds[random.integers(0, len(kinds))][1], random)
+        found = decoder.decode(data)
+        if isinstance(found, Decoded) and found.format != "TIFF":
+            n_accepted += 1
+            stripped = strip_metadata(data, found.format, found.exif_orientation, found.published_n_bytes).data
+            assert hashlib.sha256(stripped).hexdigest() == found.published_sha256
+            again = decoder.decode(stripped)
+            assert isinstance(again, Decoded), again
+            assert again.pixel_sha256 == found.pixel_sha256
+    assert n_accepted > 40

@@ -261,6 +261,14 @@ def test_a_profile_stays_and_its_name_goes() -> None:
             assert image.info["icc_profile"] == PROFILE
 
 
+def test_a_profile_that_pil_refuses_is_dropped() -> None:
+    large = struct.pack(">I", 3 << 19) + bytes(32) + b"acsp" + bytes((3 << 19) - 40)
+    odd = insert(PNG, PNG_HEAD, chunk(b"iCCP", b"p\0\0" + zlib.compress(large)))
+    with pytest.raises(ValueError, match="too large"):
+        read(odd)
+    assert strip_metadata(odd, "PNG").data == strip_metadata(PNG, "PNG").data
+
+
 def test_a_tiff_keeps_none_of_its_tags() -> None:
     tags = {270: TEXT.decode(), 305: TEXT.decode(), 306: TEXT.decode(), 33432: TEXT.decode(), 34737: TEXT.decode()}
     data = encode("TIFF", tiffinfo=tags) + TEXT

@@ -25,7 +25,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PALETTE = 3  # a colour type; with the others PLTE is a suggestion, and decides no pixel
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
-PROFILE_LIMIT = 1 << 24  # bytes; larger profiles are dropped
+PROFILE_LIMIT = 1 << 20  # bytes; PIL refuses to open a file with a larger profile: it is dropped
 INFLATED_AT_ONCE = 1 << 18
 
 Chunk = tuple[bytes, bytes]
