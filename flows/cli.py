@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -61,6 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Interrupted, KeyboardInterrupt):
         say(console, f"stopped. What was finished stays finished; go on with: {command_again(options)}", "yellow")
         return 130
+
+
+def leave(code: int) -> NoReturn:
+    """End the process once its threads have ended; a further Ctrl-C ends it at once."""
+    sys.stdout.flush()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(130))  # the interpreter's own end would abort beside threads
+    sys.exit(code)
 
 
 def run_demo(options: argparse.Namespace, console: Console) -> int:
@@ -267,4 +276,4 @@ def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) 
 
 if __name__ == "__main__":
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    sys.exit(main())
+    leave(main())

@@ -141,4 +141,6 @@ def main(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    sys.exit(main(sys.argv[1:], os.environ))
+    from flows.cli import leave
+
+    leave(main(sys.argv[1:], os.environ))

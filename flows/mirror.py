@@ -83,21 +83,28 @@ class Mirror:
     def __enter__(self) -> Mirror:
         self._tell(lambda scribe: self._open_build(scribe))
         for work in (self._work, self._report):
-            self._threads.append(threading.Thread(target=self._guard, args=(work,), daemon=True))
+            # Not daemons: one that is still importing or asking when the interpreter ends aborts the process.
+            self._threads.append(threading.Thread(target=self._guard, args=(work,)))
             self._threads[-1].start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         outcome, message = _outcome_of(error)
+        try:
+            self._say_last_words(outcome, message, _LAST_WORDS_S if error is None else _AFTER_STOP_S)
+        finally:  # the threads end with what they do just now: the interpreter waits for them
+            self._off.set()
+            self._reports.put(None)
+            self._calls.put(None)
+
+    def _say_last_words(self, outcome: Outcome, message: str, patience_s: float) -> None:
         self._reports.put(None)
-        patience_s = _LAST_WORDS_S if error is None else _AFTER_STOP_S
         end = time.monotonic() + patience_s
         self._wait(self._threads[1], end)
         self._tell(lambda scribe: scribe.close_build(outcome, message))
         self._calls.put(None)
         self._wait(self._threads[0], end)
         if not self._off.is_set() and self._threads[0].is_alive():
-            self._off.set()
             self.say(f"Prefect was not told the last of it: its server took longer than {patience_s:g} s")
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
@@ -150,6 +157,8 @@ class Mirror:
                 self.say(f"Prefect is told no more: {what}. The run goes on")
 
     def _work(self) -> None:
+        if self._off.is_set():
+            return  # before seconds of import
         scribe = self.connect()
         told = 0.0
         while not self._off.is_set():

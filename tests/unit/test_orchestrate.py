@@ -1,3 +1,4 @@
+import contextlib
 import importlib
 import os
 import re
@@ -5,18 +6,21 @@ import socket
 import string
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from flows import mirror as mirror_module
 from flows.executor import Advanced, Interrupted, Poisoned, Retried
 from flows.mirror import Mirror, mirrored
 from flows.pace import Pace
 from flows.ui import API_URL, HOST, NO_TELEMETRY, UI_HOME, URL_FILE, find_api_url, server_environment
 from flows.waves import MOST_WAVES, StageRun, safe_markdown, wave_size
 from flows.worker import Committed, Failed
+from stages.contract import InputError
 from tests.contract.broken import MAKE
 from tests.small_build import Build, Recorder
 from tests.unit.test_progress import task
@@ -166,6 +170,50 @@ def test_a_run_that_was_stopped_is_shown_as_such(tmp_path: Path, error: BaseExce
         "open_build", "open_stage", "open_wave", "close_build"
     ]  # fmt: skip
     assert scribe.told[-1][1] == outcome
+
+
+class Stuck(Silent):
+    """A scribe whose first call ends when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def open_build(self, *words: object) -> None:
+        self.begun.set()
+        self.go_on.wait()
+
+
+class Impatient(Mirror):
+    """A mirror whose end is broken off by a second Ctrl-C."""
+
+    def _wait(self, thread: threading.Thread, end: float) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", [Mirror, Impatient])
+@pytest.mark.parametrize("error", [InputError("where are the corpora?"), KeyboardInterrupt(), None])
+def test_threads_that_are_busy_at_the_end_are_waited_for_and_do_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Mirror], error: BaseException | None
+) -> None:
+    monkeypatch.setattr(mirror_module, "_AFTER_STOP_S", 0.0)
+    monkeypatch.setattr(mirror_module, "_LAST_WORDS_S", 0.0)
+    scribe = Stuck()
+    mirror = kind(lambda: scribe, small(tmp_path).ledger(), SAID, lambda text: None)  # type: ignore[arg-type, return-value]
+    try:
+        with contextlib.suppress(InputError, KeyboardInterrupt), mirror:
+            scribe.begun.wait()
+            mirror.begin(MAKE, 2, 2, 0)
+            if error is not None:
+                raise error
+        assert mirror._threads[0].is_alive()
+        assert not any(thread.daemon for thread in mirror._threads), "a daemon would not be waited for"
+    finally:
+        scribe.go_on.set()
+    for thread in mirror._threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert scribe.told == []
 
 
 def test_a_stale_address_is_ignored_and_said(tmp_path: Path, dead_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
