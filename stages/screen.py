@@ -23,6 +23,7 @@ from stages.contract import (
     TransientError,
     rejects_table,
 )
+from stages.geo.positions import is_position
 from stages.images.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
 
 
@@ -68,6 +69,9 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
+    latitude_deg, longitude_deg = found.exif_latitude_deg, found.exif_longitude_deg
+    if latitude_deg is None or longitude_deg is None or not is_position(latitude_deg, longitude_deg):
+        latitude_deg = longitude_deg = None
     return {
         "body_sha256": row["body_sha256"],
         "n_bytes": row["n_bytes"],
@@ -79,8 +83,8 @@ def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
         "pixel_sha256": found.pixel_sha256,
         "phash": found.phash,
         "exif_datetime": found.exif_datetime,
-        "exif_latitude_deg": found.exif_latitude_deg,
-        "exif_longitude_deg": found.exif_longitude_deg,
+        "exif_latitude_deg": latitude_deg,
+        "exif_longitude_deg": longitude_deg,
         "exif_orientation": found.exif_orientation,
         "published_sha256": found.published_sha256,
         "published_n_bytes": found.published_n_bytes,

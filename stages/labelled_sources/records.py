@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from stages.geo.positions import is_position
+
 DEGREE_DECIMALS = 7  # about a centimetre: libraries differ behind it
 
 
@@ -102,8 +104,8 @@ def utc(value: object) -> str | None:
 
 
 def position(latitude_deg: float, longitude_deg: float) -> dict[str, float]:
-    """Return the two columns of a position, empty where it lies on no globe."""
-    if not (-90 <= latitude_deg <= 90 and -180 <= longitude_deg <= 180):
+    """Return the two columns of a position, empty where the pair is none."""
+    if not is_position(latitude_deg, longitude_deg):
         return {}
     return {
         "stated_latitude_deg": round(latitude_deg, DEGREE_DECIMALS),

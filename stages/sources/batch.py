@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from schemas.corpora import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 from schemas.fields import FIELD
+from stages.geo.positions import is_position
 
 COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+_POSITION = ("stated_latitude_deg", "stated_longitude_deg")
 # Beside our columns the two texts made of source_caption, null where they are the same: the one that keywords are
 # searched in, and the one that becomes the caption once it is cleaned.
 ROWS_SCHEMA = pa.schema(
@@ -170,14 +172,22 @@ Read = SourceBatch | Damage | Counted
 
 
 def rows_table(columns: Mapping[str, pa.Array]) -> pa.Table:
-    """Return rows in our columns; those that are not given are null.
+    """Return rows in our columns; those that are not given are null, and so are pairs that are no position.
 
     Args:
         columns: by the names of ROWS_SCHEMA, source_row among them.
     """
     n_rows = len(columns["source_row"])
     filled = {f.name: columns[f.name] if f.name in columns else pa.nulls(n_rows, f.type) for f in ROWS_SCHEMA}
+    if set(_POSITION) & columns.keys():
+        filled |= _positions(*(filled[name] for name in _POSITION))
     return pa.table(filled, schema=ROWS_SCHEMA)
+
+
+def _positions(*stated: pa.Array) -> dict[str, pa.Array]:
+    degrees = [pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False) for column in stated]
+    is_none = ~is_position(*degrees)
+    return {name: pa.array(values, pa.float64(), mask=is_none) for name, values in zip(_POSITION, degrees, strict=True)}
 
 
 def is_utf8(buffer: pa.Buffer) -> bool:

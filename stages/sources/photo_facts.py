@@ -1,8 +1,11 @@
 """Where and when YFCC100M says that a photo was taken. Not for what is believed of it: that is geometa."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+
+from stages.geo.positions import is_position
 
 _DEGREES = re.compile(r"-?\d{1,3}(?:\.\d+)?(?:[eE]-?\d{1,2})?", re.ASCII)
 _TAKEN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?", re.ASCII)
@@ -12,17 +15,17 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def positions(latitudes: Sequence[str], longitudes: Sequence[str]) -> tuple[list[float | None], list[float | None]]:
-    """Return latitudes and longitudes in degrees; None for both where one of them is none on the globe."""
-    found = [
-        (north, east) if north is not None and east is not None else (None, None)
-        for north, east in zip(_degrees(latitudes, 90), _degrees(longitudes, 180), strict=True)
-    ]
-    return [north for north, _ in found], [east for _, east in found]
+    """Return latitudes and longitudes in degrees; None for both where the pair is no position."""
+    north, east = _degrees(latitudes), _degrees(longitudes)
+    is_known = is_position(north, east).tolist()
+    return (
+        [value if known else None for value, known in zip(north, is_known, strict=True)],
+        [value if known else None for value, known in zip(east, is_known, strict=True)],
+    )
 
 
-def _degrees(texts: Sequence[str], most: float) -> Iterable[float | None]:
-    values = (float(text) if _DEGREES.fullmatch(text) else None for text in texts)
-    return (value if value is not None and abs(value) <= most else None for value in values)
+def _degrees(texts: Sequence[str]) -> list[float]:
+    return [float(text) if _DEGREES.fullmatch(text) else math.nan for text in texts]
 
 
 def times_taken(texts: Sequence[str], uploads_s: Iterable[int]) -> list[str | None]:

@@ -139,12 +139,13 @@ def test_a_position_on_no_globe_is_none(places: Places, latitude_deg: float | No
     assert row["latitude_deg"] is row["longitude_deg"] is row["position_source"] is row["utm_epsg"] is None
 
 
-def test_zero_zero_is_no_position_by_exif_but_zero_latitude_is_one() -> None:
+def test_zero_zero_is_no_position_of_any_source_but_zero_latitude_is_one() -> None:
     nothing = np.full(3, np.nan)
-    found = choose_position(nothing, nothing, np.array([0.0, 0.0, 5.0]), np.array([0.0, 7.0, 0.0]))
-    assert found["source"].tolist() == ["", "exif", "exif"]
-    stated = choose_position(np.zeros(1), np.zeros(1), nothing[:1], nothing[:1])
-    assert stated["source"].tolist() == ["corpus"]
+    pair = np.array([0.0, -0.0, 5.0]), np.array([-0.0, 7.0, 0.0])
+    assert choose_position(nothing, nothing, *pair)["source"].tolist() == ["", "exif", "exif"]
+    assert choose_position(*pair, nothing, nothing)["source"].tolist() == ["", "corpus", "corpus"]
+    both = choose_position(np.zeros(1), np.zeros(1), np.array([47.6]), np.array([-122.2]))
+    assert both["source"].tolist() == ["exif"]
 
 
 def test_the_poles_have_a_position_and_no_zone(places: Places) -> None:

@@ -10,7 +10,9 @@ from stages.sources.photo_facts import positions, times_taken
     [
         ("47.5", "-122.25", (47.5, -122.25)), ("-90", "180", (-90, 180)), ("", "1", (None, None)),
         ("1", "", (None, None)), ("90.1", "1", (None, None)), ("1", "-180.5", (None, None)),
-        ("nan", "1", (None, None)), ("1,5", "1", (None, None)), ("1.5e-05", "0", (1.5e-05, 0)),
+        ("nan", "1", (None, None)), ("1,5", "1", (None, None)), ("1.5e-03", "0", (1.5e-03, 0)),
+        ("0", "0", (None, None)), ("-0.0", "0.000000", (None, None)), ("1e-05", "-2E-6", (None, None)),
+        ("0", "7.5", (0, 7.5)), ("-122.2", "47.6", (None, None)), ("inf", "0", (None, None)),
     ],
 )  # fmt: skip
 def test_a_position_is_whole_and_on_the_globe_or_none(
