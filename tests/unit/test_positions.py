@@ -8,7 +8,7 @@ import pytest
 
 from schemas.fields import FIELD
 from stages.geo.positions import is_position
-from stages.labelled_sources.sample import position
+from stages.labelled_sources.records import position
 from stages.sources.batch import rows_table
 
 NONE = [
