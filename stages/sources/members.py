@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 
 from stages.sources import packed
 from stages.sources.batch import SourceFileError
+from stages.sources.zip_rest import scan_members
 
 CHUNK_BYTES = 1 << 18  # what is made of a chunk stays in the cache: four megabytes take half as long again
 _TAR_BLOCK_BYTES = 512
@@ -88,7 +89,14 @@ def _chunks(
 
 
 def _zip_members(path: Path, is_wanted: Callable[[str], bool], chunk_bytes: int) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except _FAULTS:  # the directory is at the end
+        for name, chunks in scan_members(path):
+            if is_wanted(name):
+                yield Member(f"{path}/{name}", chunks)
+        raise
+    with archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
             place = f"{path}/{info.filename}"
             if is_wanted(info.filename):

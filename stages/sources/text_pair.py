@@ -28,7 +28,7 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
     """Yield the rows of the pair, leaving out batches that end before from_row.
 
     If one file has more lines than the other, a line end is damaged somewhere, and captions may belong to other images
-    from any row on: all rows are one damaged stretch.
+    from any row on: all rows are one damaged stretch; or those from the end of the shorter file on, if it was cut.
 
     Raises:
         SourceFileError: a file is damaged; the rows that both have before the fault were yielded.
@@ -37,17 +37,20 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
     urls, captions = _pair_of(source, corpus)
     part = source.files[0][1]
     n_urls, n_captions, fault = _count_both(urls, captions)
+    n_rows = n_whole = max(n_urls, n_captions)
+    shorter, longer = (urls, captions) if n_urls < n_captions else (captions, urls)
     if fault is None and n_urls != n_captions:
-        detail = (
-            f"expected as many captions as URLs, found {n_captions} lines"
-            f" in {captions.name} and {n_urls} in {urls.name}; download both again"
-        )
-        shorter = urls if n_urls < n_captions else captions
-        yield Damage(0, max(n_urls, n_captions), "damaged_source", detail, part, shorter)
-        return
-    for batch in read_batches(urls, captions, part):
+        is_cut = not _ends_a_line(shorter) and _ends_a_line(longer)
+        n_whole = max(min(n_urls, n_captions) - 1, 0) if is_cut else 0
+    for batch in read_batches(urls, captions, part, n_whole):
         if batch.first_row + len(batch.captions) > from_row:
             yield batch
+    if n_whole < n_rows:
+        detail = (
+            f"expected as many captions as URLs, found {n_captions} lines in {captions.name} and {n_urls} in"
+            f" {urls.name}; download both again"
+        )
+        yield Damage(n_whole, n_rows - n_whole, "damaged_source", detail, part, shorter)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
@@ -87,11 +90,20 @@ def _count_both(urls: Path, captions: Path) -> tuple[int, int, SourceFileError |
     return n_lines[0], n_lines[1], faults[0] if faults else None
 
 
-def read_batches(urls: Path, captions: Path, part: int, block_bytes: int = BLOCK_BYTES) -> Iterator[SourceBatch]:
+def _ends_a_line(path: Path) -> bool:
+    """Return whether a file ends with a line end; a packed one that is cut is damaged anyway."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 1, 0))
+        return path.suffix != ".txt" or file.read(1) == b"\n"
+
+
+def read_batches(
+    urls: Path, captions: Path, part: int, n_rows_max: int, block_bytes: int = BLOCK_BYTES
+) -> Iterator[SourceBatch]:
     """Yield the lines that both files have, so many at a time as lie in one block of each."""
     sides = _Side(urls, block_bytes), _Side(captions, block_bytes)
     first_row = 0
-    while n_rows := min([side.n_ahead() for side in sides]):
+    while n_rows := min(n_rows_max - first_row, *(side.n_ahead() for side in sides)):
         yield _read_rows(*sides, n_rows, first_row, part)
         first_row += n_rows
         for side in sides:

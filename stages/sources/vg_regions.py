@@ -90,7 +90,7 @@ def read_regions(path: Path, chunk_bytes: int = CHUNK_BYTES) -> Regions:
                 damage = f"record {n_records + lost[0]}: {bad[lost[0]][1]}"
             n_records += len(records)
     except SourceFileError as error:
-        damage = damage or str(error)
+        damage = damage or str(error).removeprefix(f"{path}/")
     texts = pa.chunked_array(chunks, pa.large_string()).combine_chunks()
     return Regions(np.concatenate(ids), texts, faults, damage)
 

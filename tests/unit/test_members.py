@@ -1,6 +1,8 @@
 """Files are read as they are packed, member by member, and damage is named."""
 
+import gzip
 import io
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -80,3 +82,63 @@ def test_one_member_is_one(tmp_path: Path) -> None:
         list(read_one(write_zip(tmp_path / "a.zip", MEMBERS), JSON).chunks)
     with pytest.raises(SourceFileError, match="found none"):
         list(read_one(write_tar(tmp_path / "a.tar.gz", {"b.txt": b""}), JSON).chunks)
+
+
+def read_until_fault(path: Path) -> dict[str, bytes]:
+    """Return the bytes of each member before the fault."""
+    found: dict[str, bytes] = {}
+    with pytest.raises(SourceFileError):
+        for member in read_members(path, JSON):
+            found[member.place] = b""
+            for chunk in member.chunks:
+                found[member.place] += chunk
+    return {place.removeprefix(f"{path}/"): data for place, data in found.items()}
+
+
+NOISE = {f"{name}.json": random.Random(name).randbytes(40_000) for name in "abc"}
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
+def test_bytes_before_a_cut_are_read_to_the_last(tmp_path: Path, suffix: str) -> None:
+    whole = (write_zip if suffix == ".zip" else write_tar)(tmp_path / f"whole{suffix}", NOISE).read_bytes()
+    path = tmp_path / f"cut{suffix}"
+    for n_bytes in (len(whole) // 2, len(whole) - 5):
+        path.write_bytes(whole[:n_bytes])
+        found = read_until_fault(path)
+        assert all(NOISE[name].startswith(data) for name, data in found.items())
+        assert sum(map(len, found.values())) > min(n_bytes - 2000, 119_999)
+
+
+def test_a_damaged_directory_of_a_zip_loses_no_member(tmp_path: Path) -> None:
+    whole = write_zip(tmp_path / "whole.zip", NOISE).read_bytes()
+    path = tmp_path / "flipped.zip"
+    path.write_bytes(whole.replace(b"PK\1\2", b"PK\1\3", 1))
+    assert read_until_fault(path) == NOISE
+
+
+def test_a_wrong_checksum_loses_no_more_than_the_last_byte(tmp_path: Path) -> None:
+    whole = bytearray(write_zip(tmp_path / "whole.zip", {"a.json": NOISE["a.json"]}).read_bytes())
+    for place in (whole.find(b"PK\3\4") + 14, whole.find(b"PK\1\2") + 16):
+        whole[place] ^= 1
+    (tmp_path / "wrong.zip").write_bytes(whole)
+    assert read_until_fault(tmp_path / "wrong.zip") == {"a.json": NOISE["a.json"][:-1]}
+
+
+def test_a_member_whose_two_names_differ_is_a_fault(tmp_path: Path) -> None:
+    whole = write_zip(tmp_path / "whole.zip", NOISE).read_bytes()
+    first, _, last = whole.rpartition(b"b.json")
+    (tmp_path / "renamed.zip").write_bytes(first + b"b.jsom" + last)
+    faults = 0
+    for member in read_members(tmp_path / "renamed.zip", JSON):
+        try:
+            assert b"".join(member.chunks) == NOISE[member.place.rpartition("/")[2]]
+        except SourceFileError:
+            faults += 1
+    assert faults == 1
+
+
+def test_several_streams_of_gzip_are_one_file(tmp_path: Path) -> None:
+    tar = gzip.decompress(write_tar(tmp_path / "a.tar.gz", NOISE).read_bytes())
+    (tmp_path / "a.tar.gz").write_bytes(b"".join(gzip.compress(tar[i : i + 5000]) for i in range(0, len(tar), 5000)))
+    found = {m.place.rpartition("/")[2]: b"".join(m.chunks) for m in read_members(tmp_path / "a.tar.gz", JSON)}
+    assert found == NOISE

@@ -53,7 +53,7 @@ def test_lines_go_together_as_by_a_loop(
     urls, captions = (b"".join(pair[side] + b"\n" for pair in pairs) for side in (0, 1))
     source = write(tmp_path_factory.getbasetemp(), urls, captions)
     paths = source.files[0][0], source.companions[0]
-    rows, malformed = read_all(text_pair.read_batches(*paths, 0, block_bytes))
+    rows, malformed = read_all(text_pair.read_batches(*paths, 0, len(pairs), block_bytes))
     is_good = [b"\xff" not in url + caption for url, caption in pairs]
     assert rows == [(n, url.decode(), text.decode()) for n, (url, text) in enumerate(pairs) if is_good[n]]
     assert [fault.source_row for fault in malformed] == [n for n, good in enumerate(is_good) if not good]
@@ -73,7 +73,7 @@ def test_a_line_is_refused_by_what_is_wrong_with_it(tmp_path: Path) -> None:
 
 
 def test_files_of_different_lengths_are_one_damaged_stretch(tmp_path: Path) -> None:
-    for urls, captions in ((b"u0\nu1\nu2\n", b"c0\nc1"), (b"u0\nu1", b"c0\nc1\nc2")):
+    for urls, captions in ((b"u0\nu1\nu2\n", b"c0\nc1\n"), (b"u0\nu1", b"c0\nc1\nc2")):
         source = write(tmp_path, urls, captions)
         (lost,) = text_pair.read(source, PAIR, Choices())
         assert isinstance(lost, Damage) and (lost.first_row, lost.n_rows, lost.reason) == (0, 3, "damaged_source")
@@ -82,6 +82,15 @@ def test_files_of_different_lengths_are_one_damaged_stretch(tmp_path: Path) -> N
     alone = SourceFiles(source.files)
     with pytest.raises(InputError, match="expected one file of URLs and one of captions, found 1 and 0"):
         text_pair.count(alone, PAIR)
+
+
+def test_rows_before_the_end_of_a_file_that_was_cut_are_read(tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_bytes(b"c0\nc1\nc")
+    (tmp_path / "urls.txt").write_bytes(b"u0\nu1\nu2\nu3\n")
+    source = SourceFiles(((tmp_path / "urls.txt", 0),), (tmp_path / "captions.txt",))
+    batch, lost = text_pair.read(source, PAIR, Choices())
+    assert isinstance(batch, SourceBatch) and batch.captions.to_pylist() == ["c0", "c1"]
+    assert isinstance(lost, Damage) and (lost.first_row, lost.n_rows) == (2, 2)
 
 
 @pytest.mark.parametrize(("n_urls", "n_captions"), [(9, 5), (5, 9), (7, 7)])
