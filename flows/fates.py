@@ -50,6 +50,6 @@ def fates_query(ledger: Ledger) -> str:
         SELECT s.sample_id, s.corpus, coalesce(c.url, '') AS url, d.stage, d.fate, d.reason, d.detail,
                CASE WHEN d.stage = 'drop_duplicates' THEN u.survivor_id ELSE '' END AS survivor
         FROM ({samples_query(ledger)}) s JOIN decided d USING (sample_id) LEFT JOIN candidate c USING (sample_id)
-        LEFT JOIN duplicate u USING (sample_id)
+        LEFT JOIN cluster_member u USING (sample_id)
         ORDER BY s.sample_id
     """

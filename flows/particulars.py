@@ -52,7 +52,7 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "clusters by size",
             "SELECT cluster_n_samples AS samples_in_cluster, count(DISTINCT cluster_id) AS clusters"
-            " FROM duplicate GROUP BY 1 ORDER BY 1",
+            " FROM cluster_member GROUP BY 1 ORDER BY 1",
         ),
     ),
     "labelled": (
@@ -75,7 +75,7 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
                 for top in range(100, 55, -5)
             )
             + " FROM (SELECT cume_dist() OVER (ORDER BY vlm_score_cos DESC) AS vlm_at,"
-            ' cume_dist() OVER (ORDER BY detector_prob DESC) AS detector_at FROM "unique" JOIN image USING (image_id)'
+            " cume_dist() OVER (ORDER BY detector_prob DESC) AS detector_at FROM survivor JOIN image USING (image_id)"
             " JOIN vlm_score USING (pixel_sha256) JOIN detector_score USING (pixel_sha256)),"
             " (SELECT unnest(range(100, 55, -5)) AS top) s GROUP BY s.top ORDER BY s.top DESC",
         ),

@@ -39,10 +39,9 @@ class Table:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the kept rows; columns that may hold nulls are nullable."""
-        return pa.schema(
-            [pa.field(f.name, f.type, nullable=f.is_nullable or f.name in self.nullable) for f in self.fields]
-        )
+        """The Arrow schema of the kept rows; columns that may hold nulls are nullable, never those of the key."""
+        may_lack = {f.name for f in self.fields if f.is_nullable} | set(self.nullable)
+        return pa.schema([pa.field(f.name, f.type, nullable=f.name in may_lack - set(self.key)) for f in self.fields])
 
     @property
     def reject_schema(self) -> pa.Schema:
@@ -145,13 +144,13 @@ IMAGE = Table(
     "A valid image that can be published.",
     leads_to=("pixel_sha256",),
 )  # fmt: skip
-DUPLICATE = Table(
-    "duplicate",
+CLUSTER_MEMBER = Table(
+    "cluster_member",
     ("sample_id",),
     ("image_id", "cluster_id", "cluster_n_samples", "survivor_id", "duplicate_reason", "phash_distance"),
     "A sample with a valid image and the cluster it belongs to.",
 )
-UNIQUE = Table("unique", ("sample_id",), ("image_id", "cluster_id"), "A sample that no duplicate of it outranks.")
+SURVIVOR = Table("survivor", ("sample_id",), ("image_id", "cluster_id"), "A sample that no duplicate of it outranks.")
 PICTURE = Table(
     "picture",
     ("pixel_sha256",),
@@ -237,8 +236,9 @@ METAFILE = Table(
 CROSSWALK = Table(
     "crosswalk",
     ("sample_id",),
-    ("corpus", "original_name", "native_hash", "source_part", "row_in_source", "url", "path", "v2_patch"),
+    ("corpus", "original_name", "native_hash", "part", "source_row", "url", "path", "v2_patch"),
     "A candidate or a labelled image under the names that its corpus and others know it by.",
+    nullable=("part", "source_row"),
 )
 SOURCE_COUNT = Table(
     "source_count",
@@ -272,6 +272,6 @@ TEXT_COUNT = Table(
     ("samples", "caption_source", "with_time", *_TOLD, *(f"published_{name}" for name in _TOLD)),
     "What is known of a corpus's published samples, beside the published figures.",
 )
-COUNTRY_COUNT = Table("country_count", ("in_country",), ("country_name", "n_pub11", "n_rs3"), "A country.")
-MONTH_COUNT = Table("month_count", ("in_month",), ("n_pub11", "n_rs3"), "A month of the year.")
-UTM_COUNT = Table("utm_count", ("in_utm_epsg",), ("utm_zone", "utm_hemisphere", "n_pub11", "n_rs3"), "A UTM zone.")
+COUNTRY_COUNT = Table("country_count", ("country_code",), ("country_name", "n_pub11", "n_rs3"), "A country.")
+MONTH_COUNT = Table("month_count", ("month",), ("n_pub11", "n_rs3"), "A month of the year.")
+UTM_COUNT = Table("utm_count", ("utm_epsg",), ("utm_zone", "utm_hemisphere", "n_pub11", "n_rs3"), "A UTM zone.")

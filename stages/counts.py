@@ -109,7 +109,7 @@ _TEXTS = f"""
 def _by(key: str, others: tuple[str, ...]) -> str:
     told = "".join(f", any_value({name}) AS {name}" for name in others)
     return f"""
-        SELECT {key} AS in_{key.removesuffix("_code")}{told},
+        SELECT {key}{told},
                count(*) FILTER (half = 'pub11') AS n_pub11, count(*) FILTER (half = 'rs3') AS n_rs3
         FROM shard JOIN sample USING (sample_id) JOIN geometa USING (sample_id)
         WHERE {key} IS NOT NULL GROUP BY {key} ORDER BY {key}
@@ -177,7 +177,7 @@ def _distribution(name: str, table: Table, key: str, does: str, run: Callable[[I
     return Stage(
         name=name,
         module="stats",
-        version=1,
+        version=2,
         does=does,
         reads=(
             _PUBLISHED_SAMPLES,
@@ -187,8 +187,7 @@ def _distribution(name: str, table: Table, key: str, does: str, run: Callable[[I
         writes=table,
         grain="reduce",
         given=Given(
-            query=f"SELECT DISTINCT {key} AS {table.key[0]} FROM shard JOIN geometa USING (sample_id)"
-            f" WHERE {key} IS NOT NULL",
+            query=f"SELECT DISTINCT {key} FROM shard JOIN geometa USING (sample_id) WHERE {key} IS NOT NULL",
             inputs=("shard", "geometa"),
         ),
         run=run,

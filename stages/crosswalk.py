@@ -15,7 +15,7 @@ def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
 _NAMES = r"""
     SELECT sample_id, corpus,
            coalesce(native_id, v1_patch, regexp_extract(path, '([^/]+?)(?:\.[A-Za-z]{1,4})?$', 1)) AS original_name,
-           native_hash, part AS source_part, source_row AS row_in_source, coalesce(url, '') AS url,
+           native_hash, part, source_row, coalesce(url, '') AS url,
            coalesce(path, '') AS path, v2_patch
     FROM sample LEFT JOIN candidate USING (sample_id) LEFT JOIN labelled_image USING (sample_id)
     LEFT JOIN patch USING (sample_id)
@@ -25,7 +25,7 @@ _NAMES = r"""
 WRITE_CROSSWALK = Stage(
     name="write_crosswalk",
     module="shard",
-    version=2,
+    version=3,
     does="Writes each candidate and labelled image under the names that its corpus knows it by.",
     reads=(
         Reads(

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from schemas.corpora import LABELLED_CODES, known_codes
-from schemas.tables import DUPLICATE, UNIQUE
+from schemas.tables import CLUSTER_MEMBER, SURVIVOR
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
 
@@ -50,7 +50,7 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
     tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
     tables = {**inputs, "labels": labels, "tiers": tier_table}
     kept = run_sql(_CLUSTERS, tables, seed=params.seed, other=tiers.get("*", len(params.priority)))
-    return Outcome(kept.cast(DUPLICATE.schema), no_rejects(DUPLICATE))
+    return Outcome(kept.cast(CLUSTER_MEMBER.schema), no_rejects(CLUSTER_MEMBER))
 
 
 # The order (tier, digest) is total and depends on the sample alone: neither partitions nor files nor time enter it.
@@ -102,20 +102,22 @@ def label_images(images: pa.Table, max_distance: int) -> pa.Array:
     return pa.array(connected_components(graph, directed=False)[1] if n else [], pa.int32())
 
 
-_OF_WEB = "FROM duplicate SEMI JOIN (FROM sample WHERE half = 'pub11') USING (sample_id)"
+_OF_WEB = "FROM cluster_member SEMI JOIN (FROM sample WHERE half = 'pub11') USING (sample_id)"
 
 
 def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
     """Return the survivors of PUB11; reject its other samples for what makes them duplicates, and name the survivor.
 
-    Labelled samples are marked in `duplicate` and never removed: they have no row here.
+    Labelled samples are marked in `cluster_member` and never removed: they have no row here.
     """
     duplicates = run_sql(f"SELECT * {_OF_WEB} ORDER BY sample_id", inputs)
     is_survivor = pc.is_null(duplicates["duplicate_reason"])
-    kept = duplicates.filter(is_survivor).select(UNIQUE.schema.names).cast(UNIQUE.schema)
+    kept = duplicates.filter(is_survivor).select(SURVIVOR.schema.names).cast(SURVIVOR.schema)
     others = duplicates.filter(pc.invert(is_survivor))
     detail = pc.binary_join_element_wise("kept: ", others["survivor_id"], "")
-    return Outcome(kept, rejects_table(UNIQUE, {"sample_id": others["sample_id"]}, others["duplicate_reason"], detail))
+    return Outcome(
+        kept, rejects_table(SURVIVOR, {"sample_id": others["sample_id"]}, others["duplicate_reason"], detail)
+    )
 
 
 CLUSTER = Stage(
@@ -127,7 +129,7 @@ CLUSTER = Stage(
         Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash"), is_whole=True),
     ),
-    writes=DUPLICATE,
+    writes=CLUSTER_MEMBER,
     grain="map",
     given=Given(query="SELECT sample_id FROM sample SEMI JOIN image USING (image_id)", inputs=("sample", "image")),
     run=cluster,
@@ -140,12 +142,14 @@ DROP_DUPLICATES = Stage(
     version=2,
     does="Keeps one sample of the web corpora of each cluster.",
     reads=(
-        Reads("duplicate", ("sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"), is_whole=True),
+        Reads(
+            "cluster_member", ("sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"), is_whole=True
+        ),
         Reads("sample", ("sample_id", "half"), is_whole=True),
     ),
-    writes=UNIQUE,
+    writes=SURVIVOR,
     grain="map",
-    given=Given(query=f"SELECT sample_id {_OF_WEB}", inputs=("duplicate", "sample")),
+    given=Given(query=f"SELECT sample_id {_OF_WEB}", inputs=("cluster_member", "sample")),
     run=drop_duplicates,
     reasons=("url_duplicate", "pixel_duplicate", "near_duplicate"),
 )

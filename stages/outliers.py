@@ -90,7 +90,7 @@ def drop_outliers(inputs: Inputs, context: Context) -> Outcome:
 
 _SCORES = """
     SELECT u.sample_id, u.image_id, v.vlm_score_cos, d.detector_prob
-    FROM "unique" u JOIN image i USING (image_id)
+    FROM survivor u JOIN image i USING (image_id)
     LEFT JOIN vlm_score v USING (pixel_sha256) LEFT JOIN detector_score d USING (pixel_sha256)
 """
 
@@ -113,7 +113,7 @@ _RANKED = f"""
 
 
 _SCORED = (
-    Reads("unique", ("sample_id", "image_id"), is_whole=True),
+    Reads("survivor", ("sample_id", "image_id"), is_whole=True),
     Reads("image", ("image_id", "pixel_sha256"), is_whole=True),
     Reads("vlm_score", ("pixel_sha256", "vlm_score_cos"), is_whole=True),
     Reads("detector_score", ("pixel_sha256", "detector_prob"), is_whole=True),
@@ -140,7 +140,7 @@ DROP_OUTLIERS = Stage(
     reads=(*_SCORED, Reads("outlier_rule", ("score", "threshold"), is_whole=True)),
     writes=RELEVANT,
     grain="map",
-    given=Given("unique", ("sample_id",)),
+    given=Given("survivor", ("sample_id",)),
     run=drop_outliers,
     reasons=("no_score", "low_vlm_score", "low_detector_prob"),
 )

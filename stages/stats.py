@@ -69,7 +69,7 @@ _FUNNEL = f"""
             (SELECT count(*) FROM candidate x WHERE x.corpus = c.corpus) AS keyword,
             {_samples_of("SEMI JOIN fetched ON fetch_id = image_id")} AS downloaded,
             {_samples_of("SEMI JOIN image_rejects USING (image_id)")} AS invalid,
-            {_samples_of("JOIN unique_rejects USING (sample_id)")} AS duplicate,
+            {_samples_of("JOIN survivor_rejects USING (sample_id)")} AS duplicate,
             {_samples_of("JOIN relevant_rejects USING (sample_id)")} AS outlier,
             {_samples_of("JOIN relevant USING (sample_id)")} AS remain,
             {_samples_of("JOIN (FROM shard_plan_rejects UNION ALL FROM shard_rejects) USING (sample_id)")}
@@ -114,7 +114,7 @@ COUNT_FUNNEL = Stage(
         Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
         Reads("fetched", ("fetch_id",), is_whole=True),
         Reads("image", ("image_id",), is_whole=True, section="rejects"),
-        Reads("unique", ("sample_id",), is_whole=True, section="rejects"),
+        Reads("survivor", ("sample_id",), is_whole=True, section="rejects"),
         Reads("relevant", ("sample_id",), is_whole=True),
         Reads("relevant", ("sample_id",), is_whole=True, section="rejects"),
         Reads("shard_plan", ("sample_id",), is_whole=True, section="rejects"),

@@ -314,7 +314,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     "settle": tables(planned=_PLANNED, fetch_pass=_PASSES, fetch_attempt=_FETCH_ATTEMPTS),
     "screen": _screen,
     "cluster": tables(sample=_SAMPLES, image=_IMAGES),
-    "drop_duplicates": tables(duplicate=_DUPLICATES, sample=_SAMPLES),
+    "drop_duplicates": tables(cluster_member=_DUPLICATES, sample=_SAMPLES),
     "list_samples": tables(
         candidate=_CANDIDATES,
         planned=_PLANNED[1:],
@@ -348,7 +348,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         fetched=[{"fetch_id": fetch_id(n)} for n in (0, 2, 3)],
         image_rejects=[{"image_id": fetch_id(3)}],
         relevant=[{"sample_id": "cc3m_0_0"}],
-        unique_rejects=[{"sample_id": "laion2b_0_2"}],
+        survivor_rejects=[{"sample_id": "laion2b_0_2"}],
         shard_rejects=[{"sample_id": "cc3m_0_0"}],
     ),
     "write_crosswalk": tables(

@@ -32,7 +32,7 @@ _FEATURES = [
 _PROMPTS = [{"prompt": "one", "prompt_feature": [3.0, 0.0, 0.0]}, {"prompt": "two", "prompt_feature": [0.0, 0.5, 0.0]}]
 _UNIQUE = [{"sample_id": f"cc3m_0_{n}", "image_id": f"image {n}"} for n in range(6)]
 _SCORED = {
-    "unique": _UNIQUE,
+    "survivor": _UNIQUE,
     "image": [{"image_id": f"image {n}", "pixel_sha256": f"pixels {n}"} for n in range(6)],
     "vlm_score": [{"pixel_sha256": f"pixels {n}", "vlm_score_cos": v} for n, v in enumerate((0.3, 0.2, 0.2, 0.1, 0.4))],
     "detector_score": [{"pixel_sha256": f"pixels {n}", "detector_prob": n / 8 + 0.125} for n in range(6)],

@@ -94,7 +94,9 @@ def test_the_columns_a_stage_reads_exist_in_the_table_it_reads(stage: Stage) -> 
 @each_stage
 def test_key_columns_of_a_table_are_never_null(stage: Stage) -> None:
     table = stage.writes
-    assert table.key and not any(FIELD[name].is_nullable for name in table.key)
+    assert table.key and not any(table.schema.field(name).nullable for name in table.key)
+    assert set(table.nullable) <= set(table.columns), "nothing is nullable in vain"
+    assert not any(FIELD[name].is_nullable for name in table.nullable)
     assert not set(table.key) & set(table.columns)
     assert all(FIELD[name].kind == "value" for name in table.key)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from schemas.tables import DUPLICATE, FETCH_PASS
+from schemas.tables import CLUSTER_MEMBER, FETCH_PASS
 from stages.checks import check_conserved, check_outcome, check_unique, given_keys, key_array, run_sql
 from stages.contract import Context, ContractError, Given, Outcome, no_rejects, rejects_table
 from tests.contract.broken import GIVE, MADE, MAKE, SOUND_FAN_OUT, ToyParams, ToyResources
@@ -93,5 +93,5 @@ def test_a_query_sees_only_the_tables_it_is_given_and_takes_parameters() -> None
 
 
 def test_every_table_has_an_empty_reject_table_of_its_key() -> None:
-    assert no_rejects(DUPLICATE).schema.names == ["sample_id", "reason", "detail"]
+    assert no_rejects(CLUSTER_MEMBER).schema.names == ["sample_id", "reason", "detail"]
     assert no_rejects(FETCH_PASS).schema.names == ["fetch_id", "pass", "reason", "detail"]

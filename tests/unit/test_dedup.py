@@ -20,7 +20,7 @@ def spine(images: Mapping[str, str | None]) -> pa.Table:
 
 
 def cluster(samples: list[tuple[str, str, str, int]], **params: Any) -> dict[str, dict[str, Any]]:
-    """Return the rows of `duplicate` by sample_id.
+    """Return the rows of `cluster_member` by sample_id.
 
     Args:
         samples: (sample_id, URL, pixels, phash); the URL of a labelled sample is its sample_id.
@@ -150,7 +150,7 @@ def test_one_sample_of_each_cluster_is_kept_and_the_others_name_it() -> None:
         ("fmow_airport_1_0_rgb", "fmow_airport_1_0_rgb", "a_0_0", "a_0_0", "pixel_duplicate"),  # marked, never removed
     ]
     inputs = {
-        "duplicate": pa.table(
+        "cluster_member": pa.table(
             {n: pa.array(c, pa.string()) for n, c in zip(names, zip(*rows, strict=True), strict=True)}
         ),
         "sample": spine({row[0]: row[1] for row in rows}),

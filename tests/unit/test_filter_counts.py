@@ -51,7 +51,7 @@ def test_every_sample_is_in_the_crosswalk_under_the_name_its_corpus_gives_it(fin
     assert set(rows) == {row["sample_id"] for row in (*candidates, *labelled)}
     for row in candidates:
         found = rows[row["sample_id"]]
-        assert (found["original_name"], found["row_in_source"]) == (row["native_id"], row["source_row"])
+        assert (found["original_name"], found["source_row"]) == (row["native_id"], row["source_row"])
         assert found["url"] == row["url"]
     for row in labelled:
         name = rows[row["sample_id"]]["original_name"]

@@ -31,7 +31,7 @@ def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams)
 def decide(scores: Scores, **settings: Any) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
     """Return the thresholds, the reason of each rejected sample and the kept rows."""
     rows = {
-        "unique": [{"sample_id": s, "image_id": f"image {s}"} for s in scores],
+        "survivor": [{"sample_id": s, "image_id": f"image {s}"} for s in scores],
         "image": [{"image_id": f"image {s}", "pixel_sha256": f"pixels {s}"} for s in scores],
         "vlm_score": [
             {"pixel_sha256": f"pixels {s}", "vlm_score_cos": v} for s, (v, _) in scores.items() if v is not None
