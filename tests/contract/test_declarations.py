@@ -108,6 +108,8 @@ def test_what_a_stage_must_account_for_is_among_its_inputs(stage: Stage) -> None
         read = {reads.name: reads for reads in stage.reads}[given.input]
         assert set(given.columns) <= set(read.columns)
         assert len(given.columns) <= len(stage.writes.key)
+    assert set(given.names) <= {reads.name for reads in stage.reads}
+    assert not (given.input and (given.query or given.inputs))
     if stage.grain in ("map", "fan_out", "reduce"):
         assert given.input or given.query, f"{stage.name} conserves nothing"
 

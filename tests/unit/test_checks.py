@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -51,12 +52,16 @@ def test_keys_of_several_columns_are_not_mixed_up() -> None:
 
 
 def test_given_keys_by_query_are_distinct() -> None:
-    stage = replace(
-        MAKE, given=Given(query="SELECT sample_id FROM given WHERE source_row < 3 UNION ALL SELECT 'toy_0_00'")
-    )
-    keys = given_keys(stage, INPUTS)
+    query = "SELECT sample_id FROM given WHERE source_row < 3 UNION ALL SELECT 'toy_0_00'"
+    keys = given_keys(replace(MAKE, given=Given(query=query, inputs=("given",))), INPUTS)
     assert keys is not None and sorted(keys.to_pylist()) == ["toy_0_00", "toy_0_01", "toy_0_02"]
     assert given_keys(replace(MAKE, given=Given()), INPUTS) is None
+
+
+def test_a_query_for_given_keys_sees_the_inputs_it_declares_alone() -> None:
+    undeclared = Given(query="SELECT sample_id FROM given")
+    with pytest.raises(duckdb.CatalogException, match="given"):
+        given_keys(replace(MAKE, given=undeclared), INPUTS)
 
 
 def test_a_reduce_must_name_each_given_key_and_no_other() -> None:
