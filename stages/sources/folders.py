@@ -79,7 +79,10 @@ def look_at(sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str])
 
 def nothing_readable(sources: Path, rejects: Sequence[LeftOut]) -> InputError:
     """Return the error for a SOURCES folder of which no file can be read."""
-    faults = [f"{path} ({detail})" for _, path, reason, detail in rejects if reason == "unreadable"]
+    lost = ("unreadable", "empty_file")
+    faults = [
+        f"{path} ({'empty: ' * (reason == lost[1])}{detail})" for _, path, reason, detail in rejects if reason in lost
+    ]
     more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
     return InputError(
         f"nothing under SOURCES={sources} can be read: {'; '.join(faults[:5])}{more}. Give the right to read them, or"

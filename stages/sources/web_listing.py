@@ -30,11 +30,11 @@ def list_web(
         others: real paths of the folders of other corpora.
 
     Raises:
-        InputError: when there is no file of the corpus though all could be looked at, or two files claim one part.
+        InputError: when no file of the corpus is there, not even an empty or unreadable one, or two claim one part.
     """
     files = sorted(_files(folder, corpus, passed, others))
     if all(corpus.is_companion(path) for path, _, _ in files):
-        if passed.has("unreadable"):
+        if passed.has("unreadable") or passed.has("empty_file"):  # each is named, and stops no other corpus
             return SOURCE_LISTING.schema.empty_table()
         raise nothing_found(folder, corpus, passed)
     if not (corpus.is_sample_list or corpus.has_files_by_name):  # their rows name their samples: files need no number

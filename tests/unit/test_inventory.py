@@ -73,6 +73,15 @@ def test_what_is_left_out_is_named_with_its_reason(look: Look) -> None:
     }  # fmt: skip
 
 
+def test_an_empty_file_is_passed_over_and_stops_no_other_corpus(look: Look) -> None:
+    look.write("coyo700m/part-00000-x.parquet", b"")
+    outcome = look.again()
+    assert paths_of(outcome) == ["cc3m/GCC-training.tsv"]
+    assert rejects(outcome) == {("coyo700m/part-00000-x.parquet", "empty_file")}
+    with pytest.raises(InputError, match=r"can be read: coyo700m/part-00000-x.parquet \(empty: download it again"):
+        Look(look.sources).again("coyo700m")
+
+
 def test_parts_and_partitions_come_from_published_names(look: Look) -> None:
     look.write("coyo700m/deep/part-00012-x.snappy.parquet")
     rows = {row["path"]: row for row in look.again().kept.to_pylist()}
