@@ -90,7 +90,7 @@ config: $(READY)  ## print all settings in full
 	@$(CLI) config
 
 ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): runs started meanwhile show there
-	@$(PY) -m flows.ui $(UI_HOME) $(PORT)
+	@$(PY) -m flows.watch.ui $(UI_HOME) $(PORT)
 
 check: $(READY)  ## format, lint, types, unit tests: some minutes
 	@$(VENV)/bin/ruff format --check .
@@ -112,8 +112,8 @@ format: $(READY)  ## format and sort imports
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 demo-models: $(READY)  ## train the small models of the demo profile anew, measure them, pin their digests by hand
-	@$(PY) -m tests.demo_models all
-	@$(PY) -m tests.demo_models.nltk_small
+	@$(PY) -m flows.demo.models all
+	@$(PY) -m flows.demo.models.nltk_small
 
 bench: $(addprefix bench-,$(BENCHES))  ## all benchmarks; results in build/bench
 

@@ -17,27 +17,27 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from flows.compare import compare
-from flows.damage import unreadable, warnings
-from flows.dataset import module_reports, publish_dataset, statistics_for_people, tars
-from flows.dictionary import assumptions_report
-from flows.executor import Interrupted, LocalExecutor
-from flows.fates import write_fates
-from flows.garbage import collect_garbage
-from flows.inspect import explain, failures, status_report
-from flows.lease import hold_lease
-from flows.ledger import Ledger
-from flows.mirror import mirrored
+from flows.ask.compare import compare
+from flows.ask.damage import unreadable, warnings
+from flows.ask.dataset import module_reports, publish_dataset, statistics_for_people, tars
+from flows.ask.dictionary import assumptions_report
+from flows.ask.fates import write_fates
+from flows.ask.inspect import explain, failures, status_report
+from flows.ask.report import say
+from flows.corpora.peek import peek_file
+from flows.corpora.sources import has_corpus, holdings
+from flows.corpora.sources_report import render
+from flows.ledger.garbage import collect_garbage
+from flows.ledger.lease import hold_lease
+from flows.ledger.ledger import Ledger
+from flows.ledger.verify import Fault, set_aside, verify
 from flows.opening import open_build, open_existing, sources_of, world_of
 from flows.options import build_folder, command_again, is_generated, parse, remember, settings_of
-from flows.peek import peek_file
-from flows.progress import Terminal
-from flows.report import say
-from flows.runner import Runner, StageFailure
+from flows.run.executor import Interrupted, LocalExecutor
+from flows.run.runner import Runner, StageFailure
 from flows.settings import render_settings
-from flows.sources import has_corpus, holdings
-from flows.sources_report import render
-from flows.verify import Fault, set_aside, verify
+from flows.watch.mirror import mirrored
+from flows.watch.progress import Terminal
 from stages import MODULES, STAGES
 from stages.contract import ContractError, InputError
 

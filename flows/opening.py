@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flows.lease import LEASE
-from flows.ledger import Ledger
+from flows.demo.generated import GeneratedWorld
+from flows.ledger.lease import LEASE
+from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
 from flows.options import build_folder, given_sources, is_generated, settings_of
 from flows.settings import Settings
-from flows.store import Store
-from flows.world import GeneratedWorld
 from stages import STAGES
 from stages.contract import InputError
 

@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.corpora.metafile import as_sources
+from flows.ledger.store import Store
 from flows.make import join_settings
-from flows.metafile import as_sources
 from flows.settings import Settings, load_settings
-from flows.store import Store
 from stages import MODULES, STAGES
 from stages.contract import InputError
 

@@ -1,4 +1,4 @@
-"""How meta captions are worded: the model of manifests/templates.toml. Not for wording facts: stages/geo/facts.py."""
+"""The model of manifests/templates.toml: how meta captions are worded. Wording facts is stages/geometa/facts.py."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from schemas.corpora import known_codes
 from schemas.manifest_files import MANIFESTS, Manifest, load_manifest
 
-# What a template may tell, as stages/geo/facts.py words it.
+# What a template may tell, as stages/geometa/facts.py words it.
 TEMPLATE_FIELDS = (
     "label", "cells", "city", "country", "season", "date", "time_utc", "gsd", "utm_zone", "cloud_cover",
     "scan_direction", "target_azimuth", "off_nadir", "tags",

@@ -1,26 +1,26 @@
 """The pipeline: reading `STAGES` is reading it. Plain functions over tables; no orchestrator, no build paths."""
 
-from stages.caption import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
+from stages.caption.stage import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
 from stages.contract import Stage
-from stages.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
-from stages.crosswalk import WRITE_CROSSWALK
-from stages.dedup import CLUSTER, DROP_DUPLICATES
-from stages.download import DOWNLOAD, OPEN_PASS, SETTLE
-from stages.embed import EMBED, EMBED_PROMPTS, PLAN_PICTURES
-from stages.filter import FILTER
-from stages.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
-from stages.geometa import DESCRIBE_GEOMETA
-from stages.gpe import LIST_TEXTS, NAME_PLACES, TAG_PLACES
-from stages.inventory import INVENTORY, LIST_SOURCES
-from stages.labelled import READ_LABELLED
-from stages.outliers import DROP_OUTLIERS, SET_THRESHOLDS
-from stages.patches import LIST_PATCHES
-from stages.plan import PLAN
-from stages.sample import LIST_SAMPLES
-from stages.scores import SCORE_DETECTOR, SCORE_VLM
-from stages.screen import SCREEN
-from stages.shard import PLAN_SHARDS, WRITE_METAFILE, WRITE_SHARDS
-from stages.stats import COUNT_FUNNEL
+from stages.dedup.stage import CLUSTER, DROP_DUPLICATES
+from stages.download.stage import DOWNLOAD, OPEN_PASS, SETTLE
+from stages.embed.stage import EMBED, EMBED_PROMPTS, PLAN_PICTURES
+from stages.filter.stage import FILTER
+from stages.geometa.stage import DESCRIBE_GEOMETA
+from stages.gpe.stage import LIST_TEXTS, NAME_PLACES, TAG_PLACES
+from stages.inventory.stage import INVENTORY, LIST_SOURCES
+from stages.labelled.patches import LIST_PATCHES
+from stages.labelled.stage import READ_LABELLED
+from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM
+from stages.outliers.stage import DROP_OUTLIERS, SET_THRESHOLDS
+from stages.plan.stage import PLAN
+from stages.sample.stage import LIST_SAMPLES
+from stages.screen.stage import SCREEN
+from stages.shard.crosswalk import WRITE_CROSSWALK
+from stages.shard.stage import PLAN_SHARDS, WRITE_METAFILE, WRITE_SHARDS
+from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
+from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
+from stages.stats.stage import COUNT_FUNNEL
 
 STAGES: tuple[Stage, ...] = (
     LIST_SOURCES,

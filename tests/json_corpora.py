@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from schemas.corpora import load_corpora
 from schemas.reasons import REASON
-from stages.sources.batch import SourceFiles
-from stages.sources.filtering import Filtered, Search, filter_source
-from stages.sources.strict import StrictRules
+from stages.filter.filtering import Filtered, Search, filter_source
+from stages.filter.strict import StrictRules
+from stages.readers.batch import SourceFiles
 
 CORPORA = load_corpora()
 SEARCH = Search(("landsat", "aerial view"), StrictRules(()))

@@ -12,9 +12,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import Blip2Config, Blip2ForConditionalGeneration, OPTConfig
 
+from flows.demo.models.blip2_model import IMAGE_ID, build_model, save, train_tokenizer
+from flows.demo.world.drawings import KINDS
 from stages.models.protocols import DrawSettings
-from tests.demo_models.blip2_model import IMAGE_ID, build_model, save, train_tokenizer
-from tests.world_drawings import KINDS
 
 WORDS = ("a winding river near a town", "red roofs and a straight road", "an airport with planes in winter") * 4
 SHORT = DrawSettings(n_candidates=6, max_new_tokens=12)

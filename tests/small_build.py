@@ -22,13 +22,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from flows.digests import digest_file
-from flows.executor import Event, Executor, LocalExecutor
-from flows.ledger import Ledger
-from flows.runner import Runner
+from flows.ledger.digests import digest_file
+from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
+from flows.run.executor import Event, Executor, LocalExecutor
+from flows.run.runner import Runner
+from flows.run.worker import Task
 from flows.settings import Settings, check_settings
-from flows.store import Store
-from flows.worker import Task
 from schemas.fields import FIELD
 from stages import MODULES, STAGES
 from stages.contract import Reads, Stage

@@ -13,15 +13,15 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from flows.worker import prepare_libraries
+from flows.run.worker import prepare_libraries
 from schemas.corpora import load_corpora
 from schemas.manifests import load_keywords
-from stages.filter import FilterParams, search_of
-from stages.sources.batch import SourceBatch, SourceFiles
-from stages.sources.filtering import filter_source
-from stages.sources.keywords import match_any
-from stages.sources.readers import read_source
-from stages.sources.texts import count_blank
+from stages.filter.filtering import filter_source
+from stages.filter.keywords import match_any
+from stages.filter.stage import FilterParams, search_of
+from stages.readers.batch import SourceBatch, SourceFiles
+from stages.readers.formats.texts import count_blank
+from stages.readers.readers import read_source
 from tests.benchmarks.harness import BENCH, Goal, Pairs, Row, cpu_seconds, report, run_pairs
 from tests.benchmarks.laion_files import write_laion
 

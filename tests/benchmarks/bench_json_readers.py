@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.corpora import load_corpora
-from stages.sources.batch import SourceBatch, SourceFiles
-from stages.sources.readers import count_source, read_source
+from stages.readers.batch import SourceBatch, SourceFiles
+from stages.readers.readers import count_source, read_source
 from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs
 
 MIN_SHARE = 0.6  # of json.load's speed

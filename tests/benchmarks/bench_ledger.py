@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from flows.inspect import status_report
-from flows.ledger import Ledger
+from flows.ask.inspect import status_report
+from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
 from flows.settings import load_settings
-from flows.store import Store
 from stages import STAGES
 from tests.benchmarks.contract_cost import measure_filter, measure_screen
 from tests.benchmarks.harness import BENCH, Goal, Row, process_seconds, report, seconds

@@ -22,10 +22,10 @@ import torch
 from PIL import Image
 
 from schemas.fields import FIELD
-from stages.caption import DRAW_CAPTIONS, RANK_CAPTIONS
+from stages.caption.stage import DRAW_CAPTIONS, RANK_CAPTIONS
 from stages.contract import Context, Outcome, Stage
-from stages.embed import EMBED, ModelResources
-from stages.scores import SCORE_DETECTOR
+from stages.embed.stage import EMBED, ModelResources
+from stages.outliers.scores import SCORE_DETECTOR
 from tests.benchmarks.harness import BENCH, Goal, Row, report
 from tests.benchmarks.model_folders import write_folder
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from schemas.corpora import Corpus, load_corpora
-from stages.sources.batch import SourceBatch, SourceFiles
-from stages.sources.readers import count_source, read_source
+from stages.readers.batch import SourceBatch, SourceFiles
+from stages.readers.readers import count_source, read_source
 from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs
 from tests.benchmarks.reader_files import cc3m_file, cc12m_file, packed_wit_file, wit_file
 

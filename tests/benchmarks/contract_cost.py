@@ -20,22 +20,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from flows.executor import InlineExecutor
-from flows.ledger import Ledger, Piece
-from flows.runner import Runner
+from flows.ledger.ledger import Ledger, Piece
+from flows.ledger.store import Store
+from flows.run.executor import InlineExecutor
+from flows.run.runner import Runner
+from flows.run.worker import Task, Toolbox, run_partition
 from flows.settings import Settings, load_settings
-from flows.store import Store
-from flows.worker import Task, Toolbox, run_partition
 from schemas.corpora import load_corpora
 from schemas.manifests import load_keywords
 from schemas.tables import FETCHED
 from stages import STAGES
 from stages.contract import Context, Inputs, Outcome, Stage, no_rejects
-from stages.filter import FILTER, search_of
+from stages.filter.filtering import filter_source
+from stages.filter.stage import FILTER, search_of
 from stages.identity import digest_json
-from stages.screen import SCREEN
-from stages.sources.batch import SourceFiles
-from stages.sources.filtering import filter_source
+from stages.readers.batch import SourceFiles
+from stages.screen.stage import SCREEN
 from tests.benchmarks.harness import Row, run_pairs, seconds
 from tests.benchmarks.silent import Silent
 

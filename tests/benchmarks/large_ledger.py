@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.dataset import publish_dataset
-from flows.executor import InlineExecutor
-from flows.ledger import Ledger
-from flows.runner import Runner, StageFailure
+from flows.ask.dataset import publish_dataset
+from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
+from flows.run.executor import InlineExecutor
+from flows.run.runner import Runner, StageFailure
 from flows.settings import load_settings
-from flows.store import Store
 from schemas.fields import FIELD
 from schemas.tables import FETCH_ATTEMPT
 from stages import MODULES, STAGES

@@ -1,7 +1,7 @@
 """A watcher that says nothing, but stops at the first partition that fails."""
 
-from flows.executor import Event
-from flows.worker import Task
+from flows.run.executor import Event
+from flows.run.worker import Task
 from stages.contract import Stage
 
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from flows.digests import digest_columns, digest_file
+from flows.ledger.digests import digest_columns, digest_file
 from stages import STAGES
 from stages.checks import check_outcome
 from stages.contract import Stage

@@ -15,8 +15,8 @@ import pyarrow as pa
 from schemas.corpora import load_corpora
 from schemas.fields import FIELD
 from stages.contract import COUNTS_SCHEMA, Context, Inputs, Outcome, Reads, Stage
-from stages.images.strip_metadata import strip_metadata
-from stages.inventory import reader_digest
+from stages.inventory.stage import reader_digest
+from stages.screen.strip_metadata import strip_metadata
 from tests.contract import handmade as made
 from tests.contract import inputs_caption, inputs_geometa, inputs_gpe, inputs_labelled, inputs_outliers
 from tests.contract.handmade import BODIES, Handmade, HandmadeFiles, fetch_id, samples_of, tables

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.template_manifests import Sentence, TemplateGroup, Templates
-from stages.geo.places import Places
+from stages.geometa.places import Places
 from tests.contract.handmade import samples_of, tables
 
 _SAID = Sentence(

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.corpora import load_corpora
-from stages.inventory import reader_digest
-from stages.labelled_sources import ben_lists, fmow
+from stages.inventory.stage import reader_digest
+from stages.readers.ben import lists as ben_lists
+from stages.readers.fmow import reader as fmow
 from tests.contract.handmade import Handmade
 from tests.labelled_files import PATCHES, write_labelled_files
 

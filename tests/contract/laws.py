@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from flows.executor import InlineExecutor
+from flows.run.executor import InlineExecutor
 from schemas.manifests import load_models
 from stages.contract import Stage
 from tests.small_build import Build, assert_same_contents, contents

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.executor import InlineExecutor
-from flows.runner import StageFailure
+from flows.run.executor import InlineExecutor
+from flows.run.runner import StageFailure
 from stages.contract import ContractError
 from tests.contract.laws import assert_independent_of_partitioning, assert_pure, run_toy, toy_build
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from flows.executor import InlineExecutor, LocalExecutor, Poisoned, Retried
-from flows.receipt import read_receipt
-from flows.runner import Runner, StageFailure
-from flows.worker import Committed
+from flows.ledger.receipt import read_receipt
+from flows.run.executor import InlineExecutor, LocalExecutor, Poisoned, Retried
+from flows.run.runner import Runner, StageFailure
+from flows.run.worker import Committed
 from stages.contract import ContractError
 from tests.contract.broken import MAKE, attempts_under
 from tests.contract.laws import toy_build

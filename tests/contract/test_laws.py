@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.digests import digest_columns
-from flows.executor import InlineExecutor
-from flows.ledger import Ledger
-from flows.store import Store
-from flows.worker import Committed
+from flows.ledger.digests import digest_columns
+from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
+from flows.run.executor import InlineExecutor
+from flows.run.worker import Committed
 from schemas.fields import FIELD
 from schemas.reasons import REASON
 from stages import STAGES

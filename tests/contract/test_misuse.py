@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.executor import InlineExecutor
-from flows.garbage import collect_garbage
-from flows.report import printable
-from flows.runner import StageFailure
+from flows.ask.report import printable
+from flows.ledger.garbage import collect_garbage
+from flows.ledger.verify import Fault, verify
+from flows.run.executor import InlineExecutor
+from flows.run.runner import StageFailure
+from flows.run.worker import Failed
 from flows.settings import check_settings
-from flows.verify import Fault, verify
-from flows.worker import Failed
 from stages import STAGES
 from stages.contract import InputError
 from tests.small_build import Build

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.cli import main
-from flows.digests import digest_file
-from flows.executor import InlineExecutor
-from flows.receipt import Receipt, encode_receipt, read_receipt
-from flows.verify import Fault, verify
+from flows.ledger.digests import digest_file
+from flows.ledger.receipt import Receipt, encode_receipt, read_receipt
+from flows.ledger.verify import Fault, verify
+from flows.run.executor import InlineExecutor
 from tests.contract.laws import dependents
 from tests.small_build import Build, assert_same_contents, contents
 

@@ -15,7 +15,17 @@ def _free_port() -> int:
 
 
 def _make_world(out: Path, n_rows: int) -> Path:
-    words = [sys.executable, "-m", "tests.world", "make", str(out), "--rows", str(n_rows), "--port", str(_free_port())]
+    words = [
+        sys.executable,
+        "-m",
+        "flows.demo.world",
+        "make",
+        str(out),
+        "--rows",
+        str(n_rows),
+        "--port",
+        str(_free_port()),
+    ]
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
     return out
 

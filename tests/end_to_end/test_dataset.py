@@ -10,9 +10,9 @@ import pytest
 import webdataset
 from PIL import Image
 
+from flows.demo.world.labelled import read_truth
 from schemas.corpora import LABELLED_CODES
 from tests.end_to_end.runs import assert_identical, copy_world, run
-from tests.world_labelled import read_truth
 
 
 def _samples(build: Path, split: str) -> list[dict[str, bytes]]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.demo.world.server import WorldServer
 from schemas.reasons import REASON
 from tests.end_to_end.runs import run
-from tests.world_server import WorldServer
 
 ONE_PASS = ("--set", "download.allow_loopback=true", "--set", "download.passes=1")
 ADDED = ("sbu_1_1", "a scene of another corpus", "http://127.0.0.1:9/none.jpg")

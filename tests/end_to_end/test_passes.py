@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.demo.world.server import WorldServer
 from tests.end_to_end.runs import run
-from tests.world_server import WorldServer
 
 MODULES = ("inventory", "filter", "plan", "download")
 ONE_PASS = ("--set", "download.allow_loopback=true", "--set", "download.passes=1")

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from flows.mirror import MEMORY
-from flows.ui import API_URL, HOST, answers, start_server
-from flows.waves import MOST_WAVES
+from flows.watch.mirror import MEMORY
+from flows.watch.ui import API_URL, HOST, answers, start_server
+from flows.watch.waves import MOST_WAVES
 from tests.end_to_end.runs import ENVIRONMENT, ROOT, command, copy_world, rows, wait_until
 
 MODULES = ("inventory", "filter", "plan", "download", "labelled", "screen")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from flows.demo.world.rows import OUTLIER
+from flows.demo.world.world import load_world
 from schemas.corpora import CORPUS_CODES, LABELLED_CODES
 from schemas.reasons import REASON
 from tests.end_to_end.runs import receipts, run
-from tests.world import load_world
-from tests.world_rows import OUTLIER
 
 # Where models decide, 99 % must be as planned; which of two scores refuses an outlier is not planned.
 SCORED = ("drop_outliers", "write_shards")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.world import World
-from tests.world_reading import make_small_world, read_routes
-from tests.world_server import Answer
+from flows.demo.world.reading import make_small_world, read_routes
+from flows.demo.world.server import Answer
+from flows.demo.world.world import World
 
 
 @pytest.fixture(autouse=True)

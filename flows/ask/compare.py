@@ -1,0 +1,174 @@
+"""A build beside one of RS5M's lists, joined by normalised URL: what it keeps, where it loses the others, what is new.
+
+Not for building from a list: that is `flows/corpora/metafile.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.ask.fates import fates_query
+from flows.ask.report import Report, Row, query_report
+from flows.ask.spine import samples_query
+from flows.ask.views import open_views
+from flows.corpora.metafile import list_files
+from flows.ledger.ledger import Ledger
+from stages.contract import ContractError, InputError
+from stages.plan.urls import plan_urls
+from stages.readers.batch import SourceFileError
+from stages.readers.rs5m_list.names import sample_id_of
+from stages.readers.rs5m_list.rows import ListRows, read_list
+
+if TYPE_CHECKING:
+    import duckdb
+
+KEPT, LOST = "kept", "lost"
+UNREADABLE, UNUSABLE, NOT_A_CANDIDATE = "unreadable row", "unusable URL", "not among its candidates"
+_NO_CORPUS = "unknown"
+_QUOTE = "'"
+_LISTED_SCHEMA = pa.schema(
+    [("row", pa.int64()), *((name, pa.string()) for name in ("list_name", "url", "corpus", "fetch_id", "fault"))]
+)
+
+
+def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, Report]:
+    """Write the fate of every listed row to a CSV; return one table per corpus of the list and one of the build's.
+
+    A listed row is kept where any sample of its URL is; else it has the fate of the sample that came furthest, ties
+    broken by sample_id. In a build without tars yet, kept is what no stage has refused so far.
+
+    Raises:
+        InputError: no list is named, one of its files cannot be read, or the build has no plan yet.
+        ContractError: the rows of the list are not all counted, each once.
+    """
+    if metafile is None:
+        raise InputError("compare with what? Say METAFILE=…: a list of RS5M or a folder of lists")
+    if not ledger.state(ledger.writer["planned"]).is_complete:
+        raise InputError(f"{ledger.store.root} cannot be compared by URL yet: run `make stage-plan` first")
+    listed = read_listed(list_files(metafile))
+    with open_views(ledger) as db:
+        db.register("listed", listed)
+        db.execute(f"CREATE TEMP TABLE sample_fate AS {_sample_fates(ledger)}")
+        db.execute(f"CREATE TEMP TABLE row_fate AS {_ROW_FATES}")
+        lost = _lost(db, listed.num_rows)
+        kept = query_report(db, "samples that this build keeps", _NEW)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        db.execute(f"COPY ({_CSV}) TO '{str(out).replace(_QUOTE, 2 * _QUOTE)}' (FORMAT csv, HEADER)")
+    return lost, kept
+
+
+def read_listed(paths: Sequence[Path]) -> pa.Table:
+    """Return one row per row of some lists, in their order, with the fetch_id of its URL.
+
+    Raises:
+        InputError: a list cannot be read.
+    """
+    batches: list[pa.RecordBatch] = []
+    n_rows = 0
+    for path in paths:
+        try:
+            for rows in read_list(path):
+                batches.append(_listed(rows, n_rows))
+                n_rows += batches[-1].num_rows
+        except SourceFileError as error:
+            raise InputError(str(error)) from error
+    return pa.Table.from_batches(batches, schema=_LISTED_SCHEMA)
+
+
+def _listed(rows: ListRows, n_before: int) -> pa.RecordBatch:
+    n_rows = len(rows.names)
+    planned = plan_urls(rows.urls)
+    found = [sample_id_of(name) for name in rows.names.to_pylist()]
+    corpora = [name.partition("_")[0] if isinstance(name, str) else _NO_CORPUS for name in found]
+    faults: list[str | None] = [None] * n_rows
+    for i, (reason, _) in rows.faults.items():
+        faults[i] = f"{UNREADABLE}: {reason}"
+    unusable = pc.if_else(pc.is_valid(planned["reason"]), UNUSABLE, pa.scalar(None, pa.string()))
+    columns = [
+        pa.array(range(n_before, n_before + n_rows), pa.int64()),
+        rows.names,
+        rows.urls,
+        pa.array(corpora, pa.string()),
+        planned["fetch_id"].combine_chunks(),
+        pc.coalesce(pa.array(faults, pa.string()), unusable.combine_chunks()),
+    ]
+    return pa.record_batch(columns, schema=_LISTED_SCHEMA)
+
+
+def _sample_fates(ledger: Ledger) -> str:
+    """Return SQL for a row per planned web sample: its URL, its fate, and how far it came."""
+    # A sample on which no stage has decided is kept as far as the build goes; in a finished one there is none.
+    done = takewhile(lambda stage: ledger.state(stage).is_complete, ledger.stages)
+    last = [stage.name for stage in done if stage.reasons and stage.half != "rs3"][-1]
+    order = ", ".join(f"'{stage.name}'" for stage in ledger.stages)
+    return f"""
+        SELECT p.fetch_id, p.sample_id, s.corpus, coalesce(d.stage, '{last}') AS stage,
+               coalesce(d.reason, '') AS reason, coalesce(d.fate, '{KEPT}') = '{KEPT}' AS is_kept,
+               list_position([{order}], coalesce(d.stage, '{last}')) AS place
+        FROM planned p JOIN ({samples_query(ledger)}) s USING (sample_id)
+        LEFT JOIN ({fates_query(ledger)}) d USING (sample_id)
+    """
+
+
+_ROW_FATES = f"""
+    WITH best AS (
+        SELECT * FROM sample_fate SEMI JOIN listed USING (fetch_id)
+        QUALIFY row_number() OVER (PARTITION BY fetch_id ORDER BY is_kept DESC, place DESC, sample_id) = 1
+    )
+    SELECT l.row, l.list_name, l.url, l.corpus, b.sample_id,
+           CASE WHEN l.fault IS NOT NULL THEN 'list' WHEN b.fetch_id IS NULL THEN 'filter' ELSE b.stage END AS stage,
+           CASE WHEN l.fault IS NULL AND b.is_kept THEN '{KEPT}' ELSE '{LOST}' END AS fate,
+           CASE WHEN l.fault IS NOT NULL THEN l.fault WHEN b.fetch_id IS NULL THEN '{NOT_A_CANDIDATE}'
+                WHEN b.is_kept THEN '' ELSE b.reason END AS reason
+    FROM listed l LEFT JOIN best b ON b.fetch_id = l.fetch_id AND l.fault IS NULL
+"""
+# As write_csv, ten times as fast: what strangers wrote must not look like a formula to a spreadsheet.
+_SAFE = "CASE WHEN {0}[1] IN ('=', '+', '-', '@', chr(9), chr(13)) THEN chr(39) || {0} ELSE {0} END AS {0}"
+_CSV = f"""
+    SELECT {_SAFE.format("list_name")}, {_SAFE.format("url")}, sample_id, stage, fate, nullif(reason, '') AS reason
+    FROM row_fate ORDER BY row
+"""
+_NEW = """
+    WITH kept AS (
+        SELECT corpus, fetch_id NOT IN
+               (SELECT fetch_id FROM listed WHERE fetch_id IS NOT NULL) AS is_new
+        FROM sample_fate WHERE is_kept
+    )
+    SELECT coalesce(corpus, 'Total') AS corpus, count(*) AS kept, count(*) FILTER (NOT is_new) AS listed,
+           count(*) FILTER (is_new) AS new
+    FROM kept GROUP BY ROLLUP (corpus) ORDER BY corpus = 'Total', corpus
+"""
+
+
+def _lost(db: duckdb.DuckDBPyConnection, n_listed: int) -> Report:
+    """Return rows published, kept and lost, by stage and reason, of each corpus of the list and of all."""
+    found = db.execute(
+        f"SELECT corpus, CASE fate WHEN '{KEPT}' THEN '{KEPT}' ELSE stage || ': ' || reason END, count(*)"
+        " FROM row_fate GROUP BY ALL"
+    ).fetchall()
+    fates = dict.fromkeys(fate for (fate,) in db.execute(_FATES_IN_ORDER).fetchall() if fate != KEPT)
+    counts = {(corpus, fate): n for corpus, fate, n in found}
+    rows: list[Row] = []
+    for corpus in (*sorted({corpus for corpus, _ in counts}), "Total"):
+        of_corpus = {
+            fate: sum(n for (c, f), n in counts.items() if f == fate and corpus in (c, "Total"))
+            for fate in (KEPT, *fates)
+        }
+        n_lost = sum(n for fate, n in of_corpus.items() if fate != KEPT)
+        rows.append({"corpus": corpus, "published": of_corpus[KEPT] + n_lost, **of_corpus, LOST: n_lost})
+    if not sum(counts.values()) == n_listed == rows[-1]["published"]:
+        raise ContractError(f"{n_listed} rows are listed, {sum(counts.values())} are counted")
+    return Report("rows of the list", ("corpus", "published", KEPT, LOST, *fates), tuple(rows), tuple(fates))
+
+
+_FATES_IN_ORDER = """
+    SELECT stage || ': ' || reason AS fate FROM row_fate LEFT JOIN
+        (SELECT stage, min(place) AS place FROM sample_fate GROUP BY stage) USING (stage)
+    WHERE fate <> 'kept' GROUP BY stage, reason ORDER BY min(place) NULLS FIRST, stage DESC, count(*) DESC, reason
+"""

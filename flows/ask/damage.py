@@ -1,0 +1,147 @@
+"""Source files that could not be read, or not to the end: which, what is lost, and whether the user accepts it.
+
+Answered from receipts and reject rows; nothing is read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.corpora.sources import mismatches
+from flows.ledger.ledger import Ledger
+from flows.ledger.receipt import Receipt
+from schemas.reasons import REASONS
+from schemas.tables import SOURCE_LISTING
+from stages.contract import Reads, Stage
+
+STRETCH_REASONS = tuple(reason.code for reason in REASONS if reason.is_stretch)
+_TABLE = "candidate"
+_REJECTED = Reads("source_listing", tuple(SOURCE_LISTING.reject_schema.names), is_whole=True, section="rejects")
+
+
+@dataclass(frozen=True)
+class DamagedFile:
+    """A source file of which rows are lost.
+
+    Attributes:
+        path: under SOURCES; the corpus's folder where its files are one partition and none is named.
+        partition: of the table candidate.
+        n_rows: rows lost, as far as their number is known.
+        found: what was found, at the first stretch.
+        n_stretches: stretches that could not be read.
+        is_accepted: filter.accept_damaged names it.
+    """
+
+    path: str
+    partition: str
+    n_rows: int
+    found: str
+    n_stretches: int
+    is_accepted: bool
+
+    def __str__(self) -> str:
+        more = f" in {self.n_stretches} stretches, the first" if self.n_stretches > 1 else ""
+        least = "at least " if self.n_rows == self.n_stretches else ""  # a stretch of unknown length counts as one
+        lost = f"{least}{self.n_rows:,} row{'s' if self.n_rows > 1 else ''} lost{more}"
+        return (
+            f"damaged: {self.path}: {lost}: {self.found}."
+            " Put back a whole file, and the next run reads that one alone; or accept the loss with"
+        )
+
+
+def is_damaged(receipt: Receipt) -> bool:
+    """Return whether a partition has a stretch of source rows that could not be read."""
+    return any(receipt.reasons.get(reason) for reason in STRETCH_REASONS)
+
+
+def damaged_files(ledger: Ledger) -> list[DamagedFile]:
+    """Return the damaged source files of the current candidates, by path, accepted ones too."""
+    stage = ledger.writer[_TABLE]
+    damaged = [receipt for receipt in ledger.state(stage).receipts if is_damaged(receipt)]
+    if not damaged:
+        return []
+    accepted = _accepted(ledger, stage)
+    found = [file for receipt in damaged for file in _files_of(ledger, receipt.partition, accepted)]
+    return sorted(found, key=lambda file: (file.path, file.partition))
+
+
+def unaccepted(ledger: Ledger) -> list[DamagedFile]:
+    """Return the damaged source files whose losses nobody has accepted."""
+    return [file for file in damaged_files(ledger) if not file.is_accepted]
+
+
+def sentences(ledger: Ledger) -> list[tuple[DamagedFile, str]]:
+    """Return what is to be said of each damaged file that is not accepted: what is lost, and what to do."""
+    accepted = _accepted(ledger, ledger.writer[_TABLE])
+    return [(file, f"{file} {_accepting((*accepted, file.path))}") for file in unaccepted(ledger)]
+
+
+def unreadable(ledger: Ledger) -> list[tuple[str, str]]:
+    """Return the paths under SOURCES that could not be looked at or read, and why; without those that are accepted."""
+    rows = ledger.read(_REJECTED).to_pylist()
+    accepted = _accepted(ledger, ledger.writer[_TABLE])
+    return sorted((r["path"], r["detail"]) for r in rows if r["reason"] == "unreadable" and r["path"] not in accepted)
+
+
+def unreadable_sentences(ledger: Ledger) -> Iterator[str]:
+    """Yield what is to be said of each unreadable path: what is wrong with it, and what to do."""
+    accepted = _accepted(ledger, ledger.writer[_TABLE])
+    for path, detail in unreadable(ledger):
+        yield (
+            f"unreadable: {path}: {detail}. What it holds is missing from the build: make it readable and run again;"
+            f" or accept that with {_accepting((*accepted, path))}"
+        )
+
+
+def accept_all(ledger: Ledger) -> str:
+    """Return the setting that accepts all damage there is."""
+    paths = [*(path for path, _ in unreadable(ledger)), *(file.path for file in unaccepted(ledger))]
+    return _accepting((*_accepted(ledger, ledger.writer[_TABLE]), *paths))
+
+
+def warnings(ledger: Ledger, modules: Sequence[str], is_generated: bool) -> Iterator[str]:
+    """Yield what a run of some modules ends with: source files not as published, not readable, or not read to the end.
+
+    Args:
+        ledger: the build.
+        modules: that were run.
+        is_generated: the sources are the generated world, which is not as published and need not say so.
+    """
+    for mismatch in () if is_generated else mismatches(ledger):
+        yield f"not as published: {mismatch}"
+    said = [*unreadable_sentences(ledger)]
+    if set(modules) - {"inventory"}:
+        said += [sentence for _, sentence in sentences(ledger)]
+    yield from said
+    if len(said) > 1:
+        yield f"to accept all of it: {accept_all(ledger)}"
+
+
+def _accepting(paths: Sequence[str]) -> str:
+    listed = json.dumps(list(dict.fromkeys(paths)), separators=(",", ":"), ensure_ascii=False)
+    quoted = listed.replace("'", "'\\''")  # for the shell
+    return f"SET='filter.accept_damaged={quoted}' or in the profile"
+
+
+def _accepted(ledger: Ledger, stage: Stage) -> tuple[str, ...]:
+    return tuple(getattr(ledger.settings.resources(stage), "accept_damaged", ()))
+
+
+def _files_of(ledger: Ledger, partition: str, accepted: Sequence[str]) -> Iterator[DamagedFile]:
+    stretches: dict[str, list[tuple[int, str]]] = {}
+    for row in _stretches(ledger, partition).to_pylist():
+        stretches.setdefault(row["path"] or row["corpus"], []).append((row["n_rows"], row["detail"]))
+    for path, lost in stretches.items():
+        n_rows = sum(n for n, _ in lost)
+        yield DamagedFile(path, partition, n_rows, lost[0][1].rstrip("."), len(lost), path in accepted)
+
+
+def _stretches(ledger: Ledger, partition: str) -> pa.Table:
+    names = tuple(ledger.writer[_TABLE].writes.reject_schema.names)
+    rejects = ledger.read(Reads(_TABLE, names, section="rejects"), partition)
+    return rejects.filter(pc.is_in(rejects["reason"], pa.array(STRETCH_REASONS)))

@@ -1,0 +1,39 @@
+"""What a build's figures and columns mean: the data dictionary, and the choices where RS5M does not tell its own."""
+
+from collections.abc import Sequence
+
+from flows.ask.report import Report
+from flows.settings import Settings
+from stages.contract import Stage
+
+ASSUMPTION = "assumption"  # in a setting's json_schema_extra: what is not told, and why this is taken
+
+
+def columns_report(stages: Sequence[Stage]) -> Report:
+    """Return every column of every table: type, unit, whether it may be empty, meaning."""
+    rows = [
+        {
+            "table": stage.writes.name,
+            "column": field.name,
+            "type": str(field.type),
+            "unit": field.unit,
+            "may_be_empty": "yes" if field.is_nullable else "",
+            "meaning": field.meaning,
+        }
+        for stage in stages
+        for field in stage.writes.fields
+    ]
+    return Report("columns", tuple(rows[0]), tuple(rows))
+
+
+def assumptions_report(settings: Settings, stages: Sequence[Stage]) -> Report:
+    """Return the settings that stand where no published text or code says what RS5M did."""
+    rows = {}
+    for stage in stages:
+        params = settings.params(stage)
+        for name, info in type(params).model_fields.items():
+            extra = info.json_schema_extra
+            if isinstance(extra, dict) and ASSUMPTION in extra:
+                setting = f"{stage.module}.{name}"
+                rows[setting] = {"setting": setting, "value": str(getattr(params, name)), "why": str(extra[ASSUMPTION])}
+    return Report("assumptions where RS5M does not tell its choice", ("setting", "value", "why"), tuple(rows.values()))

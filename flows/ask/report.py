@@ -1,0 +1,206 @@
+"""The table each `make stage-…` ends with: per corpus what a stage was given, kept and rejected, and why.
+
+Not the published statistics: those are tables of the stage `stats`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from flows.ask.particulars import PARTICULARS
+from flows.ask.spine import corpus_query, spine_stages
+from flows.ask.views import open_views
+from flows.ledger.ledger import Ledger
+from stages.checks import given_keys
+from stages.contract import Stage
+
+Row = Mapping[str, object]
+_PORTION = 50_000  # rows held at once
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Report:
+    """A small table for people and for CSV.
+
+    Attributes:
+        folded: columns that are figures of one kind (reasons): printed as one column, written apart.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    folded: tuple[str, ...] = ()
+
+    def csv(self) -> str:
+        """Return the table as CSV; a cell that a spreadsheet would run as a formula is quoted with an apostrophe."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([safe_cell(row.get(name)) for name in self.columns] for row in self.rows)
+        return out.getvalue()
+
+    def markdown(self) -> str:
+        """Return the table as Markdown, figures with thousands separators."""
+        lines = [
+            "| " + " | ".join(self.columns) + " |",
+            "|" + "|".join("---:" if self._is_figure(name) else "---" for name in self.columns) + "|",
+        ]
+        lines += ["| " + " | ".join(_cell(row.get(name)) for name in self.columns) + " |" for row in self.rows]
+        return "\n".join(lines) + "\n"
+
+    def show(self, console: Console) -> None:
+        """Print the table: reasons are named in one column, columns that are empty in every row left out."""
+        console.print(self.title, style="bold", markup=False)
+        shown = [c for c in self.columns if c not in self.folded and any(row.get(c) for row in self.rows)]
+        table = RichTable(box=None, pad_edge=False)
+        for name in shown:
+            table.add_column(name.replace("_", " "), justify="right" if self._is_figure(name) else "left")
+        if self.folded:
+            table.add_column("why")
+        for row in self.rows:
+            why = ", ".join(f"{name} {_cell(row[name])}" for name in self.folded if row.get(name))
+            cells = [*(_cell(row.get(name)) for name in shown), *([why] if self.folded else [])]
+            table.add_row(*(Text(cell) for cell in cells))  # as text: a file may be named like markup
+        console.print(table)
+        console.print()
+
+    def _is_figure(self, name: str) -> bool:
+        return any(isinstance(row.get(name), int | float) for row in self.rows)
+
+
+def stage_reports(ledger: Ledger, module: str) -> list[Report]:
+    """Return the tables of a module: one over its stages, then what is particular to it."""
+    stages = [s for s in ledger.stages if s.module == module]
+    reasons = tuple(dict.fromkeys(code for stage in stages for code in stage.reasons))
+    with open_views(ledger) as db:
+        rows = [row for stage in stages if module != "stats" for row in _stage_rows(ledger, stage, db, ledger.stages)]
+        reports = [
+            Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows), reasons)
+        ]
+        for title, query in PARTICULARS.get(module, ()):
+            reports.append(query_report(db, title, query))
+    return [report for report in reports if report.rows]
+
+
+def stage_report(ledger: Ledger, stage: Stage) -> Report:
+    """Return the table of one stage alone: what it was given, kept and rejected."""
+    so_far = ledger.stages[: ledger.stages.index(stage) + 1]
+    with open_views(ledger, (*so_far, *spine_stages(ledger))) as db:
+        rows = _stage_rows(ledger, stage, db, so_far)
+    return Report(f"stage {stage.name}", ("stage", "corpus", "given", "kept", "rejected", *stage.reasons), tuple(rows))
+
+
+def query_report(db: duckdb.DuckDBPyConnection, title: str, query: str) -> Report:
+    """Return the result of a query as a table."""
+    found = pa.table(db.sql(query).to_arrow_table())
+    return Report(title, tuple(found.column_names), tuple(found.to_pylist()))
+
+
+def unbalanced(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of a stage table in which given is not kept + rejected."""
+    return [row for row in rows if row["given"] != int(str(row["kept"])) + int(str(row["rejected"]))]
+
+
+def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> list[Row]:
+    table = stage.writes
+    is_counted = stage.grain == "count"
+    corpus_of = corpus_query(ledger, table, stages, is_counted=is_counted)
+    # What fans out is counted as it was given.
+    names = table.key[: len(stage.given.columns) or 1] if stage.grain == "fan_out" else table.key
+    keys = ", ".join((*names, "corpus") if is_counted else names)
+    kept = _count(db, corpus_of.format(rest="'' AS reason", rows=f'(SELECT DISTINCT {keys} FROM "{table.name}")'))
+    rejected = _count(
+        db, corpus_of.format(rest="reason", rows=f'(SELECT DISTINCT {keys}, reason FROM "{table.name}_rejects")')
+    )
+    given = _given(ledger, stage, db, corpus_of)
+    if stage.grain == "count":
+        rejected = _filter_counts(db, stage)
+    elif stage.grain == "observe":
+        rejected, given = {}, kept
+    corpora = sorted({corpus for corpus, _ in (*kept, *rejected, *given)})
+    rows: list[Row] = []
+    for corpus in corpora:
+        reasons = {reason: n for (c, reason), n in rejected.items() if c == corpus}
+        n_given, n_kept = given.get((corpus, ""), 0), kept.get((corpus, ""), 0)
+        total = {"given": n_given, "kept": n_kept, "rejected": sum(reasons.values())}
+        rows.append({"stage": stage.name, "corpus": corpus, **total, **{r: reasons.get(r, 0) for r in stage.reasons}})
+    if len(rows) > 1:
+        figures = [name for name in rows[0] if name not in ("stage", "corpus")]
+        total = {name: sum(int(str(row[name])) for row in rows) for name in figures}
+        rows.append({"stage": stage.name, "corpus": "Total", **total})
+    return rows
+
+
+def _count(db: duckdb.DuckDBPyConnection, query: str) -> dict[tuple[str, str], int]:
+    found = db.execute(f"SELECT corpus, reason, count(*) FROM ({query}) GROUP BY ALL").fetchall()
+    return {(corpus, reason): n for corpus, reason, n in found}
+
+
+def _given(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, corpus_of: str) -> dict[tuple[str, str], int]:
+    if stage.grain == "count":
+        return {(c, ""): n for (c, reason), n in _filter_counts(db, stage, ("given",)).items()}
+    given = stage.given
+    if not (given.input or given.query):
+        return {}
+    inputs = {r.name: ledger.read(replace(r, is_whole=True)) for r in stage.reads if r.name in given.names}
+    keys = given_keys(stage, inputs)
+    assert keys is not None
+    first = pa.compute.list_element(pa.compute.split_pattern(keys, "\x1f"), 0)
+    db.register("given_keys", pa.table({stage.writes.key[0]: first}))
+    return _count(db, corpus_of.format(rest="'' AS reason", rows="given_keys"))
+
+
+def _filter_counts(
+    db: duckdb.DuckDBPyConnection, stage: Stage, reasons: tuple[str, ...] = ()
+) -> dict[tuple[str, str], int]:
+    wanted = reasons or stage.reasons
+    found = db.execute(
+        f'SELECT corpus, reason, sum(n)::BIGINT FROM "{stage.writes.name}_counts" JOIN'
+        " (SELECT DISTINCT corpus, partition FROM source_listing) USING (partition) GROUP BY ALL"
+    ).fetchall()
+    return {(corpus, reason): n for corpus, reason, n in found if reason in wanted}
+
+
+def write_csv(found: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Write the rows of a query as CSV, a portion at a time."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(column[0] for column in found.description or ())
+        while rows := found.fetchmany(_PORTION):
+            writer.writerows([safe_cell(value) for value in row] for row in rows)
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that steer a terminal: captions and file names come from strangers."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is, without what would steer the terminal."""
+    console.print(printable(text), style=style, markup=False)
+
+
+def safe_cell(value: object) -> object:
+    """Return a value for CSV: text that begins like a spreadsheet formula gets an apostrophe before it."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return "" if value is None else value
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "" if value is None else printable(str(value)).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,65 @@
+"""A DuckDB connection with a view of every table of a build, read through its current receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from flows.ledger.ledger import Ledger
+from stages.contract import COUNTS_SCHEMA, Reads, Stage
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@contextmanager
+def open_views(ledger: Ledger, stages: Sequence[Stage] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection with the kept rows of `candidate` under that name; a table not made yet is empty.
+
+    `candidate_rejects` holds its rejects, `candidate_counts` what its stage counted.
+
+    Args:
+        ledger: the build.
+        stages: those whose tables are wanted; none for all.
+    """
+    import duckdb  # a tenth of a second to import, in every command
+
+    with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as db:
+        for stage in dict.fromkeys(stages or ledger.stages):
+            _add_views(db, ledger, stage)
+        yield db
+
+
+def scalar(db: duckdb.DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> Any:
+    """Return the first value of the first row of a query with `?` for values, None if it has no row."""
+    row = db.execute(query, list(values)).fetchone()
+    return row[0] if row else None
+
+
+def _add_views(db: duckdb.DuckDBPyConnection, ledger: Ledger, stage: Stage) -> None:
+    table = stage.writes
+    receipts = ledger.state(stage).receipts
+    root = ledger.store
+    kept = [str(root.path(r.kept_file)) for r in receipts if r.n_kept]
+    rejects = [str(root.path(r.rejects_file)) for r in receipts if r.rejects_file]
+    _add_view(db, table.name, kept, table.schema)
+    _add_view(db, f"{table.name}_rejects", rejects, table.reject_schema)
+    if stage.grain == "count":
+        reads = Reads(table.name, is_whole=True, section="counts")
+        counts = ledger.read(reads)
+        db.register(f"{table.name}_counts", counts if counts.num_rows else COUNTS_SCHEMA.empty_table())
+
+
+def _add_view(db: duckdb.DuckDBPyConnection, name: str, files: list[str], schema: pa.Schema) -> None:
+    if not files:
+        # DuckDB takes half floats from Parquet, but not from Arrow.
+        halves = {pa.list_(pa.float16()): pa.list_(pa.float32())}
+        shown = pa.schema([pa.field(f.name, halves.get(f.type, f.type)) for f in schema])
+        db.register(name, shown.empty_table())
+        return
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    columns = ", ".join(f'"{column}"' for column in schema.names)
+    db.execute(f'CREATE VIEW "{name}" AS SELECT {columns} FROM read_parquet([{listed}])')

@@ -1,0 +1,68 @@
+"""RS5M's own lists as the sources of a build, or to compare one with: METAFILE=… is made visible as a SOURCES folder.
+
+Not for reading lists: that is `stages/readers/rs5m_list/rows.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from schemas.corpora import LIST_CODE, Corpus, load_corpora
+from stages.contract import InputError
+from stages.identity import digest_json
+
+FOLDER = ".metafile"
+
+
+def list_files(metafile: Path) -> list[Path]:
+    """Return the lists that a METAFILE names: itself, or those in the folder, by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    corpus = load_corpora()[LIST_CODE]
+    if not metafile.exists():
+        raise InputError(
+            f"METAFILE={metafile} does not exist: expected a list or a folder of lists. {corpus.how_to_get}"
+        )
+    found = [path for path in _files_under(metafile) if corpus.match_file(path.name)]
+    if not found:
+        raise InputError(_what_is_wrong(metafile, corpus))
+    return found
+
+
+def as_sources(metafile: Path, build: Path) -> Path:
+    """Return a SOURCES folder in which a METAFILE is what is read: links to its files, whole or not there.
+
+    Raises:
+        InputError: there is no list.
+    """
+    list_files(metafile)  # what is no list is shown too: inventory names what it leaves out
+    files = [path.resolve() for path in _files_under(metafile)]
+    made = build / FOLDER / digest_json([str(path) for path in files])[:16]
+    if not made.exists():
+        draft = made.with_name(f"{made.name}.{os.getpid()}")
+        shutil.rmtree(draft, ignore_errors=True)
+        (draft / LIST_CODE).mkdir(parents=True)
+        for path in files:
+            (draft / LIST_CODE / path.name).symlink_to(path)
+        draft.rename(made)
+    return made
+
+
+def _files_under(metafile: Path) -> list[Path]:
+    if metafile.is_file():
+        return [metafile]
+    return sorted(path for path in metafile.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _what_is_wrong(metafile: Path, corpus: Corpus) -> str:
+    files = _files_under(metafile)
+    advice = next((f" {path.name}: {text}." for path in files if (text := corpus.advice_on(path.name))), "")
+    found = ", ".join(path.name for path in files[:5]) or "nothing"
+    return (
+        f"METAFILE={metafile}: expected a CSV or parquet file with image name, text and URL, such as"
+        f" pub11_train_metadata.csv; found {found}.{advice} {corpus.how_to_get}"
+    )

@@ -1,0 +1,104 @@
+"""The generated world behind the profile `demo`: made once per build, served on loopback while a pass runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stages.contract import InputError
+
+ROOT = Path(__file__).parents[2]
+_PORT = 18431
+_ROWS = 3000
+_PORT_WAIT_S = 5.0  # the server of a run that was killed a moment ago ends when it sees its input closed
+
+
+@dataclass
+class GeneratedWorld:
+    """A SOURCES folder made by the test suite's generator, and its web server.
+
+    Attributes:
+        folder: where it lies; made at the first `make`.
+    """
+
+    folder: Path
+    _server: subprocess.Popen[str] | None = field(default=None)
+
+    @property
+    def sources(self) -> Path:
+        """The SOURCES folder."""
+        return self.folder / "sources"
+
+    def make(self) -> None:
+        """Generate the world, whole or not at all, unless it is there."""
+        if (self.folder / "world.json").exists():
+            return
+        draft = self.folder.with_name(f"{self.folder.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        command = [sys.executable, "-m", "flows.demo.world", "make", str(draft.resolve())]
+        subprocess.run([*command, "--rows", str(_ROWS), "--port", str(_free_port())], cwd=ROOT, check=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        draft.rename(self.folder)
+
+    def serve(self, number: int) -> None:
+        """Serve the world as it is at a download pass.
+
+        Raises:
+            InputError: when its port is taken.
+        """
+        end = time.monotonic() + _PORT_WAIT_S
+        while not self._start(number):
+            if time.monotonic() > end:
+                port = json.loads((self.folder / "world.json").read_text())["port"]
+                raise InputError(
+                    f"the generated world cannot be served: is port {port} taken? Stop what uses it,"
+                    f" or remove {self.folder.parent} and build again on another port"
+                )
+
+    def _start(self, number: int) -> bool:
+        self.stop()
+        command = [
+            sys.executable,
+            "-m",
+            "flows.demo.world",
+            "serve",
+            str(self.folder.resolve()),
+            "--pass",
+            str(number),
+        ]
+        self._server = subprocess.Popen(
+            [*command, "--until-eof"], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C must not end it before the fetches that are under way
+        )  # fmt: skip
+        assert self._server.stdout is not None
+        return self._server.stdout.readline().startswith("serving")
+
+    def stop(self) -> None:
+        """Stop the server, if there is one; it stops by itself when this process dies."""
+        if self._server is not None:
+            assert self._server.stdin is not None
+            self._server.stdin.close()
+            try:
+                self._server.wait(3)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
+            self._server = None
+
+
+def _free_port() -> int:
+    for wanted in (_PORT, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise InputError("no free port on loopback for the generated world")

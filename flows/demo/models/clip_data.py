@@ -1,0 +1,97 @@
+"""Examples for the demo image-text models: scenes in the encodings of the web, with their captions, at 64 px.
+
+Not for training on them (flows/demo/models/clip.py).
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from flows.demo.models.scene_captions import Facts
+from flows.demo.models.scenes import Scene, draw_scene
+from flows.demo.world.drawings import FROM_ABOVE
+from flows.demo.world.images import RECIPES, Gallery, jpeg
+from flows.demo.world.views import Rng
+from stages.images.rgb import open_rgb
+
+SIDE_PX = 64
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images with captions.
+
+    Attributes:
+        squares: images as the models see them, uint8 [n, SIDE_PX, SIDE_PX, 3].
+        captions: of each image; the first names all facts.
+        facts: of each image.
+        is_from_above: bool [n].
+        sizes: width, height and aspect, float64 [n, 3].
+    """
+
+    squares: np.ndarray
+    captions: tuple[tuple[str, ...], ...]
+    facts: tuple[Facts, ...]
+    is_from_above: np.ndarray
+    sizes: np.ndarray
+
+
+@lru_cache(maxsize=4)
+def draw_pairs(first_seed: int, n: int, *, is_held_out: bool = False) -> Pairs:
+    """Return n scenes, each in one encoding drawn by its seed."""
+    seen = [_see(first_seed + k, is_held_out) for k in range(n)]
+    return Pairs(
+        np.stack([square for _, square, _ in seen]),
+        tuple(scene.captions for scene, _, _ in seen),
+        tuple(scene.facts for scene, _, _ in seen),
+        np.array([scene.is_from_above for scene, _, _ in seen]),
+        np.array([sizes for _, _, sizes in seen]),
+    )
+
+
+def _see(seed: int, is_held_out: bool) -> tuple[Scene, np.ndarray, tuple[float, float, float]]:
+    """Return a scene without its image, what a model sees of that, and its sizes: thousands are held at once."""
+    scene = draw_scene(seed, is_held_out=is_held_out)
+    image = encode_somehow(np.random.default_rng([seed, 7]), scene.image, scene.is_from_above)
+    return replace(scene, image=Image.new("RGB", (1, 1))), squash(image), size_facts(image)
+
+
+@lru_cache(maxsize=4)
+def draw_world(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return squares, is_from_above and sizes of n of the generated world's own images, in its encodings by turns."""
+    gallery, recipes = Gallery(seed), sorted(RECIPES)
+    files = [gallery.draw([recipes[k % len(recipes)]])[0] for k in range(n)]
+    images = [open_rgb(file.body) for file in files]
+    return (
+        np.stack([squash(image) for image in images]),
+        np.array([file.kind in FROM_ABOVE for file in files]),
+        np.array([size_facts(image) for image in images]),
+    )
+
+
+def squash(image: Image.Image) -> np.ndarray:
+    """Return the whole image in a square, as open_clip's resize mode "squash" makes it."""
+    return np.asarray(image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
+
+
+def size_facts(image: Image.Image) -> tuple[float, float, float]:
+    return image.width, image.height, image.width / image.height
+
+
+def encode_somehow(rng: Rng, image: Image.Image, is_from_above: bool) -> Image.Image:
+    """Return an image after a crop, a turn and an encoding, each at random; what hangs upright is rarely turned."""
+    if rng.random() < 0.3:
+        width, height = (max(8, int(side * rng.uniform(0.85, 1))) for side in image.size)
+        left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
+        image = image.crop((left, top, left + width, top + height))
+    if rng.random() < (0.7 if is_from_above else 0.15):
+        image = image.transpose(Image.Transpose(int(rng.integers(7))))
+    chance = rng.random()
+    if chance < 0.5:
+        return image
+    if chance < 0.6:
+        return open_rgb(jpeg(image, int(rng.integers(35, 96))))
+    recipe = sorted(RECIPES)[int(rng.integers(len(RECIPES)))]
+    return open_rgb(RECIPES[recipe](image)[0])

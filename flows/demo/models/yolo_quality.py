@@ -1,0 +1,49 @@
+"""How good a detector is: shares, ranks, a threshold, and what the size of an image alone would tell."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import rankdata
+
+from flows.demo.models.yolo_data import Examples
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Share of right decisions at a threshold, and the area under the curve."""
+
+    right: float
+    auc: float
+
+    @classmethod
+    def of(cls, is_positive: np.ndarray, probs: np.ndarray, threshold: float) -> Self:
+        """Measure probabilities against the truth."""
+        n_positive = int(is_positive.sum())
+        ranks = rankdata(probs)[is_positive].sum() - n_positive * (n_positive + 1) / 2
+        auc = ranks / (n_positive * (len(probs) - n_positive))
+        return cls(float(((probs >= threshold) == is_positive).mean()), float(auc))
+
+
+def choose_threshold(probs: np.ndarray, is_positive: np.ndarray) -> float:
+    """Return the threshold with most right decisions, in hundredths; of several, the middle one."""
+    candidates = np.arange(1, 100) / 100
+    n_right = np.array([((probs >= candidate) == is_positive).sum() for candidate in candidates])
+    best = candidates[n_right == n_right.max()]
+    return float(best[len(best) // 2])
+
+
+def guess_from_sizes(trained_on: Examples, asked: Examples) -> np.ndarray:
+    """Return the probabilities of a logistic regression on width, height and aspect alone."""
+    logs = np.log(trained_on.sizes)
+    mean, spread = logs.mean(0), logs.std(0) + 1e-9
+    inputs = np.c_[(logs - mean) / spread, np.ones(len(logs))]
+    signs = np.where(trained_on.is_from_above, 1.0, -1.0)
+
+    def loss(weights: np.ndarray) -> float:
+        return float(np.logaddexp(0, -signs * (inputs @ weights)).mean() + 1e-4 * (weights @ weights))
+
+    weights = minimize(loss, np.zeros(inputs.shape[1])).x
+    return expit(np.c_[(np.log(asked.sizes) - mean) / spread, np.ones(len(asked.sizes))] @ weights)

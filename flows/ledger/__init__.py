@@ -1,0 +1,1 @@
+"""What is done and due: build paths, receipts, digests, the lease, verification."""

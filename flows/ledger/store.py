@@ -1,0 +1,284 @@
+"""The build folder: where tables, receipts and files lie, and how an attempt becomes the partition.
+
+The only module that knows paths under the build folder. Not for deciding what is current: that is the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.ledger.digests import FINGERPRINT_LENGTH, digest_columns, digest_file
+from flows.ledger.parts import COMPRESSION, write_parts
+from flows.ledger.receipt import (
+    Receipt,
+    encode_receipt,
+    fsync_folder,
+    must_read,
+    observation_fingerprint,
+    publish,
+    read_receipt,
+)
+from flows.ledger.row_groups import read_runs
+from schemas.tables import Table
+from stages.contract import InputError, Outcome
+
+IN_SOURCES = "sources:"  # address of a file that is not ours: an image of a labelled corpus, where the user keeps it
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_LENGTH}}}")
+
+
+@dataclass
+class Store:
+    """A build folder on a local file system."""
+
+    root: Path
+    _cache: dict[str, Receipt] = field(default_factory=dict)
+    _located: dict[str, Path] = field(default_factory=dict)
+
+    def folder(self, table: str, partition: str, fingerprint: str) -> str:
+        """Return the address of the folder of a partition's receipt.
+
+        Raises:
+            ValueError: when a name would not be a plain file name.
+        """
+        for name in (table, partition):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} cannot be a folder name: letters, digits, dot, dash and underscore only")
+        return f"{table}/{partition}/{fingerprint[:FINGERPRINT_LENGTH]}"
+
+    def path(self, address: str) -> Path:
+        """Return the local path of an address."""
+        return self.root / address
+
+    def locate(self, address: str) -> Path:
+        """Return the local path of the file that a location column names."""
+        if address not in self._located:
+            folder, _, name = address.rpartition("/")
+            body = read_receipt(self.root / folder / "receipt.json")
+            prefix = f"{body['attempt']}." if isinstance(body, dict) else ""
+            self._located[address] = self.root / folder / f"{prefix}{name.removeprefix(prefix)}"
+        return self._located[address]
+
+    def receipt(self, table: str, partition: str, fingerprint: str) -> Receipt | None:
+        """Return the valid receipt of a fingerprint, or None; a damaged one does not count."""
+        folder = self.folder(table, partition, fingerprint)
+        if folder not in self._cache:
+            found = read_receipt(Path(f"{self.root}/{folder}/receipt.json"))
+            # A receipt counts only where it belongs: a copied or moved one speaks of other rows.
+            belongs = isinstance(found, dict) and _identity(found) == (table, partition, fingerprint)
+            if not isinstance(found, dict) or not belongs or not self._files_fit(folder, found):
+                return None
+            self._cache[folder] = Receipt(found, folder)
+        return self._cache[folder]
+
+    def observations(self, table: str, stage: str) -> list[Receipt]:
+        """Return the numbered receipts of a stage that observes, in order.
+
+        Raises:
+            InputError: when one is damaged or gone: counting on would take what it says for never seen.
+        """
+        found: list[Receipt] = []
+        while True:
+            name = f"{len(found):03d}"
+            receipt = self.receipt(table, name, observation_fingerprint(stage, name))
+            if receipt is None:
+                self._refuse_gap(table, name)
+                return found
+            found.append(receipt)
+
+    def fingerprints(self, table: str, partition: str) -> list[str]:
+        """Return the fingerprints (shortened) that have a receipt file, current or not, valid or not."""
+        folder = self.root / table / partition
+        if not folder.is_dir():
+            return []
+        return sorted(p.name for p in folder.iterdir() if (p / "receipt.json").exists())
+
+    def attempt(self, table: Table, partition: str, fingerprint: str, sources: Path = Path()) -> Attempt:
+        """Return a new attempt at a partition; SOURCES is where the files of labelled corpora lie."""
+        return Attempt(self, table, self.folder(table.name, partition, fingerprint), sources)
+
+    def read_parts(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
+        """Return some columns of runs of row groups: (address, first group, number of groups), in the given order."""
+        return read_runs([(self.root / address, first, count) for address, first, count in pieces], schema)
+
+    def free_bytes(self) -> int:
+        """Return the bytes that can still be written under the build folder."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free
+
+    def folders(self, tables: Iterable[str]) -> Iterator[Path]:
+        """Yield every fingerprint folder of some tables; nothing else under the build folder is ours to judge."""
+        for table in tables:
+            for path in sorted((self.root / table).glob("*/*")):
+                if _FINGERPRINT.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                    yield path
+
+    def note_failure(self, folder: str, message: str) -> None:
+        """Leave a note on why the last attempt at a partition failed; `status` shows it."""
+        target = self.root / folder
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            (target / "failure.txt").write_text(message, encoding="utf-8")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:  # on a full disk the message on the screen must do
+                raise
+
+    def failure(self, folder: str) -> str | None:
+        """Return the note of a failed partition that has no receipt yet."""
+        path = self.root / folder / "failure.txt"
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def _refuse_gap(self, table: str, name: str) -> None:
+        numbers = sorted({p.parent.parent.name for p in (self.root / table).glob("[0-9][0-9][0-9]/*/receipt.json*")})
+        if any(number >= name for number in numbers):
+            raise InputError(
+                f"{table}/{name} is damaged or was removed, and it cannot be made again: it records what was seen."
+                f" Restore it from a copy, or delete {table}/{name} and all later ones to begin again from there"
+            )
+
+    def _files_fit(self, folder: str, body: Mapping[str, Any]) -> bool:
+        # A size tells a lost or cut file for one stat each; `verify` reads the bytes.
+        try:
+            return all(
+                os.stat(f"{self.root}/{folder}/{f['file']}").st_size == f["size_bytes"]  # noqa: PTH116, 10,000 of them
+                for f in [body["kept"], body["rejects"], *body["files"]]
+                if f["file"]
+            )
+        except FileNotFoundError:
+            return False
+
+
+class Attempt:
+    """The files of one attempt at a partition; nothing of it exists until its receipt is published."""
+
+    def __init__(self, store: Store, table: Table, folder: str, sources: Path) -> None:
+        self._store = store
+        self._sources = sources
+        self._table = table
+        self._folder = folder
+        self.id = uuid.uuid4().hex[:12]
+        self._made: list[Path] = []
+        self._work: Path | None = None
+
+    def __enter__(self) -> Attempt:
+        self._path.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._work:
+            shutil.rmtree(self._work, ignore_errors=True)
+        for path in self._made:  # what no receipt names goes at once where it can
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty: it holds a receipt, or another's attempt
+            self._path.rmdir()
+            self._path.parent.rmdir()
+
+    @property
+    def _path(self) -> Path:
+        return self._store.root / self._folder
+
+    def new_file(self, name: str) -> Path:
+        """Return the path of a new file that the receipt will name."""
+        path = self._path / f"{self.id}.{name}"
+        self._made.append(path)
+        return path
+
+    def address(self, path: Path) -> str:
+        """Return what a location column says for a file of this attempt; `Store.locate` leads back to it."""
+        # Without the attempt: who holds an address finds the file of the receipt that stands, even of a later attempt.
+        return f"{self._folder}/{path.name.removeprefix(f'{self.id}.')}"
+
+    def work(self) -> Path:
+        """Return a scratch folder that ends with the attempt."""
+        if self._work is None:
+            self._work = self._path / f"{self.id}.work"
+            self._work.mkdir()
+        return self._work
+
+    def shared(self, name: str) -> Path:
+        """Return a folder that all workers of the build share, for locks; nothing in it is data."""
+        folder = self._store.root / ".shared" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
+        """Return bytes that a location column points to.
+
+        Raises:
+            InputError: when the file is gone or shorter than that.
+        """
+        in_sources = address.removeprefix(IN_SOURCES) if address.startswith(IN_SOURCES) else None
+        path = self._store.locate(address) if in_sources is None else self._sources / in_sources
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(n_bytes)
+        except FileNotFoundError:
+            data = b""
+        if len(data) != n_bytes:
+            advice = "Run `make verify REPAIR=yes`, then the stage that wrote it"
+            if in_sources is not None:
+                advice = f"Put the file back under SOURCES={self._sources}, or say where it is with SOURCES=…"
+            raise InputError(
+                f"{address} should hold {n_bytes} bytes at {offset}, found {len(data)}: it was deleted or cut. {advice}"
+            )
+        return data
+
+    def commit(self, outcome: Outcome, split_by: str, receipt: Mapping[str, Any]) -> Receipt:
+        """Write the outcome, make it durable and publish the receipt; the first to publish a fingerprint wins."""
+        body = {
+            **receipt,
+            "attempt": self.id,
+            "kept": self._write_kept(outcome.kept, split_by),
+            "rejects": self._write_rejects(outcome.rejects),
+            "files": [self._seal(path) for path in outcome.files],
+            "counts": dict(outcome.counts) if outcome.counts is not None else None,
+        }
+        body["run"] = {**body["run"], "finished": time.time()}
+        fsync_folder(self._path)
+        target = self._path / "receipt.json"
+        standing = read_receipt(target)
+        is_whole = isinstance(standing, dict) and self._store._files_fit(self._folder, standing)
+        if standing is not None and not is_whole:
+            target.rename(self._path / f"receipt.json.damaged-{self.id}")
+        if not publish(target, encode_receipt(body), self.id):
+            return Receipt(must_read(target), self._folder)  # another run was first: its files stand, ours go
+        self._made.clear()
+        return Receipt(body, self._folder)
+
+    def _write_kept(self, kept: pa.Table, split_by: str) -> dict[str, Any]:
+        path = self.new_file("kept.parquet")
+        parts = write_parts(path, self._table, kept, split_by, self._folder.split("/")[1])
+        return {**self._seal(path), "n_rows": kept.num_rows, "parts": parts}
+
+    def _write_rejects(self, rejects: pa.Table) -> dict[str, Any]:
+        digests = digest_columns(rejects)
+        reasons = {r["values"]: r["counts"] for r in rejects["reason"].value_counts().to_pylist()}
+        summary = {"n_rows": rejects.num_rows, "digests": digests, "reasons": reasons}
+        if not rejects.num_rows:
+            return {"file": None, **summary}
+        path = self.new_file("rejects.parquet")
+        pq.write_table(rejects, path, compression=COMPRESSION, write_page_checksum=True)
+        return {**self._seal(path), **summary}
+
+    def _seal(self, path: Path) -> dict[str, Any]:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": digest_file(path)}
+
+
+def _identity(body: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return body.get("table"), body.get("partition"), body.get("fingerprint")

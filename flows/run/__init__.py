@@ -1,0 +1,1 @@
+"""Run the due partitions of stages in supervised processes."""

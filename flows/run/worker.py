@@ -1,0 +1,224 @@
+"""Run one partition of one stage, in this process or in a supervised child: read, call, check, commit.
+
+Not for choosing partitions or retrying them: that is the executor's and the runner's business.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import importlib
+import os
+import platform
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from flows.ledger.ledger import Piece, read_input
+from flows.ledger.receipt import Receipt
+from flows.ledger.store import Store
+from stages.checks import check_outcome
+from stages.contract import Context, ContractError, InputError, Stage, TransientError
+from stages.identity import digest_json
+
+Kind = Literal["input", "transient", "contract", "disk"]
+_PR_SET_PDEATHSIG = 1
+_ADVANCE_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class Task:
+    """One partition to run, with all a worker needs and nothing to look up."""
+
+    stage: str
+    catalogue: str
+    partition: str
+    fingerprint: str
+    params: Mapping[str, Any]
+    resources: Mapping[str, Any]
+    inputs: Mapping[str, list[Piece]]
+    input_digests: Mapping[str, str]
+    tool_identities: Mapping[str, Any]
+    n_given: int
+    has_model: bool
+    build: Path
+    sources: Path
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A partition that has its receipt; `n_given` counts what the stage read: source rows for the filter."""
+
+    partition: str
+    n_kept: int
+    n_given: int
+    is_new: bool = True
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A partition that has none, and why."""
+
+    partition: str
+    kind: Kind
+    message: str
+
+
+@dataclass
+class Toolbox:
+    """The tools opened in this process for one stage, each once: the next stage's models need their memory."""
+
+    stack: ExitStack = field(default_factory=ExitStack)
+    opened: dict[str, Any] = field(default_factory=dict)
+    stage: str = ""
+
+    def open(self, stage: Stage, params: Any, resources: Any) -> dict[str, Any]:
+        """Return the stage's tools by name; those of another stage are closed first."""
+        if stage.name != self.stage:
+            if self.opened:
+                self.opened.clear()
+                self.stack.close()
+                gc.collect()  # a quarter of a second once torch is imported
+            self.stage = stage.name
+        found = {}
+        for tool in stage.tools:
+            key = digest_json([tool.name, params.model_dump(mode="json"), resources.model_dump(mode="json")])
+            if key not in self.opened:
+                self.opened[key] = self.stack.enter_context(tool.open(params, resources))
+            found[tool.name] = self.opened[key]
+        return found
+
+
+def find_stages(catalogue: str) -> tuple[Stage, ...]:
+    """Return the stages that `module:NAME` names; a spawned child finds them by that name."""
+    module, _, name = catalogue.partition(":")
+    return tuple(getattr(importlib.import_module(module), name))
+
+
+def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) -> Receipt | None:
+    """Run a partition and return its receipt, or None where an observation saw nothing new.
+
+    Raises:
+        InputError, TransientError, ContractError: as the stage or the checks raise them.
+    """
+    stages = find_stages(task.catalogue)
+    stage = next(s for s in stages if s.name == task.stage)
+    writers = {s.writes.name: s for s in stages}
+    store = Store(task.build)
+    params, resources = stage.params(**task.params), stage.resources(**task.resources)
+    started = time.time()
+    inputs = {r.name: read_input(store, r, writers[r.table], task.inputs[r.name]) for r in stage.reads}
+    with store.attempt(stage.writes, task.partition, task.fingerprint, task.sources) as attempt:
+        tools = toolbox.open(stage, params, resources)
+        context = Context(task.partition, params, resources, tools, attempt, task.sources, advance)
+        outcome = stage.run(inputs, context)
+        check_outcome(stage, inputs, outcome)
+        # A first pass without a URL is recorded too: later stages must see that there was nothing to fetch.
+        is_first_pass = stage.keeps == "all" and int(task.partition) == 0
+        if stage.grain == "observe" and not outcome.kept.num_rows and not is_first_pass:
+            return None
+        return attempt.commit(outcome, stage.split_by, describe(task, stage, started))
+
+
+def describe(task: Task, stage: Stage, started: float) -> dict[str, Any]:
+    """Return the part of a receipt that is known before its files are written."""
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "table": stage.writes.name,
+        "partition": task.partition,
+        "fingerprint": task.fingerprint,
+        "params": dict(task.params),
+        "tools": dict(task.tool_identities),
+        "inputs": dict(task.input_digests),
+        "run": {
+            "started": started,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "max_resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        },
+    }
+
+
+def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) -> Committed | Failed:
+    """Run a partition; every failure comes back as a value that says of which kind it is."""
+    try:
+        receipt = run_partition(task, toolbox, advance)
+        if receipt is None:
+            return Committed(task.partition, 0, 0, is_new=False)
+        return Committed(task.partition, receipt.n_kept, receipt.counts.get("given", task.n_given))
+    except InputError as error:
+        return Failed(task.partition, "input", str(error))
+    except TransientError as error:
+        return Failed(task.partition, "transient", str(error))
+    except ContractError as error:
+        return Failed(task.partition, "contract", str(error))
+    except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            return Failed(task.partition, "disk", disk_full(task))
+        return Failed(task.partition, "transient", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+    except Exception:
+        return Failed(task.partition, "contract", f"{task.stage} raised:\n{traceback.format_exc()}")
+
+
+def disk_full(task: Task) -> str:
+    """Return the message for a full disk."""
+    free = Store(task.build).free_bytes()
+    return (
+        f"the disk is full: {task.stage} could not write {task.partition} under {task.build}"
+        f" ({free / 1e9:.2f} GB free now). Free some space (`make gc` removes what no receipt needs)"
+        f" and run the same command again; nothing that was finished is lost"
+    )
+
+
+def prepare_libraries(n_threads: int) -> None:
+    """Set what libraries that are not imported yet take from their environment: threads, and memory they keep."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ[name] = str(n_threads)
+    pa.set_cpu_count(n_threads)
+    # Polars' allocator: memory that goes back to the system between two slices of a file costs a page fault per 4 kB
+    # to get again, a third of the time that reading captions takes.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:-1,muzzy_decay_ms:-1")
+
+
+def worker_main(pipe: Connection, n_threads: int) -> None:
+    """Serve partitions until the pipe closes; progress and results go back through it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's: it ends partitions whole
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prepare_libraries(n_threads)
+    toolbox = Toolbox()
+    with toolbox.stack:
+        while True:
+            try:
+                task = pipe.recv()
+            except EOFError:
+                return
+            if task is None:
+                return
+            pipe.send(0)  # the deadline runs from here: a fresh worker has imported by now
+            pipe.send(try_partition(task, toolbox, _Advance(pipe)))
+
+
+class _Advance:
+    """Sends the number of rows done, at most a few times a second."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._sent = 0.0
+
+    def __call__(self, n_rows: int) -> None:
+        now = time.monotonic()
+        if now - self._sent >= _ADVANCE_EVERY_S:
+            self._sent = now
+            self._pipe.send(n_rows)

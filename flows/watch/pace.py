@@ -1,0 +1,68 @@
+"""How far the partitions of a stage are: rows, share, rate and time left, as told on a terminal and in Prefect."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from flows.run.executor import Advanced, Event, Poisoned
+from flows.run.worker import Committed, Failed
+
+_TOO_SOON_S = 0.5  # a rate over less says nothing
+
+
+@dataclass
+class Pace:
+    """The figures of one run of a stage.
+
+    Attributes:
+        n_due: partitions to run.
+        n_rows_due: about the rows they are given.
+        n_rows: rows that were read so far.
+        n_ended: partitions that ended, well or not.
+    """
+
+    n_due: int = 0
+    n_rows_due: int = 0
+    n_rows: int = 0
+    n_ended: int = 0
+    _started: float = field(default_factory=lambda: time.monotonic())
+    _rows: dict[str, int] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Take an event into the figures."""
+        if isinstance(event, Advanced | Committed):
+            n_rows = event.n_rows if isinstance(event, Advanced) else event.n_given
+            self.n_rows += n_rows - self._rows.get(event.partition, 0)
+            self._rows[event.partition] = n_rows
+        self.n_ended += isinstance(event, Committed | Failed | Poisoned)
+
+    @property
+    def share(self) -> float:
+        """What part is done, 0 to 1."""
+        # Source rows are not known before they are read: the filter's share is that of its files.
+        if self.n_rows > self.n_rows_due or not self.n_rows:
+            return self.n_ended / self.n_due if self.n_due else 1.0
+        return self.n_rows / self.n_rows_due
+
+    def words(self) -> str:
+        """Return rate and time left; "" where it is too early to say."""
+        seconds = time.monotonic() - self._started
+        if not self.n_rows or seconds < _TOO_SOON_S:
+            return ""
+        left = f", {duration(seconds / self.share - seconds)} left" if self.share else ""
+        return f"{self.n_rows / seconds:,.0f} rows/s{left}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that a person would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a message."""
+    return text.strip().splitlines()[0] if text.strip() else ""

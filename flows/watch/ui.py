@@ -1,0 +1,154 @@
+"""Serve the Prefect UI on loopback while it is wanted, and find the one that is served.
+
+Not for telling it anything: that is `flows.watch.orchestrate`. Nothing here imports Prefect.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+API_URL = "PREFECT_API_URL"  # Prefect's own; where it is set, empty too, nothing is looked for
+UI_HOME = "RS5M_UI_HOME"  # the folder that `make ui` keeps its server in; the Makefile says it
+URL_FILE = "url"
+LOG_FILE = "server.log"
+HOST = "127.0.0.1"
+PORT = 4200  # Prefect's own
+NO_TELEMETRY = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+_ANSWER_S = 1.0
+_START_S = 90.0  # 10 to 18 s on two idle cores
+_STOP_S = 10.0
+_POLL_S = 0.1
+
+
+def find_api_url(say: Callable[[str], None]) -> str:
+    """Return the API of the server to tell: as the environment says, else that of `make ui`, else ""."""
+    if API_URL in os.environ:
+        return os.environ[API_URL]
+    home = os.environ.get(UI_HOME)
+    if not home:
+        return ""
+    try:
+        url = (Path(home) / URL_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    if not answers(url):
+        say(f"{url} does not answer: not shown in Prefect (`make ui` serves it; it leaves {home}/{URL_FILE})")
+        return ""
+    return f"{url}/api"
+
+
+def answers(url: str) -> bool:
+    """Return True where a Prefect server answers at a loopback address within a second."""
+    if not url.startswith(f"http://{HOST}:"):
+        return False
+    try:
+        with urllib.request.build_opener().open(f"{url}/api/health", timeout=_ANSWER_S) as answer:
+            return bool(answer.read(16) == b"true")
+    except (OSError, ValueError):
+        return False
+
+
+def serve(home: Path, port: int, say: Callable[[str], None]) -> int:
+    """Serve until Ctrl-C; return the exit code.
+
+    Args:
+        home: where the server keeps its database and log, and says its address.
+        port: where to listen; another where it is taken.
+        say: prints a line.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    address = home / URL_FILE
+    if address.exists() and answers(address.read_text(encoding="utf-8").strip()):
+        say(f"served already: {address.read_text(encoding='utf-8').strip()}")
+        return 0
+    url = f"http://{HOST}:{_free_port(port)}"
+    with (home / LOG_FILE).open("w", encoding="utf-8") as log:
+        server = start_server(home, url, log.fileno())
+    try:
+        if not _wait_for(server, url):
+            say(f"error: the Prefect server did not come up: {home / LOG_FILE} says why")
+            return 1
+        address.write_text(url, encoding="utf-8")
+        say(f"Prefect: {url}   runs started now show there; Ctrl-C ends it, what it has seen stays in {home}")
+        server.wait()
+        say(f"error: the Prefect server ended by itself: {home / LOG_FILE} says why")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        address.unlink(missing_ok=True)
+        stop_server(server)
+
+
+def start_server(home: Path, url: str, log: int) -> subprocess.Popen[bytes]:
+    """Start a Prefect server with a home of its own, deaf to the Ctrl-C that is ours."""
+    port = url.rpartition(":")[2]
+    words = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", port, "--no-services"]
+    return subprocess.Popen(
+        words, env=server_environment(home, url), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def server_environment(home: Path, url: str) -> dict[str, str]:
+    """Return what the server is told: none of the user's own Prefect settings, nothing sent to anybody."""
+    ours: Mapping[str, str] = {
+        "PREFECT_HOME": str(home.resolve()),
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_PORT": url.rpartition(":")[2],
+        "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else the page asks port 4200
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        **NO_TELEMETRY,
+    }
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | dict(ours)
+
+
+def stop_server(server: subprocess.Popen[bytes]) -> None:
+    """End a server that `start_server` started."""
+    server.terminate()
+    try:
+        server.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _wait_for(server: subprocess.Popen[bytes], url: str) -> bool:
+    end = time.monotonic() + _START_S
+    while server.poll() is None and time.monotonic() < end:
+        if answers(url):
+            return True
+        time.sleep(_POLL_S)
+    return False
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError(f"no port of {HOST} is free")
+
+
+def main(words: list[str]) -> int:
+    """Serve in the folder, and at the port, that are said."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts in the background deaf to Ctrl-C
+        signal.signal(number, signal.default_int_handler)
+    return serve(Path(words[0]), int(words[1]) if len(words) > 1 else PORT, lambda text: print(text, flush=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Target caption: draw, rank and choose captions for labelled images."""

@@ -1,0 +1,243 @@
+"""Caption: draws captions for the labelled images, ranks them by two scorers, and chooses the one to publish.
+
+Not for the sentence made of an image's metadata: that is geometa.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE, Table
+from stages.caption.choice import ChooseParams, choose_captions
+from stages.caption.drawing import draw_each, draw_seed
+from stages.caption.ranking import Ranked, Ranking, rank_images
+from stages.caption.rotation import turned_views
+from stages.checks import run_sql
+from stages.contract import (
+    Context,
+    ContractError,
+    Given,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Stage,
+    Tool,
+    rejects_table,
+)
+from stages.embed.stage import ModelResources, open_located
+from stages.images.ahead import cut, load_ahead
+from stages.models.opening import model_identity, open_captioner, open_scorer
+from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
+
+Rejects = list[tuple[str, int, str]]
+Sample = tuple[dict[str, Any], dict[int, str]]  # where its image lies, and its captions by number
+
+
+class DrawParams(Params):
+    """Which captioner draws, how many captions and how freely."""
+
+    captioner: str = Field(
+        "blip2-opt-6.7b", description="a captioner of manifests/models.toml"
+    )  # RS5M: BLIP2 with OPT-6.7B
+    captioner_batch_size: int = Field(4, ge=1, description="images whose captions are drawn at once")
+    captioner_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
+    n_candidates: int = Field(20, ge=1, description="captions drawn for an image")  # RS5M: 20
+    top_p: float = Field(0.95, gt=0, le=1, description="probability mass that is sampled from")  # RS5M's script
+    top_k: int = Field(50, ge=1, description="tokens that are sampled from")  # RS5M's script
+    max_new_tokens: int = Field(50, ge=1, description="longest caption, tokens")  # RS5M's script
+    draw_seed: int = Field(0, description="with the sample's id, what the numbers of a draw stem from")
+
+
+class RankParams(Params):
+    """Which scorers rank the captions, and how many each hands on."""
+
+    first_scorer: str = Field(
+        "clip-vit-h-14", description="a scorer of manifests/models.toml: ranks all captions"
+    )  # RS5M: CLIP ViT-H/14
+    second_scorer: str = Field(
+        "clip-rn50x64", description="a scorer of manifests/models.toml: ranks what the first kept, judges the views"
+    )  # RS5M: CLIP ResNet50x64
+    scorer_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
+    scorer_batch_size: int = Field(32, ge=1, description="images or views of one forward pass")
+    n_first: int = Field(10, ge=1, description="captions the first scorer hands on")  # RS5M: 10
+    n_second: int = Field(5, ge=1, description="captions the second scorer hands on")  # RS5M: 5
+    n_views: int = Field(12, ge=2, description="views of the turned image")  # RS5M: 12, in steps of 30 degrees
+
+
+def draw_captions(inputs: Inputs, context: Context) -> Outcome:
+    """Return all captions drawn for each valid image; reject the images for which the captioner gives NaN or infinity.
+
+    Raises:
+        ContractError: when the captioner draws another number of captions.
+    """
+    params: DrawParams = context.params
+    settings = DrawSettings(params.n_candidates, params.top_p, params.top_k, params.max_new_tokens)
+    captioner: Captioner = context.tools["captioner"]
+    rows: list[dict[str, Any]] = []
+    rejects: Rejects = []
+    n_done = 0
+    for batch, prepared in load_ahead(
+        cut(run_sql(_VALID, inputs).to_pylist(), params.captioner_batch_size),
+        lambda located: captioner.prepare(open_located(located, context.files)),
+        context.resources.loaders,
+    ):
+        seeds = [draw_seed(located["sample_id"], params.draw_seed) for located in batch]
+        for located, captions in zip(batch, draw_each(captioner, prepared, seeds, settings), strict=True):
+            sample_id = located["sample_id"]
+            if isinstance(captions, ModelNotFinite):
+                rejects.append((sample_id, 0, str(captions)))
+                continue
+            if len(captions) != params.n_candidates:
+                raise ContractError(f"{params.captioner} drew {len(captions)} captions, not {params.n_candidates}")
+            rows += [{"sample_id": sample_id, "n": n, "candidate_caption": c} for n, c in enumerate(captions)]
+        n_done += len(batch)
+        context.advance(n_done)
+    return Outcome(pa.Table.from_pylist(rows, CAPTION_CANDIDATE.schema), _not_finite(CAPTION_CANDIDATE, rejects))
+
+
+_VALID = "FROM labelled_image SEMI JOIN image ON image_id = sample_id ORDER BY sample_id"
+
+
+def rank_captions(inputs: Inputs, context: Context) -> Outcome:
+    """Return the scores of each caption, null from where it was left behind.
+
+    All captions of a sample are rejected when a scorer gives NaN or infinity for it.
+    """
+    params: RankParams = context.params
+    first, second = context.tools["first_scorer"], context.tools["second_scorer"]
+    ranking = Ranking(params.n_first, params.n_second, params.scorer_batch_size)
+
+    def load(sample: Sample) -> tuple[Any, Any, list[Any]]:
+        image = open_located(sample[0], context.files)
+        views = [second.prepare(view) for view in turned_views(image, params.n_views)]
+        return first.prepare(image), second.prepare(image), views
+
+    rows: list[dict[str, Any]] = []
+    rejects: Rejects = []
+    batches = cut(_samples(inputs), params.scorer_batch_size)
+    for batch, loaded in load_ahead(batches, load, context.resources.loaders):
+        images = _seen(batch, loaded, first, second)
+        rank_images(images, first, second, ranking)
+        for (located, _), image in zip(batch, images, strict=True):
+            sample_id = located["sample_id"]
+            if image.fault:
+                rejects += [(sample_id, n, image.fault) for n in image.captions]
+            else:
+                rows += [{"sample_id": sample_id, "n": n, **columns} for n, columns in image.scores.items()]
+        context.advance(len(rows) + len(rejects))
+    return Outcome(pa.Table.from_pylist(rows, CAPTION_SCORE.schema), _not_finite(CAPTION_SCORE, rejects))
+
+
+def _seen(
+    batch: Sequence[Sample], loaded: list[tuple[Any, Any, list[Any]]], first: ImageTextScorer, second: ImageTextScorer
+) -> list[Ranked]:
+    """Return the images as the scorers see them; what was loaded is let go, as the views of a batch take a gigabyte."""
+    by_first, by_second, views = zip(*loaded, strict=True)
+    loaded.clear()
+    features = zip(first.image_features(by_first), second.image_features(by_second), views, strict=True)
+    return [Ranked(captions, *seen) for (_, captions), seen in zip(batch, features, strict=True)]
+
+
+def _samples(inputs: Inputs) -> list[Sample]:
+    """Return samples with the text of each caption, in the order of sample_id."""
+    located = {row["sample_id"]: row for row in inputs["labelled_image"].to_pylist()}
+    captions: dict[str, dict[int, str]] = {}
+    for row in inputs["caption_candidate"].sort_by([("sample_id", "ascending"), ("n", "ascending")]).to_pylist():
+        captions.setdefault(row["sample_id"], {})[row["n"]] = row["candidate_caption"]
+    return [(located[sample_id], texts) for sample_id, texts in captions.items()]
+
+
+def _not_finite(table: Table, rejects: Rejects) -> pa.Table:
+    sample_ids, numbers, details = zip(*rejects, strict=True) if rejects else ((), (), ())
+    keys = {"sample_id": pa.array(sample_ids, pa.string()), "n": pa.array(numbers, pa.int32())}
+    return rejects_table(table, keys, pa.array(["model_not_finite"] * len(rejects), pa.string()), list(details))
+
+
+def _captioner_identity(params: DrawParams) -> Mapping[str, str]:
+    return model_identity(params.captioner, params)
+
+
+def _open_captioner(params: DrawParams, resources: ModelResources) -> AbstractContextManager[Captioner]:
+    return open_captioner(
+        params.captioner, models=resources.models, device=resources.device, n_threads=params.captioner_n_threads
+    )
+
+
+def _scorer(name: str) -> Tool:
+    """Return the tool that the setting of this name chooses."""
+
+    def identity(params: RankParams) -> Mapping[str, str]:
+        return model_identity(getattr(params, name), params)
+
+    def open_it(params: RankParams, resources: ModelResources) -> AbstractContextManager[ImageTextScorer]:
+        return open_scorer(
+            getattr(params, name),
+            models=resources.models,
+            device=resources.device,
+            n_threads=params.scorer_n_threads,
+        )
+
+    return Tool(name, identity, open_it)
+
+
+_LOCATED = Reads("labelled_image", ("sample_id", "n_bytes", "body_sha256", "body_file", "body_offset"))
+
+DRAW_CAPTIONS = Stage(
+    name="draw_captions",
+    module="caption",
+    version=2,
+    does="Draws captions for each valid labelled image: nucleus sampling, seeded by the sample's id.",
+    reads=(_LOCATED, Reads("image", ("image_id",))),
+    writes=CAPTION_CANDIDATE,
+    grain="fan_out",
+    given=Given(query=f"SELECT sample_id {_VALID}", columns=("sample_id",), inputs=("labelled_image", "image")),
+    run=draw_captions,
+    params=DrawParams,
+    resources=ModelResources,
+    reasons=("model_not_finite",),
+    tools=(Tool("captioner", _captioner_identity, _open_captioner),),
+    partitions_from=("labelled_image",),
+    has_model=True,
+    bytes_per_row=1_000,  # 20 captions of a sample
+)
+
+RANK_CAPTIONS = Stage(
+    name="rank_captions",
+    module="caption",
+    version=2,
+    does="Ranks the captions of a sample by two scorers, and measures how their cosines vary when the image is turned.",
+    reads=(Reads("caption_candidate", ("sample_id", "n", "candidate_caption")), _LOCATED),
+    writes=CAPTION_SCORE,
+    grain="map",
+    given=Given("caption_candidate", ("sample_id", "n")),
+    run=rank_captions,
+    params=RankParams,
+    resources=ModelResources,
+    reasons=("model_not_finite",),
+    tools=(_scorer("first_scorer"), _scorer("second_scorer")),
+    partitions_from=("caption_candidate",),
+    has_model=True,
+    bytes_per_row=40,
+)
+
+CHOOSE_CAPTIONS = Stage(
+    name="choose_captions",
+    module="caption",
+    version=1,
+    does="Chooses the caption of the highest rank and the one that varies least, and which of both is published.",
+    reads=(
+        Reads("caption_score", ("sample_id", "n", "second_rank", "rotation_variance")),
+        Reads("caption_candidate", ("sample_id", "n", "candidate_caption")),
+    ),
+    writes=CAPTION,
+    grain="map",
+    given=Given(query="SELECT DISTINCT sample_id FROM caption_score", inputs=("caption_score",)),
+    run=choose_captions,
+    params=ChooseParams,
+    reasons=("no_caption_generated",),
+    partitions_from=("caption_score",),
+)

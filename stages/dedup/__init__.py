@@ -1,0 +1,1 @@
+"""Target dedup: cluster duplicates, keep one sample of each cluster."""

@@ -1,0 +1,155 @@
+"""Dedup: samples with one URL, one picture or nearly one picture form a cluster; one of them is kept, by priority.
+
+Clusters are described first and decided on after: another rule of who is kept costs no search for neighbours.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, field_validator
+
+from schemas.corpora import LABELLED_CODES, known_codes
+from schemas.tables import CLUSTER_MEMBER, SURVIVOR
+from stages.checks import run_sql
+from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
+
+FLAT_PHASH = 1 << 63  # a picture without detail: its hash says nothing, so only equal pixels make it a duplicate
+
+
+class ClusterParams(Params):
+    """What is the same picture, and which sample of a cluster is kept."""
+
+    max_distance: int = Field(
+        4, ge=0, le=10, description="largest Hamming distance of near-duplicate perceptual hashes, bits"
+    )  # speed.md: chance pairs appear by the hundred thousand at 10; 4 to 6 is safe for 5 million images
+    priority: tuple[tuple[str, ...], ...] = Field(
+        (("laion2b", "laion400m", "coyo700m"), ("*",), ("laioncoco",)),
+        description="corpora by tier, the first kept first; * stands for all others",
+    )  # RS5M, appendix B5: never LAION-COCO if another exists; LAION-2B, LAION-400M or COYO first
+
+    @field_validator("priority")
+    @classmethod
+    def _check_codes(cls, tiers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        named = [code for tier in tiers for code in tier]
+        known = known_codes()
+        unknown = [code for code in named if code not in (*known, "*")]
+        if unknown or len(set(named)) != len(named):
+            raise ValueError(f"each of {', '.join(known)} or * at most once, found {unknown or named}")
+        return tiers
+
+    seed: str = Field("dedup", description="orders samples of one tier, with their sample_id")
+
+
+def cluster(inputs: Inputs, context: Context) -> Outcome:
+    """Return each sample that has a valid image with its cluster, the survivor, and why it is not the survivor."""
+    params: ClusterParams = context.params
+    images = inputs["image"]
+    labels = pa.table({"image_id": images["image_id"], "label": label_images(images, params.max_distance)})
+    # A labelled sample outranks no web sample: RS3 marks duplicates, it takes nothing from PUB11.
+    tiers = {code: tier for tier, codes in enumerate((*params.priority, LABELLED_CODES)) for code in codes}
+    tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
+    tables = {**inputs, "labels": labels, "tiers": tier_table}
+    kept = run_sql(_CLUSTERS, tables, seed=params.seed, other=tiers.get("*", len(params.priority)))
+    return Outcome(kept.cast(CLUSTER_MEMBER.schema), no_rejects(CLUSTER_MEMBER))
+
+
+# The order (tier, digest) is total and depends on the sample alone: neither partitions nor files nor time enter it.
+_CLUSTERS = """
+    WITH member AS (
+        SELECT s.sample_id, i.image_id, i.pixel_sha256, i.phash, l.label,
+               coalesce(t.tier, $other) AS tier, sha256($seed || ':' || s.sample_id) AS tie
+        FROM sample s JOIN image i USING (image_id) JOIN labels l USING (image_id)
+        LEFT JOIN tiers t ON t.corpus = s.corpus
+    ), ranked AS (
+        SELECT *, count(*) OVER (PARTITION BY label) AS n_samples,
+               first_value(sample_id) OVER in_cluster AS survivor_id,
+               first_value(pixel_sha256) OVER in_cluster AS survivor_pixels,
+               first_value(phash) OVER in_cluster AS survivor_phash,
+               row_number() OVER (PARTITION BY image_id ORDER BY tier, tie) AS url_rank
+        FROM member WINDOW in_cluster AS (PARTITION BY label ORDER BY tier, tie)
+    )
+    SELECT sample_id, image_id, survivor_id AS cluster_id, n_samples AS cluster_n_samples, survivor_id,
+           CASE WHEN sample_id = survivor_id THEN NULL
+                WHEN url_rank > 1 THEN 'url_duplicate'
+                WHEN pixel_sha256 = survivor_pixels THEN 'pixel_duplicate'
+                ELSE 'near_duplicate' END AS duplicate_reason,
+           bit_count(xor(phash, survivor_phash)) AS phash_distance
+    FROM ranked ORDER BY sample_id
+"""
+
+
+def label_images(images: pa.Table, max_distance: int) -> pa.Array:
+    """Return a cluster label per image: equal for images joined by equal pixels or near hashes, in chains.
+
+    Args:
+        images: pixel_sha256 and phash of each image.
+        max_distance: bits.
+    """
+    from scipy.sparse import coo_array  # a quarter of a second to import, in every worker
+    from scipy.sparse.csgraph import connected_components
+
+    from stages.dedup.neighbours import components
+
+    n = images.num_rows
+    hashes = images["phash"].to_numpy()
+    has_detail = np.flatnonzero(hashes != FLAT_PHASH)
+    near = has_detail[components(hashes[has_detail], max_distance)]
+    pixels = pc.dictionary_encode(images["pixel_sha256"].combine_chunks()).indices.to_numpy(zero_copy_only=False)
+    _, first_with_pixels, which = np.unique(pixels, return_index=True, return_inverse=True)
+    rows = np.concatenate([has_detail, np.arange(n)])
+    columns = np.concatenate([near, first_with_pixels[which]])
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(n, n))
+    return pa.array(connected_components(graph, directed=False)[1] if n else [], pa.int32())
+
+
+_OF_WEB = "FROM cluster_member SEMI JOIN (FROM sample WHERE half = 'pub11') USING (sample_id)"
+
+
+def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
+    """Return the survivors of PUB11; reject its other samples for what makes them duplicates, and name the survivor.
+
+    Labelled samples are marked in `cluster_member` and never removed: they have no row here.
+    """
+    duplicates = run_sql(f"SELECT * {_OF_WEB} ORDER BY sample_id", inputs)
+    is_survivor = pc.is_null(duplicates["duplicate_reason"])
+    kept = duplicates.filter(is_survivor).select(SURVIVOR.schema.names).cast(SURVIVOR.schema)
+    others = duplicates.filter(pc.invert(is_survivor))
+    detail = pc.binary_join_element_wise("kept: ", others["survivor_id"], "")
+    return Outcome(
+        kept, rejects_table(SURVIVOR, {"sample_id": others["sample_id"]}, others["duplicate_reason"], detail)
+    )
+
+
+CLUSTER = Stage(
+    name="cluster",
+    module="dedup",
+    version=2,
+    does="Finds clusters of samples with one URL, one picture or nearly one picture, over all corpora.",
+    reads=(
+        Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "phash"), is_whole=True),
+    ),
+    writes=CLUSTER_MEMBER,
+    grain="map",
+    given=Given(query="SELECT sample_id FROM sample SEMI JOIN image USING (image_id)", inputs=("sample", "image")),
+    run=cluster,
+    params=ClusterParams,
+)
+
+DROP_DUPLICATES = Stage(
+    name="drop_duplicates",
+    module="dedup",
+    version=2,
+    does="Keeps one sample of the web corpora of each cluster.",
+    reads=(
+        Reads(
+            "cluster_member", ("sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"), is_whole=True
+        ),
+        Reads("sample", ("sample_id", "half"), is_whole=True),
+    ),
+    writes=SURVIVOR,
+    grain="map",
+    given=Given(query=f"SELECT sample_id {_OF_WEB}", inputs=("cluster_member", "sample")),
+    run=drop_duplicates,
+    reasons=("url_duplicate", "pixel_duplicate", "near_duplicate"),
+)

@@ -1,0 +1,1 @@
+"""Target download: fetch images in passes, under guard."""

@@ -1,0 +1,235 @@
+"""One attempt per URL through img2dataset's own Reader and Downloader: bodies into a tar, fates into rows.
+
+Not for retries or for choosing what is fetched: a pass hands over what it takes, once.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.download.fetching.faults import Refused
+from stages.download.fetching.guard import Guard, Note
+from stages.download.fetching.limits import FetchLimits
+from stages.download.fetching.spool import Spool, keep_bytes, write_tar
+
+__all__ = ["Attempt", "FetchLimits", "fetch"]
+
+DISALLOWED_DIRECTIVES = ("noai", "noimageai", "noindex", "noimageindex")
+
+_FETCH_ID = re.compile(r"[0-9a-f]{32}")
+_DISALLOWED_ERROR = "Use of image disallowed by X-Robots-Tag directive"
+# The opener and the redirected output belong to the whole process.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of one URL.
+
+    Attributes:
+        reason: reject reason, None if fetched.
+        n_bytes: of the raw body; 0 is a fetched body too.
+        sha256: of the raw body.
+        tar_offset: of the body's first byte in the tar file.
+        retry_after_s: as the server asked.
+        fetch_ms: without waiting for a host slot.
+        peer_address: of the last connection.
+        final_url: of the last request, or of the one that was refused.
+    """
+
+    fetch_id: str
+    is_fetched: bool
+    reason: str | None
+    detail: str | None
+    http_status: int | None
+    n_bytes: int | None
+    sha256: str | None
+    tar_offset: int | None
+    retry_after_s: float | None
+    fetch_ms: int
+    peer_address: str | None
+    final_url: str | None
+
+
+def fetch(
+    urls: Sequence[tuple[str, str]],
+    *,
+    tar_path: Path,
+    work: Path,
+    limits: FetchLimits,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[Attempt]:
+    """Fetch every URL once; return one attempt per URL, in the given order, and write the bodies to one tar.
+
+    Runs in this process and installs the guarded opener in it; calls from several threads take turns. Bodies in
+    flight are held in memory: at most limits.max_bytes times twice limits.n_threads (those that arrive, and those
+    that wait for the writer).
+
+    Args:
+        urls: pairs of fetch_id (32 hex digits, unique) and URL.
+        tar_path: written whole, or not at all if this raises.
+        work: folder for what is only needed meanwhile; what this leaves in it is nothing.
+        limits: times, bytes, concurrency.
+        on_progress: called in this thread with the number of URLs done; what it raises ends the fetch, what it prints
+            is lost (the output of this process is shut while img2dataset runs).
+
+    Raises:
+        ValueError: a fetch_id is malformed or occurs twice.
+        OSError: the tar or the work folder cannot be written.
+    """
+    _check_ids([fetch_id for fetch_id, _ in urls])
+    scratch = work / "fetching"
+    with _ONE_AT_A_TIME:
+        shutil.rmtree(scratch, ignore_errors=True)  # of a process that died
+        scratch.mkdir(parents=True)
+        guard = Guard(limits)
+        spool = Spool(scratch / "bodies", on_write=on_progress, on_failure=guard.stop)
+        try:
+            urllib.request.install_opener(guard)
+            _download(_take_turns(urls), scratch, limits, spool)
+            failure = spool.failure or guard.failure
+            if failure is not None:
+                raise failure
+            offsets = write_tar(spool, list(spool.bodies), tar_path)
+        finally:
+            guard.stop()
+            spool.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+    return [attempt_of(fetch_id, guard.notes.get(fetch_id, Note()), spool, offsets) for fetch_id, _ in urls]
+
+
+def _check_ids(fetch_ids: list[str]) -> None:
+    """Refuse ids that could not be tar members or would mix up two URLs."""
+    for fetch_id, n_times in Counter(fetch_ids).items():
+        if not _FETCH_ID.fullmatch(fetch_id):
+            raise ValueError(f"a fetch_id is 32 lower-case hex digits, found {fetch_id!r}")
+        if n_times > 1:
+            raise ValueError(f"fetch_id {fetch_id} occurs {n_times} times")
+
+
+def _take_turns(urls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the URLs with hosts taking turns: threads that wait for one slow host would keep all others waiting."""
+    n_before: Counter[str] = Counter()
+    turns = []
+    for fetch_id, url in urls:
+        try:
+            host = urlsplit(url).netloc.lower()
+        except ValueError:
+            host = ""
+        turns.append((n_before[host], fetch_id, url))
+        n_before[host] += 1
+    return [(fetch_id, url) for _, fetch_id, url in sorted(turns, key=lambda turn: turn[0])]
+
+
+def _download(urls: list[tuple[str, str]], scratch: Path, limits: FetchLimits, spool: Spool) -> None:
+    """Run img2dataset over the URLs, as one shard, without its printed output.
+
+    Raises:
+        Exception: whatever ends the shard.
+    """
+    if not urls:
+        return
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    os.environ["WANDB_MODE"] = "disabled"
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        from img2dataset.downloader import Downloader
+        from img2dataset.reader import Reader
+
+        reader = Reader(
+            url_list=_write_input(urls, scratch),
+            input_format="parquet",
+            url_col="url",
+            caption_col=None,
+            verify_hash_col=None,
+            verify_hash_type=None,
+            save_additional_columns=["fetch_id"],
+            number_sample_per_shard=len(urls),
+            done_shards=set(),
+            tmp_path=str(scratch),
+        )
+        downloader = Downloader(
+            sample_writer_class=spool.writer,
+            resizer=keep_bytes,
+            thread_count=min(limits.n_threads, len(urls)),
+            save_caption=False,
+            extract_exif=False,
+            output_folder=str(scratch),
+            column_list=reader.column_list,
+            timeout=limits.timeout_s,
+            number_sample_per_shard=len(urls),
+            oom_shard_count=5,
+            compute_hash=None,
+            verify_hash_type=None,
+            encode_format="bin",
+            retries=0,
+            user_agent_token=limits.user_agent.split("/")[0],
+            disallowed_header_directives=DISALLOWED_DIRECTIVES,
+        )
+        for shard in reader:
+            # Calling the downloader itself would turn an exception into printed text.
+            downloader.download_shard(shard)
+
+
+def _write_input(urls: list[tuple[str, str]], scratch: Path) -> str:
+    """Write img2dataset's input and return its path.
+
+    Each URL carries its fetch_id as fragment, the key of the guard's note: a fragment is never sent, and unlike the
+    URL it survives urllib's trimming of spaces and brackets.
+    """
+    # A lone surrogate cannot be written; such a URL cannot be asked for either, and the empty one is refused.
+    tagged = [f"{url}#{fetch_id}" if url.isascii() or _is_unicode(url) else "" for fetch_id, url in urls]
+    path = scratch / "urls.parquet"
+    pq.write_table(pa.table({"url": tagged, "fetch_id": [fetch_id for fetch_id, _ in urls]}), path)
+    return str(path)
+
+
+def _is_unicode(url: str) -> bool:
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def attempt_of(fetch_id: str, note: Note, spool: Spool, offsets: dict[str, int]) -> Attempt:
+    """Return the row of one URL, from the guard's note and img2dataset's result."""
+    body = spool.bodies.get(fetch_id)
+    refused = None if body is not None else _refusal(note, spool.errors.get(fetch_id))
+    return Attempt(
+        fetch_id=fetch_id,
+        is_fetched=body is not None,
+        reason=refused.reason if refused else None,
+        detail=refused.detail if refused else None,
+        http_status=note.http_status,
+        n_bytes=body.n_bytes if body else None,
+        sha256=body.sha256 if body else None,
+        tar_offset=offsets[fetch_id] if body else None,
+        retry_after_s=note.retry_after_s,
+        fetch_ms=note.fetch_ms,
+        peer_address=note.peer_address,
+        final_url=note.final_url,
+    )
+
+
+def _refusal(note: Note, error: str | None) -> Refused:
+    """Return why there is no body; the guard's own word counts more than img2dataset's."""
+    if error is None:
+        return Refused("no_result", "img2dataset gave no result")
+    if note.reason is not None:
+        return Refused(note.reason, note.detail or "")
+    if error == _DISALLOWED_ERROR:
+        return Refused("disallowed_by_header", error)
+    # The guard saw nothing of it: urllib could not make a request of the URL.
+    return Refused("invalid_response" if note.final_url is None else "no_result", error)

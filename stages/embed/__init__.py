@@ -1,0 +1,1 @@
+"""Target embed: image features and prompt features of a vision-language model."""

@@ -1,0 +1,1 @@
+"""Target filter: keep rows whose caption has a keyword."""

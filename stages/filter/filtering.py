@@ -1,0 +1,252 @@
+"""Filter source files: which of their rows have a caption with a keyword, and what became of the others.
+
+Not for the declaration of the stage (`stages/filter/stage.py`) nor for file formats (`stages/readers/readers.py`).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.corpora import Corpus
+from schemas.fields import FIELD
+from schemas.tables import CANDIDATE
+from stages.contract import rejects_table
+from stages.filter.keywords import clean_caption, match_any, matched_keywords
+from stages.filter.strict import StrictRules
+from stages.readers.batch import Choices, Counted, Damage, Malformed, Read, SourceBatch, SourceFiles
+from stages.readers.formats.texts import count_blank, is_blank
+from stages.readers.readers import DEFAULT_CHOICES, count_source, read_source
+from stages.slices import is_in_slice
+
+REASONS = (
+    "no_caption", "no_keyword", "other_language", "outside_pilot", "no_url", "invalid_utf8", "wrong_field_count",
+    "shifted_row", "bad_record", "field_too_large", "unknown_corpus", "false_keyword", "no_metadata_row",
+    "listed_again", "damaged_source", "wrong_columns",
+)  # fmt: skip
+NO_FILES = SourceFiles(())
+_CONVERT_ROWS = 20_000  # one call per keyword on few rows would cost more than the rows
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What the filter made of the source files of a partition.
+
+    Attributes:
+        candidates: rows with a keyword and a URL, in file order, as the table candidate.
+        malformed: reject rows of the table candidate, in file order: rows and stretches that cannot be read, rows with
+            a keyword and no URL, and rows that strict rules refuse.
+        counts: given (counted apart from the reading), kept and one entry per reason.
+    """
+
+    candidates: pa.Table
+    malformed: pa.Table
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the filter looks for.
+
+    Attributes:
+        patterns: substrings, ASCII letters compared without regard to case.
+        rules: what a keyword must fulfil to be no false one.
+        is_strict: rows whose keywords are all false ones are refused; else they are kept and only marked.
+        pilot_share: share of the rows that is taken, by hash of their URL, in (0, 1].
+        choices: what a run may choose in reading.
+    """
+
+    patterns: Sequence[str]
+    rules: StrictRules
+    is_strict: bool = False
+    pilot_share: float = 1.0
+    choices: Choices = DEFAULT_CHOICES
+
+
+def filter_source(
+    source: SourceFiles, corpus: Corpus, search: Search, on_progress: Callable[[int], None] = lambda n_rows: None
+) -> Filtered:
+    """Return the rows of a partition whose caption holds a pattern, and the counts of all others.
+
+    Args:
+        source: the files of the partition.
+        corpus: says how they are read.
+        search: what is looked for.
+        on_progress: called with the number of rows just read, batch by batch.
+
+    Raises:
+        InputError: a file is missing without which nothing can be read.
+    """
+    found = filter_batches(read_source(source, corpus, search.choices), corpus, search, on_progress, source)
+    return Filtered(found.candidates, found.malformed, {**found.counts, "given": count_source(source, corpus)})
+
+
+def filter_batches(
+    batches: Iterable[Read],
+    corpus: Corpus,
+    search: Search,
+    on_progress: Callable[[int], None],
+    source: SourceFiles = NO_FILES,
+) -> Filtered:
+    """Return what became of the rows that a reader yields; how many were given is not counted here."""
+    sieve = _Sieve(corpus, search, source)
+    for found in batches:
+        if isinstance(found, Counted):
+            sieve.counts[found.reason] += found.n_rows
+        elif isinstance(found, Damage):
+            sieve.refuse_stretch(found)
+        else:
+            sieve.add(found)
+            on_progress(len(found.captions))
+    return sieve.result()
+
+
+class _Sieve:
+    """What has been kept, refused and counted so far."""
+
+    def __init__(self, corpus: Corpus, search: Search, source: SourceFiles) -> None:
+        self._corpus, self._search, self._source = corpus, search, source
+        self.counts = Counter(dict.fromkeys(("kept", *REASONS), 0))
+        self._kept = [CANDIDATE.schema.empty_table()]
+        self._rejects = [CANDIDATE.reject_schema.empty_table()]
+        self._waiting: list[pa.Table] = []
+        self._part = 0
+
+    def add(self, batch: SourceBatch) -> None:
+        """Sort out the rows of a batch."""
+        if batch.part != self._part or sum(table.num_rows for table in self._waiting) >= _CONVERT_ROWS:
+            self._convert()
+        self._part = batch.part
+        found, refused = _filter_batch(batch, self._corpus, self._search, self.counts)
+        if found is not None:
+            self._waiting.append(found)
+        self.counts.update(Counter(fault.reason for fault in refused))
+        if refused:
+            self._rejects.append(_as_rejects(refused, self._corpus, batch.part))
+
+    def refuse_stretch(self, damage: Damage) -> None:
+        """Refuse rows that cannot be read, by one reject row that says of which file and how many they are."""
+        self.counts[damage.reason] += damage.n_rows
+        path = self._source.file_of(damage)
+        # The file has a column of its own; in the text a long name would leave no room for what was found.
+        detail = damage.detail.removeprefix(f"{path}: ").removeprefix(f"{path and path.name}: ")
+        facts = {
+            "corpus": [self._corpus.code],
+            "path": [path and self._source.name_of(path)],
+            "source_row": [damage.first_row],
+            "n_rows": [damage.n_rows],
+        }
+        ids = {"sample_id": [f"{self._corpus.code}_{damage.part}_{damage.first_row}"]}
+        self._rejects.append(rejects_table(CANDIDATE, ids, [damage.reason], [detail], facts))
+
+    def result(self) -> Filtered:
+        """Return what came of all batches."""
+        self._convert()
+        candidates = pa.concat_tables(self._kept)
+        self.counts["kept"] = candidates.num_rows
+        return Filtered(candidates, pa.concat_tables(self._rejects), dict(self.counts))
+
+    def _convert(self) -> None:
+        if not self._waiting:
+            return
+        found = _as_candidates(pa.concat_tables(self._waiting), self._corpus, self._part, self._search)
+        self._waiting = []
+        self._kept.append(self._refuse_false(found) if self._search.is_strict else found)
+
+    def _refuse_false(self, found: pa.Table) -> pa.Table:
+        """Return the candidates without those whose keywords are all false ones; a listed sample needs no keyword."""
+        is_false = pc.and_(
+            pc.equal(pc.list_value_length(found["strict_keywords"]), 0),
+            pc.greater(pc.list_value_length(found["keywords"]), 0),
+        )
+        refused = found.filter(is_false)
+        self.counts["false_keyword"] += refused.num_rows
+        keywords = pc.binary_join(refused["keywords"].combine_chunks(), ", ")
+        details = pc.binary_join_element_wise(keywords, refused["caption"], ": ")
+        ids = {"sample_id": refused["sample_id"]}
+        reasons = pa.repeat("false_keyword", refused.num_rows)
+        facts = {"corpus": refused["corpus"], "source_row": refused["source_row"]}
+        self._rejects.append(rejects_table(CANDIDATE, ids, reasons, details, facts))
+        return found.filter(pc.invert(is_false))
+
+
+def _filter_batch(
+    batch: SourceBatch, corpus: Corpus, search: Search, counts: Counter[str]
+) -> tuple[pa.Table | None, list[Malformed]]:
+    """Return the rows with a keyword and a URL, and the rows that are refused by name; count the others."""
+    if corpus.is_sample_list:  # its authors searched for keywords
+        is_match = pc.invert(is_blank(batch.captions))
+    else:
+        is_match = match_any(batch.captions, search.patterns)
+    n_matches = pc.sum(is_match).as_py() or 0
+    n_left_out = {reason: pc.sum(is_left_out).as_py() or 0 for reason, is_left_out in batch.left_out.items()}
+    counts.update(n_left_out)
+    # Rows that are malformed or left out have no caption either.
+    n_without = count_blank(batch.captions)
+    counts["no_caption"] += n_without - len(batch.malformed) - sum(n_left_out.values())
+    counts["no_keyword"] += len(batch.captions) - n_without - n_matches
+    faults = list(batch.malformed)
+    if not n_matches:
+        return None, faults
+    chosen = batch.rows(is_match)
+    has_no_url = is_blank(chosen.table["url"])
+    lacking = chosen.table.filter(has_no_url).select(["source_row", "native_id"]).to_pylist()
+    no_url = (Malformed(row["source_row"], "no_url", "the URL is empty", row["native_id"]) for row in lacking)
+    faults += [*chosen.malformed, *no_url]
+    found = chosen.table.filter(pc.invert(has_no_url))
+    if search.pilot_share < 1:
+        is_inside = is_in_slice(found["url"], search.pilot_share)
+        counts["outside_pilot"] += found.num_rows - (pc.sum(is_inside).as_py() or 0)
+        found = found.filter(is_inside)
+    return found, sorted(faults)
+
+
+def _sample_ids(corpus: Corpus, part: int, rows: Any, native_ids: Any) -> pa.Array | pa.ChunkedArray:
+    if corpus.is_sample_list:
+        return native_ids
+    if corpus.has_native_sample_ids:
+        return pc.binary_join_element_wise(f"{corpus.code}_", native_ids, "")
+    return pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
+
+
+def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -> pa.Table:
+    n_rows = found.num_rows
+    published = found["source_caption"].combine_chunks()
+    searched = pc.coalesce(found["searched_text"].combine_chunks(), published)
+    plain = pc.coalesce(found["plain_caption"].combine_chunks(), published)
+    keywords = matched_keywords(searched, search.patterns)
+    ids = _sample_ids(corpus, part, found["source_row"], found["native_id"])
+    columns = {name: found[name] for name in found.schema.names} | {
+        "sample_id": ids,
+        "corpus": _corpora(ids, corpus),
+        "part": pa.repeat(pa.scalar(part, pa.int32()), n_rows),
+        "caption": clean_caption(plain),
+        "keywords": keywords,
+        "strict_keywords": search.rules.keywords_left(searched, keywords),
+        "annotation_licence": pa.repeat(corpus.annotation_licence, n_rows),
+        **{name: pa.nulls(n_rows, FIELD[name].type) for name in ("machine_tags", "machine_tag_probs")},
+    }
+    return pa.table({name: columns[name] for name in CANDIDATE.schema.names}).cast(CANDIDATE.schema)
+
+
+def _corpora(sample_ids: Any, corpus: Corpus) -> pa.Array | pa.ChunkedArray:
+    """Return the corpus of each sample: of a list of samples each has its own."""
+    if not corpus.is_sample_list:
+        return pa.repeat(corpus.code, len(sample_ids))
+    return pc.replace_substring_regex(sample_ids, pattern="_.*", replacement="")
+
+
+def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Table:
+    rows = pa.array([fault.source_row for fault in faults], pa.int64())
+    reasons = pa.array([fault.reason for fault in faults], pa.string())
+    details = pa.array([fault.detail for fault in faults], pa.string())
+    by_row = pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
+    ids: Any = by_row
+    if corpus.has_native_sample_ids:  # a record that cannot be read may not tell its id
+        native_ids = pa.array([fault.native_id for fault in faults], pa.string())
+        ids = pc.coalesce(_sample_ids(corpus, part, rows, native_ids), by_row)
+    facts = {"corpus": _corpora(ids, corpus), "source_row": rows}
+    return rejects_table(CANDIDATE, {"sample_id": ids}, reasons, details, facts)

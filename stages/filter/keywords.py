@@ -1,0 +1,178 @@
+"""Search captions for keywords, and clean the captions that have one.
+
+Not for reading files (`stages/readers/readers.py`) nor for the list of keywords (`manifests/keywords.toml`).
+"""
+
+import html
+import html.entities
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.readers.formats.texts import text_offsets
+
+_ASCII_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_FEW = 500  # captions that are sooner searched one by one than a search for all of them is set up
+_FEW_OF_A_WORD, _SHORT_WORD = 2, 5  # a short word, such as space, is in too many captions to be sought alone
+_HAYSTACK_BYTES = 1 << 30  # find_many answers with 32-bit offsets
+
+# RE2 classes of characters nobody sees.
+# Count as blanks: what separates lines, words or directions, and would hide or reorder text in a viewer.
+_CONTROLS = (
+    r"\x{00}-\x{1f}\x{7f}-\x{9f}\x{61c}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{206f}\x{fff9}-\x{fffb}"
+)
+_WHITE_SPACE = r"\x{20}\x{a0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+_BLANKS = f"[{_CONTROLS}{_WHITE_SPACE}]+"
+# Removed without a trace, since they are inside of words: soft hyphen, combining grapheme joiner, word joiner,
+# invisible operators, byte order mark, Hangul fillers and tags.
+_INSIDE = r"\x{ad}\x{34f}\x{3164}\x{ffa0}\x{2060}-\x{2065}\x{feff}\x{e0000}-\x{e007f}"
+# Kept where they are spelling: joiner and non-joiner behind a character beyond ASCII (Persian, Indic scripts, emoji),
+# and the tags of a region's flag, such as Scotland's, behind the black flag: letters and digits, then an end.
+_FLAG = r"(\x{1f3f4}[\x{e0030}-\x{e0039}\x{e0061}-\x{e007a}]{3,6}\x{e007f})"
+_HIDDEN = rf"{_FLAG}|[{_INSIDE}]+"
+_JOINERS = r"\x{200c}\x{200d}"
+_LOOSE_JOINERS = rf"^[{_JOINERS}]+|[{_JOINERS}]+$|([ -~])[{_JOINERS}]+|( )[{_JOINERS}]+"
+_MAY_BE_HIDDEN = rf"[{_INSIDE}{_JOINERS}]"
+_ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+def match_any(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[str]) -> pa.BooleanArray:
+    """Return true where a caption holds a pattern, ASCII letters compared without regard to case; null is false.
+
+    Args:
+        captions: string or large_string, valid UTF-8.
+        patterns: substrings, none of them empty.
+    """
+    if not all(patterns):
+        raise ValueError(f"an empty pattern is in every caption: {list(patterns)}")
+    chunks = captions.chunks if isinstance(captions, pa.ChunkedArray) else [captions]
+    found = [_match_chunk(chunk, patterns) for chunk in chunks]
+    return pa.array(np.concatenate(found) if found else np.zeros(0, bool))
+
+
+def _match_chunk(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(len(captions), bool)
+    if not len(captions) or not patterns:
+        return found
+    if captions.nbytes > _HAYSTACK_BYTES and len(captions) > 1:
+        half = len(captions) // 2
+        parts = (captions.slice(0, half), captions.slice(half))
+        return np.concatenate([_match_chunk(part, patterns) for part in parts])
+    folded = list(dict.fromkeys(pattern.translate(_ASCII_FOLD) for pattern in patterns))
+    suspects = _suspects(captions, folded)
+    if len(suspects):
+        rows = suspects[_is_match(pc.ascii_lower(captions.take(pa.array(suspects))), folded)]
+        found[rows] = True
+    if captions.null_count:  # there may be characters beneath a null
+        found &= captions.is_valid().to_numpy(zero_copy_only=False)
+    return found
+
+
+def _is_match(lowered: pa.Array, folded: list[str]) -> npt.NDArray[np.bool_]:
+    if len(lowered) <= _FEW:
+        return np.array([text is not None and any(p in text for p in folded) for text in lowered.to_pylist()], bool)
+    import polars as pl
+
+    is_match = pl.Series(pl.from_arrow(lowered)).str.contains_any(folded).fill_null(False)
+    return np.asarray(is_match.to_numpy())
+
+
+def _suspects(captions: pa.Array, folded: list[str]) -> npt.NDArray[np.int64]:
+    """Return rows among which are all that match.
+
+    One search runs over the characters of all captions as if they were one text: that is twice as fast as one search
+    a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it; so every
+    caption that the longest pattern can reach from a find is a suspect, and the caller decides.
+    """
+    if captions.offset == 0 and text_offsets(captions)[0]:  # such come of a slice's cast, and ascii_lower breaks them
+        captions = captions.take(pa.array(np.arange(len(captions))))
+    lowered = pc.ascii_lower(captions)
+    offsets = text_offsets(lowered)
+    if offsets[0] == offsets[-1]:
+        return np.zeros(0, np.int64)
+    ends = pa.py_buffer(offsets[[0, -1]].astype(np.int64))
+    text = pa.LargeStringArray.from_buffers(1, ends, lowered.buffers()[2])
+    import polars as pl  # a sixth of a second to import, in every process that lists the stages
+
+    # Only the leftmost search without case folding takes the vectorised prefilter of the underlying library.
+    # A series as a literal is searched where it lies; in a frame the text is copied at every step, four times in all.
+    whole = pl.lit(pl.Series(pa.chunked_array([text])))
+    sought = _common_beginnings(folded)
+    found = pl.select(whole.str.find_many(sought, leftmost=True)).to_series()[0]
+    finds = found.to_numpy().astype(np.int64) + int(offsets[0])
+    reach = max(len(pattern.encode()) for pattern in folded) - 1
+    first = np.searchsorted(offsets, finds, side="right") - 1
+    last = np.searchsorted(offsets, np.minimum(finds + reach, int(offsets[-1]) - 1), side="right") - 1
+    span = int((last - first).max(initial=-1)) + 1
+    reached = [np.minimum(first + step, last) for step in range(span)]
+    return np.unique(np.concatenate(reached)) if reached else np.zeros(0, np.int64)
+
+
+def _common_beginnings(folded: Sequence[str]) -> list[str]:
+    """Return texts of which each pattern holds one at its beginning: the fewer there are, the faster is the search.
+
+    Three or more patterns of one first word are sought by that word and the blank behind it.
+    """
+    words = Counter(pattern.partition(" ")[0] for pattern in folded if " " in pattern)
+    beginnings = (
+        f"{word} " if words[word := pattern.partition(" ")[0]] > _FEW_OF_A_WORD and len(word) > _SHORT_WORD else pattern
+        for pattern in folded
+    )
+    return list(dict.fromkeys(beginnings))
+
+
+def matched_keywords(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[str]) -> pa.ListArray:
+    """Return all patterns that occur in each caption, overlapping ones too, in the order of `patterns`.
+
+    Args:
+        captions: the few that match; each is searched once per pattern.
+        patterns: substrings, ASCII letters compared without regard to case.
+    """
+    lowered = pc.ascii_lower(captions)
+    occurs = np.zeros((len(captions), len(patterns)), bool)
+    for column, pattern in enumerate(patterns):
+        is_in = pc.fill_null(pc.match_substring(lowered, pattern.translate(_ASCII_FOLD)), False)
+        occurs[:, column] = is_in.to_numpy(zero_copy_only=False) if isinstance(is_in, pa.Array) else is_in.to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(occurs.sum(axis=1))]).astype(np.int32)
+    values = pa.array(patterns, pa.string()).take(pa.array(np.nonzero(occurs)[1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def clean_caption(captions: pa.Array) -> pa.Array:
+    """Return captions with HTML entities decoded, hidden characters removed, and white space as single inner blanks.
+
+    An entity ends with a semicolon, a numeric one too: without it "city&region" would become "city®ion".
+    """
+    decoded = captions
+    has_entity = pc.fill_null(pc.match_substring(captions, "&"), False)
+    if pc.any(has_entity).as_py():
+        texts = [_unescape(text) for text in captions.filter(has_entity).to_pylist()]
+        decoded = pc.replace_with_mask(captions, has_entity, pa.array(texts, captions.type))
+    return pc.utf8_trim(pc.replace_substring_regex(_without_hidden(decoded), _BLANKS, " "), characters=" ")
+
+
+def _without_hidden(captions: pa.Array) -> pa.Array:
+    may_be = pc.fill_null(pc.match_substring_regex(captions, _MAY_BE_HIDDEN), False)
+    if not pc.any(may_be).as_py():
+        return captions
+    shown = pc.replace_substring_regex(captions.filter(may_be), _HIDDEN, r"\1")
+    single = pc.replace_substring_regex(pc.replace_substring_regex(shown, _BLANKS, " "), rf"[{_JOINERS}]+ ", " ")
+    return pc.replace_with_mask(captions, may_be, pc.replace_substring_regex(single, _LOOSE_JOINERS, r"\1\2"))
+
+
+def _unescape(text: str) -> str:
+    # COYO's captions are escaped twice; a third round would decode what an author meant to show.
+    for _ in range(2):
+        text = _ENTITY.sub(lambda found: _decode_entity(found[0]), text)
+    return text
+
+
+def _decode_entity(entity: str) -> str:
+    is_known = entity[1] == "#" or entity[1:] in html.entities.html5
+    return html.unescape(entity) if is_known else entity

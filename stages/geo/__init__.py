@@ -1,1 +1,0 @@
-"""Where and when: UTM zones, countries, places, seasons and times; plain functions over arrays and texts."""

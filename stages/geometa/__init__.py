@@ -1,0 +1,1 @@
+"""Target geometa: position, time, country, and the meta caption made of them."""

@@ -1,0 +1,226 @@
+"""Geometa: where and when each remaining sample was taken, by its corpus or EXIF, and a sentence made of it.
+
+Not for place names in captions: that is gpe.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from schemas.fields import FIELD
+from schemas.tables import GEOMETA
+from schemas.template_manifests import Templates, load_templates
+from stages.checks import run_sql
+from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Resources, Stage, Tool, no_rejects
+from stages.geometa.countries import country_code, names_by_code
+from stages.geometa.facts import word_facts
+from stages.geometa.places import Places, name_places, open_places, places_identity
+from stages.geometa.positions import choose_position
+from stages.geometa.seasons import find_seasons
+from stages.geometa.sentences import Composer
+from stages.geometa.times import month_of, parse_time
+from stages.geometa.utm import find_zones
+from stages.identity import digest_json
+
+ROWS_AT_ONCE = 100_000  # bounds the memory of what numpy and Python hold beside the tables
+
+_STATED = ("stated_latitude_deg", "stated_longitude_deg", "stated_datetime")
+_TAGS = ("machine_tags", "machine_tag_probs")
+_LABELLED = (
+    "labels", "stated_country_code", "gsd_m", "cloud_cover_percent", "scan_direction", "target_azimuth_deg",
+    "off_nadir_angle_deg", "box_cells",
+)  # fmt: skip
+_EXIF = ("exif_datetime", "exif_latitude_deg", "exif_longitude_deg")
+_BY_PLACE = ("utm_zone", "utm_hemisphere", "city")
+# A sample without any of these has nothing to be said in a caption.
+_TELLING = ("latitude_deg", "taken_at", "country_name", *_TAGS[:1], *_LABELLED[2:], "labels")
+
+
+class GeometaParams(Params):
+    """What is believed of positions and times, and what is said of them."""
+
+    max_city_km: float = Field(
+        50.0, ge=0, description="a place farther away, by great circle, names no city"
+    )  # our choice: beyond it "near" misleads
+    max_country_km: float = Field(100.0, ge=0, description="a place farther away tells no country")
+    # Of 144,563 GeoNames places the nearest other one is of the same country for 99 % up to 10 km, 97 % at 25 to 50 km,
+    # 93 % at 75 to 100 km, 88 % at 150 to 200 km.
+    tropic_latitude_deg: float = Field(
+        23.44, ge=0, le=90, description="up to this latitude there are no seasons, degrees"
+    )  # obliquity of the ecliptic, IAU 2006: 23.439 degrees at J2000
+    earliest_year: int = Field(1858, ge=1000, le=9999, description="a time before is a mistake")
+    # 1858: the first aerial photograph, Nadar's of Paris.
+    latest_year: int = Field(2030, ge=1000, le=9999, description="a time after is a mistake")  # YFCC has 4501
+    min_tag_prob: float = Field(0.9, ge=0, le=1, description="probability of a machine tag that is told")  # RS5M
+    max_tags: int = Field(3, ge=1, description="machine tags told at most")  # RS5M
+    exif_meta_caption: bool = Field(
+        False, description="meta captions also tell what only EXIF says"
+    )  # RS5M: only what a corpus says
+    template_seed: str = Field("meta", description="draws a variant of the templates, with the sample's id")
+
+    @model_validator(mode="after")
+    def _check_years(self) -> "GeometaParams":
+        if self.earliest_year > self.latest_year:
+            raise ValueError(f"earliest_year {self.earliest_year} lies behind latest_year {self.latest_year}")
+        return self
+
+
+def describe_geometa(inputs: Inputs, context: Context) -> Outcome:
+    """Return where and when each sample was taken, as far as it is known, and its meta caption."""
+    params: GeometaParams = context.params
+    composer = Composer(context.tools["templates"], params.template_seed)
+    rows = run_sql(_SAMPLES, inputs)
+    described = [GEOMETA.schema.empty_table()]
+    for start in range(0, rows.num_rows, ROWS_AT_ONCE):
+        part = rows.slice(start, ROWS_AT_ONCE)
+        described.append(_describe(part, params, context.tools["places"], composer))
+        context.advance(start + part.num_rows)
+    return Outcome(pa.concat_tables(described), no_rejects(GEOMETA))
+
+
+_LEFT = "SELECT * FROM sample WHERE half = 'rs3' OR sample_id IN (SELECT sample_id FROM relevant)"
+_SAMPLES = f"""
+    SELECT sample_id, s.corpus, {", ".join(f"coalesce(c.{name}, l.{name}) AS {name}" for name in _STATED)},
+           {", ".join((*_TAGS, *_LABELLED, *_EXIF))}
+    FROM ({_LEFT}) s JOIN image USING (image_id)
+    LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id) ORDER BY sample_id
+"""
+
+
+def _describe(rows: pa.Table, params: GeometaParams, places: Places, composer: Composer) -> pa.Table:
+    position = choose_position(*(_numbers(rows[name]) for name in (*_STATED[:2], *_EXIF[1:])))
+    time = _choose_time(rows, params)
+    latitude_deg, longitude_deg = position["latitude_deg"], position["longitude_deg"]
+    zones = find_zones(latitude_deg, longitude_deg)
+    seasons = find_seasons(time["month"], latitude_deg, params.tropic_latitude_deg)
+    columns: dict[str, Any] = {
+        "sample_id": rows["sample_id"],
+        "latitude_deg": _known(latitude_deg, "latitude_deg", ~np.isnan(latitude_deg)),
+        "longitude_deg": _known(longitude_deg, "longitude_deg", ~np.isnan(longitude_deg)),
+        "position_source": _known(position["source"], "position_source", position["source"] != ""),
+        "utm_zone": _known(zones.zone, "utm_zone", zones.zone > 0),
+        "utm_band": _known(zones.band, "utm_band", zones.zone > 0),
+        "utm_hemisphere": _known(zones.hemisphere, "utm_hemisphere", zones.zone > 0),
+        "utm_epsg": _known(zones.epsg, "utm_epsg", zones.zone > 0),
+        **_name_places(rows, latitude_deg, longitude_deg, places, params),
+        "taken_at": pa.array(time["taken_at"], FIELD["taken_at"].type),
+        "time_source": pa.array(time["source"], FIELD["time_source"].type),
+        "month": _known(time["month"], "month", time["month"] > 0),
+        "season": _known(seasons, "season", seasons != ""),
+    }
+    columns["meta_caption"] = _compose(rows, columns, params, composer)
+    return pa.table({name: columns[name] for name in GEOMETA.schema.names}).cast(GEOMETA.schema)
+
+
+def _choose_time(rows: pa.Table, params: GeometaParams) -> dict[str, Any]:
+    years = (params.earliest_year, params.latest_year)
+    stated = [parse_time(text, *years) for text in rows["stated_datetime"].to_pylist()]
+    exif = [parse_time(text, *years) for text in rows["exif_datetime"].to_pylist()]
+    taken_at = [first or second for first, second in zip(stated, exif, strict=True)]
+    source = ["corpus" if first else "exif" if second else None for first, second in zip(stated, exif, strict=True)]
+    return {"taken_at": taken_at, "source": source, "month": np.array([month_of(text) for text in taken_at], np.int32)}
+
+
+def _name_places(
+    rows: pa.Table,
+    latitude_deg: NDArray[np.float64],
+    longitude_deg: NDArray[np.float64],
+    places: Places,
+    params: GeometaParams,
+) -> dict[str, Any]:
+    stated = rows["stated_country_code"].to_pylist()
+    limits_km = (params.max_city_km, params.max_country_km)
+    country, city = name_places(stated, latitude_deg, longitude_deg, places, *limits_km)
+    names = names_by_code()
+    return {
+        "country_code": pa.array(country, FIELD["country_code"].type),
+        "country_name": pa.array([names.get(code) for code in country], FIELD["country_name"].type),
+        "city": pa.array(city, FIELD["city"].type),
+    }
+
+
+def _compose(rows: pa.Table, columns: Mapping[str, Any], params: GeometaParams, composer: Composer) -> pa.Array:
+    told = {**{name: rows[name] for name in ("corpus", *_LABELLED, *_TAGS)}, **columns}
+    if not params.exif_meta_caption:
+        told |= _without_exif(rows, columns)
+    is_told = pc.is_in(rows["corpus"], pa.array(sorted(composer.corpora), pa.string()))
+    has_facts = np.any([told[name].is_valid().to_numpy(zero_copy_only=False) for name in _TELLING], axis=0)
+    at = np.flatnonzero(is_told.to_numpy(zero_copy_only=False) & has_facts)
+    captions = np.full(rows.num_rows, None, dtype=object)
+    for index, row in zip(at, pa.table(told).take(pa.array(at)).to_pylist(), strict=True):
+        facts = word_facts(row, params.min_tag_prob, params.max_tags)
+        captions[index] = composer.compose(row["sample_id"], row["corpus"], facts)
+    return pa.array(captions, FIELD["meta_caption"].type)
+
+
+def _without_exif(rows: pa.Table, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that say what EXIF alone knows, without that."""
+    has_place = pc.equal(columns["position_source"], "corpus")
+    has_time = pc.equal(columns["time_source"], "corpus")
+    is_stated = pa.array([country_code(code) is not None for code in rows["stated_country_code"].to_pylist()])
+    said = dict.fromkeys((*_BY_PLACE, "latitude_deg"), has_place) | {"taken_at": has_time}
+    said |= {"country_name": pc.or_kleene(has_place, is_stated), "season": pc.and_(has_place, has_time)}
+    return {
+        name: pc.if_else(pc.fill_null(mask, False), columns[name], pa.scalar(None, columns[name].type))
+        for name, mask in said.items()
+    }
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = pc.fill_null(column, np.nan).to_numpy()
+    return found
+
+
+def _known(values: NDArray[Any], name: str, is_known: NDArray[np.bool_]) -> pa.Array:
+    return pa.array(values, FIELD[name].type, mask=~is_known)
+
+
+def _places_identity(params: GeometaParams) -> Mapping[str, str]:
+    return places_identity()
+
+
+def _open_places(params: GeometaParams, resources: Resources) -> AbstractContextManager[Places]:
+    return open_places()
+
+
+def _templates_identity(params: GeometaParams) -> Mapping[str, str]:
+    return {"sha256": digest_json(load_templates().model_dump(mode="json", exclude={"reference"}))}
+
+
+@contextmanager
+def _open_templates(params: GeometaParams, resources: Resources) -> Iterator[Templates]:
+    yield load_templates()
+
+
+PLACES = Tool("places", _places_identity, _open_places)
+TEMPLATES = Tool("templates", _templates_identity, _open_templates)
+
+DESCRIBE_GEOMETA = Stage(
+    name="describe_geometa",
+    module="geometa",
+    version=2,
+    does="Says where and when each remaining sample was taken, with UTM zone, place and season, and words a sentence.",
+    reads=(
+        Reads("relevant", ("sample_id",), is_whole=True),
+        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
+        Reads("candidate", ("sample_id", *_STATED, *_TAGS), is_whole=True),
+        Reads("labelled_image", ("sample_id", *_STATED, *_LABELLED), is_whole=True),
+        Reads("image", ("image_id", *_EXIF), is_whole=True),
+    ),
+    writes=GEOMETA,
+    grain="map",
+    given=Given(
+        query=f"SELECT sample_id FROM ({_LEFT}) SEMI JOIN image USING (image_id)",
+        inputs=("relevant", "sample", "image"),
+    ),
+    run=describe_geometa,
+    params=GeometaParams,
+    tools=(PLACES, TEMPLATES),
+    bytes_per_row=250,
+)

@@ -1,0 +1,1 @@
+"""Target gpe: place names in captions."""

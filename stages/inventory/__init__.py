@@ -1,0 +1,1 @@
+"""Target inventory: list the source files and hash them."""

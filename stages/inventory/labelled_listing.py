@@ -1,0 +1,158 @@
+"""List the files of a labelled corpus with the sample and the partition each belongs to: one look at each folder.
+
+Not for hashing them. Five million files must pass, so rows go into Arrow arrays as they are found.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.corpora import Corpus
+from schemas.tables import SOURCE_LISTING
+from stages.contract import InputError
+from stages.inventory.archives import not_unpacked
+from stages.inventory.passed_over import PassedOver
+from stages.inventory.scanning import Found, scan
+from stages.inventory.web_listing import nothing_found
+from stages.readers.ben import lists as ben_lists
+from stages.readers.ben import reader as ben
+from stages.readers.ben.numbers import Placer, patch_placer
+from stages.readers.fmow import reader as fmow
+from stages.readers.millionaid import reader as millionaid
+from stages.slices import belongs
+
+_CHUNK_ROWS = 100_000
+_BARE = "a patch folder without any of the bands and the record that are read"
+
+
+def list_labelled(
+    folder: Path,
+    corpus: Corpus,
+    reader_digest: str,
+    known: Sequence[str],
+    passed: PassedOver,
+    pilot_share: float = 1.0,
+    others: tuple[str, ...] = (),
+) -> pa.Table:
+    """Return the listing of a labelled corpus's files.
+
+    Args:
+        folder: its folder under SOURCES.
+        corpus: its manifest.
+        reader_digest: digest of what the manifest says on reading.
+        known: paths under SOURCES that were listed before: a patch that has vanished keeps its number.
+        passed: takes what is passed over.
+        pilot_share: share of the scenes that is taken.
+        others: real paths of the folders of other corpora.
+
+    Raises:
+        InputError: when there is no file of the corpus though all could be looked at, or two files claim one role of a
+            sample.
+    """
+    found = scan(folder, corpus, passed, others)
+    unpacking = _pass_archives(found, corpus)
+    if not found.files:
+        if passed.has("unreadable"):
+            return SOURCE_LISTING.schema.empty_table()
+        raise nothing_found(folder, corpus, passed, unpacking)
+    for path in _bare_patches(found):
+        passed.add(path, "unexpected_file", _BARE)
+    place = placer(folder, corpus, found, known)  # it may pass over more files
+    table, n_outside = _table(found, corpus, reader_digest, pilot_share, place)
+    if n_outside:
+        said = f"{n_outside:,} files of scenes that are not in the slice of inventory.pilot = {pilot_share:g}"
+        passed.add("", "scenes_outside_pilot", said)
+    check_roles(table)
+    return table.drop_columns(["role"])
+
+
+def placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str]) -> Placer:
+    """Return what says where a file of the corpus belongs, and its part."""
+    if corpus.code == "fmow":
+        return lambda path, match: (fmow.place(path, match), 0)
+    if corpus.code == "millionaid":
+        return lambda path, match: (millionaid.place(path, match), 0)
+    return patch_placer(folder, corpus, found, [path.partition("/")[2] for path in known])
+
+
+def check_roles(table: pa.Table) -> None:
+    """Check that no two files claim the same role of a sample.
+
+    Raises:
+        InputError: naming two that do.
+    """
+    groups = table.group_by(["sample_id", "role"]).aggregate([("path", "count"), ("path", "min"), ("path", "max")])
+    for row in groups.filter(pc.greater(groups["path_count"], 1)).slice(0, 1).to_pylist():
+        of = f" of {row['sample_id']}" if row["sample_id"] else ""
+        raise InputError(
+            f"{row['path_min']} and {row['path_max']} would both be the {row['role']}{of}:"
+            " keep one of them under SOURCES"
+        )
+
+
+def role_of(path: str, corpus: Corpus) -> str:
+    """Return what a listed file, by its path under SOURCES, is to its sample."""
+    below = path.partition("/")[2]
+    match = corpus.match_file(below)
+    if match is None:
+        raise InputError(f"the manifest of {corpus.code} has changed: run `make stage-inventory` first")
+    if corpus.code == "ben":
+        return ben.place(below, match, 0).role
+    return fmow.place(below, match).role if corpus.code == "fmow" else millionaid.place(below, match).role
+
+
+def scene_of(sample_id: str) -> str:
+    """Return the place that a sample shows: a slice takes all of its samples or none."""
+    return sample_id.rsplit("_", 2)[0] if sample_id.startswith("fmow_") else sample_id
+
+
+def _table(found: Found, corpus: Corpus, reader_digest: str, pilot_share: float, place: Placer) -> tuple[pa.Table, int]:
+    """Return the listing with the role of each file, and how many files are of scenes outside of the slice."""
+    schema = SOURCE_LISTING.schema.append(pa.field("role", pa.string()))
+    takes = lru_cache(_CHUNK_ROWS)(lambda scene: belongs(scene, pilot_share))  # a scene has up to a hundred files
+    batches, n_listed = [], 0
+    for start in range(0, len(found.files), _CHUNK_ROWS):
+        rows = []
+        for path, size_bytes, mtime_ns in found.files[start : start + _CHUNK_ROWS]:
+            match = corpus.match_file(path)
+            if match is not None:
+                to, part = place(path, match)
+                if pilot_share < 1 and not takes(scene_of(to.sample_id)):
+                    continue
+                listed = (corpus.code, f"{corpus.code}/{path}", part, size_bytes, mtime_ns, reader_digest)
+                rows.append((*listed, to.partition, to.sample_id, pilot_share, to.role))
+        batches.append(_batch(rows, schema))
+        n_listed += len(rows)
+    lists = [
+        (corpus.code, f"{corpus.code}/{path}", 0, size_bytes, mtime_ns, reader_digest, ben_lists.PARTITION, None,
+         pilot_share, ben_lists.list_role(path))
+        for path, size_bytes, mtime_ns in found.lists
+    ]  # fmt: skip
+    return pa.Table.from_batches([*batches, _batch(lists, schema)], schema), len(found.files) - n_listed
+
+
+def _batch(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(column, f.type) for column, f in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _bare_patches(found: Found) -> list[str]:
+    # A patch with none of the files that are read would otherwise be in no table at all.
+    with_files = {path.rpartition("/")[0] for path, _, _ in found.files} if found.patch_folders else set()
+    return sorted(found.patch_folders - with_files)
+
+
+def _pass_archives(found: Found, corpus: Corpus) -> tuple[str, ...]:
+    """Pass over all archives; return the commands that unpack those whose content is not there."""
+    packed = not_unpacked(corpus.code, found.archives, [path for path, _, _ in found.files])
+    for archive in packed:
+        for path in archive.paths:
+            found.passed.add(path, "archive_not_unpacked", archive.detail if path == archive.path else "")
+    of_packed = {path for archive in packed for path in archive.paths}
+    for path in set(found.archives) - of_packed:
+        found.passed.add(path, "not_needed", "what it holds is unpacked beside it")
+    return tuple(archive.command for archive in packed)

@@ -1,0 +1,63 @@
+"""One look at every folder of a labelled corpus: what is read, the lists beside it, and archives of it.
+
+Not for saying which sample a file belongs to.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.corpora import Corpus
+from stages.inventory.archives import is_archive
+from stages.inventory.passed_over import PassedOver
+from stages.inventory.tree import Tree, status_of
+from stages.readers.ben import reader as ben
+
+
+@dataclass
+class Found:
+    """What one look at a corpus's folder found, in paths under that folder.
+
+    Attributes:
+        passed: what was passed over, with its reason.
+        files: paths of the corpus's source files, with size in bytes and modification time in ns.
+        lists: paths of lists of BigEarthNet's patches, with size in bytes and modification time in ns.
+        archives: paths of archives of what is read.
+        patch_folders: paths of folders that are named like a BigEarthNet patch.
+    """
+
+    passed: PassedOver
+    files: list[tuple[str, int, int]] = field(default_factory=list)
+    lists: list[tuple[str, int, int]] = field(default_factory=list)
+    archives: list[str] = field(default_factory=list)
+    patch_folders: set[str] = field(default_factory=set)
+
+
+def scan(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ...] = ()) -> Found:
+    """Look once at every folder that the manifest does not say to pass by.
+
+    Args:
+        folder: the corpus's folder under SOURCES.
+        corpus: its manifest.
+        passed: takes what is passed over.
+        others: real paths of the folders of other corpora.
+    """
+    found = Found(passed)
+
+    def note_patch(path: str) -> None:
+        if corpus.code == "ben" and ben.is_patch(path.rpartition("/")[2]):
+            found.patch_folders.add(path)
+
+    for path, entry in Tree(folder, corpus.is_ignored, passed, note_patch, others).files():
+        if corpus.match_file(path):
+            if status := status_of(path, entry, passed, is_probed=False):
+                found.files.append((path, status.st_size, status.st_mtime_ns))
+        elif corpus.is_companion(path):
+            if status := status_of(path, entry, passed, is_probed=True):
+                found.lists.append((path, status.st_size, status.st_mtime_ns))
+        elif is_archive(corpus.code, path):
+            found.archives.append(path)
+        elif corpus.is_ignored(path):
+            passed.add(path, "not_needed")
+        else:
+            passed.add(path, "unexpected_file", f"expected {corpus.file_pattern}")
+    return found

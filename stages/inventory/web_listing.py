@@ -1,0 +1,99 @@
+"""List the files of a web corpus with the part and the partition of each.
+
+Not for reading them, nor for labelled corpora: that is `stages/inventory/labelled_listing.py`.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from schemas.corpora import Corpus
+from schemas.tables import SOURCE_LISTING
+from stages.contract import InputError
+from stages.inventory.passed_over import PassedOver
+from stages.inventory.tree import Tree, status_of
+
+_KNOWN = ("not_needed", "archive_not_unpacked", "checksum_list")  # of the corpus as published
+
+
+def list_web(
+    folder: Path, corpus: Corpus, reader_digest: str, pilot_share: float, passed: PassedOver, others: tuple[str, ...]
+) -> pa.Table:
+    """Return the listing of a web corpus's files.
+
+    Args:
+        folder: its folder under SOURCES.
+        corpus: its manifest.
+        reader_digest: digest of what the manifest says on reading.
+        pilot_share: share of the rows that is taken.
+        passed: takes what is passed over.
+        others: real paths of the folders of other corpora.
+
+    Raises:
+        InputError: when no file of the corpus is there, not even an empty or unreadable one, or two claim one part.
+    """
+    files = sorted(_files(folder, corpus, passed, others))
+    if all(corpus.is_companion(path) for path, _, _ in files):
+        if passed.has("unreadable") or passed.has("empty_file"):  # each is named, and stops no other corpus
+            return SOURCE_LISTING.schema.empty_table()
+        raise nothing_found(folder, corpus, passed)
+    if not (corpus.is_sample_list or corpus.has_files_by_name):  # their rows name their samples: files need no number
+        _check_parts(corpus, [path for path, _, _ in files])
+    rows = []
+    for path, size_bytes, mtime_ns in files:
+        part = corpus.part_of(path) or 0
+        partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"
+        seen = (part, size_bytes, mtime_ns, reader_digest, partition, None, pilot_share)
+        rows.append((corpus.code, f"{corpus.code}/{path}", *seen))
+    schema = SOURCE_LISTING.schema
+    columns = [pa.array(c, f.type) for c, f in zip(zip(*rows, strict=True), schema, strict=True)]
+    return pa.table(columns, schema=schema)
+
+
+def nothing_found(folder: Path, corpus: Corpus, passed: PassedOver, unpacking: tuple[str, ...] = ()) -> InputError:
+    """Return the error for a corpus's folder without any file of it.
+
+    Args:
+        folder: its folder under SOURCES.
+        corpus: its manifest.
+        passed: what is there instead.
+        unpacking: commands that unpack the archives that are there.
+    """
+    todo = f"Put {corpus.title}'s files there" if not unpacking else f"Unpack its archives: {'; '.join(unpacking)}"
+    found = [(path, reason) for _, path, reason, _ in passed.rows(corpus.code) if reason not in _KNOWN]
+    others = [path if reason == "unexpected_file" else f"{path} ({reason})" for path, reason in found]
+    return InputError(
+        f"{folder} holds no file named like {corpus.file_pattern};"
+        f" found: {others[:5] or ('archives' if unpacking else 'nothing')}."
+        f" {todo}, or leave it out with SET='inventory.corpora=[…]'"
+    )
+
+
+def _files(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ...]) -> list[tuple[str, int, int]]:
+    """Return path, size in bytes and modification time in ns of the corpus's files and their companions."""
+    found = []
+    for path, entry in Tree(folder, corpus.is_ignored, passed, others=others).files():
+        if corpus.part_of(path) is None:
+            if corpus.is_ignored(path):
+                passed.add(path, "not_needed")
+            else:
+                passed.add(path, "unexpected_file", corpus.advice_on(path) or f"expected {corpus.file_pattern}")
+        elif status := status_of(path, entry, passed, is_probed=True):
+            if status.st_size or corpus.is_companion(path):  # a companion's reader says what it lacks
+                found.append((path, status.st_size, status.st_mtime_ns))
+            else:
+                passed.add(path, "empty_file", "download it again, or remove it")
+    return found
+
+
+def _check_parts(corpus: Corpus, paths: list[str]) -> None:
+    by_role: dict[tuple[int | None, bool], str] = {}
+    for path in paths:
+        part, is_companion = corpus.part_of(path), corpus.is_companion(path)
+        other = by_role.setdefault((part, is_companion), path)
+        if other == path:
+            continue
+        both = f"{corpus.code}: {corpus.code}/{other} and {corpus.code}/{path} would both"
+        if is_companion:
+            raise InputError(f"{both} tell of part {part}: keep one of them under SOURCES")
+        raise InputError(f"{both} be part {part}, so their rows would share sample_ids: keep one of them under SOURCES")

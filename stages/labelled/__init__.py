@@ -1,0 +1,1 @@
+"""Target labelled: samples of the labelled corpora."""

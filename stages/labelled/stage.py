@@ -1,0 +1,254 @@
+"""Labelled: the images of FMoW, BigEarthNet and MillionAID, with what their corpora say of them.
+
+FMoW's and MillionAID's images stay in their own files; BigEarthNet's patches are rendered into a tar of the stage.
+"""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.corpora import Corpus, load_corpora
+from schemas.fields import FIELD
+from schemas.tables import LABELLED_IMAGE
+from stages.contract import (
+    Context,
+    Given,
+    InputError,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Resources,
+    Stage,
+    Tool,
+    rejects_table,
+)
+from stages.inventory.labelled_listing import role_of
+from stages.inventory.stage import reader_digest
+from stages.readers.ben import lists as ben_lists
+from stages.readers.ben import reader as ben
+from stages.readers.ben.rendering import Renderer, open_renderer, renderer_identity
+from stages.readers.fmow import reader as fmow
+from stages.readers.labelled_records import File, Sample, SampleFault
+from stages.readers.millionaid import reader as millionaid
+
+
+class LabelledParams(Params):
+    """How a patch becomes a picture, and what is said of a labelled box."""
+
+    ben_clip_reflectance: int = Field(
+        2000,
+        ge=1,
+        le=65535,
+        description="band value that becomes 255; larger ones are cut off",
+        json_schema_extra={"assumption": "not told; the readers of TFDS and torchgeo cut at 2000"},
+    )  # x / 2000 in the readers of TFDS and torchgeo: about the mean and 7 standard deviations; RS5M's is not told
+    ben_jpeg_quality: int = Field(95, ge=1, le=100, description="JPEG quality of rendered patches, 1 to 100")
+    ben_has_full_chroma: bool = Field(True, description="no chroma subsampling: a patch has only 120 x 120 px")
+    ben_selection: Literal["all", "rs5m"] = Field(
+        "all", description="patches taken: all, or rs5m: on neither the snow nor the cloud list, and not in Finland"
+    )  # RS5M's, decoded from its released names: 344,385 of the 590,326 patches
+    n_box_cells: int = Field(
+        2, ge=1, le=9, description="cells of a 3 x 3 grid that are named for the labelled box"
+    )  # RS5M, meta captions of FMoW: the two cells that the box overlaps most
+
+
+class _Pictures:
+    """A plain tar of rendered images, begun with the first one; its bytes depend on them and their order alone."""
+
+    def __init__(self, context: Context) -> None:
+        self._files = context.files
+        self._tar: tarfile.TarFile | None = None
+        self.paths: tuple[Path, ...] = ()
+
+    def __enter__(self) -> "_Pictures":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._tar is not None:
+            self._tar.close()
+
+    def add(self, sample_id: str, jpeg: bytes) -> dict[str, Any]:
+        """Append an image and return the columns that say where it lies."""
+        if self._tar is None:
+            self.paths = (self._files.new_file("pictures.tar"),)
+            self._tar = tarfile.open(self.paths[0], "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+        member = tarfile.TarInfo(f"{sample_id}.jpg")  # mtime, uid and gid are 0 and the mode is 0644 by default
+        member.size = len(jpeg)
+        offset = self._tar.offset + tarfile.BLOCKSIZE  # a ustar header is one block
+        self._tar.addfile(member, io.BytesIO(jpeg))
+        return {
+            "n_bytes": len(jpeg),
+            "body_sha256": hashlib.sha256(jpeg).hexdigest(),
+            "body_file": self._files.address(self.paths[0]),
+            "body_offset": offset,
+        }
+
+
+def read_labelled(inputs: Inputs, context: Context) -> Outcome:
+    """Return each sample whose image and record are there, with what the corpus says of it.
+
+    Raises:
+        InputError: when a source file is gone or changed, or a list is missing that the selection needs.
+    """
+    corpora = load_corpora()
+    files, patches = _by_sample(inputs, corpora), _patches(inputs, context.params)
+    codes = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("sample_id", "corpus")), strict=True))
+    kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
+    rejects: list[tuple[str, str, str]] = []
+    with _Pictures(context) as pictures:
+        for n_done, sample_id in enumerate(sorted(files), 1):
+            code = codes[sample_id]
+            try:
+                sample = _read(code, sample_id, files[sample_id], patches.get(sample_id, {}), context)
+            except SampleFault as fault:
+                rejects.append((sample_id, fault.reason, str(fault)))
+            else:
+                row = {
+                    "sample_id": sample_id,
+                    "corpus": code,
+                    "path": sample.path,
+                    "labels": sample.labels,
+                    "scene_id": sample.scene_id,
+                    "annotation_licence": corpora[code].annotation_licence,
+                    "partition": context.partition,
+                    **sample.columns,
+                    **_where(sample_id, sample, pictures),
+                }
+                for name, values in kept.items():
+                    values.append(row.get(name))
+            context.advance(n_done)
+    ids, reasons, details = zip(*rejects, strict=True) if rejects else ([], [], [])
+    schema = LABELLED_IMAGE.schema
+    table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=schema)
+    facts = {"corpus": pa.array([codes[sample_id] for sample_id in ids], pa.string())}
+    refused = rejects_table(LABELLED_IMAGE, {"sample_id": ids}, reasons, details, facts)
+    return Outcome(table, refused, files=pictures.paths)
+
+
+def _by_sample(inputs: Inputs, corpora: Mapping[str, Corpus]) -> dict[str, dict[str, File]]:
+    """Return the files of each sample by their role."""
+    columns = ["corpus", "reader_digest"]
+    for row in inputs["source_listing"].select(columns).group_by(columns).aggregate([]).to_pylist():
+        if reader_digest(corpora[row["corpus"]]) != row["reader_digest"]:
+            raise InputError(f"the manifest of {row['corpus']} has changed: run `make stage-inventory` first")
+    files: dict[str, dict[str, File]] = {}
+    for row in inputs["source_file"].to_pylist():
+        if row["sample_id"] is None:  # a list, which list_patches has read
+            continue
+        role = role_of(row["path"], corpora[row["corpus"]])
+        file = File(row["path"], row["size_bytes"], row["file_sha256"])
+        files.setdefault(row["sample_id"], {})[role] = file
+    return files
+
+
+def _patches(inputs: Inputs, params: LabelledParams) -> dict[str, dict[str, Any]]:
+    """Return what is listed of each patch of the partition."""
+    patches = {row["sample_id"]: row for row in inputs["patch"].to_pylist()}
+    if params.ben_selection == "rs5m":
+        for column, name in (("has_seasonal_snow", ben_lists.SNOW), ("has_cloud_or_shadow", ben_lists.CLOUD)):
+            if any(row[column] is None for row in patches.values()):
+                raise InputError(
+                    f'labelled.ben_selection = "rs5m" needs the list {name}.csv (or .csv.bz2), and SOURCES/ben holds'
+                    " none: put it there and run `make stage-inventory`, or take every patch with"
+                    " SET='labelled.ben_selection=all'"
+                )
+    return patches
+
+
+def _read(code: str, sample_id: str, files: Mapping[str, File], patch: Mapping[str, Any], context: Context) -> Sample:
+    def read_file(file: File) -> bytes:
+        return _read_unchanged(context.sources / file.path, file)
+
+    if code == "millionaid":
+        return millionaid.read(sample_id, files)
+    if code == "fmow":
+        return fmow.read(sample_id, files, read_file, context.params.n_box_cells)
+    renderer: Renderer = context.tools["renderer"]
+    raster = ben.Raster(renderer.render, renderer.locate)
+    is_selecting = context.params.ben_selection == "rs5m"
+    return ben.read(sample_id, files, read_file, raster, patch, is_selecting=is_selecting)
+
+
+def _read_unchanged(path: Path, file: File) -> bytes:
+    # The rows are kept under the digest that inventory took: they must be of the same bytes.
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"source file {path} cannot be read ({error.strerror}): it was listed with {file.size_bytes} bytes."
+            " Restore it or its permissions, or leave its corpus out with SET='inventory.corpora=[…]'"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise InputError(
+            f"source file {path} is not as inventory saw it ({file.size_bytes} bytes): restore it,"
+            " or run `make stage-inventory` to take it as it is"
+        )
+    return data
+
+
+def _where(sample_id: str, sample: Sample, pictures: _Pictures) -> dict[str, Any]:
+    if isinstance(sample.image, bytes):
+        return pictures.add(sample_id, sample.image)
+    image = sample.image
+    return {
+        "n_bytes": image.size_bytes,
+        "body_sha256": image.sha256,
+        "body_file": f"sources:{image.path}",
+        "body_offset": 0,
+    }
+
+
+def _identity(params: LabelledParams) -> Mapping[str, str]:
+    return renderer_identity()
+
+
+def _open(params: LabelledParams, resources: Resources) -> AbstractContextManager[Renderer]:
+    return open_renderer(params.ben_clip_reflectance, params.ben_jpeg_quality, params.ben_has_full_chroma)
+
+
+RENDERER = Tool("renderer", _identity, _open)
+
+READ_LABELLED = Stage(
+    name="read_labelled",
+    module="labelled",
+    version=4,
+    does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
+    reads=(
+        Reads("source_listing", ("corpus", "path", "reader_digest")),
+        Reads("source_file", ("corpus", "path", "size_bytes", "file_sha256", "sample_id")),
+        Reads(
+            "patch",
+            ("sample_id", "v1_patch", "v2_labels", "v2_country", "has_seasonal_snow", "has_cloud_or_shadow"),
+        ),
+    ),
+    writes=LABELLED_IMAGE,
+    grain="map",
+    given=Given(
+        query="SELECT DISTINCT sample_id FROM source_file WHERE sample_id IS NOT NULL",
+        inputs=("source_file",),
+    ),
+    run=read_labelled,
+    params=LabelledParams,
+    reasons=(
+        "missing_image",
+        "missing_metadata",
+        "bad_metadata",
+        "missing_band",
+        "bad_band",
+        "seasonal_snow",
+        "cloud_or_shadow",
+        "outside_selection",
+    ),
+    tools=(RENDERER,),
+    partitions_from=("source_file",),
+    half="rs3",
+    bytes_per_row=16_000,  # a rendered patch; a row of the other corpora takes 200
+)

@@ -1,0 +1,1 @@
+"""Target outliers: score images by two models, drop what both or one refuses."""

@@ -1,0 +1,151 @@
+"""Scores of pictures, a part of outliers: by the vision-language model's prompts, and by the detector.
+
+Not for deciding who is an outlier: another threshold costs no forward pass, another prompt no image.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.tables import DETECTOR_SCORE, VLM_SCORE, Table
+from stages.contract import (
+    Context,
+    ContractError,
+    Given,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Stage,
+    Tool,
+    rejects_table,
+)
+from stages.embed.stage import LOCATED, ModelResources, prepare_ahead
+from stages.models.opening import model_identity, open_detector
+from stages.models.protocols import Detector
+
+
+class DetectorParams(Params):
+    """Which detector judges the pictures."""
+
+    detector: str = Field("rs-detector", description="a detector of manifests/models.toml")
+    detector_batch_size: int = Field(64, ge=1, description="pictures of one forward pass")
+    detector_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
+
+
+class PromptParams(Params):
+    """How the prompts are averaged."""
+
+    prompt_average: Literal["normalised", "raw"] = Field(
+        "normalised", description="normalised: each prompt's feature is L2-normalised before the mean; raw: it is not"
+    )
+
+
+def score_detector(inputs: Inputs, context: Context) -> Outcome:
+    """Return the probability of "remote sensing" of each picture; reject those for which it is not finite."""
+    detector: Detector = context.tools["detector"]
+    ids: list[str] = []
+    probs: list[float] = []
+    size = context.params.detector_batch_size
+    for rows, prepared in prepare_ahead(inputs["picture"], context, detector.prepare, size):
+        probs += detector.probabilities(prepared).astype(float).tolist()
+        ids += [row["pixel_sha256"] for row in rows]
+        context.advance(len(ids))
+    return _finite(DETECTOR_SCORE, ids, np.array(probs, float))
+
+
+def score_vlm(inputs: Inputs, context: Context) -> Outcome:
+    """Return the cosine of each picture's feature with the mean feature of the prompts.
+
+    Source: RS5M, section III-A and appendix B3: 33 prompts, three nouns in eleven forms, averaged.
+
+    Raises:
+        ContractError: when the features have another length than the prompts'.
+    """
+    prompts = np.array(inputs["prompt"]["prompt_feature"].to_pylist(), np.float32)
+    direction = mean_direction(prompts, context.params.prompt_average)
+    rows = inputs["embedding"]
+    features = rows["image_feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    if rows.num_rows and features.size != rows.num_rows * len(direction):
+        raise ContractError(
+            f"features have {features.size / rows.num_rows:g} values, the prompts' mean {len(direction)}:"
+            " both come from the model that embed.model names"
+        )
+    features = features.reshape(rows.num_rows, len(direction))
+    norms = np.linalg.norm(features, axis=1)  # half precision took a little of each feature's unit length
+    return _finite(VLM_SCORE, rows["pixel_sha256"].to_pylist(), (features @ direction) / np.where(norms, norms, 1))
+
+
+def mean_direction(features: np.ndarray, average: str) -> np.ndarray:
+    """Return the unit vector of the mean prompt feature.
+
+    Args:
+        features: float32 [n_prompts, dim], as the text encoder gives them, not normalised.
+        average: "normalised" or "raw", as `PromptParams.prompt_average`.
+    """
+    if average == "normalised":
+        features = features / np.linalg.norm(features, axis=1, keepdims=True)
+    mean = features.mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean), np.float32)
+
+
+def _finite(table: Table, ids: list[str], values: np.ndarray) -> Outcome:
+    is_finite = np.isfinite(values)
+    keys = pa.array(ids, pa.string())
+    kept = pa.table([keys.filter(pa.array(is_finite)), pa.array(values[is_finite], pa.float64())], schema=table.schema)
+    bad = keys.filter(pa.array(~is_finite))
+    reasons = pa.array(["model_not_finite"] * len(bad), pa.string())
+    return Outcome(kept, rejects_table(table, {"pixel_sha256": bad}, reasons, [""] * len(bad)))
+
+
+def _detector_identity(params: DetectorParams) -> Mapping[str, str]:
+    return model_identity(params.detector, params)
+
+
+def _open_detector(params: DetectorParams, resources: ModelResources) -> AbstractContextManager[Detector]:
+    return open_detector(
+        params.detector, models=resources.models, device=resources.device, n_threads=params.detector_n_threads
+    )
+
+
+SCORE_DETECTOR = Stage(
+    name="score_detector",
+    module="outliers",
+    version=1,
+    does="Gives each picture its probability of being a remote sensing image.",
+    reads=(Reads("picture", LOCATED),),
+    writes=DETECTOR_SCORE,
+    grain="map",
+    given=Given("picture", ("pixel_sha256",)),
+    run=score_detector,
+    params=DetectorParams,
+    resources=ModelResources,
+    reasons=("model_not_finite",),
+    decides=False,
+    tools=(Tool("detector", _detector_identity, _open_detector),),
+    partitions_from=("picture",),
+    has_model=True,
+)
+
+SCORE_VLM = Stage(
+    name="score_vlm",
+    module="outliers",
+    version=1,
+    does="Compares each picture's feature with the mean of the prompts.",
+    reads=(
+        Reads("embedding", ("pixel_sha256", "image_feature")),
+        Reads("prompt", ("prompt", "prompt_feature"), is_whole=True),
+    ),
+    writes=VLM_SCORE,
+    grain="map",
+    given=Given("embedding", ("pixel_sha256",)),
+    run=score_vlm,
+    params=PromptParams,
+    reasons=("model_not_finite",),
+    decides=False,
+    partitions_from=("embedding",),
+)

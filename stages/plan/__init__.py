@@ -1,0 +1,1 @@
+"""Target plan: normalise URLs and plan what to fetch."""

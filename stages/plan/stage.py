@@ -1,0 +1,48 @@
+"""Plan: give every candidate the id of its image's URL; equal URLs share it, each row keeps its own fate."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.tables import PLANNED
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, rejects_table
+from stages.plan.urls import plan_urls
+
+
+def plan_downloads(inputs: Inputs, context: Context) -> Outcome:
+    """Return one planned row per candidate whose URL is an http or https URL."""
+    candidates = inputs["candidate"]
+    planned = plan_urls(candidates["url"])
+    ids = candidates["sample_id"]
+    is_usable = pc.is_valid(planned["fetch_id"])
+    kept = pa.table(
+        {
+            "sample_id": ids,
+            "fetch_id": planned["fetch_id"],
+            "normalised_url": planned["normalised_url"],
+            "host": planned["host"],
+        }
+    ).filter(is_usable)
+    refused = pc.invert(is_usable)
+    rejects = rejects_table(
+        PLANNED,
+        {"sample_id": ids.filter(refused)},
+        planned["reason"].filter(refused),
+        planned["detail"].filter(refused),
+    )
+    return Outcome(kept.cast(PLANNED.schema), rejects)
+
+
+PLAN = Stage(
+    name="plan",
+    module="plan",
+    version=1,
+    does="Normalises URLs; equal ones share a fetch_id.",
+    reads=(Reads("candidate", ("sample_id", "url")),),
+    writes=PLANNED,
+    grain="map",
+    given=Given("candidate", ("sample_id",)),
+    run=plan_downloads,
+    reasons=("not_a_url", "unsupported_scheme"),
+    partitions_from=("candidate",),
+    bytes_per_row=150,
+)

@@ -1,0 +1,1 @@
+"""Readers of source files, a folder per format."""

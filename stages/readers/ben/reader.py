@@ -1,0 +1,195 @@
+"""BigEarthNet: a folder of single-band GeoTIFFs makes one sample, rendered to a JPEG.
+
+Version 1 has a label record beside the bands; version 2 has its labels in a table, and its place in the bands. Not for
+rendering itself.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from stages.readers.ben.lists import is_v1_name, is_v2_name
+from stages.readers.labelled_records import (
+    Files,
+    Place,
+    ReadFile,
+    Sample,
+    SampleFault,
+    number,
+    parse_record,
+    position,
+    text,
+    utc,
+)
+
+PATCHES_PER_PARTITION = 1000
+RGB_BANDS = ("B04", "B03", "B02")
+RECORD = "labels_metadata"
+# BigEarthNet lies in ten countries. Of these Finland alone reaches north of Lithuania's end at 56.5 degrees; its own
+# south end is at 59.8: no map of borders is needed.
+FINLAND, FINLAND_FROM_DEG = "Finland", 58.0
+COUNTRY_CODES = {
+    "Austria": "AUT", "Belgium": "BEL", FINLAND: "FIN", "Ireland": "IRL", "Kosovo": "XKX", "Lithuania": "LTU",
+    "Luxembourg": "LUX", "Portugal": "PRT", "Serbia": "SRB", "Switzerland": "CHE",
+}  # fmt: skip
+_TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)_")
+_LAST_AUTHORITY = re.compile(r'AUTHORITY\["EPSG",\s*"(\d+)"\]\s*\]\s*$')
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What opens GeoTIFFs.
+
+    Attributes:
+        render: makes a JPEG of the red, green and blue band.
+        locate: returns the EPSG code and the centre, x and y in metres, of a band; None where it has no such place.
+    """
+
+    render: Callable[[Mapping[str, bytes]], bytes]
+    locate: Callable[[bytes], tuple[int, float, float] | None]
+
+
+def patch_of(found: re.Match[str]) -> str:
+    """Return the patch name, of version 1 or 2, in a path that the corpus's file pattern matches."""
+    return found["patch"] or found["patch_2"]
+
+
+def place(path: str, found: re.Match[str], index: int) -> Place:
+    """Return where a file of the patch with this position belongs."""
+    role = path.removesuffix(".tif").removesuffix(".json").rpartition(patch_of(found) + "_")[2]
+    return Place(f"ben_{index}", partition_of(index), role)
+
+
+def partition_of(index: int) -> str:
+    """Return the partition of the patch with this position."""
+    return f"ben-{index // PATCHES_PER_PARTITION:05d}"
+
+
+def is_patch(name: str) -> bool:
+    """Return whether a folder is named like a patch of either version."""
+    return is_v1_name(name) or is_v2_name(name)
+
+
+def check_selected(patch: Mapping[str, Any], latitude_deg: float | None) -> None:
+    """Check that a patch belongs to RS5M's selection.
+
+    A patch of which neither country nor place is known cannot be said to lie in Finland, and belongs to it.
+
+    Args:
+        patch: its row of the table `patch`.
+        latitude_deg: of its centre, None where unknown.
+
+    Raises:
+        SampleFault: it is on the snow or cloud list, or lies in Finland.
+
+    Source: the released captions of RS5M's validation set, decoded: on no list, none of 1,724 in Finland.
+    """
+    if patch["has_seasonal_snow"]:
+        raise SampleFault("seasonal_snow", f"{patch['v1_patch']} is on the list of patches with seasonal snow")
+    if patch["has_cloud_or_shadow"]:
+        raise SampleFault("cloud_or_shadow", f"{patch['v1_patch']} is on the list of patches with cloud and shadow")
+    if patch["v2_country"] == FINLAND:
+        raise SampleFault("outside_selection", f"version 2 says that {patch['v1_patch']} lies in {FINLAND}")
+    if patch["v2_country"] is None and latitude_deg is not None and latitude_deg > FINLAND_FROM_DEG:
+        raise SampleFault("outside_selection", f"at {latitude_deg:.2f} degrees north: of its countries, {FINLAND}")
+
+
+def read(
+    sample_id: str, files: Files, read_file: ReadFile, raster: Raster, patch: Mapping[str, Any], *, is_selecting: bool
+) -> Sample:
+    """Return a patch as a picture of its red, green and blue bands, with its labels, place and time.
+
+    Args:
+        sample_id: as `place` made it.
+        files: by role.
+        read_file: returns the bytes of a file.
+        raster: opens GeoTIFFs.
+        patch: its row of the table `patch`.
+        is_selecting: refuse what RS5M left out.
+
+    Raises:
+        SampleFault: the record or a band is missing or unreadable, or the patch is not selected.
+    """
+    folder = next(iter(files.values())).path.rpartition("/")[0]
+    if is_selecting:
+        check_selected(patch, None)  # before anything is opened
+    describe = _describe_v2 if is_v2_name(folder.rpartition("/")[2]) else _describe_v1
+    labels, columns = describe(folder, files, read_file, raster, patch)
+    if is_selecting:
+        check_selected(patch, columns.get("stated_latitude_deg"))
+    _check_bands(folder, files)
+    jpeg = raster.render({band: read_file(files[band]) for band in RGB_BANDS})
+    country = patch["v2_country"]
+    columns |= {"gsd_m": 10.0, "stated_country_code": COUNTRY_CODES.get(country, country)}
+    return Sample(folder, jpeg, sample_id, labels, columns)
+
+
+def _describe_v1(
+    folder: str, files: Files, read_file: ReadFile, raster: Raster, patch: Mapping[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    file = files.get(RECORD)
+    if file is None:
+        raise SampleFault("missing_metadata", f"{folder} has no {RECORD}.json")
+    record = parse_record(read_file(file), file)
+    labels = record.get("labels")
+    if not isinstance(labels, list) or None in map(text, labels):
+        raise SampleFault("bad_metadata", f"{file.path}: expected labels, a list of texts, found {str(labels)[:60]}")
+    return labels, {**_position(record), "stated_datetime": utc(record.get("acquisition_date"))}
+
+
+def _describe_v2(
+    folder: str, files: Files, read_file: ReadFile, raster: Raster, patch: Mapping[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    labels = patch["v2_labels"]
+    if not labels or None in map(text, labels):
+        raise SampleFault("bad_metadata", f"the table of version 2 gives {folder} no labels")
+    _check_bands(folder, files)
+    found = raster.locate(read_file(files[RGB_BANDS[0]]))
+    columns: dict[str, Any] = dict(_to_position(*found)) if found else {}
+    return labels, columns | {"stated_datetime": taken_at(folder.rpartition("/")[2])}
+
+
+def taken_at(name: str) -> str | None:
+    """Return when a patch of version 2 was taken, by its name, as ISO 8601 in UTC; None where that is no time.
+
+    Names of version 1 tell it worse: leading zeros are lost, and 13,599 end in the seconds 60 or 61.
+    """
+    time = _TIME.search(name)
+    return utc("{}-{}-{}T{}:{}:{}Z".format(*time.groups())) if time else None
+
+
+def _check_bands(folder: str, files: Files) -> None:
+    if missing := [band for band in RGB_BANDS if band not in files]:
+        raise SampleFault("missing_band", f"{folder} has no {', '.join(missing)}")
+
+
+def _position(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the centre of a patch; nothing where its corners or their UTM zone are not stated."""
+    corners = record.get("coordinates")
+    edges = [number(corners.get(name)) for name in ("ulx", "lrx", "uly", "lry")] if isinstance(corners, dict) else []
+    projection = record.get("projection")
+    found = _LAST_AUTHORITY.search(projection) if isinstance(projection, str) else None
+    if not edges or None in edges or found is None:
+        return {}
+    left, right, top, bottom = (float(edge or 0) for edge in edges)
+    return _to_position(int(found[1]), (left + right) / 2, (top + bottom) / 2)
+
+
+def _to_position(epsg: int, x_m: float, y_m: float) -> dict[str, float]:
+    """Return the two columns of a position in a UTM zone, empty where it is in none."""
+    if not (32601 <= epsg <= 32660 or 32701 <= epsg <= 32760):
+        return {}
+    longitude_deg, latitude_deg = _to_degrees(epsg)(x_m, y_m)
+    return position(latitude_deg, longitude_deg)
+
+
+@lru_cache
+def _to_degrees(epsg: int) -> Callable[[float, float], tuple[float, float]]:
+    from pyproj import Transformer
+
+    transform: Callable[[float, float], tuple[float, float]] = Transformer.from_crs(
+        epsg, 4326, always_xy=True
+    ).transform
+    return transform

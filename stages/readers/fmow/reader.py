@@ -1,0 +1,133 @@
+"""FMoW: an image, the record beside it, and the ground truth record, which alone says where it was taken."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from stages.readers.labelled_records import (
+    Files,
+    Place,
+    ReadFile,
+    Sample,
+    SampleFault,
+    number,
+    parse_record,
+    position,
+    text,
+    utc,
+)
+
+SCENES_PER_PARTITION = 100  # about 900 images and their records
+_PAIR = re.compile(r"([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)\s+([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)")
+_NAME = re.compile(r"fmow_(.+)_(\d+)_(\d+)_(rgb|msrgb)")
+# Rows from the north, columns from the west: the order in which equal shares are named.
+CELLS = (
+    "top left", "top centre", "top right", "centre left", "centre", "centre right",
+    "bottom left", "bottom centre", "bottom right",
+)  # fmt: skip
+
+
+def place(path: str, found: re.Match[str]) -> Place:
+    """Return where a file belongs; the scenes of a partition depend on their own numbers alone."""
+    category, n, m, kind = found["category"], found["n"], found["m"], found["kind"]
+    record = "ground_truth" if "groundtruth" in path.split("/")[:-1] else "record"
+    role = "image" if path.endswith(".jpg") else record
+    partition = f"fmow-{category}-{int(n) // SCENES_PER_PARTITION:04d}"
+    return Place(f"fmow_{category}_{n}_{m}_{kind}", partition, role)
+
+
+def read(sample_id: str, files: Files, read_file: ReadFile, n_cells: int) -> Sample:
+    """Return an image with what its record says; without a ground truth record it has no position.
+
+    Args:
+        sample_id: as `place` made it.
+        files: by role.
+        read_file: returns the bytes of a file.
+        n_cells: cells of the grid to name.
+
+    Raises:
+        SampleFault: the image or every record is missing, or the record is unreadable.
+    """
+    image = files.get("image")
+    if image is None:
+        raise SampleFault("missing_image", f"there is {', '.join(sorted(file.path for file in files.values()))} alone")
+    file = files.get("ground_truth") or files.get("record")
+    if file is None:
+        raise SampleFault("missing_metadata", f"{image.path} has neither a ground truth record nor one beside it")
+    record = parse_record(read_file(file), file)
+    name = _NAME.fullmatch(sample_id)
+    if name is None:
+        raise ValueError(f"{sample_id} is no name of an FMoW sample")
+    boxes = _boxes(record)
+    box = _labelled_box(boxes)
+    columns: dict[str, Any] = {
+        **_position([*boxes[:1], record]),
+        "stated_datetime": utc(record.get("timestamp")),
+        "stated_country_code": text(record.get("country_code")),
+        # Not multi_resolution_dbl, which is of the multispectral band whatever the image is: this is the image's own.
+        "gsd_m": number(record.get("gsd"), low=0),
+        "cloud_cover_percent": number(record.get("cloud_cover"), 0, 100),
+        "scan_direction": text(record.get("scan_direction")),
+        "target_azimuth_deg": number(record.get("target_azimuth_dbl")),
+        "off_nadir_angle_deg": number(record.get("off_nadir_angle_dbl")),
+        "box_cells": _cells(box, record, n_cells),
+    }
+    label = text(box.get("category")) or name[1]
+    return Sample(image.path, image, f"fmow_{name[1]}_{name[2]}", [label], columns)
+
+
+def _boxes(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    # One box stands there by itself in the records beside the images.
+    found = record.get("bounding_boxes")
+    listed = found if isinstance(found, list) else [found]
+    return [box for box in listed if isinstance(box, dict)]
+
+
+def _labelled_box(boxes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    # In ground truth records the first box, of ID -1, is the raw annotation; the challenge's own follows it.
+    own = [box for box in boxes if box.get("ID") != -1]
+    return (own or list(boxes) or [{}])[0]
+
+
+def _position(places: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    for shape, epsg in ((found.get("raw_location"), found.get("epsg", "4326")) for found in places):
+        if isinstance(shape, str) and str(epsg) == "4326" and (corners := list(_corners(shape))):
+            return _centre(corners)
+    return {}
+
+
+def _corners(shape: str) -> Iterator[tuple[float, float]]:
+    """Yield longitude and latitude of the corners of a WKT polygon."""
+    if shape.lstrip().upper().startswith(("POLYGON", "MULTIPOLYGON")):
+        for pair in _PAIR.finditer(shape):
+            longitude_deg, latitude_deg = number(pair[1]), number(pair[2])
+            if longitude_deg is not None and latitude_deg is not None:
+                yield longitude_deg, latitude_deg
+
+
+def _centre(corners: Sequence[tuple[float, float]]) -> dict[str, float]:
+    longitudes_deg, latitudes_deg = zip(*corners, strict=True)
+    if max(longitudes_deg) - min(longitudes_deg) > 180:  # across the date line
+        longitudes_deg = tuple(x % 360 for x in longitudes_deg)
+    longitude_deg = (min(longitudes_deg) + max(longitudes_deg)) / 2
+    if max(longitudes_deg) > 180 >= min(longitudes_deg) and longitude_deg > 180:
+        longitude_deg -= 360
+    return position((min(latitudes_deg) + max(latitudes_deg)) / 2, longitude_deg)
+
+
+def _cells(box: Mapping[str, Any], record: Mapping[str, Any], n_cells: int) -> list[str] | None:
+    """Return the cells of a 3 x 3 grid that a box [x, y, width, height] overlaps most, None where that is unknown."""
+    edges = box.get("box")
+    edges = [number(edge) for edge in edges] if isinstance(edges, list) else []
+    width_px, height_px = number(record.get("img_width"), low=1), number(record.get("img_height"), low=1)
+    if width_px is None or height_px is None or len(edges) != 4 or None in edges:
+        return None
+    x, y, wide, high = (float(edge or 0) for edge in edges)
+    across = [_overlap(x, x + wide, n * width_px / 3, (n + 1) * width_px / 3) for n in range(3)]
+    down = [_overlap(y, y + high, n * height_px / 3, (n + 1) * height_px / 3) for n in range(3)]
+    areas = {CELLS[3 * row + column]: down[row] * across[column] for row in range(3) for column in range(3)}
+    return sorted((cell for cell in CELLS if areas[cell] > 0), key=lambda cell: -areas[cell])[:n_cells] or None
+
+
+def _overlap(low: float, high: float, start: float, end: float) -> float:
+    return max(0.0, min(high, end) - max(low, start))

@@ -1,0 +1,1 @@
+"""Parts that several readers share: lines, JSON, CSV records, archives, texts."""

@@ -1,0 +1,156 @@
+"""Read a file of lines a block of bytes at a time, and take fields out of a block without looking at each line.
+
+Not for what the fields mean: that is for the readers. No quoting: a tab parts fields, LF ends a line.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from stages.readers.batch import SourceFileError, describe_invalid_utf8, find_invalid_utf8, is_utf8
+from stages.readers.formats.packed import BLOCK_BYTES as BLOCK_BYTES
+from stages.readers.formats.packed import read_bytes
+
+# The longest caption known of any corpus has 61,192 characters, and Flickr's descriptions end at 65,535 (590 KB when
+# URL-encoded): a longer line is none of a corpus, and must not fill the memory.
+MAX_LINE_BYTES = 1 << 20
+_LF, _TAB, _ZERO, _NINE = 10, 9, 48, 57
+_MAX_DIGITS = 18  # more do not all fit into int64
+
+Positions = npt.NDArray[np.int32]
+
+
+def count_lines(path: Path) -> int:
+    """Return the number of lines, a last one without a line end among them.
+
+    Raises:
+        SourceFileError: the file is missing or damaged; the lines that end before the fault are before it.
+    """
+    n_lines, last = 0, b"\n"
+    try:
+        for block in read_bytes(path):
+            n_lines += block.count(b"\n")
+            last = block[-1:]
+    except SourceFileError as error:
+        error.n_rows_before = n_lines
+        raise
+    return n_lines + (last != b"\n")
+
+
+def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Yield whole lines of a file, packed or not; only the last block may end without a line end.
+
+    Of a line of more than MAX_LINE_BYTES so much is left that it still has more (`Lines.too_long`).
+
+    Raises:
+        SourceFileError: the file is missing or damaged; lines that end before the fault were yielded.
+    """
+    carried: list[bytes] = []
+    n_carried = 0
+    for block in read_bytes(path, block_bytes):
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield b"".join([*carried, memoryview(block)[:cut]])
+            carried, n_carried = [], 0
+        if rest := block[cut : cut + MAX_LINE_BYTES + 1 - n_carried]:
+            carried.append(rest)
+            n_carried += len(rest)
+    if rest := b"".join(carried):
+        yield rest
+
+
+class Lines:
+    """The lines of one block, and where their fields are.
+
+    Attributes:
+        buffer: the bytes of the block.
+        codes: the same as uint8.
+        starts, ends: positions of each line in the block, the line end left out.
+        n_fields: number of fields of each line; an empty line has one.
+    """
+
+    def __init__(self, block: bytes) -> None:
+        self.buffer, self.codes = pa.py_buffer(block), np.frombuffer(block, np.uint8)
+        ends = np.flatnonzero(self.codes == _LF).astype(np.int32)
+        self.ends: Positions = ends if block.endswith(b"\n") else np.append(ends, np.int32(len(block)))
+        self.starts: Positions = np.concatenate([np.zeros(1, np.int32), self.ends[:-1] + 1]).astype(np.int32)
+        tabs = np.flatnonzero(self.codes == _TAB).astype(np.int32)
+        self._tabs: Positions = np.append(tabs, np.int32(len(block)))
+        self._before, self.n_fields = _count_tabs(tabs, self.starts, self.ends)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def line(self, row: int) -> bytes:
+        """Return the bytes of one line."""
+        return bytes(self.buffer[int(self.starts[row]) : int(self.ends[row])])
+
+    def too_long(self) -> list[int]:
+        """Return the numbers of the lines of more than MAX_LINE_BYTES; what they hold may not be all of them."""
+        return [int(row) for row in np.flatnonzero(self.ends - self.starts > MAX_LINE_BYTES)]
+
+    def bounds(self, number: int, rows: npt.NDArray[np.int64]) -> tuple[Positions, Positions]:
+        """Return begin and end of a field of some lines; it is empty where a line has fewer fields.
+
+        Args:
+            number: position of the field, from 0.
+            rows: numbers of lines in the block, ascending.
+        """
+        ends, n_fields = self.ends[rows], self.n_fields[rows]
+        first = np.minimum(self._before[rows] + number, len(self._tabs) - 1)
+        end = np.where(number < n_fields - 1, self._tabs[first], ends)
+        begin = self._tabs[np.maximum(first - 1, 0)] + 1 if number else self.starts[rows]
+        return np.where(number < n_fields, begin, ends).astype(np.int32), end.astype(np.int32)
+
+    def field(self, number: int, rows: npt.NDArray[np.int64]) -> pa.Array:
+        """Return a field of some lines as strings, which may hold bytes that are not UTF-8."""
+        return slices(self.buffer, *self.bounds(number, rows))
+
+    def whole_numbers(self, number: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return a field of some lines as whole numbers, -1 where it is none of at most 18 digits."""
+        begin, end = self.bounds(number, rows)
+        n_digits = end - begin
+        is_number, value = (n_digits > 0) & (n_digits <= _MAX_DIGITS), np.zeros(len(rows), np.int64)
+        for place in range(min(int(n_digits.max(initial=0)), _MAX_DIGITS)):
+            is_inside = place < n_digits
+            code = self.codes[np.minimum(begin + place, len(self.codes) - 1)]
+            is_number &= ~is_inside | ((code >= _ZERO) & (code <= _NINE))
+            value = np.where(is_inside & is_number, value * 10 + (code.astype(np.int64) - _ZERO), value)
+        return np.where(is_number, value, -1)
+
+    def lines(self, rows: npt.NDArray[np.int64]) -> pa.Array:
+        """Return whole lines as strings, which may hold bytes that are not UTF-8; rows ascend."""
+        return slices(self.buffer, self.starts[rows], self.ends[rows])
+
+    def invalid_utf8(self) -> dict[int, str]:
+        """Return what is wrong with each line that is not UTF-8, by its number in the block."""
+        if is_utf8(self.buffer):
+            return {}
+        bad = find_invalid_utf8(self.lines(np.arange(len(self))))
+        return {row: describe_invalid_utf8(self.line(row)) for row in bad}
+
+
+def _count_tabs(tabs: Positions, starts: Positions, ends: Positions) -> tuple[Positions, Positions]:
+    """Return the number of tabs before each line, and each line's number of fields."""
+    n_lines, n_each = len(starts), len(tabs) // len(starts)
+    if n_each and len(tabs) == n_lines * n_each:  # nearly always, and four times as fast as a search
+        by_line = tabs.reshape(n_lines, n_each)
+        if bool(np.all(by_line[:, 0] >= starts)) and bool(np.all(by_line[:, -1] < ends)):
+            return np.arange(n_lines, dtype=np.int32) * np.int32(n_each), np.full(n_lines, n_each + 1, np.int32)
+    before = np.searchsorted(tabs, starts).astype(np.int32)
+    return before, (np.searchsorted(tabs, ends) - before + 1).astype(np.int32)
+
+
+def slices(
+    buffer: pa.Buffer, begins: Positions, ends: Positions, is_null: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """Return one string per slice of the buffer; slices ascend and do not overlap."""
+    offsets = np.empty(2 * len(begins) + 1, np.int32)
+    offsets[0:-1:2], offsets[1::2], offsets[-1] = begins, ends, buffer.size
+    # Slices and the gaps between them, without a copy; then every second one.
+    pieces = pa.StringArray.from_buffers(2 * len(begins), pa.py_buffer(offsets), buffer)
+    evens = np.arange(0, 2 * len(begins), 2, dtype=np.int64)
+    return pieces.take(pa.array(evens, mask=is_null))

@@ -1,0 +1,1 @@
+"""Reader of parquet corpora (LAION, COYO, DataComp)."""

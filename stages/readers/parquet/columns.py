@@ -1,0 +1,226 @@
+"""Find our columns among those of a parquet file, and convert rows to them.
+
+Not for reading: that is `stages/readers/parquet/reader.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.corpora import REQUIRED_COLUMNS, Corpus
+from schemas.fields import FIELD
+from stages.readers.batch import COLUMNS, Choices, Chosen, Malformed, SourceFileError, rows_table
+from stages.readers.formats.texts import SEAM, as_elements, as_joined, as_strings, is_blank, is_list, is_text
+
+_INT32 = range(-(1 << 31), 1 << 31)
+_INT64_END = float(1 << 63)
+_MARKED = ("image_licence", "nsfw")  # columns in which a corpus's null markers count
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a file has what we read.
+
+    Attributes:
+        names: the file's name for each of our columns it has.
+        searched: the file's columns in which keywords are searched, joined by line ends.
+        other_texts: its columns of further texts of the image.
+    """
+
+    names: Mapping[str, str]
+    searched: tuple[str, ...]
+    other_texts: tuple[str, ...] = ()
+
+    @property
+    def has_several_texts(self) -> bool:
+        """Whether the caption is not the text that is searched."""
+        return bool(self.other_texts) or self.searched != (self.names["source_caption"],)
+
+    @property
+    def others(self) -> list[str]:
+        """The file's columns that only the rows with a keyword need."""
+        known = () if self.has_several_texts else (self.names["source_caption"],)
+        return list(dict.fromkeys(n for n in (*self.names.values(), *self.other_texts) if n not in known))
+
+
+def find_layout(path: Path, corpus: Corpus, choices: Choices, schema: pa.Schema) -> Layout:
+    """Return where a file has what we read, once names and types are found in order.
+
+    Raises:
+        SourceFileError: a column is missing, or there twice, or of a type that cannot be meant.
+    """
+    names = _find_names(path, corpus, schema)
+    if corpus.is_size_swapped and not _has_any(schema, corpus.size_is_right_with):
+        width, height = names.pop("published_width_px", None), names.pop("published_height_px", None)
+        swapped = {"published_width_px": height, "published_height_px": width}
+        names |= {column: name for column, name in swapped.items() if name is not None}
+    if not corpus.text_columns:
+        return Layout(names, (names["source_caption"],))
+    needed = (*choices.coco_searched, choices.coco_caption)
+    found = {wanted: _find_one(path, (wanted,), schema) for wanted in corpus.text_columns}
+    texts = {wanted: name for wanted, name in found.items() if name is not None}
+    for wanted in needed:
+        if wanted not in texts:
+            raise _wrong(path, f"expected a column {wanted}, found {schema.names}", corpus)
+    for name in texts.values():
+        _check_type(path, name, schema.field(name).type, "source_caption", may_be_list=True)
+    caption = texts[choices.coco_caption]
+    searched = tuple(texts[wanted] for wanted in choices.coco_searched)
+    return Layout(names | {"source_caption": caption}, searched, tuple(n for n in texts.values() if n != caption))
+
+
+def _find_names(path: Path, corpus: Corpus, schema: pa.Schema) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for column, accepted in corpus.columns.items():
+        if column == "source_caption" and corpus.text_columns:
+            continue
+        wanted = tuple(map(str, accepted))
+        name = _find_one(path, wanted, schema)
+        if name is not None:
+            names[column] = name
+            _check_type(path, name, schema.field(name).type, column)
+        elif column in REQUIRED_COLUMNS:
+            raise _wrong(path, f"expected a column {' or '.join(wanted)} for {column}, found {schema.names}", corpus)
+    return names
+
+
+def _find_one(path: Path, accepted: tuple[str, ...], schema: pa.Schema) -> str | None:
+    for wanted in accepted:
+        exact = [name for name in schema.names if name == wanted]
+        matching = exact or [name for name in schema.names if name.lower() == wanted.lower()]
+        if len(matching) > 1:
+            found = f"{path.name}: expected one column {wanted}, found {matching}; take the file apart"
+            raise SourceFileError(found, "wrong_columns")
+        if matching:
+            return str(matching[0])
+    return None
+
+
+def _wrong(path: Path, found: str, corpus: Corpus) -> SourceFileError:
+    return SourceFileError(
+        f"{path.name}: {found}; put {corpus.title}'s own files there, or name the column in"
+        f" manifests/corpora/{corpus.code}.toml",
+        "wrong_columns",
+    )
+
+
+def _has_any(schema: pa.Schema, wanted: tuple[str, ...]) -> bool:
+    return bool({name.lower() for name in schema.names} & {name.lower() for name in wanted})
+
+
+def _check_type(path: Path, name: str, found: pa.DataType, column: str, *, may_be_list: bool = False) -> None:
+    base = found.value_type if pa.types.is_dictionary(found) or (may_be_list and is_list(found)) else found
+    is_ours_text = pa.types.is_string(FIELD[column].type)
+    is_number = pa.types.is_integer(base) or pa.types.is_floating(base)
+    fits = is_text(base) if is_ours_text else is_number
+    if not (fits or pa.types.is_null(base) or (column in ("native_id", "native_hash") and is_number)):
+        raise SourceFileError(
+            f"{path.name}: expected {'text' if is_ours_text else 'numbers'} in column {name}, found {found};"
+            " the file is not of this corpus, or of a version that is not known yet",
+            "wrong_columns",
+        )
+
+
+def read_searched(columns: list[pa.Array], layout: Layout) -> tuple[pa.Array, dict[int, str]]:
+    """Return the texts that are searched, null where they are not UTF-8, and what is wrong with those by position.
+
+    Args:
+        columns: those that layout.searched names, in its order.
+        layout: names them.
+    """
+    found = [as_joined(values) for values in columns]
+    faults: dict[int, str] = {}
+    for name, (_, bad) in zip(layout.searched, found, strict=True):
+        faults |= {i: f"{name}: {detail}" for i, detail in bad.items() if i not in faults}
+    if len(found) == 1:
+        return found[0][0], faults
+    texts = pc.binary_join_element_wise(*(text for text, _ in found), SEAM, null_handling="skip")
+    return texts.take(pa.array([None if i in faults else i for i in range(len(texts))])) if faults else texts, faults
+
+
+def convert_rows(rows: pa.Array, searched: pa.Array, found: pa.Table, corpus: Corpus, layout: Layout) -> Chosen:
+    """Return the rows in our columns; those with a text that is not UTF-8, or with shifted fields, are malformed.
+
+    Args:
+        rows: int64, positions in the file.
+        searched: their texts in which keywords were searched, checked.
+        found: the columns layout.others of these rows.
+        corpus: its null markers count.
+        layout: names the columns.
+    """
+    columns = {"source_row": rows}
+    faults: dict[int, tuple[str, str]] = {}
+
+    def note(name: str, bad: Mapping[int, str], reason: str = "invalid_utf8") -> None:
+        faults.update({i: (reason, f"{name}: {detail}") for i, detail in bad.items() if i not in faults})
+
+    for column in COLUMNS:
+        if column not in layout.names or column == "source_caption":
+            continue
+        name = layout.names[column]
+        values = found[name].combine_chunks()
+        markers = corpus.null_markers if column in _MARKED else ()
+        columns[column], bad = _convert(values, FIELD[column].type, markers)
+        note(name, bad)
+    if corpus.has_shifted_rows and "similarity" in columns:
+        note(layout.names["similarity"], _out_of_range(columns["similarity"]), "shifted_row")
+    if layout.has_several_texts:
+        for name in (layout.names["source_caption"], *layout.other_texts):
+            note(name, as_joined(found[name].combine_chunks())[1])
+    if faults:
+        is_good = pa.array([i not in faults for i in range(len(rows))], pa.bool_())
+        columns = {name: values.filter(is_good) for name, values in columns.items()}
+        searched, found = searched.filter(is_good), found.filter(is_good)
+    columns |= _captions(searched, found, layout)
+    malformed = (Malformed(rows[i].as_py(), *faults[i]) for i in sorted(faults))
+    return Chosen(rows_table(columns), tuple(malformed))
+
+
+def _captions(searched: pa.Array, found: pa.Table, layout: Layout) -> dict[str, pa.Array]:
+    searched = searched.cast(pa.string())
+    if not layout.has_several_texts:
+        return {"source_caption": searched}
+    published, _ = as_joined(found[layout.names["source_caption"]].combine_chunks())
+    # A sample without the caption that was chosen has the text whose keyword it is here for.
+    caption = pc.if_else(is_blank(published), searched, published)
+    texts = [as_elements(found[name].combine_chunks()) for name in layout.other_texts]
+    others = [[text for texts_of_row in row for text in texts_of_row] for row in zip(*texts, strict=True)]
+    return {
+        "source_caption": caption,
+        "searched_text": pc.if_else(pc.equal(searched, caption), pa.scalar(None, pa.string()), searched),
+        "other_texts": pa.array(others or [[]] * len(searched), FIELD["other_texts"].type),
+    }
+
+
+def _out_of_range(similarity: pa.Array) -> dict[int, str]:
+    outside = pc.indices_nonzero(pc.fill_null(pc.greater(pc.abs(similarity), 1.0), False)).to_pylist()
+    return {i: f"{similarity[i].as_py():g}, expected a cosine in [-1, 1]" for i in outside}
+
+
+def _convert(values: pa.Array, ours: pa.DataType, markers: tuple[str, ...]) -> tuple[pa.Array, dict[int, str]]:
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_string(ours):
+        if pa.types.is_floating(values.type):  # an id that went through pandas
+            values = _whole_numbers(values)
+        if pa.types.is_integer(values.type):
+            return values.cast(pa.string()), {}
+        texts, faults = as_strings(values)
+        is_marker = pc.is_in(texts, value_set=pa.array(markers, pa.string()))
+        return pc.if_else(is_marker, pa.scalar(None, pa.string()), texts) if markers else texts, faults
+    if pa.types.is_integer(ours):
+        wide = _whole_numbers(values) if pa.types.is_floating(values.type) else values.cast(pa.int64(), safe=False)
+        fits = pc.and_(pc.greater_equal(wide, _INT32.start), pc.less(wide, _INT32.stop))
+        return pc.if_else(fits, wide, pa.scalar(None, pa.int64())).cast(pa.int32()), {}
+    doubles = values.cast(pa.float64())
+    return pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles), {}
+
+
+def _whole_numbers(values: pa.Array) -> pa.Array:
+    """Return floats as int64; null where they are not finite or too large."""
+    doubles = values.cast(pa.float64())
+    fits = pc.and_(pc.greater_equal(doubles, -_INT64_END), pc.less(doubles, _INT64_END))
+    return pc.if_else(fits, doubles, pa.scalar(None, pa.float64())).cast(pa.int64(), safe=False)

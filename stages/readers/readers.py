@@ -1,0 +1,164 @@
+"""Read the source files of one partition in batches of rows, whatever their format.
+
+Not for deciding which rows are kept: that is `stages/filter/filtering.py`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.corpora import Corpus
+from stages.readers.batch import (
+    Choices,
+    Counted,
+    Damage,
+    Malformed,
+    Read,
+    SourceBatch,
+    SourceFileError,
+    SourceFiles,
+)
+from stages.readers.parquet import reader as parquet_reader
+from stages.readers.redcaps import reader as redcaps_reader
+from stages.readers.rs5m_list import reader as metafile_reader
+from stages.readers.sbu import reader as sbu_reader
+from stages.readers.tsv import reader as tsv_reader
+from stages.readers.vg import reader as vg_reader
+from stages.readers.wit import reader as wit_reader
+from stages.readers.yfcc import reader as yfcc_reader
+
+DEFAULT_CHOICES = Choices()
+
+
+class Reader(Protocol):
+    """What a reader module has."""
+
+    def read(self, source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int) -> Iterator[Read]:
+        """Yield what is in the files of a partition, in order; memory does not grow with the number of rows.
+
+        Args:
+            source: the files.
+            corpus: says how they are read.
+            choices: what the run chose.
+            from_row: batches that end before this row may be left out.
+
+        Raises:
+            SourceFileError: the rest of the files cannot be read.
+            InputError: a file is missing without which nothing can be read.
+        """
+
+    def count(self, source: SourceFiles, corpus: Corpus) -> int:
+        """Return the number of rows by another way than reading them: a footer, line ends, lengths of lists.
+
+        Raises:
+            SourceFileError: they cannot be counted to the end.
+        """
+
+
+# By the name in a corpus's manifest.
+READERS: dict[str, Reader] = {
+    "parquet": parquet_reader,
+    "tsv": tsv_reader,
+    "wit": wit_reader,
+    "yfcc": yfcc_reader,
+    "redcaps": redcaps_reader,
+    "sbu": sbu_reader,
+    "vg": vg_reader,
+    "metafile": metafile_reader,
+}
+
+
+def read_source(
+    source: SourceFiles, corpus: Corpus, choices: Choices = DEFAULT_CHOICES, from_row: int = 0
+) -> Iterator[Read]:
+    """Yield what is in the files of a partition; where they cannot be read to the end, the rest as a damaged stretch.
+
+    Raises:
+        InputError: a file is missing without which nothing can be read.
+    """
+    part, n_rows = source.files[0][1] if source.files else 0, 0
+    try:
+        for found in READERS[corpus.reader].read(source, corpus, choices, from_row):
+            if isinstance(found, SourceBatch):
+                part, n_rows = found.part, found.first_row + len(found.captions)
+            elif isinstance(found, Damage):
+                part, n_rows = found.part, found.first_row + found.n_rows
+            yield found
+    except SourceFileError as error:
+        yield Damage(n_rows, error.n_rows, error.reason, str(error), part, error.path)
+
+
+def count_source(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of rows by another way than reading them; what lies behind a fault counts as one."""
+    try:
+        return READERS[corpus.reader].count(source, corpus)
+    except SourceFileError as error:
+        return error.n_rows_before + 1
+
+
+def read_row(
+    source: SourceFiles, corpus: Corpus, row: int, choices: Choices = DEFAULT_CHOICES
+) -> dict[str, Any] | None:
+    """Return our columns of one row of one file, without nulls; of a malformed one its reason and detail.
+
+    None where the file has no such row.
+    """
+    for found in read_source(source, corpus, choices, max(row, 0)):
+        if isinstance(found, Counted):
+            continue
+        if isinstance(found, Damage):
+            if found.first_row <= row < found.first_row + found.n_rows:
+                return {"source_row": row, "reason": found.reason, "detail": found.detail}
+        elif found.first_row <= row < found.first_row + len(found.captions):
+            return _row_of(found, row - found.first_row, row)
+    return None
+
+
+def read_sample(
+    source: SourceFiles, corpus: Corpus, native_id: str, choices: Choices = DEFAULT_CHOICES
+) -> dict[str, Any] | None:
+    """Return the same of the first row that has an id of the corpus's own; None where none has."""
+    for found in read_source(source, corpus, choices):
+        if not isinstance(found, SourceBatch):
+            continue
+        for fault in found.malformed:
+            if fault.native_id == native_id:
+                return _facts_of(fault)
+        chosen = found.choose(_sound_rows(found)).table
+        if (place := pc.index(chosen["native_id"], native_id).as_py()) >= 0:
+            return _without_nulls(chosen.slice(place, 1).to_pylist()[0])
+    return None
+
+
+def _sound_rows(batch: SourceBatch) -> pa.Array:
+    """Return the offsets of rows that can be chosen.
+
+    Rows of YFCC's files lie apart, so that a fault's place in its file is none in the batch; but there only a malformed
+    row has no caption at all.
+    """
+    has_text = batch.captions.is_valid().to_pylist()
+    bad = {fault.source_row - batch.first_row for fault in batch.malformed}
+    if all(0 <= place < len(has_text) and not has_text[place] for place in bad):
+        return pa.array([place for place in range(len(has_text)) if place not in bad], pa.int64())
+    return pa.array([place for place, has_one in enumerate(has_text) if has_one], pa.int64())
+
+
+def _row_of(batch: SourceBatch, place: int, row: int) -> dict[str, Any]:
+    malformed = batch.malformed
+    if row not in {fault.source_row for fault in malformed}:
+        chosen = batch.choose(pa.array([place], pa.int64()))
+        malformed = chosen.malformed
+        if chosen.table.num_rows:
+            reason = next((name for name, is_left_out in batch.left_out.items() if is_left_out[place].as_py()), None)
+            return _without_nulls(chosen.table.to_pylist()[0] | {"reason": reason})
+    return _facts_of(next(fault for fault in malformed if fault.source_row == row))
+
+
+def _facts_of(fault: Malformed) -> dict[str, Any]:
+    return _without_nulls(fault._asdict())
+
+
+def _without_nulls(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value is not None}

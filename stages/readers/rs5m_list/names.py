@@ -1,0 +1,57 @@
+"""What an image name of RS5M's lists says: the corpus of the sample, and the sample_id that it gets in a build.
+
+Not for reading the lists: that is `stages/readers/rs5m_list/reader.py`.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE
+from stages.contract import InputError
+
+# Letters and digits only: the name becomes a file name, a key in a tar and a word on a command line.
+_NAME = re.compile(r"([a-z0-9]+)_([a-z0-9_-]{1,100})(?:\.(?:jpe?g|png|webp|gif|bmp|tiff?))?", re.IGNORECASE | re.ASCII)
+_CODES = {code: code for code in CORPUS_CODES if code not in LABELLED_CODES} | {"coyo": "coyo700m"}
+
+
+class NameFault(NamedTuple):
+    """Why a name names no sample: a reason and what was found."""
+
+    reason: str
+    detail: str
+
+
+def sample_id_of(name: str | None) -> str | NameFault:
+    """Return the sample_id of an image name: without the ending, and with our code of the corpus before it.
+
+    RS5M's own scripts call YFCC15M yfcc14m; any yfcc is taken for it.
+    """
+    found = _NAME.fullmatch((name or "").strip())
+    if found is None:
+        return NameFault("bad_record", f"expected an image name like laion2b_0_0, found {(name or '')[:80]!r}")
+    prefix = found[1].lower()
+    code = "yfcc15m" if prefix.startswith("yfcc") else _CODES.get(prefix)
+    if code is not None:
+        return f"{code}_{found[2]}"
+    if prefix in LABELLED_CODES:
+        return NameFault("unknown_corpus", f"{found[0]}: {prefix} is a labelled corpus, read from its own files")
+    return NameFault("unknown_corpus", f"{found[0]}: expected one of {', '.join(_CODES)} before the first underscore")
+
+
+def check_alone(codes: Iterable[str]) -> None:
+    """Check that a list of samples is not read beside corpora whose samples it names.
+
+    Args:
+        codes: corpora of the listed files.
+
+    Raises:
+        InputError: it is.
+    """
+    web = set(codes) - set(LABELLED_CODES)
+    if LIST_CODE in web and len(web) > 1:
+        raise InputError(
+            f"{LIST_CODE} lists samples of other web corpora, and beside it stand source files of"
+            f" {', '.join(sorted(web - {LIST_CODE}))}: sample_ids would collide. Build from the one or the other, each"
+            " into a BUILD folder of its own"
+        )

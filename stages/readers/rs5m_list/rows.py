@@ -1,0 +1,182 @@
+"""Read the rows of one of RS5M's lists, CSV or parquet: image name, text and URL.
+
+Not for what the names mean (`names.py`) nor for several lists. Pickles are never opened: they run
+what they hold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.readers.batch import SourceFileError
+from stages.readers.formats.csv_records import RecordFault, count_records, read_records, split_record, split_records
+from stages.readers.formats.texts import as_strings
+from stages.readers.rs5m_list.names import sample_id_of
+
+# Names of the columns, the likeliest first; published_text is what our own lists call the text.
+_NAMES = {
+    "name": ("img_name", "image_name", "name", "key"),
+    "text": ("text", "caption", "published_text"),
+    "url": ("url",),
+}
+_BATCH_ROWS = 1 << 15
+
+
+class Layout(NamedTuple):
+    """Where name, text and URL stand in a record."""
+
+    name: int
+    text: int
+    url: int
+    n_fields: int
+    has_header: bool
+
+
+@dataclass(frozen=True)
+class ListRows:
+    """Consecutive rows of a list.
+
+    Attributes:
+        first_row: position in the file of the first row, the header not counted.
+        names, texts, urls: strings as published, null where there is none or the row cannot be read.
+        faults: reason and detail of the rows that cannot be read, by position among these rows.
+    """
+
+    first_row: int
+    names: pa.Array
+    texts: pa.Array
+    urls: pa.Array
+    faults: Mapping[int, tuple[str, str]]
+
+
+def read_list(path: Path) -> Iterator[ListRows]:
+    """Yield the rows of one list.
+
+    Raises:
+        SourceFileError: it cannot be read from somewhere on, or has not the columns.
+    """
+    return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+
+
+def count_list(path: Path) -> int:
+    """Return the number of rows: by the positions of quotes and line ends, or as a footer states it.
+
+    What cannot be read counts as one.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            with _open_parquet(path) as file:
+                _parquet_columns(path, file.schema_arrow)
+                return int(file.metadata.num_rows)
+        first = next((records[0] for records in read_records(path) if records), None)
+        has_header = first is not None and _layout(path, first).has_header
+        try:
+            return count_records(path) - has_header
+        except SourceFileError as error:
+            error.n_rows_before -= has_header
+            raise
+    except SourceFileError as error:
+        return error.n_rows_before + 1
+
+
+def _read_csv(path: Path) -> Iterator[ListRows]:
+    layout, first_row = None, 0
+    for records in read_records(path):
+        if records and layout is None:
+            layout = _layout(path, records[0])
+            records[0] = records[0].removeprefix(b"\xef\xbb\xbf")
+            records = records[layout.has_header :]
+        if layout is not None:
+            yield _csv_rows(records, layout, first_row)
+        first_row += len(records)
+
+
+def _csv_rows(records: Sequence[bytes], layout: Layout, first_row: int) -> ListRows:
+    faults: dict[int, tuple[str, str]] = {}
+    rows: list[Sequence[str | None]] = []
+    nothing = (None,) * layout.n_fields
+    for i, fields in enumerate(split_records(records)):
+        if isinstance(fields, RecordFault):
+            faults[i] = fields.reason, fields.detail
+        elif len(fields) != layout.n_fields:
+            faults[i] = "wrong_field_count", f"{len(fields)} fields, expected {layout.n_fields}"
+        else:
+            rows.append(fields)
+            continue
+        rows.append(nothing)
+    places = (layout.name, layout.text, layout.url)
+    names, texts, urls = (pa.array([row[place] for row in rows], pa.string()) for place in places)
+    return ListRows(first_row, names, texts, urls, faults)
+
+
+def _layout(path: Path, first: bytes) -> Layout:
+    """Return where the columns stand by the header; without one by position, behind an index where there is one."""
+    try:
+        cells = split_record(first.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"))
+    except RecordFault as fault:
+        raise _wrong_columns(path, fault.detail) from None
+    known = {column: place for column in _NAMES if (place := _place(column, cells)) is not None}
+    if known.keys() == _NAMES.keys():
+        return Layout(known["name"], known["text"], known["url"], len(cells), True)
+    for index in (0, 1):
+        if len(cells) >= index + 3 and isinstance(sample_id_of(cells[index]), str):
+            return Layout(index, index + 1, index + 2, len(cells), False)
+    raise _wrong_columns(path, str(cells[:8]))
+
+
+def _place(column: str, cells: Sequence[str]) -> int | None:
+    lowered = [cell.strip().lower() for cell in cells]
+    return next((lowered.index(name) for name in _NAMES[column] if name in lowered), None)
+
+
+def _wrong_columns(path: Path, found: str) -> SourceFileError:
+    expected = ", ".join(" or ".join(names) for names in _NAMES.values())
+    return SourceFileError(f"{path.name}: expected columns {expected}; found {found}", "wrong_columns")
+
+
+def _read_parquet(path: Path) -> Iterator[ListRows]:
+    with _open_parquet(path) as file:
+        names = _parquet_columns(path, file.schema_arrow)
+        first_row = 0
+        try:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(names.values()), use_threads=False):
+                columns = {column: as_strings(batch.column(name)) for column, name in names.items()}
+                faults = {
+                    i: ("invalid_utf8", f"{names[column]}: {detail}")
+                    for column, (_, bad) in columns.items()
+                    for i, detail in bad.items()
+                }
+                found, texts, urls = (columns[column][0] for column in _NAMES)
+                yield ListRows(first_row, found, texts, urls, faults)
+                first_row += batch.num_rows
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            left = file.metadata.num_rows - first_row
+            raise SourceFileError(_not_whole(path, error), n_rows=left) from error
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise SourceFileError(_not_whole(path, error)) from error
+
+
+def _not_whole(path: Path, error: Exception) -> str:
+    return f"{path.name}: expected a whole parquet file, found: {str(error).splitlines()[0][:80]}; download it again"
+
+
+def _parquet_columns(path: Path, schema: pa.Schema) -> dict[str, str]:
+    places = {column: _place(column, schema.names) for column in _NAMES}
+    names = {column: schema.names[place] for column, place in places.items() if place is not None}
+    if names.keys() != _NAMES.keys():
+        raise _wrong_columns(path, str(schema.names[:8]))
+    for name in names.values():
+        base = schema.field(name).type
+        base = base.value_type if pa.types.is_dictionary(base) else base
+        if base not in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.null()):
+            raise _wrong_columns(path, f"{name} of the type {base}")
+    return names

@@ -1,0 +1,162 @@
+"""Read two text files that go together line by line: URLs in the one, captions in the other.
+
+Not for one file with both: that is `stages/readers/tsv/reader.py`. A tab is part of a text here.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.corpora import Corpus
+from stages.contract import InputError
+from stages.readers.batch import (
+    Choices,
+    Chosen,
+    Damage,
+    Malformed,
+    SourceBatch,
+    SourceFileError,
+    SourceFiles,
+    rows_table,
+)
+from stages.readers.formats.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, count_lines, read_blocks, slices
+
+
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
+    """Yield the rows of the pair, leaving out batches that end before from_row.
+
+    If one file has more lines than the other, a line end is damaged somewhere, and captions may belong to other images
+    from any row on: all rows are one damaged stretch; or those from the end of the shorter file on, if it was cut.
+
+    Raises:
+        SourceFileError: a file is damaged; the rows that both have before the fault were yielded.
+        InputError: there is not one companion.
+    """
+    urls, captions = _pair_of(source, corpus)
+    part = source.files[0][1]
+    n_urls, n_captions, fault = _count_both(urls, captions)
+    n_rows = n_whole = max(n_urls, n_captions)
+    shorter, longer = (urls, captions) if n_urls < n_captions else (captions, urls)
+    if fault is None and n_urls != n_captions:
+        is_cut = not _ends_a_line(shorter) and _ends_a_line(longer)
+        n_whole = max(min(n_urls, n_captions) - 1, 0) if is_cut else 0
+    for batch in read_batches(urls, captions, part, n_whole):
+        if batch.first_row + len(batch.captions) > from_row:
+            yield batch
+    if n_whole < n_rows:
+        detail = (
+            f"expected as many captions as URLs, found {n_captions} lines in {captions.name} and {n_urls} in"
+            f" {urls.name}; download both again"
+        )
+        yield Damage(n_whole, n_rows - n_whole, "damaged_source", detail, part, shorter)
+
+
+def count(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of lines of the longer file.
+
+    Raises:
+        SourceFileError: a file is damaged; before the fault are the lines that both have.
+        InputError: there is not one companion.
+    """
+    urls, captions = _pair_of(source, corpus)
+    n_urls, n_captions, fault = _count_both(urls, captions)
+    if fault is not None:
+        fault.n_rows_before = min(n_urls, n_captions)
+        raise fault
+    return max(n_urls, n_captions)
+
+
+def _pair_of(source: SourceFiles, corpus: Corpus) -> tuple[Path, Path]:
+    if len(source.files) != 1 or len(source.companions) != 1:
+        raise InputError(
+            f"{corpus.title}: expected one file of URLs and one of captions, found {len(source.files)} and"
+            f" {len(source.companions)} (name of the captions: {corpus.companion_pattern}). {corpus.how_to_get}"
+        )
+    return source.files[0][0], source.companions[0]
+
+
+def _count_both(urls: Path, captions: Path) -> tuple[int, int, SourceFileError | None]:
+    """Return the lines of both files, or those before its fault, and the fault of the first that has one."""
+    n_lines: list[int] = []
+    faults: list[SourceFileError] = []
+    for path in (urls, captions):
+        try:
+            n_lines.append(count_lines(path))
+        except SourceFileError as error:
+            faults.append(error)
+            n_lines.append(error.n_rows_before)
+    return n_lines[0], n_lines[1], faults[0] if faults else None
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Return whether a file ends with a line end; a packed one that is cut is damaged anyway."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 1, 0))
+        return path.suffix != ".txt" or file.read(1) == b"\n"
+
+
+def read_batches(
+    urls: Path, captions: Path, part: int, n_rows_max: int, block_bytes: int = BLOCK_BYTES
+) -> Iterator[SourceBatch]:
+    """Yield the lines that both files have, so many at a time as lie in one block of each."""
+    sides = _Side(urls, block_bytes), _Side(captions, block_bytes)
+    first_row = 0
+    while n_rows := min(n_rows_max - first_row, *(side.n_ahead() for side in sides)):
+        yield _read_rows(*sides, n_rows, first_row, part)
+        first_row += n_rows
+        for side in sides:
+            side.place += n_rows
+    for side in sides:  # one may end before the fault of the other
+        while n_left := side.n_ahead():
+            side.place += n_left
+
+
+class _Side:
+    """The lines of one file, a block at a time.
+
+    Attributes:
+        lines: of the block.
+        place: the first of them that has not been read.
+    """
+
+    def __init__(self, path: Path, block_bytes: int) -> None:
+        self._blocks = read_blocks(path, block_bytes)
+        self.lines, self.place = Lines(b"\n"), 1
+
+    def n_ahead(self) -> int:
+        """Return the lines of the block that have not been read; of the next one where there are none; 0 at the end."""
+        if self.place == len(self.lines) and (block := next(self._blocks, None)):
+            self.lines, self.place = Lines(block), 0
+        return len(self.lines) - self.place
+
+
+def _read_rows(urls: _Side, captions: _Side, n_rows: int, first_row: int, part: int) -> SourceBatch:
+    faults = _find_faults(captions, n_rows, "caption") | _find_faults(urls, n_rows, "URL")
+    is_bad = np.zeros(n_rows, bool)
+    is_bad[list(faults)] = True
+    rows = np.arange(n_rows)
+    texts, addresses = (
+        slices(lines.buffer, lines.starts[place + rows], lines.ends[place + rows], is_bad)
+        for lines, place in ((captions.lines, captions.place), (urls.lines, urls.place))
+    )
+
+    def choose(indices: pa.Array) -> Chosen:
+        columns = {
+            "source_row": pa.array(indices.to_numpy() + first_row, pa.int64()),
+            "url": addresses.take(indices),
+            "source_caption": texts.take(indices),
+        }
+        return Chosen(rows_table(columns), ())
+
+    malformed = tuple(Malformed(first_row + row, *faults[row]) for row in sorted(faults))
+    return SourceBatch(first_row, texts, malformed, choose, part)
+
+
+def _find_faults(side: _Side, n_rows: int, what: str) -> dict[int, tuple[str, str]]:
+    """Return reason and detail by position among the next rows of a file."""
+    faults = {row: ("invalid_utf8", f"{what}: {detail}") for row, detail in side.lines.invalid_utf8().items()}
+    for row in side.lines.too_long():
+        faults[row] = ("field_too_large", f"{what} of more than {MAX_LINE_BYTES} bytes")
+    return {row - side.place: fault for row, fault in faults.items() if 0 <= row - side.place < n_rows}

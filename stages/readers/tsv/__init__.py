@@ -1,0 +1,1 @@
+"""Reader of tab-separated corpora (CC3M, CC12M)."""

@@ -1,0 +1,81 @@
+"""Read a source file of two fields a line, parted by a tab: no header, no quoting, lines end with LF.
+
+The last field may be the rest of the line, tabs and all, where the corpus says so.
+
+Not for other formats; `stages/readers/readers.py` is the entrance.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.corpora import Corpus
+from stages.readers.batch import Choices, Chosen, Malformed, SourceBatch, SourceFiles, rows_table
+from stages.readers.formats.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, count_lines, read_blocks, slices
+
+_N_FIELDS = 2
+
+
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
+    """Yield the lines of the file, a block of bytes at a time, leaving out blocks that end before from_row."""
+    for path, part in source.files:
+        for batch in read_batches(path, corpus, from_row):
+            yield replace(batch, part=part)
+
+
+def count(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of lines, a last one without a line end among them."""
+    return sum(count_lines(path) for path, _ in source.files)
+
+
+def read_batches(path: Path, corpus: Corpus, from_row: int, block_bytes: int = BLOCK_BYTES) -> Iterator[SourceBatch]:
+    """Yield the lines of one file."""
+    first_row = 0
+    for block in read_blocks(path, block_bytes):
+        if first_row < from_row:
+            n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
+            if first_row + n_lines <= from_row:
+                first_row += n_lines
+                continue
+        batch = _read_block(block, first_row, corpus)
+        yield batch
+        first_row += len(batch.captions)
+
+
+def _read_block(block: bytes, first_row: int, corpus: Corpus) -> SourceBatch:
+    lines = Lines(block)
+    malformed = _find_malformed(lines, corpus.is_last_field_rest)
+    is_bad = np.zeros(len(lines), bool)
+    is_bad[[row for row, _, _ in malformed]] = True
+    caption_place = 0 if corpus.columns["source_caption"] == (0,) else 1
+
+    def field(place: int, rows: npt.NDArray[np.int64], is_null: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+        begins, ends = lines.bounds(place, rows)
+        return slices(lines.buffer, begins, ends if place < _N_FIELDS - 1 else lines.ends[rows], is_null)
+
+    captions = field(caption_place, np.arange(len(lines), dtype=np.int64), is_bad)
+
+    def choose(indices: pa.Array) -> Chosen:
+        chosen = indices.to_numpy()
+        found = {"source_row": pa.array(chosen + first_row, pa.int64())}
+        found["url"] = field(1 - caption_place, chosen)
+        found["source_caption"] = captions.take(indices)
+        return Chosen(rows_table(found), ())
+
+    faults = tuple(Malformed(first_row + row, reason, detail) for row, reason, detail in malformed)
+    return SourceBatch(first_row, captions, faults, choose)
+
+
+def _find_malformed(lines: Lines, is_last_field_rest: bool) -> list[tuple[int, str, str]]:
+    """Return (line of the block, reason, detail) in the order of lines; size comes before encoding, then the fields."""
+    faults = dict.fromkeys(lines.too_long(), ("field_too_large", f"a line of more than {MAX_LINE_BYTES} bytes"))
+    for row, detail in lines.invalid_utf8().items():
+        faults.setdefault(row, ("invalid_utf8", detail))
+    is_wrong = lines.n_fields < _N_FIELDS if is_last_field_rest else lines.n_fields != _N_FIELDS
+    for row in map(int, np.flatnonzero(is_wrong)):
+        faults.setdefault(row, ("wrong_field_count", f"{lines.n_fields[row]} fields, expected {_N_FIELDS}"))
+    return [(row, *faults[row]) for row in sorted(faults)]

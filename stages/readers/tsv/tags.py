@@ -1,0 +1,78 @@
+"""Machine tags of CC3M's label file, joined to rows by URL: the file is read once, in blocks.
+
+Not for rows of their own: a URL whose line cannot be read has no tags, nor has one without a line.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.fields import FIELD
+from stages.readers.batch import SourceFileError
+from stages.readers.formats.lines import BLOCK_BYTES, Lines, read_blocks
+
+# Caption, URL, and comma lists of labels, of their ids in the knowledge graph, and of their probabilities.
+_N_FIELDS, _URL_PLACE, _FIRST_LIST_PLACE = 5, 1, 2
+
+
+class Tags(NamedTuple):
+    """The tags of one image, in the order of the file, and one probability each."""
+
+    tags: list[str]
+    probs: list[float]
+
+
+def join_tags(candidates: pa.Table, path: Path) -> pa.Table:
+    """Return the rows with the tags of their URLs.
+
+    Args:
+        candidates: rows of the table candidate.
+        path: the label file.
+
+    Raises:
+        SourceFileError: the file is missing, damaged, or not of five fields a line.
+    """
+    found = read_tags(path, pc.unique(candidates["url"]))
+    tags = [found.get(url) for url in candidates["url"].to_pylist()]
+    values = {"machine_tags": [t and t.tags for t in tags], "machine_tag_probs": [t and t.probs for t in tags]}
+    for name, column in values.items():
+        place = candidates.schema.get_field_index(name)
+        candidates = candidates.set_column(place, candidates.schema.field(name), pa.array(column, FIELD[name].type))
+    return candidates
+
+
+def read_tags(path: Path, urls: pa.Array, block_bytes: int = BLOCK_BYTES) -> dict[str, Tags]:
+    """Return the tags of the URLs that have a line that can be read; of several the first.
+
+    Raises:
+        SourceFileError: the file is missing, damaged, or not of five fields a line.
+    """
+    found: dict[str, Tags] = {}
+    for number, block in enumerate(read_blocks(path, block_bytes)):
+        lines = Lines(block)
+        rows = np.flatnonzero(lines.n_fields == _N_FIELDS)
+        if not number and not len(rows):
+            raise SourceFileError(
+                f"{path}: expected {_N_FIELDS} fields a line (caption, URL, labels, ids, probabilities),"
+                f" found {lines.n_fields[0]} in the first; download it again, or take it out of SOURCES"
+            )
+        is_wanted = pc.is_in(lines.field(_URL_PLACE, rows), value_set=urls)
+        for row in rows[is_wanted.to_numpy(zero_copy_only=False)]:
+            if parsed := _parse(lines.line(row)):
+                found.setdefault(*parsed)
+    return found
+
+
+def _parse(line: bytes) -> tuple[str, Tags] | None:
+    """Return URL and tags of a line, None where the lists cannot be read or do not go together."""
+    try:
+        fields = line.decode().split("\t")
+        tags, ids, probs = (text.split(",") if text.strip() else [] for text in fields[_FIRST_LIST_PLACE:])
+        numbers = [float(prob) for prob in probs]
+    except ValueError:
+        return None
+    is_whole = len(tags) == len(ids) == len(numbers) and all(0 <= number <= 1 for number in numbers)
+    return (fields[_URL_PLACE], Tags(tags, numbers)) if is_whole else None

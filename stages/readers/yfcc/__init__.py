@@ -1,0 +1,1 @@
+"""Reader of YFCC100M's metadata and YFCC15M's list."""

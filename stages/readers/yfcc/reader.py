@@ -1,0 +1,115 @@
+"""Read metadata of YFCC100M: the rows of the photos that a list names, from files of lines or from SQLite.
+
+Not for other formats; `stages/readers/readers.py` is the entrance.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from schemas.corpora import Corpus
+from stages.contract import InputError
+from stages.readers.batch import Choices, Counted, Damage, Read, SourceBatch, SourceFileError, SourceFiles
+from stages.readers.formats.lines import BLOCK_BYTES, Lines, count_lines, read_blocks
+from stages.readers.yfcc.photo_list import PhotoList, read_list
+from stages.readers.yfcc.rows import N_COLUMNS, Rows, read_rows
+from stages.readers.yfcc.sqlite import read_database
+
+_PHOTO_PLACES = {N_COLUMNS: 0, N_COLUMNS + 2: 1}  # position of the photo id by the number of columns
+
+
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[Read]:
+    """Yield the rows of the listed photos; where two files have a photo, the first counts.
+
+    A file that cannot be read does not end the others. The photos that are then found nowhere are its damaged stretch:
+    none where the other files have them all, for then nothing is lost.
+
+    Raises:
+        InputError: there is not one list, or it is damaged or wrong: it says which rows belong.
+    """
+    photos = _read_wanted(source, corpus)
+    faults: list[tuple[SourceFileError, int, int]] = []
+    for path, part in source.files:
+        n_rows = 0
+        try:
+            for batch in (read_database if path.suffix == ".sql" else read_batches)(path, corpus, photos):
+                n_rows = batch.first_row + len(batch.captions)
+                yield replace(batch, part=part)
+        except SourceFileError as error:
+            faults.append((error, n_rows, part))
+    if not faults:
+        yield Counted("no_metadata_row", photos.n_missing)
+    elif photos.n_missing:
+        first, n_rows, part = faults[0]
+        others = f"; {len(faults) - 1} more files cannot be read" if len(faults) > 1 else ""
+        yield Damage(n_rows, photos.n_missing, first.reason, f"{first}{others}", part)
+    yield Counted("listed_again", photos.n_listed - len(photos.ids))
+
+
+def count(source: SourceFiles, corpus: Corpus) -> int:
+    """Return the number of lines of the list."""
+    try:
+        return count_lines(_list_of(source, corpus))
+    except SourceFileError as error:
+        raise InputError(str(error)) from error
+
+
+def lists_photo(source: SourceFiles, corpus: Corpus, photo: int) -> bool:
+    """Return whether the list names a photo, which may have no row. Raises InputError."""
+    return len(_read_wanted(source, corpus).claim(np.array([photo], np.int64))) > 0
+
+
+def _read_wanted(source: SourceFiles, corpus: Corpus) -> PhotoList:
+    try:
+        return read_list(_list_of(source, corpus))
+    except SourceFileError as error:
+        raise InputError(str(error)) from error
+
+
+def _list_of(source: SourceFiles, corpus: Corpus) -> Path:
+    if len(source.companions) != 1:
+        raise InputError(
+            f"{corpus.title}: expected the one list of its samples beside its source files, found"
+            f" {len(source.companions)} (expected name: {corpus.companion_pattern}). {corpus.how_to_get}"
+        )
+    return source.companions[0]
+
+
+def read_batches(
+    path: Path, corpus: Corpus, wanted: PhotoList, block_bytes: int = BLOCK_BYTES
+) -> Iterator[SourceBatch]:
+    """Yield the rows of a metadata file whose photos are wanted and were not found before, block by block.
+
+    Raises:
+        SourceFileError: the file cannot be read, or has neither 23 nor 25 columns.
+    """
+    first_row, n_columns = 0, 0
+    for block in read_blocks(path, block_bytes):
+        lines = Lines(block)
+        n_columns = n_columns or _count_columns(path, lines)
+        photos = _photos(lines, n_columns)
+        rows = wanted.claim(photos)
+        yield replace(read_rows(lines, rows, photos[rows], rows + first_row, corpus, n_columns), first_row=first_row)
+        first_row += len(lines)
+
+
+def _count_columns(path: Path, lines: Lines) -> int:
+    known = lines.n_fields[np.isin(lines.n_fields, list(_PHOTO_PLACES))]
+    if not len(known):
+        raise SourceFileError(
+            f"{path}: expected {' or '.join(map(str, _PHOTO_PLACES))} columns parted by tabs,"
+            f" found {lines.n_fields[0]} in the first line; put YFCC100M's metadata there"
+        )
+    return int(known[0])
+
+
+def _photos(lines: Lines, n_columns: int) -> Rows:
+    """Return the photo id of each line, -1 where it has none; a line of the other layout keeps its own place."""
+    photos = lines.whole_numbers(_PHOTO_PLACES[n_columns], np.arange(len(lines)))
+    for other, place in _PHOTO_PLACES.items():
+        if other != n_columns:
+            rows = np.flatnonzero(lines.n_fields == other)
+            photos[rows] = lines.whole_numbers(place, rows)
+    return photos

@@ -1,0 +1,88 @@
+"""Make our columns of lines of YFCC100M's metadata: titles, descriptions, places, times and licences.
+
+Not for choosing the lines: that is `stages/readers/yfcc/reader.py`. Nothing is quoted, texts are URL-encoded.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.corpora import Corpus
+from stages.readers.batch import Chosen, Malformed, SourceBatch, describe_invalid_utf8, find_invalid_utf8, rows_table
+from stages.readers.formats.encoded import strip_tags, url_decoded
+from stages.readers.formats.lines import Lines
+from stages.readers.yfcc.photo_facts import positions, times_taken
+
+N_COLUMNS = 23
+# Columns of the ten files without line number and hash; the whole file has those two around the photo id.
+_TAKEN, _UPLOADED, _TITLE, _DESCRIPTION, _LONGITUDE, _LATITUDE, _URL, _LICENCE = 3, 4, 6, 7, 10, 11, 14, 15
+
+Rows = npt.NDArray[np.int64]
+
+
+def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Corpus, n_columns: int) -> SourceBatch:
+    """Return some lines of a block as a batch.
+
+    Args:
+        lines: the block.
+        rows: which of its lines, ascending.
+        photos: photo id of each.
+        numbers: number of each in the file, ascending.
+        corpus: names the texts that stand for no licence.
+        n_columns: 23, or 25 with a line number before the photo id and a hash after it.
+    """
+    faults = _find_malformed(lines, rows, n_columns)
+    is_bad = np.zeros(len(rows), bool)
+    is_bad[list(faults)] = True
+    shift = n_columns - N_COLUMNS
+    published = _captions(lines, rows[~is_bad], shift).take(pa.array(np.cumsum(~is_bad) - 1, mask=is_bad))
+    searched = url_decoded(published)
+
+    def choose(indices: pa.Array) -> Chosen:
+        chosen = indices.to_numpy()
+        columns = {
+            "source_row": pa.array(numbers[chosen], pa.int64()),
+            "source_caption": published.take(indices),
+            "searched_text": searched.take(indices),
+            "plain_caption": strip_tags(searched.take(indices)),
+            "native_id": pa.array(photos[chosen]).cast(pa.string()),
+            **_facts(lines, rows[chosen], corpus, shift),
+        }
+        return Chosen(rows_table(columns), ())
+
+    malformed = (Malformed(int(numbers[i]), *faults[i], str(photos[i])) for i in sorted(faults))
+    return SourceBatch(int(numbers[0]) if len(numbers) else 0, searched, tuple(malformed), choose)
+
+
+def _find_malformed(lines: Lines, rows: Rows, n_columns: int) -> dict[int, tuple[str, str]]:
+    """Return reason and detail by position in rows; encoding comes before the field count."""
+    whole = lines.lines(rows)
+    faults = {i: ("invalid_utf8", describe_invalid_utf8(lines.line(rows[i]))) for i in find_invalid_utf8(whole)}
+    for i in map(int, np.flatnonzero(lines.n_fields[rows] != n_columns)):
+        faults.setdefault(i, ("wrong_field_count", f"{lines.n_fields[rows[i]]} fields, expected {n_columns}"))
+    return faults
+
+
+def _captions(lines: Lines, rows: Rows, shift: int) -> pa.Array:
+    """Return title and description with a blank between them, as stored; one alone where the other is empty."""
+    title, description = lines.field(_TITLE + shift, rows), lines.field(_DESCRIPTION + shift, rows)
+    has_both = pc.and_(pc.greater(pc.binary_length(title), 0), pc.greater(pc.binary_length(description), 0))
+    blank = pc.if_else(has_both, " ", "")
+    return pc.binary_join_element_wise(title, blank, description, "")
+
+
+def _facts(lines: Lines, rows: Rows, corpus: Corpus, shift: int) -> dict[str, pa.Array]:
+    licence = lines.field(_LICENCE + shift, rows)
+    is_marker = pc.is_in(licence, value_set=pa.array(corpus.null_markers, pa.string()))
+    latitude_deg, longitude_deg = positions(
+        lines.field(_LATITUDE + shift, rows).to_pylist(), lines.field(_LONGITUDE + shift, rows).to_pylist()
+    )
+    taken = times_taken(lines.field(_TAKEN + shift, rows).to_pylist(), lines.whole_numbers(_UPLOADED + shift, rows))
+    return {
+        "url": lines.field(_URL + shift, rows),
+        "image_licence": pc.if_else(is_marker, pa.scalar(None, pa.string()), licence),
+        "stated_latitude_deg": pa.array(latitude_deg, pa.float64()),
+        "stated_longitude_deg": pa.array(longitude_deg, pa.float64()),
+        "stated_datetime": pa.array(taken, pa.string()),
+    }

@@ -1,0 +1,1 @@
+"""Target sample: the table of all samples."""

@@ -1,0 +1,138 @@
+"""Screen: decode every image once, in a guarded child; size, format, digests and perceptual hash of the valid ones."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.fields import FIELD
+from schemas.tables import IMAGE
+from stages.checks import check_body
+from stages.contract import (
+    Context,
+    Given,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Resources,
+    Stage,
+    Tool,
+    TransientError,
+    rejects_table,
+)
+from stages.geometa.positions import is_position
+from stages.screen.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
+
+
+class ScreenParams(Params):
+    """What is a valid image, and what decoding it may cost: an image that costs more is refused."""
+
+    max_pixels: int = Field(64_000_000, gt=0, description="largest width x height, px")
+    formats: tuple[Literal["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"], ...] = Field(
+        ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"), description="formats let through, as Pillow names them"
+    )
+
+    labelled_max_pixels: int = Field(
+        500_000_000, gt=0, description="the same for labelled corpora, px"
+    )  # FMoW has images of about 20,000 x 20,000 px
+    cpu_s: float = Field(20.0, gt=0, description="CPU time of one image, s")
+    decoder_memory_gb: float = Field(2.0, gt=0.2, description="address space of the decoding child, GB")
+    labelled_decoder_memory_gb: float = Field(6.0, gt=0.2, description="the same for labelled corpora, GB")
+
+
+def screen(inputs: Inputs, context: Context) -> Outcome:
+    """Return the facts of each image that decodes; reject the others for what is wrong with their file."""
+    kept: dict[str, list[Any]] = {name: [] for name in IMAGE.schema.names}
+    rejects: list[tuple[str, str, str]] = []
+    fetched = [("decoder", row["fetch_id"], row) for row in inputs["fetched"].to_pylist()]
+    labelled = [("labelled_decoder", row["sample_id"], row) for row in inputs["labelled_image"].to_pylist()]
+    for n_done, (tool, image_id, row) in enumerate(fetched + labelled):
+        decoder: Decoder = context.tools[tool]
+        data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+        check_body(data, row)
+        try:
+            found = decoder.decode(data)
+        except DecoderUnavailable as error:
+            raise TransientError(str(error)) from error
+        if isinstance(found, Decoded):
+            for name, value in {"image_id": image_id, **_facts(row, found)}.items():
+                kept[name].append(value)
+        else:
+            rejects.append((image_id, found.reason, found.detail))
+        context.advance(n_done + 1)
+    ids, reasons, details = zip(*rejects, strict=True) if rejects else ([], [], [])
+    table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=IMAGE.schema)
+    return Outcome(table, rejects_table(IMAGE, {"image_id": ids}, reasons, details))
+
+
+def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
+    latitude_deg, longitude_deg = found.exif_latitude_deg, found.exif_longitude_deg
+    if latitude_deg is None or longitude_deg is None or not is_position(latitude_deg, longitude_deg):
+        latitude_deg = longitude_deg = None
+    return {
+        "body_sha256": row["body_sha256"],
+        "n_bytes": row["n_bytes"],
+        "width_px": found.width_px,
+        "height_px": found.height_px,
+        "image_format": found.format,
+        "image_mode": found.mode,
+        "n_frames": found.n_frames,
+        "pixel_sha256": found.pixel_sha256,
+        "phash": found.phash,
+        "exif_datetime": found.exif_datetime,
+        "exif_latitude_deg": latitude_deg,
+        "exif_longitude_deg": longitude_deg,
+        "exif_orientation": found.exif_orientation,
+        "published_sha256": found.published_sha256,
+        "published_n_bytes": found.published_n_bytes,
+        "published_format": found.published_format,
+    }
+
+
+def _identity(params: ScreenParams) -> Mapping[str, str]:
+    return decoder_identity()
+
+
+def _opener(pixels: str, memory: str) -> Callable[[Any, Any], AbstractContextManager[Decoder]]:
+    def open_decoder(params: ScreenParams, resources: Resources) -> Decoder:
+        limits = DecodeLimits(
+            max_pixels=getattr(params, pixels),
+            formats=params.formats,
+            cpu_s=params.cpu_s,
+            memory_bytes=int(getattr(params, memory) * 1e9),
+        )
+        return Decoder(limits)
+
+    return open_decoder
+
+
+DECODER = Tool("decoder", _identity, _opener("max_pixels", "decoder_memory_gb"))
+LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pixels", "labelled_decoder_memory_gb"))
+
+SCREEN = Stage(
+    name="screen",
+    module="screen",
+    version=7,
+    does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF, the file to publish.",
+    reads=(
+        Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
+        Reads("labelled_image", ("sample_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
+    ),
+    writes=IMAGE,
+    grain="map",
+    given=Given(
+        query="SELECT fetch_id AS image_id FROM fetched UNION ALL SELECT sample_id FROM labelled_image",
+        inputs=("fetched", "labelled_image"),
+    ),
+    run=screen,
+    params=ScreenParams,
+    reasons=(
+        "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
+        "decode_timeout", "decoder_died", "unpublishable_image",
+    ),
+    tools=(DECODER, LABELLED_DECODER),
+    partitions_from=("fetched", "labelled_image"),
+)  # fmt: skip

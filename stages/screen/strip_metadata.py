@@ -1,0 +1,77 @@
+"""Remove metadata from image files without touching their pixels: positions, dates, comments, thumbnails, XMP.
+
+What changes how pixels look stays: colour profiles, transparency, animation, and the orientation by itself.
+Not for judging images: bytes that screen has decoded come in, bytes to publish go out.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+
+from stages.screen.stripping.bmp import strip_bmp
+from stages.screen.stripping.gif import strip_gif
+from stages.screen.stripping.jpeg import cut_loose_end, strip_jpeg
+from stages.screen.stripping.png import strip_png
+from stages.screen.stripping.result import Stripped, UnpublishableImage
+from stages.screen.stripping.webp import strip_webp
+from stages.screen.tiff_to_jpeg import encode_tiff_as_jpeg
+
+AS_JPEG = dict.fromkeys(("JPEG", "MPO", "TIFF"), "jpg")
+PUBLISHED_FORMAT = AS_JPEG | {"PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
+
+
+def published_format(image_format: str) -> str:
+    """Return the file name extension an image of this format (PIL's name) is published under."""
+    if image_format not in PUBLISHED_FORMAT:
+        raise UnpublishableImage(f"expected one of {', '.join(PUBLISHED_FORMAT)}, found {image_format}")
+    return PUBLISHED_FORMAT[image_format]
+
+
+def strip_metadata(
+    data: bytes, image_format: str, orientation: int | None = None, n_bytes: int | None = None
+) -> Stripped:
+    """Return the file without metadata: the same pixels, and the same bytes when stripped again.
+
+    A TIFF alone is re-encoded, as tiff_to_jpeg.py says.
+
+    Args:
+        data: the file as it was fetched.
+        image_format: PIL's name of the format, as screen recorded it; the result is of published_format.
+        orientation: 2 to 8 where the picture is shown turned, as screen recorded it; else 1 or None. It is written
+            into the result as the only tag of an EXIF block.
+        n_bytes: the length of the published file, as screen recorded it: it found by decoding where the pixels of a
+            JPEG or GIF with a loose end stop.
+
+    Raises:
+        UnpublishableImage: the structure is broken, or the format is not one that is published.
+    """
+    published_format(image_format)
+    try:
+        stripped = STRIPPERS[image_format](data, orientation or 1)
+    except (struct.error, IndexError) as error:
+        raise UnpublishableImage(f"{image_format} ends inside a structure: {error}") from error
+    if n_bytes is None:
+        return stripped
+    is_shorter = n_bytes == len(stripped.shorter)
+    return replace(stripped, data=stripped.shorter if is_shorter else cut_loose_end(stripped, n_bytes))
+
+
+def _encode_tiff(data: bytes, orientation: int) -> Stripped:
+    try:
+        encoded = encode_tiff_as_jpeg(data)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever else PIL raises is a property of the bytes
+        raise UnpublishableImage(f"TIFF cannot be re-encoded: {type(error).__name__}: {error}") from error
+    return strip_jpeg(encoded, 1)
+
+
+STRIPPERS: dict[str, Callable[[bytes, int], Stripped]] = {
+    "JPEG": strip_jpeg,
+    "MPO": strip_jpeg,
+    "PNG": strip_png,
+    "WEBP": strip_webp,
+    "GIF": strip_gif,
+    "BMP": strip_bmp,
+    "TIFF": _encode_tiff,
+}

@@ -1,0 +1,1 @@
+"""Target shard: texts, splits, tars, metafiles."""

@@ -1,0 +1,243 @@
+"""Shard: decide what is published where, write the tars, and the metafile that says where each sample comes from."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.fields import FIELD
+from schemas.tables import METAFILE, SHARD, SHARD_PLAN
+from stages.checks import check_body, run_sql
+from stages.contract import (
+    Context,
+    Given,
+    Inputs,
+    Outcome,
+    Params,
+    Reads,
+    Resources,
+    Stage,
+    Tool,
+    no_rejects,
+    rejects_table,
+)
+from stages.screen.decoding import DETAIL_CHARACTERS, decoder_identity
+from stages.screen.strip_metadata import published_format, strip_metadata
+from stages.screen.stripping.result import UnpublishableImage
+from stages.shard.published_text import TextOrder, published_text
+
+_LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
+_PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "published_n_bytes")
+_WHERE_AND_WHEN = ("meta_caption", "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month")
+
+
+class ShardParams(Params):
+    """How the published samples are dealt out."""
+
+    n_shards: int = Field(32, ge=1, le=9999, description="tars of each split")  # RS5M: 0000 to 0031
+    val_share: float = Field(0.05, ge=0, lt=1, description="share of the validation split")  # RS5M: 5 %
+    seed: str = Field("split", description="deals samples out, with the group they belong to")
+    text_order: TextOrder = Field("meta_first", description="where the meta caption stands")  # as released
+    text_separator: str = Field(" ", description="between meta caption and caption")
+
+
+def plan_shards(inputs: Inputs, context: Context) -> Outcome:
+    """Return the text, split and tar of each sample of both halves that is published.
+
+    Split and tar are hashes of the group alone (the image of a web sample, the scene of a labelled one): another
+    sample more or less moves no other one, and two views of a place never lie in both splits.
+    """
+    params: ShardParams = context.params
+    rows = run_sql(_PUBLISHED, inputs)
+    dealt = [deal(group, params) for group in rows["group_key"].to_pylist()]
+    halves = rows["half"].to_pylist()
+    shards = [f"{half}-{split}-{number:04d}" for half, (split, number) in zip(halves, dealt, strict=True)]
+    columns = {
+        **{name: rows[name] for name in rows.column_names},
+        "published_text": published_text(rows["meta_caption"], rows["text"], params.text_order, params.text_separator),
+        "split": pa.array([split for split, _ in dealt], pa.string()),
+        "shard": pa.array(shards, pa.string()),
+    }
+    kept = pa.table({name: columns[name] for name in SHARD_PLAN.schema.names})
+    return Outcome(kept.cast(SHARD_PLAN.schema), no_rejects(SHARD_PLAN))
+
+
+# Labelled images are named as released, with their ending; the names of web images are their sample_ids.
+_PUBLISHED = """
+    WITH located AS (
+        SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS group_key, c.caption AS text,
+               r.sample_id AS img_name, f.n_bytes, f.body_sha256, f.body_file, f.body_offset
+        FROM relevant r JOIN candidate c USING (sample_id) JOIN fetched f ON f.fetch_id = r.image_id
+        UNION ALL
+        SELECT 'rs3', l.sample_id, l.sample_id, l.scene_id, c.generated_caption,
+               l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
+        FROM caption c JOIN labelled_image l USING (sample_id)
+    )
+    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256,
+           i.published_n_bytes, g.meta_caption
+    FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id) ORDER BY sample_id
+"""
+
+
+def deal(group: str, params: ShardParams) -> tuple[str, int]:
+    """Return the split and the number of the tar of a group, from two independent 64-bit words of its sha256."""
+    digest = hashlib.sha256(f"{params.seed}:{group}".encode()).digest()
+    share = int.from_bytes(digest[:8]) / 2**64
+    number = int.from_bytes(digest[8:16]) % params.n_shards
+    return ("val" if share < params.val_share else "train"), number
+
+
+def write_shards(inputs: Inputs, context: Context) -> Outcome:
+    """Write the tar of a partition: `KEY.img_name`, `KEY.img_content`, `KEY.caption`, in the order of sample_id.
+
+    Metadata is removed from the image files as at screen, which compared their pixels: the digest has to be the one
+    that screen recorded. Another one is rejected: it can only come from another version of the stripper or, for a
+    TIFF, of the codecs.
+    """
+    import webdataset
+
+    tar = context.files.new_file("tar")
+    kept: dict[str, list[object]] = {name: [] for name in SHARD.schema.names}
+    rejects: list[tuple[str, str]] = []
+    rows = sorted(inputs["shard_plan"].to_pylist(), key=lambda row: str(row["sample_id"]))
+    with tar.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0) as writer:
+        for n_done, row in enumerate(rows):
+            data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+            check_body(data, row)
+            published, problem = _strip(data, row)
+            if problem:
+                rejects.append((row["sample_id"], problem))
+                continue
+            writer.write(_members(row, published))
+            values = (
+                row["sample_id"], row["shard"], row["body_sha256"], row["published_sha256"],
+                len(published), published_format(row["image_format"]),
+            )  # fmt: skip
+            for name, value in zip(SHARD.schema.names, values, strict=True):
+                kept[name].append(value)
+            context.advance(n_done + 1)
+    table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=SHARD.schema)
+    ids, details = zip(*rejects, strict=True) if rejects else ([], [])
+    refused = rejects_table(
+        SHARD, {"sample_id": ids}, pa.array(["publication_changed"] * len(ids), pa.string()), details
+    )
+    return Outcome(table, refused, files=(tar,))
+
+
+def _strip(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Return the file to publish, and how it differs from the one that screen decided on: not at all where empty."""
+    try:
+        published = strip_metadata(data, row["image_format"], row["exif_orientation"], row["published_n_bytes"]).data
+    except UnpublishableImage as fault:
+        return b"", f"screen: {row['published_sha256']}; now: {fault}"[:DETAIL_CHARACTERS]
+    digest = hashlib.sha256(published).hexdigest()
+    is_equal = digest == row["published_sha256"]
+    return published, "" if is_equal else f"screen: {row['published_sha256']}; now: {digest}"
+
+
+def _members(row: dict[str, str], published: bytes) -> dict[str, object]:
+    return {
+        "__key__": row["sample_id"],
+        "img_name": row["img_name"].encode(),
+        "img_content": published,
+        "caption": row["published_text"].encode(),
+    }
+
+
+def write_metafile(inputs: Inputs, context: Context) -> Outcome:
+    """Return one row per published sample: its name and text, where it comes from, where and when it was taken."""
+    rows = run_sql(f"SELECT {', '.join(METAFILE.schema.names)} FROM ({_ORIGINS}) ORDER BY sample_id", inputs)
+    return Outcome(rows.cast(METAFILE.schema), no_rejects(METAFILE))
+
+
+_ORIGINS = """
+    WITH origin AS (
+        SELECT s.sample_id, s.half, s.image_id, s.corpus, coalesce(c.url, '') AS url, coalesce(l.path, '') AS path,
+               coalesce(c.keywords, []) AS keywords, c.native_id, c.image_licence,
+               coalesce(c.annotation_licence, l.annotation_licence) AS annotation_licence
+        FROM sample s LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id)
+    )
+    SELECT * FROM shard JOIN shard_plan USING (sample_id) JOIN origin USING (sample_id) JOIN geometa USING (sample_id)
+    JOIN image USING (image_id)
+"""
+
+
+def _codecs(params: Params) -> Mapping[str, str]:
+    return decoder_identity()
+
+
+@contextmanager
+def _no_tool(params: Params, resources: Resources) -> Iterator[None]:
+    yield None
+
+
+CODECS = Tool("codecs", _codecs, _no_tool)  # nothing to hand over: but the bytes of a re-encoded TIFF depend on them
+
+PLAN_SHARDS = Stage(
+    name="plan_shards",
+    module="shard",
+    version=4,
+    does="Gives each remaining sample of both halves its text, split and tar, by hash.",
+    reads=(
+        Reads("relevant", ("sample_id", "image_id"), is_whole=True),
+        Reads("candidate", ("sample_id", "caption"), is_whole=True),
+        Reads("fetched", ("fetch_id", *_LOCATED), is_whole=True),
+        Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
+        Reads("labelled_image", ("sample_id", "scene_id", *_LOCATED), is_whole=True),
+        Reads("image", ("image_id", *_PUBLICATION), is_whole=True),
+        Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
+    ),
+    writes=SHARD_PLAN,
+    grain="map",
+    given=Given(
+        query="SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption", inputs=("relevant", "caption")
+    ),
+    run=plan_shards,
+    params=ShardParams,
+    split_by="shard",
+)
+
+WRITE_SHARDS = Stage(
+    name="write_shards",
+    module="shard",
+    version=5,
+    does="Writes the tars, metadata removed from the image files without re-encoding them.",
+    reads=(
+        Reads("shard_plan", ("sample_id", "published_text", "shard", "img_name", *_PUBLICATION, *_LOCATED)),
+    ),
+    writes=SHARD,
+    grain="map",
+    given=Given("shard_plan", ("sample_id",)),
+    run=write_shards,
+    reasons=("publication_changed",),
+    tools=(CODECS,),
+    partitions_from=("shard_plan",),
+    bytes_per_row=120_000,
+)  # fmt: skip
+
+WRITE_METAFILE = Stage(
+    name="write_metafile",
+    module="shard",
+    version=2,
+    does="Writes where each published sample comes from, and where and when it was taken.",
+    reads=(
+        Reads("shard", ("sample_id", "shard", "published_sha256"), is_whole=True),
+        Reads("shard_plan", ("sample_id", "img_name", "published_text", "split", "body_sha256"), is_whole=True),
+        Reads(
+            "candidate",
+            ("sample_id", "url", "keywords", "native_id", "annotation_licence", "image_licence"),
+            is_whole=True,
+        ),
+        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
+        Reads("labelled_image", ("sample_id", "path", "annotation_licence"), is_whole=True),
+        Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
+        Reads("geometa", ("sample_id", *_WHERE_AND_WHEN), is_whole=True),
+    ),
+    writes=METAFILE,
+    grain="map",
+    given=Given("shard", ("sample_id",)),
+    run=write_metafile,
+)

@@ -1,1 +1,0 @@
-"""Source files as the corpora publish them: readers, the keyword search, and what becomes of each row."""

@@ -1,0 +1,1 @@
+"""Target stats: the published statistics tables."""

@@ -1,0 +1,94 @@
+"""Counts of what the filter did, a part of stats: rows by source file and reason, candidates by keyword and corpus."""
+
+from schemas.corpora import LABELLED_CODES
+from schemas.tables import KEYWORD_COUNT, SOURCE_COUNT
+from stages.checks import run_sql
+from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.stats.stage import TOTAL
+
+_LEFT_ASIDE = ("other_language", "outside_pilot", "listed_again", "no_metadata_row")
+_DAMAGED = ("damaged_source", "wrong_columns")
+_OTHERS = ("given", "kept", "no_caption", "no_keyword", *_LEFT_ASIDE, *_DAMAGED)
+
+
+def count_sources(inputs: Inputs, context: Context) -> Outcome:
+    """Return one row per partition of source files: its rows by what became of them.
+
+    Raises:
+        ContractError: when a row does not add up.
+    """
+    found = run_sql(SOURCES_QUERY, inputs).cast(SOURCE_COUNT.schema)
+    for row in found.to_pylist():
+        total = sum(n for name, n in row.items() if name.startswith("n_rows_") and name != "n_rows_given")
+        if total != row["n_rows_given"]:
+            raise ContractError(f"source_count does not add up for {row['partition_name']}: {total} of {row}")
+    return Outcome(found, no_rejects(SOURCE_COUNT))
+
+
+def count_keywords(inputs: Inputs, context: Context) -> Outcome:
+    """Return one row per keyword and corpus, and one per keyword over all corpora."""
+    return Outcome(run_sql(_KEYWORDS, inputs).cast(KEYWORD_COUNT.schema), no_rejects(KEYWORD_COUNT))
+
+
+def _rows(reasons: tuple[str, ...], name: str) -> str:
+    return f"coalesce(sum(n) FILTER (reason IN {(*reasons, '')}), 0)::BIGINT AS n_rows_{name}"
+
+
+SOURCES_QUERY = f"""
+    WITH file AS (
+        SELECT partition AS partition_name, any_value(corpus) AS corpus, min(path) AS source_path,
+               count(*) AS n_source_files
+        FROM source_listing WHERE corpus NOT IN {LABELLED_CODES} GROUP BY partition
+    ), counted AS (
+        SELECT partition AS partition_name,
+               {_rows(("given",), "given")}, {_rows(("kept",), "kept")}, {_rows(("no_caption",), "no_caption")},
+               {_rows(("no_keyword",), "no_keyword")}, {_rows(_LEFT_ASIDE, "left_aside")},
+               coalesce(sum(n) FILTER (reason NOT IN {_OTHERS}), 0)::BIGINT AS n_rows_malformed,
+               {_rows(_DAMAGED, "damaged")}
+        FROM candidate_counts GROUP BY partition
+    )
+    SELECT {", ".join(SOURCE_COUNT.schema.names)} FROM file JOIN counted USING (partition_name) ORDER BY partition_name
+"""
+_KEYWORDS = f"""
+    WITH hit AS (
+        SELECT unnest(keywords) AS in_keyword, corpus AS source, strict_keywords FROM candidate
+    )
+    SELECT in_keyword, coalesce(source, '{TOTAL}') AS source, count(*) AS n_captions,
+           count(*) FILTER (list_contains(strict_keywords, in_keyword)) AS n_strict
+    FROM hit GROUP BY GROUPING SETS ((in_keyword, source), (in_keyword)) ORDER BY ALL
+"""
+
+COUNT_SOURCES = Stage(
+    name="count_sources",
+    module="stats",
+    version=1,
+    does="Counts the rows of each source file by what the filter made of them.",
+    reads=(
+        Reads("source_listing", ("corpus", "path", "partition"), is_whole=True),
+        Reads("candidate", is_whole=True, section="counts"),
+    ),
+    writes=SOURCE_COUNT,
+    grain="reduce",
+    given=Given(
+        query="SELECT DISTINCT partition AS partition_name FROM source_listing SEMI JOIN candidate_counts"
+        " USING (partition)",
+        inputs=("source_listing", "candidate_counts"),
+    ),
+    run=count_sources,
+)
+
+COUNT_KEYWORDS = Stage(
+    name="count_keywords",
+    module="stats",
+    version=1,
+    does="Counts candidates by keyword and corpus, and how many of them strict rules would leave.",
+    reads=(Reads("candidate", ("corpus", "keywords", "strict_keywords"), is_whole=True),),
+    writes=KEYWORD_COUNT,
+    grain="reduce",
+    given=Given(
+        query="SELECT DISTINCT unnest(keywords) AS in_keyword, corpus AS source FROM candidate"
+        f" UNION SELECT DISTINCT unnest(keywords), '{TOTAL}' FROM candidate",
+        inputs=("candidate",),
+    ),
+    run=count_keywords,
+)

@@ -1,0 +1,21 @@
+"""Every column is explained once, and every choice that RS5M does not tell is named with its reason."""
+
+from flows.ask.dictionary import assumptions_report, columns_report
+from flows.settings import load_settings
+from stages import STAGES
+
+
+def test_every_column_of_every_table_is_explained() -> None:
+    rows = columns_report(STAGES).rows
+    assert {(row["table"], row["column"]) for row in rows} == {
+        (stage.writes.name, name) for stage in STAGES for name in stage.writes.schema.names
+    }
+    assert all(row["meaning"] for row in rows)
+
+
+def test_choices_that_are_not_told_are_named_with_the_value_of_this_build() -> None:
+    settings = load_settings("paper", ["filter.wit_languages=['en']"], STAGES)
+    rows = {row["setting"]: row for row in assumptions_report(settings, STAGES).rows}
+    assert {"filter.laioncoco_caption", "filter.laioncoco_searched", "labelled.ben_clip_reflectance"} <= rows.keys()
+    assert rows["filter.wit_languages"]["value"] == "('en',)"
+    assert all("not told" in str(row["why"]) for row in rows.values())

@@ -1,0 +1,126 @@
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.ledger import digests
+from flows.ledger.digests import combine, digest_column, digest_columns, digest_file
+from schemas.fields import FIELDS
+
+TYPES = sorted({field.type for field in FIELDS}, key=str)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
+VALUES = {
+    pa.string(): TEXT,
+    pa.int32(): st.integers(-(2**31), 2**31 - 1),
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.uint64(): st.integers(0, 2**64 - 1),
+    pa.float64(): st.floats(allow_nan=False),
+    pa.bool_(): st.booleans(),
+    pa.list_(pa.string()): st.lists(st.none() | TEXT, max_size=3),
+    pa.list_(pa.float16()): st.lists(st.none() | st.floats(allow_nan=False, width=16), max_size=3),
+    pa.list_(pa.float32()): st.lists(st.none() | st.floats(allow_nan=False, width=32), max_size=3),
+    pa.list_(pa.float64()): st.lists(st.none() | st.floats(allow_nan=False), max_size=3),
+}
+COLUMNS = st.sampled_from(TYPES).flatmap(
+    lambda kind: st.tuples(st.just(kind), st.lists(st.none() | VALUES[kind], max_size=12))
+)
+
+
+def chunked(values: list[Any], kind: pa.DataType, cuts: list[int]) -> pa.ChunkedArray:
+    """Return the values in chunks that are slices of one longer array."""
+    around = pa.array([*values[:1], *values, *values[-1:]], kind)
+    array = around.slice(min(1, len(values)), len(values))
+    ends = sorted({min(cut, len(values)) for cut in cuts} | {0, len(values)})
+    chunks = [array.slice(a, b - a) for a, b in pairwise(ends)]
+    return pa.chunked_array([*chunks, array.slice(0, 0)], kind)
+
+
+def with_garbage_under_nulls(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Return the values with something other than zeros where they are null."""
+    is_null = np.array([value is None for value in values], bool)
+    fill: Any = {"string": "garbage", "list<item: string>": ["garbage"], "bool": True, "double": 7.5}.get(str(kind), 7)
+    fill = [7.5] if pa.types.is_list(kind) and kind != pa.list_(pa.string()) else fill
+    full = pa.array([fill if value is None else value for value in values], kind)
+    if not len(values):
+        return full
+    valid = pa.py_buffer(np.packbits(~is_null, bitorder="little").tobytes())
+    children = [full.values] if pa.types.is_list(kind) else None
+    buffers = [valid, *full.buffers()[1 : 2 if children else None]]
+    return pa.Array.from_buffers(kind, len(values), buffers, children=children)
+
+
+def test_every_type_of_the_fields_is_drawn() -> None:
+    assert set(TYPES) == set(VALUES)
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(COLUMNS, st.lists(st.integers(0, 12), max_size=4))
+def test_equal_values_have_equal_digests_whatever_their_layout(column: tuple[Any, list[Any]], cuts: list[int]) -> None:
+    kind, values = column
+    expected = digest_column(pa.chunked_array([pa.array(values, kind)], kind))
+    assert digest_column(chunked(values, kind, cuts)) == expected
+    garbage = with_garbage_under_nulls(values, kind)
+    garbage.validate(full=True)
+    assert garbage.to_pylist() == values
+    assert digest_column(pa.chunked_array([garbage], kind)) == expected
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(COLUMNS, COLUMNS)
+def test_other_values_or_types_have_other_digests(one: tuple[Any, list[Any]], other: tuple[Any, list[Any]]) -> None:
+    first, second = (digest_column(pa.chunked_array([pa.array(v, k)], k)) for k, v in (one, other))
+    assert (first == second) == ((one[0], repr(one[1])) == (other[0], repr(other[1])))
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+def test_null_is_no_value_and_order_and_length_count(kind: pa.DataType) -> None:
+    zero: Any = {"string": "", "list<item: string>": [], "bool": False}.get(str(kind), 0)
+    one: Any = {"string": "x", "list<item: string>": ["x"], "bool": True}.get(str(kind), 1)
+    if pa.types.is_list(kind) and kind != pa.list_(pa.string()):
+        zero, one = [], [np.float16(0)]
+    columns = [[None], [zero], [], [zero, one], [one, zero], [None, one], [zero, None], [zero, zero]]
+    found = {digest_column(pa.chunked_array([pa.array(c, kind)], kind)) for c in columns}
+    assert len(found) == len(columns)
+
+
+def test_texts_and_lists_that_join_to_the_same_differ() -> None:
+    columns = [
+        [["a", "b"]], [["ab"]], [["ab"], []], [[], ["ab"]], [["a"], ["b"]],
+        [None, ["ab"]], [["ab", None]], [["ab", ""]],
+    ]  # fmt: skip
+    kind = pa.list_(pa.string())
+    assert len({digest_column(pa.chunked_array([pa.array(c, kind)], kind)) for c in columns}) == len(columns)
+    texts = [["a", "bc"], ["ab", "c"], ["abc", ""], ["", "abc"]]
+    assert len({digest_column(pa.chunked_array([pa.array(c)])) for c in texts}) == len(texts)
+
+
+def test_values_beyond_one_block_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "_BLOCK_ROWS", 3)
+    one = pa.chunked_array([["a", "b", "c", None], ["d", "e", "f"]])
+    same = pa.chunked_array([["a"], ["b", "c", None, "d", "e"], ["f"]])
+    assert digest_column(one) == digest_column(same)
+    assert digest_column(one) != digest_column(pa.chunked_array([["a", "b", "c", None, "d", "e", "g"]]))
+
+
+def test_a_type_without_a_defined_digest_is_refused() -> None:
+    with pytest.raises(TypeError, match="no digest is defined for columns of type struct"):
+        digest_column(pa.chunked_array([[{"a": 1}]]))
+
+
+def test_a_digest_is_one_per_column_and_combines_by_part_name() -> None:
+    table = pa.table({"a": [1], "b": ["x"]})
+    digests_ = digest_columns(table)
+    assert set(digests_) == {"a", "b"}
+    parts = {"p1": digests_, "p2": {"a": "0", "b": "1"}}
+    assert combine(parts, ("a",)) == combine(dict(reversed(parts.items())), ("a",))
+    assert len({combine(parts, ("a",)), combine(parts, ("b",)), combine({"p1": digests_}, ("a",))}) == 3
+    assert combine({"q1": digests_, "p2": parts["p2"]}, ("a",)) != combine(parts, ("a",))
+
+
+def test_a_file_digest_is_the_sha256_of_its_bytes(tmp_path: Any) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert digest_file(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,63 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from flows.ledger.lease import hold_lease
+
+ROOT = Path(__file__).parents[4]
+# A second process that says when it waits, and when it has the lease; it keeps it until its input ends.
+HOLDER = """
+import sys
+from pathlib import Path
+from flows.ledger.lease import hold_lease
+with hold_lease(Path(sys.argv[1]), "the other command", lambda text: print("told", text, flush=True)):
+    print("has it", flush=True)
+    sys.stdin.read()
+"""
+
+
+def start_holder(build: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(build)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_second_run_waits_and_is_told_for_whom(tmp_path: Path) -> None:
+    with hold_lease(tmp_path, "the first command", lambda text: None):
+        holder = json.loads((tmp_path / ".lease").read_text())
+        assert holder["command"] == "the first command"
+        process = start_holder(tmp_path)
+        told = line(process)
+    assert told.startswith(f"told waiting for another run on {tmp_path}: `the first command`, process {holder['pid']}")
+    assert line(process) == "has it"
+    process.communicate("")
+    assert process.returncode == 0
+
+
+def test_the_lease_of_a_killed_run_is_free(tmp_path: Path) -> None:
+    process = start_holder(tmp_path)
+    assert line(process) == "has it"
+    process.kill()
+    process.communicate()
+    told: list[str] = []
+    with hold_lease(tmp_path, "next", told.append):
+        assert json.loads((tmp_path / ".lease").read_text())["command"] == "next"
+    assert told == []
+
+
+def test_the_lease_makes_the_build_folder_and_can_be_taken_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with hold_lease(tmp_path / "deep" / "build", "a", lambda text: None):
+            assert (tmp_path / "deep" / "build").is_dir()
+
+
+def test_builds_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    told: list[str] = []
+    with hold_lease(tmp_path / "a", "a", told.append), hold_lease(tmp_path / "b", "b", told.append):
+        assert told == []

@@ -1,0 +1,152 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from flows.ledger.ledger import Ledger, short
+from flows.ledger.store import Store
+from flows.run.executor import InlineExecutor
+from flows.settings import check_settings
+from stages.contract import InputError, Reads, Stage
+from tests.contract.broken import GIVE, MAKE
+from tests.contract.laws import run_toy, toy_build
+from tests.small_build import Build
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Build:
+    build = toy_build("SOUND", tmp_path)
+    run_toy(build)
+    return build
+
+
+def due(build: Build, stages: tuple[Stage, ...]) -> list[str]:
+    ledger = Ledger(Store(build.root), stages, check_settings("toy", build.sections, stages))
+    return [f"{s.name}/{p.name}" for s in stages for p in ledger.state(s).due]
+
+
+def test_a_stage_whose_input_is_not_made_is_blocked_and_says_what_to_run(tmp_path: Path) -> None:
+    build = toy_build("SOUND", tmp_path)
+    state = build.ledger().state(MAKE)
+    assert not state.partitions and not state.is_complete
+    expected = "1 of 1 partitions of given are missing: run `make stage-toy` first"
+    assert state.blocked == expected
+    assert build.ledger().inputs_ready(MAKE) == expected
+
+
+def test_a_stale_input_blocks_and_is_told_from_a_missing_one(toy: Build) -> None:
+    changed = toy.with_settings(toy={"n_parts": 3})
+    assert "1 of 1 partitions of given are missing (1 stale: made with other settings or other input)" in (
+        changed.ledger().state(MAKE).blocked
+    )
+
+
+def test_partitions_come_from_the_parts_of_an_input_and_not_from_the_disk(toy: Build) -> None:
+    (toy.root / "made" / "part-99" / "abc").mkdir(parents=True)
+    state = toy.ledger().state(MAKE)
+    assert [p.name for p in state.partitions] == ["part-00", "part-01"]
+    assert state.is_complete and sorted(state.parts) == ["part-00", "part-01"]
+
+
+def test_a_column_that_is_not_read_makes_nothing_stale(toy: Build) -> None:
+    assert due(toy, (GIVE, MAKE)) == []
+    wider = replace(MAKE, reads=(Reads("given", ("sample_id", "source_row", "url")),))
+    assert due(toy, (GIVE, wider)) == ["make/part-00", "make/part-01"]
+    other_location = replace(MAKE, reads=(Reads("given", ("sample_id", "source_row", "partition")),))
+    assert due(toy, (GIVE, other_location)) == []
+
+
+def test_a_changed_row_makes_stale_its_own_partition_alone(toy: Build) -> None:
+    def give_other(inputs: object, context: object) -> object:
+        outcome = GIVE.run(inputs, context)  # type: ignore[arg-type]
+        rows = outcome.kept.to_pylist()
+        rows[0]["source_row"] = 100
+        return replace(outcome, kept=type(outcome.kept).from_pylist(rows, outcome.kept.schema))
+
+    stages = (replace(GIVE, version=2, run=give_other), MAKE)
+    from tests.contract import broken
+
+    broken.CHANGED_FOR_A_TEST = stages  # type: ignore[attr-defined]
+    try:
+        other = Build(toy.root, toy.sources, toy.sections, stages, "tests.contract.broken:CHANGED_FOR_A_TEST")
+        watcher = other.run(InlineExecutor(), ["toy"])
+    finally:
+        del broken.CHANGED_FOR_A_TEST  # type: ignore[attr-defined]
+    assert watcher.begun == [("give", 1, 1), ("make", 2, 1)]
+    assert [event.partition for name, event in watcher.events if name == "make"] == ["part-00"]
+
+
+def test_the_fingerprint_holds_name_version_params_and_inputs_and_no_resources(toy: Build) -> None:
+    ledger = toy.ledger()
+    base = ledger.fingerprint(MAKE, "part-00")
+    assert base == toy.ledger().fingerprint(MAKE, "part-00") and len(base) == 64
+    others = {
+        ledger.fingerprint(MAKE, "part-01"),
+        ledger.fingerprint(replace(MAKE, version=2), "part-00"),
+        toy.with_settings(toy={"text": "other"}).ledger().fingerprint(MAKE, "part-00"),
+    }
+    assert len(others) == 3 and base not in others
+    assert toy.with_settings(toy={"n_threads": 9}).ledger().fingerprint(MAKE, "part-00") == base
+    settled = replace(MAKE, is_settled=True)
+    assert ledger.fingerprint(settled, "part-00") == ledger.fingerprint(replace(settled, version=2), "part-00")
+    assert len(short(base)) == 12
+
+
+def test_an_older_receipt_counts_again_when_its_settings_come_back(toy: Build) -> None:
+    other = toy.with_settings(toy={"text": "other"})
+    run_toy(other)
+    assert {row["caption"].split()[0] for row in other.rows("made")} == {"other"}
+    assert {row["caption"].split()[0] for row in toy.rows("made")} == {"caption"}
+    assert due(toy, toy.stages) == []
+
+
+def test_pieces_name_row_groups_of_one_part_or_of_all_in_order(toy: Build) -> None:
+    ledger = toy.ledger()
+    pieces = ledger.pieces(Reads("given", ("sample_id",), is_whole=True), "whole")
+    assert [(p.part, p.first_group, p.n_groups, p.n_rows) for p in pieces] == [
+        ("part-00", 0, 1, 6),
+        ("part-01", 1, 1, 6),
+    ]
+    assert [p.part for p in ledger.pieces(Reads("given", ("sample_id",)), "part-01")] == ["part-01"]
+    assert ledger.pieces(Reads("given", ("sample_id",)), "part-07") == []
+    assert ledger.rows_given(MAKE, "part-01") == 6
+
+
+def test_rejects_are_read_by_partition_or_whole(toy: Build) -> None:
+    ledger = toy.ledger()
+    reads = Reads("made", ("sample_id", "reason"), is_whole=True, section="rejects")
+    assert reads.name == "made_rejects"
+    assert ledger.read(reads)["sample_id"].to_pylist() == [f"toy_0_{n:02d}" for n in range(0, 12, 2)]
+    part = replace(reads, is_whole=False)
+    assert ledger.read(part, "part-01")["sample_id"].to_pylist() == ["toy_0_06", "toy_0_08", "toy_0_10"]
+
+
+def test_counts_are_read_from_receipts(tmp_path: Path) -> None:
+    build = toy_build("SOUND_COUNT", tmp_path)
+    run_toy(build)
+    rows = build.ledger().read(Reads("made", is_whole=True, section="counts")).to_pylist()
+    assert {(r["partition"], r["reason"]): r["n"] for r in rows} == {
+        (part, reason): n
+        for part in ("part-00", "part-01")
+        for reason, n in (("given", 10), ("kept", 3), ("not_an_image", 3), ("no_caption", 4))
+    }
+
+
+def test_an_input_whose_file_is_damaged_names_the_file_and_the_way_out(toy: Build) -> None:
+    ledger = toy.ledger()
+    receipt = ledger.state(GIVE).receipts[0]
+    path = ledger.store.path(receipt.kept_file)
+    path.write_bytes(b"\0" * path.stat().st_size)
+    with pytest.raises(
+        InputError, match=r"given cannot be read: (.|\n)*make verify REPAIR=yes`, then `make stage-toy`"
+    ):
+        ledger.read(Reads("given", ("sample_id",), is_whole=True))
+
+
+def test_deciding_reads_no_data_file(toy: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: object, **named: object) -> None:
+        raise AssertionError("a data file was opened")
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    assert all(toy.ledger().state(stage).is_complete for stage in toy.stages)

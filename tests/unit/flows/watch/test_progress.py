@@ -1,0 +1,77 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from flows.run.executor import Advanced, Poisoned, Retried
+from flows.run.worker import Committed, Failed, Task
+from flows.watch import progress
+from flows.watch.pace import duration
+from flows.watch.progress import Terminal
+from tests.contract.broken import MAKE
+
+
+def task(name: str, n_given: int = 10) -> Task:
+    from pathlib import Path
+
+    return Task("make", "", name, "f", {}, {}, {}, {}, {}, n_given, False, Path(), Path())
+
+
+@pytest.fixture
+def plain() -> tuple[Terminal, io.StringIO]:
+    out = io.StringIO()
+    return Terminal(Console(file=out, width=160, highlight=False)), out
+
+
+def test_without_a_terminal_there_are_plain_lines(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 3, 2, 20)
+    for name in ("a", "b"):
+        terminal.see(MAKE, task(name), Advanced(name, 5))
+        terminal.see(MAKE, task(name), Committed(name, 9, 10))
+    terminal.end(MAKE, 2.0)
+    assert out.getvalue() == "make: 1 of 3 partitions are done already\nmake: 2 of 2 partitions in 2.0 s, 10 rows/s\n"
+    assert "\x1b" not in out.getvalue() and "\r" not in out.getvalue()
+
+
+def test_nothing_to_do_is_said_in_one_line(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 3, 0, 0)
+    terminal.end(MAKE, 0.0)
+    assert out.getvalue() == "make: nothing to do, 3 of 3 partitions done\n"
+
+
+def test_a_retry_is_told_with_its_cause_in_one_line(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 1, 1, 10)
+    terminal.see(MAKE, task("a"), Retried("a", "the network was away\nTraceback …"))
+    terminal.see(MAKE, task("a"), Poisoned("a", "it died"))
+    terminal.see(MAKE, task("b"), Failed("b", "input", "no"))
+    assert out.getvalue() == "make/a is tried again: the network was away\n"
+
+
+def test_a_long_run_says_rate_and_time_left_now_and_then(
+    plain: tuple[Terminal, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, out = plain
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    terminal.begin(MAKE, 4, 4, 40)
+    for name, at in (("a", 105.0), ("b", 111.0), ("c", 115.0)):
+        now[0] = at
+        terminal.see(MAKE, task(name), Committed(name, 10, 10))
+    assert out.getvalue() == "make: 2 of 4 partitions, 2 rows/s, 11 s left\n"
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    out = io.StringIO()
+    terminal = Terminal(Console(file=out, width=120, force_terminal=True))
+    terminal.begin(MAKE, 1, 1, 10)
+    terminal.see(MAKE, task("a"), Committed("a", 10, 10))
+    terminal.end(MAKE, 1.0)
+    assert "partitions" in out.getvalue() and "\x1b" in out.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(5, "5 s"), (300, "5 min"), (9000, "2.5 h")])
+def test_durations_are_in_the_unit_a_person_would_use(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -1,0 +1,161 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.fields import FIELD
+from schemas.tables import SAMPLE
+from stages.checks import check_outcome
+from stages.contract import Context, Outcome
+from stages.dedup.stage import CLUSTER, DROP_DUPLICATES, FLAT_PHASH, ClusterParams
+from tests.contract.handmade import samples_of
+
+FAR = [0, 0xFFFF, 0xFFFF_0000, 0xFFFF_FFFF_0000_0000]  # any two are 16 bits apart, or more
+
+
+def spine(images: Mapping[str, str | None]) -> pa.Table:
+    """Return the table sample, by the image of each sample."""
+    return pa.Table.from_pylist(samples_of(images), SAMPLE.schema)
+
+
+def cluster(samples: list[tuple[str, str, str, int]], **params: Any) -> dict[str, dict[str, Any]]:
+    """Return the rows of `cluster_member` by sample_id.
+
+    Args:
+        samples: (sample_id, URL, pixels, phash); the URL of a labelled sample is its sample_id.
+    """
+    images = {url: (pixels, phash) for _, url, pixels, phash in samples}
+    inputs = {
+        "sample": spine({sample_id: url for sample_id, url, _, _ in samples}),
+        "image": pa.table(
+            {
+                "image_id": pa.array(list(images), pa.string()),
+                "pixel_sha256": pa.array([pixels for pixels, _ in images.values()], pa.string()),
+                "phash": pa.array([phash for _, phash in images.values()], FIELD["phash"].type),
+            }
+        ),
+    }
+    outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(**params), None, {}, None, None))  # type: ignore[arg-type]
+    check_outcome(CLUSTER, inputs, outcome)
+    return {row["sample_id"]: row for row in outcome.kept.to_pylist()}
+
+
+def reasons(rows: dict[str, dict[str, Any]]) -> dict[str, str | None]:
+    return {name: row["duplicate_reason"] for name, row in rows.items()}
+
+
+def test_pictures_that_share_nothing_stay_apart() -> None:
+    rows = cluster([(f"laion2b_0_{n}", f"u{n}", f"p{n}", phash) for n, phash in enumerate(FAR)])
+    assert {row["cluster_n_samples"] for row in rows.values()} == {1}
+    assert {row["survivor_id"] for row in rows.values()} == set(rows)
+    assert set(reasons(rows).values()) == {None}
+
+
+def test_one_url_equal_pixels_and_near_hashes_are_told_apart_by_reason() -> None:
+    rows = cluster(
+        [
+            ("laion2b_0_0", "u0", "p0", 0),
+            ("cc3m_0_1", "u0", "p0", 0),
+            ("cc3m_0_2", "u2", "p0", 0),
+            ("cc3m_0_3", "u3", "p3", 0b1111),
+        ]
+    )
+    assert reasons(rows) == {
+        "laion2b_0_0": None, "cc3m_0_1": "url_duplicate", "cc3m_0_2": "pixel_duplicate", "cc3m_0_3": "near_duplicate",
+    }  # fmt: skip
+    assert {row["cluster_n_samples"] for row in rows.values()} == {4}
+    assert {row["cluster_id"] for row in rows.values()} == {"laion2b_0_0"}
+    assert rows["cc3m_0_3"]["phash_distance"] == 4 and rows["cc3m_0_2"]["phash_distance"] == 0
+
+
+@pytest.mark.parametrize(("distance", "is_one"), [(3, False), (4, True), (10, True)])
+def test_hashes_are_near_up_to_the_largest_distance_and_no_further(distance: int, is_one: bool) -> None:
+    rows = cluster([("laion2b_0_0", "u0", "p0", 0), ("laion2b_0_1", "u1", "p1", 0b1111)], max_distance=distance)
+    assert len({row["cluster_id"] for row in rows.values()}) == (1 if is_one else 2)
+
+
+def test_a_chain_of_near_pictures_is_one_cluster() -> None:
+    rows = cluster([(f"laion2b_0_{n}", f"u{n}", f"p{n}", 2 ** (4 * n) - 1) for n in range(4)])
+    assert {row["cluster_n_samples"] for row in rows.values()} == {4}
+    assert sum(reason is None for reason in reasons(rows).values()) == 1
+
+
+def test_the_survivor_is_of_the_first_tier_and_laion_coco_is_last() -> None:
+    corpora = ["laioncoco", "cc3m", "laion400m"]
+    for first in range(3):
+        present = corpora[: first + 1]
+        rows = cluster([(f"{corpus}_0_7", f"u{corpus}", "same", 0) for corpus in present])
+        assert {row["survivor_id"] for row in rows.values()} == {f"{present[-1]}_0_7"}
+
+
+def test_corpora_named_nowhere_stand_where_the_star_does_and_last_without_one() -> None:
+    samples = [("newcorpus_0_0", "u0", "same", 0), ("laioncoco_0_0", "u1", "same", 0)]
+    assert cluster(samples)["laioncoco_0_0"]["survivor_id"] == "newcorpus_0_0"
+    assert cluster(samples, priority=(("laioncoco",),))["newcorpus_0_0"]["survivor_id"] == "laioncoco_0_0"
+
+
+def test_ties_are_settled_by_seed_and_sample_alone() -> None:
+    samples = [(f"laion2b_0_{n}", f"u{n}", "same", 0) for n in range(8)]
+    survivor = cluster(samples)["laion2b_0_0"]["survivor_id"]
+    assert cluster(samples[::-1])["laion2b_0_0"]["survivor_id"] == survivor
+    fewer = [s for s in samples if s[0] in ("laion2b_0_0", survivor, "laion2b_0_5")]
+    assert cluster(fewer)["laion2b_0_0"]["survivor_id"] == survivor
+    assert len({cluster(samples, seed=str(n))["laion2b_0_0"]["survivor_id"] for n in range(8)}) > 1
+
+
+def test_flat_pictures_are_duplicates_by_equal_pixels_alone() -> None:
+    rows = cluster(
+        [
+            ("laion2b_0_0", "u0", "grey", FLAT_PHASH),
+            ("laion2b_0_1", "u1", "blue", FLAT_PHASH),
+            ("laion2b_0_2", "u2", "grey", FLAT_PHASH),
+        ]
+    )
+    assert rows["laion2b_0_0"]["cluster_id"] == rows["laion2b_0_2"]["cluster_id"] != rows["laion2b_0_1"]["cluster_id"]
+    near_flat = cluster([("laion2b_0_0", "u0", "a", FLAT_PHASH), ("laion2b_0_1", "u1", "b", FLAT_PHASH | 1)])
+    assert len({row["cluster_id"] for row in near_flat.values()}) == 2
+
+
+def test_equal_pixels_join_clusters_that_hashes_do_not() -> None:
+    rows = cluster([("laion2b_0_0", "u0", "same", 0), ("laion2b_0_1", "u1", "same", FAR[3])])
+    assert len({row["cluster_id"] for row in rows.values()}) == 1
+    assert max(row["phash_distance"] for row in rows.values()) == 32
+
+
+def test_labelled_samples_are_marked_and_take_nothing_from_the_web() -> None:
+    labelled = ("ben_1", "ben_1", "same", 0), ("ben_2", "ben_2", "same", 0)
+    rows = cluster([*labelled, ("cc3m_0_0", "u0", "same", 0)])
+    assert {row["survivor_id"] for row in rows.values()} == {"cc3m_0_0"}
+    assert reasons(rows) == {"ben_1": "pixel_duplicate", "ben_2": "pixel_duplicate", "cc3m_0_0": None}
+    assert sorted(map(str, reasons(cluster([*labelled])).values())) == ["None", "pixel_duplicate"]
+
+
+def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> None:
+    assert cluster([]) == {}
+    inputs = {
+        "sample": spine({"laion2b_0_0": "u0", "laion2b_0_1": "gone", "millionaid_P0000001": None}),
+        "image": pa.table({"image_id": ["u0"], "pixel_sha256": ["p"], "phash": pa.array([0], pa.uint64())}),
+    }
+    outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(), None, {}, None, None))  # type: ignore[arg-type]
+    check_outcome(CLUSTER, inputs, outcome)
+    assert outcome.kept["sample_id"].to_pylist() == ["laion2b_0_0"]
+
+
+def test_one_sample_of_each_cluster_is_kept_and_the_others_name_it() -> None:
+    names = ["sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"]
+    rows = [
+        ("a_0_0", "u0", "a_0_0", "a_0_0", None),
+        ("a_0_1", "u1", "a_0_0", "a_0_0", "near_duplicate"),
+        ("fmow_airport_1_0_rgb", "fmow_airport_1_0_rgb", "a_0_0", "a_0_0", "pixel_duplicate"),  # marked, never removed
+    ]
+    inputs = {
+        "cluster_member": pa.table(
+            {n: pa.array(c, pa.string()) for n, c in zip(names, zip(*rows, strict=True), strict=True)}
+        ),
+        "sample": spine({row[0]: row[1] for row in rows}),
+    }
+    outcome: Outcome = DROP_DUPLICATES.run(inputs, None)  # type: ignore[arg-type]
+    check_outcome(DROP_DUPLICATES, inputs, outcome)
+    assert outcome.kept.to_pylist() == [{"sample_id": "a_0_0", "image_id": "u0", "cluster_id": "a_0_0"}]
+    assert outcome.rejects.to_pylist() == [{"sample_id": "a_0_1", "reason": "near_duplicate", "detail": "kept: a_0_0"}]

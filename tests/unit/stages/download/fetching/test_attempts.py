@@ -1,0 +1,184 @@
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.reasons import REASON
+from stages.download.fetching.attempts import Attempt, FetchLimits, attempt_of, fetch
+from stages.download.fetching.guard import Note
+from stages.download.fetching.spool import Spool
+from tests.unit.stages.download.fetching.hostile_server import HostileServer, body_of, serve
+
+LIMITS = FetchLimits(allow_loopback=True, timeout_s=0.8, max_fetch_s=1.2, max_bytes=100_000, n_threads=8)
+
+
+@pytest.fixture
+def server() -> Iterator[HostileServer]:
+    with serve() as running:
+        yield running
+    urllib.request.install_opener(urllib.request.build_opener())
+
+
+def with_ids(urls: list[str]) -> list[tuple[str, str]]:
+    # Digests do not sort as the URLs do, so the tar's order is neither that of asking nor of arrival.
+    return [(hashlib.md5(f"{n} {url!r}".encode()).hexdigest(), url) for n, url in enumerate(urls)]
+
+
+def fetch_into(folder: Path, urls: list[tuple[str, str]], limits: FetchLimits = LIMITS) -> list[Attempt]:
+    attempts = fetch(urls, tar_path=folder / "bodies.tar", work=folder / "work", limits=limits)
+    assert [attempt.fetch_id for attempt in attempts] == [fetch_id for fetch_id, _ in urls]
+    assert list((folder / "work").iterdir()) == []
+    for attempt in attempts:
+        assert attempt.is_fetched == (attempt.reason is None) == (attempt.tar_offset is not None)
+        assert attempt.reason is None or attempt.reason in REASON
+    return attempts
+
+
+def test_every_url_has_its_own_fate(server: HostileServer, tmp_path: Path) -> None:
+    expected: dict[str, str | None] = {
+        f"{server.url}/ok/1000": None,
+        f"{server.url}/ok/0": None,
+        f"{server.url}/redirect/2": None,
+        f"{server.url}/ok/77#published-fragment": None,
+        f"  {server.url}/ok/78  ": None,
+        f"{server.url}/robots/googlebot=noindex": None,
+        f"{server.url}/status/404": "http_not_found",
+        f"{server.url}/status/429/Retry-After=9": "http_throttled",
+        f"{server.url}/status/503": "http_server_error",
+        f"{server.url}/drip-body": "timeout",
+        f"{server.url}/hang-up": "connection_failed",
+        f"{server.url}/announced/5000": "truncated_body",
+        f"{server.url}/endless": "body_too_large",
+        f"{server.url}/garbage": "invalid_response",
+        f"{server.url}/to?file:///etc/passwd": "bad_redirect",
+        f"{server.url}/robots/noai": "disallowed_by_header",
+        f"{server.url}/robots/nofollow, NoIndex": "disallowed_by_header",
+        f"{server.url}/robots/rs5m-rebuild=noimageai": "disallowed_by_header",
+        "http://10.0.0.1/": "private_address",
+        "file:///etc/passwd": "invalid_response",
+        "no url": "invalid_response",
+        "": "invalid_response",
+        "http://": "invalid_response",
+        "http://\ud800.test/": "invalid_response",
+    }
+    urls = with_ids(list(expected))
+    attempts = fetch_into(tmp_path, urls)
+    assert {url: attempt.reason for (_, url), attempt in zip(urls, attempts, strict=True)} == expected
+    by_url = {url: attempt for (_, url), attempt in zip(urls, attempts, strict=True)}
+    assert by_url[f"{server.url}/status/429/Retry-After=9"].retry_after_s == 9.0
+    assert by_url[f"{server.url}/redirect/2"].final_url == f"{server.url}/ok/500"
+    assert by_url[f"{server.url}/robots/noai"].http_status == 200
+    assert by_url[f"{server.url}/ok/0"].n_bytes == 0
+    assert "/ok/77" in server.paths
+
+
+def test_offsets_give_back_the_exact_bytes(server: HostileServer, tmp_path: Path) -> None:
+    urls = with_ids([f"{server.url}/ok/{n_bytes}" for n_bytes in (0, 1, 511, 512, 513, 70_000)])
+    data_of = {fetch_id: body_of(url.removeprefix(server.url)) for fetch_id, url in urls}
+    attempts = fetch_into(tmp_path, urls)
+    raw = (tmp_path / "bodies.tar").read_bytes()
+    for attempt in attempts:
+        assert attempt.tar_offset is not None
+        assert attempt.n_bytes is not None
+        data = raw[attempt.tar_offset : attempt.tar_offset + attempt.n_bytes]
+        assert data == data_of[attempt.fetch_id]
+        assert attempt.sha256 == hashlib.sha256(data).hexdigest()
+    with tarfile.open(tmp_path / "bodies.tar") as tar:
+        members = tar.getmembers()
+    assert [member.name for member in members] == sorted(data_of)
+    assert {(m.mtime, m.uid, m.gid, m.mode, m.uname, m.gname, m.type) for m in members} == {
+        (0, 0, 0, 0o644, "", "", tarfile.REGTYPE)
+    }
+
+
+def test_two_hundred_urls_give_the_same_tar_twice(server: HostileServer, tmp_path: Path) -> None:
+    urls = with_ids([f"{server.url}/{'ok' if n % 5 else 'missing'}/{n}" for n in range(200)])
+    done: list[int] = []
+    tars = [tmp_path / "first.tar", tmp_path / "second.tar"]
+    first = fetch(urls, tar_path=tars[0], work=tmp_path / "work", limits=LIMITS, on_progress=done.append)
+    second = fetch(urls[::-1], tar_path=tars[1], work=tmp_path / "work", limits=FetchLimits(allow_loopback=True))
+    assert done == list(range(1, 201))
+    assert sum(attempt.is_fetched for attempt in first) == 160
+    assert tars[0].read_bytes() == tars[1].read_bytes()
+    assert [(a.fetch_id, a.sha256, a.tar_offset, a.reason) for a in first] == [
+        (a.fetch_id, a.sha256, a.tar_offset, a.reason) for a in reversed(second)
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.tar", "second.tar", "work"]
+
+
+def test_loopback_is_refused_by_default(server: HostileServer, tmp_path: Path) -> None:
+    attempts = fetch_into(tmp_path, with_ids([f"{server.url}/ok/10"] * 1), FetchLimits())
+    assert [attempt.reason for attempt in attempts] == ["private_address"]
+    assert server.n_connections == 0
+
+
+@pytest.mark.parametrize("n_urls", [0, 1, 10])
+def test_any_number_of_urls_is_a_shard(server: HostileServer, tmp_path: Path, n_urls: int) -> None:
+    attempts = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(n_urls)]))
+    assert sum(attempt.is_fetched for attempt in attempts) == n_urls
+    with tarfile.open(tmp_path / "bodies.tar") as tar:
+        assert len(tar.getmembers()) == n_urls
+
+
+def test_a_failure_of_ours_is_raised_and_leaves_nothing(server: HostileServer, tmp_path: Path) -> None:
+    urls = with_ids([f"{server.url}/ok/{n}" for n in range(50)])
+
+    def fail(n_done: int) -> None:
+        if n_done == 3:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fetch(urls, tar_path=tmp_path / "bodies.tar", work=tmp_path / "work", limits=LIMITS, on_progress=fail)
+    assert not (tmp_path / "bodies.tar").exists()
+    assert list((tmp_path / "work").iterdir()) == []
+    assert server.n_connections < 50
+
+
+def test_a_shard_that_dies_is_raised(server: HostileServer, tmp_path: Path) -> None:
+    urls = with_ids([f"{server.url}/ok/{n}" for n in range(5)])
+
+    def sabotage(n_done: int) -> None:
+        if n_done == 5:
+            shutil.rmtree(tmp_path / "work" / "fetching")
+
+    with pytest.raises(FileNotFoundError, match="_stats"):
+        fetch(urls, tar_path=tmp_path / "bodies.tar", work=tmp_path / "work", limits=LIMITS, on_progress=sabotage)
+    assert not (tmp_path / "bodies.tar").exists()
+
+
+def test_what_img2dataset_loses_is_a_row(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "bodies", on_write=None, on_failure=lambda: None)
+    lost = attempt_of("0" * 32, Note(http_status=200), spool, {})
+    spool.close()
+    assert (lost.fetch_id, lost.is_fetched, lost.reason, lost.http_status) == ("0" * 32, False, "no_result", 200)
+
+
+def test_leftovers_of_a_dead_process_do_no_harm(server: HostileServer, tmp_path: Path) -> None:
+    (tmp_path / "work" / "fetching").mkdir(parents=True)
+    (tmp_path / "work" / "fetching" / "00000_stats.json").touch()
+    attempts = fetch_into(tmp_path, with_ids([f"{server.url}/ok/10"]))
+    assert [attempt.is_fetched for attempt in attempts] == [True]
+
+
+@pytest.mark.parametrize("fetch_ids", [["x"], ["0" * 31], ["../" + "0" * 29], ["0" * 32, "0" * 32]])
+def test_ids_that_could_mix_up_urls_are_refused(tmp_path: Path, fetch_ids: list[str]) -> None:
+    urls = [(fetch_id, f"http://127.0.0.1/{n}") for n, fetch_id in enumerate(fetch_ids)]
+    with pytest.raises(ValueError, match="fetch_id"):
+        fetch(urls, tar_path=tmp_path / "bodies.tar", work=tmp_path / "work", limits=LIMITS)
+
+
+def test_nothing_is_printed(server: HostileServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fetch_into(tmp_path, with_ids([f"{server.url}/ok/10", f"{server.url}/status/404", f"{server.url}/robots/a:b:c"]))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_importing_costs_nothing() -> None:
+    program = "import sys, stages.download.fetching; print('img2dataset' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"

@@ -1,0 +1,147 @@
+"""Keywords are found as a plain search would find them, and captions are cleaned."""
+
+import string
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.manifests import load_keywords
+from stages.filter.keywords import clean_caption, match_any, matched_keywords
+
+PATTERNS = load_keywords().patterns(has_spaced_sentinel=True)
+FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def found_by_loop(caption: str | None, patterns: tuple[str, ...]) -> list[str]:
+    return [p for p in patterns if caption is not None and p.translate(FOLD) in caption.translate(FOLD)]
+
+
+def test_every_pattern_is_found_in_any_case() -> None:
+    for pattern in PATTERNS:
+        captions = pa.array([pattern, pattern.upper(), f"a {pattern.lower()}es", pattern[:-1], pattern[1:]])
+        expected = [bool(found_by_loop(c, PATTERNS)) for c in captions.to_pylist()]
+        assert match_any(captions, PATTERNS).to_pylist() == expected
+        assert expected[:3] == [True] * 3
+
+
+def test_letters_that_only_unicode_folds_do_not_match() -> None:
+    captions = pa.array(["uſgs", "\u212aey usgs", "mar\u212aer", "ſatellite image", "space", None, ""])
+    assert match_any(captions, PATTERNS).to_pylist() == [False, True, False, False, False, False, False]
+    assert match_any(captions, ("marker", "satellite imag")).to_pylist() == [False] * 7
+    assert matched_keywords(captions, ("satellite imag", "usgs")).to_pylist()[3] == []
+
+
+def test_a_keyword_does_not_reach_over_two_captions() -> None:
+    captions = pa.array(["an aerial", " satellite image", "aerial ", "view", "space vie", "w", "", "usg", "s"])
+    assert match_any(captions, PATTERNS).to_pylist() == [False, True] + [False] * 7
+
+
+def test_a_find_over_two_captions_hides_none_within() -> None:
+    # "ab|cde" reads abcde: the find abcd begins in the first caption and hides cde, or b|c hides c.
+    assert match_any(pa.array(["ab", "cde"]), ("abcd", "cde")).to_pylist() == [False, True]
+    assert match_any(pa.array(["ab", "c", "d", "e"]), ("abcde", "c", "e")).to_pylist() == [False, True, False, True]
+
+
+def test_slices_chunks_nulls_and_large_strings_are_alike() -> None:
+    texts = ["usgs", None, "x", "MODIS", "", "a Landsat b"] * 3
+    whole = pa.array(texts)
+    expected = match_any(whole, PATTERNS).to_pylist()
+    assert expected == [bool(found_by_loop(t, PATTERNS)) for t in texts]
+    assert match_any(whole.slice(1, 4), PATTERNS).to_pylist() == expected[1:5]
+    assert match_any(pa.chunked_array([whole[:5], whole[5:]]), PATTERNS).to_pylist() == expected
+    assert match_any(whole.cast(pa.large_string()), PATTERNS).to_pylist() == expected
+    assert match_any(pa.array([], pa.string()), PATTERNS).to_pylist() == []
+    assert match_any(whole, ()).to_pylist() == [False] * len(texts)
+    assert match_any(pa.chunked_array([], pa.string()), PATTERNS).to_pylist() == []
+
+
+def test_a_null_with_characters_beneath_is_no_match() -> None:
+    array = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 4, 8], np.int32)), pa.py_buffer(b"usgsusgs"),
+                                        pa.py_buffer(b"\x02"))  # fmt: skip
+    assert match_any(array, PATTERNS).to_pylist() == [False, True]
+
+
+def test_a_null_with_a_long_text_beneath_is_no_match() -> None:
+    text = b"usgs" + b"x" * 96
+    array = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 100, 200], np.int32)), pa.py_buffer(text * 2),
+                                        pa.py_buffer(b"\x02"))  # fmt: skip
+    assert match_any(array, PATTERNS).to_pylist() == [False, True]
+
+
+def test_few_and_many_suspects_are_judged_alike() -> None:
+    texts = ["a lands", "at of usgs", "x MOD", "IS aerial vie", "w usgs", None, "", "\u212aey usg"] * 300
+    found = match_any(pa.array(texts), PATTERNS).to_pylist()
+    assert found == [bool(found_by_loop(text, PATTERNS)) for text in texts]
+    assert match_any(pa.array(texts[:80]), PATTERNS).to_pylist() == found[:80]
+
+
+def test_an_empty_pattern_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty pattern"):
+        match_any(pa.array(["a"]), ("a", ""))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.none() | st.text("abABſ\u212ak é", max_size=8), max_size=12),
+    st.lists(st.text("abAB kK", min_size=1, max_size=4), min_size=1, max_size=5, unique=True),
+)
+def test_search_equals_a_loop(captions: list[str | None], patterns: list[str]) -> None:
+    array = pa.array(captions, pa.string())
+    expected = [found_by_loop(caption, tuple(patterns)) for caption in captions]
+    assert match_any(array, patterns).to_pylist() == [bool(found) for found in expected]
+    assert matched_keywords(array, patterns).to_pylist() == expected
+
+
+def test_all_keywords_of_a_caption_are_named_in_manifest_order() -> None:
+    captions = pa.array(["USGS aerial satellite view from Landsat", "nothing"])
+    expected = ["aerial satellite", "satellite view", "USGS", "Landsat"]
+    assert matched_keywords(captions, PATTERNS).to_pylist() == [expected, []]
+
+
+SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
+
+
+@pytest.mark.parametrize(
+    ("published", "clean"),
+    [
+        ("  an  aerial\timage\r\n", "an aerial image"),
+        ("don&amp;#39;t &quot;zoom&quot;", 'don\'t "zoom"'),
+        ("&amp;amp;amp;", "&amp;"),
+        ("a\u00a0b\u2028c\u3000d", "a b c d"),
+        ("a\u200bb\u202ec\x00d\x85e", "a b c d e"),
+        ("sat\ufeffel\u2060li\u00adte", "satellite"),
+        ("city&region, rock&parade, ?a=1&sect=2, R&ampD", "city&region, rock&parade, ?a=1&sect=2, R&ampD"),
+        ("&notit; &#38 &#x26 &lt &nosuch; &copy;", "&notit; &#38 &#x26 &lt &nosuch; ©"),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+        ("\u0915\u094d\u200d\u0937 \U0001f469\u200d\U0001f680", "\u0915\u094d\u200d\u0937 \U0001f469\u200d\U0001f680"),
+        ("\u0645&zwnj;\u062e", "\u0645\u200c\u062e"),
+        ("\u200dsat\u200del\u200clite \u200d image\u200c", "satellite image"),
+        ("of \U000e0069\U000e0067 a bay", "of a bay"),
+        (SCOTLAND, SCOTLAND),
+        (SCOTLAND[:-1] + " map", "\U0001f3f4 map"),
+        ("&#8203;", ""),
+        ("Zürich &amp; Köln", "Zürich & Köln"),
+        ("e\u0301", "e\u0301"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_captions_are_cleaned(published: str | None, clean: str | None) -> None:
+    assert clean_caption(pa.array([published, "plain"], pa.string())).to_pylist() == [clean, "plain"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=30))
+def test_a_clean_caption_has_single_inner_blanks_only(text: str) -> None:
+    clean = clean_caption(pa.array([text], pa.string()))[0].as_py()
+    assert clean == " ".join(clean.split())
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in clean)
+
+
+@pytest.mark.parametrize("narrow", [pa.string(), pa.large_string()])
+def test_a_slice_that_was_cast_is_searched_as_any_other(narrow: pa.DataType) -> None:
+    wide = pa.array(["a long text before", "another", "USGS", "x", "A MODIS tile"], pa.large_string())
+    assert match_any(wide.slice(2).cast(narrow), PATTERNS).to_pylist() == [True, False, True]

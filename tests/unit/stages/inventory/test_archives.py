@@ -1,0 +1,87 @@
+"""Archives of labelled corpora: which hold what is read, and the command that unpacks each, run on small ones."""
+
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from stages.inventory.archives import Archive, is_archive, not_unpacked
+
+
+@pytest.mark.parametrize(
+    ("code", "path", "is_one"),
+    [
+        ("fmow", "groundtruth.tar.bz2", True), ("fmow", "fMoW-rgb_trainval_v1.0.0.tar.gz", True),
+        ("fmow", "seq.tar.bz2", False), ("fmow", "val_false_detection_metadata.tar.bz2", False),
+        ("fmow", "manifest.json.bz2", False), ("fmow", "train/dam/dam_1/dam_1_0_rgb.jpg", False),
+        ("ben", "BigEarthNet-S2-v1.0.tar.gz", True), ("ben", "BigEarthNet-v1.0.tar.gz", True),
+        ("ben", "V2/BigEarthNet-S2.tar.gzaa", True), ("ben", "BigEarthNet-S2.tar.zst", True),
+        ("ben", "BigEarthNet-S1-v1.0.tar.gz", False), ("ben", "train.csv.bz2", False),
+        ("millionaid", "test.zip.001", True), ("millionaid", "test.tar.gzad", True), ("millionaid", "test.zip", True),
+        ("millionaid", "train.zip", False), ("cc3m", "test.zip", False),
+    ],
+)  # fmt: skip
+def test_an_archive_counts_where_it_holds_what_is_read(code: str, path: str, is_one: bool) -> None:
+    assert is_archive(code, path) == is_one
+
+
+def test_the_parts_of_a_set_are_one_archive() -> None:
+    parts = [f"x/test.zip.{n:03d}" for n in range(1, 18)]
+    command = "cd SOURCES/millionaid/x && cat test.zip.* > test.zip && unzip -n -q test.zip"
+    assert not_unpacked("millionaid", parts, []) == [Archive("x/test.zip.001", 17, command)]
+    assert not_unpacked("millionaid", parts, [])[0].detail == f"17 parts; unpack: {command}"
+    assert not_unpacked("millionaid", [*parts, "x/test.zip"], []) == [
+        Archive("x/test.zip", 0, "cd SOURCES/millionaid/x && unzip -n -q test.zip")
+    ]
+    assert not_unpacked("millionaid", parts, ["test/P0000001.jpg"]) == []
+
+
+def test_ground_truth_may_lie_packed_beside_unpacked_images_and_the_other_way_round() -> None:
+    archives = ["groundtruth.tar.bz2", "train.tar.gz"]
+    images, records = ["train/dam/dam_1/dam_1_0_rgb.jpg"], ["groundtruth/train/dam/dam_1/dam_1_0_rgb.json"]
+    for files, left in ((images, archives[:1]), (records, archives[1:]), (images + records, []), ([], archives)):
+        assert [archive.path for archive in not_unpacked("fmow", archives, files)] == left
+
+
+def pack(folder: Path, name: str) -> None:
+    """Write an archive of one file."""
+    (folder / "inside").write_bytes(b"x" * 3000)
+    if ".zip" in name:
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.write(folder / "inside", "inside")
+    else:
+        with tarfile.open(folder / name, f"w:{name.rpartition('.')[2].removeprefix('tar')}") as tar:
+            tar.add(folder / "inside", "inside")
+    (folder / "inside").unlink()
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "endings", "unpacked"),
+    [
+        ("millionaid", "test.tar.gz", ("aa", "ab"), "inside"),
+        ("millionaid", "test.tar.bz2", ("aa", "ab", "ac"), "inside"),
+        ("millionaid", "test.tar", ("aa", "ab"), "inside"),
+        ("ben", "BigEarthNet-S2-v1.0.tar.gz", ("",), "inside"),
+        ("fmow", "groundtruth.tar.bz2", ("",), "groundtruth/inside"),
+        ("fmow", "groundtruth.tar.bz2", ("aa", "ab"), "groundtruth/inside"),
+    ],
+)  # fmt: skip
+def test_the_command_unpacks_the_archive(
+    tmp_path: Path, code: str, name: str, endings: tuple[str, ...], unpacked: str
+) -> None:
+    folder = tmp_path / "SOURCES" / code
+    folder.mkdir(parents=True)
+    pack(folder, name)
+    data = (folder / name).read_bytes()
+    (folder / name).unlink()
+    size = -(-len(data) // len(endings))
+    for n, ending in enumerate(endings):
+        (folder / f"{name}{ending}").write_bytes(data[n * size : (n + 1) * size])
+    paths = [path.name for path in folder.iterdir()]
+    assert all(is_archive(code, path) for path in paths)
+    [archive] = not_unpacked(code, paths, [])
+    assert archive.n_parts == (len(endings) if len(endings) > 1 else 0) and len(archive.detail) <= 200
+    subprocess.run(["sh", "-c", archive.command], cwd=tmp_path, check=True)
+    assert (folder / unpacked).read_bytes() == b"x" * 3000

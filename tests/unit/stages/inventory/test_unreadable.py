@@ -1,0 +1,98 @@
+"""What cannot be read under SOURCES fails a run until it can be read or is accepted; everything else goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.ask.damage import accept_all, unreadable
+from flows.ask.inspect import status_report
+from flows.cli import main
+from flows.ledger.verify import Fault, verify
+from flows.run.executor import InlineExecutor
+from tests.small_build import Build
+from tests.unit.flows.ask.test_damage import MODULES, filtered, write
+
+NAMES = ("laion2b/part-00000-x.parquet", "laion2b/part-00001-x.parquet")
+LINK = "laion2b/it's a link"
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    found = Build(tmp_path / "build", tmp_path / "sources")
+    for name in NAMES:
+        write(found.sources / name)
+    (found.sources / LINK).symlink_to("nowhere")
+    return found
+
+
+def test_an_unreadable_path_is_a_fault_until_it_is_accepted(build: Build) -> None:
+    build.run(InlineExecutor(), MODULES)
+    assert unreadable(build.ledger()) == [(LINK, "a link to nowhere: No such file or directory")]
+    assert status_report(build.ledger()).rows[0]["damaged"] == 1
+    faults = [found for found in verify(build.ledger()) if isinstance(found, Fault)]
+    assert [(fault.where, fault.folder, LINK in fault.what) for fault in faults] == [("list_sources", "", True)]
+    assert """SET='filter.accept_damaged=["laion2b/it'\\''s a link"]'""" in faults[0].what
+    assert faults[0].what.endswith(accept_all(build.ledger()))
+    accepting = build.with_settings(filter={"accept_damaged": [LINK]})
+    assert unreadable(accepting.ledger()) == []
+    assert filtered(accepting.run(InlineExecutor(), MODULES)) == 0
+
+
+def test_what_is_passed_over_makes_nothing_stale(build: Build) -> None:
+    assert filtered(build.run(InlineExecutor(), MODULES)) == 2
+    (build.sources / LINK).unlink()
+    for name in ("loose", "laion2b/notes.txt", "laion2b/.hidden", "laion2b/part-00009-x.parquet.part", "other/x"):
+        (build.sources / name).parent.mkdir(exist_ok=True)
+        (build.sources / name).write_bytes(b"x")
+    watcher = build.run(InlineExecutor(), MODULES)
+    assert [n_due for name, _, n_due in watcher.begun if name != "list_sources"] == [0, 0]
+    assert unreadable(build.ledger()) == []
+    assert len(build.ledger().state(build.stage("list_sources")).receipts[0].reasons) == 5
+
+
+def test_files_of_a_folder_that_became_unreadable_stay_in_the_build(build: Build) -> None:
+    build.run(InlineExecutor(), MODULES)
+    folder = build.sources / "laion2b"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("laion2b")
+    watcher = build.run(InlineExecutor(), MODULES)
+    assert [n_due for name, _, n_due in watcher.begun if name != "list_sources"] == [0, 0]
+    assert [path for path, _ in unreadable(build.ledger())] == ["laion2b"]
+
+
+def test_a_corpus_that_cannot_be_read_stops_no_other(build: Build) -> None:
+    (build.sources / "fmow/train").mkdir(parents=True)
+    (build.sources / "fmow/train/dam").symlink_to("dam")
+    (build.sources / "ben").symlink_to("nowhere")
+    build.run(InlineExecutor(), MODULES)
+    assert len(build.rows("source_file", ["path"])) == 2
+    assert [path for path, _ in unreadable(build.ledger())] == ["ben", "fmow/train/dam", LINK]
+
+
+def test_the_command_fails_and_says_what_and_how_to_accept_it(
+    build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*build.arguments(tmp_path)]
+
+    def command(*asked: str) -> tuple[int, str]:
+        code = main([*asked, *words])
+        return code, " ".join(capsys.readouterr().out.split())
+
+    for asked in (("stage", "inventory"), ("inventory",)):
+        code, said = command(*asked)
+        assert code == 1 and f"unreadable: {LINK}: a link to nowhere" in said
+    code, said = command("stage", "filter")
+    assert code == 0 and f"unreadable: {LINK}" in said
+    words += ["--set", f'filter.accept_damaged=["{LINK}"]']
+    for asked in (("stage", "inventory"), ("inventory",)):
+        code, said = command(*asked)
+        assert code == 0 and "unreadable:" not in said
+
+
+def test_where_nothing_can_be_read_it_is_all_named(
+    build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in NAMES:
+        (build.sources / name).unlink()
+    assert main(["stage", "inventory", *build.arguments(tmp_path)]) == 1
+    assert f"can be read: {LINK} (a link to nowhere: No such file or directory)" in capsys.readouterr().out

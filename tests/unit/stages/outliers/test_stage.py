@@ -1,0 +1,106 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.fields import FIELD
+from stages.checks import check_outcome
+from stages.contract import Context, Outcome, Stage
+from stages.outliers.stage import DROP_OUTLIERS, SET_THRESHOLDS, RuleParams, quantile_threshold
+
+Scores = dict[str, tuple[float | None, float | None]]
+
+
+def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams) -> Outcome:
+    inputs = {
+        reads.name: pa.Table.from_pylist(
+            [{name: row[name] for name in reads.columns} for row in rows[reads.name]],
+            pa.schema([(name, FIELD[name].type) for name in reads.columns]),
+        )
+        for reads in stage.reads
+    }
+    outcome = stage.run(inputs, Context("whole", params, None, {}, None, Path()))  # type: ignore[arg-type]
+    check_outcome(stage, inputs, outcome)
+    return outcome
+
+
+def decide(scores: Scores, **settings: Any) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
+    """Return the thresholds, the reason of each rejected sample and the kept rows."""
+    rows = {
+        "survivor": [{"sample_id": s, "image_id": f"image {s}"} for s in scores],
+        "image": [{"image_id": f"image {s}", "pixel_sha256": f"pixels {s}"} for s in scores],
+        "vlm_score": [
+            {"pixel_sha256": f"pixels {s}", "vlm_score_cos": v} for s, (v, _) in scores.items() if v is not None
+        ],
+        "detector_score": [
+            {"pixel_sha256": f"pixels {s}", "detector_prob": d} for s, (_, d) in scores.items() if d is not None
+        ],
+    }
+    params = RuleParams(**settings)
+    rules = run(SET_THRESHOLDS, rows, params).kept.to_pylist()
+    outcome = run(DROP_OUTLIERS, {**rows, "outlier_rule": rules}, params)
+    reasons = {row["sample_id"]: row["reason"] for row in outcome.rejects.to_pylist()}
+    return {rule["score"]: rule for rule in rules}, reasons, outcome.kept.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("n", "share", "n_kept"), [(10, 0.9, 9), (10, 0.8, 8), (11, 0.9, 10), (3, 0.9, 3), (1, 0.1, 1), (1000, 0.001, 1)]
+)
+def test_the_quantile_rule_keeps_the_share_rounded_up(n: int, share: float, n_kept: int) -> None:
+    scores = np.random.default_rng(n).permutation(n).astype(float)
+    assert int((scores >= quantile_threshold(scores, share)).sum()) == n_kept
+
+
+@given(st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=60), st.floats(0.01, 1, exclude_min=True))
+def test_with_ties_at_least_the_share_is_kept_and_nothing_below_the_threshold(
+    scores: list[float], share: float
+) -> None:
+    values = np.array(scores)
+    threshold = quantile_threshold(values, share)
+    assert threshold in scores
+    n_kept, n_above = int((values >= threshold).sum()), int((values > threshold).sum())
+    assert n_kept >= round(share * len(scores), 9) > n_above - 1e-9
+    assert n_above < n_kept
+
+
+def test_ties_at_the_threshold_are_all_kept_and_counted() -> None:
+    scores: Scores = {f"cc3m_0_{n}": (0.5 if n < 6 else 0.1, 1.0) for n in range(10)}
+    rules, reasons, kept = decide(scores, top_share_vlm=0.3, top_share_detector=1.0)
+    assert {name: rules["vlm"][name] for name in ("n_scored", "threshold", "n_at_least", "n_tied")} == {
+        "n_scored": 10, "threshold": 0.5, "n_at_least": 6, "n_tied": 6,
+    }  # fmt: skip
+    assert len(kept) == 6 and set(reasons.values()) == {"low_vlm_score"}
+    assert {row["vlm_rank"] for row in kept} == {1}
+
+
+def test_thresholds_are_over_all_survivors_and_a_sample_must_reach_both() -> None:
+    scores: Scores = {f"cc3m_0_{n}": (n / 10, (9 - n) / 10) for n in range(10)}
+    rules, reasons, kept = decide(scores)
+    assert (rules["vlm"]["threshold"], rules["detector"]["threshold"]) == (0.1, 0.2)
+    assert reasons == {"cc3m_0_0": "low_vlm_score", "cc3m_0_8": "low_detector_prob", "cc3m_0_9": "low_detector_prob"}
+    assert len(kept) == 7
+
+
+def test_the_absolute_rule_does_not_depend_on_the_other_samples() -> None:
+    all_good: Scores = {f"cc3m_0_{n}": (0.5, 0.9) for n in range(5)}
+    rules, reasons, kept = decide(all_good, rule="absolute", min_vlm_score_cos=0.4, min_detector_prob=0.9)
+    assert not reasons and len(kept) == 5
+    assert rules["vlm"]["rule"] == "absolute" and rules["vlm"]["top_share"] is None
+    _, reasons, _ = decide({**all_good, "cc3m_0_9": (0.39, 0.9)}, rule="absolute", min_vlm_score_cos=0.4)
+    assert reasons == {"cc3m_0_9": "low_vlm_score"}
+
+
+def test_a_sample_without_a_score_is_named_and_moves_no_threshold() -> None:
+    scores: Scores = {f"cc3m_0_{n}": (n / 10, 0.9) for n in range(10)}
+    rules, reasons, _ = decide({**scores, "cc3m_0_a": (None, 0.9), "cc3m_0_b": (0.9, None)}, top_share_detector=1.0)
+    assert rules["vlm"]["n_scored"] == 11
+    assert reasons["cc3m_0_a"] == reasons["cc3m_0_b"] == "no_score"
+
+
+def test_no_survivors_give_no_rows_and_no_fault() -> None:
+    rules, reasons, kept = decide({})
+    assert rules["vlm"]["n_scored"] == 0 and not reasons and not kept

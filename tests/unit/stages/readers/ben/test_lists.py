@@ -1,0 +1,91 @@
+"""Lists of BigEarthNet patches and the tables of version 2: read as published, refused when they are something else."""
+
+import bz2
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.contract import InputError
+from stages.readers.ben.lists import (
+    METADATA_SCHEMA,
+    list_name,
+    list_role,
+    patch_indices,
+    read_metadata,
+    read_names,
+    v1_by_v2,
+)
+
+NAMES = [f"S2A_MSIL2A_20170617T113321_{n}_55" for n in (4, 36, 100)]
+V2 = "S2A_MSIL2A_20170617T113321_N9999_R080_T29UPU_{:02d}_55"
+
+
+def table(**columns: list[object]) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out)
+    return out.getvalue()
+
+
+def test_a_number_is_the_position_among_given_and_listed_names_in_the_plain_sort() -> None:
+    listed = f"{NAMES[2]}\r\n\n{NAMES[0]},S1A_IW_GRDH_1SDV_20170617T064724_29UPU_4_55\n".encode()
+    assert patch_indices(NAMES[:2], [("train.csv", listed)]) == {NAMES[2]: 0, NAMES[1]: 1, NAMES[0]: 2}
+
+
+def test_a_packed_list_is_the_same_list() -> None:
+    data = "\n".join(NAMES).encode()
+    assert list(read_names("a/val.csv.bz2", bz2.compress(data))) == list(read_names("a/val.csv", data)) == NAMES
+    assert list_role("a/val.csv.bz2") == list_role("a/val.csv") == "a/val.csv"
+    assert list_name("a/val.csv.bz2") == list_name("b/val.csv") == "val"
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "words"),
+    [
+        ("other.csv", f"{NAMES[0]}\nname\n".encode(), r"other\.csv, line 2: expected the name of a Big"),
+        ("other.csv", b"\xff\n", "line 1: expected"),
+        ("val.csv.bz2", b"BZh9", r"val\.csv\.bz2 cannot be unpacked"),
+        ("val.csv.bz2", b"", ""),
+    ],
+)  # fmt: skip
+def test_a_list_that_is_none_is_refused(path: str, data: bytes, words: str) -> None:
+    if not words:
+        assert list(read_names(path, data)) == []
+        return
+    with pytest.raises(InputError, match=words):
+        list(read_names(path, data))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_names_or_refused(data: bytes) -> None:
+    for path in ("x.csv", "x.csv.bz2"):
+        try:
+            assert all(name.startswith("S2") for name in read_names(path, data))
+        except InputError:
+            continue
+
+
+def test_the_tables_of_version_2_lead_to_version_1() -> None:
+    one = table(patch_id=[V2.format(4), V2.format(36)], s2v1_name=NAMES[:2], other=[1, 2])
+    two = table(patch_id=[V2.format(99)], s2v1_name=NAMES[2:])
+    assert v1_by_v2([("metadata.parquet", one), ("b.parquet", two)]) == {
+        V2.format(4): NAMES[0], V2.format(36): NAMES[1], V2.format(99): NAMES[2],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"PAR1", "cannot be read"),
+        (table(patch_id=["x"]), "has no column s2v1_name; it has .'patch_id'"),
+        (table(patch_id=["x"], s2v1_name=pa.array([None], pa.string())), "has 1 rows without s2v1_name"),
+        (table(patch_id=["x"], s2v1_name=["y"]), "gives s2v1_name as 'y'"),
+        (table(patch_id=["x"], s2v1_name=[["y"]]), "cannot be read"),
+    ],
+)
+def test_a_table_that_is_not_of_version_2_is_refused(data: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_metadata("metadata.parquet", data, METADATA_SCHEMA.names[:2])

@@ -1,0 +1,74 @@
+"""Machine tags meet their row by URL alone, and a line that cannot be read gives none."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from schemas.corpora import load_corpora
+from schemas.tables import CANDIDATE
+from stages.filter.filtering import Search, filter_source
+from stages.filter.strict import StrictRules
+from stages.readers.batch import SourceFileError, SourceFiles
+from stages.readers.tsv.tags import Tags, join_tags, read_tags
+
+GOOD = b"a lake\thttp://a/1\tlake,water\t/m/1,/m/2\t0.91,0.5\n"
+
+
+def read(tmp_path: Path, data: bytes, *urls: str, block_bytes: int = 1 << 20) -> dict[str, Tags]:
+    path = tmp_path / "labels.tsv"
+    path.write_bytes(data)
+    return read_tags(path, pa.array(urls, pa.string()), block_bytes)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 60, 1 << 20])
+def test_tags_are_found_by_url_whatever_the_order_and_the_caption(tmp_path: Path, block_bytes: int) -> None:
+    other = b'"\xc3\xa9\thttp://a/0\tsky "\t/m/3\t1.0\r\n'
+    data = b"x\thttp://a/9\tcat\t/m/4\t0.7\n" + other + GOOD
+    found = read(tmp_path, data, "http://a/1", "http://a/0", "http://a/7", block_bytes=block_bytes)
+    assert found == {"http://a/1": Tags(["lake", "water"], [0.91, 0.5]), "http://a/0": Tags(['sky "'], [1.0])}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a\thttp://a/2\tx,y\t/m/1\t0.5,0.5\n",
+        b"a\thttp://a/2\tx\t/m/1\t0.5,0.4\n",
+        b"a\thttp://a/2\tx\t/m/1\tlikely\n",
+        b"a\thttp://a/2\tx\t/m/1\tnan\n",
+        b"a\thttp://a/2\tx\t/m/1\t1.5\n",
+        b"a\thttp://a/2\t\xff\t/m/1\t0.5\n",
+        b"a\thttp://a/2\tx\t/m/1\n",
+        b"a\thttp://a/2\tx\t/m/1\t0.5\t\n",
+        b"http://a/2\n",
+        b"\n",
+    ],
+)
+def test_a_line_that_cannot_be_read_gives_no_tags_and_harms_no_other(tmp_path: Path, line: bytes) -> None:
+    assert set(read(tmp_path, GOOD + line + GOOD, "http://a/1", "http://a/2")) == {"http://a/1"}
+
+
+def test_no_label_is_a_statement_and_the_first_line_of_a_url_counts(tmp_path: Path) -> None:
+    data = b"a\thttp://a/1\t\t\t\n" + GOOD
+    assert read(tmp_path, data, "http://a/1") == {"http://a/1": Tags([], [])}
+    assert read(tmp_path, b"", "http://a/1") == {}
+
+
+def test_a_file_without_five_fields_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceFileError, match=r"expected 5 fields a line .* found 2 in the first; download it again"):
+        read(tmp_path, b"a lake\thttp://a/1\n" * 10, "http://a/1")
+
+
+def test_candidates_get_the_tags_of_their_urls_and_nothing_else_changes(tmp_path: Path) -> None:
+    source, labels = tmp_path / "GCC-training.tsv", tmp_path / "labels.tsv"
+    source.write_bytes(b"Landsat a\thttp://a/1\nLandsat b\thttp://a/2\nLandsat c\thttp://a/1\nLandsat d\thttp://a/4\n")
+    labels.write_bytes(GOOD + b"x\thttp://a/4\t\t\t\n")
+    search = Search(("Landsat",), StrictRules())
+    candidates = filter_source(SourceFiles(((source, 0),)), load_corpora()["cc3m"], search).candidates
+    tagged = join_tags(candidates, labels)
+    assert tagged.schema == CANDIDATE.schema
+    assert tagged["machine_tags"].to_pylist() == [["lake", "water"], None, ["lake", "water"], []]
+    assert tagged["machine_tag_probs"].to_pylist() == [[0.91, 0.5], None, [0.91, 0.5], []]
+    names = ["machine_tags", "machine_tag_probs"]
+    assert tagged.drop_columns(names) == candidates.drop_columns(names)
+    assert join_tags(candidates.slice(0, 0), labels).schema == CANDIDATE.schema

@@ -1,0 +1,31 @@
+import pyarrow as pa
+import pytest
+
+from stages.shard.published_text import TextOrder, published_text
+
+META = pa.array(["Seen in May.", None, "Seen in May.", "", None])
+TEXT = pa.array(["a river", "a road", None, "a roof", None])
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("meta_first", ["Seen in May. a river", "a road", "Seen in May.", "a roof", ""]),
+        ("text_first", ["a river Seen in May.", "a road", "Seen in May.", "a roof", ""]),
+        ("text_only", ["a river", "a road", "", "a roof", ""]),
+    ],
+)
+def test_the_separator_stands_only_between_two_texts(order: TextOrder, expected: list[str]) -> None:
+    assert published_text(META, TEXT, order, " ").to_pylist() == expected
+
+
+def test_chunked_columns_and_other_separators_do_as_well() -> None:
+    meta, text = pa.chunked_array([META.slice(0, 2), META.slice(2)]), pa.chunked_array([TEXT])
+    found = published_text(meta, text, "meta_first", "\n")
+    assert found.to_pylist()[0] == "Seen in May.\na river"
+    assert found.type == pa.string() and found.null_count == 0
+
+
+def test_no_sample_gives_no_text() -> None:
+    nothing = pa.array([], pa.string())
+    assert len(published_text(nothing, nothing, "meta_first", " ")) == 0

@@ -1,0 +1,89 @@
+import re
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from flows.ask.dataset import tars
+from stages.shard.stage import WRITE_SHARDS, ShardParams, deal
+from tests.contract.inputs import call_stage
+from tests.small_build import FATES, Build, draw
+
+KNOWN = [("train", 28), ("train", 1), ("train", 16)]
+MEMBERS = ("img_name", "img_content", "caption")
+GROUPS = [f"image-{n}" for n in range(20_000)]
+
+
+def test_dealing_depends_on_group_seed_and_parameters_alone() -> None:
+    params = ShardParams()
+    assert [deal(g, params) for g in GROUPS[:50]] == [deal(g, ShardParams()) for g in GROUPS[:50]]
+    assert [deal(g, params) for g in GROUPS[:50]] != [deal(g, ShardParams(seed="other")) for g in GROUPS[:50]]
+    # Known values: a change deals out every published sample anew.
+    assert [deal(g, params) for g in GROUPS[:3]] == KNOWN
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3])
+def test_shares_are_as_asked_and_shards_are_even(share: float) -> None:
+    dealt = [deal(group, ShardParams(val_share=share, n_shards=8)) for group in GROUPS]
+    n_val = sum(split == "val" for split, _ in dealt)
+    assert abs(n_val / len(GROUPS) - share) < 0.01
+    counts = Counter(number for _, number in dealt)
+    assert set(counts) == set(range(8))
+    assert max(counts.values()) < 1.1 * min(counts.values())
+
+
+def test_a_sample_more_or_another_share_moves_few_others() -> None:
+    before = {g: deal(g, ShardParams(val_share=0.05)) for g in GROUPS}
+    after = {g: deal(g, ShardParams(val_share=0.06)) for g in GROUPS}
+    moved = [g for g in GROUPS if before[g] != after[g]]
+    assert 0 < len(moved) < 0.02 * len(GROUPS)
+    assert {before[g][0] for g in moved} == {"train"} and {after[g][0] for g in moved} == {"val"}
+
+
+def test_the_number_of_a_shard_has_four_digits_at_most() -> None:
+    with pytest.raises(ValueError, match="less than or equal to 9999"):
+        ShardParams(n_shards=10_000)
+
+
+def test_a_tar_holds_three_members_a_sample_in_the_order_of_sample_ids(finished: Build) -> None:
+    texts = {row["sample_id"]: row["caption"] for row in finished.rows("candidate", ["sample_id", "caption"])}
+    metas = {row["sample_id"]: row["meta_caption"] for row in finished.rows("geometa")}
+    for row in finished.rows("caption"):
+        texts[row["sample_id"]] = " ".join(t for t in (metas[row["sample_id"]], row["generated_caption"]) if t)
+    planned = {row["sample_id"]: row for row in finished.rows("shard_plan")}
+    seen = []
+    for name, path in tars(finished.ledger()).items():
+        with tarfile.open(path) as tar:
+            members = tar.getmembers()
+            assert {(m.mtime, m.isfile()) for m in members} == {(0, True)}
+            for one, two, three in zip(*[iter(members)] * 3, strict=True):
+                key = one.name.split(".")[0]
+                assert {m.name for m in (one, two, three)} == {f"{key}.{n}" for n in MEMBERS}
+                body = {m.name.split(".")[1]: tar.extractfile(m).read() for m in (one, two, three)}  # type: ignore[union-attr]
+                assert body["img_name"].decode() == planned[key]["img_name"]
+                assert body["caption"].decode() == texts[key]
+                assert name == f"{planned[key]['split']}/{planned[key]['shard']}.tar"
+                seen.append(key)
+                if key == "laion2b_0_12":
+                    assert body["img_content"] == draw(12, "png")
+        keys = [m.name.split(".")[0] for m in members]
+        assert keys == sorted(keys)
+    assert sorted(seen) == sorted(planned)
+    assert len(seen) == 38 + 8
+    assert all((stage == "write_shards") == (sample in seen) for sample, (stage, _) in FATES.items())
+    halves = {name.split("/")[1].split("-")[0] for name in tars(finished.ledger())}
+    assert halves == {"pub11", "rs3"}
+
+
+def test_views_of_one_scene_lie_in_one_split(finished: Build) -> None:
+    splits = {row["sample_id"]: row["split"] for row in finished.rows("shard_plan")}
+    assert splits["fmow_dam_3_0_rgb"] == splits["fmow_dam_3_0_msrgb"]
+
+
+def test_a_file_that_screen_did_not_decide_on_is_refused_with_both_digests(tmp_path: Path) -> None:
+    _, outcome = call_stage(WRITE_SHARDS, tmp_path)
+    assert outcome.kept["sample_id"].to_pylist() == ["cc3m_0_2", "coyo700m_0_1", "laion2b_0_0"]
+    (reject,) = outcome.rejects.to_pylist()
+    assert reject["reason"] == "publication_changed"
+    assert re.fullmatch("screen: another file; now: [0-9a-f]{64}", reject["detail"])

@@ -1,0 +1,98 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.manifests import load_published
+from stages import STAGES
+from stages.contract import Context, ContractError, Tool
+from stages.stats.stage import COUNT_FUNNEL, TOTAL
+from tests.contract.inputs import HANDMADE, call_stage
+from tests.small_build import Build
+
+FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
+
+
+def published_as(factor: int) -> Any:
+    """Return the published figures, multiplied."""
+    published = load_published()
+    rows = [row.model_copy(update={name: getattr(row, name) * factor for name in FIGURES}) for row in published.funnel]
+    return published.model_copy(update={"funnel": tuple(rows)})
+
+
+def count(build: Build, published: Any) -> list[dict[str, Any]]:
+    ledger = build.ledger()
+    inputs = {reads.name: ledger.read(reads) for reads in COUNT_FUNNEL.reads}
+    outcome = COUNT_FUNNEL.run(inputs, Context("whole", None, None, {"published": published}, None, Path()))  # type: ignore[arg-type]
+    return outcome.kept.to_pylist()
+
+
+def test_the_published_figures_are_read_only_for_the_columns_beside_ours(finished: Build) -> None:
+    one, other = count(finished, load_published()), count(finished, published_as(3))
+    assert [row["source"] for row in one] == [row["source"] for row in other] == ["laion2b", "coyo700m", "cc3m", TOTAL]
+    for before, after in zip(one, other, strict=True):
+        for name in (*FIGURES, "unpublished"):
+            assert before[name] == after[name]
+        for name in FIGURES:
+            assert after[f"published_{name}"] == 3 * before[f"published_{name}"]
+
+
+def test_changed_published_figures_make_the_funnel_stale_and_nothing_else(finished: Build) -> None:
+    @contextmanager
+    def opened(params: Any, resources: Any) -> Iterator[Any]:
+        yield published_as(2)
+
+    other = replace(COUNT_FUNNEL, tools=(Tool("published", lambda params: {"sha256": "other"}, opened),))
+    stages = tuple(other if stage is COUNT_FUNNEL else stage for stage in STAGES)
+    ledger = Build(finished.root, finished.sources, finished.sections, stages).ledger()
+    assert [s.name for s in stages if ledger.state(s).due] == ["count_funnel"]
+
+
+def test_every_row_adds_up_and_the_total_is_the_sum(finished: Build) -> None:
+    rows = finished.rows("pub11_funnel")
+    assert len(rows) == 4
+    for row in rows:
+        assert row["downloaded"] - row["invalid"] - row["duplicate"] - row["outlier"] == row["remain"]
+        assert row["rows"] >= row["keyword"] >= row["downloaded"] >= row["remain"] > 0
+    total = next(row for row in rows if row["source"] == TOTAL)
+    for name in (*FIGURES, "unpublished"):
+        assert total[name] == sum(row[name] for row in rows if row is not total)
+    assert [total[name] for name in FIGURES] == [62, 54, 50, 2, 6, 4, 38]
+
+
+def test_a_corpus_that_was_not_published_has_no_figures_beside_it(tmp_path: Path) -> None:
+    _, outcome = call_stage(COUNT_FUNNEL, tmp_path)
+    rows = {row["source"]: row for row in outcome.kept.to_pylist()}
+    assert rows["laion2b"]["published_rows"] is None and rows["cc3m"]["published_rows"] == 100
+    assert {name: rows["cc3m"][name] for name in (*FIGURES, "unpublished")} == {
+        "rows": 9,
+        "keyword": 2,
+        "downloaded": 1,
+        "invalid": 0,
+        "duplicate": 0,
+        "outlier": 0,
+        "remain": 1,
+        "unpublished": 1,
+    }
+
+
+def test_a_funnel_that_does_not_add_up_stops_the_run(tmp_path: Path) -> None:
+    with HANDMADE["count_funnel"](tmp_path) as handmade:
+        rows = {**handmade.rows, "relevant": []}
+
+    def table(reads: Any) -> pa.Table:
+        from schemas.fields import FIELD
+        from stages.contract import COUNTS_SCHEMA
+
+        if reads.section == "counts":
+            return pa.Table.from_pylist(rows[reads.name], COUNTS_SCHEMA)
+        schema = pa.schema([(name, FIELD[name].type) for name in reads.columns])
+        return pa.Table.from_pylist(rows.get(reads.name, []), schema)
+
+    inputs = {reads.name: table(reads) for reads in COUNT_FUNNEL.reads}
+    with pytest.raises(ContractError, match="pub11_funnel does not add up for cc3m: 1 against 0"):
+        COUNT_FUNNEL.run(inputs, Context("whole", None, None, {"published": load_published()}, None, Path()))  # type: ignore[arg-type]
