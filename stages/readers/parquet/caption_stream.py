@@ -105,13 +105,14 @@ def _to_arrow(frame: Any) -> pa.Table:
 
 def _is_plain(found: pa.DataType) -> bool:
     types = pa.types
-    tests = (types.is_string, types.is_large_string, types.is_integer, types.is_floating)
+    tests = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_floating)
     return any(is_it(found) for is_it in tests) and not types.is_float16(found)
 
 
 def _is_text(file: pq.ParquetFile, name: str) -> bool:
     found = file.schema_arrow.field(name).type
-    return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+    types = pa.types
+    return bool(types.is_string(found) or types.is_large_string(found) or types.is_string_view(found))
 
 
 def has_checksum(path: Path, file: pq.ParquetFile, group: int, name: str) -> bool:

@@ -25,8 +25,8 @@ from stages.readers.batch import (
 )
 from stages.readers.parquet.caption_stream import BATCH_ROWS, FastRows, is_fast, read_fast
 from stages.readers.parquet.columns import Layout, convert_rows, find_layout, read_searched
-
-_BUFFER_BYTES = 1 << 20  # read column chunks piece by piece: a row group may be larger than the memory
+from stages.readers.parquet.opening import FAULTS, describe, open_parquet
+from stages.readers.parquet.plain import plain_batch, plain_schema, plain_type
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
@@ -41,7 +41,7 @@ def count(source: SourceFiles, corpus: Corpus) -> int:
     n_rows = 0
     for path, _ in source.files:
         try:
-            with _open(path) as file:
+            with open_parquet(path) as file:
                 n_rows += int(file.metadata.num_rows)
         except SourceFileError as error:
             n_rows += error.n_rows
@@ -50,18 +50,18 @@ def count(source: SourceFiles, corpus: Corpus) -> int:
 
 def _read_file(path: Path, corpus: Corpus, choices: Choices, from_row: int) -> Iterator[SourceBatch | Damage]:
     try:
-        file = _open(path)
+        file = open_parquet(path)
     except SourceFileError as error:
-        yield Damage(0, error.n_rows, error.reason, str(error))
+        yield Damage(0, error.n_rows, error.reason, str(error), path=path)
         return
     with file:
         n_rows = file.metadata.num_rows
         try:
             with _faults_named(path):
-                layout = find_layout(path, corpus, choices, file.schema_arrow)
+                layout = find_layout(path, corpus, choices, plain_schema(file.schema_arrow))
         except SourceFileError as error:
             if n_rows:
-                yield Damage(0, n_rows, error.reason, str(error))
+                yield Damage(0, n_rows, error.reason, str(error), path=path)
             return
         first_row = 0
         for group in range(file.num_row_groups):
@@ -71,15 +71,6 @@ def _read_file(path: Path, corpus: Corpus, choices: Choices, from_row: int) -> I
             first_row += n_rows
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    with _faults_named(path):
-        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
-        rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        if min(rows, default=0) < 0 or sum(rows) != file.metadata.num_rows:
-            raise ValueError(f"a footer of {file.metadata.num_rows} rows, whose row groups have {rows[:20]}")
-        return file
-
-
 @contextmanager
 def _faults_named(path: Path, place: str = "") -> Iterator[None]:
     """Turn what Arrow reports into a SourceFileError that names the file."""
@@ -87,12 +78,8 @@ def _faults_named(path: Path, place: str = "") -> Iterator[None]:
         yield
     except SourceFileError:
         raise
-    # A type that Arrow has no Python class for is a KeyError, a name that is not UTF-8 a ValueError.
-    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, MemoryError) as error:
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SourceFileError(
-            f"{path.name}: {place}expected a whole parquet file, found: {found}; download it again"
-        ) from error
+    except FAULTS as error:
+        raise SourceFileError(describe(path, str(error) or type(error).__name__, place), path=path) from error
 
 
 class _RowGroup:
@@ -122,7 +109,7 @@ class _RowGroup:
                 if n_seen < self._n_rows:
                     raise ValueError(f"{n_seen} rows of {self._n_rows}")
         except SourceFileError as error:
-            yield Damage(self._first_row + n_seen, self._n_rows - n_seen, error.reason, str(error))
+            yield Damage(self._first_row + n_seen, self._n_rows - n_seen, error.reason, str(error), path=self._path)
 
     def _batch(self, captions: pa.Array, faults: dict[int, str], start: int) -> SourceBatch:
         first = self._first_row + start
@@ -147,7 +134,7 @@ class _RowGroup:
                 yield read_searched([batch.column(name).slice(begin, end - begin) for name in names], self._layout)
 
     def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        return iter(self._file.iter_batches(BATCH_ROWS, [self._group], names, use_threads=False))
+        return map(plain_batch, self._file.iter_batches(BATCH_ROWS, [self._group], names, use_threads=False))
 
     def _choose(self, start: int, captions: pa.Array, indices: pa.Array) -> Chosen:
         rows = pa.array(indices.to_numpy() + (self._first_row + start), pa.int64())
@@ -164,7 +151,7 @@ class _RowGroup:
             return Chosen(rows_table({"source_row": pa.array([], pa.int64())}), tuple(malformed))
 
     def _nothing(self, names: list[str]) -> pa.Table:
-        return pa.table({name: pa.nulls(0, self._file.schema_arrow.field(name).type) for name in names})
+        return pa.table({name: pa.nulls(0, plain_type(self._file.schema_arrow.field(name).type)) for name in names})
 
     def _take(self, start: int, n_rows: int, indices: pa.Array, names: list[str]) -> pa.Table:
         """Return the other columns of some of the row group's rows start to start + n_rows."""

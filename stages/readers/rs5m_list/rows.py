@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages.readers.batch import SourceFileError
 from stages.readers.formats.csv_records import RecordFault, count_records, read_records, split_record, split_records
 from stages.readers.formats.texts import as_strings
+from stages.readers.parquet.opening import FAULTS, describe, open_parquet
+from stages.readers.parquet.plain import plain_batch, plain_schema
 from stages.readers.rs5m_list.names import sample_id_of
 
 # Names of the columns, the likeliest first; published_text is what our own lists call the text.
@@ -69,8 +70,8 @@ def count_list(path: Path) -> int:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            with _open_parquet(path) as file:
-                _parquet_columns(path, file.schema_arrow)
+            with open_parquet(path) as file:
+                _parquet_columns(path, plain_schema(file.schema_arrow))
                 return int(file.metadata.num_rows)
         first = next((records[0] for records in read_records(path) if records), None)
         has_header = first is not None and _layout(path, first).has_header
@@ -139,11 +140,13 @@ def _wrong_columns(path: Path, found: str) -> SourceFileError:
 
 
 def _read_parquet(path: Path) -> Iterator[ListRows]:
-    with _open_parquet(path) as file:
-        names = _parquet_columns(path, file.schema_arrow)
+    with open_parquet(path) as file:
+        names = _parquet_columns(path, plain_schema(file.schema_arrow))
         first_row = 0
         try:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(names.values()), use_threads=False):
+            for batch in map(
+                plain_batch, file.iter_batches(_BATCH_ROWS, columns=list(names.values()), use_threads=False)
+            ):
                 columns = {column: as_strings(batch.column(name)) for column, name in names.items()}
                 faults = {
                     i: ("invalid_utf8", f"{names[column]}: {detail}")
@@ -153,20 +156,9 @@ def _read_parquet(path: Path) -> Iterator[ListRows]:
                 found, texts, urls = (columns[column][0] for column in _NAMES)
                 yield ListRows(first_row, found, texts, urls, faults)
                 first_row += batch.num_rows
-        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        except FAULTS as error:
             left = file.metadata.num_rows - first_row
-            raise SourceFileError(_not_whole(path, error), n_rows=left) from error
-
-
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise SourceFileError(_not_whole(path, error)) from error
-
-
-def _not_whole(path: Path, error: Exception) -> str:
-    return f"{path.name}: expected a whole parquet file, found: {str(error).splitlines()[0][:80]}; download it again"
+            raise SourceFileError(describe(path, str(error)), n_rows=left, path=path) from error
 
 
 def _parquet_columns(path: Path, schema: pa.Schema) -> dict[str, str]:
