@@ -70,7 +70,7 @@ def test_garbage_collection_touches_nothing_that_is_not_a_table(damaged: Build) 
 def test_a_build_with_nothing_to_fetch_is_finished_like_any_other(finished: Build, tmp_path: Path) -> None:
     sources = tmp_path / "sources"
     (sources / "cc3m").mkdir(parents=True)
-    (sources / "cc3m" / "Train_GCC-training.tsv").write_bytes(b"")
+    (sources / "cc3m" / "Train_GCC-training.tsv").write_bytes(b"a cat\thttp://a.example/1.jpg\n")
     build = replace(finished, root=tmp_path / "build", sources=sources)
     build.run(InlineExecutor())
     ledger = build.ledger()
