@@ -118,6 +118,12 @@ FIELDS: tuple[Field, ...] = (
     Field("n_frames", pa.int32(), "", "Frames in the file; the first one counts."),
     Field("pixel_sha256", pa.string(), "", "sha256 of size and decoded pixels: equal for equal pictures."),
     Field("phash", pa.uint64(), "", "64-bit perceptual hash, as imagehash.phash; the first bit is the highest."),
+    Field(
+        "phash_detail",
+        pa.float32(),
+        "grey levels",
+        "Detail behind the perceptual hash: the 17th smallest distance of its 64 coefficients from their median.",
+    ),
     Field("exif_datetime", pa.string(), "ISO 8601", "When the picture was taken, by its EXIF data.", True),
     Field("exif_latitude_deg", pa.float64(), "degrees", "WGS84 latitude by EXIF, in [-90, 90].", True),
     Field("exif_longitude_deg", pa.float64(), "degrees", "WGS84 longitude by EXIF, in [-180, 180].", True),

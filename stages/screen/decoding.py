@@ -62,7 +62,8 @@ class Decoded:
         pixel_sha256: sha256, in hex, of "WxH:" and the RGB bytes row by row; of the RGBA bytes where a pixel is not
             opaque; of "WxH:mode:" and the samples as stored where they are deeper than 8 bits (I;16, I, F).
         phash: uint64, equal to imagehash.phash of the image; the first bit of the 8 x 8 is the most significant.
-            It is 1 << 63 for a flat image, and for most 16-bit ones, whose brighter values PIL clips to white.
+            It says little where phash_detail is small.
+        phash_detail: grey levels, 0 for a flat image; see decoding_child.measure_detail.
         exif_datetime: DateTimeOriginal, else DateTime, as YYYY-MM-DDTHH:MM:SS; no zone is known.
         exif_latitude_deg: in [-90, 90], None where position or hemisphere is missing or out of range.
         exif_longitude_deg: in [-180, 180], None as the latitude is.
@@ -80,6 +81,7 @@ class Decoded:
     n_frames: int
     pixel_sha256: str
     phash: int
+    phash_detail: float
     exif_datetime: str | None
     exif_latitude_deg: float | None
     exif_longitude_deg: float | None

@@ -85,6 +85,7 @@ _IMAGES = [
         "image_id": fetch_id(n),
         "pixel_sha256": "same" if n in (1, 2) else f"pixels {n}",
         "phash": [1 << 63, 255, 9 << 40, 247][n],
+        "phash_detail": 1.0,
         "image_format": _FORMATS[n],
         "exif_orientation": None,
         "published_n_bytes": 3000,

@@ -53,11 +53,11 @@ def normalise(url: str) -> str:
 
 def mark_duplicates(rows: Sequence[Row]) -> None:
     """Leave one row of each cluster kept, and say why each of the others is not."""
-    with_image = [row for row in rows if row.image is not None]
+    with_image = sorted((row for row in rows if row.image is not None), key=lambda row: row.rank)
     images = {row.image.phash: row.image for row in with_image if row.image is not None}
     label = _labels(list(images))
     clusters: dict[int, list[Row]] = {}
-    for row in sorted(with_image, key=lambda row: row.rank):
+    for row in with_image:
         if row.image is not None:
             clusters.setdefault(label[row.image.phash], []).append(row)
     for members in clusters.values():
@@ -83,14 +83,15 @@ def _image_reason(row: Row, survivor: Row) -> str:
 
 
 def _labels(hashes: Sequence[int]) -> dict[int, int]:
-    """Return the connected component of each hash, joined where they differ in at most NEAR_BITS."""
+    """Return a label per hash: the first one takes all that differ from it in at most NEAR_BITS, then the next one.
+
+    Args:
+        hashes: in the order in which their pictures survive.
+    """
     values = np.array(hashes, np.uint64)
     label: dict[int, int] = {}
     for number, value in enumerate(hashes):
-        waiting = [] if value in label else [value]
-        while waiting:
-            one = waiting.pop()
-            label[one] = number
-            near = np.flatnonzero(np.bitwise_count(values ^ np.uint64(one)) <= NEAR_BITS)
-            waiting += [hashes[n] for n in near.tolist() if hashes[n] not in label]
+        if value not in label:
+            near = np.flatnonzero(np.bitwise_count(values ^ np.uint64(value)) <= NEAR_BITS)
+            label |= {hashes[n]: number for n in near.tolist() if hashes[n] not in label}
     return label

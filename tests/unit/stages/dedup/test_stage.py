@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ from schemas.fields import FIELD
 from schemas.tables import SAMPLE
 from stages.checks import check_outcome
 from stages.contract import Context, Outcome
-from stages.dedup.stage import CLUSTER, DROP_DUPLICATES, FLAT_PHASH, ClusterParams
+from stages.dedup.stage import CLUSTER, DROP_DUPLICATES, ClusterParams
 from tests.contract.handmade import samples_of
 
 FAR = [0, 0xFFFF, 0xFFFF_0000, 0xFFFF_FFFF_0000_0000]  # any two are 16 bits apart, or more
@@ -19,11 +20,14 @@ def spine(images: Mapping[str, str | None]) -> pa.Table:
     return pa.Table.from_pylist(samples_of(images), SAMPLE.schema)
 
 
-def cluster(samples: list[tuple[str, str, str, int]], **params: Any) -> dict[str, dict[str, Any]]:
+def cluster(
+    samples: list[tuple[str, str, str, int]], details: Mapping[str, float] | None = None, **params: Any
+) -> dict[str, dict[str, Any]]:
     """Return the rows of `cluster_member` by sample_id.
 
     Args:
         samples: (sample_id, URL, pixels, phash); the URL of a labelled sample is its sample_id.
+        details: the detail of a hash, by pixels; 1 where it is not given.
     """
     images = {url: (pixels, phash) for _, url, pixels, phash in samples}
     inputs = {
@@ -33,6 +37,9 @@ def cluster(samples: list[tuple[str, str, str, int]], **params: Any) -> dict[str
                 "image_id": pa.array(list(images), pa.string()),
                 "pixel_sha256": pa.array([pixels for pixels, _ in images.values()], pa.string()),
                 "phash": pa.array([phash for _, phash in images.values()], FIELD["phash"].type),
+                "phash_detail": pa.array(
+                    [(details or {}).get(pixels, 1.0) for pixels, _ in images.values()], FIELD["phash_detail"].type
+                ),
             }
         ),
     }
@@ -75,10 +82,25 @@ def test_hashes_are_near_up_to_the_largest_distance_and_no_further(distance: int
     assert len({row["cluster_id"] for row in rows.values()}) == (1 if is_one else 2)
 
 
-def test_a_chain_of_near_pictures_is_one_cluster() -> None:
-    rows = cluster([(f"laion2b_0_{n}", f"u{n}", f"p{n}", 2 ** (4 * n) - 1) for n in range(4)])
-    assert {row["cluster_n_samples"] for row in rows.values()} == {4}
+CHAIN = [(f"laion2b_0_{n}", f"u{n}", f"p{n}", 2 ** (4 * n) - 1) for n in range(7)]
+
+
+def test_a_chain_of_near_pictures_is_one_cluster_if_chains_are_joined() -> None:
+    rows = cluster(CHAIN, is_chained=True)
+    assert {row["cluster_n_samples"] for row in rows.values()} == {7}
     assert sum(reason is None for reason in reasons(rows).values()) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_duplicate_is_near_the_sample_that_is_kept(seed: int) -> None:
+    rows = cluster(CHAIN, seed=str(seed))
+    assert all(row["phash_distance"] <= 4 for row in rows.values())
+    survivors = [name for name, reason in reasons(rows).items() if reason is None]
+    assert 3 <= len(survivors) <= 4
+    # Whoever survives, no two survivors are near: each would have taken the other.
+    kept = sorted(int(name.rpartition("_")[2]) for name in survivors)
+    assert all(second - first > 1 for first, second in pairwise(kept))
+    assert cluster(CHAIN[::-1], seed=str(seed)) == rows
 
 
 def test_the_survivor_is_of_the_first_tier_and_laion_coco_is_last() -> None:
@@ -104,17 +126,15 @@ def test_ties_are_settled_by_seed_and_sample_alone() -> None:
     assert len({cluster(samples, seed=str(n))["laion2b_0_0"]["survivor_id"] for n in range(8)}) > 1
 
 
-def test_flat_pictures_are_duplicates_by_equal_pixels_alone() -> None:
-    rows = cluster(
-        [
-            ("laion2b_0_0", "u0", "grey", FLAT_PHASH),
-            ("laion2b_0_1", "u1", "blue", FLAT_PHASH),
-            ("laion2b_0_2", "u2", "grey", FLAT_PHASH),
-        ]
-    )
-    assert rows["laion2b_0_0"]["cluster_id"] == rows["laion2b_0_2"]["cluster_id"] != rows["laion2b_0_1"]["cluster_id"]
-    near_flat = cluster([("laion2b_0_0", "u0", "a", FLAT_PHASH), ("laion2b_0_1", "u1", "b", FLAT_PHASH | 1)])
-    assert len({row["cluster_id"] for row in near_flat.values()}) == 2
+@pytest.mark.parametrize("is_chained", [False, True])
+def test_pictures_of_little_detail_are_duplicates_by_equal_pixels_alone(is_chained: bool) -> None:
+    samples = [("laion2b_0_0", "u0", "grey", 1 << 63), ("laion2b_0_1", "u1", "blue", 1 << 63)]
+    samples += [("laion2b_0_2", "u2", "grey", 1 << 63), ("laion2b_0_3", "u3", "photo", 1 << 63)]
+    details = {"grey": 0.0, "blue": 0.049, "photo": 0.05}
+    rows = cluster(samples, details, is_chained=is_chained)
+    assert rows["laion2b_0_0"]["cluster_id"] == rows["laion2b_0_2"]["cluster_id"]
+    assert len({row["cluster_id"] for row in rows.values()}) == 3
+    assert len({row["cluster_id"] for row in cluster(samples, details, min_detail=0).values()}) == 1
 
 
 def test_equal_pixels_join_clusters_that_hashes_do_not() -> None:
@@ -135,7 +155,14 @@ def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> No
     assert cluster([]) == {}
     inputs = {
         "sample": spine({"laion2b_0_0": "u0", "laion2b_0_1": "gone", "millionaid_P0000001": None}),
-        "image": pa.table({"image_id": ["u0"], "pixel_sha256": ["p"], "phash": pa.array([0], pa.uint64())}),
+        "image": pa.table(
+            {
+                "image_id": ["u0"],
+                "pixel_sha256": ["p"],
+                "phash": pa.array([0], pa.uint64()),
+                "phash_detail": pa.array([1], pa.float32()),
+            }
+        ),
     }
     outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(), None, {}, None, None))  # type: ignore[arg-type]
     check_outcome(CLUSTER, inputs, outcome)
