@@ -35,8 +35,8 @@ def plan_downloads(inputs: Inputs, context: Context) -> Outcome:
 PLAN = Stage(
     name="plan",
     module="plan",
-    version=1,
-    does="Normalises URLs; equal ones share a fetch_id.",
+    version=2,
+    does="Normalises URLs as browsers do, without HTML entities; equal ones share a fetch_id.",
     reads=(Reads("candidate", ("sample_id", "url")),),
     writes=PLANNED,
     grain="map",

@@ -4,19 +4,23 @@ Not for deciding whether an address may be contacted: that is checked when it is
 """
 
 import hashlib
-import ipaddress
 import re
 from urllib.parse import quote
 
 import pyarrow as pa
 
+from stages.plan.entities import decode_entities
+from stages.plan.hosts import ascii_host
+
 _PLAN_SCHEMA = pa.schema([(n, pa.string()) for n in ("normalised_url", "host", "fetch_id", "reason", "detail")])
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _DETAIL_CHARACTERS = 120
+_MAX_LAYERS = 8
 
-# Nothing to change: lower-case host, no port, no fragment, and only characters that stay as they are.
-_PLAIN = re.compile(r"https?://[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?){1,8}"
+# Nothing to change: lower-case host that is no address, no port, no fragment, and only characters that stay.
+_PLAIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
                     r"/[A-Za-z0-9/._~!$&()*+,;=:@%-]*(?:\?[A-Za-z0-9/._~!$&()*+,;=:@%?-]*)?")  # fmt: skip
+_ODD = re.compile(r"&[A-Za-z0-9]+;|xn--")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"/?\d{1,5}(?:[/?#].*)?", re.DOTALL)
 _NOT_WEB = frozenset({"about", "blob", "data", "file", "ftp", "ftps", "javascript", "mailto", "ws", "wss"})
@@ -46,16 +50,15 @@ def normalise_url(url: str) -> str:
     """Return the URL in the one form under which it is fetched; ASCII only.
 
     Scheme and host are in lower case, the host in its ASCII form; default port and fragment are dropped; blanks and
-    letters beyond ASCII are percent-encoded as UTF-8. Escapes that are there, dots and case of the path stay:
-    servers differ in what they make of them.
+    letters beyond ASCII are percent-encoded as UTF-8. HTML entities are decoded. Escapes, dots and case of the path stay: servers differ
+    in what they make of them.
 
     Raises:
         UrlFault: it is no http or https URL with a host.
     """
-    if _PLAIN.fullmatch(url) and len(url) < 250:  # longer ones may have a host that is too long
+    if _PLAIN.fullmatch(url) and len(url) < 250 and not _ODD.search(url):  # longer ones may have too long a host
         return url
-    # Browsers drop line breaks and tabs within a URL; other control characters are no part of one.
-    text = url.strip(_STRIPPED).replace("\t", "").replace("\n", "").replace("\r", "")
+    text = clean_url_text(url)
     if control := _CONTROL.search(text):
         raise UrlFault("not_a_url", f"control character U+{ord(control[0]):04X}")
     try:
@@ -72,6 +75,25 @@ def normalise_url(url: str) -> str:
     host = _normalise_authority(authority, scheme)
     tail = question + quote(query, safe=_QUERY_SAFE) if query else question
     return f"{scheme}://{host}/{quote(path, safe=_PATH_SAFE)}{tail}"
+
+
+def clean_url_text(text: str) -> str:
+    """Return a URL as written without what surrounds it: blanks, line breaks, HTML entities.
+
+    Raises:
+        UrlFault: entities are nested too often.
+    """
+    for _ in range(_MAX_LAYERS):
+        # Browsers drop line breaks and tabs within a URL; other control characters are no part of one.
+        bare = text.strip(_STRIPPED).replace("\t", "").replace("\n", "").replace("\r", "")
+        try:
+            decoded = decode_entities(bare)
+        except ValueError as error:
+            raise UrlFault("not_a_url", str(error)) from None
+        if decoded == text:
+            return text
+        text = decoded
+    raise UrlFault("not_a_url", f"line breaks and HTML entities nested more than {_MAX_LAYERS} times")
 
 
 def _split_scheme(text: str) -> tuple[str, str]:
@@ -100,25 +122,10 @@ def _normalise_authority(authority: str, scheme: str) -> str:
 
 
 def _normalise_host(host: str) -> str:
-    if not host:
-        raise UrlFault("not_a_url", "no host")
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            return f"[{ipaddress.IPv6Address(host[1:-1].partition('%')[0])}]"
-        except ValueError:
-            raise UrlFault("not_a_url", f"host {_shown(host)}") from None
-    name = host.lower()
-    if len(name) > 253:  # before the codec, whose time grows with the square of the length
-        raise UrlFault("not_a_url", f"host of {len(name)} characters")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii").lower()
-        except UnicodeError:
-            raise UrlFault("not_a_url", f"host {_shown(host)}") from None
-    labels = name.removesuffix(".").split(".")
-    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise UrlFault("not_a_url", f"host {_shown(host)}")
-    return name
+    try:
+        return ascii_host(host)
+    except ValueError as error:
+        raise UrlFault("not_a_url", f"host {_shown(host)}: {error}"[:200]) from None
 
 
 def _shown(text: str) -> str:

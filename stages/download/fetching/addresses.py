@@ -47,7 +47,8 @@ def is_allowed(address: str, *, allow_loopback: bool) -> bool:
 
 def look_up(host: str) -> list[str]:
     """Return the numeric addresses of a host, preferred first; blocks as long as the system's resolver does."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    # As bytes: for a text Python would apply IDNA 2003 once more, and fail on labels that it does not know.
+    found = socket.getaddrinfo(host.encode("ascii"), None, type=socket.SOCK_STREAM)
     return list(
         dict.fromkeys(str(sockaddr[0]) for family, *_, sockaddr in found if family in (socket.AF_INET, socket.AF_INET6))
     )

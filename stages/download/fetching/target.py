@@ -1,12 +1,12 @@
 """What a URL asks us to connect to: scheme, host, port and path, or a refusal. Not for name look-up."""
 
-import ipaddress
 import re
 import string
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin
 
 from stages.download.fetching.faults import Refused
+from stages.plan.urls import UrlFault, clean_url_text, host_of, normalise_url
 
 MAX_URL_CHARS = 8_192
 DEFAULT_PORT = {"http": 80, "https": 443}
@@ -19,7 +19,11 @@ _BLOCKED_PORTS = frozenset(
     | {1720, 1723, 2049, 2375, 2376, 2379, 2380, 3306, 3389, 3659, 4045, 4190, 5060, 5061, 5432, 5900, 5984, 6000}
     | {6379, 6566, 6665, 6666, 6667, 6668, 6669, 6697, 9042, 9200, 9300, 10080, 10250, 11211, 27017}
 )
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,62})")
+_BLANKS = " \t\r\n\f"
+# Scheme and host of a Location, where it has them; the rest is path, query and fragment.
+_LOCATION = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}[^/\\?#]*)?(.*)", re.DOTALL)
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PLACE_AND_TAIL = re.compile(r"([^?#]*)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -56,21 +60,17 @@ def parse_target(url: str, *, reason: str) -> Target:
     if len(url) > MAX_URL_CHARS:
         raise Refused(reason, f"URL of {len(url)} characters, allowed are {MAX_URL_CHARS}")
     try:
-        parts = urlsplit(url.strip())
-        scheme, port = parts.scheme, parts.port
-    except ValueError as error:
-        raise Refused(reason, f"bad URL: {error}") from None
-    if scheme not in DEFAULT_PORT:
-        raise Refused(reason, f"scheme is {scheme!r}, not http or https")
-    if "@" in parts.netloc:
-        raise Refused(reason, "URL with user name or password")
-    port = DEFAULT_PORT[scheme] if port is None else port
+        normalised = normalise_url(url)
+    except UrlFault as fault:
+        raise Refused(reason, fault.detail) from None
+    scheme, _, rest = normalised.partition("://")
+    authority = host_of(normalised)
+    host, _, port_text = authority.rpartition(":") if re.search(r":\d+$", authority) else (authority, "", "")
+    port = int(port_text) if port_text else DEFAULT_PORT[scheme]
     if port in _BLOCKED_PORTS:
         raise Refused(reason, f"port {port} is blocked")
-    # Only spaces, control and non-ASCII characters are escaped: what is published escaped stays as it is.
-    path = quote(parts.path or "/", safe=string.punctuation)
-    query = f"?{quote(parts.query, safe=string.punctuation)}" if parts.query else ""
-    return Target(scheme, _check_host(parts.hostname or "", reason), port, path + query)
+    # One name with and without its final dot: certificates and virtual hosts know it without.
+    return Target(scheme, host.strip("[]").removesuffix("."), port, rest[len(authority) :])
 
 
 def redirect_url(target: Target, location: str) -> str:
@@ -83,24 +83,23 @@ def redirect_url(target: Target, location: str) -> str:
     Raises:
         Refused: the header is not a URL.
     """
+    text = location.strip(_BLANKS)
+    raw = text.encode("iso-8859-1", "replace")
     try:
-        return urljoin(target.url, quote(location.strip(), safe=string.punctuation, encoding="iso-8859-1"))
+        text = raw.decode()
+    except UnicodeDecodeError:
+        # Browsers read such a host as Latin-1 and send the bytes of such a path as they are.
+        host, path = _LOCATION.fullmatch(text).groups(default="")  # type: ignore[union-attr]
+        text = host + quote(path, safe=string.punctuation + _BLANKS, encoding="iso-8859-1", errors="replace")
+    try:
+        place, tail = _PLACE_AND_TAIL.fullmatch(clean_url_text(text)).groups()  # type: ignore[union-attr]
+        place = place.replace("\\", "/")
+        # urljoin drops an empty query, and takes "http:///x" for a path of the same host.
+        if _ABSOLUTE.match(place):
+            return str(place + tail)
+        here = target.url.partition("?")[0] if tail.startswith("?") else target.url
+        return urljoin(target.url, place) + tail if place else here + tail
+    except UrlFault as fault:
+        raise Refused("bad_redirect", f"bad Location: {fault.detail}") from None
     except ValueError as error:
         raise Refused("bad_redirect", f"bad Location: {error}") from None
-
-
-def _check_host(host: str, reason: str) -> str:
-    """Return the host in ASCII: an address, or a name of well-formed labels."""
-    if ":" in host:
-        try:
-            return str(ipaddress.IPv6Address(host))
-        except ValueError:
-            raise Refused(reason, f"bad host {host!r}") from None
-    try:
-        name = host if host.isascii() else host.encode("idna").decode("ascii")
-    except UnicodeError:
-        raise Refused(reason, f"bad host {host!r}") from None
-    name = name.removesuffix(".").lower()
-    if not name or len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise Refused(reason, f"bad host {host!r}")
-    return name
