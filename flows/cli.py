@@ -38,6 +38,8 @@ from flows.run.runner import Runner, StageFailure
 from flows.settings import render_settings
 from flows.watch.mirror import mirrored
 from flows.watch.progress import Terminal
+from schemas.corpora import manifest_faults
+from schemas.manifest_files import ManifestError
 from stages import MODULES, STAGES
 from stages.contract import ContractError, InputError
 
@@ -48,8 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        for fault in manifest_faults().values():
+            say(console, f"faulty manifest, so this corpus is not read: {fault}", "red")
         return int(COMMANDS[options.command](options, console) or 0)
-    except InputError as error:
+    except (InputError, ManifestError) as error:
         say(console, f"error: {error}", "red")
         return 2
     except OSError as error:

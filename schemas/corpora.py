@@ -4,18 +4,19 @@ Not for reading them: that is `stages/sources` and `stages/labelled_sources`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.manifest_files import MANIFESTS, ManifestError
+from schemas.manifest_files import MANIFESTS, ManifestError, shown
 from schemas.manifest_files import Manifest as _Manifest
 from schemas.manifest_files import load_manifest as _load
 
+CORPORA = MANIFESTS / "corpora"
 # All corpora of RS5M, those without a manifest yet included; others may be read too, by their manifest alone.
 CORPUS_CODES = (
     "laion2b", "laion400m", "laioncoco", "coyo700m", "wit", "yfcc15m", "cc12m", "cc3m", "redcaps", "sbu", "vg",
@@ -63,17 +64,17 @@ class Corpus(_Manifest):
     """
 
     code: str = Field(pattern=r"^[a-z0-9]+$")
-    title: str = Field(min_length=1)
-    half: Literal["pub11", "rs3"]
-    homepage: str
-    is_withdrawn: bool
-    replaced_by: str
+    title: str = ""
+    half: Literal["pub11", "rs3"] = "pub11"
+    homepage: str = ""
+    is_withdrawn: bool = False
+    replaced_by: str = ""
     annotation_licence: str = Field(min_length=1)
     image_rights: str = Field(min_length=1)
-    may_redistribute_annotations: bool
-    may_redistribute_images: bool
-    citation: str
-    n_rows_published: int = Field(gt=0)
+    may_redistribute_annotations: bool = False
+    may_redistribute_images: bool = False
+    citation: str = ""
+    n_rows_published: int | None = Field(None, gt=0)
     n_files_published: int | None = Field(None, gt=0)
     n_bytes_published: int | None = Field(None, gt=0)
     sha256: Mapping[str, str] = {}
@@ -89,17 +90,36 @@ class Corpus(_Manifest):
     advice: Mapping[str, str] = {}
     has_shifted_rows: bool = False
     text_columns: tuple[str, ...] = ()
-    date_checked: date
-    how_to_get: str = Field(min_length=1)
+    date_checked: date | None = None
+    how_to_get: str = ""
 
     @field_validator("file_pattern", "ignored_pattern", "companion_pattern")
     @classmethod
     def _check_pattern(cls, pattern: str) -> str:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"not a regular expression: {error}") from None
         return pattern
+
+    @field_validator("advice")
+    @classmethod
+    def _check_advice(cls, advice: Mapping[str, str]) -> Mapping[str, str]:
+        for pattern in advice:
+            cls._check_pattern(pattern)
+        return advice
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, content: Any) -> Any:
+        """Name a corpus without a title by its code, and read one source of a column as a list of one."""
+        if not isinstance(content, Mapping):
+            return content
+        code, columns = content.get("code", ""), content.get("columns", {})
+        if isinstance(columns, Mapping):
+            columns = {name: [found] if isinstance(found, str | int) else found for name, found in columns.items()}
+        named = {"title": code, "how_to_get": f"Put its files under SOURCES/{code}."}
+        return {**named, **{name: value for name, value in content.items() if value != ""}, "columns": columns}
 
     @field_validator("columns")
     @classmethod
@@ -129,6 +149,8 @@ class Corpus(_Manifest):
             raise ValueError(f"columns of a parquet corpus are names; found {places}")
         if (self.code == LIST_CODE) != (self.reader == "metafile"):
             raise ValueError(f"the reader metafile is for {LIST_CODE} alone; found code {self.code}")
+        if set(self.columns.get("url", ())) & set(self.columns.get("source_caption", ())):
+            raise ValueError(f"url and source_caption have the same source; found {dict(self.columns)}")
         if self.is_withdrawn and not self.replaced_by:
             raise ValueError("is_withdrawn needs replaced_by: name the lawful replacement, or say that there is none")
         return self
@@ -188,40 +210,72 @@ class Corpus(_Manifest):
 
         Args:
             path: path under the corpus's folder, with "/" between its parts.
+
+        Raises:
+            ManifestError: the group of the pattern is no number that a table can hold.
         """
         found = self._file_regex.fullmatch(path) or self._companion_regex.fullmatch(path)
         if found is None:
             return None
         groups = found.groupdict()
-        if digest := groups.get("hex_part"):
-            return int(digest, 16) % _PART_MODULUS
-        return int(groups.get("part") or 0)
+        try:
+            if digest := groups.get("hex_part"):
+                return int(digest, 16) % _PART_MODULUS
+            part = int(groups.get("part") or 0)
+        except ValueError:
+            part = -1
+        if not 0 <= part <= _PART_MODULUS:
+            group = f"{groups.get('hex_part') or groups.get('part')!r} of {path}"
+            raise ManifestError(
+                f"{shown(CORPORA / self.code)}.toml: key file_pattern: its group matches {group}; expected a whole"
+                f" number up to {_PART_MODULUS:,} as part, or hexadecimal digits as hex_part"
+            )
+        return part
 
     def stated_sha256(self, path: str) -> str:
         """Return what the publisher states of a file, by the last part of its path; "" where it states nothing."""
         return self.sha256.get(path.rpartition("/")[2], "").lower()
 
 
-def load_corpora(folder: Path = MANIFESTS / "corpora") -> dict[str, Corpus]:
-    """Return the corpora of a manifest folder by code, in the order of their codes.
+def load_corpora(folder: Path | None = None) -> dict[str, Corpus]:
+    """Return the corpora whose manifest has no fault, by code, in the order of their codes.
 
     Raises:
-        ManifestError: a file is missing or at fault, or its name is not its code.
+        ManifestError: the folder has no manifest.
     """
-    paths = sorted(folder.glob("*.toml"))
-    if not paths:
-        raise ManifestError(f"{folder}: expected one <code>.toml per corpus, found none")
-    corpora = {}
-    for path in paths:
-        corpus = _load(path, Corpus)
-        if corpus.code != path.stem:
-            raise ManifestError(
-                f"{path}: key code: expected {path.stem!r}, as the file is named, found {corpus.code!r}"
-            )
-        corpora[corpus.code] = corpus
-    return corpora
+    return {code: found for code, found in _load_all(folder or CORPORA) if isinstance(found, Corpus)}
+
+
+def load_corpus(code: str, folder: Path | None = None) -> Corpus:
+    """Return one corpus. Raises ManifestError where its manifest is missing or has a fault."""
+    return _load_one((folder or CORPORA) / f"{code}.toml")
+
+
+def manifest_faults(folder: Path | None = None) -> dict[str, str]:
+    """Return by code what is wrong with a manifest: file, key and fault. Empty where all are sound."""
+    return {code: str(found) for code, found in _load_all(folder or CORPORA) if isinstance(found, ManifestError)}
 
 
 def known_codes() -> tuple[str, ...]:
     """Return the codes of RS5M's corpora, in its order, and behind them those of other corpora with a manifest."""
     return (*CORPUS_CODES, *(code for code in load_corpora() if code not in CORPUS_CODES))
+
+
+def _load_all(folder: Path) -> Iterator[tuple[str, Corpus | ManifestError]]:
+    paths = sorted(path for path in folder.glob("*.toml") if not path.name.startswith("."))  # an editor's drafts
+    if not paths:
+        raise ManifestError(f"{shown(folder)}: expected one <code>.toml per corpus, found none")
+    for path in paths:
+        try:
+            yield path.stem, _load_one(path)
+        except ManifestError as error:
+            yield path.stem, error
+
+
+def _load_one(path: Path) -> Corpus:
+    corpus = _load(path, Corpus, {"code": path.stem})
+    if corpus.code != path.stem:
+        raise ManifestError(
+            f"{shown(path)}: key code: expected {path.stem!r}, as the file is named, found {corpus.code!r}"
+        )
+    return corpus

@@ -4,6 +4,7 @@ Not for what the facts are: those are schemas/manifests.py and schemas/model_man
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,16 +26,33 @@ class Manifest(BaseModel):
 _Model = TypeVar("_Model", bound=Manifest)
 
 
-def load_manifest(path: Path, model: type[_Model]) -> _Model:
-    """Return what a TOML file says. Raises ManifestError."""
+def load_manifest(path: Path, model: type[_Model], defaults: Mapping[str, Any] | None = None) -> _Model:
+    """Return the checked content of a TOML file.
+
+    Args:
+        path: the file.
+        model: the class that checks it.
+        defaults: values of keys that the file may leave out.
+
+    Raises:
+        ManifestError: the file cannot be read or has a fault.
+    """
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror}); it belongs to the repository") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: not TOML: {error}") from error
+        raise ManifestError(
+            f"{shown(path)}: cannot be read ({error.strerror}); it belongs to the repository"
+        ) from error
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits or 1,000 brackets are no TOML error
+        raise ManifestError(f"{shown(path)}: not TOML: {error}") from error
     try:
-        return model.model_validate(content)
+        return model.model_validate({**(defaults or {}), **content})
     except ValidationError as error:
         faults = [f"key {'.'.join(map(str, f['loc'])) or '(file)'}: {f['msg']}" for f in error.errors()]
-        raise ManifestError(f"{path}: {'; '.join(faults)}") from error
+        raise ManifestError(f"{shown(path)}: {'; '.join(faults)}") from error
+
+
+def shown(path: Path) -> str:
+    """Return a manifest's path as a message shows it: from the project's folder on, where it is in there."""
+    root = MANIFESTS.parent
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

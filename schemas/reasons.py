@@ -30,6 +30,7 @@ class Reason:
 REASONS: tuple[Reason, ...] = (
     # inventory
     Reason("no_reader", "The folder is named like no corpus that has a reader; nothing in it was read."),
+    Reason("faulty_manifest", "The corpus's manifest has a fault; nothing new in its folder was read."),
     Reason("left_out", "The corpus is not among inventory.corpora; nothing in it was read."),
     Reason("loose_file", "The file is not in the folder of a corpus; it was not read."),
     Reason("unexpected_file", "The file's name does not fit the corpus's published file names."),

@@ -20,6 +20,7 @@ from schemas.tables import SOURCE_LISTING
 from stages.contract import Reads, Stage
 
 STRETCH_REASONS = tuple(reason.code for reason in REASONS if reason.is_stretch)
+_LOST = ("unreadable", "faulty_manifest")  # reasons for which a path's content is missing from the build
 _TABLE = "candidate"
 _REJECTED = Reads("source_listing", tuple(SOURCE_LISTING.reject_schema.names), is_whole=True, section="rejects")
 
@@ -85,7 +86,7 @@ def unreadable(ledger: Ledger) -> list[tuple[str, str]]:
     """Return the paths under SOURCES that could not be looked at or read, and why; without those that are accepted."""
     rows = ledger.read(_REJECTED).to_pylist()
     accepted = _accepted(ledger, ledger.writer[_TABLE])
-    return sorted((r["path"], r["detail"]) for r in rows if r["reason"] == "unreadable" and r["path"] not in accepted)
+    return sorted((r["path"], r["detail"]) for r in rows if r["reason"] in _LOST and r["path"] not in accepted)
 
 
 def unreadable_sentences(ledger: Ledger) -> Iterator[str]:
@@ -93,7 +94,7 @@ def unreadable_sentences(ledger: Ledger) -> Iterator[str]:
     accepted = _accepted(ledger, ledger.writer[_TABLE])
     for path, detail in unreadable(ledger):
         yield (
-            f"unreadable: {path}: {detail}. What it holds is missing from the build: make it readable and run again;"
+            f"unreadable: {path}: {detail}. What it holds is missing from the build: mend that and run again;"
             f" or accept that with {_accepting((*accepted, path))}"
         )
 

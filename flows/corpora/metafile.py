@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-from schemas.corpora import LIST_CODE, Corpus, load_corpora
+from schemas.corpora import LIST_CODE, Corpus, load_corpus
 from stages.contract import InputError
 from stages.identity import digest_json
 
@@ -22,7 +22,7 @@ def list_files(metafile: Path) -> list[Path]:
     Raises:
         InputError: there is none.
     """
-    corpus = load_corpora()[LIST_CODE]
+    corpus = load_corpus(LIST_CODE)
     if not metafile.exists():
         raise InputError(
             f"METAFILE={metafile} does not exist: expected a list or a folder of lists. {corpus.how_to_get}"

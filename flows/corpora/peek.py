@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from flows.ask.report import printable
 from flows.settings import Settings
-from schemas.corpora import Corpus, known_codes, load_corpora
+from schemas.corpora import Corpus, known_codes, load_corpora, manifest_faults
 from schemas.tables import SOURCE_LISTING
 from stages import STAGES
 from stages.contract import Context, InputError, Stage, no_rejects
@@ -66,6 +66,8 @@ def _corpus(code: str) -> Corpus:
     corpora = load_corpora()
     if code in corpora:
         return corpora[code]
+    if fault := manifest_faults().get(code):
+        raise InputError(fault)
     if code in known_codes():
         raise InputError(f"{code} has no reader in this version; corpora with one: {', '.join(sorted(corpora))}")
     near = difflib.get_close_matches(code.lower(), corpora, 1, 0.4)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.ledger.ledger import Ledger
-from schemas.corpora import CORPUS_CODES, Corpus, load_corpora
+from schemas.corpora import CORPUS_CODES, Corpus, load_corpora, manifest_faults
 from schemas.tables import SOURCE_LISTING
 from stages.contract import Context, InputError, Reads, no_rejects
 from stages.inventory.stage import LIST_SOURCES, ListingParams
@@ -90,11 +90,11 @@ def holdings(ledger: Ledger, sources: Path | None, corpora: Mapping[str, Corpus]
     # What an earlier look found is not there without its folder.
     listed = ledger.read(_LISTED).slice(0, None if has_corpus(sources) else 0)
     wrong = mismatches(ledger, corpora)
-    found = []
-    for code in (*CORPUS_CODES, *(code for code in corpora if code not in CORPUS_CODES)):
+    found, faults = [], manifest_faults()
+    for code in (*CORPUS_CODES, *(code for code in sorted({*corpora, *faults}) if code not in CORPUS_CODES)):
         corpus = corpora.get(code)
         rows = listed.filter(pc.equal(listed["corpus"], code))
-        note = ""
+        note = "" if corpus else faults.get(code, "")
         if sources is not None and corpus is not None and not rows.num_rows and holds_something(sources / code):
             rows, note = _look(sources, code)
         if corpus is None or not rows.num_rows:
@@ -106,7 +106,9 @@ def holdings(ledger: Ledger, sources: Path | None, corpora: Mapping[str, Corpus]
 
 def has_corpus(sources: Path | None) -> bool:
     """Return whether a SOURCES folder has files in the folder of a corpus with a reader; one may be unreadable."""
-    return sources is not None and any(holds_something(sources / code) for code in load_corpora())
+    return sources is not None and any(
+        holds_something(sources / code) for code in (*load_corpora(), *manifest_faults())
+    )
 
 
 def _look(sources: Path, code: str) -> tuple[pa.Table, str]:

@@ -28,7 +28,7 @@ def render(found: Sequence[Holding], sources: Path | None) -> Iterator[tuple[str
             yield "", ""
             yield "Others that can be read:", "bold"
         yield "", ""
-        title = f"{holding.code:<11} {holding.corpus.title if holding.corpus else 'no reader yet'}"
+        title = f"{holding.code:<11} {_title(holding)}"
         room = WIDTH - len(holding.state) - 1
         yield (
             f"{textwrap.shorten(title, room, placeholder='…') if len(title) > room else title:<{room}} "
@@ -39,6 +39,12 @@ def render(found: Sequence[Holding], sources: Path | None) -> Iterator[tuple[str
             yield from ((line, style) for line in _wrap(label, text))
     yield "", ""
     yield summary(found), "bold"
+
+
+def _title(holding: Holding) -> str:
+    if holding.corpus is not None:
+        return holding.corpus.title
+    return "its manifest has a fault" if holding.note else "no reader yet"
 
 
 def summary(found: Sequence[Holding]) -> str:
@@ -65,7 +71,8 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
         there += f"; beside it {_some(holding.companions)}"
     yield "there", there, ""
     if corpus is None:
-        yield "get it", "nothing of it is read by this version", ""
+        if not holding.note:
+            yield "get it", "nothing of it is read by this version", ""
         return
     yield "published", _published(corpus), ""
     if holding.missing_parts:
@@ -83,7 +90,7 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
 
 
 def _published(corpus: Corpus) -> str:
-    words = [f"{corpus.n_rows_published:,} rows"]
+    words = [f"{corpus.n_rows_published:,} rows" if corpus.n_rows_published is not None else "rows not stated"]
     if corpus.n_files_published is not None:
         words.insert(0, _files(corpus.n_files_published))
     words.append(_size(corpus.n_bytes_published) if corpus.n_bytes_published is not None else "size not stated")

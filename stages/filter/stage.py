@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schemas.corpora import Corpus, load_corpora
+from schemas.corpora import Corpus
 from schemas.manifests import Keywords, load_keywords
 from schemas.tables import CANDIDATE
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Params, Reads, Resources, Stage, Tool
 from stages.filter.filtering import REASONS, Search, filter_source
 from stages.filter.strict import StrictRules
 from stages.identity import digest_json
-from stages.inventory.stage import reader_digest
+from stages.inventory.stage import listed_corpus
 from stages.readers.batch import Choices, SourceFileError, SourceFiles
 from stages.readers.tsv.tags import join_tags
 
@@ -116,12 +116,8 @@ def search_of(params: FilterParams, keywords: Keywords, pilot_share: float = 1.0
 
 
 def _corpus(listed: Sequence[Mapping[str, Any]], partition: str) -> Corpus:
-    corpora = load_corpora()
     for row in listed:
-        corpus = corpora.get(row["corpus"])
-        if corpus is None or reader_digest(corpus) != row["reader_digest"]:
-            raise InputError(f"the manifest of {row['corpus']} has changed: run `make stage-inventory` first")
-        return corpus
+        return listed_corpus(row["corpus"], row["reader_digest"])
     raise InputError(f"partition {partition} has no source files: run `make stage-inventory` first")
 
 

@@ -16,6 +16,7 @@ from stages.contract import InputError
 from stages.inventory.passed_over import LeftOut
 from stages.inventory.tree import PARTIAL_ENDINGS, is_below, is_folder, is_utf8, not_regular
 
+_OF_A_CORPUS = ("no_reader", "left_out", "faulty_manifest")
 _PREFIX = 4  # characters that name a corpus alone: coyo, fmow-rgb
 _LIKENESS = 0.75  # of a folder's name and a code, as difflib measures it: LAION-2B-en is named, LAION-5B too
 
@@ -40,35 +41,37 @@ class Folders:
         return tuple(path for other, path in self.real_paths.items() if other != code and not is_below(own, path))
 
 
-def look_at(sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str]) -> Folders:
+def look_at(
+    sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str], faults: Mapping[str, str] | None = None
+) -> Folders:
     """Return the corpora under SOURCES, and everything else there with its reason.
 
     Args:
         sources: the SOURCES folder.
         corpora: those that can be read, by code.
         chosen: codes of the corpora that take part; empty for all.
+        faults: by code, what is wrong with a manifest that cannot be used.
 
     Raises:
         InputError: SOURCES is no folder, cannot be read or has no folder of a corpus, or a chosen one is missing.
     """
+    faults = faults or {}
     names = _names(sources, corpora)
-    _check_chosen(sources, corpora, chosen)
+    _check_chosen(sources, corpora, chosen, faults)
     rejects: list[LeftOut] = []
     found: dict[str, str] = {}
     for name in names:
         shown = name.encode("utf-8", "backslashreplace").decode()
-        reason, detail = _judge(sources, name, corpora, chosen)
+        reason, detail = _judge(sources, name, corpora, chosen, faults)
         real = os.path.realpath(sources / name)
         if not reason and real in found.values():
             code = next(code for code, path in found.items() if path == real)
             reason, detail = "reached_twice", f"the same folder as {code}"
         if reason:
-            rejects.append(
-                (shown if reason in ("no_reader", "left_out") or name in corpora else "", shown, reason, detail)
-            )
+            rejects.append((shown if reason in _OF_A_CORPUS or name in corpora else "", shown, reason, detail))
         else:
             found[name] = real
-    if not found and not any(reason in ("unreadable", "left_out") for _, _, reason, _ in rejects):
+    if not found and not any(reason in ("unreadable", "left_out", "faulty_manifest") for _, _, reason, _ in rejects):
         near = [detail for _, _, _, detail in rejects if detail.startswith("did you mean")]
         raise InputError(
             f"SOURCES={sources} holds no corpus: expected at least one folder of {', '.join(sorted(corpora))}"
@@ -79,7 +82,7 @@ def look_at(sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str])
 
 def nothing_readable(sources: Path, rejects: Sequence[LeftOut]) -> InputError:
     """Return the error for a SOURCES folder of which no file can be read."""
-    lost = ("unreadable", "empty_file")
+    lost = ("unreadable", "empty_file", "faulty_manifest")
     faults = [
         f"{path} ({'empty: ' * (reason == lost[1])}{detail})" for _, path, reason, detail in rejects if reason in lost
     ]
@@ -100,8 +103,12 @@ def near_corpus(name: str, corpora: Mapping[str, Corpus]) -> str:
     return begun.pop() if len(begun) == 1 else ""
 
 
-def _check_chosen(sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str]) -> None:
+def _check_chosen(
+    sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str], faults: Mapping[str, str]
+) -> None:
     for code in chosen:
+        if code in faults:
+            continue  # its folder is rejected, and the other corpora go on
         if code not in corpora:
             raise InputError(f"inventory.corpora names {code!r}; corpora with a reader: {', '.join(sorted(corpora))}")
         if not is_folder(sources / code) and not (sources / code).is_symlink():
@@ -122,7 +129,9 @@ def _names(sources: Path, corpora: Mapping[str, Corpus]) -> list[str]:
     return [path.name for path in paths]
 
 
-def _judge(sources: Path, name: str, corpora: Mapping[str, Corpus], chosen: Sequence[str]) -> tuple[str, str]:
+def _judge(
+    sources: Path, name: str, corpora: Mapping[str, Corpus], chosen: Sequence[str], faults: Mapping[str, str]
+) -> tuple[str, str]:
     """Return the reason for which something in SOURCES is passed over, and a detail; "" for a corpus's folder."""
     if name.startswith("."):
         return "hidden_file", ""
@@ -133,14 +142,16 @@ def _judge(sources: Path, name: str, corpora: Mapping[str, Corpus], chosen: Sequ
     except OSError as error:
         return "unreadable", f"it cannot be looked at: {error.strerror}"
     if stat.S_ISDIR(mode):
-        if name not in corpora:
+        if name in faults and (not chosen or name in chosen):
+            return "faulty_manifest", faults[name]
+        if name not in corpora and name not in faults:
             return "no_reader", _advice(name, corpora)
         return ("left_out", f"inventory.corpora is {list(chosen)}") if chosen and name not in chosen else ("", "")
     if not stat.S_ISREG(mode):
         return "unreadable", not_regular(mode)
     if name.endswith(PARTIAL_ENDINGS):
         return "partial_download", ""
-    owners = [code for code, corpus in sorted(corpora.items()) if corpus.part_of(name) is not None]
+    owners = [code for code, corpus in sorted(corpora.items()) if corpus.match_file(name) or corpus.is_companion(name)]
     return "loose_file", f"named like a file of {' or '.join(owners)}: move it into that folder" if owners else ""
 
 

@@ -48,7 +48,13 @@ def gone(
     roles = {_sample_role(row, corpora) for row in others.select(["corpus", "path", "sample_id"]).to_pylist()}
     listed = rows.select(["corpus", "path", "sample_id"]).to_pylist()
     return rows.filter(
-        pa.array([row["sample_id"] is None or _sample_role(row, corpora) not in roles for row in listed], pa.bool_())
+        pa.array(
+            [
+                row["sample_id"] is None or row["corpus"] not in corpora or _sample_role(row, corpora) not in roles
+                for row in listed  # of a corpus whose manifest has a fault, all are kept: nothing new is listed
+            ],
+            pa.bool_(),
+        )
     )
 
 

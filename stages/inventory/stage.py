@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from schemas.corpora import Corpus, load_corpora
+from schemas.corpora import Corpus, load_corpora, load_corpus, manifest_faults
+from schemas.manifest_files import ManifestError
 from schemas.tables import SOURCE_FILE, SOURCE_LISTING
 from stages.contract import (
     Context,
@@ -60,7 +61,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
             `check_alone` raises it.
     """
     before, params = inputs["source_listing"], context.params
-    folders = look_at(context.sources, load_corpora(), params.corpora)
+    folders = look_at(context.sources, load_corpora(), params.corpora, manifest_faults())
     kept, rejects = [SOURCE_LISTING.schema.empty_table()], list(folders.rejects)
     for corpus in folders.corpora:
         files, passed = _list_corpus(context.sources / corpus.code, corpus, before, params.pilot, folders)
@@ -98,6 +99,25 @@ def reader_digest(corpus: Corpus) -> str:
     return digest_json(corpus.model_dump(mode="json", include=_READING))[:16]
 
 
+def listed_corpus(code: str, digest: str) -> Corpus:
+    """Return a corpus whose files are listed.
+
+    Args:
+        code: its code.
+        digest: the `reader_digest` with which its files were listed.
+
+    Raises:
+        InputError: its manifest has a fault, or says something else on reading than when its files were listed.
+    """
+    try:
+        corpus = load_corpus(code)
+    except ManifestError as error:
+        raise InputError(f"{error}. Mend it, or put back the one with which the files of {code} were listed") from error
+    if reader_digest(corpus) != digest:
+        raise InputError(f"the manifest of {code} has changed: run `make stage-inventory` first")
+    return corpus
+
+
 def _list_corpus(
     folder: Path, corpus: Corpus, before: pa.Table, pilot_share: float, folders: Folders
 ) -> tuple[pa.Table, PassedOver]:
@@ -108,6 +128,10 @@ def _list_corpus(
             known = before.filter(pc.equal(before["corpus"], corpus.code))["path"].to_pylist()
             return list_labelled(folder, corpus, digest, known, passed, pilot_share, others), passed
         return list_web(folder, corpus, digest, pilot_share, passed, others), passed
+    except ManifestError as error:  # its pattern does not fit these files; the other corpora go on
+        passed = PassedOver()
+        passed.add("", "faulty_manifest", str(error))
+        return SOURCE_LISTING.schema.empty_table(), passed
     except InputError as error:
         if not passed.has("unreadable"):
             raise
@@ -188,6 +212,7 @@ LIST_SOURCES = Stage(
         "partial_download",
         "empty_file",
         "no_reader",
+        "faulty_manifest",
         "left_out",
         "loose_file",
         "unexpected_file",

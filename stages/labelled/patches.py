@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import load_corpora
+from schemas.corpora import load_corpus
+from schemas.manifest_files import ManifestError
 from schemas.tables import PATCH
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.readers.ben import lists as ben_lists
@@ -70,7 +71,11 @@ def _metadata(lists: Mapping[str, bytes]) -> pa.Table:
 
 def _patches(paths: pa.ChunkedArray) -> list[str]:
     """Return the name, in either version, of the patch that each path lies in."""
-    corpus, patches = load_corpora()["ben"], []
+    try:
+        corpus = load_corpus("ben")
+    except ManifestError as error:
+        raise InputError(f"{error}. Mend it, and run again") from error
+    patches = []
     for path in paths.to_pylist():
         match = corpus.match_file(path.partition("/")[2])
         if match is None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from schemas.corpora import Corpus, load_corpora
+from schemas.corpora import Corpus
 from schemas.fields import FIELD
 from schemas.tables import LABELLED_IMAGE
 from stages.contract import (
@@ -31,7 +31,7 @@ from stages.contract import (
     rejects_table,
 )
 from stages.inventory.labelled_listing import role_of
-from stages.inventory.stage import reader_digest
+from stages.inventory.stage import listed_corpus
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben import reader as ben
 from stages.readers.ben.rendering import Renderer, open_renderer, renderer_identity
@@ -98,7 +98,7 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     Raises:
         InputError: when a source file is gone or changed, or a list is missing that the selection needs.
     """
-    corpora = load_corpora()
+    corpora = _corpora(inputs)
     files, patches = _by_sample(inputs, corpora), _patches(inputs, context.params)
     codes = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("sample_id", "corpus")), strict=True))
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
@@ -133,12 +133,14 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(table, refused, files=pictures.paths)
 
 
+def _corpora(inputs: Inputs) -> dict[str, Corpus]:
+    columns = ["corpus", "reader_digest"]
+    listed = inputs["source_listing"].select(columns).group_by(columns).aggregate([]).to_pylist()
+    return {row["corpus"]: listed_corpus(row["corpus"], row["reader_digest"]) for row in listed}
+
+
 def _by_sample(inputs: Inputs, corpora: Mapping[str, Corpus]) -> dict[str, dict[str, File]]:
     """Return the files of each sample by their role."""
-    columns = ["corpus", "reader_digest"]
-    for row in inputs["source_listing"].select(columns).group_by(columns).aggregate([]).to_pylist():
-        if reader_digest(corpora[row["corpus"]]) != row["reader_digest"]:
-            raise InputError(f"the manifest of {row['corpus']} has changed: run `make stage-inventory` first")
     files: dict[str, dict[str, File]] = {}
     for row in inputs["source_file"].to_pylist():
         if row["sample_id"] is None:  # a list, which list_patches has read

@@ -1,10 +1,13 @@
 """The manifests in the repository are whole, and a faulty one is refused by file and key."""
 
+import random
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from schemas.corpora import LABELLED_CODES, load_corpora
+from schemas.corpora import LABELLED_CODES, load_corpora, load_corpus, manifest_faults
 from schemas.manifests import MANIFESTS, ManifestError, load_keywords, load_published
 
 PUB11 = {"laion2b", "coyo700m", "laioncoco", "laion400m", "wit", "yfcc15m", "cc12m", "redcaps", "cc3m", "sbu", "vg"}
@@ -129,9 +132,74 @@ def test_a_faulty_manifest_is_refused_by_file_and_key(tmp_path: Path, old: str, 
     path = tmp_path / "cc3m.toml"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ManifestError) as caught:
-        load_corpora(tmp_path)
+        load_corpus("cc3m", tmp_path)
     assert str(path) in str(caught.value)
     assert key in str(caught.value)
+
+
+def test_a_mistake_in_any_key_of_any_manifest_is_named_and_costs_no_other_corpus(tmp_path: Path) -> None:
+    rng, n_tried, n_faulty = random.Random(5), 0, 0
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in (MANIFESTS / "corpora").glob("*.toml")}
+    (tmp_path / "sound.toml").write_text(texts["cc3m"].replace('code = "cc3m"', 'code = "sound"'))
+    for code, text in sorted(texts.items()):
+        path = tmp_path / f"{code}.toml"
+        for mistaken in _mistakes(text, rng):
+            path.write_bytes(mistaken)
+            faults, corpora = manifest_faults(tmp_path), load_corpora(tmp_path)
+            assert "sound" in corpora and set(faults) == {code} - set(corpora)
+            assert all(str(path) in fault for fault in faults.values())
+            n_tried, n_faulty = n_tried + 1, n_faulty + len(faults)
+        path.unlink()
+    assert n_tried > 300 and n_faulty > 200
+
+
+def _mistakes(text: str, rng: random.Random) -> Iterator[bytes]:
+    lines = text.splitlines(keepends=True)
+    keys = [n for n, line in enumerate(lines) if re.match(r"\w+ = ", line)]
+    for n in keys:
+        key, line = lines[n].partition(" = ")[0], lines[n]
+        value = rng.choice(["[[1]]", "{a = 1}", "1979-01-01", "nan", '"("', "9" * 5000, "[" * 2000, "true", '"', "-1"])
+        for wrong in (f"{key} = {value}\n", f"{key}x = 1\n", line + line):
+            yield "".join([*lines[:n], wrong, *lines[n + 1 :]]).encode()
+    data = text.encode()
+    for _ in range(5):
+        yield data[: rng.randrange(len(data))]
+        yield data[: (at := rng.randrange(len(data)))] + bytes([rng.randrange(256)]) + data[at + 1 :]
+
+
+def test_a_corpus_of_two_columns_needs_five_keys_and_its_rights_must_be_stated(tmp_path: Path) -> None:
+    lines = [
+        'reader = "parquet"',
+        "file_pattern = '.*\\.parquet'",
+        'columns = {url = "link", source_caption = "text"}',
+        'annotation_licence = "CC-BY-4.0"',
+        'image_rights = "Each image belongs to its owner."',
+    ]
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join(lines))
+    corpus = load_corpora(tmp_path)["mine"]
+    assert (corpus.code, corpus.title, corpus.half, corpus.columns["url"]) == ("mine", "mine", "pub11", ("link",))
+    assert not corpus.may_redistribute_annotations and not corpus.may_redistribute_images
+    for line in lines:
+        path.write_text("\n".join(other for other in lines if other != line))
+        assert f"{path}: key {line.partition(' ')[0]}" in manifest_faults(tmp_path)["mine"].replace(
+            "key (file): Value error, no source is named", "key columns"
+        )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        (r"(?P<part>.*)\.parquet", "one.parquet"),
+        (r"(?P<part>\d+)\.parquet", "20250101000000.parquet"),
+        (r"(?P<part>-?\d+)\.parquet", "-1.parquet"),
+        (r"(?P<hex_part>.*)\.parquet", "xyz.parquet"),
+    ],
+)
+def test_a_file_number_that_no_table_holds_is_a_fault_of_the_pattern(pattern: str, name: str) -> None:
+    corpus = load_corpora()["datacomp"].model_copy(update={"file_pattern": pattern})
+    with pytest.raises(ManifestError, match=r"datacomp.toml: key file_pattern"):
+        corpus.part_of(name)
 
 
 def test_missing_manifests_are_refused(tmp_path: Path) -> None:
