@@ -1,6 +1,6 @@
 """Read a file of lines a block of bytes at a time, and take fields out of a block without looking at each line.
 
-Not for what the fields mean: that is for the readers. No quoting: a tab parts fields, LF ends a line.
+Not for what the fields mean: that is for the readers. No quoting: a tab separates fields, LF or CR LF ends a line.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,41 @@ from stages.readers.formats.packed import read_bytes
 # The longest caption known of any corpus has 61,192 characters, and Flickr's descriptions end at 65,535 (590 KB when
 # URL-encoded): a longer line is none of a corpus, and must not fill the memory.
 MAX_LINE_BYTES = 1 << 20
-_LF, _TAB, _ZERO, _NINE = 10, 9, 48, 57
+_LF, _CR, _TAB, _ZERO, _NINE = 10, 13, 9, 48, 57
 _MAX_DIGITS = 18  # more do not all fit into int64
+UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_HEAD_BYTES = 4096
 
 Positions = npt.NDArray[np.int32]
+
+
+def read_text(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Yield the bytes of a text file, packed or not, without the byte order mark that some editors write first.
+
+    Raises:
+        SourceFileError: the file is missing, damaged or UTF-16; the bytes before the fault were yielded.
+    """
+    blocks, head = read_bytes(path, block_bytes), b""
+    fault: SourceFileError | None = None
+    try:
+        while len(head) < _HEAD_BYTES and (block := next(blocks, b"")):
+            head += block
+    except SourceFileError as error:
+        fault = error
+    if _is_utf16(head[:_HEAD_BYTES]):
+        raise SourceFileError(f"{path}: expected text in UTF-8, found UTF-16; convert it, or download it again")
+    if head := head.removeprefix(UTF8_MARK):
+        yield head
+    if fault is not None:
+        raise fault
+    yield from blocks
+
+
+def _is_utf16(head: bytes) -> bool:
+    """Return whether bytes begin with the mark of UTF-16, or every second one is zero, as in Latin texts."""
+    n_even, n_odd = head[::2].count(0), head[1::2].count(0)
+    return head.startswith(_UTF16_MARKS) or abs(n_even - n_odd) > 0.3 * (len(head) // 2) > 2
 
 
 def count_lines(path: Path) -> int:
@@ -31,7 +62,7 @@ def count_lines(path: Path) -> int:
     """
     n_lines, last = 0, b"\n"
     try:
-        for block in read_bytes(path):
+        for block in read_text(path):
             n_lines += block.count(b"\n")
             last = block[-1:]
     except SourceFileError as error:
@@ -50,7 +81,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
     """
     carried: list[bytes] = []
     n_carried = 0
-    for block in read_bytes(path, block_bytes):
+    for block in read_text(path, block_bytes):
         cut = block.rfind(b"\n") + 1
         if cut:
             yield b"".join([*carried, memoryview(block)[:cut]])
@@ -68,21 +99,27 @@ class Lines:
     Attributes:
         buffer: the bytes of the block.
         codes: the same as uint8.
-        starts, ends: positions of each line in the block, the line end left out.
+        starts, ends: positions of each line in the block, the line end (LF or CR LF) left out.
         n_fields: number of fields of each line; an empty line has one.
     """
 
     def __init__(self, block: bytes) -> None:
         self.buffer, self.codes = pa.py_buffer(block), np.frombuffer(block, np.uint8)
         ends = np.flatnonzero(self.codes == _LF).astype(np.int32)
-        self.ends: Positions = ends if block.endswith(b"\n") else np.append(ends, np.int32(len(block)))
-        self.starts: Positions = np.concatenate([np.zeros(1, np.int32), self.ends[:-1] + 1]).astype(np.int32)
+        ends = ends if block.endswith(b"\n") else np.append(ends, np.int32(len(block)))
+        self.starts: Positions = np.concatenate([np.zeros(1, np.int32), ends[:-1] + 1]).astype(np.int32)
+        self.ends: Positions = self._without_cr(ends)
         tabs = np.flatnonzero(self.codes == _TAB).astype(np.int32)
         self._tabs: Positions = np.append(tabs, np.int32(len(block)))
         self._before, self.n_fields = _count_tabs(tabs, self.starts, self.ends)
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    def _without_cr(self, ends: Positions) -> Positions:
+        while len(self.codes) and (has_cr := (ends > self.starts) & (self.codes[np.maximum(ends - 1, 0)] == _CR)).any():
+            ends = ends - has_cr.astype(np.int32)
+        return ends
 
     def line(self, row: int) -> bytes:
         """Return the bytes of one line."""

@@ -3,7 +3,9 @@
 Not for their rows: that is `stages/readers/yfcc/reader.py`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +18,25 @@ _N_LIST_FIELDS, _LIST_PHOTO_PLACE = 3, 1
 _Rows = npt.NDArray[np.int64]
 
 
+class LostLines(NamedTuple):
+    """Lines of the list that name no photo: the first of them, their number, and what was found."""
+
+    first_row: int
+    n_rows: int
+    detail: str
+
+
 class PhotoList:
     """The photos of the subset, and which of them have been found: each belongs to the first row that has its id.
 
     Attributes:
         ids: photo ids, ascending, each once.
-        n_listed: lines of the list.
+        n_listed: lines of the list that name a photo.
+        lost: lines of the list that name none.
     """
 
-    def __init__(self, ids: _Rows) -> None:
-        self.n_listed, self.ids = len(ids), np.sort(ids)
+    def __init__(self, ids: _Rows, lost: Sequence[LostLines] = ()) -> None:
+        self.n_listed, self.ids, self.lost = len(ids), np.sort(ids), tuple(lost)
         # np.unique takes ten times the memory of the ids.
         is_again = self.ids[1:] == self.ids[:-1]
         if is_again.any():
@@ -37,32 +48,41 @@ class PhotoList:
         """The number of photos that no row was found for."""
         return int(np.count_nonzero(~self._is_found))
 
-    def claim(self, photos: _Rows) -> _Rows:
-        """Return the positions of photos that are on the list and were not found before; they are found now."""
+    def find(self, photos: _Rows) -> _Rows:
+        """Return the positions of photos that are on the list and were not found before, each photo once."""
         if not len(self.ids):
             return np.zeros(0, np.int64)
         places = np.minimum(np.searchsorted(self.ids, photos), len(self.ids) - 1)
         rows = np.flatnonzero((self.ids[places] == photos) & ~self._is_found[places])
-        rows = np.sort(rows[np.unique(places[rows], return_index=True)[1]])
-        self._is_found[places[rows]] = True
+        return np.sort(rows[np.unique(places[rows], return_index=True)[1]])
+
+    def claim(self, photos: _Rows) -> _Rows:
+        """Return the positions that `find` returns; these photos are found now."""
+        rows = self.find(photos)
+        self._is_found[np.searchsorted(self.ids, photos[rows])] = True
         return rows
 
 
 def read_list(path: Path) -> PhotoList:
     """Return the photos of a list: line number, photo id and hash a line.
 
-    Raises:
-        SourceFileError: the list cannot be read, or a line of it is none: which photo it means cannot be told.
+    Lines that name no photo are lost, and so is what follows where the list cannot be read: `PhotoList.lost`.
     """
     found, n_lines = [np.zeros(0, np.int64)], 0
-    for block in read_blocks(path):
-        lines = Lines(block)
-        photos = lines.whole_numbers(_LIST_PHOTO_PLACE, np.arange(len(lines)))
-        for row in np.flatnonzero((lines.n_fields != _N_LIST_FIELDS) | (photos < 0))[:1]:
-            raise SourceFileError(
-                f"{path}: expected line number, photo id and hash in line {n_lines + row + 1},"
-                f" found {lines.line(row)[:80]!r}; download the list again"
-            )
-        found.append(photos)
-        n_lines += len(lines)
-    return PhotoList(np.concatenate(found))
+    lost: list[LostLines] = []
+    try:
+        for block in read_blocks(path):
+            lines = Lines(block)
+            photos = lines.whole_numbers(_LIST_PHOTO_PLACE, np.arange(len(lines)))
+            is_bad = (lines.n_fields != _N_LIST_FIELDS) | (photos < 0)
+            if bad := np.flatnonzero(is_bad).tolist():
+                said = (
+                    f"expected line number, photo id and hash in line {n_lines + bad[0] + 1},"
+                    f" found {lines.line(bad[0])[:80]!r}; download the list again"
+                )
+                lost.append(LostLines(n_lines + bad[0], len(bad), said))
+            found.append(photos[~is_bad])
+            n_lines += len(lines)
+    except SourceFileError as error:
+        lost.append(LostLines(n_lines, 1, str(error)))
+    return PhotoList(np.concatenate(found), lost)

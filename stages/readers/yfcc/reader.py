@@ -24,12 +24,14 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
     """Yield the rows of the listed photos; where two files have a photo, the first counts.
 
     A file that cannot be read does not end the others. The photos that are then found nowhere are its damaged stretch:
-    none where the other files have them all, for then nothing is lost.
+    none where the other files have them all, for then nothing is lost. Lines of the list that name no photo are damaged
+    stretches of the list.
 
     Raises:
-        InputError: there is not one list, or it is damaged or wrong: it says which rows belong.
+        InputError: there is not one list: it says which rows belong.
     """
-    photos = _read_wanted(source, corpus)
+    companion = _list_of(source, corpus)
+    photos = read_list(companion)
     faults: list[tuple[SourceFileError, int, int]] = []
     for path, part in source.files:
         n_rows = 0
@@ -44,28 +46,21 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
     elif photos.n_missing:
         first, n_rows, part = faults[0]
         others = f"; {len(faults) - 1} more files cannot be read" if len(faults) > 1 else ""
-        yield Damage(n_rows, photos.n_missing, first.reason, f"{first}{others}", part)
+        yield Damage(n_rows, photos.n_missing, first.reason, f"{first}{others}", part, first.path)
+    list_part = 1 + max((part for _, part in source.files), default=0)  # rows of the list are no rows of the files
+    for lost in photos.lost:
+        yield Damage(lost.first_row, lost.n_rows, "damaged_source", lost.detail, list_part, companion)
     yield Counted("listed_again", photos.n_listed - len(photos.ids))
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of lines of the list."""
-    try:
-        return count_lines(_list_of(source, corpus))
-    except SourceFileError as error:
-        raise InputError(str(error)) from error
+    """Return the number of lines of the list; what lies behind a fault counts as one."""
+    return count_lines(_list_of(source, corpus))
 
 
 def lists_photo(source: SourceFiles, corpus: Corpus, photo: int) -> bool:
     """Return whether the list names a photo, which may have no row. Raises InputError."""
-    return len(_read_wanted(source, corpus).claim(np.array([photo], np.int64))) > 0
-
-
-def _read_wanted(source: SourceFiles, corpus: Corpus) -> PhotoList:
-    try:
-        return read_list(_list_of(source, corpus))
-    except SourceFileError as error:
-        raise InputError(str(error)) from error
+    return len(read_list(_list_of(source, corpus)).find(np.array([photo], np.int64))) > 0
 
 
 def _list_of(source: SourceFiles, corpus: Corpus) -> Path:
@@ -85,14 +80,31 @@ def read_batches(
     Raises:
         SourceFileError: the file cannot be read, or has neither 23 nor 25 columns.
     """
-    first_row, n_columns = 0, 0
+    first_row, n_columns, fault = 0, 0, ""
     for block in read_blocks(path, block_bytes):
         lines = Lines(block)
         n_columns = n_columns or _count_columns(path, lines)
         photos = _photos(lines, n_columns)
+        if not block.endswith(b"\n") and lines.n_fields[-1] != n_columns:
+            photos[-1] = -1  # the file is cut, maybe inside the photo id
+        fault = fault or _find_fault(lines, photos, n_columns, first_row)
         rows = wanted.claim(photos)
         yield replace(read_rows(lines, rows, photos[rows], rows + first_row, corpus, n_columns), first_row=first_row)
         first_row += len(lines)
+    if fault:
+        raise SourceFileError(f"{path}: {fault}; restore the file, or download it again", path=path)
+
+
+def _find_fault(lines: Lines, photos: Rows, n_columns: int, first_row: int) -> str:
+    """Return what is wrong with the first line that may hide a photo: one without photo id, or with other fields."""
+    is_bad = (photos < 0) | (lines.n_fields > max(_PHOTO_PLACES))
+    bad = np.flatnonzero(is_bad & (lines.ends > lines.starts))
+    if not len(bad):
+        return ""
+    return (
+        f"expected a photo id and {n_columns} fields in line {first_row + bad[0] + 1}, found"
+        f" {lines.line(bad[0])[:60]!r}"
+    )
 
 
 def _count_columns(path: Path, lines: Lines) -> int:

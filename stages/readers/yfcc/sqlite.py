@@ -5,9 +5,11 @@ Not for what their columns mean: a row is made a line as the other files have it
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.corpora import Corpus
 from stages.readers.batch import SourceBatch, SourceFileError
@@ -22,20 +24,27 @@ _COLUMNS = (
     "serverid", "farmid", "secret", "secretoriginal", "ext", "marker",
 )  # fmt: skip
 _CHUNK_ROWS = 50_000
+_MAX_DIGITS = 18
 _VALUE_LIMIT_BYTES = 1 << 26
+_FIRST_ROW_ID, _LAST_ROW_ID = -(1 << 63), (1 << 63) - 1
+_MAX_GAPS = 1000  # more damaged stretches than that are no file to read further
 # -1 where the photo id is no whole number of at most 18 digits, as in the files of lines.
 _IDS = f"""
     SELECT rowid, CASE WHEN typeof(photoid) = 'integer' AND photoid BETWEEN 0 AND 999999999999999999 THEN photoid
         WHEN length(photoid) BETWEEN 1 AND 18 AND CAST(photoid AS TEXT) NOT GLOB '*[^0-9]*'
         THEN CAST(photoid AS INTEGER) ELSE -1 END
-    FROM {_TABLE} ORDER BY rowid
+    FROM {_TABLE} WHERE rowid >= ? ORDER BY rowid
 """
 # Texts are URL-encoded: a line end in one would be of no other meaning.
 _FIELDS = " || char(9) || ".join(f"replace(coalesce(CAST({name} AS TEXT), ''), char(10), '%0A')" for name in _COLUMNS)
 _LINES = f"""
-    SELECT {_FIELDS} FROM {_TABLE}
+    SELECT rowid, {_FIELDS} FROM {_TABLE}
     WHERE rowid BETWEEN ? AND ? AND rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid
 """
+# What the module raises for a damaged file; its own messages need not be UTF-8.
+_FAULTS = (sqlite3.Error, OverflowError, UnicodeError, MemoryError)
+
+_Rows = npt.NDArray[np.int64]
 
 
 def read_database(
@@ -43,10 +52,12 @@ def read_database(
 ) -> Iterator[SourceBatch]:
     """Yield the rows of photos that are wanted and were not found before, in the order of rowid, chunk by chunk.
 
-    A row's number is its position in that order.
+    A row's number is its position in that order. Pages that cannot be read are passed over, and the rows behind them
+    are read.
 
     Raises:
-        SourceFileError: the file is no SQLite, is damaged, or has not the table and columns.
+        SourceFileError: the file is no SQLite, is damaged, or has not the table and columns; the rows that can be read
+            were yielded.
     """
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
@@ -54,19 +65,132 @@ def read_database(
         raise _fault(path, error) from error
     try:
         _check_columns(path, connection)
-        ids, first_row = connection.execute(_IDS), 0
-        while found := ids.fetchmany(chunk_rows):
-            row_ids, photos = np.array(found, np.int64).T
-            rows = wanted.claim(photos)
-            lines = _lines(connection, row_ids[rows].tolist())
+        database, first_row = _Database(connection), 0
+        for row_ids, photos in database.ids(chunk_rows):
+            rows = wanted.find(photos)
+            lines, is_read = database.lines(row_ids[rows], photos[rows])
+            rows = rows[is_read]
+            wanted.claim(photos[rows])  # a photo whose row cannot be read may have another one
             numbers = np.arange(len(rows), dtype=np.int64)
             batch = read_rows(Lines(lines), numbers, photos[rows], rows + first_row, corpus, N_COLUMNS)
             yield SourceBatch(first_row, batch.captions, batch.malformed, batch.choose)
-            first_row += len(found)
-    except (sqlite3.Error, OverflowError) as error:
+            first_row += len(row_ids)
+        if database.fault is None and wanted.n_missing:
+            database.check()
+    except _FAULTS as error:
         raise _fault(path, error) from error
     finally:
         connection.close()
+    if database.fault is not None:
+        raise _fault(path, database.fault)
+
+
+class _Database:
+    """An open database that may be damaged.
+
+    Attributes:
+        fault: what was wrong with it first; None where nothing was.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.fault: object | None = None
+
+    def ids(self, chunk_rows: int) -> Iterator[tuple[_Rows, _Rows]]:
+        """Yield rowids and photo ids; where a page cannot be read, go on with the first row behind it."""
+        last = _FIRST_ROW_ID
+        start = _FIRST_ROW_ID
+        for _ in range(_MAX_GAPS):
+            rows = self._rows_from(start, chunk_rows)
+            for found in rows:
+                row_ids, photos = np.array(found, np.int64).T
+                if (np.diff(row_ids) <= 0).any() or (row_ids[0] <= last and last != _FIRST_ROW_ID):
+                    self._note("rows that are not in the order of their numbers")
+                if (photos < 0).any():
+                    self._note(f"no photo id in row {row_ids[np.argmax(photos < 0)]}")
+                last = max(last, int(row_ids.max()))
+                yield row_ids, photos
+            if self._is_at_end or (behind := self._next_start(last)) is None:
+                return
+            start = behind
+
+    def _rows_from(self, start: int, n_rows: int) -> Iterator[list[tuple[int, int]]]:
+        """Yield rows in lists, to the end of the table or to a page that cannot be read."""
+        self._is_at_end = False
+        cursor = self._connection.execute(_IDS, (start,))
+        try:
+            while found := cursor.fetchmany(n_rows):
+                yield found
+                start = found[-1][0] + 1
+            self._is_at_end = True
+        except _FAULTS as error:
+            self._note(error)
+            found = []  # sound rows before the fault, which it took with it
+            while len(found) < n_rows and (row := self._row_from(start)) and row[0] >= start:
+                found.append(row)
+                start = row[0] + 1
+            if found:
+                yield found
+
+    def _next_start(self, last: int) -> int | None:
+        """Return the lowest rowid behind a fault from which rows can be read; None where none can."""
+        bad, step = last, 1
+        while (good := max(last, 0) + step) <= _LAST_ROW_ID:
+            if self._row_from(good) != ():
+                break
+            bad, step = good, 2 * step
+        else:
+            return None
+        while good - bad > 1:
+            middle = (good + bad) // 2
+            bad, good = (bad, middle) if self._row_from(middle) != () else (middle, good)
+        return good
+
+    def _row_from(self, start: int) -> tuple[int, int] | tuple[()] | None:
+        """Return the first row from a rowid on; nothing where it cannot be read, None where there is none."""
+        try:
+            found: tuple[int, int] | None = self._connection.execute(f"{_IDS} LIMIT 1", (start,)).fetchone()
+        except _FAULTS:
+            return ()
+        return found
+
+    def lines(self, row_ids: _Rows, photos: _Rows) -> tuple[bytes, npt.NDArray[np.bool_]]:
+        """Return rows as lines, and which of the rows could be read."""
+        if not len(row_ids):
+            return b"", np.zeros(0, bool)
+        try:
+            found = self._lines_of(row_ids)
+        except _FAULTS as error:
+            self._note(error)
+            found = {}
+            for row_id in row_ids:
+                with suppress(*_FAULTS):
+                    found |= self._lines_of(np.array([row_id]))
+        # In a damaged tree the row with a number may be another one.
+        is_read = np.array(
+            [_photo_of(found.get(row_id, b"")) == photo for row_id, photo in zip(row_ids.tolist(), photos, strict=True)]
+        )
+        if not is_read.all():
+            self._note(f"no row {row_ids[~is_read][0]} where its page is")
+        return b"".join(found[row_id] + b"\n" for row_id in row_ids[is_read].tolist()), is_read
+
+    def _lines_of(self, row_ids: _Rows) -> dict[int, bytes]:
+        asked = (int(row_ids.min()), int(row_ids.max()), str(row_ids.tolist()))
+        return {row_id: bytes(line) for row_id, line in self._connection.execute(_LINES, asked)}
+
+    def check(self) -> None:
+        """Look for damage that reading does not meet: rows that no page leads to any more."""
+        (said,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if said != b"ok":
+            self._note(said.decode(errors="replace").replace("\n", " "))
+
+    def _note(self, fault: object) -> None:
+        self.fault = self.fault or fault
+
+
+def _photo_of(line: bytes) -> int:
+    text = line.partition(b"\t")[0]
+    return int(text) if text.isdigit() and len(text) <= _MAX_DIGITS else -1
 
 
 def _check_columns(path: Path, connection: sqlite3.Connection) -> None:
@@ -84,13 +208,5 @@ def _check_columns(path: Path, connection: sqlite3.Connection) -> None:
         )
 
 
-def _lines(connection: sqlite3.Connection, row_ids: list[int]) -> bytes:
-    """Return rows as lines, in the order of their ids."""
-    if not row_ids:
-        return b""
-    found = connection.execute(_LINES, (row_ids[0], row_ids[-1], str(row_ids))).fetchall()
-    return b"".join(bytes(line) + b"\n" for (line,) in found)
-
-
-def _fault(path: Path, error: Exception) -> SourceFileError:
-    return SourceFileError(f"{path}: expected a readable SQLite file, found: {error}; restore the file")
+def _fault(path: Path, fault: object) -> SourceFileError:
+    return SourceFileError(f"{path}: expected a readable SQLite file, found: {fault}; restore the file", path=path)

@@ -55,7 +55,9 @@ def test_lines_go_together_as_by_a_loop(
     paths = source.files[0][0], source.companions[0]
     rows, malformed = read_all(text_pair.read_batches(*paths, 0, len(pairs), block_bytes))
     is_good = [b"\xff" not in url + caption for url, caption in pairs]
-    assert rows == [(n, url.decode(), text.decode()) for n, (url, text) in enumerate(pairs) if is_good[n]]
+    assert rows == [
+        (n, url.decode().rstrip("\r"), text.decode().rstrip("\r")) for n, (url, text) in enumerate(pairs) if is_good[n]
+    ]
     assert [fault.source_row for fault in malformed] == [n for n, good in enumerate(is_good) if not good]
     assert text_pair.count(source, PAIR) == len(pairs)
 

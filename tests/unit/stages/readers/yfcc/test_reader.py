@@ -119,11 +119,13 @@ def test_the_list_is_read_packed_or_not_and_repeats_are_known(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "bad", [b"1\t2\n", b"1\t2\tab\tc\n", b"1\tx\tab\n", b"\n", b"1\t-2\tab\n", b"1\t" + b"9" * 19 + b"\ta"]
 )
-def test_a_list_with_a_line_that_names_no_photo_is_refused(tmp_path: Path, bad: bytes) -> None:
+def test_a_line_of_the_list_that_names_no_photo_is_lost_and_the_others_are_read(tmp_path: Path, bad: bytes) -> None:
     path = tmp_path / "list.tsv"
-    path.write_bytes(b"0\t1\tab\n" + bad)
-    with pytest.raises(SourceFileError, match="expected line number, photo id and hash in line 2"):
-        read_list(path)
+    path.write_bytes(b"0\t1\tab\n" + bad.removesuffix(b"\n") + b"\n2\t3\tab\n")
+    photos = read_list(path)
+    ((first_row, n_rows, detail),) = photos.lost
+    assert (photos.ids.tolist(), photos.n_listed, first_row, n_rows) == ([1, 3], 2, 1, 1)
+    assert detail.startswith("expected line number, photo id and hash in line 2")
 
 
 @pytest.mark.parametrize(

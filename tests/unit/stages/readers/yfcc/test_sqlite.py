@@ -33,7 +33,7 @@ def row(photo: Any, title: str, **fields: Any) -> dict[str, Any]:
 ROWS = [
     row(9, "not listed: landsat"), row(7, "Landsat & more", longitude=-122.288368, latitude=47.622562),
     row(5, "a cat"), row(7, "landsat again"), row(6, "landsat", downloadurl=None), row(8, "", description=None),
-    row(12345678901, "aerial", description="view+from%0Aa+kite", licensename=""), row("x", "landsat"),
+    row(12345678901, "aerial", description="view+from%0Aa+kite", licensename=""),
 ]  # fmt: skip
 LISTED = (5, 6, 7, 7, 8, 12345678901, 77)
 
@@ -137,11 +137,44 @@ def test_a_damaged_file_stands_for_the_photos_that_no_other_has(tmp_path: Path) 
     assert (reject["source_row"], reject["n_rows"]) == (0, 6) and reject["path"].endswith("yfcc100m_dataset.sql")
 
 
-@pytest.mark.parametrize("bad", [b"1\tx\tab\n", None])
-def test_a_list_that_cannot_be_read_is_the_users_mistake(tmp_path: Path, bad: bytes | None) -> None:
+def test_rows_behind_a_damaged_page_are_read_and_the_lost_photos_are_one_stretch(tmp_path: Path) -> None:
+    rows = [row(n, f"landsat {n}", description="a+field" * 20) for n in range(1, 401)]
+    path = write_database(tmp_path / "yfcc100m_dataset.sql", rows)
+    data = bytearray(path.read_bytes())
+    leaf = 4096 * 20
+    assert data[leaf] == 13  # of rows
+    data[leaf] = 12
+    path.write_bytes(data)
     photo_list = tmp_path / "yfcc100m_subset_data.tsv"
-    if bad is not None:
-        photo_list.write_bytes(bad)
+    photo_list.write_bytes(b"".join(b"%d\t%d\tab12\n" % (n, n) for n in range(1, 401)))
+    found = filter_source(SourceFiles(((path, 0),), (photo_list,)), YFCC, Search(("landsat",), StrictRules(())))
+    n_lost = found.counts["damaged_source"]
+    assert 0 < n_lost < 20 and found.counts["kept"] == 400 - n_lost
+    (reject,) = found.malformed.to_pylist()
+    assert reject["n_rows"] == n_lost and "database disk image is malformed" in reject["detail"]
+
+
+def test_a_row_without_a_photo_id_is_damage_only_where_a_photo_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "yfcc100m_dataset.sql"
+    found = filtered(tmp_path, write_database(path, [*ROWS, row("7a", "landsat")]))
+    assert (found.counts["damaged_source"], found.counts["no_metadata_row"]) == (1, 0)
+    found = filtered(tmp_path, write_database(path, [*ROWS, row("7a", "landsat"), row(77, "a dog")]))
+    assert (found.counts["damaged_source"], found.counts["no_metadata_row"]) == (0, 0)
+
+
+def test_a_damaged_list_stands_for_its_own_lines(tmp_path: Path) -> None:
+    photo_list = tmp_path / "yfcc100m_subset_data.tsv"
+    photo_list.write_bytes(b"0\t7\tab\n1\tx\tab\n2\t6\tab\n")
     source = SourceFiles(((write_lines(tmp_path / "yfcc100m_dataset", ROWS), 0),), (photo_list,))
-    with pytest.raises(InputError, match=r"yfcc100m_subset_data\.tsv: expected"):
+    found = filter_source(source, YFCC, Search(("landsat",), StrictRules(())))
+    assert {name: n for name, n in found.counts.items() if n} == {
+        "given": 3, "kept": 1, "no_url": 1, "damaged_source": 1,
+    }  # fmt: skip
+    (reject,) = (one for one in found.malformed.to_pylist() if one["reason"] == "damaged_source")
+    assert (reject["path"], reject["source_row"], reject["n_rows"]) == (photo_list.as_posix(), 1, 1)
+
+
+def test_a_missing_list_is_the_users_mistake(tmp_path: Path) -> None:
+    source = SourceFiles(((write_lines(tmp_path / "yfcc100m_dataset", ROWS), 0),))
+    with pytest.raises(InputError, match="expected the one list of its samples"):
         filter_source(source, YFCC, Search(("landsat",), StrictRules(())))
