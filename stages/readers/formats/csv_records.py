@@ -15,7 +15,7 @@ from stages.readers.formats.lines import BLOCK_BYTES, read_blocks
 
 # A quote that is never closed must not swallow the rest of the file: no caption has so many lines.
 RUN_LINES = 100
-MAX_FIELD_CHARACTERS = csv.field_size_limit()
+MAX_FIELD_CHARACTERS = 1 << 17
 _LF, _QUOTE = 10, 34
 # Stands for a lone CR while the csv module looks at a record: that module takes CR for a line end.
 _CR = "\ud800"
@@ -139,6 +139,8 @@ def split_record(text: str) -> list[str]:
             return [*before.split(",")[:-1], parts[1], *after.split(",")[1:]]
     try:
         (fields,) = csv.reader([text.replace("\r", _CR)])
+        if max(map(len, fields)) > MAX_FIELD_CHARACTERS:  # the module's own limit depends on what the process has read
+            raise csv.Error(f"field larger than {MAX_FIELD_CHARACTERS} characters")
     except csv.Error as error:
         is_large = str(error).startswith("field larger")
         raise RecordFault("field_too_large" if is_large else "bad_record", f"{error}, in {text[:80]!r}") from None

@@ -3,6 +3,7 @@
 Not for what the fields mean: that is for the readers. No quoting: a tab separates fields, LF or CR LF ends a line.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ _MAX_DIGITS = 18  # more do not all fit into int64
 UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 4096
+_ZERO_RUN = bytes(4)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_ZEROS = re.compile(rb"\x00{4,}")
 
 Positions = npt.NDArray[np.int32]
 
@@ -104,7 +108,7 @@ class Lines:
     """
 
     def __init__(self, block: bytes) -> None:
-        self.buffer, self.codes = pa.py_buffer(block), np.frombuffer(block, np.uint8)
+        self._block, self.buffer, self.codes = block, pa.py_buffer(block), np.frombuffer(block, np.uint8)
         ends = np.flatnonzero(self.codes == _LF).astype(np.int32)
         ends = ends if block.endswith(b"\n") else np.append(ends, np.int32(len(block)))
         self.starts: Positions = np.concatenate([np.zeros(1, np.int32), ends[:-1] + 1]).astype(np.int32)
@@ -128,6 +132,11 @@ class Lines:
     def too_long(self) -> list[int]:
         """Return the numbers of the lines of more than MAX_LINE_BYTES; what they hold may not be all of them."""
         return [int(row) for row in np.flatnonzero(self.ends - self.starts > MAX_LINE_BYTES)]
+
+    def with_zeros(self) -> list[int]:
+        """Return the numbers of the lines with a run of zeros, which may have been line ends."""
+        places = zero_runs(self._block)
+        return list(map(int, np.unique(np.searchsorted(self.starts, places, side="right") - 1)))
 
     def bounds(self, number: int, rows: npt.NDArray[np.int64]) -> tuple[Positions, Positions]:
         """Return begin and end of a field of some lines; it is empty where a line has fewer fields.
@@ -168,6 +177,16 @@ class Lines:
             return {}
         bad = find_invalid_utf8(self.lines(np.arange(len(self))))
         return {row: describe_invalid_utf8(self.line(row)) for row in bad}
+
+
+def zero_runs(block: bytes) -> list[int]:
+    """Return where runs of zeros begin: one zero may be anybody's text, four are bytes that were lost."""
+    return [found.start() for found in _ZEROS.finditer(block)] if _ZERO_RUN in block else []
+
+
+def has_control(text: bytes) -> bool:
+    """Return whether there are control characters other than tab, CR and LF: in bytes that are no UTF-8, no text."""
+    return _CONTROL.search(text) is not None
 
 
 def _count_tabs(tabs: Positions, starts: Positions, ends: Positions) -> tuple[Positions, Positions]:

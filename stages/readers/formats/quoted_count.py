@@ -5,29 +5,31 @@ the standard library, told to be strict, says how many lines the record has. No 
 """
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stages.readers.batch import SourceFileError
 from stages.readers.formats.lines import read_blocks
 from stages.readers.formats.packed import BLOCK_BYTES
-from stages.readers.formats.quoted import MAX_RECORD_BYTES
+from stages.readers.formats.quoted import MAX_RECORD_BYTES, NO_LOOK, Look
 
 
-def count_records(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES) -> int:
+def count_records(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES, look: Look = NO_LOOK) -> int:
     """Return the number of rows behind the first line: records, and stretches of lines at which none begins.
 
     Args:
         path: the file, packed or not.
         n_fields: fields of a record.
         block_bytes: bytes that are looked at at once.
+        look: what records look like.
 
     Raises:
         SourceFileError: the file is missing or damaged; a stretch without a record that ends there is not before it.
     """
     # The module has one limit for the process; that of a record is the larger one, and harms no other user.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
-    counter, lines, is_header = _Counter(n_fields), list[bytes](), True
+    counter, lines, is_header = _Counter(n_fields, look), list[bytes](), True
     try:
         for block in read_blocks(path, block_bytes):
             found = block.removesuffix(b"\n").split(b"\n")
@@ -45,8 +47,8 @@ def count_records(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES) -> 
 class _Counter:
     """How many rows there are so far, and whether one is open at which no record begins; it is not yet counted."""
 
-    def __init__(self, n_fields: int) -> None:
-        self._n_fields = n_fields
+    def __init__(self, n_fields: int, look: Look) -> None:
+        self._n_fields, self._begins = n_fields, re.compile(look.begin).match
         self.n_rows, self.is_refusing = 0, False
 
     def feed(self, lines: Sequence[bytes], end: int) -> int:
@@ -54,8 +56,12 @@ class _Counter:
         place = 0
         while place < end:
             n_lines = _count_lines(lines, place, self._n_fields)
+            if any(map(self._begins, lines[place + 1 : place + n_lines])):
+                n_lines = 0
             if n_lines:
                 self.n_rows += 1 + self.is_refusing
+            elif self._begins(lines[place]):
+                self.n_rows += self.is_refusing
             self.is_refusing = not n_lines
             place += n_lines or 1
         return place

@@ -22,6 +22,7 @@ from stages.readers.batch import (
     rows_table,
 )
 from stages.readers.formats.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, count_lines, read_blocks, slices
+from stages.readers.formats.stretches import with_stretches
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
@@ -44,7 +45,7 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
         n_whole = max(min(n_urls, n_captions) - 1, 0) if is_cut else 0
     for batch in read_batches(urls, captions, part, n_whole):
         if batch.first_row + len(batch.captions) > from_row:
-            yield batch
+            yield from with_stretches(batch, captions)
     if n_whole < n_rows:
         detail = (
             f"expected as many captions as URLs, found {n_captions} lines in {captions.name} and {n_urls} in"
@@ -157,6 +158,8 @@ def _read_rows(urls: _Side, captions: _Side, n_rows: int, first_row: int, part: 
 def _find_faults(side: _Side, n_rows: int, what: str) -> dict[int, tuple[str, str]]:
     """Return reason and detail by position among the next rows of a file."""
     faults = {row: ("invalid_utf8", f"{what}: {detail}") for row, detail in side.lines.invalid_utf8().items()}
+    for row in side.lines.with_zeros():
+        faults[row] = ("damaged_source", f"{what} with bytes of zero")
     for row in side.lines.too_long():
         faults[row] = ("field_too_large", f"{what} of more than {MAX_LINE_BYTES} bytes")
     return {row - side.place: fault for row, fault in faults.items() if 0 <= row - side.place < n_rows}

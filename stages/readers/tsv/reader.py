@@ -5,6 +5,7 @@ The last field may be the rest of the line, tabs and all, where the corpus says 
 Not for other formats; `stages/readers/readers.py` is the entrance.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,31 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.corpora import Corpus
-from stages.readers.batch import Choices, Chosen, Malformed, SourceBatch, SourceFiles, rows_table
-from stages.readers.formats.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, count_lines, read_blocks, slices
+from stages.readers.batch import Choices, Chosen, Damage, Malformed, SourceBatch, SourceFiles, rows_table
+from stages.readers.formats.lines import (
+    BLOCK_BYTES,
+    MAX_LINE_BYTES,
+    Lines,
+    count_lines,
+    has_control,
+    read_blocks,
+    slices,
+)
+from stages.readers.formats.stretches import with_stretches
 
 _N_FIELDS = 2
+# What a line has once: where there are two, a line end between them is lost. By whether the caption comes first.
+_ADDRESS = {True: re.compile(rb"\thttps?://"), False: re.compile(rb"https?://[^\s]++\t")}
 
 
-def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
-    """Yield the lines of the file, a block of bytes at a time, leaving out blocks that end before from_row."""
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
+    """Yield the lines of the file, a block of bytes at a time, leaving out blocks that end before from_row.
+
+    Lines that damage has torn, so that rows may be lost, are damaged stretches.
+    """
     for path, part in source.files:
         for batch in read_batches(path, corpus, from_row):
-            yield replace(batch, part=part)
+            yield from with_stretches(replace(batch, part=part), path)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
@@ -48,10 +63,10 @@ def read_batches(path: Path, corpus: Corpus, from_row: int, block_bytes: int = B
 
 def _read_block(block: bytes, first_row: int, corpus: Corpus) -> SourceBatch:
     lines = Lines(block)
-    malformed = _find_malformed(lines, corpus.is_last_field_rest)
+    caption_place = 0 if corpus.columns["source_caption"] == (0,) else 1
+    malformed = _find_malformed(lines, corpus.is_last_field_rest, _ADDRESS[caption_place == 0], block.endswith(b"\n"))
     is_bad = np.zeros(len(lines), bool)
     is_bad[[row for row, _, _ in malformed]] = True
-    caption_place = 0 if corpus.columns["source_caption"] == (0,) else 1
 
     def field(place: int, rows: npt.NDArray[np.int64], is_null: npt.NDArray[np.bool_] | None = None) -> pa.Array:
         begins, ends = lines.bounds(place, rows)
@@ -70,12 +85,32 @@ def _read_block(block: bytes, first_row: int, corpus: Corpus) -> SourceBatch:
     return SourceBatch(first_row, captions, faults, choose)
 
 
-def _find_malformed(lines: Lines, is_last_field_rest: bool) -> list[tuple[int, str, str]]:
-    """Return (line of the block, reason, detail) in the order of lines; size comes before encoding, then the fields."""
+def _find_malformed(
+    lines: Lines, is_last_field_rest: bool, address: re.Pattern[bytes], is_ended: bool
+) -> list[tuple[int, str, str]]:
+    """Return (line of the block, reason, detail) in the order of lines; size comes before encoding, then the fields.
+
+    Args:
+        lines: the block.
+        is_last_field_rest: whether the last field may hold tabs.
+        address: what a line has once.
+        is_ended: whether the last line has a line end.
+    """
     faults = dict.fromkeys(lines.too_long(), ("field_too_large", f"a line of more than {MAX_LINE_BYTES} bytes"))
-    for row, detail in lines.invalid_utf8().items():
-        faults.setdefault(row, ("invalid_utf8", detail))
+    for row in lines.with_zeros():
+        faults.setdefault(row, ("damaged_source", "zeros in the line, which may have been line ends"))
     is_wrong = lines.n_fields < _N_FIELDS if is_last_field_rest else lines.n_fields != _N_FIELDS
+    for row, detail in lines.invalid_utf8().items():
+        is_cut = not is_ended and row == len(lines) - 1
+        is_torn = is_cut or is_wrong[row] or has_control(lines.line(row))
+        faults.setdefault(row, ("damaged_source" if is_torn else "invalid_utf8", detail))
+    for row in map(int, np.flatnonzero(lines.n_fields > _N_FIELDS)):
+        if row not in faults and (n_rows := len(address.findall(lines.line(row)))) > 1:
+            faults[row] = "damaged_source", f"{n_rows} rows in one line: line ends between them are lost"
     for row in map(int, np.flatnonzero(is_wrong)):
-        faults.setdefault(row, ("wrong_field_count", f"{lines.n_fields[row]} fields, expected {_N_FIELDS}"))
+        found = f"{lines.n_fields[row]} fields, expected {_N_FIELDS}"
+        is_cut = not is_ended and row == len(lines) - 1 and lines.ends[row] - lines.starts[row] < MAX_LINE_BYTES
+        faults.setdefault(
+            row, ("damaged_source", f"the file ends inside a row: {found}") if is_cut else ("wrong_field_count", found)
+        )
     return [(row, *faults[row]) for row in sorted(faults)]

@@ -18,6 +18,7 @@ from schemas.corpora import Corpus
 from stages.readers.batch import (
     Choices,
     Chosen,
+    Damage,
     Malformed,
     SourceBatch,
     SourceFileError,
@@ -25,9 +26,11 @@ from stages.readers.batch import (
     describe_invalid_utf8,
     rows_table,
 )
-from stages.readers.formats.packed import BLOCK_BYTES, read_bytes
-from stages.readers.formats.quoted import MAX_RECORD_BYTES, Records, read_records, record_pattern
+from stages.readers.formats.lines import has_control, read_text
+from stages.readers.formats.packed import BLOCK_BYTES
+from stages.readers.formats.quoted import MAX_RECORD_BYTES, Look, Records, read_records, record_pattern
 from stages.readers.formats.quoted_count import count_records
+from stages.readers.formats.stretches import with_stretches
 from stages.readers.formats.texts import is_blank
 from stages.readers.wit.texts import without_language_name
 
@@ -35,20 +38,23 @@ _N_COLUMNS = (17, 18)  # Kaggle's edition has one more: title and reference text
 # The first that is not blank is the caption.
 _TEXTS = ("caption_reference_description", "caption_attribution_description", "caption_alt_text_description")
 _NEEDED = ("language", "image_url", *_TEXTS, "original_height", "original_width")
+# Language and address of the page; that address and the image's are behind tabs.
+_LOOK = Look(rb'[A-Za-z-]{2,16}\t"?https?://', rb'\t"?https?://', 2)
 _SIZE = re.compile(r"\d{1,9}", re.ASCII)
 
 _Rows = npt.NDArray[np.int64]
 
 
-def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch]:
+def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
     """Yield the records of the files, a block of bytes at a time, leaving out blocks that end before from_row."""
     for path, part in source.files:
-        yield from read_batches(path, part, corpus, choices, from_row)
+        for batch in read_batches(path, part, corpus, choices, from_row):
+            yield from with_stretches(batch, path)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
     """Return the number of rows, as the csv module of the standard library sees them."""
-    return sum(count_records(path, len(read_header(path, corpus))) for path, _ in source.files)
+    return sum(count_records(path, len(read_header(path, corpus)), look=_LOOK) for path, _ in source.files)
 
 
 def read_batches(
@@ -58,7 +64,8 @@ def read_batches(
     header = read_header(path, corpus)
     places = sorted(header.index(name) for name in _NEEDED)
     groups = {header[place]: group for group, place in enumerate(places, 1)}
-    for records in read_records(path, record_pattern(len(header), places), block_bytes):
+    look = _LOOK._replace(n_tabs=len(header) - 1)
+    for records in read_records(path, record_pattern(len(header), places, look), block_bytes, look):
         if len(records) and records.first_row + len(records) > from_row:
             yield _Batch(records, groups, choices.wit_languages).as_source_batch(part)
 
@@ -70,11 +77,11 @@ def read_header(path: Path, corpus: Corpus) -> list[str]:
         SourceFileError: the file cannot be read, or its first line is not the header that the corpus publishes.
     """
     line = b""
-    for block in read_bytes(path, 1 << 16):
+    for block in read_text(path, 1 << 16):
         line += block
         if b"\n" in block or len(line) > MAX_RECORD_BYTES:
             break
-    text = line[:MAX_RECORD_BYTES].partition(b"\n")[0].decode("utf-8-sig", "replace").strip("\r")
+    text = line[:MAX_RECORD_BYTES].partition(b"\n")[0].decode("utf-8", "replace").strip("\r")
     names = [name.strip('"') for name in text.split("\t")]
     missing = [name for name in _NEEDED if names.count(name) != 1]
     if missing or len(names) not in _N_COLUMNS:
@@ -109,10 +116,12 @@ class _Batch:
     @cached_property
     def faults(self) -> dict[int, tuple[str, str]]:
         """What is wrong with records, by position: reason and detail."""
-        faults = dict(self.records.refused)
+        faults = dict.fromkeys(self.records.with_zeros(), ("damaged_source", "bytes of zero in a record"))
+        faults |= self.records.refused
         for row in self.records.invalid_utf8():
             value = self.records.whole(np.array([row]))[0].as_buffer().to_pybytes()
-            faults[row] = ("invalid_utf8", describe_invalid_utf8(value))
+            reason = "damaged_source" if has_control(value) else "invalid_utf8"
+            faults.setdefault(row, (reason, describe_invalid_utf8(value)))
         return faults
 
     @cached_property

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from schemas.corpora import load_corpora
 from stages.readers import readers
-from stages.readers.batch import ROWS_SCHEMA, Choices, Damage, Malformed, SourceBatch, SourceFileError, SourceFiles
+from stages.readers.batch import (
+    ROWS_SCHEMA,
+    Choices,
+    Damage,
+    Malformed,
+    SourceBatch,
+    SourceFileError,
+    SourceFiles,
+    is_utf8,
+)
 from stages.readers.formats.lines import MAX_LINE_BYTES
 from stages.readers.tsv import reader as tsv_reader
 
@@ -210,13 +219,15 @@ def tsv_by_loop(data: bytes, is_last_rest: bool) -> tuple[list[tuple[int, str, s
     lines = data.split(b"\n")
     rows, malformed = [], []
     for row, line in enumerate(lines[:-1] if not lines[-1] else lines):
-        try:
-            fields = line.decode().split("\t", 1 if is_last_rest else -1)
-        except UnicodeDecodeError:
-            malformed.append((row, "invalid_utf8"))
-            continue
-        if len(fields) != 2:
-            malformed.append((row, "wrong_field_count"))
+        fields = line.rstrip(b"\r").decode(errors="replace").split("\t", 1 if is_last_rest else -1)
+        is_last = bool(lines[-1]) and row == len(lines) - 1
+        if b"\0\0\0\0" in line:
+            malformed.append((row, "damaged_source"))
+        elif not is_utf8(pa.py_buffer(line)):
+            is_torn = len(fields) != 2 or b"\x00" in line or is_last
+            malformed.append((row, "damaged_source" if is_torn else "invalid_utf8"))
+        elif len(fields) != 2:
+            malformed.append((row, "damaged_source" if is_last else "wrong_field_count"))
         else:
             rows.append((row, fields[0], fields[1]))
     return rows, malformed
