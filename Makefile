@@ -101,7 +101,7 @@ check: $(READY)  ## format, lint, types, unit tests: some minutes
 test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
 	@$(PY) -m flows.readme --check
-	@$(PY) -m pytest -n 2 tests/unit tests/contract
+	@$(PY) -m pytest -n 2 tests/unit tests/contract tests/benchmarks
 	@# One at a time: these hold servers to time-outs and kill whole process groups.
 	@$(PY) -m pytest tests/end_to_end --durations=10
 

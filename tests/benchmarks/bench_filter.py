@@ -22,12 +22,13 @@ from stages.filter.stage import FilterParams, search_of
 from stages.readers.batch import SourceBatch, SourceFiles
 from stages.readers.formats.texts import count_blank
 from stages.readers.readers import read_source
-from tests.benchmarks.harness import BENCH, Goal, Pairs, Row, cpu_seconds, report, run_pairs
+from tests.benchmarks.harness import BENCH, Goal, Pairs, Row, cpu_seconds, report, run_pairs, sized
 from tests.benchmarks.laion_files import write_laion
 
-N_ROWS = 8_000_000
+N_ROWS = sized(8_000_000, 40_000)
+_GROUP_ROWS, _ONE_GROUP = sized(1_000_000, 20_000), sized(4_000_000, 30_000)
 MAX_DECIDING, MAX_FULL, MAX_RSS_MB = 2.5, 1.7, 1024
-_PAIRS = 3
+_PAIRS = sized(3, 1)
 _FOLDER = BENCH / "filter"
 _MEMORY = "import sys; from tests.benchmarks.bench_filter import peak_mb; print(peak_mb(sys.argv[1]))"
 
@@ -48,7 +49,7 @@ def main() -> None:
 def measure_file(compression: str) -> tuple[list[Row], list[Goal]]:
     """Return what deciding and the full job cost on a file of a compression."""
     path = _FOLDER / f"{compression}-{N_ROWS}.parquet"
-    write_laion(path, N_ROWS, group_rows=1_000_000, compression=compression)
+    write_laion(path, N_ROWS, group_rows=_GROUP_ROWS, compression=compression)
     deciding = run_pairs(_cpu(lambda: decide(path)), _cpu(lambda: read_captions(path)), _PAIRS)
     cases = [(f"deciding, {compression}, over DuckDB sum(strlen(TEXT))", deciding, MAX_DECIDING)]
     for name, full in measure_full(path).items():
@@ -121,13 +122,13 @@ def measure_memory() -> tuple[list[Row], list[Goal]]:
     """Return the peak memory of processes that filter files of one and two times the rows, and of one row group."""
     cases = {
         f"{N_ROWS:,} rows": write_laion(
-            _FOLDER / f"snappy-{N_ROWS}.parquet", N_ROWS, group_rows=1_000_000, compression="snappy"
+            _FOLDER / f"snappy-{N_ROWS}.parquet", N_ROWS, group_rows=_GROUP_ROWS, compression="snappy"
         ),
         f"{2 * N_ROWS:,} rows": write_laion(
-            _FOLDER / f"snappy-{2 * N_ROWS}.parquet", 2 * N_ROWS, group_rows=1_000_000, compression="snappy"
+            _FOLDER / f"snappy-{2 * N_ROWS}.parquet", 2 * N_ROWS, group_rows=_GROUP_ROWS, compression="snappy"
         ),
-        "one row group of 4,000,000 rows": write_laion(
-            _FOLDER / "one-group.parquet", 4_000_000, group_rows=4_000_000, compression="zstd"
+        f"one row group of {_ONE_GROUP:,} rows": write_laion(
+            _FOLDER / "one-group.parquet", _ONE_GROUP, group_rows=_ONE_GROUP, compression="zstd"
         ),
     }
     rows, goals = [], []

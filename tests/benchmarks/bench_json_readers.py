@@ -13,13 +13,13 @@ from typing import Any
 from schemas.corpora import load_corpora
 from stages.readers.batch import SourceBatch, SourceFiles
 from stages.readers.readers import count_source, read_source
-from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs
+from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs, sized
 
 MIN_SHARE = 0.6  # of json.load's speed
 MAX_PEAK_MIB = 1024
-N_RECORDS = {"redcaps": 30_000, "sbu": 150_000, "vg": 2_000}
-N_LARGE = {"redcaps": 200_000, "sbu": 1_000_000, "vg": 20_000}
-N_PAIRS = 3
+N_RECORDS = {"redcaps": sized(30_000, 300), "sbu": sized(150_000, 1_500), "vg": sized(2_000, 20)}
+N_LARGE = {"redcaps": sized(200_000, 600), "sbu": sized(1_000_000, 3_000), "vg": sized(20_000, 40)}
+N_PAIRS = sized(3, 1)
 
 
 def main() -> None:

@@ -26,13 +26,13 @@ from stages.caption.stage import DRAW_CAPTIONS, RANK_CAPTIONS
 from stages.contract import Context, Outcome, Stage
 from stages.embed.stage import EMBED, ModelResources
 from stages.outliers.scores import SCORE_DETECTOR
-from tests.benchmarks.harness import BENCH, Goal, Row, report
+from tests.benchmarks.harness import BENCH, Goal, Row, report, sized
 from tests.benchmarks.model_folders import write_folder
 
 MODELS = BENCH / "models"
 SIDE_PX, QUALITY = 512, 85
 N_CANDIDATES, N_TOKENS = 20, 20  # published captions have 10 to 15 words
-N_BODIES, N_COMPARED = 256, 64
+N_BODIES, N_COMPARED = sized(256, 8), sized(64, 4)
 
 Setting = Mapping[str, object]
 PUBLISHED: dict[str, Setting] = {
@@ -144,10 +144,10 @@ def opened(stage: Stage, setting: Setting, files: Bodies, device: str) -> Iterat
 
 # Stage, images to warm up, images to time, and what is varied: the first variant is the default.
 PLAN: tuple[tuple[Stage, int, int, tuple[Setting, ...]], ...] = (
-    (EMBED, 256, 1024, ({}, {"loaders": 1})),
-    (SCORE_DETECTOR, 64, 2048, ({}, {"loaders": 1})),
-    (RANK_CAPTIONS, 32, 96, ({}, {"loaders": 1})),
-    (DRAW_CAPTIONS, 8, 32, ({}, {"captioner_batch_size": 1}, {"captioner_batch_size": 8})),
+    (EMBED, sized(256, 4), sized(1024, 8), ({}, {"loaders": 1})),
+    (SCORE_DETECTOR, sized(64, 4), sized(2048, 8), ({}, {"loaders": 1})),
+    (RANK_CAPTIONS, sized(32, 2), sized(96, 2), ({}, {"loaders": 1})),
+    (DRAW_CAPTIONS, sized(8, 2), sized(32, 2), ({}, {"captioner_batch_size": 1}, {"captioner_batch_size": 8})),
 )
 
 

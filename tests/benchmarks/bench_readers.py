@@ -18,11 +18,11 @@ import pyarrow.csv
 from schemas.corpora import Corpus, load_corpora
 from stages.readers.batch import SourceBatch, SourceFiles
 from stages.readers.readers import count_source, read_source
-from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs
+from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs, sized
 from tests.benchmarks.reader_files import cc3m_file, cc12m_file, packed_wit_file, wit_file
 
 MAX_TIME_OVER_PARSE = 1 / 0.6  # at least 60 % of its speed
-N_PAIRS = 5
+N_PAIRS = sized(5, 1)
 _ROWS_PER_MATCH = 400
 
 

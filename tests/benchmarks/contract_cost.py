@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from flows.ledger.ledger import Ledger, Piece
+from flows.ledger.ledger import Ledger, Piece, read_input
 from flows.ledger.store import Store
 from flows.run.executor import InlineExecutor
 from flows.run.runner import Runner
@@ -36,11 +36,11 @@ from stages.filter.stage import FILTER, search_of
 from stages.identity import digest_json
 from stages.readers.batch import SourceFiles
 from stages.screen.stage import SCREEN
-from tests.benchmarks.harness import Row, run_pairs, seconds
+from tests.benchmarks.harness import Row, run_pairs, seconds, sized
 from tests.benchmarks.silent import Silent
 
-N_CAPTIONS = 1_000_000
-N_IMAGES = 1000  # the default of download.urls_per_partition, which screen's partitions are
+N_CAPTIONS = sized(1_000_000, 20_000)
+N_IMAGES = sized(1000, 40)  # the default of download.urls_per_partition, which screen's partitions are
 _PATTERN = "aerial view"
 _INSIDE: list[float] = [0.0]  # seconds of the stage function in its last call
 
@@ -126,6 +126,7 @@ class Bench:
             input_digests=dict.fromkeys(self.pieces, "0" * 64),
             tool_identities={},
             n_given=0,
+            has_model=False,
             build=self.store.root,
             sources=self.sources,
         )
@@ -150,9 +151,13 @@ def measure_screen(root: Path, case: str, n: int) -> list[Row]:
     """Return the rows of the screen stage on one partition of a thousand images."""
     with _emptied(root) as store, Toolbox().stack as stack:
         settings = load_settings("demo", [], STAGES)
-        fetched, piece = commit_images(store)
-        bench = Bench(store, settings, SCREEN, {"fetched": [piece]}, piece.part, root, Toolbox(stack))
-        context, inputs = bench.context(), {"fetched": fetched.select(SCREEN.reads[0].columns)}
+        piece = commit_images(store)
+        # Of the labelled half there is nothing: its inputs are empty.
+        pieces = {reads.name: [piece] if reads.table == FETCHED.name else [] for reads in SCREEN.reads}
+        bench = Bench(store, settings, SCREEN, pieces, piece.part, root, Toolbox(stack))
+        writers = {stage.writes.name: stage for stage in STAGES}
+        inputs = {r.name: read_input(store, r, writers[r.table], pieces[r.name]) for r in SCREEN.reads}
+        context = bench.context()
         return bench.measure(case, lambda: SCREEN.run(inputs, context).kept, n, 1e6 / N_IMAGES)
 
 
@@ -183,8 +188,8 @@ def write_captions(path: Path, share_matching: float) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=131_072)
 
 
-def commit_images(store: Store) -> tuple[pa.Table, Piece]:
-    """Commit a partition of `fetched` whose bodies are small JPEGs in one file, and return its rows and its piece."""
+def commit_images(store: Store) -> Piece:
+    """Commit a partition of `fetched` whose bodies are small JPEGs in one file, and return its piece."""
     rng = np.random.default_rng(6)
     bodies = [draw_jpeg(rng) for _ in range(N_IMAGES)]
     (store.root / "bodies.bin").write_bytes(b"".join(bodies))
@@ -205,7 +210,7 @@ def commit_images(store: Store) -> tuple[pa.Table, Piece]:
         described = {"partition": "whole", "fingerprint": "0" * 64, "run": {"started": time.time()}}
         receipt = attempt.commit(Outcome(fetched, no_rejects(FETCHED)), "partition", described)
     found = receipt.parts[part]
-    return fetched, Piece(part, receipt.kept_file, found.first_group, found.n_groups, found.n_rows)
+    return Piece(part, receipt.kept_file, found.first_group, found.n_groups, found.n_rows)
 
 
 def draw_jpeg(rng: np.random.Generator) -> bytes:

@@ -21,7 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-BENCH = Path("build") / "bench"
+IS_TOY = os.environ.get("BENCH_SIZE") == "toy"  # the tests run every benchmark so: its figures then mean nothing
+BENCH = Path("build") / ("bench-toy" if IS_TOY else "bench")
 _PACKAGES = ("pyarrow", "duckdb", "polars", "pillow", "numpy", "pydantic")
 
 
@@ -66,6 +67,11 @@ class Pairs:
         """Return the medians, times `scale`, as a row."""
         value, floor = statistics.median(self.value_s), statistics.median(self.floor_s)
         return Row(case, value * scale, unit, floor * scale, self.ratio)
+
+
+def sized(full: int, toy: int) -> int:
+    """Return a size, or the small one where a test only sees whether the benchmark runs."""
+    return toy if IS_TOY else full
 
 
 def run_pairs(value: Callable[[int], float], floor: Callable[[int], float], n: int) -> Pairs:

@@ -22,9 +22,10 @@ from schemas.tables import FETCH_ATTEMPT
 from stages import MODULES, STAGES
 from stages.contract import Context, InputError, Inputs, Outcome, Stage, no_rejects
 from tests.benchmarks.contract_cost import draw_jpeg
+from tests.benchmarks.harness import sized
 from tests.benchmarks.silent import Silent
 
-N_SOURCE_FILES = 2000  # five stages have a partition for each: inventory, filter, plan, download, screen
+N_SOURCE_FILES = sized(2000, 8)  # five stages have a partition for each: inventory, filter, plan, download, screen
 SETTINGS = ("download.urls_per_partition=1", "run.reserve_gb=0")
 
 

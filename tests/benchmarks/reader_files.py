@@ -7,8 +7,10 @@ import gzip
 import random
 from pathlib import Path
 
-N_TSV_ROWS = 400_000
-N_WIT_ROWS = 40_000
+from tests.benchmarks.harness import sized
+
+N_TSV_ROWS = sized(400_000, 2_000)
+N_WIT_ROWS = sized(40_000, 500)
 _TEXT = (
     'the of a view map river "old" town church and house Fluss montaña río снимок город 地図 satellite (1998) from'
     " north coast building in mountain lake image quartier L'île"
