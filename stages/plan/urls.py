@@ -50,8 +50,8 @@ def normalise_url(url: str) -> str:
     """Return the URL in the one form under which it is fetched; ASCII only.
 
     Scheme and host are in lower case, the host in its ASCII form; default port and fragment are dropped; blanks and
-    letters beyond ASCII are percent-encoded as UTF-8. HTML entities are decoded. Escapes, dots and case of the path stay: servers differ
-    in what they make of them.
+    letters beyond ASCII are percent-encoded as UTF-8. HTML entities are decoded. Escapes, dots and case of the path
+    stay: servers differ in what they make of them.
 
     Raises:
         UrlFault: it is no http or https URL with a host.

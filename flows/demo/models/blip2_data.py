@@ -1,5 +1,6 @@
 """Examples for the demo captioner: generated scenes at the size the captioner sees, with their captions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,10 +50,10 @@ def normalise(squares: torch.Tensor) -> torch.Tensor:
 def turn(pixels: torch.Tensor, is_from_above: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Return the pictures mirrored at random, those from above also turned by a quarter and stood on their heads."""
     is_chosen = torch.rand((3, len(pixels)), generator=generator) < 0.5
-    for is_turned, make in zip(
-        (is_chosen[0], is_chosen[1] & is_from_above, is_chosen[2] & is_from_above),
-        (lambda x: x.flip(3), lambda x: x.flip(2), lambda x: x.transpose(2, 3)),
-        strict=True,
-    ):
+    makers: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+        lambda x: x.flip(3), lambda x: x.flip(2), lambda x: x.transpose(2, 3),
+    )  # fmt: skip
+    are_turned = (is_chosen[0], is_chosen[1] & is_from_above, is_chosen[2] & is_from_above)
+    for is_turned, make in zip(are_turned, makers, strict=True):
         pixels = torch.where(is_turned[:, None, None, None], make(pixels), pixels)
     return pixels

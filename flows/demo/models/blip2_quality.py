@@ -122,10 +122,11 @@ def tell_saving(captioner: Blip2Captioner, examples: Examples) -> str:
 
 
 def _generate(captioner: Blip2Captioner, image: Image.Image) -> torch.Tensor:
-    return captioner.model.generate(
+    drawn: torch.Tensor = captioner.model.generate(
         pixel_values=captioner.prepare(image), do_sample=True, num_return_sequences=ALIKE.n_candidates,
         top_k=ALIKE.top_k, max_new_tokens=ALIKE.max_new_tokens,
     )  # fmt: skip
+    return drawn
 
 
 def _cost(draw: Callable[[Image.Image], object], images: Sequence[Image.Image]) -> tuple[float, float]:

@@ -28,7 +28,7 @@ GREY_SHARE = 0.12  # beside the grey encodings: the web has more of them than th
 FIRST_LAYER_SCALE = 0.5
 MAX_SCALE = 50.0  # CLIP's own bound of 100 lets so small a model learn its batches by heart
 PROMPT_SCALE, PROMPT_MIDDLE, PROMPT_WEIGHT = 12.0, 0.2, 1.0
-TEXT = {"context_length": CONTEXT, "vocab_size": VOCABULARY, "width": 64, "heads": 4, "layers": 2}
+TEXT: dict[str, Any] = {"context_length": CONTEXT, "vocab_size": VOCABULARY, "width": 64, "heads": 4, "layers": 2}
 TEXT |= {"hf_tokenizer_name": "local", "no_causal_mask": False}
 VISION: dict[str, dict[str, Any]] = {
     # The families of the published ones: OpenAI's ResNet50x64, and ConvNeXt-XXL, which open_clip takes from timm.
@@ -65,7 +65,7 @@ def _train(name: str, out: Path, seed: int) -> str:
     return measure(name, folder, pairs, time.monotonic() - started)
 
 
-def build(name: str) -> torch.nn.Module:
+def build(name: str) -> Any:
     """Return an untrained model, as open_clip makes it from its configuration."""
     from open_clip.model import CLIP
 
@@ -111,7 +111,7 @@ def write_tokenizer(pairs: Pairs, folder: Path) -> Any:
     return HFTokenizer(str(folder), context_length=CONTEXT)
 
 
-def fit(model: torch.nn.Module, pairs: Pairs, tokenize: Any, seed: int) -> None:
+def fit(model: Any, pairs: Pairs, tokenize: Any, seed: int) -> None:
     """Train in place: contrastive over pairs with different facts, and the prompts' mean against other pictures."""
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -193,4 +193,5 @@ def save(model: torch.nn.Module, name: str, folder: Path) -> None:
 
 
 def digest(folder: Path) -> str:
+    """Return the sha256 of a model's weights."""
     return hashlib.sha256((folder / "open_clip_model.safetensors").read_bytes()).hexdigest()

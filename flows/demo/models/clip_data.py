@@ -77,6 +77,7 @@ def squash(image: Image.Image) -> np.ndarray:
 
 
 def size_facts(image: Image.Image) -> tuple[float, float, float]:
+    """Return width, height and aspect of an image."""
     return image.width, image.height, image.width / image.height
 
 

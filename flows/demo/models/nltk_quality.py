@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
     print(packages_in_use())
     sets = [("generated, unseen templates and names", generated())]
     sets += list(foreign(Path(arguments[0]))) if arguments else []
-    params = TagParams()
+    params = TagParams.model_validate({})
     with open_place_tagger(find_packages()) as tagger:
         for name, examples in sets:
             started = time.perf_counter()

@@ -137,7 +137,7 @@ Threshold on the probability, chosen on other seeds: **{threshold:.2f}** (`outli
 
 
 def _row(name: str, found: Examples, probs: np.ndarray, trained_on: Examples, threshold: float) -> str:
-    guesses = guess_from_sizes(trained_on, found)
+    guesses = guess_from_sizes(trained_on, found.sizes)
     model, sizes = (Measured.of(found.is_from_above, values, 0.5) for values in (probs, guesses))
     constant = max(found.is_from_above.mean(), 1 - found.is_from_above.mean())
     right = Measured.of(found.is_from_above, probs, threshold).right

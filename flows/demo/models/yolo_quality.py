@@ -1,14 +1,12 @@
 """How good a detector is: shares, ranks, a threshold, and what the size of an image alone would tell."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import rankdata
-
-from flows.demo.models.yolo_data import Examples
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,25 @@ def choose_threshold(probs: np.ndarray, is_positive: np.ndarray) -> float:
     return float(best[len(best) // 2])
 
 
-def guess_from_sizes(trained_on: Examples, asked: Examples) -> np.ndarray:
-    """Return the probabilities of a logistic regression on width, height and aspect alone."""
+class Sized(Protocol):
+    """Pictures of which size and kind are known."""
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Width, height and aspect, one row a picture."""
+
+    @property
+    def is_from_above(self) -> np.ndarray:
+        """Whether each is a view from above."""
+
+
+def guess_from_sizes(trained_on: Sized, sizes: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a logistic regression on width, height and aspect alone.
+
+    Args:
+        trained_on: pictures to learn from.
+        sizes: width, height and aspect of those that are judged, one row a picture.
+    """
     logs = np.log(trained_on.sizes)
     mean, spread = logs.mean(0), logs.std(0) + 1e-9
     inputs = np.c_[(logs - mean) / spread, np.ones(len(logs))]
@@ -46,4 +61,5 @@ def guess_from_sizes(trained_on: Examples, asked: Examples) -> np.ndarray:
         return float(np.logaddexp(0, -signs * (inputs @ weights)).mean() + 1e-4 * (weights @ weights))
 
     weights = minimize(loss, np.zeros(inputs.shape[1])).x
-    return expit(np.c_[(np.log(asked.sizes) - mean) / spread, np.ones(len(asked.sizes))] @ weights)
+    found: np.ndarray = expit(np.c_[(np.log(sizes) - mean) / spread, np.ones(len(sizes))] @ weights)
+    return found

@@ -80,9 +80,11 @@ class Captions:
         self._n = 0
 
     def matching(self, corpus: str) -> str:
+        """Return the next caption of a corpus that has a keyword."""
         return self._checked(corpus, self._matching, wanted=True)
 
     def other(self, corpus: str) -> str:
+        """Return the next caption of a corpus that has none."""
         return self._checked(corpus, self._other, wanted=False)
 
     def _checked(self, corpus: str, make: Callable[[], str], *, wanted: bool) -> str:

@@ -86,10 +86,12 @@ class Web:
         self._n = 0
 
     def next_number(self) -> int:
+        """Return the next number of a URL."""
         self._n += 1
         return self._n
 
     def path(self, url: str) -> str:
+        """Return the path of a URL of this world, as a server is asked for it."""
         return url.split(f":{self._port}", 1)[1]
 
     def route(self, url: str, answers: Sequence[Answer], name: str | None) -> None:

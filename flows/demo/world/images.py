@@ -117,16 +117,19 @@ def _encode(picture: Image.Image, kind: str, recipe: str) -> ImageFile:
 
 
 def save(image: Image.Image, image_format: str, **options: object) -> bytes:
+    """Return an image as a file of a format."""
     buffer = io.BytesIO()
     image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
 def jpeg(image: Image.Image, quality: int = 92, **options: object) -> bytes:
+    """Return an image as a JPEG file."""
     return save(image, "JPEG", quality=quality, **options)
 
 
 def decoded(body: bytes) -> Image.Image:
+    """Return the RGB pixels of a file."""
     with Image.open(io.BytesIO(body)) as image:
         return image.convert("RGB")
 

@@ -41,6 +41,7 @@ def _sizes_px(rows: Sequence[Row], rng: random.Random) -> tuple[list[int], list[
 
 
 def laion_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
+    """Return rows in the columns of LAION-2B-en and LAION-400M."""
     widths, heights = _sizes_px(rows, rng)
     columns = {
         "SAMPLE_ID": pa.array([rng.randrange(10**12) if rng.random() < 0.95 else None for _ in rows], pa.int64()),
@@ -67,6 +68,7 @@ def laion400m_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
 
 
 def coco_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
+    """Return rows in the columns of LAION-COCO."""
     widths, heights = _sizes_px(rows, rng)
     captions = [row.texts["all_captions"] for row in rows]
     likeness = [captions and sorted((rng.uniform(0.2, 0.4) for _ in captions), reverse=True) for captions in captions]
@@ -89,6 +91,7 @@ def coco_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
 
 
 def coyo_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
+    """Return rows in the columns of COYO-700M."""
     widths, heights = _sizes_px(rows, rng)
     texts = [row.caption or "" for row in rows]
     hashes = [f"{row.image.phash if row.image else rng.getrandbits(64):016x}" for row in rows]

@@ -15,6 +15,7 @@ N_ROWS = 400
 
 
 def free_port() -> int:
+    """Return a port on loopback that nothing uses."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -26,7 +27,8 @@ def make_small_world(out: Path) -> World:
 
 def read_routes(world: World) -> dict[str, list[Answer]]:
     """Return what each path answers, pass by pass."""
-    return json.loads((world.out / "routes.json").read_text())
+    found: dict[str, list[Answer]] = json.loads((world.out / "routes.json").read_text())
+    return found
 
 
 def path_of(fate: Fate, port: int) -> str:

@@ -5,6 +5,7 @@ Not for deciding what a URL answers: OUT/routes.json says it. Imports nothing of
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import socketserver
@@ -201,6 +202,6 @@ def serve(out: Path, pass_number: int, *, until_eof: bool) -> int:
 
 def _wait_for_eof(stop: threading.Event) -> None:
     with contextlib.suppress(OSError, ValueError):
-        while sys.stdin.buffer.read1(4096):
+        while os.read(sys.stdin.fileno(), 4096):
             pass
     stop.set()

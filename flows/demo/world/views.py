@@ -15,25 +15,32 @@ def draw_noise(rng: Rng, width: int, height: int, cells: int, octaves: int = 3) 
         n = cells * 2**octave + 1
         coarse = Image.fromarray(rng.random((n, n), np.float32))
         total += np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) / 2**octave
-    return (total - total.min()) / max(float(np.ptp(total)), 1e-6)
+    found: np.ndarray = (total - total.min()) / max(float(np.ptp(total)), 1e-6)
+    return found
 
 
 def vary_colour(rng: Rng, base: tuple[int, int, int], spread: int = 25) -> tuple[int, int, int]:
+    """Return a colour near a base colour."""
     r, g, b = np.clip(np.array(base) + rng.integers(-spread, spread + 1, 3), 0, 255).tolist()
     return r, g, b
 
 
 def blend(low: tuple[int, int, int], high: tuple[int, int, int], share: np.ndarray) -> np.ndarray:
-    return np.array(low, np.float32) + (np.array(high, np.float32) - np.array(low, np.float32)) * share[..., None]
+    """Return colours between two, by their shares of the second."""
+    first, last = np.array(low, np.float32), np.array(high, np.float32)
+    blended: np.ndarray = first + (last - first) * share[..., None]
+    return blended
 
 
 def to_image(values: np.ndarray) -> Image.Image:
+    """Return an image of values in [0, 255]."""
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
 def draw_ground(
     rng: Rng, width: int, height: int, low: tuple[int, int, int], high: tuple[int, int, int]
 ) -> Image.Image:
+    """Return uneven ground between two colours."""
     grain = rng.normal(0, 4, (height, width, 1)).astype(np.float32)
     return to_image(blend(vary_colour(rng, low), vary_colour(rng, high), draw_noise(rng, width, height, 3)) + grain)
 
@@ -59,6 +66,7 @@ def draw_fields(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def draw_river(rng: Rng, width: int, height: int) -> Image.Image:
+    """Return a river in fields, from above."""
     image = draw_ground(rng, width, height, (60, 90, 45), (150, 145, 95))
     draw = ImageDraw.Draw(image)
     start, end = rng.uniform(0, height, 2)
@@ -105,6 +113,7 @@ def draw_town(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def draw_coast(rng: Rng, width: int, height: int) -> Image.Image:
+    """Return a coast, from above."""
     level = draw_noise(rng, width, height, 2, 4)
     tilt = np.linspace(-0.5, 0.5, width)[None, :] if rng.random() < 0.5 else np.linspace(-0.5, 0.5, height)[:, None]
     level = level + tilt * rng.uniform(-1.2, 1.2)
@@ -137,6 +146,7 @@ def draw_pivots(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def draw_airport(rng: Rng, width: int, height: int) -> Image.Image:
+    """Return an airport, from above."""
     size = int(np.hypot(width, height)) + 8
     image = draw_ground(rng, size, size, (92, 112, 66), (136, 138, 88))
     draw = ImageDraw.Draw(image)

@@ -62,4 +62,4 @@ def test_sizes_alone_are_used_where_they_tell() -> None:
     widths = np.where(is_positive, 300, 100) * rng.uniform(0.9, 1.1, 200)
     sizes = np.c_[widths, np.full(200, 100), widths / 100]
     made = Examples(np.zeros((200, 1, 1, 3), np.uint8), is_positive, sizes, ("",) * 200)
-    assert Measured.of(is_positive, guess_from_sizes(made, made), 0.5).right == 1.0
+    assert Measured.of(is_positive, guess_from_sizes(made, made.sizes), 0.5).right == 1.0
