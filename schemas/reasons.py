@@ -83,6 +83,9 @@ REASONS: tuple[Reason, ...] = (
     Reason("disallowed_by_header", "The server forbids the use of the image (X-Robots-Tag)."),
     Reason("body_too_large", "The body exceeds the byte limit."),
     Reason("invalid_response", "The answer is not valid HTTP."),
+    Reason("broken_encoding", "The body cannot be unpacked by the coding that its headers name.", is_transient=True),
+    Reason("unknown_encoding", "The body is packed by a coding that is not read.", is_transient=True),
+    Reason("placeholder", "Many URLs with different captions lead to one address or to a known picture for 'gone'."),
     Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
     # screen
     Reason("empty_file", "The file has no bytes."),

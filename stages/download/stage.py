@@ -25,14 +25,15 @@ from stages.contract import (
     Resources,
     Stage,
     no_rejects,
-    rejects_table,
 )
+from stages.download.settling import PLACEHOLDER, SettleParams, settle
 
 FETCH_REASONS = tuple(
     r.code for r in REASONS if r.code in {
         "http_not_found", "http_forbidden", "http_client_error", "http_throttled", "http_server_error", "timeout",
         "connection_failed", "truncated_body", "host_not_found", "resolver_failed", "tls_failed", "private_address",
-        "bad_redirect", "disallowed_by_header", "body_too_large", "invalid_response", "no_result",
+        "bad_redirect", "disallowed_by_header", "body_too_large", "invalid_response", "broken_encoding",
+        "unknown_encoding", "no_result",
     }
 )  # fmt: skip
 
@@ -156,33 +157,6 @@ def download(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.table(columns, schema=FETCH_ATTEMPT.schema), no_rejects(FETCH_ATTEMPT), files=(tar,))
 
 
-def settle(inputs: Inputs, context: Context) -> Outcome:
-    """Return the last successful attempt of each planned URL; reject the others for the reason of their last."""
-    kept = run_sql(
-        f"""
-        WITH done AS (
-            SELECT *, row_number() OVER (PARTITION BY fetch_id ORDER BY pass DESC) AS n
-            FROM fetch_attempt WHERE is_fetched
-        )
-        SELECT {", ".join("p.partition" if c == "partition" else f"done.{c}" for c in FETCHED.schema.names)}
-        FROM done JOIN fetch_pass p USING (fetch_id, pass)
-        WHERE n = 1 AND fetch_id IN (SELECT fetch_id FROM planned) ORDER BY fetch_id
-        """,
-        inputs,
-    )
-    refused = run_sql(
-        """
-        SELECT fetch_id, max_by(fetch_reason, pass) AS reason,
-               coalesce('HTTP ' || arg_max_null(http_status, pass), 'no answer') || ', pass ' || max(pass) AS detail
-        FROM fetch_attempt WHERE fetch_id IN (SELECT fetch_id FROM planned)
-        GROUP BY fetch_id HAVING NOT bool_or(is_fetched) ORDER BY fetch_id
-        """,
-        inputs,
-    )
-    rejects = rejects_table(FETCHED, {"fetch_id": refused["fetch_id"]}, refused["reason"], refused["detail"])
-    return Outcome(kept.cast(FETCHED.schema), rejects)
-
-
 def _refetched(stated: str) -> str:
     codes = [code.strip() for code in stated.split(",") if code.strip()]
     unknown = [code for code in codes if code not in FETCH_REASONS and code != "all"]
@@ -234,15 +208,16 @@ DOWNLOAD = Stage(
 SETTLE = Stage(
     name="settle",
     module="download",
-    version=1,
-    does="Reduces all attempts to what was fetched, and to the reason where nothing was.",
+    version=2,
+    does="Reduces all attempts to what was fetched, and to the reason where nothing or a placeholder was.",
     reads=(
-        Reads("planned", ("fetch_id",), is_whole=True),
+        Reads("candidate", ("sample_id", "caption"), is_whole=True),
+        Reads("planned", ("sample_id", "fetch_id", "normalised_url"), is_whole=True),
         Reads("fetch_pass", ("fetch_id", "pass", "partition"), is_whole=True),
         Reads(
             "fetch_attempt",
-            ("fetch_id", "pass", "is_fetched", "fetch_reason", "http_status", "n_bytes", "body_sha256", "body_file",
-             "body_offset"),
+            ("fetch_id", "pass", "is_fetched", "fetch_reason", "fetch_detail", "http_status", "n_bytes", "body_sha256",
+             "body_file", "body_offset", "final_url"),
             is_whole=True,
         ),
     ),
@@ -250,6 +225,7 @@ SETTLE = Stage(
     grain="reduce",
     given=Given("planned", ("fetch_id",)),
     run=settle,
-    reasons=FETCH_REASONS,
+    params=SettleParams,
+    reasons=(*FETCH_REASONS, PLACEHOLDER),
     split_by="partition",
 )  # fmt: skip

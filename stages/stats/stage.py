@@ -52,6 +52,8 @@ def _samples_of(join: str) -> str:
     return f"(SELECT count(*) FROM sample s {join} WHERE s.corpus = c.corpus)"
 
 
+# A placeholder was downloaded, and is no valid image of its row.
+_PLACEHOLDERS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason = 'placeholder'"
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
 _FUNNEL = f"""
     WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing WHERE {IS_WEB}),
@@ -67,8 +69,10 @@ _FUNNEL = f"""
             + (SELECT coalesce(sum(CASE WHEN c.corpus = '{LIST_CODE}' THEN -n ELSE n END), 0) FROM named x
                WHERE c.corpus IN (x.corpus, '{LIST_CODE}')) AS rows,
             (SELECT count(*) FROM candidate x WHERE x.corpus = c.corpus) AS keyword,
-            {_samples_of("SEMI JOIN fetched ON fetch_id = image_id")} AS downloaded,
-            {_samples_of("SEMI JOIN image_rejects USING (image_id)")} AS invalid,
+            {_samples_of(f"SEMI JOIN (SELECT fetch_id FROM fetched UNION ALL {_PLACEHOLDERS}) ON fetch_id = image_id")}
+                AS downloaded,
+            {_samples_of(f"SEMI JOIN (SELECT image_id FROM image_rejects UNION ALL {_PLACEHOLDERS}) USING (image_id)")}
+                AS invalid,
             {_samples_of("JOIN survivor_rejects USING (sample_id)")} AS duplicate,
             {_samples_of("JOIN relevant_rejects USING (sample_id)")} AS outlier,
             {_samples_of("JOIN relevant USING (sample_id)")} AS remain,
@@ -104,7 +108,7 @@ PUBLISHED = Tool("published", _identity, _open)
 COUNT_FUNNEL = Stage(
     name="count_funnel",
     module="stats",
-    version=3,
+    version=4,
     does="Counts the PUB11 funnel beside the published one.",
     reads=(
         Reads("source_listing", ("corpus", "partition"), is_whole=True),
@@ -113,6 +117,7 @@ COUNT_FUNNEL = Stage(
         Reads("candidate", ("corpus",), is_whole=True, section="rejects"),
         Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
         Reads("fetched", ("fetch_id",), is_whole=True),
+        Reads("fetched", ("fetch_id", "reason"), is_whole=True, section="rejects"),
         Reads("image", ("image_id",), is_whole=True, section="rejects"),
         Reads("survivor", ("sample_id",), is_whole=True, section="rejects"),
         Reads("relevant", ("sample_id",), is_whole=True),

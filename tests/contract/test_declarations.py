@@ -24,6 +24,7 @@ THIRD_PARTY = {
         "pyarrow", "pydantic", "duckdb", "orjson", "polars", "numpy", "scipy", "PIL", "imagehash", "img2dataset",
         "webdataset", "rasterio", "pyproj", "pycountry", "reverse_geocoder", "nltk", "torch", "torchvision",
         "transformers", "safetensors", "peft", "open_clip", "ultralytics", "yaml",
+        "brotli", "idna",
     },
     "flows": {"pyarrow", "pydantic", "duckdb", "rich"},
 }  # fmt: skip

@@ -74,7 +74,7 @@ class Resolver:
         try:
             found = answer.result(timeout=timeout_s)
         except TimeoutError:
-            raise Refused("resolver_failed", f"no answer for {host} within {timeout_s:.1f} s") from None
+            raise Refused("resolver_failed", f"no answer for {host} in time") from None
         except socket.gaierror as error:
             self._forget(host, answer)
             # A new instance: threads that share one exception would write into each other's traceback.

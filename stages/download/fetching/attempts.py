@@ -40,8 +40,8 @@ class Attempt:
 
     Attributes:
         reason: reject reason, None if fetched.
-        n_bytes: of the raw body; 0 is a fetched body too.
-        sha256: of the raw body.
+        n_bytes: of the body without the codings of its transport; 0 is a fetched body too.
+        sha256: of the same.
         tar_offset: of the body's first byte in the tar file.
         retry_after_s: as the server asked.
         fetch_ms: without waiting for a host slot.

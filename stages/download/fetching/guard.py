@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.download.fetching.addresses import Resolver
+from stages.download.fetching.codings import codings_of, unpack
 from stages.download.fetching.faults import (
     OK_STATUSES,
     REDIRECT_STATUSES,
@@ -192,10 +193,10 @@ class GuardedResponse:
         self.status = response.status
 
     def read(self) -> bytes:
-        """Return the whole body as it was sent, never decompressed.
+        """Return the whole body without the codings of its transport.
 
         Raises:
-            Refused: the body is too large, too slow or too short.
+            Refused: the body is too large, too slow or too short, or cannot be unpacked.
         """
         with self._fetch:
             announced = self._response.length
@@ -207,7 +208,7 @@ class GuardedResponse:
             # http.client is silent about a body that ends early when it is read in pieces.
             if announced is not None and body.tell() < announced:
                 raise Refused("truncated_body", f"{body.tell()} of {announced} bytes")
-            return body.getvalue()
+            return unpack(body.getvalue(), codings_of(self.headers), self._max_bytes)
 
     def _read_piece(self) -> bytes:
         try:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, cast
 
+from stages.download.fetching.codings import ChunkedResponse
 from stages.download.fetching.faults import Refused
 from stages.download.fetching.target import Target
 
@@ -100,6 +101,8 @@ class Wire:
 
 class PinnedConnection(http.client.HTTPConnection):
     """An HTTP connection over a wire that is already open; it can never open one by itself."""
+
+    response_class = ChunkedResponse
 
     def __init__(self, target: Target, wire: Wire) -> None:
         super().__init__(target.host, target.port)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from flows.run.executor import InlineExecutor
 from schemas.fields import FIELD
 from stages.checks import check_outcome
-from stages.contract import Context, InputError
-from stages.download.stage import OPEN_PASS, SETTLE, PassResources, open_pass, pack, settle
+from stages.contract import Context, InputError, Outcome
+from stages.download.settling import SettleParams, settle
+from stages.download.stage import OPEN_PASS, SETTLE, PassResources, open_pass, pack
 from tests.small_build import Build, Web
 
 Attempt = tuple[str, int, str | None]
@@ -112,31 +113,101 @@ def test_packing_names_every_url_fills_no_partition_beyond_its_limit_and_cuts_no
 
 
 def test_settling_takes_the_last_success_and_the_last_reason_of_the_others() -> None:
-    columns = "fetch_id pass is_fetched fetch_reason http_status n_bytes body_sha256 body_file body_offset"
     attempts = [
-        ("a", 0, True, None, 200, 5, "old", "f0", 1),
-        ("a", 1, True, None, 200, 6, "new", "f1", 2),
-        ("b", 0, True, None, 200, 7, "b", "f0", 3),
-        ("b", 1, False, "timeout", None, None, None, None, None),
-        ("c", 0, False, "timeout", None, None, None, None, None),
-        ("c", 1, False, "http_not_found", 404, None, None, None, None),
-        ("d", 0, False, "http_server_error", 503, None, None, None, None),
-        ("d", 1, False, "timeout", None, None, None, None, None),
-        ("gone", 0, True, None, 200, 9, "g", "f0", 4),
+        ("a", 0, True, None, None, 200, "old"),
+        ("a", 1, True, None, None, 200, "new"),
+        ("b", 0, True, None, None, 200, "b"),
+        ("b", 1, False, "timeout", None, None, None),
+        ("c", 0, False, "timeout", None, None, None),
+        ("c", 1, False, "http_not_found", None, 404, None),
+        ("d", 0, False, "http_server_error", "HTTP 503 Later", 503, None),
+        ("d", 1, False, "timeout", None, None, None),
+        ("e", 0, False, "private_address", "h is ::1", None, None),
+        ("f", 0, False, "bad_redirect", "loop to http://h/" + "f" * 300, 302, None),
+        ("gone", 0, True, None, None, 200, "g"),
     ]
-    inputs = {
-        "planned": table("fetch_id", [("a",), ("a",), ("b",), ("c",), ("d",)]),
-        "fetch_pass": table("fetch_id pass partition", [(a[0], a[1], f"{a[1]:03d}-00000") for a in attempts]),
-        "fetch_attempt": table(columns, attempts),
-    }
-    outcome = settle(inputs, None)  # type: ignore[arg-type]
-    check_outcome(SETTLE, inputs, outcome)
+    outcome = settled([(name, f"http://h/{name}", "text") for name in "aabcdef"], attempts)
     found = {row["fetch_id"]: (row["pass"], row["body_sha256"], row["partition"]) for row in outcome.kept.to_pylist()}
     assert found == {"a": (1, "new", "001-00000"), "b": (0, "b", "000-00000")}
     assert [tuple(row.values()) for row in outcome.rejects.to_pylist()] == [
         ("c", "http_not_found", "HTTP 404, pass 1"),
         ("d", "timeout", "no answer, pass 1"),
+        ("e", "private_address", "h is ::1, pass 0"),
+        ("f", "bad_redirect", "loop to http://h/" + "f" * 174 + "…, pass 0"),
     ]
+    assert len(outcome.rejects["detail"].to_pylist()[-1]) == 200
+
+
+def settled(planned: list[tuple[str, str, str]], attempts: list[Any], n_urls: int = 3) -> Outcome:
+    """Settle (fetch_id, URL, caption) with (fetch_id, pass, is_fetched, reason, detail, status, body[, final URL])."""
+    columns = "fetch_id pass is_fetched fetch_reason fetch_detail http_status body_sha256 final_url"
+    urls = {fetch_id: url for fetch_id, url, _ in planned}
+    rows = [a if len(a) == 8 else (*a, urls.get(a[0])) for a in attempts]
+    made = table(columns, rows)
+    for name, value in (("n_bytes", 5), ("body_file", "tar"), ("body_offset", 1)):
+        made = made.append_column(name, pa.array([value if a[2] else None for a in rows], FIELD[name].type))
+    inputs = {
+        "candidate": table("sample_id caption", [(str(n), p[2]) for n, p in enumerate(planned)]),
+        "planned": table("sample_id fetch_id normalised_url", [(str(n), *p[:2]) for n, p in enumerate(planned)]),
+        "fetch_pass": table("fetch_id pass partition", [(a[0], a[1], f"{a[1]:03d}-00000") for a in rows]),
+        "fetch_attempt": made,
+    }
+    params = SettleParams(placeholder_n_urls=n_urls)
+    outcome = settle(inputs, Context("whole", params, None, {}, None, Path()))  # type: ignore[arg-type]
+    check_outcome(SETTLE, inputs, outcome)
+    return outcome
+
+
+Led = tuple[str, str, str, str]  # published URL, caption, final URL, body
+
+
+def placeholders(*led: Led, n_urls: int = 3) -> list[str]:
+    """Return the published URLs that are refused as placeholders; no other row is refused."""
+    names = {url: f"{n:03d}" for n, url in enumerate(dict.fromkeys(url for url, *_ in led))}
+    attempts = {names[url]: (names[url], 0, True, None, None, 200, body, final) for url, _, final, body in led}
+    outcome = settled([(names[url], url, text) for url, text, *_ in led], list(attempts.values()), n_urls)
+    assert set(outcome.rejects["reason"].to_pylist()) <= {"placeholder"}
+    return sorted(url for url, name in names.items() if name in outcome.rejects["fetch_id"].to_pylist())
+
+
+def gone(n: int, final: str = "http://h/gone.png", text: str = "", body: str = "gone") -> Led:
+    return f"http://h/photo{n}.jpg", text or f"bay {n}", final, body
+
+
+def test_urls_with_different_captions_that_lead_to_one_address_are_placeholders() -> None:
+    assert len(placeholders(*map(gone, range(5)))) == 5
+    assert len(placeholders(*map(gone, range(3)))) == 3
+    assert placeholders(*map(gone, range(2))) == []
+    assert placeholders(*map(gone, range(5)), n_urls=0) == []
+    assert placeholders(*map(gone, range(5)), n_urls=6) == []
+    # Each with its own address, but of one place and one picture.
+    assert len(placeholders(*(gone(n, f"http://h/gone.png?from={n}") for n in range(3)))) == 3
+    assert placeholders(*(gone(n, f"http://h/show?id={n}", body=str(n)) for n in range(5))) == []
+    # One address that shows another picture each time.
+    assert len(placeholders(*(gone(n, body=str(n)) for n in range(3)))) == 3
+    # A handler, whose URLs differ in the query alone.
+    assert len(placeholders(*((f"http://h/i.php?n={n}", f"bay {n}", "http://h/no.gif", "n") for n in range(4)))) == 4
+
+
+def test_pictures_that_moved_or_are_posted_again_are_no_placeholders() -> None:
+    assert placeholders(*(gone(n, text="bay") for n in range(5))) == []
+    moved = [(f"http://{n}.h/a.jpg?w={n}", f"bay {n}", "https://h/x/a.jpg", "a") for n in range(5)]
+    assert placeholders(*moved) == []
+    assert placeholders(*((f"http://h/{n}.jpg", f"bay {n}", f"https://h/{n}.jpg", "one") for n in range(5))) == []
+    assert placeholders(*(("http://h/a.jpg", f"bay {n}", "http://h/b.jpg", "a") for n in range(5))) == []
+    assert placeholders(*((f"http://h/{n}.jpg", f"bay {n}", f"http://h/{n}.jpg", "gone") for n in range(5))) == []
+
+
+def test_an_answer_from_the_address_itself_does_not_count() -> None:
+    direct = ("http://h/gone.png", "bay", "http://h/gone.png", "gone")
+    assert placeholders(direct, gone(0), gone(1)) == []
+    assert placeholders(direct, gone(0), gone(1), gone(2)) == [gone(n)[0] for n in range(3)]
+
+
+def test_a_placeholder_says_where_it_leads() -> None:
+    attempts = [(f"{n}", 0, True, None, None, 200, "g", "http://h/gone.png") for n in range(3)]
+    outcome = settled([(f"{n}", f"http://h/{n}.jpg", f"bay {n}") for n in range(3)], attempts)
+    assert set(outcome.rejects["detail"].to_pylist()) == {"3 URLs with 3 captions lead to http://h/gone.png, pass 0"}
 
 
 def test_a_retry_opens_a_pass_over_transient_failures_alone_and_the_rest_of_the_build_stays(

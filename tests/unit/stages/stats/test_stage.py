@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from schemas.fields import FIELD
 from schemas.manifests import load_published
 from stages import STAGES
-from stages.contract import Context, ContractError, Tool
+from stages.contract import COUNTS_SCHEMA, Context, ContractError, Tool
 from stages.stats.stage import COUNT_FUNNEL, TOTAL
 from tests.contract.inputs import HANDMADE, call_stage
 from tests.small_build import Build
@@ -80,19 +81,35 @@ def test_a_corpus_that_was_not_published_has_no_figures_beside_it(tmp_path: Path
     }
 
 
+def test_a_placeholder_counts_as_downloaded_and_invalid(tmp_path: Path) -> None:
+    with HANDMADE["count_funnel"](tmp_path) as handmade:
+        rows = dict(handmade.rows)
+    taken = {row["fetch_id"] for row in rows["fetched"]}
+    (lost,) = {row["image_id"] for row in rows["sample"] if row["corpus"] == "cc3m"} - taken
+    before = _counted(rows)["cc3m"]
+    rows["fetched_rejects"] = [{"fetch_id": lost, "reason": "placeholder"}]
+    changed = {"downloaded": before["downloaded"] + 1, "invalid": before["invalid"] + 1}
+    assert _counted(rows)["cc3m"] == {**before, **changed}
+    rows["fetched_rejects"] = [{"fetch_id": lost, "reason": "http_not_found"}]
+    assert _counted(rows)["cc3m"] == before
+
+
+def _counted(rows: Any) -> dict[str, dict[str, Any]]:
+    tables = {reads.name: _table(reads, rows) for reads in COUNT_FUNNEL.reads}
+    context = Context("whole", None, None, {"published": load_published()}, None, Path())  # type: ignore[arg-type]
+    return {row["source"]: row for row in COUNT_FUNNEL.run(tables, context).kept.to_pylist()}
+
+
+def _table(reads: Any, rows: Any) -> pa.Table:
+    if reads.section == "counts":
+        return pa.Table.from_pylist(rows[reads.name], COUNTS_SCHEMA)
+    schema = pa.schema([(name, FIELD[name].type) for name in reads.columns])
+    return pa.Table.from_pylist(rows.get(reads.name, []), schema)
+
+
 def test_a_funnel_that_does_not_add_up_stops_the_run(tmp_path: Path) -> None:
     with HANDMADE["count_funnel"](tmp_path) as handmade:
         rows = {**handmade.rows, "relevant": []}
 
-    def table(reads: Any) -> pa.Table:
-        from schemas.fields import FIELD
-        from stages.contract import COUNTS_SCHEMA
-
-        if reads.section == "counts":
-            return pa.Table.from_pylist(rows[reads.name], COUNTS_SCHEMA)
-        schema = pa.schema([(name, FIELD[name].type) for name in reads.columns])
-        return pa.Table.from_pylist(rows.get(reads.name, []), schema)
-
-    inputs = {reads.name: table(reads) for reads in COUNT_FUNNEL.reads}
     with pytest.raises(ContractError, match="pub11_funnel does not add up for cc3m: 1 against 0"):
-        COUNT_FUNNEL.run(inputs, Context("whole", None, None, {"published": load_published()}, None, Path()))  # type: ignore[arg-type]
+        _counted(rows)

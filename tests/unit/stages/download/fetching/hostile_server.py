@@ -34,6 +34,7 @@ class HostileServer(socketserver.ThreadingTCPServer):
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.heads: list[str] = []
+        self.coded = b""
         self.n_connections = 0
         self.n_busy = 0
         self.max_busy = 0
@@ -189,8 +190,9 @@ def _robots(handler: _Handler, server: HostileServer, path: str) -> None:
     handler.send(answer(200, f"X-Robots-Tag: {directive}", body=b"image"))
 
 
-def _gzipped(handler: _Handler, server: HostileServer, path: str) -> None:
-    handler.send(answer(200, "Content-Encoding: gzip", body=b"\x1f\x8bnot really"))
+def _coded(handler: _Handler, server: HostileServer, path: str) -> None:
+    """/coded: what the test put into `coded`, a whole answer."""
+    handler.send(server.coded)
 
 
 def _slow(handler: _Handler, server: HostileServer, path: str) -> None:

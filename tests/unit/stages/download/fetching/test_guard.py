@@ -1,3 +1,4 @@
+import gzip
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ from stages.download.fetching.faults import Refused, parse_retry_after, tidy
 from stages.download.fetching.guard import Guard
 from stages.download.fetching.target import parse_target
 from tests.unit.stages.download.fetching.guard_client import LIMITS, fetch
-from tests.unit.stages.download.fetching.hostile_server import HostileServer, body_of, serve
+from tests.unit.stages.download.fetching.hostile_server import HostileServer, answer, body_of, serve
 
 
 @pytest.fixture
@@ -105,8 +106,32 @@ def test_cookies_and_credentials_do_not_travel(server: HostileServer) -> None:
     assert not any(name in head for head in server.heads for name in ("Cookie", "Authorization", "Referer"))
 
 
-def test_a_compressed_body_is_kept_as_sent(server: HostileServer) -> None:
-    assert fetch(f"{server.url}/gzipped")[0] == b"\x1f\x8bnot really"
+def framed(body: bytes) -> bytes:
+    return (
+        b"".join(b"%x\r\n%s\r\n" % (len(body[i : i + 99]), body[i : i + 99]) for i in range(0, len(body), 99))
+        + b"0\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "transfer", ["chunked", "gzip, chunked", "GZIP,Chunked ", "gzip\r\nTransfer-Encoding: chunked"]
+)
+def test_chunks_and_codings_of_the_transfer_are_undone(server: HostileServer, transfer: str) -> None:
+    body = body_of("/ok/9000")
+    sent = framed(gzip.compress(body) if "zip" in transfer.lower() else body)
+    server.coded = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {transfer}\r\n\r\n".encode() + sent
+    assert fetch(f"{server.url}/coded")[0] == body
+
+
+def test_a_coded_body_is_unpacked_within_the_limit(server: HostileServer) -> None:
+    packed = gzip.compress(bytes(10_000))
+    server.coded = answer(200, "Content-Encoding: gzip", body=packed)
+    assert fetch(f"{server.url}/coded")[0] == bytes(10_000)
+    server.coded = answer(200, "Content-Encoding: gzip", body=gzip.compress(bytes(10_001)))
+    assert fetch(f"{server.url}/coded")[1].reason == "body_too_large"
+    server.coded = answer(200, "Content-Encoding: zstd", body=packed)
+    note = fetch(f"{server.url}/coded")[1]
+    assert (note.reason, note.detail) == ("unknown_encoding", "packed by zstd; read are gzip, deflate and br")
 
 
 @pytest.mark.parametrize(
