@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +11,12 @@ from schemas.corpora import Corpus
 from schemas.manifests import Keywords, load_keywords
 from schemas.tables import CANDIDATE
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Params, Reads, Resources, Stage, Tool
+from stages.filter.companions import add_tags
 from stages.filter.filtering import REASONS, Search, filter_source
 from stages.filter.strict import StrictRules
 from stages.identity import digest_json
 from stages.inventory.stage import listed_corpus
-from stages.readers.batch import Choices, SourceFileError, SourceFiles
-from stages.readers.tsv.tags import join_tags
+from stages.readers.batch import Choices, SourceFiles
 
 CocoColumn = Literal["TEXT", "top_caption", "all_captions"]
 
@@ -78,10 +77,7 @@ def filter_captions(inputs: Inputs, context: Context) -> Outcome:
     search = search_of(context.params, context.tools["keywords"], listed[0]["pilot_share"])
     found = filter_source(source, corpus, search, context.advance)
     if source.companions and corpus.reader == "tsv":
-        try:
-            found = replace(found, candidates=join_tags(found.candidates, source.companions[0]))
-        except SourceFileError as error:  # it tells of rows and has none: without it all would seem untagged
-            raise InputError(str(error)) from error
+        found = add_tags(found, corpus, search, source)
     for row in listed:
         _check_unchanged(context.sources / row["path"], row)
     return Outcome(found.candidates.cast(CANDIDATE.schema), found.malformed, found.counts)

@@ -1,10 +1,10 @@
 """Split a CSV file into records, quoted line breaks included, and records into fields, whatever the bytes.
 
-Not for what the fields mean: that is for the readers. A comma parts fields, LF or CR LF ends a line.
+Not for what the fields mean: that is for the readers. A comma separates fields, LF or CR LF ends a line.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,41 +29,59 @@ class RecordFault(ValueError):
         self.reason, self.detail = reason, detail
 
 
-def read_records(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[list[bytes]]:
+class Unended(bytes):
+    """A record that may be cut: the file ends in it without a line end, or in a quote that it opens."""
+
+
+def begins_never(line: bytes) -> bool:
+    """Return False: nothing is known of how rows begin."""
+    return False
+
+
+def read_records(
+    path: Path, block_bytes: int = BLOCK_BYTES, begins_row: Callable[[bytes], bool] = begins_never
+) -> Iterator[list[bytes]]:
     """Yield records, without their line ends, in lists.
 
     A record is a line; from a line with an odd number of quotes on it is all lines up to the next such line, where
-    that comes within RUN_LINES lines.
+    that comes within RUN_LINES lines and before a line that begins a row.
 
     Raises:
-        SourceFileError: the file is missing or damaged; what stands before the fault has been yielded.
+        SourceFileError: the file is missing or damaged; what is before the fault has been yielded.
     """
     run: list[bytes] = []
     try:
         for block in read_blocks(path, block_bytes):
             records: list[bytes] = []
             lines = block.removesuffix(b"\n").split(b"\n")
+            if not block.endswith(b"\n"):
+                lines[-1] = Unended(lines[-1])
             if not run and b'"' not in block:
                 records = lines
             else:
-                run = _join_lines(lines, run, records)
+                run = _join_lines(lines, run, records, begins_row)
             yield records
     except SourceFileError:
         yield run
         raise
-    yield run
+    yield [Unended(line) for line in run]
 
 
-def _join_lines(lines: list[bytes], run: list[bytes], records: list[bytes]) -> list[bytes]:
+def _join_lines(
+    lines: list[bytes], run: list[bytes], records: list[bytes], begins_row: Callable[[bytes], bool]
+) -> list[bytes]:
     """Append the records that end in some lines; return the lines of the one that is open at their end."""
     for line in lines:
         is_odd = line.count(b'"') % 2
+        if run and begins_row(line):
+            records += run
+            run = []
         if not run and not is_odd:
             records.append(line)
             continue
         run.append(line)
         if is_odd and len(run) > 1:
-            records.append(b"\n".join(run))
+            records.append(type(line)(b"\n".join(run)))
             run = []
         elif len(run) == RUN_LINES:
             records += run
@@ -71,43 +89,67 @@ def _join_lines(lines: list[bytes], run: list[bytes], records: list[bytes]) -> l
     return run
 
 
-def count_records(path: Path, block_bytes: int = BLOCK_BYTES) -> int:
+def count_records(
+    path: Path, block_bytes: int = BLOCK_BYTES, begins_row: Callable[[bytes], bool] = begins_never
+) -> int:
     """Return the number of records, counted by the positions of quotes and line ends.
 
     Raises:
         SourceFileError: the file is missing or damaged.
     """
-    n_lines, odd = 0, [np.zeros(0, np.int64)]
+    counter = _Counter(begins_row)
     try:
         for block in read_blocks(path, block_bytes):
-            n_block, places = _odd_lines(block)
-            odd.append(places + n_lines)
-            n_lines += n_block
+            counter.feed(block)
     except SourceFileError as error:
-        error.n_rows_before = n_lines - _n_joined(np.concatenate(odd))
+        error.n_rows_before = counter.n_lines - counter.n_joined
         raise
-    return n_lines - _n_joined(np.concatenate(odd))
+    return counter.n_lines - counter.n_joined
 
 
-def _odd_lines(block: bytes) -> tuple[int, npt.NDArray[np.int64]]:
-    """Return the number of lines of a block, and which of them have an odd number of quotes."""
+class _Counter:
+    """Lines so far, those that belong to a record that begins in another line, and the line that is open, if any."""
+
+    def __init__(self, begins_row: Callable[[bytes], bool]) -> None:
+        self._begins_row = begins_row
+        self.n_lines, self.n_joined = 0, 0
+        self._open: int | None = None
+
+    def feed(self, block: bytes) -> None:
+        """Count the lines of a block, which are whole."""
+        ends, odd = _odd_lines(block)
+        first = self.n_lines
+        self.n_lines += len(ends)
+        places = (odd + first).tolist()[::-1]
+        while places or self._open is not None:
+            if self._open is None:
+                self._open = places.pop()
+            close = places[-1] if places else self.n_lines
+            stop = min(close + 1, self._open + RUN_LINES, self.n_lines)
+            behind = range(max(self._open + 1, first), stop)
+            if any(self._begins_row(_line(block, ends, line - first)) for line in behind):
+                self._open = None  # a line that begins a row and has an odd number of quotes opens a record of its own
+            elif close < self._open + RUN_LINES and places:
+                self.n_joined += places.pop() - self._open
+                self._open = None
+            elif self.n_lines < self._open + RUN_LINES:
+                return  # may end in the next block
+            else:
+                self._open = None
+
+
+def _line(block: bytes, ends: npt.NDArray[np.int64], number: int) -> bytes:
+    return block[ends[number - 1] + 1 if number else 0 : ends[number]]
+
+
+def _odd_lines(block: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where the lines of a block end, and which of them have an odd number of quotes."""
     codes = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(codes == _LF)
-    n_lines = len(ends) + (codes[-1] != _LF)
+    if codes[-1] != _LF:
+        ends = np.append(ends, len(codes))
     lines = np.searchsorted(ends, np.flatnonzero(codes == _QUOTE))
-    return int(n_lines), np.flatnonzero(np.bincount(lines, minlength=n_lines) % 2).astype(np.int64)
-
-
-def _n_joined(odd: npt.NDArray[np.int64]) -> int:
-    """Return how many lines belong to a record that begins in another line."""
-    places, n_joined, i = odd.tolist(), 0, 0
-    while i + 1 < len(places):
-        span = places[i + 1] - places[i]
-        if span < RUN_LINES:
-            n_joined += span
-            i += 1
-        i += 1
-    return n_joined
+    return ends, np.flatnonzero(np.bincount(lines, minlength=len(ends)) % 2).astype(np.int64)
 
 
 def split_records(records: Sequence[bytes]) -> Iterator[list[str] | RecordFault]:

@@ -15,6 +15,10 @@ _NAME = re.compile(r"([a-z0-9]+)_([a-z0-9_-]{1,100})(?:\.(?:jpe?g|png|webp|gif|b
 _CODES = {code: code for code in CORPUS_CODES if code not in LABELLED_CODES} | {"coyo": "coyo700m"}
 
 
+# At the beginning of a row, behind an index where there is one.
+_ROW = re.compile(rb"(?:\d{1,18},)?\"?([A-Za-z0-9]+_[A-Za-z0-9_-]{1,100}(?:\.[A-Za-z]{3,4})?)\"?,")
+
+
 class NameFault(NamedTuple):
     """Why a name names no sample: a reason and what was found."""
 
@@ -37,6 +41,15 @@ def sample_id_of(name: str | None) -> str | NameFault:
     if prefix in LABELLED_CODES:
         return NameFault("unknown_corpus", f"{found[0]}: {prefix} is a labelled corpus, read from its own files")
     return NameFault("unknown_corpus", f"{found[0]}: expected one of {', '.join(_CODES)} before the first underscore")
+
+
+def begins_row(line: bytes) -> bool:
+    """Return whether a line begins with an image name, as no line of a text does."""
+    found = _ROW.match(line)
+    if found is None:
+        return False
+    name = found[1].decode("ascii")
+    return isinstance(sample_id_of(name), str) or name.partition("_")[0].lower() in LABELLED_CODES
 
 
 def check_alone(codes: Iterable[str]) -> None:

@@ -23,6 +23,7 @@ from stages.readers.batch import (
     SourceFiles,
     rows_table,
 )
+from stages.readers.formats.stretches import with_stretches
 from stages.readers.rs5m_list.names import NameFault, sample_id_of
 from stages.readers.rs5m_list.rows import ListRows, count_list, read_list
 
@@ -37,10 +38,14 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
         n_rows = 0
         try:
             for rows in read_list(path):
-                yield from _batches(rows, number, seen)
+                for found in _batches(rows, number, seen):
+                    if isinstance(found, SourceBatch):
+                        yield from with_stretches(found, path)
+                    else:
+                        yield found
                 n_rows = rows.first_row + len(rows.names)
         except SourceFileError as error:
-            yield Damage(n_rows, error.n_rows, error.reason, str(error), number)
+            yield Damage(n_rows, error.n_rows, error.reason, str(error), number, path)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:

@@ -4,6 +4,7 @@ Not for what the names mean (`names.py`) nor for several lists. Pickles are neve
 what they hold.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,19 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from stages.readers.batch import SourceFileError
-from stages.readers.formats.csv_records import RecordFault, count_records, read_records, split_record, split_records
+from stages.readers.formats.csv_records import (
+    RecordFault,
+    Unended,
+    count_records,
+    read_records,
+    split_record,
+    split_records,
+)
+from stages.readers.formats.lines import MAX_LINE_BYTES, has_control, zero_runs
 from stages.readers.formats.texts import as_strings
 from stages.readers.parquet.opening import FAULTS, describe, open_parquet
 from stages.readers.parquet.plain import plain_batch, plain_schema
-from stages.readers.rs5m_list.names import sample_id_of
+from stages.readers.rs5m_list.names import begins_row, sample_id_of
 
 # Names of the columns, the likeliest first; published_text is what our own lists call the text.
 _NAMES = {
@@ -24,6 +33,7 @@ _NAMES = {
     "text": ("text", "caption", "published_text"),
     "url": ("url",),
 }
+_ADDRESS = re.compile(rb',"?https?://')  # a row has one
 _BATCH_ROWS = 1 << 15
 
 
@@ -73,10 +83,10 @@ def count_list(path: Path) -> int:
             with open_parquet(path) as file:
                 _parquet_columns(path, plain_schema(file.schema_arrow))
                 return int(file.metadata.num_rows)
-        first = next((records[0] for records in read_records(path) if records), None)
+        first = next((records[0] for records in read_records(path, begins_row=begins_row) if records), None)
         has_header = first is not None and _layout(path, first).has_header
         try:
-            return count_records(path) - has_header
+            return count_records(path, begins_row=begins_row) - has_header
         except SourceFileError as error:
             error.n_rows_before -= has_header
             raise
@@ -86,10 +96,9 @@ def count_list(path: Path) -> int:
 
 def _read_csv(path: Path) -> Iterator[ListRows]:
     layout, first_row = None, 0
-    for records in read_records(path):
+    for records in read_records(path, begins_row=begins_row):
         if records and layout is None:
             layout = _layout(path, records[0])
-            records[0] = records[0].removeprefix(b"\xef\xbb\xbf")
             records = records[layout.has_header :]
         if layout is not None:
             yield _csv_rows(records, layout, first_row)
@@ -105,19 +114,34 @@ def _csv_rows(records: Sequence[bytes], layout: Layout, first_row: int) -> ListR
             faults[i] = fields.reason, fields.detail
         elif len(fields) != layout.n_fields:
             faults[i] = "wrong_field_count", f"{len(fields)} fields, expected {layout.n_fields}"
+        elif zero_runs(records[i]):
+            faults[i] = "damaged_source", "zeros in the row, which may have been line ends"
         else:
             rows.append(fields)
             continue
         rows.append(nothing)
+    faults = {i: _torn(records[i], layout, *fault) for i, fault in faults.items()}
     places = (layout.name, layout.text, layout.url)
     names, texts, urls = (pa.array([row[place] for row in rows], pa.string()) for place in places)
     return ListRows(first_row, names, texts, urls, faults)
 
 
+def _torn(record: bytes, layout: Layout, reason: str, detail: str) -> tuple[str, str]:
+    """Return reason and detail of a record that is refused; of one that damage has torn, rows with it, the damage's."""
+    if reason == "field_too_large" or len(record) >= MAX_LINE_BYTES:
+        return reason, detail
+    if isinstance(record, Unended):
+        return "damaged_source", f"the file ends inside a row: {detail}"
+    is_no_text = reason == "invalid_utf8" and (has_control(record) or record.count(b",") < layout.n_fields - 1)
+    if is_no_text or zero_runs(record) or len(_ADDRESS.findall(record)) > 1:
+        return "damaged_source", f"rows may be lost: {detail}"
+    return reason, detail
+
+
 def _layout(path: Path, first: bytes) -> Layout:
     """Return where the columns stand by the header; without one by position, behind an index where there is one."""
     try:
-        cells = split_record(first.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"))
+        cells = split_record(first.decode("utf-8", "replace"))
     except RecordFault as fault:
         raise _wrong_columns(path, fault.detail) from None
     known = {column: place for column in _NAMES if (place := _place(column, cells)) is not None}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.fields import FIELD
-from stages.readers.batch import SourceFileError
+from stages.readers.batch import Damage, SourceFileError
 from stages.readers.formats.lines import BLOCK_BYTES, Lines, read_blocks
 
 # Caption, URL, and comma lists of labels, of their ids in the knowledge graph, and of their probabilities.
@@ -25,45 +25,66 @@ class Tags(NamedTuple):
     probs: list[float]
 
 
-def join_tags(candidates: pa.Table, path: Path) -> pa.Table:
-    """Return the rows with the tags of their URLs.
+def join_tags(candidates: pa.Table, path: Path) -> tuple[pa.Table, list[Damage]]:
+    """Return the rows with the tags of their URLs, and the damaged stretches of the label file.
 
     Args:
         candidates: rows of the table candidate.
         path: the label file.
-
-    Raises:
-        SourceFileError: the file is missing, damaged, or not of five fields a line.
     """
-    found = read_tags(path, pc.unique(candidates["url"]))
+    lost: list[Damage] = []
+    found = read_tags(path, pc.unique(candidates["url"]), lost=lost)
     tags = [found.get(url) for url in candidates["url"].to_pylist()]
     values = {"machine_tags": [t and t.tags for t in tags], "machine_tag_probs": [t and t.probs for t in tags]}
     for name, column in values.items():
         place = candidates.schema.get_field_index(name)
         candidates = candidates.set_column(place, candidates.schema.field(name), pa.array(column, FIELD[name].type))
-    return candidates
+    return candidates, lost
 
 
-def read_tags(path: Path, urls: pa.Array, block_bytes: int = BLOCK_BYTES) -> dict[str, Tags]:
+def read_tags(
+    path: Path, urls: pa.Array, block_bytes: int = BLOCK_BYTES, lost: list[Damage] | None = None
+) -> dict[str, Tags]:
     """Return the tags of the URLs that have a line that can be read; of several the first.
 
-    Raises:
-        SourceFileError: the file is missing, damaged, or not of five fields a line.
+    Args:
+        path: the label file.
+        urls: whose tags are wanted.
+        block_bytes: bytes that are read at once.
+        lost: takes the damaged stretches: torn lines, or all that follows a fault.
     """
     found: dict[str, Tags] = {}
-    for number, block in enumerate(read_blocks(path, block_bytes)):
-        lines = Lines(block)
-        rows = np.flatnonzero(lines.n_fields == _N_FIELDS)
-        if not number and not len(rows):
-            raise SourceFileError(
-                f"{path}: expected {_N_FIELDS} fields a line (caption, URL, labels, ids, probabilities),"
-                f" found {lines.n_fields[0]} in the first; download it again, or take it out of SOURCES"
-            )
-        is_wanted = pc.is_in(lines.field(_URL_PLACE, rows), value_set=urls)
-        for row in rows[is_wanted.to_numpy(zero_copy_only=False)]:
-            if parsed := _parse(lines.line(row)):
-                found.setdefault(*parsed)
+    n_lines, lost = 0, [] if lost is None else lost
+    try:
+        for block in read_blocks(path, block_bytes):
+            lines = Lines(block)
+            rows = np.flatnonzero(lines.n_fields == _N_FIELDS)
+            if not n_lines and not len(rows):
+                raise SourceFileError(
+                    f"{path}: expected {_N_FIELDS} fields a line (caption, URL, labels, ids, probabilities), found"
+                    f" {lines.n_fields[0]} in the first; download it again, or take it out of SOURCES",
+                    "wrong_columns",
+                )
+            if torn := _find_torn(lines, block.endswith(b"\n")):
+                detail = f"torn line with {lines.n_fields[torn[0]]} fields, expected {_N_FIELDS}; download it again"
+                lost.append(Damage(n_lines + torn[0], len(torn), "damaged_source", detail, path=path))
+            is_wanted = pc.is_in(lines.field(_URL_PLACE, rows), value_set=urls)
+            for row in rows[is_wanted.to_numpy(zero_copy_only=False)]:
+                if parsed := _parse(lines.line(row)):
+                    found.setdefault(*parsed)
+            n_lines += len(lines)
+    except SourceFileError as error:
+        lost.append(Damage(n_lines, error.n_rows, error.reason, str(error), path=path))
     return found
+
+
+def _find_torn(lines: Lines, is_ended: bool) -> list[int]:
+    """Return the lines of a block that damage has torn: other lines may be lost in them."""
+    torn = set(lines.with_zeros()) | set(map(int, np.flatnonzero(lines.n_fields > _N_FIELDS)))
+    torn |= {row for row in lines.invalid_utf8() if lines.n_fields[row] != _N_FIELDS}
+    if not is_ended and lines.n_fields[-1] != _N_FIELDS:
+        torn.add(len(lines) - 1)
+    return sorted(torn)
 
 
 def _parse(line: bytes) -> tuple[str, Tags] | None:

@@ -72,8 +72,11 @@ def test_a_file_of_the_partition_that_changed_is_refused(tmp_path: Path, path: s
         run(tmp_path, "cc3m-00000", listed)
 
 
-def test_a_label_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_label_file_that_is_none_is_damaged_and_the_rows_are_kept(tmp_path: Path) -> None:
     write(tmp_path, "cc3m/GCC-training.tsv", b"Landsat a\thttp://a/1\n")
     write(tmp_path, LABELS, b"Landsat a\thttp://a/1\n")
-    with pytest.raises(InputError, match="expected 5 fields a line"):
-        run(tmp_path, "cc3m-00000", listing(tmp_path))
+    outcome = run(tmp_path, "cc3m-00000", listing(tmp_path))
+    assert outcome.counts is not None and (outcome.counts["given"], outcome.counts["wrong_columns"]) == (2, 1)
+    assert outcome.kept["machine_tags"].to_pylist() == [None]
+    (reject,) = outcome.rejects.to_pylist()
+    assert reject["path"] == LABELS and "expected 5 fields a line" in reject["detail"]

@@ -1,5 +1,6 @@
 """Machine tags meet their row by URL alone, and a line that cannot be read gives none."""
 
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,8 +10,9 @@ from schemas.corpora import load_corpora
 from schemas.tables import CANDIDATE
 from stages.filter.filtering import Search, filter_source
 from stages.filter.strict import StrictRules
-from stages.readers.batch import SourceFileError, SourceFiles
+from stages.readers.batch import Damage, SourceFiles
 from stages.readers.tsv.tags import Tags, join_tags, read_tags
+from tests.damage import MUTATIONS
 
 GOOD = b"a lake\thttp://a/1\tlake,water\t/m/1,/m/2\t0.91,0.5\n"
 
@@ -54,9 +56,37 @@ def test_no_label_is_a_statement_and_the_first_line_of_a_url_counts(tmp_path: Pa
     assert read(tmp_path, b"", "http://a/1") == {}
 
 
-def test_a_file_without_five_fields_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceFileError, match=r"expected 5 fields a line .* found 2 in the first; download it again"):
-        read(tmp_path, b"a lake\thttp://a/1\n" * 10, "http://a/1")
+def lost_of(tmp_path: Path, data: bytes) -> list[Damage]:
+    lost: list[Damage] = []
+    (tmp_path / "labels.tsv").write_bytes(data)
+    read_tags(tmp_path / "labels.tsv", pa.array(["http://a/1"]), lost=lost)
+    return lost
+
+
+def test_a_file_without_five_fields_is_damaged_as_a_whole(tmp_path: Path) -> None:
+    (damage,) = lost_of(tmp_path, b"a lake\thttp://a/1\n" * 10)
+    assert (damage.first_row, damage.reason) == (0, "wrong_columns")
+    assert "expected 5 fields a line" in damage.detail and "found 2 in the first" in damage.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "first_row"),
+    [
+        (GOOD + GOOD[:-1] + b"*" + GOOD, 1), (GOOD * 2 + GOOD[:20], 2), (GOOD + bytes(60) + b"\n" + GOOD, 1),
+        (GOOD.decode().encode("utf-16"), 0), (GOOD * 2 + b"\xff\t\n", 2),
+    ],
+)  # fmt: skip
+def test_a_torn_line_of_labels_is_a_damaged_stretch(tmp_path: Path, data: bytes, first_row: int) -> None:
+    (damage,) = lost_of(tmp_path, data)
+    assert (damage.first_row, damage.n_rows, damage.reason) == (first_row, 1, "damaged_source")
+    assert lost_of(tmp_path, GOOD * 3) == lost_of(tmp_path, GOOD[:-1]) == []
+
+
+@pytest.mark.parametrize("change", MUTATIONS)
+def test_damage_to_the_labels_ends_no_run(tmp_path: Path, change: str) -> None:
+    for seed in range(4):
+        for damage in lost_of(tmp_path, MUTATIONS[change](GOOD * 50, random.Random(f"{change} {seed}"))):
+            assert damage.n_rows > 0 and damage.path == tmp_path / "labels.tsv"
 
 
 def test_candidates_get_the_tags_of_their_urls_and_nothing_else_changes(tmp_path: Path) -> None:
@@ -65,10 +95,11 @@ def test_candidates_get_the_tags_of_their_urls_and_nothing_else_changes(tmp_path
     labels.write_bytes(GOOD + b"x\thttp://a/4\t\t\t\n")
     search = Search(("Landsat",), StrictRules())
     candidates = filter_source(SourceFiles(((source, 0),)), load_corpora()["cc3m"], search).candidates
-    tagged = join_tags(candidates, labels)
+    tagged, lost = join_tags(candidates, labels)
+    assert lost == []
     assert tagged.schema == CANDIDATE.schema
     assert tagged["machine_tags"].to_pylist() == [["lake", "water"], None, ["lake", "water"], []]
     assert tagged["machine_tag_probs"].to_pylist() == [[0.91, 0.5], None, [0.91, 0.5], []]
     names = ["machine_tags", "machine_tag_probs"]
     assert tagged.drop_columns(names) == candidates.drop_columns(names)
-    assert join_tags(candidates.slice(0, 0), labels).schema == CANDIDATE.schema
+    assert join_tags(candidates.slice(0, 0), labels)[0].schema == CANDIDATE.schema
