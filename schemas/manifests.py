@@ -3,6 +3,7 @@
 Not for the corpora (`schemas/corpora.py`) nor for parameters of a build: those are the stages' `Params`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -105,6 +106,24 @@ class Published(_Manifest):
     reference: str = Field(min_length=1)
     funnel: tuple[FunnelRow, ...] = Field(min_length=1)
     told: tuple[Told, ...] = Field(min_length=1)
+
+
+class Placeholder(_Manifest):
+    """A picture that says that another one is gone."""
+
+    body_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    note: str = Field(min_length=1)
+
+
+class Placeholders(_Manifest):
+    """The known pictures of that kind."""
+
+    picture: tuple[Placeholder, ...]
+
+
+def load_placeholders(path: Path = MANIFESTS / "placeholders.toml") -> Mapping[str, str]:
+    """Return the note on each known placeholder picture by the sha256 of its file. Raises ManifestError."""
+    return {known.body_sha256: known.note for known in _load(path, Placeholders).picture}
 
 
 def load_keywords(path: Path = MANIFESTS / "keywords.toml") -> Keywords:

@@ -1,13 +1,14 @@
 """Screen: decode every image once, in a guarded child; size, format, digests and perceptual hash of the valid ones."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
 from schemas.fields import FIELD
+from schemas.manifests import load_placeholders
 from schemas.tables import IMAGE
 from stages.checks import check_body
 from stages.contract import (
@@ -24,6 +25,7 @@ from stages.contract import (
     rejects_table,
 )
 from stages.geometa.positions import is_position
+from stages.identity import digest_json
 from stages.screen.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
 
 
@@ -51,6 +53,10 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
     labelled = [("labelled_decoder", row["sample_id"], row) for row in inputs["labelled_image"].to_pylist()]
     for n_done, (tool, image_id, row) in enumerate(fetched + labelled):
         decoder: Decoder = context.tools[tool]
+        if (note := context.tools["placeholders"].get(row["body_sha256"])) is not None:
+            rejects.append((image_id, "placeholder", f"known picture: {note}"[:200]))
+            context.advance(n_done + 1)
+            continue
         data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
         check_body(data, row)
         try:
@@ -97,6 +103,15 @@ def _identity(params: ScreenParams) -> Mapping[str, str]:
     return decoder_identity()
 
 
+def _placeholders_identity(params: ScreenParams) -> Mapping[str, str]:
+    return {"sha256": digest_json(sorted(load_placeholders()))}
+
+
+@contextmanager
+def _open_placeholders(params: ScreenParams, resources: Resources) -> Iterator[Mapping[str, str]]:
+    yield load_placeholders()
+
+
 def _opener(pixels: str, memory: str) -> Callable[[Any, Any], AbstractContextManager[Decoder]]:
     def open_decoder(params: ScreenParams, resources: Resources) -> Decoder:
         limits = DecodeLimits(
@@ -111,12 +126,13 @@ def _opener(pixels: str, memory: str) -> Callable[[Any, Any], AbstractContextMan
 
 
 DECODER = Tool("decoder", _identity, _opener("max_pixels", "decoder_memory_gb"))
+PLACEHOLDERS = Tool("placeholders", _placeholders_identity, _open_placeholders)
 LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pixels", "labelled_decoder_memory_gb"))
 
 SCREEN = Stage(
     name="screen",
     module="screen",
-    version=8,
+    version=9,
     does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF, the file to publish.",
     reads=(
         Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
@@ -133,7 +149,8 @@ SCREEN = Stage(
     reasons=(
         "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
         "decode_timeout", "decoder_died", "unpublishable_image",
+        "placeholder",
     ),
-    tools=(DECODER, LABELLED_DECODER),
+    tools=(DECODER, LABELLED_DECODER, PLACEHOLDERS),
     partitions_from=("fetched", "labelled_image"),
 )  # fmt: skip
