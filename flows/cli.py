@@ -38,10 +38,10 @@ from flows.run.runner import Runner, StageFailure
 from flows.settings import render_settings
 from flows.watch.mirror import mirrored
 from flows.watch.progress import Terminal
-from schemas.corpora import manifest_faults
 from schemas.manifest_files import ManifestError
 from stages import MODULES, STAGES
 from stages.contract import ContractError, InputError
+from stages.readers.corpora import manifest_faults
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ Not for reading them: that is `stages/sources` and `stages/labelled_sources`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +31,6 @@ OPTIONAL_COLUMNS = (
     "other_texts",
 )  # fmt: skip
 _PART_MODULUS = (1 << 31) - 1  # a part is an int32: two of 10,000 files meet in one with a chance of 2 %
-# Whose files are one partition, since what belongs to a sample, or how often an id occurs, is known of all together.
-_ONE_PARTITION = ("yfcc", "redcaps", "vg", "metafile")
 
 
 class Corpus(_Manifest):
@@ -50,6 +48,7 @@ class Corpus(_Manifest):
             a slash at the end; nothing where there is none.
         companion_pattern: the same for a file that tells more of the rows of a source file, and stands in its
             partition; nothing where there is none.
+        reader: name of the reader, a key of READERS in stages/readers/readers.py.
         columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
             regard to case; for a TSV the position of the field, from 0; none where the reader knows them.
         is_last_field_rest: the last field of a TSV's line is the rest of it, tabs and all; else a tab more is a fault.
@@ -81,7 +80,7 @@ class Corpus(_Manifest):
     file_pattern: str
     ignored_pattern: str = r"(?!)"
     companion_pattern: str = r"(?!)"
-    reader: Literal["parquet", "tsv", "wit", "yfcc", "redcaps", "sbu", "vg", "metafile", "fmow", "ben", "millionaid"]
+    reader: str = Field(pattern=r"^[a-z0-9_]+$")
     columns: Mapping[str, tuple[str | int, ...]] = {}
     is_last_field_rest: bool = False
     is_size_swapped: bool = False
@@ -130,25 +129,7 @@ class Corpus(_Manifest):
         return columns
 
     @model_validator(mode="after")
-    def _check_reader(self) -> Self:
-        if (self.half == "rs3") != (self.reader in LABELLED_CODES):
-            raise ValueError(f"half {self.half} and reader {self.reader} do not go together")
-        if self.half == "rs3" and self.columns:
-            raise ValueError(f"a labelled corpus has no columns; found {list(self.columns)}")
-        has_columns = self.reader in ("parquet", "tsv")
-        if not has_columns and self.columns:
-            raise ValueError(f"the columns of {self.reader} are known to its reader; found {list(self.columns)}")
-        if has_columns and (missing := [name for name in REQUIRED_COLUMNS if not self.columns.get(name)]):
-            raise ValueError(f"no source is named for {missing}")
-        places = [place for names in self.columns.values() for place in names]
-        if self.reader == "tsv" and sorted(map(str, places)) != ["0", "1"]:
-            raise ValueError(f"columns of a tsv are the field positions 0 and 1, each once; found {places}")
-        if self.is_last_field_rest and self.reader != "tsv":
-            raise ValueError(f"is_last_field_rest is said of a tsv; found reader {self.reader}")
-        if self.reader == "parquet" and not all(isinstance(place, str) for place in places):
-            raise ValueError(f"columns of a parquet corpus are names; found {places}")
-        if (self.code == LIST_CODE) != (self.reader == "metafile"):
-            raise ValueError(f"the reader metafile is for {LIST_CODE} alone; found code {self.code}")
+    def _check_together(self) -> Self:
         if set(self.columns.get("url", ())) & set(self.columns.get("source_caption", ())):
             raise ValueError(f"url and source_caption have the same source; found {dict(self.columns)}")
         if self.is_withdrawn and not self.replaced_by:
@@ -162,26 +143,6 @@ class Corpus(_Manifest):
     @cached_property
     def _companion_regex(self) -> re.Pattern[str]:
         return re.compile(self.companion_pattern)
-
-    @property
-    def is_one_partition(self) -> bool:
-        """Whether all files of the corpus are one partition."""
-        return self.reader in _ONE_PARTITION
-
-    @property
-    def has_files_by_name(self) -> bool:
-        """Whether its files are told apart by their names, not by a number in them."""
-        return self.reader == "redcaps"
-
-    @property
-    def has_native_sample_ids(self) -> bool:
-        """Whether a sample is named by the corpus's own id, not by its part and row."""
-        return self.reader in _ONE_PARTITION
-
-    @property
-    def is_sample_list(self) -> bool:
-        """Whether its rows are samples of other corpora that its authors chose: each names its corpus and its id."""
-        return self.reader == "metafile"
 
     def advice_on(self, path: str) -> str:
         """Return what to do with a file that is not read as it is, by its path under the corpus's folder."""
@@ -237,23 +198,35 @@ class Corpus(_Manifest):
         return self.sha256.get(path.rpartition("/")[2], "").lower()
 
 
-def load_corpora(folder: Path | None = None) -> dict[str, Corpus]:
+Check = Callable[[Corpus], str]  # why a manifest cannot be used, or ""
+
+
+def no_check(corpus: Corpus) -> str:
+    """Return no fault."""
+    return ""
+
+
+def load_corpora(folder: Path | None = None, check: Check = no_check) -> dict[str, Corpus]:
     """Return the corpora whose manifest has no fault, by code, in the order of their codes.
+
+    Args:
+        folder: of the manifests; the repository's where none is given.
+        check: returns a further fault of a manifest, or "".
 
     Raises:
         ManifestError: the folder has no manifest.
     """
-    return {code: found for code, found in _load_all(folder or CORPORA) if isinstance(found, Corpus)}
+    return {code: found for code, found in _load_all(folder or CORPORA, check) if isinstance(found, Corpus)}
 
 
-def load_corpus(code: str, folder: Path | None = None) -> Corpus:
+def load_corpus(code: str, folder: Path | None = None, check: Check = no_check) -> Corpus:
     """Return one corpus. Raises ManifestError where its manifest is missing or has a fault."""
-    return _load_one((folder or CORPORA) / f"{code}.toml")
+    return _load_one((folder or CORPORA) / f"{code}.toml", check)
 
 
-def manifest_faults(folder: Path | None = None) -> dict[str, str]:
+def manifest_faults(folder: Path | None = None, check: Check = no_check) -> dict[str, str]:
     """Return by code what is wrong with a manifest: file, key and fault. Empty where all are sound."""
-    return {code: str(found) for code, found in _load_all(folder or CORPORA) if isinstance(found, ManifestError)}
+    return {code: str(found) for code, found in _load_all(folder or CORPORA, check) if isinstance(found, ManifestError)}
 
 
 def known_codes() -> tuple[str, ...]:
@@ -261,21 +234,23 @@ def known_codes() -> tuple[str, ...]:
     return (*CORPUS_CODES, *(code for code in load_corpora() if code not in CORPUS_CODES))
 
 
-def _load_all(folder: Path) -> Iterator[tuple[str, Corpus | ManifestError]]:
+def _load_all(folder: Path, check: Check) -> Iterator[tuple[str, Corpus | ManifestError]]:
     paths = sorted(path for path in folder.glob("*.toml") if not path.name.startswith("."))  # an editor's drafts
     if not paths:
         raise ManifestError(f"{shown(folder)}: expected one <code>.toml per corpus, found none")
     for path in paths:
         try:
-            yield path.stem, _load_one(path)
+            yield path.stem, _load_one(path, check)
         except ManifestError as error:
             yield path.stem, error
 
 
-def _load_one(path: Path) -> Corpus:
+def _load_one(path: Path, check: Check) -> Corpus:
     corpus = _load(path, Corpus, {"code": path.stem})
     if corpus.code != path.stem:
         raise ManifestError(
             f"{shown(path)}: key code: expected {path.stem!r}, as the file is named, found {corpus.code!r}"
         )
+    if fault := check(corpus):
+        raise ManifestError(f"{shown(path)}: {fault}")
     return corpus

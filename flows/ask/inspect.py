@@ -145,10 +145,12 @@ def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, 
 def _explain_unmatched(
     ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str, sources: Path | None
 ) -> list[str]:
-    from schemas.corpora import LIST_CODE, load_corpora
+    from schemas.corpora import LIST_CODE
     from schemas.manifests import load_keywords
     from stages.filter.again import corpus_of, files_of, read_again
     from stages.filter.stage import search_of
+    from stages.readers.corpora import load_corpora
+    from stages.readers.readers import reader_of
 
     rejected = db.execute("SELECT reason, detail FROM candidate_rejects WHERE sample_id = ?", [sample_id]).fetchone()
     if rejected:
@@ -169,7 +171,9 @@ def _explain_unmatched(
         raise InputError(
             f"no sample {sample_id!r}: {', '.join(files)} {'has' if len(files) == 1 else 'have'} no such row"
         )
-    reason = row.pop("reason", None) or filter_reason(row, search, _share(db, corpus.code), corpus.is_sample_list)
+    reason = row.pop("reason", None) or filter_reason(
+        row, search, _share(db, corpus.code), reader_of(corpus).is_sample_list
+    )
     facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
     head = f"filter: REJECTED (read again from {', '.join(files)})\n    reason = {reason}"
     return [f"sample {sample_id}", head + "".join(f"\n    {fact}" for fact in facts)]

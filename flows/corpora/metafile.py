@@ -9,9 +9,10 @@ import os
 import shutil
 from pathlib import Path
 
-from schemas.corpora import LIST_CODE, Corpus, load_corpus
+from schemas.corpora import LIST_CODE, Corpus
 from stages.contract import InputError
 from stages.identity import digest_json
+from stages.readers.corpora import load_corpus
 
 FOLDER = ".metafile"
 

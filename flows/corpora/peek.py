@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from flows.ask.report import printable
 from flows.settings import Settings
-from schemas.corpora import Corpus, known_codes, load_corpora, manifest_faults
+from schemas.corpora import Corpus, known_codes
 from schemas.tables import SOURCE_LISTING
 from stages import STAGES
 from stages.contract import Context, InputError, Stage, no_rejects
@@ -29,7 +29,8 @@ from stages.filter.stage import FILTER, choices_of
 from stages.inventory.stage import ListingParams, hash_files, list_sources
 from stages.labelled.stage import READ_LABELLED
 from stages.readers.batch import Choices, Counted, Damage, SourceBatch, SourceFiles
-from stages.readers.readers import count_source, read_source
+from stages.readers.corpora import load_corpora, manifest_faults
+from stages.readers.readers import count_source, read_source, reader_of
 
 Line = tuple[str, str]  # text and style; what cannot be read is red
 _WIDTH, _LABEL_WIDTH, _TEXT_SHOWN = 100, 28, 1000
@@ -122,7 +123,9 @@ def _readable(batch: SourceBatch) -> list[int]:
 def _row(row: Mapping[str, Any], corpus: Corpus, part: int) -> Iterator[Line]:
     facts = {name: value for name, value in row.items() if value is not None and name != "source_row"}
     by_row = f"{corpus.code}_{part}_{row['source_row']}"
-    name = f"{corpus.code}_{row['native_id']}" if corpus.has_native_sample_ids and row["native_id"] else by_row
+    name = (
+        f"{corpus.code}_{row['native_id']}" if reader_of(corpus).has_native_sample_ids and row["native_id"] else by_row
+    )
     yield f"row {row['source_row']:,}  {name}" + ("  malformed" if "reason" in facts else ""), "bold"
     yield from _facts(facts)
 

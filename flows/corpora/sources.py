@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.ledger.ledger import Ledger
-from schemas.corpora import CORPUS_CODES, Corpus, load_corpora, manifest_faults
+from schemas.corpora import CORPUS_CODES, Corpus
 from schemas.tables import SOURCE_LISTING
 from stages.contract import Context, InputError, Reads, no_rejects
 from stages.inventory.stage import LIST_SOURCES, ListingParams
 from stages.inventory.tree import holds_something, is_readable_file
+from stages.readers.corpora import load_corpora, manifest_faults
 
 State = Literal["complete", "partly there", "there", "missing"]
 _LISTED = Reads("source_listing", ("corpus", "path", "size_bytes", "pilot_share", "sample_id"), is_whole=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.corpora import LIST_CODE, Corpus
 from stages.readers.batch import Choices, SourceFiles
-from stages.readers.readers import read_row, read_sample
+from stages.readers.readers import read_row, read_sample, reader_of
 from stages.readers.yfcc.reader import lists_photo
 
 _BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,10})_(\d{1,18})", re.ASCII)
@@ -40,7 +40,7 @@ def files_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mapping
     if corpus is None or corpus.half != "pub11":
         return ()
     own = sorted((path, part) for path, part in listed if path.startswith(f"{corpus.code}/"))
-    if corpus.has_native_sample_ids:
+    if reader_of(corpus).has_native_sample_ids:
         return tuple(path for path, _ in own) if _BY_NATIVE_ID.fullmatch(sample_id) else ()
     found = _BY_ROW.fullmatch(sample_id)
     files = ((path, part) for path, part in own if not _is_companion(path, corpus))
@@ -65,8 +65,8 @@ def read_again(
     companions = tuple(sources / path for path in files if _is_companion(path, corpus))
     # The number in the name matters to nobody who reads one row.
     source = SourceFiles(tuple((sources / path, 0) for path in files if not _is_companion(path, corpus)), companions)
-    if corpus.has_native_sample_ids:
-        native_id = sample_id if corpus.is_sample_list else sample_id.partition("_")[2]
+    if reader_of(corpus).has_native_sample_ids:
+        native_id = sample_id if reader_of(corpus).is_sample_list else sample_id.partition("_")[2]
         return read_sample(source, corpus, native_id, choices) or _listed_alone(source, corpus, native_id)
     return read_row(source, corpus, int(sample_id.rpartition("_")[2]), choices)
 

@@ -19,7 +19,7 @@ from stages.filter.keywords import clean_caption, match_any, matched_keywords
 from stages.filter.strict import StrictRules
 from stages.readers.batch import Choices, Counted, Damage, Malformed, Read, SourceBatch, SourceFiles
 from stages.readers.formats.texts import count_blank, is_blank
-from stages.readers.readers import DEFAULT_CHOICES, count_source, read_source
+from stages.readers.readers import DEFAULT_CHOICES, count_source, read_source, reader_of
 from stages.slices import is_in_slice
 
 REASONS = (
@@ -177,7 +177,7 @@ def _filter_batch(
     batch: SourceBatch, corpus: Corpus, search: Search, counts: Counter[str]
 ) -> tuple[pa.Table | None, list[Malformed]]:
     """Return the rows with a keyword and a URL, and the rows that are refused by name; count the others."""
-    if corpus.is_sample_list:  # its authors searched for keywords
+    if reader_of(corpus).is_sample_list:  # its authors searched for keywords
         is_match = pc.invert(is_blank(batch.captions))
     else:
         is_match = match_any(batch.captions, search.patterns)
@@ -205,9 +205,9 @@ def _filter_batch(
 
 
 def _sample_ids(corpus: Corpus, part: int, rows: Any, native_ids: Any) -> pa.Array | pa.ChunkedArray:
-    if corpus.is_sample_list:
+    if reader_of(corpus).is_sample_list:
         return native_ids
-    if corpus.has_native_sample_ids:
+    if reader_of(corpus).has_native_sample_ids:
         return pc.binary_join_element_wise(f"{corpus.code}_", native_ids, "")
     return pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
 
@@ -234,7 +234,7 @@ def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -
 
 def _corpora(sample_ids: Any, corpus: Corpus) -> pa.Array | pa.ChunkedArray:
     """Return the corpus of each sample: of a list of samples each has its own."""
-    if not corpus.is_sample_list:
+    if not reader_of(corpus).is_sample_list:
         return pa.repeat(corpus.code, len(sample_ids))
     return pc.replace_substring_regex(sample_ids, pattern="_.*", replacement="")
 
@@ -245,7 +245,7 @@ def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Ta
     details = pa.array([fault.detail for fault in faults], pa.string())
     by_row = pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
     ids: Any = by_row
-    if corpus.has_native_sample_ids:  # a record that cannot be read may not tell its id
+    if reader_of(corpus).has_native_sample_ids:  # a record that cannot be read may not tell its id
         native_ids = pa.array([fault.native_id for fault in faults], pa.string())
         ids = pc.coalesce(_sample_ids(corpus, part, rows, native_ids), by_row)
     facts = {"corpus": _corpora(ids, corpus), "source_row": rows}

@@ -13,6 +13,7 @@ from schemas.corpora import Corpus
 from schemas.tables import SOURCE_LISTING
 from stages.inventory.labelled_listing import role_of, scene_of
 from stages.readers.ben.lists import list_name
+from stages.readers.readers import reader_of
 from stages.slices import belongs
 
 
@@ -77,7 +78,7 @@ def _file_role(row: Mapping[str, Any], corpora: Mapping[str, Corpus]) -> tuple[s
     below = row["path"].partition("/")[2]
     if corpus is None:
         return row["corpus"], row["part"], False
-    name = list_name(below) if corpus.half == "rs3" else below if corpus.has_files_by_name else row["part"]
+    name = list_name(below) if corpus.half == "rs3" else below if reader_of(corpus).has_files_by_name else row["part"]
     return row["corpus"], name, corpus.is_companion(below)
 
 

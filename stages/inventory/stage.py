@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from schemas.corpora import Corpus, load_corpora, load_corpus, manifest_faults
+from schemas.corpora import Corpus
 from schemas.manifest_files import ManifestError
 from schemas.tables import SOURCE_FILE, SOURCE_LISTING
 from stages.contract import (
@@ -32,6 +32,7 @@ from stages.inventory.labelled_listing import list_labelled
 from stages.inventory.passed_over import LeftOut, PassedOver
 from stages.inventory.tree import CHECKSUMS, is_readable_file
 from stages.inventory.web_listing import list_web
+from stages.readers.corpora import load_corpora, load_corpus, manifest_faults
 from stages.readers.rs5m_list.names import check_alone
 
 _BLOCK_BYTES = 1 << 22

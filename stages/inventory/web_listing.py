@@ -12,6 +12,7 @@ from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError
 from stages.inventory.passed_over import PassedOver
 from stages.inventory.tree import Tree, status_of
+from stages.readers.readers import reader_of
 
 _KNOWN = ("not_needed", "archive_not_unpacked", "checksum_list")  # of the corpus as published
 
@@ -37,12 +38,13 @@ def list_web(
         if passed.has("unreadable") or passed.has("empty_file"):  # each is named, and stops no other corpus
             return SOURCE_LISTING.schema.empty_table()
         raise nothing_found(folder, corpus, passed)
-    if not (corpus.is_sample_list or corpus.has_files_by_name):  # their rows name their samples: files need no number
+    reader = reader_of(corpus)
+    if not (reader.is_sample_list or reader.has_files_by_name):  # their rows name their samples: files need no number
         _check_parts(corpus, [path for path, _, _ in files])
     rows = []
     for path, size_bytes, mtime_ns in files:
         part = corpus.part_of(path) or 0
-        partition = f"{corpus.code}-{0 if corpus.is_one_partition else part:05d}"
+        partition = f"{corpus.code}-{0 if reader.is_one_partition else part:05d}"
         seen = (part, size_bytes, mtime_ns, reader_digest, partition, None, pilot_share)
         rows.append((corpus.code, f"{corpus.code}/{path}", *seen))
     schema = SOURCE_LISTING.schema

@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import load_corpus
 from schemas.manifest_files import ManifestError
 from schemas.tables import PATCH
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben import reader as ben
+from stages.readers.corpora import load_corpus
 
 
 def list_patches(inputs: Inputs, context: Context) -> Outcome:

@@ -3,8 +3,10 @@
 Not for deciding which rows are kept: that is `stages/filter/filtering.py`.
 """
 
+import importlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,20 +22,12 @@ from stages.readers.batch import (
     SourceFileError,
     SourceFiles,
 )
-from stages.readers.parquet import reader as parquet_reader
-from stages.readers.redcaps import reader as redcaps_reader
-from stages.readers.rs5m_list import reader as metafile_reader
-from stages.readers.sbu import reader as sbu_reader
-from stages.readers.tsv import reader as tsv_reader
-from stages.readers.vg import reader as vg_reader
-from stages.readers.wit import reader as wit_reader
-from stages.readers.yfcc import reader as yfcc_reader
 
 DEFAULT_CHOICES = Choices()
 
 
-class Reader(Protocol):
-    """What a reader module has."""
+class WebReader(Protocol):
+    """What the module of a reader of a web corpus has."""
 
     def read(self, source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int) -> Iterator[Read]:
         """Yield what is in the files of a partition, in order; memory does not grow with the number of rows.
@@ -57,17 +51,63 @@ class Reader(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A format: the module that reads it, and what is to be known before it is read.
+
+    Attributes:
+        module: its name; imported at the first use.
+        half: "pub11" for captions with a URL (the module is a `WebReader`), "rs3" for labelled images.
+        columns_are: what `columns` of a manifest names: "names" of columns, positions of "fields"; "" where the reader
+            knows the columns.
+        is_one_partition: all files are one partition, since what belongs to a sample, or how often an id occurs, is
+            known of all together.
+        has_native_sample_ids: a sample is named by the corpus's own id, not by its part and row.
+        has_files_by_name: files are told apart by their names, not by a number in them.
+        is_sample_list: rows are samples of other corpora that its authors chose: each names its corpus and its id.
+    """
+
+    module: str
+    half: Literal["pub11", "rs3"] = "pub11"
+    columns_are: Literal["", "names", "fields"] = ""
+    is_one_partition: bool = False
+    has_native_sample_ids: bool = False
+    has_files_by_name: bool = False
+    is_sample_list: bool = False
+
+    def load(self) -> Any:
+        """Return the module."""
+        return importlib.import_module(self.module)
+
+
 # By the name in a corpus's manifest.
 READERS: dict[str, Reader] = {
-    "parquet": parquet_reader,
-    "tsv": tsv_reader,
-    "wit": wit_reader,
-    "yfcc": yfcc_reader,
-    "redcaps": redcaps_reader,
-    "sbu": sbu_reader,
-    "vg": vg_reader,
-    "metafile": metafile_reader,
+    "parquet": Reader("stages.readers.parquet.reader", columns_are="names"),
+    "tsv": Reader("stages.readers.tsv.reader", columns_are="fields"),
+    "wit": Reader("stages.readers.wit.reader"),
+    "yfcc": Reader("stages.readers.yfcc.reader", is_one_partition=True, has_native_sample_ids=True),
+    "redcaps": Reader(
+        "stages.readers.redcaps.reader", is_one_partition=True, has_native_sample_ids=True, has_files_by_name=True
+    ),
+    "sbu": Reader("stages.readers.sbu.reader"),
+    "vg": Reader("stages.readers.vg.reader", is_one_partition=True, has_native_sample_ids=True),
+    "metafile": Reader(
+        "stages.readers.rs5m_list.reader", is_one_partition=True, has_native_sample_ids=True, is_sample_list=True
+    ),
+    "fmow": Reader("stages.readers.fmow.reader", half="rs3"),
+    "ben": Reader("stages.readers.ben.reader", half="rs3"),
+    "millionaid": Reader("stages.readers.millionaid.reader", half="rs3"),
 }
+
+
+def reader_of(corpus: Corpus) -> Reader:
+    """Return the reader that a corpus's manifest names."""
+    return READERS[corpus.reader]
+
+
+def web_reader(corpus: Corpus) -> WebReader:
+    """Return the module that reads a web corpus."""
+    return cast(WebReader, reader_of(corpus).load())
 
 
 def read_source(
@@ -80,7 +120,7 @@ def read_source(
     """
     part, n_rows = source.files[0][1] if source.files else 0, 0
     try:
-        for found in READERS[corpus.reader].read(source, corpus, choices, from_row):
+        for found in web_reader(corpus).read(source, corpus, choices, from_row):
             if isinstance(found, SourceBatch):
                 part, n_rows = found.part, found.first_row + len(found.captions)
             elif isinstance(found, Damage):
@@ -93,7 +133,7 @@ def read_source(
 def count_source(source: SourceFiles, corpus: Corpus) -> int:
     """Return the number of rows by another way than reading them; what lies behind a fault counts as one."""
     try:
-        return READERS[corpus.reader].count(source, corpus)
+        return web_reader(corpus).count(source, corpus)
     except SourceFileError as error:
         return error.n_rows_before + 1
 

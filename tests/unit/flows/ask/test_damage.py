@@ -18,7 +18,7 @@ from schemas.corpora import Corpus
 from stages.contract import Reads
 from stages.readers.batch import Choices, Damage, Read, SourceFiles
 from stages.readers.parquet import reader as parquet_reader
-from stages.readers.readers import READERS
+from stages.readers.readers import READERS, Reader
 from tests.small_build import SETTINGS, Build, Recorder
 
 MODULES = ["inventory", "filter"]
@@ -39,6 +39,13 @@ class Torn:
 
     def count(self, source: SourceFiles, corpus: Corpus) -> int:
         return parquet_reader.count(source, corpus)
+
+
+class TornFormat(Reader):
+    """The format that `Torn` reads."""
+
+    def load(self) -> Torn:
+        return Torn()
 
 
 def write(path: Path, name: str = "whole", *, n_rows: int = 20) -> Path:
@@ -107,7 +114,7 @@ def test_a_whole_file_put_back_is_read_alone(build: Build) -> None:
 
 
 def test_stretches_of_one_file_are_one_loss(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(READERS, "parquet", Torn())
+    monkeypatch.setitem(READERS, "parquet", TornFormat("", columns_are="names"))
     for name in NAMES[:2]:
         write(build.sources / name, "torn")
     run(build)

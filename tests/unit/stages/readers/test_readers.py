@@ -39,13 +39,13 @@ def source_of(path: Path) -> SourceFiles:
 
 def read_batches(path: Path, corpus: Any, choices: Choices = Choices()) -> Iterator[SourceBatch]:  # noqa: B008
     """Yield the batches of a file that is whole: what is wrong with others is raised."""
-    for batch in readers.READERS[corpus.reader].read(source_of(path), corpus, choices, 0):
+    for batch in readers.web_reader(corpus).read(source_of(path), corpus, choices, 0):
         assert isinstance(batch, SourceBatch)
         yield batch
 
 
 def count_rows(path: Path, corpus: Any) -> int:
-    return readers.READERS[corpus.reader].count(source_of(path), corpus)
+    return readers.web_reader(corpus).count(source_of(path), corpus)
 
 
 def read_row(path: Path, corpus: Any, row: int) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""Write the draft of a corpus's manifest from the schema of one of its files.
+
+Not for choosing rights: the draft leaves both of them to be filled in, and is a faulty manifest until they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from schemas import corpora
+from schemas.corpora import CORPUS_CODES
+from schemas.fields import FIELD
+from schemas.manifest_files import shown
+from stages.contract import InputError
+from stages.readers.batch import SourceFileError
+from stages.readers.formats.texts import is_text
+from stages.readers.parquet.opening import open_parquet
+
+# Usual names of our columns, in order of preference, without regard to case.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "url": ("url", "image_url", "img_url", "image_link", "link", "src", "uri"),
+    "source_caption": ("caption", "text", "alt_text", "alt", "title", "description"),
+    "published_width_px": ("width", "original_width", "image_width"),
+    "published_height_px": ("height", "original_height", "image_height"),
+    "native_id": ("id", "sample_id", "uid", "image_id", "key"),
+    "similarity": ("similarity", "clip_similarity_vitb32", "clip_b32_similarity_score"),
+    "image_licence": ("license", "licence"),
+    "nsfw": ("nsfw",),
+    "punsafe": ("punsafe",),
+    "pwatermark": ("pwatermark",),
+    "stated_latitude_deg": ("latitude", "lat"),
+    "stated_longitude_deg": ("longitude", "lon", "lng"),
+    "language": ("language", "lang"),
+}
+_HEAD_BYTES = 1 << 16
+_UNDECIDED = "# Fill in and remove the #:"
+
+
+def write_draft(code: str, file: Path) -> Path:
+    """Write manifests/corpora/<code>.toml and return its path.
+
+    Raises:
+        InputError: the code or the file cannot be used, or the manifest exists.
+    """
+    if not re.fullmatch(r"[a-z0-9]+", code):
+        raise InputError(f"CODE={code}: expected lower-case letters and digits, such as mycorpus")
+    path = corpora.CORPORA / f"{code}.toml"
+    if path.exists() or code in CORPUS_CODES:
+        raise InputError(f"CODE={code}: {shown(path)} exists or is reserved for a corpus of RS5M; choose another code")
+    if not file.is_file():
+        raise InputError(f"FILE={file} is no file: name one file of the corpus")
+    lines = "\n".join(_draft(file)) + "\n"
+    with path.open("x", encoding="utf-8") as draft:  # never over another's
+        draft.write(lines)
+    return path
+
+
+def next_steps(code: str, file: Path, path: Path) -> Iterator[str]:
+    """Yield where the draft is and what to do next."""
+    yield f"{shown(path)}: fill in annotation_licence and image_rights, check the columns. Then:"
+    yield f"  make peek CORPUS={code} FILE={file}"
+    yield f"  mkdir -p SOURCES/{code}, and put the files there"
+    yield f"  make stage-filter PROFILE=paper SOURCES=SOURCES BUILD=build/{code}"
+
+
+def _draft(file: Path) -> Iterator[str]:
+    with file.open("rb") as opened:
+        head = opened.read(_HEAD_BYTES)
+    ending = file.suffix if re.fullmatch(r"\.\w+", file.suffix) else ""
+    columns = list(_parquet_columns(file)) if head.startswith(b"PAR1") else list(_tsv_columns(file, head))
+    yield f'reader = "{"parquet" if head.startswith(b"PAR1") else "tsv"}"'
+    yield "# The group part is the number in a file's name; where names have none, all files but one need another name."
+    number = r"(?:.*?(?P<part>\d{1,9}))?" if re.search(r"\d", file.stem) else ""
+    yield rf"file_pattern = '(?:.*/)?{number or '.*'}[^/0-9]*{re.escape(ending)}'"
+    yield f"{_UNDECIDED} the licence of the texts and tables, and who holds which right in the images."
+    yield '# annotation_licence = "CC-BY-4.0"'
+    yield '# image_rights = "Each image belongs to its owner; the corpus grants no right in it."'
+    yield "may_redistribute_annotations = false"
+    yield "may_redistribute_images = false"
+    yield ""
+    yield "[columns]"
+    yield from columns
+
+
+def _parquet_columns(file: Path) -> Iterator[str]:
+    try:
+        with open_parquet(file) as opened:
+            schema = opened.schema_arrow
+    except SourceFileError as error:
+        raise InputError(str(error)) from error
+    by_name = {name.lower(): name for name in reversed(schema.names)}
+    taken = set()
+    for column, usual in _NAMES.items():
+        fitting = [name for word in usual if (name := by_name.get(word)) and _fits(column, schema.field(name).type)]
+        if fitting:
+            taken.add(fitting[0])
+            yield f"{column} = [{_quoted(fitting[0])}]"
+        elif column in ("url", "source_caption"):
+            texts = [name for name in schema.names if is_text(schema.field(name).type)]
+            guess = _quoted(texts[0]) if texts else "NAME"
+            yield f"# {column} = [{guess}]  # no column is named so; texts: {_one_line(str(texts))}"
+    if left := [f"{name} ({schema.field(name).type})" for name in schema.names if name not in taken]:
+        yield f"# not read: {', '.join(map(_one_line, left))}"
+
+
+def _fits(column: str, kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return False
+    return is_text(kind) if column in ("url", "source_caption") else is_text(FIELD[column].type) or not is_text(kind)
+
+
+def _tsv_columns(file: Path, head: bytes) -> Iterator[str]:
+    lines = [line.decode("utf-8", "replace").split("\t") for line in head.split(b"\n") if line][:100]
+    numbers = sorted({len(fields) for fields in lines})
+    if numbers != [2]:
+        raise InputError(
+            f"{file}: expected a parquet file, or lines of two fields with a tab between (caption and URL);"
+            f" found lines of {numbers or 'no'} fields. Add a reader for its format: docs/corpora.md"
+        )
+    n_urls = [sum(bool(re.match(r"\s*https?://", fields[n])) for fields in lines) for n in (0, 1)]
+    url = int(n_urls[1] >= n_urls[0])
+    yield f"source_caption = [{1 - url}]"
+    yield f"url = [{url}]"
+
+
+def _quoted(name: str) -> str:
+    escaped = "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in name)
+    return f'"{escaped}"'
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
