@@ -9,6 +9,7 @@ RETRY ?=
 REFETCH ?=
 ID ?=
 CORPUS ?=
+CODE ?=
 FILE ?=
 ROWS ?=
 FROM ?=
@@ -18,7 +19,7 @@ REPAIR ?=
 PORT ?= 4200
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS FILE ROWS FROM COMPANION OUT REPAIR
+SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT REPAIR
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -31,7 +32,7 @@ CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build inventory peek stats verify explain status fates compare gc config ui demo-models test check docs format bench
+.PHONY: help demo build inventory peek new-corpus stats verify explain status fates compare gc config ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ inventory: $(READY)  ## print per corpus what is there of what is published, its
 
 peek: $(READY)  ## print the first rows of a source file as its reader sees them: CORPUS=cc3m FILE=…
 	@$(CLI) peek
+
+new-corpus: $(READY)  ## write the draft of a corpus's manifest from one of its files: CODE=mycorpus FILE=…
+	@$(CLI) new-corpus
 
 stats: stage-stats  ## regenerate the published statistics tables
 

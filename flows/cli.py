@@ -24,6 +24,7 @@ from flows.ask.dictionary import assumptions_report
 from flows.ask.fates import write_fates
 from flows.ask.inspect import explain, failures, status_report
 from flows.ask.report import say
+from flows.corpora.draft import next_steps, write_draft
 from flows.corpora.peek import peek_file
 from flows.corpora.sources import has_corpus, holdings
 from flows.corpora.sources_report import render
@@ -132,6 +133,13 @@ def run_peek(options: argparse.Namespace, console: Console) -> int:
     return int(has_damage)
 
 
+def run_new_corpus(options: argparse.Namespace, console: Console) -> None:
+    """Write the draft of a manifest and print the next steps."""
+    path = write_draft(options.code, options.file)
+    for line in next_steps(options.code, options.file, path):
+        say(console, line)
+
+
 def run_verify(options: argparse.Namespace, console: Console) -> int:
     """Print every fault; return 1 where there is one."""
     started = time.monotonic()
@@ -216,6 +224,7 @@ COMMANDS = {
     "stage": run_stage,
     "inventory": run_inventory,
     "peek": run_peek,
+    "new-corpus": run_new_corpus,
     "verify": run_verify,
     "explain": run_explain,
     "status": run_status,

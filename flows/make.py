@@ -25,7 +25,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
 }
-_POSITIONAL = {"peek": ("CORPUS", "FILE"), "explain": ("ID",)}
+_POSITIONAL = {"peek": ("CORPUS", "FILE"), "new-corpus": ("CODE", "FILE"), "explain": ("ID",)}
 _START = re.compile(r"\s*[A-Za-z_][\w-]*\.[\w-]+\s*=")
 _BLANKS = re.compile(r"\s*")
 _NEXT = re.compile(r"\s(?=\s*[A-Za-z_][\w-]*\.[\w-]+\s*=)")

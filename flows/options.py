@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   python -m flows.cli stage download --profile paper --sources SOURCES --build BUILD --retry transient
   python -m flows.cli inventory --profile paper --sources SOURCES
   python -m flows.cli peek cc3m Downloads/GCC-training.tsv --rows 3 --from 1000
+  python -m flows.cli new-corpus mycorpus Downloads/part-00000.parquet
   python -m flows.cli build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD
   python -m flows.cli compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv
   python -m flows.cli explain laion2b_0_12 --build build/demo
@@ -33,7 +34,7 @@ EXAMPLES = """examples:
   python -m flows.cli config --profile paper --set download.max_per_host=2
 
 make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, SET="key=value …", RETRY=, REFETCH=,
-ID=, OUT=, CORPUS=, FILE=, ROWS=, FROM=, COMPANION=.
+ID=, OUT=, CORPUS=, CODE=, FILE=, ROWS=, FROM=, COMPANION=.
 """
 
 
@@ -161,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         ("stage", "bring one stage up to date, or several, and print their tables"),
         ("inventory", "print per corpus what is there of what is published, its rights, and how to get the rest"),
         ("peek", "print the first rows of a source file as its reader sees them"),
+        ("new-corpus", "write the draft of a corpus's manifest from the schema of one of its files"),
         ("verify", "check the whole build from its files"),
         ("explain", "print one sample's fate at every stage"),
         ("status", "print partitions done, stale, missing and failed"),
@@ -212,6 +214,13 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     if name in ("stage", "build", "demo"):
         command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
         command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
+    if name == "new-corpus":
+        command.add_argument(
+            "code", help="lower-case letters and digits: its folder under SOURCES, and its samples' prefix"
+        )
+        command.add_argument(
+            "file", type=Path, help="one of its files: parquet, or lines with a tab between two fields"
+        )
     if name == "peek":
         _add_peek_options(command)
     if name == "explain":

@@ -73,9 +73,9 @@ def _draft(file: Path) -> Iterator[str]:
     ending = file.suffix if re.fullmatch(r"\.\w+", file.suffix) else ""
     columns = list(_parquet_columns(file)) if head.startswith(b"PAR1") else list(_tsv_columns(file, head))
     yield f'reader = "{"parquet" if head.startswith(b"PAR1") else "tsv"}"'
-    yield "# The group part is the number in a file's name; where names have none, all files but one need another name."
-    number = r"(?:.*?(?P<part>\d{1,9}))?" if re.search(r"\d", file.stem) else ""
-    yield rf"file_pattern = '(?:.*/)?{number or '.*'}[^/0-9]*{re.escape(ending)}'"
+    yield "# The group part is the number in a file's name, by which its rows are named: each file needs another."
+    number = r"[^/]*?(?P<part>\d{1,9})(?:-of-\d+)?[^/0-9]*" if re.search(r"\d", file.stem) else "[^/]*"
+    yield rf"file_pattern = '(?:.*/)?{number}{re.escape(ending)}'"
     yield f"{_UNDECIDED} the licence of the texts and tables, and who holds which right in the images."
     yield '# annotation_licence = "CC-BY-4.0"'
     yield '# image_rights = "Each image belongs to its owner; the corpus grants no right in it."'

@@ -1,0 +1,132 @@
+"""The examples of docs/corpora.md work as they are printed: a corpus by a manifest, and one by a reader of its own."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import stages.readers
+from flows.cli import main
+from flows.run.executor import InlineExecutor
+from schemas import corpora
+from schemas.manifest_files import ManifestError
+from stages.readers import readers
+from stages.readers.corpora import load_corpus
+from tests.small_build import SETTINGS, Build
+
+DOCS = Path(__file__).parents[4] / "docs" / "corpora.md"
+ROWS = [(f"http://127.0.0.1/{n}.png", text) for n, text in enumerate(["aerial view", "a cat", "satellite map"])]
+
+
+def blocks() -> dict[str, str]:
+    """Return the fenced blocks of the page by the path in their first line."""
+    found = re.findall(r"^```\w+\n# (\S+)[^\n]*\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.M | re.S)
+    return {path.rstrip(","): text for path, text in found}
+
+
+@pytest.fixture
+def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    monkeypatch.setattr(corpora, "CORPORA", folder)
+    return folder
+
+
+def _write_rows(sources: Path, code: str, columns: dict[str, int]) -> Path:
+    path = sources / code / "part-00000.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({name: [row[n] for row in ROWS] for name, n in columns.items()}), path)
+    return path
+
+
+def test_a_corpus_is_added_by_its_manifest_alone(tmp_path: Path, manifests: Path) -> None:
+    (manifests / "skyphotos.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    _write_rows(tmp_path / "sources", "skyphotos", {"image_url": 0, "caption": 1})
+    build = Build(tmp_path / "build", tmp_path / "sources", SETTINGS)
+    build.run(InlineExecutor(), ["inventory", "filter"])
+    found = build.rows("candidate", ("sample_id", "url", "caption", "annotation_licence"))
+    assert [(row["sample_id"], row["caption"]) for row in found] == [
+        ("skyphotos_0_0", "aerial view"), ("skyphotos_0_2", "satellite map"),
+    ]  # fmt: skip
+    assert {row["annotation_licence"] for row in found} == {"CC-BY-4.0"}
+
+
+def test_a_format_is_added_by_a_folder_and_one_entry(
+    tmp_path: Path, manifests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = blocks()
+    folder = tmp_path / "readers" / "jsonl"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "reader.py").write_text(found["stages/readers/jsonl/reader.py"])
+    monkeypatch.setattr(stages.readers, "__path__", [*stages.readers.__path__, str(folder.parent)])
+    importlib.invalidate_caches()
+    (manifests / "skylines.toml").write_text(found["manifests/corpora/skylines.toml"])
+    build = Build(tmp_path / "build", tmp_path / "sources", SETTINGS)
+    lines = [json.dumps({"href": url, "alt": text}) for url, text in ROWS] + ["{", "[1]", '{"href": "http://a"}']
+    path = tmp_path / "sources/skylines/lines-7.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(lines))
+    with pytest.raises(ManifestError, match="no reader 'jsonl'"):
+        load_corpus("skylines")
+    entry = eval("{" + found["stages/readers/readers.py"] + "}", vars(readers))  # noqa: S307  # our own page
+    monkeypatch.setitem(readers.READERS, *entry.popitem())
+    build.run(InlineExecutor(), ["inventory", "filter"])
+    rows = build.rows("candidate", ("sample_id", "caption"))
+    assert [(row["sample_id"], row["caption"]) for row in rows] == [
+        ("skylines_7_0", "aerial view"), ("skylines_7_2", "satellite map"),
+    ]  # fmt: skip
+    [receipt] = build.ledger().state(build.stage("filter")).receipts
+    assert {reason: n for reason, n in receipt.counts.items() if n} == {
+        "given": 6, "kept": 2, "no_keyword": 1, "bad_record": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [{"image_url": 0, "caption": 1}, {"TEXT": 1, "URL": 0}, {"alt": 1, "src": 0}])
+def test_a_draft_of_a_parquet_corpus_becomes_a_manifest_by_its_two_rights(
+    tmp_path: Path, manifests: Path, columns: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    file = _write_rows(tmp_path / "sources", "mine", columns)
+    assert main(["new-corpus", "mine", str(file), "--build", str(tmp_path / "build")]) == 0
+    assert f"make peek CORPUS=mine FILE={file}" in capsys.readouterr().out
+    draft = manifests / "mine.toml"
+    assert (
+        "key annotation_licence: Field required; key image_rights: Field required"
+        in (corpora.manifest_faults()["mine"])
+    )
+    draft.write_text(re.sub("^# (annotation_licence|image_rights)", r"\1", draft.read_text(), flags=re.M))
+    build = Build(tmp_path / "build", tmp_path / "sources", SETTINGS)
+    build.run(InlineExecutor(), ["inventory", "filter"])
+    assert [row["sample_id"] for row in build.rows("candidate", ("sample_id",))] == ["mine_0_0", "mine_0_2"]
+    whole = draft.read_bytes()
+    assert main(["new-corpus", "mine", str(file), "--build", str(tmp_path / "build")]) == 2
+    assert draft.read_bytes() == whole
+
+
+@pytest.mark.parametrize(("line", "columns"), [("a\thttp://b", ("[0]", "[1]")), ("http://b\ta", ("[1]", "[0]"))])
+def test_a_draft_of_lines_finds_the_url(tmp_path: Path, manifests: Path, line: str, columns: tuple[str, str]) -> None:
+    (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    file = tmp_path / "rows.tsv"
+    file.write_text(f"{line}\n" * 3)
+    assert main(["new-corpus", "mine", str(file), "--build", str(tmp_path / "build")]) == 0
+    text = (manifests / "mine.toml").read_text()
+    assert f"source_caption = {columns[0]}\nurl = {columns[1]}" in text and 'reader = "tsv"' in text
+
+
+@pytest.mark.parametrize(
+    ("code", "content"), [("Mine", b"a\tb"), ("mine", b"a\tb\tc"), ("mine", b""), ("mine", b"PAR1x"), ("cc3m", b"a\tb")]
+)
+def test_what_gives_no_draft_writes_none(
+    tmp_path: Path, manifests: Path, code: str, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    file = tmp_path / "rows"
+    file.write_bytes(content)
+    assert main(["new-corpus", code, str(file), "--build", str(tmp_path / "build")]) == 2
+    assert "error: " in capsys.readouterr().out
+    assert [path.name for path in manifests.iterdir()] == ["other.toml"]
