@@ -110,6 +110,19 @@ class Tool:
     open: Callable[[Any, Any], AbstractContextManager[Any]]
 
 
+@dataclass(frozen=True)
+class Dependency:
+    """Something that a stage's results depend on and that nobody opens: texts in a manifest, a library's codecs.
+
+    Attributes:
+        name: a name that no tool of the stage has.
+        identity: versions or digests, given the stage's parameters; fingerprinted as those of tools are.
+    """
+
+    name: str
+    identity: Callable[[Any], Mapping[str, str]]
+
+
 class Files(Protocol):
     """The files of one attempt at a partition, and a reader over location columns."""
 
@@ -193,6 +206,7 @@ class Stage:
         resources: settings that do not.
         reasons: codes of the reasons it may give.
         tools: what it is handed.
+        depends: what else its results depend on.
         partitions_from: tables whose parts are its partitions; empty: one partition, `whole`.
         half: of these, only partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), told by the
             corpus code before the first dash of their names; "" for all.
@@ -219,6 +233,7 @@ class Stage:
     resources: type[Resources] = Resources
     reasons: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
+    depends: tuple[Dependency, ...] = ()
     partitions_from: tuple[str, ...] = ()
     half: Half = ""
     split_by: str = ""

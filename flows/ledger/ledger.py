@@ -18,7 +18,7 @@ from flows.ledger.store import Store
 from flows.settings import Settings
 from schemas.corpora import LABELLED_CODES
 from schemas.fields import FIELD
-from stages.contract import COUNTS_SCHEMA, WHOLE, InputError, Reads, Stage
+from stages.contract import COUNTS_SCHEMA, WHOLE, Dependency, InputError, Reads, Stage, Tool
 from stages.identity import digest_json
 
 
@@ -188,7 +188,8 @@ class Ledger:
         """Return what the results of a stage's tools depend on."""
         if stage.name not in self._tools:
             params = self.settings.params(stage)
-            self._tools[stage.name] = {tool.name: dict(tool.identity(params)) for tool in stage.tools}
+            used: tuple[Tool | Dependency, ...] = (*stage.tools, *stage.depends)
+            self._tools[stage.name] = {one.name: dict(one.identity(params)) for one in used}
         return self._tools[stage.name]
 
     def _input_digest(self, reads: Reads, partition: str) -> str:

@@ -4,7 +4,7 @@ Features serve the outlier filter and, later, the search for copies; scores and 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from schemas.tables import EMBEDDING, PICTURE, PROMPT
 from stages.checks import check_body, run_sql
 from stages.contract import (
     Context,
+    Dependency,
     Files,
     Given,
     Inputs,
@@ -150,7 +151,7 @@ def _prompts_identity(params: EmbedParams) -> Mapping[str, str]:
 
 
 SCORER = Tool("scorer", _identity, _open)
-PROMPTS = Tool("prompts", _prompts_identity, lambda params, resources: nullcontext())
+PROMPTS = Dependency("prompts", _prompts_identity)
 
 PLAN_PICTURES = Stage(
     name="plan_pictures",
@@ -185,7 +186,8 @@ EMBED_PROMPTS = Stage(
     run=embed_prompts,
     params=EmbedParams,
     resources=ModelResources,
-    tools=(SCORER, PROMPTS),
+    tools=(SCORER,),
+    depends=(PROMPTS,),
     has_model=True,
 )
 

@@ -1,8 +1,7 @@
 """Shard: decide what is published where, write the tars, and the metafile that says where each sample comes from."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -13,14 +12,13 @@ from schemas.tables import METAFILE, SHARD, SHARD_PLAN
 from stages.checks import check_body, run_sql
 from stages.contract import (
     Context,
+    Dependency,
     Given,
     Inputs,
     Outcome,
     Params,
     Reads,
-    Resources,
     Stage,
-    Tool,
     no_rejects,
     rejects_table,
 )
@@ -169,12 +167,7 @@ def _codecs(params: Params) -> Mapping[str, str]:
     return decoder_identity()
 
 
-@contextmanager
-def _no_tool(params: Params, resources: Resources) -> Iterator[None]:
-    yield None
-
-
-CODECS = Tool("codecs", _codecs, _no_tool)  # nothing to hand over: but the bytes of a re-encoded TIFF depend on them
+CODECS = Dependency("codecs", _codecs)  # the bytes of a re-encoded TIFF depend on them
 
 PLAN_SHARDS = Stage(
     name="plan_shards",
@@ -213,7 +206,7 @@ WRITE_SHARDS = Stage(
     given=Given("shard_plan", ("sample_id",)),
     run=write_shards,
     reasons=("publication_changed",),
-    tools=(CODECS,),
+    depends=(CODECS,),
     partitions_from=("shard_plan",),
     bytes_per_row=120_000,
 )  # fmt: skip

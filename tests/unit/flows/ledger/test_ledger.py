@@ -150,3 +150,10 @@ def test_deciding_reads_no_data_file(toy: Build, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(pq, "ParquetFile", refuse)
     assert all(toy.ledger().state(stage).is_complete for stage in toy.stages)
+
+
+def test_what_a_stage_depends_on_is_fingerprinted_beside_its_tools(tmp_path: Path) -> None:
+    ledger = Build(tmp_path, tmp_path).ledger()
+    by_name = {stage.name: ledger.tool_identities(stage) for stage in ledger.stages}
+    assert set(by_name["embed_prompts"]) == {"scorer", "prompts"} and by_name["embed_prompts"]["prompts"]["sha256"]
+    assert set(by_name["write_shards"]) == {"codecs"} and by_name["write_shards"]["codecs"]
