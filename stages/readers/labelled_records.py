@@ -33,7 +33,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Place:
+class FileRole:
     """Where a file of a labelled corpus belongs: its sample, the partition, and what it is there for."""
 
     sample_id: str

@@ -9,9 +9,9 @@ from stages.contract import InputError
 from stages.inventory.scanning import Found
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben import reader as ben
-from stages.readers.labelled_records import Place
+from stages.readers.labelled_records import FileRole
 
-Placer = Callable[[str, re.Match[str]], tuple[Place, int]]
+Placer = Callable[[str, re.Match[str]], tuple[FileRole, int]]
 _UNKNOWN = "no table of version 2 names the patch, so that it has no number"
 
 
@@ -39,7 +39,7 @@ def patch_placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str
     named = {name if ben_lists.is_v1_name(name) else v1_names.get(name, "") for name in patches} - {""}
     indices = ben_lists.patch_indices([*named, *v1_names.values()], names)
 
-    def place(path: str, match: re.Match[str]) -> tuple[Place, int]:
+    def place(path: str, match: re.Match[str]) -> tuple[FileRole, int]:
         patch = ben.patch_of(match)
         index = indices[v1_names.get(patch, patch)]
         return ben.place(path, match, index), index

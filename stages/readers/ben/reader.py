@@ -12,8 +12,8 @@ from typing import Any
 
 from stages.readers.ben.lists import is_v1_name, is_v2_name
 from stages.readers.labelled_records import (
+    FileRole,
     Files,
-    Place,
     ReadFile,
     Sample,
     SampleFault,
@@ -56,10 +56,10 @@ def patch_of(found: re.Match[str]) -> str:
     return found["patch"] or found["patch_2"]
 
 
-def place(path: str, found: re.Match[str], index: int) -> Place:
+def place(path: str, found: re.Match[str], index: int) -> FileRole:
     """Return where a file of the patch with this position belongs."""
     role = path.removesuffix(".tif").removesuffix(".json").rpartition(patch_of(found) + "_")[2]
-    return Place(f"ben_{index}", partition_of(index), role)
+    return FileRole(f"ben_{index}", partition_of(index), role)
 
 
 def partition_of(index: int) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stages.readers.labelled_records import (
+    FileRole,
     Files,
-    Place,
     ReadFile,
     Sample,
     SampleFault,
@@ -27,13 +27,13 @@ CELLS = (
 )  # fmt: skip
 
 
-def place(path: str, found: re.Match[str]) -> Place:
+def place(path: str, found: re.Match[str]) -> FileRole:
     """Return where a file belongs; the scenes of a partition depend on their own numbers alone."""
     category, n, m, kind = found["category"], found["n"], found["m"], found["kind"]
     record = "ground_truth" if "groundtruth" in path.split("/")[:-1] else "record"
     role = "image" if path.endswith(".jpg") else record
     partition = f"fmow-{category}-{int(n) // SCENES_PER_PARTITION:04d}"
-    return Place(f"fmow_{category}_{n}_{m}_{kind}", partition, role)
+    return FileRole(f"fmow_{category}_{n}_{m}_{kind}", partition, role)
 
 
 def read(sample_id: str, files: Files, read_file: ReadFile, n_cells: int) -> Sample:

@@ -2,12 +2,12 @@
 
 import re
 
-from stages.readers.labelled_records import Files, Place, Sample
+from stages.readers.labelled_records import FileRole, Files, Sample
 
 
-def place(path: str, found: re.Match[str]) -> Place:
+def place(path: str, found: re.Match[str]) -> FileRole:
     """Return where an image belongs: partitions hold up to a thousand numbers."""
-    return Place(f"millionaid_{found['name']}", f"millionaid-{found['name'][:5]}", "image")
+    return FileRole(f"millionaid_{found['name']}", f"millionaid-{found['name'][:5]}", "image")
 
 
 def read(sample_id: str, files: Files) -> Sample:

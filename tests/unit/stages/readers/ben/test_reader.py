@@ -11,7 +11,7 @@ from schemas.corpora import load_corpora
 from stages.geometa.countries import country_code
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben import reader as ben
-from stages.readers.labelled_records import File, Place, SampleFault
+from stages.readers.labelled_records import File, FileRole, SampleFault
 
 VERSION_2 = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57"
 EARLY = "S2B_MSIL2A_20180525T94031_9_90"  # the hour has lost its leading zero
@@ -125,17 +125,17 @@ def test_what_a_patch_lacks_is_named(roles: tuple[str, ...], reason: str, words:
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        (f"BigEarthNet-v1.0/{PATCH}/{PATCH}_B04.tif", Place("ben_12345", "ben-00012", "B04")),
-        (f"{PATCH}/{PATCH}_labels_metadata.json", Place("ben_12345", "ben-00012", "labels_metadata")),
+        (f"BigEarthNet-v1.0/{PATCH}/{PATCH}_B04.tif", FileRole("ben_12345", "ben-00012", "B04")),
+        (f"{PATCH}/{PATCH}_labels_metadata.json", FileRole("ben_12345", "ben-00012", "labels_metadata")),
         (f"{PATCH}/{PATCH}_B8A.tif", None),
         (f"other/{PATCH}_B04.tif", None),
-        (f"x/{VERSION_2}/{VERSION_2}_B04.tif", Place("ben_12345", "ben-00012", "B04")),
+        (f"x/{VERSION_2}/{VERSION_2}_B04.tif", FileRole("ben_12345", "ben-00012", "B04")),
         (f"x/{VERSION_2}/{VERSION_2}_labels_metadata.json", None),
         (f"x/{VERSION_2}_B04.tif", None),
-        (f"{EARLY}/{EARLY}_B02.tif", Place("ben_12345", "ben-00012", "B02")),
+        (f"{EARLY}/{EARLY}_B02.tif", FileRole("ben_12345", "ben-00012", "B02")),
     ],
 )  # fmt: skip
-def test_files_of_either_version_belong_to_a_patch(path: str, place: Place | None) -> None:
+def test_files_of_either_version_belong_to_a_patch(path: str, place: FileRole | None) -> None:
     found = load_corpora()["ben"].match_file(path)
     assert (found and ben.place(path, found, 12345)) == place
 

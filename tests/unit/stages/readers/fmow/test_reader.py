@@ -7,7 +7,7 @@ import pytest
 
 from schemas.corpora import load_corpora
 from stages.readers.fmow import reader as fmow
-from stages.readers.labelled_records import File, Place, SampleFault
+from stages.readers.labelled_records import File, FileRole, SampleFault
 
 NAME = "fmow_single-unit_residential_12_0_rgb"
 DATE_LINE = "POLYGON ((179.9 -17, -179.9 -17, -179.9 -16.9, 179.9 -16.9))"
@@ -42,20 +42,20 @@ def read(content: Any = None, n_cells: int = 2, beside: Any = None) -> Any:
     [
         (
             "train/single-unit_residential/single-unit_residential_12/single-unit_residential_12_0_rgb.jpg",
-            Place(NAME, "fmow-single-unit_residential-0000", "image"),
+            FileRole(NAME, "fmow-single-unit_residential-0000", "image"),
         ),
         (
             "fmow-rgb/train/place_of_worship/place_of_worship_2222/place_of_worship_2222_0_msrgb.json",
-            Place("fmow_place_of_worship_2222_0_msrgb", "fmow-place_of_worship-0022", "record"),
+            FileRole("fmow_place_of_worship_2222_0_msrgb", "fmow-place_of_worship-0022", "record"),
         ),
         (
             "groundtruth/train/dam/dam_100/dam_100_3_rgb.json",
-            Place("fmow_dam_100_3_rgb", "fmow-dam-0001", "ground_truth"),
+            FileRole("fmow_dam_100_3_rgb", "fmow-dam-0001", "ground_truth"),
         ),
-        ("groundtruth/dam_99_3_rgb.json", Place("fmow_dam_99_3_rgb", "fmow-dam-0000", "ground_truth")),
+        ("groundtruth/dam_99_3_rgb.json", FileRole("fmow_dam_99_3_rgb", "fmow-dam-0000", "ground_truth")),
     ],
 )  # fmt: skip
-def test_a_file_belongs_to_the_sample_in_its_name(path: str, place: Place) -> None:
+def test_a_file_belongs_to_the_sample_in_its_name(path: str, place: FileRole) -> None:
     found = load_corpora()["fmow"].match_file(path)
     assert found is not None and fmow.place(path, found) == place
 
