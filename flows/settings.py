@@ -109,17 +109,18 @@ def _render(model: BaseModel, note: str) -> list[str]:
     lines = []
     for name, info in type(model).model_fields.items():
         comment = "; ".join(text for text in (info.description or "", note) if text)
-        lines.append(f"{name} = {_toml(getattr(model, name))}" + (f"  # {comment}" if comment else ""))
+        lines.append(f"{name} = {toml_value(getattr(model, name))}" + (f"  # {comment}" if comment else ""))
     return lines
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Return a setting's value as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return repr(value)
 
 
