@@ -109,7 +109,7 @@ test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
 	@# One at a time: these hold servers to time-outs and kill whole process groups.
 	@$(PY) -m pytest tests/end_to_end --durations=10
 
-docs: $(READY)  ## write the tables of the README that code knows
+docs: $(READY)  ## write the tables in docs/ that the code knows
 	@$(PY) -m flows.readme
 
 format: $(READY)  ## format and sort imports

@@ -60,7 +60,9 @@ def assumption_table() -> str:
         for name, info in model.model_fields.items():
             extra = info.json_schema_extra
             if isinstance(extra, dict) and ASSUMPTION in extra:
-                rows[name] = f"| `{section}.{name}` | `{_cell(toml_value(info.default))}` | {_cell(str(extra[ASSUMPTION]))} |"
+                rows[name] = (
+                    f"| `{section}.{name}` | `{_cell(toml_value(info.default))}` | {_cell(str(extra[ASSUMPTION]))} |"
+                )
     return "\n".join(["| setting | value | why |", "|---|---|---|", *rows.values()]) + "\n"
 
 

@@ -193,7 +193,7 @@ class Stage:
         name: a verb and its object.
         module: the make target that runs it, with the other stages of the module.
         version: raised whenever the same input gives other rows.
-        does: one sentence for the README's table.
+        does: one sentence for the table in docs/stages.md.
         reads: the inputs.
         writes: the table written.
         grain: how keys are conserved: "map" (each given key is kept or rejected, once), "fan_out" (each given key
