@@ -16,10 +16,11 @@ FROM ?=
 COMPANION ?=
 OUT ?=
 REPAIR ?=
+VERBOSE ?=
 PORT ?= 4200
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT REPAIR
+SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT REPAIR VERBOSE
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -29,16 +30,17 @@ READY := $(VENV)/.ready
 UI_HOME := build/.prefect
 # A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
 CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
+STAGES := inventory filter plan download labelled sample screen embed dedup outliers caption geometa gpe shard stats
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build inventory peek new-corpus stats verify explain status fates compare gc config ui demo-models test check docs format bench
+.PHONY: help demo build inventory peek new-corpus tables stats verify explain show status fates compare gc config ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  stages: inventory filter plan download labelled screen embed dedup outliers caption geometa gpe shard stats"
-	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…"
+	@echo "  stages: $(STAGES)"
+	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…  VERBOSE=1"
 	@echo "  peek: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 
@@ -46,13 +48,19 @@ $(READY): pyproject.toml constraints.txt
 	@python=; for p in $$PYTHON python3.11 python3.12 python3; do \
 	  if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then python=$$p; break; fi; done; \
 	if [ -z "$$python" ]; then echo "Python 3.11 or 3.12 is needed; say which with PYTHON=…"; exit 1; fi; \
-	$$python -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,ui,dev]'
+	echo "making the virtual environment $(VENV) with $$($$python --version)"; $$python -m venv $(VENV)
+	@echo "installing the pinned packages: some 9 GB, most of it torch, in 2 to 10 minutes; pip's log: $(VENV)/install.log"
+	@started=$$(date +%s); \
+	$(PY) -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[models,ui,dev]' > $(VENV)/install.log 2>&1 & \
+	pip=$$!; while kill -0 $$pip 2>/dev/null; do sleep 1; n=$$(( $$(date +%s) - started )); \
+	  if [ $$((n % 30)) -eq 0 ]; then echo "  $$n s: $$(grep -c '^Collecting' $(VENV)/install.log) packages found, $$(du -sm $(VENV) | cut -f1) MB installed"; fi; done; \
+	if ! wait $$pip; then grep -E '^ *(ERROR|error)' $(VENV)/install.log || tail -20 $(VENV)/install.log; exit 1; fi; \
+	echo "installed in $$(( $$(date +%s) - started )) s"
 	@# img2dataset installs a backport of dataclasses that shadows the standard library's.
-	$(PY) -m pip uninstall --quiet --yes dataclasses
+	@$(PY) -m pip uninstall --quiet --yes dataclasses
 	@touch $@
 
-demo: $(READY)  ## build the demo profile from start to finish, and print its tables (BUILD=build/demo)
+demo: $(READY)  ## build the demo profile from start to finish (BUILD=build/demo)
 	@$(CLI) demo
 
 build: $(READY)  ## bring all stages up to date and publish BUILD/dataset
@@ -72,11 +80,17 @@ new-corpus: $(READY)  ## write the draft of a corpus's manifest from one of its 
 
 stats: stage-stats  ## regenerate the published statistics tables
 
+tables: $(READY)  ## print all tables of a build
+	@$(CLI) tables
+
 verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged parts aside)
 	@$(CLI) verify
 
-explain: $(READY)  ## print the fate of one sample at every stage: ID=laion2b_0_12
+explain: $(READY)  ## print what became of one sample, stage by stage: ID=laion2b_0_12
 	@$(CLI) explain
+
+show: $(READY)  ## write the picture of one sample into a file: ID=laion2b_0_12 (OUT=laion2b_0_12.jpg)
+	@$(CLI) show
 
 status: $(READY)  ## print partitions done, stale, missing and failed
 	@$(CLI) status
@@ -123,3 +137,10 @@ bench: $(addprefix bench-,$(BENCHES))  ## all benchmarks; results in build/bench
 
 bench-%: $(READY)  ## one benchmark, e.g. bench-ledger
 	@$(PY) -m tests.benchmarks.bench_$*
+
+# A target that does not exist: name the nearest one.
+.DEFAULT:
+	@python3 -c "import difflib, re, sys; \
+	known = [t for t in re.findall(r'^([a-z][a-z-]*):', open('Makefile').read(), re.M)]; \
+	near = difflib.get_close_matches(sys.argv[1], known, 1, 0.5); \
+	print('no target ' + repr(sys.argv[1]) + (': did you mean ' + near[0] + '?' if near else '') + ' (make help lists all)')" '$@'; exit 2

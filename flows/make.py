@@ -19,13 +19,15 @@ _COMMON = {"PROFILE": "profile", "BUILD": "build", "SOURCES": "sources", "METAFI
 _RETRY = {"RETRY": "retry", "REFETCH": "refetch"}
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "demo": {"BUILD": "build"},
+    "show": {"OUT": "out"},
     "build": _RETRY,
     "stage": _RETRY,
     "peek": {"ROWS": "rows", "FROM": "from"},
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
 }
-_POSITIONAL = {"peek": ("CORPUS", "FILE"), "new-corpus": ("CODE", "FILE"), "explain": ("ID",)}
+_VERBOSE = ("demo", "build", "stage", "inventory")
+_POSITIONAL = {"peek": ("CORPUS", "FILE"), "new-corpus": ("CODE", "FILE"), "explain": ("ID",), "show": ("ID",)}
 _START = re.compile(r"\s*[A-Za-z_][\w-]*\.[\w-]+\s*=")
 _BLANKS = re.compile(r"\s*")
 _NEXT = re.compile(r"\s(?=\s*[A-Za-z_][\w-]*\.[\w-]+\s*=)")
@@ -49,6 +51,8 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
     words = [f"--{option}={said[variable]}" for variable, option in options.items() if said.get(variable)]
     words += [f"--set={setting}" for setting in split_settings(said.get("SET", ""))]
     words += [f"--companion={path}" for path in _paths(said.get("COMPANION", ""))] if name == "peek" else []
+    if name in _VERBOSE and said.get("VERBOSE", "").lower() not in ("", "0", "no", "false"):
+        words.append("--verbose")
     if name == "verify" and said.get("REPAIR") == "yes":
         words.append("--repair")
     if name in _POSITIONAL:

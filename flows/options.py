@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from flows.corpora.metafile import as_sources
 from flows.ledger.store import Store
@@ -18,24 +21,53 @@ from stages.contract import InputError
 
 MEMORY = ".last-run.json"  # what was said at the last run on a build
 
-EXAMPLES = """examples:
-  python -m flows.cli demo
-  python -m flows.cli build --profile demo --sources SOURCES --build build/mine
-  python -m flows.cli stage dedup --profile demo --set dedup.max_distance=6
-  python -m flows.cli stage download --profile paper --sources SOURCES --build BUILD --retry transient
-  python -m flows.cli inventory --profile paper --sources SOURCES
-  python -m flows.cli peek cc3m Downloads/GCC-training.tsv --rows 3 --from 1000
-  python -m flows.cli new-corpus mycorpus Downloads/part-00000.parquet
-  python -m flows.cli build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD
-  python -m flows.cli compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv
-  python -m flows.cli explain laion2b_0_12 --build build/demo
-  python -m flows.cli fates --build build/demo --out fates.csv
-  python -m flows.cli verify --build build/demo
-  python -m flows.cli config --profile paper --set download.max_per_host=2
-
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "demo": ("demo", "demo --build /tmp/demo --verbose"),
+    "build": (
+        "build --profile paper --sources SOURCES --build BUILD",
+        "build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD",
+    ),
+    "stage": (
+        "stage filter --profile paper --sources SOURCES --build BUILD",
+        "stage dedup --profile demo --set dedup.max_distance=6",
+        "stage download --build BUILD --retry transient",
+    ),
+    "inventory": ("inventory --profile paper --sources SOURCES",),
+    "peek": ("peek cc3m Downloads/GCC-training.tsv --rows 3 --from 1000",),
+    "new-corpus": ("new-corpus mycorpus Downloads/part-00000.parquet",),
+    "tables": ("tables --build build/demo",),
+    "status": ("status --build build/demo",),
+    "explain": ("explain laion2b_0_12 --build build/demo",),
+    "show": ("show laion2b_0_12 --build build/demo --out picture.jpg",),
+    "fates": ("fates --build build/demo --out fates.csv",),
+    "compare": ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
+    "verify": ("verify --build build/demo", "verify --build BUILD --repair"),
+    "gc": ("gc --build BUILD --dry-run",),
+    "config": ("config --profile paper --set download.max_per_host=2",),
+}
+_VARIABLES = """
 make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, SET="key=value …", RETRY=, REFETCH=,
-ID=, OUT=, CORPUS=, CODE=, FILE=, ROWS=, FROM=, COMPANION=.
+ID=, OUT=, CORPUS=, CODE=, FILE=, ROWS=, FROM=, COMPANION=, VERBOSE=1.
 """
+
+
+_HELP = {
+    "demo": "build the demo profile on the generated world",
+    "build": "bring all stages up to date and publish the dataset",
+    "stage": "bring one stage up to date, or several, and print their tables",
+    "inventory": "print how much of each corpus is under SOURCES, its rights, and how to get the rest",
+    "peek": "print the first rows of a source file as its reader sees them",
+    "new-corpus": "write the draft of a corpus's manifest from the schema of one of its files",
+    "tables": "print all tables of a build",
+    "status": "print partitions done, stale, missing and failed",
+    "explain": "print what became of one sample, stage by stage",
+    "show": "write the picture of one sample into a file",
+    "fates": "write one row per sample: which stage decided, and why",
+    "compare": "count which rows of a list of RS5M the build keeps, and where it loses the others",
+    "verify": "check the whole build from its files",
+    "gc": "remove files that no current receipt names",
+    "config": "print all settings in full",
+}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -149,33 +181,40 @@ def _word(variable: str, value: object) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.cli",
+    parser = _Parser(
+        prog="rs5m",
         description="Rebuild RS5M, stage by stage, with every row accounted for.",
-        epilog=EXAMPLES,
+        epilog=_epilog(*EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in (
-        ("demo", "build the demo profile on the generated world and print its tables"),
-        ("build", "bring all stages up to date and publish the dataset"),
-        ("stage", "bring one stage up to date, or several, and print their tables"),
-        ("inventory", "print per corpus what is there of what is published, its rights, and how to get the rest"),
-        ("peek", "print the first rows of a source file as its reader sees them"),
-        ("new-corpus", "write the draft of a corpus's manifest from the schema of one of its files"),
-        ("verify", "check the whole build from its files"),
-        ("explain", "print one sample's fate at every stage"),
-        ("status", "print partitions done, stale, missing and failed"),
-        ("fates", "write one row per candidate: who decided, and why"),
-        ("compare", "say which rows of a list of RS5M the build keeps, and where it loses the others"),
-        ("gc", "remove files that no current receipt names"),
-        ("config", "print all settings in full"),
-    ):
+    for name, text in _HELP.items():
         command = commands.add_parser(
-            name, help=text, description=text, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=_epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_options(command, name)
     return parser
+
+
+def _epilog(*names: str) -> str:
+    lines = [f"  rs5m {example}" for name in names for example in EXAMPLES[name]]
+    return "\n".join(["examples:", *lines, _VARIABLES])
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the nearest command or stage for one that does not exist."""
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '([^']*)'", message):
+            known = (*MODULES,) if self.prog.endswith(" stage") else tuple(_HELP)
+            near = difflib.get_close_matches(found[1], known, 1, 0.5)
+            if near:
+                message += f"; did you mean {near[0]!r}?"
+        super().error(message)
 
 
 def _add_peek_options(command: argparse.ArgumentParser) -> None:
@@ -211,20 +250,22 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     )
     if name == "stage":
         command.add_argument("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
+    if name in ("stage", "build", "demo", "inventory"):
+        command.add_argument("--verbose", action="store_true", help="print all tables at the end")
     if name in ("stage", "build", "demo"):
         command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
         command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
     if name == "new-corpus":
         command.add_argument(
-            "code", help="lower-case letters and digits: its folder under SOURCES, and its samples' prefix"
+            "code", help="lower-case letters and digits: its folder under SOURCES, its samples' prefix"
         )
-        command.add_argument(
-            "file", type=Path, help="one of its files: parquet, or lines with a tab between two fields"
-        )
+        command.add_argument("file", type=Path, help="one of its files: parquet, or lines of two fields with a tab")
     if name == "peek":
         _add_peek_options(command)
-    if name == "explain":
-        command.add_argument("sample_id")
+    if name in ("explain", "show"):
+        command.add_argument("sample_id", metavar="SAMPLE_ID", help="a sample's name, such as laion2b_0_12")
+    if name == "show":
+        command.add_argument("--out", type=Path, help="the file to write (SAMPLE_ID.jpg, by its format)")
     if name == "fates":
         command.add_argument("--out", type=Path, default=Path("fates.csv"), help="the CSV to write (fates.csv)")
     if name == "verify":

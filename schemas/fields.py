@@ -120,7 +120,7 @@ FIELDS: tuple[Field, ...] = (
     Field("phash", pa.uint64(), "", "64-bit perceptual hash, as imagehash.phash; the first bit is the highest."),
     Field(
         "phash_detail",
-        pa.float32(),
+        pa.float64(),
         "grey levels",
         "Detail behind the perceptual hash: the 17th smallest distance of its 64 coefficients from their median.",
     ),

@@ -154,6 +154,14 @@ def statistics_for_people(ledger: Ledger) -> Iterator[Report]:
                 yield Report(report.title + cut, report.columns, tuple(rows[:_ROWS_SHOWN]))
 
 
+def all_reports(ledger: Ledger) -> Iterator[Report]:
+    """Yield every table that a build has: per module, the statistics, the assumptions."""
+    for module in dict.fromkeys(stage.module for stage in ledger.stages):
+        yield from module_reports(ledger, module)
+    yield from statistics_for_people(ledger)
+    yield assumptions_report(ledger.settings, ledger.stages)
+
+
 def published_below(report: Report) -> Report:
     """Return a table with the published figures below ours instead of beside them: it fits a terminal."""
     ours = tuple(name for name in report.columns if name != "source" and not name.startswith("published_"))

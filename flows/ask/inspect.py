@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def status_report(ledger: Ledger) -> Report:
             "failed": due["failed"],
             "damaged": _n_damaged(ledger, stage, has_damage),
             "kept": sum(r.n_kept for r in state.receipts),
-            "rejected": sum(sum(r.reasons.values()) for r in state.receipts),
+            "rejected": sum(sum(r.rejected.values()) for r in state.receipts),
             "megabytes": round(sum(r.n_bytes for r in state.receipts) / 1e6, 1),
             "note": _note(ledger, stage),
         }
@@ -100,13 +101,41 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
         names = names_of(ledger, db, sample_id)
         if not names:
             return _explain_unmatched(ledger, db, sample_id, sources)
-        lines = [f"sample {sample_id}"]
+        rows = []
         for stage in ledger.stages:
-            found = _explain_stage(ledger, stage, db, names.get(stage.writes.key[0]))
-            lines += found
-            if stage.decides and any(": REJECTED" in line for line in found):
+            found = _rows_of(ledger, stage, db, names.get(stage.writes.key[0]))
+            rows += found
+            if stage.decides and any(row.verdict == "REJECTED" for row in found):
                 break  # its picture and its caption may go on, for other samples
-        return lines
+        has_image = any(row.stage.writes.name in ("fetched", "labelled_image") for row in rows if row.verdict == "kept")
+        picture = [f"its picture: `make show ID={sample_id}` writes it to a file"] if has_image else []
+        return [f"sample {sample_id}: {_verdict(ledger, rows)}", *picture, *(row.text() for row in rows)]
+
+
+@dataclass(frozen=True)
+class _StageRow:
+    """A row that a stage has of a sample: kept, REJECTED, an attempt, or not run."""
+
+    stage: Stage
+    verdict: str
+    facts: Mapping[str, str]
+
+    def text(self) -> str:
+        facts = "".join(f"\n    {name} = {value}" for name, value in self.facts.items() if name != "sample_id")
+        return f"{self.stage.name}: {self.verdict}{facts}"
+
+
+def _verdict(ledger: Ledger, rows: Sequence[_StageRow]) -> str:
+    """Return what became of a sample, in a few words."""
+    for row in rows:
+        if row.verdict == "REJECTED" and row.stage.decides:
+            detail = row.facts.get("detail", "")
+            return f"rejected by {row.stage.name}: {row.facts['reason']}" + (f" ({detail})" if detail else "")
+    for row in rows:
+        if row.stage.writes.name == "shard" and row.verdict == "kept":
+            return f"published in {row.facts['shard']}.tar"
+    undone = next((stage for stage in ledger.stages if not ledger.state(stage).is_complete), None)
+    return "kept so far" + (f"; next: `make stage-{undone.module}`" if undone is not None else "")
 
 
 def _note(ledger: Ledger, stage: Stage) -> str:
@@ -118,15 +147,15 @@ def _note(ledger: Ledger, stage: Stage) -> str:
     return ""
 
 
-def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values: list[str] | None) -> list[str]:
-    """Return lines on the rows of a stage whose key has one of some values; none where a sample has no such key."""
+def _rows_of(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values: list[str] | None) -> list[_StageRow]:
+    """Return the rows of a stage whose key has one of some values; none if a sample has no such key."""
     name = stage.writes.name
     if values is None or stage.grain == "observe":
         return []
     state = ledger.state(stage)
     if state.blocked:
-        return [f"{stage.name}: not run: {state.blocked}"]
-    lines = []
+        return [_StageRow(stage, f"not run: {state.blocked}", {})]
+    found_rows = []
     for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):
         key = ", ".join(f't."{name}"' for name in stage.writes.key)
         first = f't."{stage.writes.key[0]}"'
@@ -135,11 +164,9 @@ def _explain_stage(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, 
         )
         names = [column[0] for column in found.description or ()]
         for row in found.fetchall():
-            shown = zip(names, (None if v is None else _shown(v) for v in row), strict=True)
-            facts = [f"{n} = {v}" for n, v in shown if v is not None and n != "sample_id"]
-            word = "attempt" if stage.is_settled else verdict
-            lines.append(f"{stage.name}: {word}" + "".join(f"\n    {fact}" for fact in facts))
-    return lines
+            facts = {n: _shown(v) for n, v in zip(names, row, strict=True) if v is not None}
+            found_rows.append(_StageRow(stage, "attempt" if stage.is_settled else verdict, facts))
+    return found_rows
 
 
 def _explain_unmatched(
@@ -154,7 +181,8 @@ def _explain_unmatched(
 
     rejected = db.execute("SELECT reason, detail FROM candidate_rejects WHERE sample_id = ?", [sample_id]).fetchone()
     if rejected:
-        return [f"sample {sample_id}", f"filter: REJECTED\n    reason = {rejected[0]}\n    detail = {rejected[1]}"]
+        verdict = f"sample {sample_id}: rejected by filter: {rejected[0]} ({rejected[1]})"
+        return [verdict, f"filter: REJECTED\n    reason = {rejected[0]}\n    detail = {rejected[1]}"]
     corpora = load_corpora()
     wanted = [sample_id.partition("_")[0], LIST_CODE]
     listed = db.execute("SELECT path, part FROM source_listing WHERE corpus IN ?", [wanted]).fetchall()
@@ -176,7 +204,7 @@ def _explain_unmatched(
     )
     facts = [f"{name} = {value!r}" for name, value in row.items() if value is not None]
     head = f"filter: REJECTED (read again from {', '.join(files)})\n    reason = {reason}"
-    return [f"sample {sample_id}", head + "".join(f"\n    {fact}" for fact in facts)]
+    return [f"sample {sample_id}: rejected by filter: {reason}", head + "".join(f"\n    {fact}" for fact in facts)]
 
 
 def filter_reason(row: Mapping[str, Any], search: Search, pilot_share: float, is_listed: bool = False) -> str:

@@ -35,14 +35,24 @@ class GeneratedWorld:
         """The SOURCES folder."""
         return self.folder / "sources"
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the world has been written."""
+        return (self.folder / "world.json").exists()
+
     def make(self) -> None:
         """Generate the world, whole or not at all, unless it is there."""
-        if (self.folder / "world.json").exists():
+        if self.is_made:
             return
         draft = self.folder.with_name(f"{self.folder.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)
         command = [sys.executable, "-m", "flows.demo.world", "make", str(draft.resolve())]
-        subprocess.run([*command, "--rows", str(_ROWS), "--port", str(_free_port())], cwd=ROOT, check=True)
+        subprocess.run(
+            [*command, "--rows", str(_ROWS), "--port", str(_free_port())],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         shutil.rmtree(self.folder, ignore_errors=True)
         draft.rename(self.folder)
 

@@ -82,6 +82,12 @@ class Receipt:
         return dict(self.body["rejects"]["reasons"])
 
     @property
+    def rejected(self) -> Mapping[str, int]:
+        """Number of rejected rows by reason, those included that the filter counts and does not write."""
+        counted = {name: n for name, n in self.counts.items() if n and name not in ("given", "kept")}
+        return counted or self.reasons
+
+    @property
     def files(self) -> list[Mapping[str, Any]]:
         """Every data file the receipt names: {"file", "size_bytes", "sha256"}."""
         tables = [self.body["kept"], self.body["rejects"]]

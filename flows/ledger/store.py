@@ -72,6 +72,29 @@ class Store:
             self._located[address] = self.root / folder / f"{prefix}{name.removeprefix(prefix)}"
         return self._located[address]
 
+    def read_located(self, address: str, offset: int, n_bytes: int, sources: Path) -> bytes:
+        """Return bytes that a location column points to.
+
+        Raises:
+            InputError: when the file is gone or shorter than that.
+        """
+        in_sources = address.removeprefix(IN_SOURCES) if address.startswith(IN_SOURCES) else None
+        path = self.locate(address) if in_sources is None else sources / in_sources
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(n_bytes)
+        except FileNotFoundError:
+            data = b""
+        if len(data) != n_bytes:
+            advice = "Run `make verify REPAIR=yes`, then the stage that wrote it"
+            if in_sources is not None:
+                advice = f"Put the file back under SOURCES={sources}, or say where it is with SOURCES=…"
+            raise InputError(
+                f"{address} should hold {n_bytes} bytes at {offset}, found {len(data)}: it was deleted or cut. {advice}"
+            )
+        return data
+
     def receipt(self, table: str, partition: str, fingerprint: str) -> Receipt | None:
         """Return the valid receipt of a fingerprint, or None; a damaged one does not count."""
         folder = self.folder(table, partition, fingerprint)
@@ -215,27 +238,8 @@ class Attempt:
         return folder
 
     def read(self, address: str, offset: int, n_bytes: int) -> bytes:
-        """Return bytes that a location column points to.
-
-        Raises:
-            InputError: when the file is gone or shorter than that.
-        """
-        in_sources = address.removeprefix(IN_SOURCES) if address.startswith(IN_SOURCES) else None
-        path = self._store.locate(address) if in_sources is None else self._sources / in_sources
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(n_bytes)
-        except FileNotFoundError:
-            data = b""
-        if len(data) != n_bytes:
-            advice = "Run `make verify REPAIR=yes`, then the stage that wrote it"
-            if in_sources is not None:
-                advice = f"Put the file back under SOURCES={self._sources}, or say where it is with SOURCES=…"
-            raise InputError(
-                f"{address} should hold {n_bytes} bytes at {offset}, found {len(data)}: it was deleted or cut. {advice}"
-            )
-        return data
+        """Return bytes that a location column points to. Raises InputError."""
+        return self._store.read_located(address, offset, n_bytes, self._sources)
 
     def commit(self, outcome: Outcome, split_by: str, receipt: Mapping[str, Any]) -> Receipt:
         """Write the outcome, make it durable and publish the receipt; the first to publish a fingerprint wins."""

@@ -57,11 +57,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Committed:
-    """A partition that has its receipt; `n_given` counts what the stage read: source rows for the filter."""
+    """A partition that has its receipt.
+
+    Attributes:
+        n_given: what the stage read: source rows for the filter.
+        reasons: rejected rows by reason, those included that the filter only counts.
+        is_new: False where another process was first.
+    """
 
     partition: str
     n_kept: int
     n_given: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
     is_new: bool = True
 
 
@@ -156,7 +163,7 @@ def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         receipt = run_partition(task, toolbox, advance)
         if receipt is None:
             return Committed(task.partition, 0, 0, is_new=False)
-        return Committed(task.partition, receipt.n_kept, receipt.counts.get("given", task.n_given))
+        return Committed(task.partition, receipt.n_kept, receipt.counts.get("given", task.n_given), receipt.rejected)
     except InputError as error:
         return Failed(task.partition, "input", str(error))
     except TransientError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from flows.run.executor import Advanced, Event, Poisoned
 from flows.run.worker import Committed, Failed
 
 _TOO_SOON_S = 0.5  # a rate over less says nothing
+_TOO_SMALL = 0.01  # share done, before which the time left is a guess
 
 
 @dataclass
@@ -20,12 +22,16 @@ class Pace:
         n_rows_due: about the rows they are given.
         n_rows: rows that were read so far.
         n_ended: partitions that ended, well or not.
+        n_kept: rows that were kept so far.
+        reasons: rows that were rejected so far, by reason.
     """
 
     n_due: int = 0
     n_rows_due: int = 0
     n_rows: int = 0
     n_ended: int = 0
+    n_kept: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
     _started: float = field(default_factory=lambda: time.monotonic())
     _rows: dict[str, int] = field(default_factory=dict)
 
@@ -35,6 +41,9 @@ class Pace:
             n_rows = event.n_rows if isinstance(event, Advanced) else event.n_given
             self.n_rows += n_rows - self._rows.get(event.partition, 0)
             self._rows[event.partition] = n_rows
+        if isinstance(event, Committed):
+            self.n_kept += event.n_kept
+            self.reasons.update(event.reasons)
         self.n_ended += isinstance(event, Committed | Failed | Poisoned)
 
     @property
@@ -50,7 +59,7 @@ class Pace:
         seconds = time.monotonic() - self._started
         if not self.n_rows or seconds < _TOO_SOON_S:
             return ""
-        left = f", {duration(seconds / self.share - seconds)} left" if self.share else ""
+        left = f", {duration(seconds / self.share - seconds)} left" if self.share >= _TOO_SMALL else ""
         return f"{self.n_rows / seconds:,.0f} rows/s{left}"
 
 

@@ -1,4 +1,4 @@
-"""Show a run on the terminal: a bar with rate and time left, or plain lines where there is no terminal."""
+"""Show a run on the terminal: one line per stage, and meanwhile a bar with rate and time left, or plain lines."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from flows.watch.pace import Pace, first_line
 from stages.contract import Stage
 
 _PLAIN_EVERY_S = 10.0  # a log of a run of days stays readable
+_REASONS_SHOWN = 2
 
 
 @dataclass
@@ -30,21 +31,17 @@ class Terminal:
     n_run: int = 0
     _pace: Pace = field(default_factory=Pace)
     _told: float = 0.0
+    _n_partitions: int = 0
     _bar: Progress | None = None
     _bar_task: TaskID | None = None
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """Say what is due, and start the bar."""
+        """Start the bar; nothing is printed of a stage without anything to do."""
         self._told = time.monotonic()
         self._pace = Pace(n_due, n_rows_due)
-        done = n_partitions - n_due
-        if stage.grain == "observe":
+        self._n_partitions = n_partitions
+        if stage.grain == "observe" or not n_due:
             return
-        if not n_due:
-            self.console.print(f"[dim]{stage.name}: nothing to do, {done} of {n_partitions} partitions done[/dim]")
-            return
-        if done:
-            self.console.print(f"{stage.name}: {done} of {n_partitions} partitions are done already")
         if self.console.is_terminal:
             columns = (
                 TextColumn("{task.description:16s}"), BarColumn(), MofNCompleteColumn(), TextColumn("partitions"),
@@ -59,23 +56,31 @@ class Terminal:
         self._pace.take(event)
         if isinstance(event, Committed):
             self.n_run += event.is_new
-            if stage.grain == "observe":
-                seen = f"{event.n_kept:,} rows" if event.n_kept else "nothing new"
-                self.console.print(f"{stage.name}: {seen}", markup=False)
         elif isinstance(event, Retried):
-            told = f"{stage.name}/{task.partition} is tried again: {first_line(event.message)}"
-            self.console.print(told, markup=False)
+            again = f"{stage.name}/{task.partition} is tried again: {first_line(event.message)}"
+            self.console.print(again, markup=False)
         self._show(stage)
 
     def end(self, stage: Stage, seconds: float) -> None:
-        """Remove the bar and say how long it took."""
+        """Remove the bar and print the stage's line."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        if self._pace.n_due and (stage.grain != "observe" or self._pace.n_kept):
+            self.console.print(self._line(stage, seconds), markup=False)
+
+    def _line(self, stage: Stage, seconds: float) -> str:
+        """Return what a stage was given, kept and rejected in this run: one line, which may stand among others."""
         pace = self._pace
-        if pace.n_due and stage.grain != "observe":
-            rate = f", {pace.n_rows / seconds:,.0f} rows/s" if pace.n_rows and seconds > 0.05 else ""
-            self.console.print(f"{stage.name}: {pace.n_ended} of {pace.n_due} partitions in {seconds:.1f} s{rate}")
+        n_rejected = sum(pace.reasons.values())
+        given = f"{pace.n_rows:>13,} given" if stage.grain != "observe" else " " * 19
+        line = f"{stage.name:<17}{given}{pace.n_kept:>13,} kept{n_rejected:>13,} rejected{seconds:>9,.1f} s"
+        biggest = [f"{reason} {n:,}" for reason, n in pace.reasons.most_common(_REASONS_SHOWN)]
+        if len(pace.reasons) > _REASONS_SHOWN:
+            biggest.append("…")
+        if self._n_partitions > pace.n_due:
+            biggest.append(f"({self._n_partitions - pace.n_due:,} of {self._n_partitions:,} partitions were done)")
+        return f"{line}  {', '.join(biggest)}".rstrip()
 
     def _show(self, stage: Stage) -> None:
         pace = self._pace

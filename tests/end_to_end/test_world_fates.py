@@ -89,7 +89,7 @@ def test_a_second_run_does_nothing(demo: Path) -> None:
     done = run("demo", "--build", demo, timeout_s=20)
     assert done.returncode == 0
     assert receipts(demo) == before
-    assert "screen: nothing to do" in done.stdout
+    assert done.stdout.startswith("nothing to do") and len(done.stdout.splitlines()) <= 5
 
 
 def test_every_row_of_the_funnel_adds_up_and_the_total_is_the_last(large_world: Path, demo: Path) -> None:

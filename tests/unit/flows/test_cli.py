@@ -1,19 +1,19 @@
 import signal
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from flows.cli import main
+from flows.cli import COMMANDS, main
 from flows.options import EXAMPLES
 from flows.settings import load_settings
 from stages import MODULES, STAGES
 from tests.small_build import Build
 
-COMMANDS = (
-    "demo", "build", "stage", "inventory", "peek", "verify", "explain", "status", "fates", "compare", "gc", "config",
-)  # fmt: skip
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,8 @@ def test_help_has_examples_and_ends_well(capsys: pytest.CaptureFixture[str], arg
         main(arguments)
     said = capsys.readouterr().out
     assert ended.value.code == 0
-    assert "python -m flows.cli explain laion2b_0_12 --build build/demo" in said
+    examples = EXAMPLES[arguments[0]] if len(arguments) > 1 else EXAMPLES["explain"]
+    assert all(f"rs5m {example}" in said for example in examples)
     if len(arguments) == 1:
         listed = [line.split()[0] for line in said.splitlines() if line.startswith("    ") and line[4] != " "]
         assert listed == list(COMMANDS)
@@ -49,9 +50,23 @@ def test_help_has_examples_and_ends_well(capsys: pytest.CaptureFixture[str], arg
 def test_every_example_is_a_command_line_that_parses() -> None:
     from flows.options import parse
 
-    lines = [line.split()[3:] for line in EXAMPLES.splitlines() if "-m flows.cli" in line]
-    assert len(lines) >= 8
-    assert {parse(line).command for line in lines} <= set(COMMANDS)
+    assert set(EXAMPLES) == set(COMMANDS)
+    for command, examples in EXAMPLES.items():
+        assert examples and all(parse(example.split()).command == command for example in examples)
+
+
+@pytest.mark.parametrize(("words", "near"), [(["stauts"], "status"), (["stage", "dedpu"], "dedup")])
+def test_a_command_or_stage_that_does_not_exist_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], words: list[str], near: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and f"did you mean '{near}'?" in capsys.readouterr().err
+
+
+def test_a_make_target_that_does_not_exist_is_answered_with_the_nearest() -> None:
+    done = subprocess.run(["make", "verfy"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "did you mean verify?" in done.stdout
 
 
 def test_config_prints_everything_and_its_output_is_a_profile(
@@ -74,7 +89,7 @@ def test_config_prints_everything_and_its_output_is_a_profile(
         (["config", "--set", "dedup.max_distance=11"], 2, "dedup.max_distance = 11"),
         (["status", "--build", "BUILD"], 2, "is no build folder: run `make build` first, or say which with BUILD=…"),
         (["verify", "--build", "BUILD"], 2, "is no build folder"),
-        (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 2, "Say SOURCES=…"),
+        (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 2, "give SOURCES=…"),
         (
             ["stage", "inventory", "--sources", "BUILD", "--build", "BUILD/b"],
             1,
@@ -110,11 +125,24 @@ def test_a_stage_command_on_a_finished_build_does_nothing_prints_its_table_and_w
 ) -> None:
     code, said = run(capsys, "stage", "dedup", *small)
     assert code == 0
-    assert "cluster: nothing to do, 1 of 1 partitions done" in said
+    assert said.startswith("nothing to do: every partition is current")
     assert "stage dedup" in said and "url_duplicate" in said and "Total" in said
     table = (tmp_path / "build/dataset/tables/stage_dedup.csv").read_text()
     assert table.splitlines()[0] == "stage,corpus,given,kept,rejected,url_duplicate,pixel_duplicate,near_duplicate"
     assert "drop_duplicates,Total,48,42,6,2,2,1"[:29] in table
+
+
+def test_the_tables_and_a_picture_of_a_build_are_shown(
+    capsys: pytest.CaptureFixture[str], small: list[str], tmp_path: Path
+) -> None:
+    code, said = run(capsys, "tables", *small)
+    assert code == 0 and all(title in said for title in ("stage filter", "PUB11 funnel", "RS3", "assumptions"))
+    code, said = run(capsys, "show", "cc3m_0_0", *small, "--out", str(tmp_path / "a.png"))
+    assert code == 0 and "as fetched" in said
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width == 64
+    code, said = run(capsys, "show", "cc3m_0_999", *small)
+    assert code == 2 and "no sample 'cc3m_0_999'" in said
 
 
 def test_the_looking_commands_answer_from_a_finished_build(

@@ -90,7 +90,7 @@ def test_fates_need_a_finished_build(finished: Build, tmp_path: Path) -> None:
 def test_explain_shows_what_every_stage_did_with_a_kept_sample(finished: Build) -> None:
     text = "\n".join(explain(finished.ledger(), "cc3m_0_0", None))
     stages = [line.split(":")[0] for line in text.splitlines() if not line.startswith(" ")]
-    assert stages[0] == "sample cc3m_0_0"
+    assert text.startswith("sample cc3m_0_0: published in pub11-") and stages.pop(1) == "its picture"
     order = [stage.name for stage in finished.stages]
     assert stages[1:] == sorted(stages[1:], key=order.index)
     deciding = {s.name for s in finished.stages if s.reasons and s.name != "list_sources"} - OF_LABELLED
@@ -108,6 +108,7 @@ def test_explain_names_the_stage_and_the_reason_of_a_rejected_sample(finished: B
     assert len(rejected) == 1 and rejected[0].startswith(f"{stage}: REJECTED\n")
     assert f"reason = {reason}" in rejected[0]
     assert lines[-1] == rejected[0], "nothing comes after"
+    assert lines[0].startswith(f"sample {sample_id}: rejected by {stage}: {reason}"), "the verdict comes first"
 
 
 @pytest.mark.parametrize(

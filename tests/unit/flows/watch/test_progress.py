@@ -28,17 +28,27 @@ def test_without_a_terminal_there_are_plain_lines(plain: tuple[Terminal, io.Stri
     terminal.begin(MAKE, 3, 2, 20)
     for name in ("a", "b"):
         terminal.see(MAKE, task(name), Advanced(name, 5))
-        terminal.see(MAKE, task(name), Committed(name, 9, 10))
+        terminal.see(MAKE, task(name), Committed(name, 9, 10, {"no_url": 1}))
     terminal.end(MAKE, 2.0)
-    assert out.getvalue() == "make: 1 of 3 partitions are done already\nmake: 2 of 2 partitions in 2.0 s, 10 rows/s\n"
+    line = " ".join(out.getvalue().split())
+    assert line == "make 20 given 18 kept 2 rejected 2.0 s no_url 2 (1 of 3 partitions were done)"
+    assert out.getvalue().count("\n") == 1
     assert "\x1b" not in out.getvalue() and "\r" not in out.getvalue()
 
 
-def test_nothing_to_do_is_said_in_one_line(plain: tuple[Terminal, io.StringIO]) -> None:
+def test_a_stage_with_nothing_to_do_prints_nothing(plain: tuple[Terminal, io.StringIO]) -> None:
     terminal, out = plain
     terminal.begin(MAKE, 3, 0, 0)
     terminal.end(MAKE, 0.0)
-    assert out.getvalue() == "make: nothing to do, 3 of 3 partitions done\n"
+    assert out.getvalue() == ""
+
+
+def test_the_two_biggest_reasons_are_named(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 1, 1, 10)
+    terminal.see(MAKE, task("a"), Committed("a", 4, 10, {"no_url": 1, "bad_record": 3, "no_caption": 2}))
+    terminal.end(MAKE, 2.0)
+    assert out.getvalue().endswith("6 rejected      2.0 s  bad_record 3, no_caption 2, …\n")
 
 
 def test_a_retry_is_told_with_its_cause_in_one_line(plain: tuple[Terminal, io.StringIO]) -> None:

@@ -160,7 +160,7 @@ def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> No
                 "image_id": ["u0"],
                 "pixel_sha256": ["p"],
                 "phash": pa.array([0], pa.uint64()),
-                "phash_detail": pa.array([1], pa.float32()),
+                "phash_detail": pa.array([1], pa.float64()),
             }
         ),
     }

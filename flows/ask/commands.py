@@ -1,0 +1,133 @@
+"""The commands that only look at a build: tables, status, explain, show, fates, compare, verify, gc, config, peek."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from functools import partial
+
+from rich.console import Console
+
+from flows.ask.compare import compare
+from flows.ask.dataset import all_reports
+from flows.ask.fates import write_fates
+from flows.ask.inspect import explain, failures, status_report
+from flows.ask.picture import write_picture
+from flows.ask.report import say
+from flows.corpora.draft import next_steps, write_draft
+from flows.corpora.peek import peek_file
+from flows.ledger.garbage import collect_garbage
+from flows.ledger.lease import hold_lease
+from flows.ledger.verify import Fault, set_aside, verify
+from flows.opening import open_existing, sources_of
+from flows.options import command_again, settings_of
+from flows.settings import render_settings
+from stages import STAGES
+
+
+def run_tables(options: argparse.Namespace, console: Console) -> None:
+    """Print all tables of a build."""
+    _, ledger = open_existing(options)
+    for report in all_reports(ledger):
+        report.show(console)
+
+
+def run_show(options: argparse.Namespace, console: Console) -> None:
+    """Write the picture of a sample into a file."""
+    _, ledger = open_existing(options)
+    path, what = write_picture(ledger, options.sample_id, sources_of(options, ledger), options.out)
+    say(console, f"{path}: {what}")
+
+
+def run_peek(options: argparse.Namespace, console: Console) -> int:
+    """Print the first rows of a source file; return 1 where some of it cannot be read."""
+    has_damage = False
+    for line, style in peek_file(options, settings_of(options)):
+        say(console, line, style)
+        has_damage |= style == "red"
+    return int(has_damage)
+
+
+def run_new_corpus(options: argparse.Namespace, console: Console) -> None:
+    """Write the draft of a manifest and print the next steps."""
+    path = write_draft(options.code, options.file)
+    for line in next_steps(options.code, options.file, path):
+        say(console, line)
+
+
+def run_verify(options: argparse.Namespace, console: Console) -> int:
+    """Print every fault; return 1 where there is one."""
+    started = time.monotonic()
+    _, ledger = open_existing(options)
+    faults = []
+    with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
+        try:
+            for found in verify(ledger):
+                if isinstance(found, Fault):
+                    faults.append(found)
+                    say(console, f"FAULT {found.where}: {found.what}", "red")
+                else:
+                    say(console, found)
+        finally:
+            if options.repair:
+                for text, style in set_aside(ledger, faults):
+                    say(console, text, style)
+    seconds = time.monotonic() - started
+    if faults:
+        can_repair = not options.repair and any(fault.folder for fault in faults)
+        advice = "; `make verify REPAIR=yes` sets their receipts aside, the next run redoes them" if can_repair else ""
+        say(console, f"{len(faults)} faults in {seconds:.1f} s{advice}", "red")
+        return 1
+    undone = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
+    if undone:
+        console.print(f"incomplete by the settings of profile {options.profile}: {', '.join(undone)} (`make status`)")
+    else:
+        console.print(f"verified in {seconds:.1f} s: every row is accounted for")
+    return 0
+
+
+def run_explain(options: argparse.Namespace, console: Console) -> None:
+    """Print a sample's fate."""
+    _, ledger = open_existing(options)
+    for line in explain(ledger, options.sample_id, sources_of(options, ledger)):
+        say(console, line)
+
+
+def run_status(options: argparse.Namespace, console: Console) -> None:
+    """Print the state of every stage."""
+    _, ledger = open_existing(options)
+    status_report(ledger).show(console)
+    for name, message in failures(ledger):
+        say(console, f"failed: {name}: {message.strip().splitlines()[-1]}", "red")
+
+
+def run_fates(options: argparse.Namespace, console: Console) -> None:
+    """Write the fates."""
+    _, ledger = open_existing(options)
+    counts = write_fates(ledger, options.out)
+    told = ", ".join(f"{n:,} {fate}" for fate, n in sorted(counts.items()))
+    say(console, f"{options.out}: {sum(counts.values()):,} samples, {told}")
+
+
+def run_compare(options: argparse.Namespace, console: Console) -> None:
+    """Print what a build keeps of a list."""
+    _, ledger = open_existing(options)
+    for report in compare(ledger, options.compared or options.metafile, options.out):
+        report.show(console)
+    say(console, f"every listed row: {options.out}")
+
+
+def run_gc(options: argparse.Namespace, console: Console) -> None:
+    """Remove rubbish."""
+    _, ledger = open_existing(options)
+    with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
+        n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
+    for note in notes:
+        say(console, note)
+    verb = "would be removed" if options.dry_run else "removed"
+    console.print(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {verb}")
+
+
+def run_config(options: argparse.Namespace, console: Console) -> None:
+    """Print the settings."""
+    print(render_settings(settings_of(options), STAGES))

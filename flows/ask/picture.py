@@ -1,0 +1,59 @@
+"""Write the picture of one sample into a file, as it was fetched or as its corpus has it.
+
+The file is copied and not decoded: what a viewer makes of it is the viewer's business.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from flows.ask.spine import names_of
+from flows.ask.views import open_views
+from flows.ledger.ledger import Ledger
+from stages.contract import InputError
+
+# Where the bytes of an image are stored, by the half it belongs to; the key of each is a name that a sample goes by.
+_LOCATED = (("fetched", "fetch_id"), ("labelled_image", "sample_id"))
+_UNSAFE = re.compile(r"[^\w.-]")  # a sample's id may come from a corpus: no part of a path is taken from it as it is
+
+
+def write_picture(ledger: Ledger, sample_id: str, sources: Path | None, out: Path | None) -> tuple[Path, str]:
+    """Write a sample's image file, and return its path and a sentence on it.
+
+    Args:
+        ledger: the build.
+        sample_id: the sample.
+        sources: the SOURCES folder, where files of labelled corpora are.
+        out: where to; else `<sample_id>` with the ending of its format in this folder.
+
+    Raises:
+        InputError: there is no such sample, or nothing was fetched for it, or its file is gone.
+    """
+    with open_views(ledger) as db:
+        names = names_of(ledger, db, sample_id)
+        if not names:
+            raise InputError(f"no sample {sample_id!r} in this build: `make explain ID=…` reads unmatched rows again")
+        for table, key in _LOCATED:
+            found = db.execute(
+                f"SELECT body_file, body_offset, n_bytes FROM {table} WHERE {key} IN (SELECT unnest(?::VARCHAR[]))"
+                " AND body_file IS NOT NULL LIMIT 1",
+                [names.get(key, [])],
+            ).fetchone()
+            if found:
+                break
+        else:
+            raise InputError(
+                f"{sample_id} has no image file: `make explain ID={sample_id}` says at which stage it ended"
+            )
+        formats = db.execute(
+            "SELECT image_format, width_px, height_px FROM image WHERE image_id IN (SELECT unnest(?::VARCHAR[]))",
+            [names.get("image_id", [])],
+        ).fetchone()
+    address, offset, n_bytes = found
+    data = ledger.store.read_located(address, offset, n_bytes, sources or Path())
+    ending = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", None: "bin"}.get(*[formats[0] if formats else None] * 2)
+    path = out or Path(f"{_UNSAFE.sub('_', sample_id)}.{(ending or 'bin').lower()}")
+    path.write_bytes(data)
+    size = f"{formats[0]}, {formats[1]} x {formats[2]} px, " if formats else "screen has not accepted it, "
+    return path, f"{size}{n_bytes:,} bytes, as {'fetched' if table == 'fetched' else 'its corpus has it'}"

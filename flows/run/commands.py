@@ -1,0 +1,144 @@
+"""The commands that run stages: demo, build, stage, inventory."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.ask.damage import unreadable, warnings
+from flows.ask.dataset import all_reports, module_reports, publish_dataset, statistics_for_people, tars
+from flows.ask.report import say
+from flows.corpora.sources import has_corpus, holdings
+from flows.corpora.sources_report import render
+from flows.ledger.lease import hold_lease
+from flows.ledger.ledger import Ledger
+from flows.opening import open_build, sources_of, world_of
+from flows.options import command_again, is_generated, remember
+from flows.run.executor import LocalExecutor
+from flows.run.runner import Runner, StageFailure
+from flows.watch.mirror import mirrored
+from flows.watch.progress import Terminal
+from stages import MODULES
+from stages.contract import InputError
+
+_SHOWN_AT_THE_END = ("PUB11 funnel", "RS3")
+
+
+def run_demo(options: argparse.Namespace, console: Console) -> int:
+    """Build the demo, from nothing to the tars, and print the funnel; as `run_build`."""
+    return run_build(options, console)
+
+
+def run_build(options: argparse.Namespace, console: Console) -> int:
+    """Bring all modules up to date, publish the dataset; return 1 if some of SOURCES cannot be read."""
+    n_run = _run_modules(options, console, MODULES)
+    _, ledger = open_build(options)
+    if n_run and not options.verbose:
+        console.print()
+        for report in statistics_for_people(ledger):
+            if report.title in _SHOWN_AT_THE_END:
+                report.show(console)
+    if options.verbose:
+        for report in all_reports(ledger):
+            report.show(console)
+    return _show_result(ledger, options, console)
+
+
+def run_stage(options: argparse.Namespace, console: Console) -> int:
+    """Bring the stages of some modules up to date and print their tables; return 1 as `run_build` does."""
+    _run_modules(options, console, options.modules)
+    _, ledger = open_build(options)
+    console.print()
+    for module in options.modules:
+        for report in module_reports(ledger, module)[: None if options.verbose else 1]:
+            report.show(console)
+    if "stats" in options.modules:
+        for report in statistics_for_people(ledger):
+            if options.verbose or report.title in _SHOWN_AT_THE_END:
+                report.show(console)
+    say(console, _where_tables_are(ledger, options))
+    return _warn(ledger, options.modules, options, console)
+
+
+def run_inventory(options: argparse.Namespace, console: Console) -> int:
+    """Print how much of each corpus is under SOURCES, once it is listed and hashed; return 1 as `run_build` does."""
+    _, ledger = open_build(options)
+    sources, failure = sources_of(options, ledger), None
+    if is_generated(options) or has_corpus(sources):
+        try:
+            _run_modules(options, console, ["inventory"])
+        except StageFailure as error:
+            failure = error  # raised last: the report is true all the same
+        ledger.refresh()
+    for line, style in render(holdings(ledger, sources), sources):
+        say(console, line, style)
+    if failure is not None:
+        raise failure
+    return _warn(ledger, ["inventory"], options, console) if sources is not None else 0
+
+
+def _run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> int:
+    """Bring modules up to date and return how many partitions were run."""
+    settings, ledger = open_build(options)
+    build, command = ledger.store.root, command_again(options)
+    terminal, tell = Terminal(console), partial(say, console)
+    said = {"profile": Path(options.profile or "demo").stem, "build": str(build), "command": command}
+    with (
+        hold_lease(build, command, tell),
+        LocalExecutor(settings.run) as executor,
+        mirrored(terminal, ledger, said, tell) as watcher,
+    ):
+        remember(options)
+        world = world_of(options, ledger)
+        if world is not None:
+            if not world.is_made:
+                say(
+                    console,
+                    f"making the generated world under {world.folder}: source files, images, a web server's faults",
+                )
+            world.make()
+        sources = sources_of(options, ledger)
+        if sources is None and {"inventory", "filter"} & set(modules):
+            raise InputError(
+                "no corpora are named: give SOURCES=…, a folder with one folder per corpus (docs/corpora.md), or"
+                " METAFILE=…, a list of RS5M; `make demo` needs neither"
+            )
+        runner = Runner(
+            ledger, executor, watcher, "stages:STAGES", sources or Path(),
+            before_pass=world.serve if world is not None else lambda number: None,
+        )  # fmt: skip
+        try:
+            for module in modules:
+                runner.run_module(module)
+        finally:
+            if world is not None:
+                world.stop()
+        ledger.refresh()
+        publish_dataset(ledger)
+        if not terminal.n_run:
+            console.print("nothing to do: every partition is current", style="bold")
+    return terminal.n_run
+
+
+def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> int:
+    """Print what is wrong with the sources; return 1 if a run looked at them and could not read some."""
+    for sentence in warnings(ledger, modules, is_generated(options)):
+        say(console, sentence, "red")
+    return int("inventory" in modules and bool(unreadable(ledger)))
+
+
+def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) -> int:
+    dataset, found = ledger.store.root / "dataset", tars(ledger)
+    if found:
+        say(console, f"dataset: {dataset} ({len(found)} tars under train/ and val/, metafiles/, tables/)")
+    say(console, _where_tables_are(ledger, options))
+    return _warn(ledger, MODULES, options, console)
+
+
+def _where_tables_are(ledger: Ledger, options: argparse.Namespace) -> str:
+    build = f" BUILD={options.build}" if options.build is not None else ""
+    return f"all tables: `make tables{build}`, or as CSV in {ledger.store.root / 'dataset' / 'tables'}"
