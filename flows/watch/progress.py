@@ -79,7 +79,8 @@ class Terminal:
         if len(pace.reasons) > _REASONS_SHOWN:
             biggest.append("…")
         if self._n_partitions > pace.n_due:
-            biggest.append(f"({self._n_partitions - pace.n_due:,} of {self._n_partitions:,} partitions were done)")
+            before = f"({self._n_partitions - pace.n_due:,} of {self._n_partitions:,} partitions were done)"
+            return f"{line}  {', '.join(biggest)} {before}".replace("   (", "  (")
         return f"{line}  {', '.join(biggest)}".rstrip()
 
     def _show(self, stage: Stage) -> None:
