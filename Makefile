@@ -69,7 +69,7 @@ build: $(READY)  ## bring all stages up to date and publish BUILD/dataset
 stage-%: $(READY)  ## bring one stage up to date and print its table
 	@$(CLI) stage '$*'
 
-inventory: $(READY)  ## print per corpus what is there of what is published, its rights, and how to get the rest
+inventory: $(READY)  ## print how much of each corpus is under SOURCES, its rights, and how to get the rest
 	@$(CLI) inventory
 
 peek: $(READY)  ## print the first rows of a source file as its reader sees them: CORPUS=cc3m FILE=…
@@ -83,7 +83,7 @@ stats: stage-stats  ## regenerate the published statistics tables
 tables: $(READY)  ## print all tables of a build
 	@$(CLI) tables
 
-verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged parts aside)
+verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged files aside)
 	@$(CLI) verify
 
 explain: $(READY)  ## print what became of one sample, stage by stage: ID=laion2b_0_12

@@ -27,13 +27,17 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(2, ge=1, le=512, description="worker processes")
-    model_workers: int = Field(1, ge=1, le=512, description="of these at once in a stage with a model; each loads it")
-    memory_gb: float = Field(4.0, gt=0.2, description="resident memory of one worker before it is stopped, GB")
-    deadline_s: float = Field(4 * 3600.0, gt=0, description="wall time of one partition before it is stopped, s")
-    retries: int = Field(2, ge=0, le=20, description="further tries of a partition after the world failed")
-    backoff_s: float = Field(2.0, ge=0, description="wait before the first further try; doubled each time, s")
-    reserve_gb: float = Field(1.0, ge=0, description="disk that must stay free beyond what a stage needs, GB")
-    grace_s: float = Field(6.0, ge=0, le=60, description="after Ctrl-C, time for partitions to end whole, s")
+    model_workers: int = Field(
+        1, ge=1, le=512, description="workers that run a stage with a model at once; each loads the model"
+    )
+    memory_gb: float = Field(4.0, gt=0.2, description="largest resident memory of a worker, GB")
+    deadline_s: float = Field(4 * 3600.0, gt=0, description="longest wall time of a partition, s")
+    retries: int = Field(
+        2, ge=0, le=20, description="further attempts at a partition after a failure outside the program"
+    )
+    backoff_s: float = Field(2.0, ge=0, description="wait before the first further attempt, doubled each time, s")
+    reserve_gb: float = Field(1.0, ge=0, description="disk to keep free beyond the need of a stage, GB")
+    grace_s: float = Field(6.0, ge=0, le=60, description="time for running partitions to finish after Ctrl-C, s")
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def _read_profile(profile: str) -> dict[str, dict[str, Any]]:
         raise InputError(f"profile {path.name} is no valid TOML: {error}") from error
     for name, values in sections.items():
         if not isinstance(values, dict):
-            raise InputError(f"profile {path.name}: {name!r} stands outside a section: write it below [section]")
+            raise InputError(f"profile {path.name}: {name!r} is outside a section: write it below [section]")
     return sections
 
 

@@ -11,13 +11,13 @@ class Reason:
     """Why a row was refused.
 
     Attributes:
-        code: the fault, as it stands in the reject rows.
+        code: the fault, as written in the reject rows.
         meaning: one sentence for people.
-        is_transient: True where the same row may pass at a later attempt (the world failed, not the row).
-        is_counted_only: True where the row is counted per source file and not written (the keyword filter alone:
-            it reads billions of rows; `explain` finds such a row by reading its source again).
-        is_stretch: True where one reject row speaks for a stretch of source rows, and the count is of those rows; such
-            a reject marks its partition as damaged.
+        is_transient: True if a later attempt may succeed (the network failed, not the row).
+        is_counted_only: True if the row is counted per source file and not written (only in the keyword filter,
+            which reads billions of rows; `explain` finds such a row by reading its source again).
+        is_stretch: True if one reject row covers several source rows and counts them all; such a reject marks its
+            partition as damaged.
     """
 
     code: str
@@ -29,19 +29,19 @@ class Reason:
 
 REASONS: tuple[Reason, ...] = (
     # inventory
-    Reason("no_reader", "The folder is named like no corpus that has a reader; nothing in it was read."),
-    Reason("faulty_manifest", "The corpus's manifest has a fault; nothing new in its folder was read."),
-    Reason("left_out", "The corpus is not among inventory.corpora; nothing in it was read."),
-    Reason("loose_file", "The file is not in the folder of a corpus; it was not read."),
-    Reason("unexpected_file", "The file's name does not fit the corpus's published file names."),
-    Reason("unreadable", "The file or folder cannot be read, so what it holds is missing from the build."),
+    Reason("no_reader", "No corpus with a reader has the folder's name; nothing in it was read."),
+    Reason("faulty_manifest", "The corpus's manifest has a mistake; nothing new in its folder was read."),
+    Reason("left_out", "The corpus is not in the setting inventory.corpora; nothing in its folder was read."),
+    Reason("loose_file", "The file is outside the folders of the corpora; it was not read."),
+    Reason("unexpected_file", "The file's name does not match the corpus's published file names."),
+    Reason("unreadable", "The file or folder cannot be read; its rows are missing from the build."),
     Reason("partial_download", "The file is an unfinished download."),
-    Reason("reached_twice", "The folder is listed under another path, or leads back to one that it is in."),
+    Reason("reached_twice", "The folder is already listed under another path, or links back to its own parent."),
     Reason("hidden_file", "The name of the file or folder begins with a dot; it was not read."),
-    Reason("not_needed", "The file or folder belongs to the corpus as published, and nothing of it is read."),
-    Reason("checksum_list", "The file lists checksums of source files; it is no source file itself."),
-    Reason("archive_not_unpacked", "The file is an archive of the corpus: its content is read once it is unpacked."),
-    Reason("scenes_outside_pilot", "Files of scenes that are not in the slice that inventory.pilot takes."),
+    Reason("not_needed", "The file or folder belongs to the published corpus, but is not used."),
+    Reason("checksum_list", "The file lists checksums of source files; it is not a source file."),
+    Reason("archive_not_unpacked", "The file is an archive of the corpus; unpack it to have its content read."),
+    Reason("scenes_outside_pilot", "The files belong to scenes outside the slice of inventory.pilot."),
     # filter
     Reason("no_caption", "The source row has no caption.", is_counted_only=True),
     Reason("no_keyword", "No keyword occurs in the caption.", is_counted_only=True),
@@ -50,48 +50,48 @@ REASONS: tuple[Reason, ...] = (
     Reason("wrong_field_count", "The source line has too few or too many fields."),
     Reason("no_metadata_row", "The corpus lists the sample, but no source file has its row.", is_counted_only=True),
     Reason("listed_again", "The corpus lists the sample more than once; one row counts.", is_counted_only=True),
-    Reason("other_language", "The row is in none of the languages that are read.", is_counted_only=True),
-    Reason("outside_pilot", "The row is not in the slice that inventory.pilot takes.", is_counted_only=True),
-    Reason("shifted_row", "Fields of the row lie in each other's columns."),
-    Reason("bad_record", "The record of the row is not what the corpus publishes, or lacks what names the sample."),
-    Reason("field_too_large", "A field of the row is larger than any text of the corpus can be."),
-    Reason("unknown_corpus", "The list names a sample of no corpus that is known."),
-    Reason("false_keyword", "Strict rules refuse every keyword of the caption: the words mean something else."),
+    Reason("other_language", "The row's language is not among those read.", is_counted_only=True),
+    Reason("outside_pilot", "The row is outside the slice of inventory.pilot.", is_counted_only=True),
+    Reason("shifted_row", "The row's fields are in the wrong columns."),
+    Reason("bad_record", "The record does not have the published form, or lacks the sample's name."),
+    Reason("field_too_large", "A field of the row exceeds the size limit for the corpus."),
+    Reason("unknown_corpus", "The list names a sample of an unknown corpus."),
+    Reason("false_keyword", "The strict rules refuse every keyword of the caption: the words have another meaning."),
     Reason(
         "damaged_source",
-        "A stretch of the source file cannot be read; rows are counted where known, else one.",
+        "A stretch of the source file cannot be read; its rows are counted if known, else as one.",
         is_stretch=True,
     ),
-    Reason("wrong_columns", "The source file has not the columns or types that the corpus publishes.", is_stretch=True),
+    Reason("wrong_columns", "The source file does not have the published columns or types.", is_stretch=True),
     # plan
     Reason("not_a_url", "The published URL cannot be parsed or names no host."),
     Reason("unsupported_scheme", "The published URL is neither http nor https."),
     # download (settle)
     Reason("http_not_found", "The server answered 404 or 410."),
     Reason("http_forbidden", "The server answered 401, 403 or 451."),
-    Reason("http_client_error", "The server answered another 4xx."),
+    Reason("http_client_error", "The server answered with another 4xx status."),
     Reason("http_throttled", "The server answered 429.", is_transient=True),
     Reason("http_server_error", "The server answered 5xx.", is_transient=True),
     Reason("timeout", "The server did not deliver the whole body in time.", is_transient=True),
     Reason("connection_failed", "The connection was refused or broke.", is_transient=True),
-    Reason("truncated_body", "The body ended before its announced length.", is_transient=True),
+    Reason("truncated_body", "The body ended before its declared length.", is_transient=True),
     Reason("host_not_found", "The host name does not exist."),
-    Reason("resolver_failed", "The host name could not be looked up just now.", is_transient=True),
-    Reason("tls_failed", "The server's certificate or TLS is not acceptable."),
+    Reason("resolver_failed", "The host name could not be resolved at the time.", is_transient=True),
+    Reason("tls_failed", "The server's certificate or TLS version is not acceptable."),
     Reason("private_address", "The URL or a redirect leads to a private, loopback or reserved address."),
-    Reason("bad_redirect", "Too many redirects, a loop, or a redirect to something that is not http or https."),
+    Reason("bad_redirect", "Too many redirects, a loop, or a redirect to a scheme other than http or https."),
     Reason("disallowed_by_header", "The server forbids the use of the image (X-Robots-Tag)."),
     Reason("body_too_large", "The body exceeds the byte limit."),
     Reason("invalid_response", "The answer is not valid HTTP."),
-    Reason("broken_encoding", "The body cannot be unpacked by the coding that its headers name.", is_transient=True),
-    Reason("unknown_encoding", "The body is packed by a coding that is not read.", is_transient=True),
-    Reason("placeholder", "Many URLs with different captions lead to one address or to a known picture for 'gone'."),
+    Reason("broken_encoding", "The body cannot be decoded by the Content-Encoding of its headers.", is_transient=True),
+    Reason("unknown_encoding", "The body has an unsupported Content-Encoding.", is_transient=True),
+    Reason("placeholder", "Many URLs with different captions lead to one address or to a known placeholder image."),
     Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
     # screen
     Reason("empty_file", "The file has no bytes."),
     Reason("not_an_image", "No image decoder recognises the file."),
     Reason("format_not_allowed", "The file is an image of a format that is not on the allow list."),
-    Reason("truncated_image", "The image file ends before its pixels do."),
+    Reason("truncated_image", "The image file ends before its last pixel."),
     Reason("corrupt_image", "The image file cannot be decoded."),
     Reason("too_many_pixels", "The image exceeds the pixel limit."),
     Reason("decode_timeout", "Decoding used more CPU time than allowed."),
@@ -100,25 +100,25 @@ REASONS: tuple[Reason, ...] = (
     # dedup
     Reason("url_duplicate", "Another sample with the same normalised URL is kept."),
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
-    Reason("near_duplicate", "Another sample whose perceptual hash is near is kept."),
+    Reason("near_duplicate", "Another sample with a similar perceptual hash is kept."),
     # labelled
-    Reason("missing_image", "There is a metadata record, but no image."),
-    Reason("missing_metadata", "The image has no metadata record beside it."),
-    Reason("bad_metadata", "The metadata record cannot be read, or lacks what names the sample."),
-    Reason("missing_band", "A band of the patch that the picture needs is missing."),
+    Reason("missing_image", "The image of the metadata record is missing."),
+    Reason("missing_metadata", "The metadata record of the image is missing."),
+    Reason("bad_metadata", "The metadata record cannot be read, or lacks the sample's name."),
+    Reason("missing_band", "A band of the patch that rendering needs is missing."),
     Reason("bad_band", "A band of the patch cannot be read, or has another size or type than published."),
     Reason("seasonal_snow", "RS5M's selection: the patch is on the published list of patches with seasonal snow."),
     Reason("cloud_or_shadow", "RS5M's selection: the patch is on the published list of cloud and shadow."),
-    Reason("outside_selection", "RS5M's selection: the patch lies in a country that it leaves out (Finland)."),
+    Reason("outside_selection", "RS5M's selection: the patch is in a country that it leaves out (Finland)."),
     # embed, outliers
     Reason("model_not_finite", "The model gave NaN or infinity for the image."),
-    Reason("no_score", "The image has no score: the model could not judge it."),
-    Reason("low_vlm_score", "The image resembles the prompts for remote sensing images too little."),
-    Reason("low_detector_prob", "The detector takes the image for something else."),
+    Reason("no_score", "The model gave the image no score."),
+    Reason("low_vlm_score", "The image is too dissimilar to the prompts for remote sensing images."),
+    Reason("low_detector_prob", "The detector classifies the image as something else."),
     # caption
-    Reason("no_caption_generated", "The captioner drew nothing but empty captions."),
+    Reason("no_caption_generated", "The captioner drew only empty captions."),
     # shard
-    Reason("publication_changed", "The file without its metadata is not the one that screen decided on."),
+    Reason("publication_changed", "The file without its metadata differs from the one that screen approved."),
 )
 
 REASON: dict[str, Reason] = {reason.code: reason for reason in REASONS}

@@ -1,6 +1,6 @@
 """Every table a stage writes: its key and its columns.
 
-Not for saying what a column means: that is `schemas/fields.py`.
+The meanings of columns are in `schemas/fields.py`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Table:
         meaning: what one row is.
         reject_columns: further columns of the reject rows, null where they do not apply.
         leads_to: columns that are keys of other tables: by them a sample's rows are found there.
-        nullable: columns that may hold nulls in this table, though their field declares none.
+        nullable: columns that may be null in this table, although their field does not allow it.
     """
 
     name: str
@@ -54,7 +54,7 @@ SOURCE_LISTING = Table(
     "source_listing",
     ("corpus", "path"),
     ("part", "size_bytes", "mtime_ns", "reader_digest", "partition", "sample_id", "pilot_share"),
-    "A source file as it was seen under SOURCES; sample_id is null where it is not of one sample.",
+    "A source file found under SOURCES; sample_id is null unless the file belongs to one sample.",
     nullable=("sample_id",),
 )
 SOURCE_FILE = Table(
@@ -83,7 +83,7 @@ PATCH = Table(
         "v1_patch", "v2_patch", "v2_labels", "v2_split", "v2_country", "has_seasonal_snow", "has_cloud_or_shadow",
         "partition",
     ),
-    "A patch of BigEarthNet, with what its published lists and tables say of it.",
+    "A BigEarthNet patch with its entries in the published lists and tables.",
 )  # fmt: skip
 LABELLED_IMAGE = Table(
     "labelled_image",
@@ -94,21 +94,21 @@ LABELLED_IMAGE = Table(
         "off_nadir_angle_deg", "box_cells", "annotation_licence", "n_bytes", "body_sha256", "body_file", "body_offset",
         "partition",
     ),
-    "An image of a labelled corpus, with what the corpus says of it.",
+    "An image of a labelled corpus with its metadata.",
     reject_columns=("corpus",),
 )  # fmt: skip
 PLANNED = Table(
     "planned",
     ("sample_id",),
     ("fetch_id", "normalised_url", "host"),
-    "A candidate whose image can be asked for.",
+    "A candidate with a valid URL.",
     leads_to=("fetch_id",),
 )
 SAMPLE = Table(
     "sample",
     ("sample_id",),
     ("corpus", "half", "image_id"),
-    "A candidate or a labelled image; image_id is null where plan or labelled refused it.",
+    "A candidate or a labelled image; image_id is null if plan or labelled refused it.",
     leads_to=("image_id",),
     nullable=("image_id",),
 )
@@ -116,7 +116,7 @@ FETCH_PASS = Table(
     "fetch_pass",
     ("fetch_id", "pass"),
     ("normalised_url", "host", "partition"),
-    "A URL that is to be fetched in a pass.",
+    "A URL to fetch in a pass.",
 )
 FETCH_ATTEMPT = Table(
     "fetch_attempt",
@@ -125,7 +125,7 @@ FETCH_ATTEMPT = Table(
         "is_fetched", "fetch_reason", "fetch_detail", "http_status", "n_bytes", "body_sha256", "body_file",
         "body_offset", "retry_after_s", "fetch_ms", "peer_address", "final_url",
     ),
-    "One attempt to fetch a URL, whatever came of it.",
+    "One attempt to fetch a URL, successful or not.",
 )  # fmt: skip
 FETCHED = Table(
     "fetched",
@@ -150,17 +150,17 @@ CLUSTER_MEMBER = Table(
     ("image_id", "cluster_id", "cluster_n_samples", "survivor_id", "duplicate_reason", "phash_distance"),
     "A sample with a valid image and the cluster it belongs to.",
 )
-SURVIVOR = Table("survivor", ("sample_id",), ("image_id", "cluster_id"), "A sample that no duplicate of it outranks.")
+SURVIVOR = Table("survivor", ("sample_id",), ("image_id", "cluster_id"), "The kept sample of a cluster of duplicates.")
 PICTURE = Table(
     "picture",
     ("pixel_sha256",),
     ("image_id", "n_bytes", "body_sha256", "body_file", "body_offset", "partition"),
-    "A distinct picture of either half, and the image it is read from.",
+    "A distinct picture of either half, and the image to read it from.",
 )
-EMBEDDING = Table("embedding", ("pixel_sha256",), ("image_feature",), "A picture as the scorer sees it.")
-PROMPT = Table("prompt", ("prompt",), ("prompt_feature",), "A prompt as the scorer sees it.")
-DETECTOR_SCORE = Table("detector_score", ("pixel_sha256",), ("detector_prob",), "A picture as the detector sees it.")
-VLM_SCORE = Table("vlm_score", ("pixel_sha256",), ("vlm_score_cos",), "A picture compared with the prompts.")
+EMBEDDING = Table("embedding", ("pixel_sha256",), ("image_feature",), "The image feature of a picture.")
+PROMPT = Table("prompt", ("prompt",), ("prompt_feature",), "The text feature of a prompt.")
+DETECTOR_SCORE = Table("detector_score", ("pixel_sha256",), ("detector_prob",), "The detector's score of a picture.")
+VLM_SCORE = Table("vlm_score", ("pixel_sha256",), ("vlm_score_cos",), "The similarity of a picture to the prompts.")
 OUTLIER_RULE = Table(
     "outlier_rule",
     ("score",),
@@ -182,7 +182,7 @@ CAPTION_SCORE = Table(
     (
         "first_score_cos", "first_rank", "second_score_cos", "second_rank", "rotation_mean_cos", "rotation_variance",
     ),
-    "A drawn caption with its scores; nulls from where it was left behind.",
+    "A drawn caption with its scores; scores are null after the caption was dropped.",
 )  # fmt: skip
 CAPTION = Table(
     "caption",
@@ -197,9 +197,9 @@ GEOMETA = Table(
         "latitude_deg", "longitude_deg", "position_source", "utm_zone", "utm_band", "utm_hemisphere", "utm_epsg",
         "country_code", "country_name", "city", "taken_at", "time_source", "month", "season", "meta_caption",
     ),
-    "Where and when a sample was taken, and the sentence made of it.",
+    "Place and time of a sample, and the sentence made from them.",
 )  # fmt: skip
-PLACE_TEXT = Table("place_text", ("caption_id",), ("caption", "partition"), "A distinct caption to be searched.")
+PLACE_TEXT = Table("place_text", ("caption_id",), ("caption", "partition"), "A distinct caption to search for places.")
 NAMED_PLACE = Table("named_place", ("caption_id", "n"), ("place",), "A place name in a distinct caption.")
 PLACE = Table(
     "place",
@@ -215,7 +215,7 @@ SHARD_PLAN = Table(
         "published_text", "split", "shard", "img_name", "image_format", "exif_orientation", "published_sha256",
         "published_n_bytes", "n_bytes", "body_sha256", "body_file", "body_offset",
     ),
-    "A sample that is to be published, and in which tar.",
+    "A sample to publish, and its tar.",
 )  # fmt: skip
 SHARD = Table(
     "shard",
@@ -231,13 +231,13 @@ METAFILE = Table(
         "width_px", "height_px", "body_sha256", "published_sha256", "meta_caption", "latitude_deg", "longitude_deg",
         "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence",
     ),
-    "A published sample, with where it comes from; url is empty for labelled samples, path for web ones.",
+    "A published sample with its origin; url is empty for labelled samples, path for web samples.",
 )  # fmt: skip
 CROSSWALK = Table(
     "crosswalk",
     ("sample_id",),
     ("corpus", "original_name", "native_hash", "part", "source_row", "url", "path", "v2_patch"),
-    "A candidate or a labelled image under the names that its corpus and others know it by.",
+    "A candidate or a labelled image under its corpus's own names.",
     nullable=("part", "source_row"),
 )
 SOURCE_COUNT = Table(
@@ -247,30 +247,33 @@ SOURCE_COUNT = Table(
         "corpus", "source_path", "n_source_files", "n_rows_given", "n_rows_kept", "n_rows_no_caption",
         "n_rows_no_keyword", "n_rows_left_aside", "n_rows_malformed", "n_rows_damaged",
     ),
-    "A source file, or those of a corpus that are read together, and what the filter made of its rows.",
+    "A source file, or several that are read together, with row counts by result of the filter.",
 )  # fmt: skip
 KEYWORD_COUNT = Table(
-    "keyword_count", ("in_keyword", "source"), ("n_captions", "n_strict"), "A keyword in the candidates of a corpus."
+    "keyword_count",
+    ("in_keyword", "source"),
+    ("n_captions", "n_strict"),
+    "A keyword with its counts in the candidates of a corpus.",
 )
 _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
 PUB11_FUNNEL = Table(
     "pub11_funnel",
     ("source",),
     (*_FIGURES, "unpublished", *(f"published_{name}" for name in _FIGURES)),
-    "What became of a corpus, beside the published figures.",
+    "Counts of a web corpus after each step, beside the published figures.",
 )
 RS3 = Table(
     "rs3",
     ("source",),
     ("listed", "unreadable", "unselected", "invalid", "uncaptioned", "remain", "unpublished", "published_remain"),
-    "What became of a labelled corpus, beside the published figure.",
+    "Counts of a labelled corpus after each step, beside the published figure.",
 )
 _TOLD = ("with_meta_caption", "with_position", "with_place")
 TEXT_COUNT = Table(
     "text_count",
     ("source",),
     ("samples", "caption_source", "with_time", *_TOLD, *(f"published_{name}" for name in _TOLD)),
-    "What is known of a corpus's published samples, beside the published figures.",
+    "Counts of a corpus's published samples with metadata, beside the published figures.",
 )
 COUNTRY_COUNT = Table("country_count", ("country_code",), ("country_name", "n_pub11", "n_rs3"), "A country.")
 MONTH_COUNT = Table("month_count", ("month",), ("n_pub11", "n_rs3"), "A month of the year.")

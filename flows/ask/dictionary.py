@@ -1,4 +1,4 @@
-"""What a build's figures and columns mean: the data dictionary, and the choices where RS5M does not tell its own."""
+"""The data dictionary of a build, and its assumptions where RS5M's choice is unknown."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from flows.ask.report import Report
 from flows.settings import Settings
 from stages.contract import Stage
 
-ASSUMPTION = "assumption"  # in a setting's json_schema_extra: what is not told, and why this is taken
+ASSUMPTION = "assumption"  # key in a setting's json_schema_extra: why this value is assumed
 
 
 def columns_report(stages: Sequence[Stage]) -> Report:
@@ -27,7 +27,7 @@ def columns_report(stages: Sequence[Stage]) -> Report:
 
 
 def assumptions_report(settings: Settings, stages: Sequence[Stage]) -> Report:
-    """Return the settings that stand where no published text or code says what RS5M did."""
+    """Return the settings for which no published text or code states RS5M's choice."""
     rows = {}
     for stage in stages:
         params = settings.params(stage)
@@ -36,4 +36,4 @@ def assumptions_report(settings: Settings, stages: Sequence[Stage]) -> Report:
             if isinstance(extra, dict) and ASSUMPTION in extra:
                 setting = f"{stage.module}.{name}"
                 rows[setting] = {"setting": setting, "value": str(getattr(params, name)), "why": str(extra[ASSUMPTION])}
-    return Report("assumptions where RS5M does not tell its choice", ("setting", "value", "why"), tuple(rows.values()))
+    return Report("assumptions where RS5M's choice is unknown", ("setting", "value", "why"), tuple(rows.values()))

@@ -24,11 +24,11 @@ class ClusterParams(Params):
         0.05, ge=0, description="least detail of a perceptual hash, grey levels; below it only equal pixels join"
     )  # measured: plain bands, gradients and faint noise have less, 1,690 of 1,699 real pictures have more
     is_chained: bool = Field(
-        False, description="join near pictures in chains, as RS5M did; else each is near the one that is kept"
+        False, description="join near images in chains, as RS5M did; if false, each duplicate is near the kept image"
     )
     priority: tuple[tuple[str, ...], ...] = Field(
         (("laion2b", "laion400m", "coyo700m"), ("*",), ("laioncoco",)),
-        description="corpora by tier, the first kept first; * stands for all others",
+        description="corpora by tier, the first kept first; * means all others",
     )  # RS5M, appendix B5: never LAION-COCO if another exists; LAION-2B, LAION-400M or COYO first
 
     @field_validator("priority")
@@ -146,7 +146,7 @@ DROP_DUPLICATES = Stage(
     name="drop_duplicates",
     module="dedup",
     version=2,
-    does="Keeps one sample of the web corpora of each cluster.",
+    does="Keeps one web sample of each cluster.",
     reads=(
         Reads(
             "cluster_member", ("sample_id", "image_id", "cluster_id", "survivor_id", "duplicate_reason"), is_whole=True

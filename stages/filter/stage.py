@@ -28,29 +28,29 @@ class FilterParams(Params):
         False, description="also match 'Sentinel 1' and 'Sentinel 2', which figure 3 of the paper shows"
     )
     is_strict: bool = Field(
-        False, description="refuse rows whose keywords are all false ones (manifests/keywords.toml)"
+        False, description="refuse rows whose keywords all have another meaning (manifests/keywords.toml)"
     )
     laioncoco_searched: tuple[CocoColumn, ...] = Field(
         ("top_caption", "all_captions"),
         min_length=1,
-        description="columns of LAION-COCO that are searched",
+        description="columns of LAION-COCO to search",
         json_schema_extra={
-            "assumption": "not told; 3.0 M hits in 662 M rows against 2.0 M in LAION-2B's 2.3 B say that the generated"
-            " captions were searched"
+            "assumption": "not published; 3.0 M hits in 662 M rows, against 2.0 M in LAION-2B's 2.3 B, show that the"
+            " generated captions were searched"
         },
     )
     laioncoco_caption: CocoColumn = Field(
         "all_captions",
-        description="column of LAION-COCO that is the caption",
+        description="column of LAION-COCO to use as the caption",
         json_schema_extra={
-            "assumption": "not told; the paper calls LAION-COCO's captions long concatenations of generated ones"
+            "assumption": "not published; the paper calls LAION-COCO's captions long concatenations of generated ones"
         },
     )
     wit_languages: tuple[str, ...] = Field(
         (),
-        description="languages of WIT that are read; empty: all",
+        description="languages of WIT to read; empty: all",
         json_schema_extra={
-            "assumption": "not told; 37 M rows are those of all languages, and 79 % of the downloads were duplicates"
+            "assumption": "not published; 37 M rows cover all languages, and 79 % of the downloads were duplicates"
         },
     )
 
@@ -144,7 +144,7 @@ FILTER = Stage(
     name="filter",
     module="filter",
     version=14,
-    does="Keeps rows whose caption holds a keyword; counts the others by reason and source file.",
+    does="Keeps rows with a keyword in the caption; counts the others by reason and source file.",
     reads=(
         Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "pilot_share")),
         Reads("source_file", ("file_sha256",)),

@@ -6,7 +6,7 @@ from functools import lru_cache
 KOSOVO = "XKX"  # of the range that ISO 3166 leaves to its users; GeoNames says XK, FMoW "KO-"
 
 # Codes of FMoW that are none of ISO 3166 (github.com/fMoW/dataset, issue 13): "KO-" is always Kosovo; "CA-" is the
-# shore of the Caspian Sea, in Russia or Azerbaijan, so that only the position tells which.
+# shore of the Caspian Sea, in Russia or Azerbaijan, so that only the position decides which.
 ODD_CODES: Mapping[str, str | None] = {"KO-": KOSOVO, "CA-": None}
 
 

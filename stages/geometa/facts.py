@@ -16,8 +16,8 @@ def word_facts(row: Mapping[str, Any], min_tag_prob: float, max_tags: int) -> di
 
     Args:
         row: columns of the sample; missing ones are None or absent.
-        min_tag_prob: a machine tag of less is told only where none has as much.
-        max_tags: tags told at most.
+        min_tag_prob: least probability of a machine tag, unless no tag reaches it.
+        max_tags: most tags in a sentence.
     """
     taken_at = row.get("taken_at")
     facts = {
@@ -43,7 +43,7 @@ def word_facts(row: Mapping[str, Any], min_tag_prob: float, max_tags: int) -> di
 def label_words(labels: Sequence[str | None] | None, corpus: str) -> str:
     """Return class labels as words.
 
-    BigEarthNet's stand in lower case behind each other; two of them hold commas, so that semicolons part them.
+    BigEarthNet's are listed in lower case; two of them contain commas, so semicolons separate them.
     """
     words = [(label or "").replace("_", " ").strip() for label in labels or ()]
     joined = "; ".join(filter(None, words))
@@ -84,7 +84,7 @@ def tag_words(tags: Sequence[str] | None, probs: Sequence[float] | None, min_pro
         tags: as the corpus states them.
         probs: one per tag.
         min_prob: probability of a sure tag.
-        max_tags: sure tags told at most.
+        max_tags: most tags in a sentence.
     """
     if not tags or not probs or len(tags) != len(probs):
         return None

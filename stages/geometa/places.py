@@ -81,7 +81,7 @@ def name_places(
         longitude_deg: NaN where unknown.
         places: what is searched.
         max_city_km: a place farther away names no city.
-        max_country_km: a place farther away tells no country.
+        max_country_km: largest distance to a place that gives the country.
     """
     by_code = {code: country_code(code) for code in set(stated_codes)}
     country = np.array([by_code[code] for code in stated_codes], dtype=object)

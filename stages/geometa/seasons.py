@@ -1,4 +1,4 @@
-"""Meteorological seasons of both hemispheres; none between the tropics, where months do not tell them."""
+"""Meteorological seasons of both hemispheres; none within the tropics."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ NORTHERN = ("winter", "spring", "summer", "autumn")
 def find_seasons(
     month: NDArray[np.int32], latitude_deg: NDArray[np.float64], tropic_latitude_deg: float
 ) -> NDArray[np.str_]:
-    """Return the season of each month and place, "" where it is unknown or the place lies between the tropics.
+    """Return the season of each month and place, "" if it is unknown or the place is within the tropics.
 
     Args:
         month: 1 to 12, 0 where unknown.

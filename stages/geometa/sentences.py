@@ -72,7 +72,7 @@ def _alternatives(texts: Sequence[str]) -> Alternatives:
 
 
 def _word(pattern: _Pattern, known: frozenset[str]) -> str:
-    """Return a sentence of which the known fields are still to be put in, "" where it would tell none."""
+    """Return a sentence with placeholders for the known fields, "" if no field is known."""
     stem = _choose(pattern.stem, known)
     clauses = [chosen.text for alternatives in pattern.clauses if (chosen := _choose(alternatives, known))]
     if stem is None or not (clauses or stem.fields):

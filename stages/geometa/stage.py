@@ -46,28 +46,28 @@ class GeometaParams(Params):
     """What is believed of positions and times, and what is said of them."""
 
     max_city_km: float = Field(
-        50.0, ge=0, description="a place farther away, by great circle, names no city"
+        50.0, ge=0, description="largest great-circle distance to a place that gives the city, km"
     )  # our choice: beyond it "near" misleads
-    max_country_km: float = Field(100.0, ge=0, description="a place farther away tells no country")
+    max_country_km: float = Field(100.0, ge=0, description="largest distance to a place that gives the country, km")
     # Of 144,563 GeoNames places the nearest other one is of the same country for 99 % up to 10 km, 97 % at 25 to 50 km,
     # 93 % at 75 to 100 km, 88 % at 150 to 200 km.
     tropic_latitude_deg: float = Field(
-        23.44, ge=0, le=90, description="up to this latitude there are no seasons, degrees"
+        23.44, ge=0, le=90, description="latitude up to which there are no seasons, degrees"
     )  # obliquity of the ecliptic, IAU 2006: 23.439 degrees at J2000
-    earliest_year: int = Field(1858, ge=1000, le=9999, description="a time before is a mistake")
+    earliest_year: int = Field(1858, ge=1000, le=9999, description="earlier times are taken as mistakes")
     # 1858: the first aerial photograph, Nadar's of Paris.
-    latest_year: int = Field(2030, ge=1000, le=9999, description="a time after is a mistake")  # YFCC has 4501
-    min_tag_prob: float = Field(0.9, ge=0, le=1, description="probability of a machine tag that is told")  # RS5M
-    max_tags: int = Field(3, ge=1, description="machine tags told at most")  # RS5M
+    latest_year: int = Field(2030, ge=1000, le=9999, description="later times are taken as mistakes")  # YFCC has 4501
+    min_tag_prob: float = Field(0.9, ge=0, le=1, description="least probability of a machine tag in a sentence")  # RS5M
+    max_tags: int = Field(3, ge=1, description="most machine tags in a sentence")  # RS5M
     exif_meta_caption: bool = Field(
-        False, description="meta captions also tell what only EXIF says"
+        False, description="meta captions also use facts known only from EXIF"
     )  # RS5M: only what a corpus says
     template_seed: str = Field("meta", description="draws a variant of the templates, with the sample's id")
 
     @model_validator(mode="after")
     def _check_years(self) -> "GeometaParams":
         if self.earliest_year > self.latest_year:
-            raise ValueError(f"earliest_year {self.earliest_year} lies behind latest_year {self.latest_year}")
+            raise ValueError(f"earliest_year {self.earliest_year} is after latest_year {self.latest_year}")
         return self
 
 
@@ -205,7 +205,7 @@ DESCRIBE_GEOMETA = Stage(
     name="describe_geometa",
     module="geometa",
     version=2,
-    does="Says where and when each remaining sample was taken, with UTM zone, place and season, and words a sentence.",
+    does="Gives each remaining sample its position, time, UTM zone, place and season, and writes a sentence from them.",
     reads=(
         Reads("relevant", ("sample_id",), is_whole=True),
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),

@@ -14,7 +14,7 @@ _TIME = re.compile(
 def parse_time(text: str | None, earliest_year: int, latest_year: int) -> str | None:
     """Return a stated time in ISO 8601, or None where it is none or an impossible one.
 
-    What has a zone is told in UTC and ends in Z; a date alone stays a date; fractions of a second are cut off.
+    A time with a zone is converted to UTC and ends in Z; a date alone stays a date; fractions of a second are cut off.
 
     Args:
         text: as stated.

@@ -30,11 +30,11 @@ class TextParams(Params):
 class TagParams(Params):
     """What of a caption is searched, and what counts as a place."""
 
-    max_words: int = Field(4_096, ge=1, description="words of a caption that are searched; the rest is not")
+    max_words: int = Field(4_096, ge=1, description="number of words of a caption to search")
     # RS5M's longest caption has 3,248 words: none of its captions is cut.
     max_characters: int = Field(32_768, ge=1, description="the same in characters: a word may have any length")
     labels: tuple[str, ...] = Field(
-        ("GPE",), min_length=1, description="labels of the chunker that are places"
+        ("GPE",), min_length=1, description="labels of the chunker to take as places"
     )  # RS5M counts entities with the label GPE
 
 
@@ -58,7 +58,7 @@ _TEXTS = f"""
 
 
 def tag_places(inputs: Inputs, context: Context) -> Outcome:
-    """Return the place names of each caption in order of appearance; one row without a name where there is none."""
+    """Return the place names of each caption in order of appearance; one row without a name if there is none."""
     tagger: PlaceTagger = context.tools["place_tagger"]
     params: TagParams = context.params
     rows: list[tuple[str, int, str | None]] = []
@@ -129,7 +129,7 @@ LIST_TEXTS = Stage(
     name="list_texts",
     module="gpe",
     version=1,
-    does="Lists the distinct captions of the web samples that are left.",
+    does="Lists the distinct captions of the remaining web samples.",
     reads=_SAMPLES,
     writes=PLACE_TEXT,
     grain="reduce",

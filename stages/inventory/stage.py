@@ -47,7 +47,7 @@ class ListingParams(Params):
 
     corpora: tuple[str, ...] = Field((), description="corpus codes to read; empty: all under SOURCES with a reader")
     pilot: float = Field(
-        1.0, gt=0, le=1, description="share of the rows and scenes that is taken, by hash of URL or scene: a pilot run"
+        1.0, gt=0, le=1, description="share of rows and scenes to take, by hash of URL or scene: a pilot run"
     )
 
 
@@ -192,7 +192,7 @@ LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
     version=6,
-    does="Lists the source files under SOURCES; every other path is passed over with a reason.",
+    does="Lists the source files under SOURCES; every other path is rejected with a reason.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),
         Reads(

@@ -1,4 +1,4 @@
-"""Patches: what BigEarthNet's published lists and tables say of each patch, as a table that other stages depend on.
+"""The stage that collects BigEarthNet's published lists and tables into one table, on which other stages depend.
 
 Not for reading patches or for choosing among them: that is labelled.
 """
@@ -116,7 +116,7 @@ LIST_PATCHES = Stage(
     name="list_patches",
     module="labelled",
     version=1,
-    does="Says of each BigEarthNet patch what the published lists and tables say of it.",
+    does="Collects each BigEarthNet patch's entries from the published lists and tables.",
     reads=(Reads("source_file", ("corpus", "path", "file_sha256", "sample_id"), is_whole=True),),
     writes=PATCH,
     grain="map",

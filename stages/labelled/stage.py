@@ -1,4 +1,4 @@
-"""Labelled: the images of FMoW, BigEarthNet and MillionAID, with what their corpora say of them.
+"""Labelled: the images of FMoW, BigEarthNet and MillionAID, with their metadata.
 
 FMoW's and MillionAID's images stay in their own files; BigEarthNet's patches are rendered into a tar of the stage.
 """
@@ -48,15 +48,15 @@ class LabelledParams(Params):
         ge=1,
         le=65535,
         description="band value that becomes 255; larger ones are cut off",
-        json_schema_extra={"assumption": "not told; the readers of TFDS and torchgeo cut at 2000"},
-    )  # x / 2000 in the readers of TFDS and torchgeo: about the mean and 7 standard deviations; RS5M's is not told
+        json_schema_extra={"assumption": "not published; the readers of TFDS and torchgeo cut at 2000"},
+    )  # x / 2000 in the readers of TFDS and torchgeo: about the mean and 7 standard deviations; RS5M's is not published
     ben_jpeg_quality: int = Field(95, ge=1, le=100, description="JPEG quality of rendered patches, 1 to 100")
     ben_has_full_chroma: bool = Field(True, description="no chroma subsampling: a patch has only 120 x 120 px")
     ben_selection: Literal["all", "rs5m"] = Field(
         "all", description="patches taken: all, or rs5m: on neither the snow nor the cloud list, and not in Finland"
     )  # RS5M's, decoded from its released names: 344,385 of the 590,326 patches
     n_box_cells: int = Field(
-        2, ge=1, le=9, description="cells of a 3 x 3 grid that are named for the labelled box"
+        2, ge=1, le=9, description="cells of a 3 x 3 grid to name for the labelled box"
     )  # RS5M, meta captions of FMoW: the two cells that the box overlaps most
 
 
@@ -93,7 +93,7 @@ class _Pictures:
 
 
 def read_labelled(inputs: Inputs, context: Context) -> Outcome:
-    """Return each sample whose image and record are there, with what the corpus says of it.
+    """Return each sample whose image and record exist, with its metadata.
 
     Raises:
         InputError: when a source file is gone or changed, or a list is missing that the selection needs.

@@ -32,7 +32,7 @@ class RuleParams(Params):
     """Which scores are too low."""
 
     rule: Literal["quantile", "absolute"] = Field(
-        "quantile", description="quantile: a share of all survivors is kept; absolute: scores from a threshold on are"
+        "quantile", description="quantile: keep a share of all survivors; absolute: keep scores at or above a threshold"
     )
     top_share_vlm: float = Field(0.9, gt=0, le=1, description="share kept by vlm_score_cos")  # RS5M, section III-A
     top_share_detector: float = Field(0.8, gt=0, le=1, description="share kept by detector_prob")  # RS5M, III-A
@@ -41,7 +41,7 @@ class RuleParams(Params):
 
 
 def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
-    """Return the threshold of each score, how many survivors have the score, reach the threshold, and lie on it."""
+    """Return the threshold of each score, how many survivors have the score, reach the threshold, and equal it."""
     params: RuleParams = context.params
     scores = run_sql(_SCORES, inputs)
     rows = []

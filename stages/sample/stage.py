@@ -26,7 +26,7 @@ LIST_SAMPLES = Stage(
     name="list_samples",
     module="sample",
     version=1,
-    does="Lists the samples of both halves under the name that each one's image has in later tables.",
+    does="Lists the samples of both halves with the id of their image in later tables.",
     reads=(
         Reads("candidate", ("sample_id", "corpus")),
         Reads("planned", ("sample_id", "fetch_id")),

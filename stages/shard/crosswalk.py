@@ -26,7 +26,7 @@ WRITE_CROSSWALK = Stage(
     name="write_crosswalk",
     module="shard",
     version=3,
-    does="Writes each candidate and labelled image under the names that its corpus knows it by.",
+    does="Writes the corpus's own names of each candidate and labelled image.",
     reads=(
         Reads(
             "candidate",

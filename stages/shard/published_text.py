@@ -9,10 +9,10 @@ TextOrder = Literal["meta_first", "text_first", "text_only"]
 
 
 def published_text(meta: Any, text: Any, order: TextOrder, separator: str) -> Any:
-    """Return one text per sample; the separator stands only where there are both.
+    """Return one text per sample; the separator is used only if both exist.
 
     Args:
-        meta: meta captions as an Arrow column, null where there is none.
+        meta: meta captions as an Arrow column, null if missing.
         text: captions as an Arrow column, drawn or of the web.
         order: which of the two comes first; "text_only" leaves the meta caption out.
         separator: between the two.

@@ -37,16 +37,16 @@ class ShardParams(Params):
 
     n_shards: int = Field(32, ge=1, le=9999, description="tars of each split")  # RS5M: 0000 to 0031
     val_share: float = Field(0.05, ge=0, lt=1, description="share of the validation split")  # RS5M: 5 %
-    seed: str = Field("split", description="deals samples out, with the group they belong to")
-    text_order: TextOrder = Field("meta_first", description="where the meta caption stands")  # as released
-    text_separator: str = Field(" ", description="between meta caption and caption")
+    seed: str = Field("split", description="seed of the split, hashed with the sample's group")
+    text_order: TextOrder = Field("meta_first", description="place of the meta caption, if any")  # as released
+    text_separator: str = Field(" ", description="text between meta caption and caption")
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     """Return the text, split and tar of each sample of both halves that is published.
 
     Split and tar are hashes of the group alone (the image of a web sample, the scene of a labelled one): another
-    sample more or less moves no other one, and two views of a place never lie in both splits.
+    sample more or less moves no other one, and two views of a place are never in both splits.
     """
     params: ShardParams = context.params
     rows = run_sql(_PUBLISHED, inputs)
@@ -197,7 +197,7 @@ WRITE_SHARDS = Stage(
     name="write_shards",
     module="shard",
     version=5,
-    does="Writes the tars, metadata removed from the image files without re-encoding them.",
+    does="Writes the tars; removes metadata from the image files without re-encoding them.",
     reads=(
         Reads("shard_plan", ("sample_id", "published_text", "shard", "img_name", *_PUBLICATION, *_LOCATED)),
     ),
@@ -215,7 +215,7 @@ WRITE_METAFILE = Stage(
     name="write_metafile",
     module="shard",
     version=2,
-    does="Writes where each published sample comes from, and where and when it was taken.",
+    does="Writes the origin, position and time of each published sample.",
     reads=(
         Reads("shard", ("sample_id", "shard", "published_sha256"), is_whole=True),
         Reads("shard_plan", ("sample_id", "img_name", "published_text", "split", "body_sha256"), is_whole=True),

@@ -1,4 +1,4 @@
-"""Counts over both halves, a part of stats: RS3, what is told of the samples, countries, months and UTM zones.
+"""Statistics over both halves: RS3, samples with metadata, countries, months and UTM zones.
 
 Queries over kept and reject rows beside the published figures; the funnel of PUB11 is in stats.
 """
@@ -128,7 +128,7 @@ COUNT_RS3 = Stage(
     name="count_rs3",
     module="stats",
     version=2,
-    does="Counts what became of the labelled corpora beside the published figures.",
+    does="Counts the samples of the labelled corpora after each step, beside the published figures.",
     reads=(
         _SAMPLES,
         _rejects("labelled_image", *_KEY, "reason"),

@@ -62,7 +62,7 @@ COUNT_SOURCES = Stage(
     name="count_sources",
     module="stats",
     version=1,
-    does="Counts the rows of each source file by what the filter made of them.",
+    does="Counts the rows of each source file by result of the filter.",
     reads=(
         Reads("source_listing", ("corpus", "path", "partition"), is_whole=True),
         Reads("candidate", is_whole=True, section="counts"),
@@ -81,7 +81,7 @@ COUNT_KEYWORDS = Stage(
     name="count_keywords",
     module="stats",
     version=1,
-    does="Counts candidates by keyword and corpus, and how many of them strict rules would leave.",
+    does="Counts candidates by keyword and corpus, and how many pass the strict rules.",
     reads=(Reads("candidate", ("corpus", "keywords", "strict_keywords"), is_whole=True),),
     writes=KEYWORD_COUNT,
     grain="reduce",

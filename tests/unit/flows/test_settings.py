@@ -56,7 +56,7 @@ def test_a_profile_that_is_no_toml_is_refused(tmp_path: Path, text: bytes) -> No
 )
 def test_a_profile_of_the_wrong_shape_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(InputError, match=r"dedup|'max_distance' stands outside a section"):
+    with pytest.raises(InputError, match=r"dedup|'max_distance' is outside a section"):
         load_settings(str(tmp_path / "mine.toml"), [], STAGES)
 
 

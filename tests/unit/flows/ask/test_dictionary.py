@@ -1,4 +1,4 @@
-"""Every column is explained once, and every choice that RS5M does not tell is named with its reason."""
+"""Every column is explained once, and every assumption is named with its reason."""
 
 from flows.ask.dictionary import assumptions_report, columns_report
 from flows.settings import load_settings
@@ -18,4 +18,4 @@ def test_choices_that_are_not_told_are_named_with_the_value_of_this_build() -> N
     rows = {row["setting"]: row for row in assumptions_report(settings, STAGES).rows}
     assert {"filter.laioncoco_caption", "filter.laioncoco_searched", "labelled.ben_clip_reflectance"} <= rows.keys()
     assert rows["filter.wit_languages"]["value"] == "('en',)"
-    assert all("not told" in str(row["why"]) for row in rows.values())
+    assert all("not published" in str(row["why"]) for row in rows.values())

@@ -237,5 +237,5 @@ def test_tools_open_as_declared_and_name_what_results_depend_on() -> None:
 
 
 def test_years_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(ValidationError, match="lies behind"):
+    with pytest.raises(ValidationError, match="is after"):
         GeometaParams(earliest_year=2020, latest_year=2010)
