@@ -172,7 +172,7 @@ def _stated(sources: Path, paths: set[str]) -> dict[str, str]:
     for corpus in sorted({path.partition("/")[0] for path in paths}):
         sums = sources / corpus / CHECKSUMS
         if is_readable_file(sums):  # the listing names one that cannot be read
-            with sums.open(encoding="utf-8", errors="surrogateescape") as lines:
+            with sums.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
                 for line in lines:
                     digest, _, name = line.strip().partition(" ")
                     if (path := f"{corpus}/{name.lstrip(' *')}") in paths:

@@ -60,7 +60,7 @@ def read_names(path: str, data: bytes) -> Iterator[str]:
     Raises:
         InputError: a line is no name: every number behind it would be another.
     """
-    for n_line, line in enumerate(_unpack(path, data).decode("utf-8", "replace").splitlines(), 1):
+    for n_line, line in enumerate(_unpack(path, data).decode("utf-8-sig", "replace").splitlines(), 1):
         name = line.partition(",")[0].strip()
         if name and not is_v1_name(name):
             raise InputError(

@@ -31,7 +31,14 @@ def patch_placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str
     lists = [(path, (folder / path).read_bytes()) for path, _, _ in sorted(found.lists)]
     metadata = [(f"{folder}/{path}", data) for path, data in lists if ben_lists.is_metadata(path)]
     names = [(f"{folder}/{path}", data) for path, data in lists if not ben_lists.is_metadata(path)]
-    v1_names = ben_lists.v1_by_v2(metadata)
+    try:
+        v1_names = ben_lists.v1_by_v2(metadata)
+        ben_lists.patch_indices((), names)
+    except InputError as error:  # the corpus is left out, and the others go on
+        for path, _ in lists:
+            if str(error).startswith(f"{folder}/{path}"):
+                found.passed.add(path, "unreadable", str(error))
+        raise
     patches = _patches([*(path for path, _, _ in found.files), *known], corpus)
     if any(map(ben_lists.is_v2_name, patches)):
         _check_one_version(folder, patches, bool(metadata))

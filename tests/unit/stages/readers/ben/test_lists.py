@@ -89,3 +89,8 @@ def test_the_tables_of_version_2_lead_to_version_1() -> None:
 def test_a_table_that_is_not_of_version_2_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_metadata("metadata.parquet", data, METADATA_SCHEMA.names[:2])
+
+
+def test_marks_of_the_file_are_no_part_of_a_name() -> None:
+    name = "S2A_MSIL2A_20170613T101031_87_48"
+    assert list(read_names("a.csv", f"\ufeff{name}\r\n{name}\r\n".encode())) == [name, name]
