@@ -65,7 +65,7 @@ def read_batches(
     places = sorted(header.index(name) for name in _NEEDED)
     groups = {header[place]: group for group, place in enumerate(places, 1)}
     look = _LOOK._replace(n_tabs=len(header) - 1)
-    for records in read_records(path, record_pattern(len(header), places, look), block_bytes, look):
+    for records in read_records(path, record_pattern(len(header), places), block_bytes, look):
         if len(records) and records.first_row + len(records) > from_row:
             yield _Batch(records, groups, choices.wit_languages).as_source_batch(part)
 
