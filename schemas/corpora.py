@@ -1,4 +1,4 @@
-"""What is known of each published corpus: its rights, its files and how they are read.
+"""The manifests of the published corpora: rights, files, and how to read them.
 
 Not for reading them: that is `stages/sources` and `stages/labelled_sources`.
 """
@@ -34,7 +34,7 @@ _PART_MODULUS = (1 << 31) - 1  # a part is an int32: two of 10,000 files meet in
 
 
 class Corpus(_Manifest):
-    """What is known of a published corpus: its rights, its files and how they are read.
+    """The manifest of a published corpus: its rights, its files, and how to read them.
 
     Attributes:
         code: the folder under SOURCES, the name of the manifest and the prefix of sample_id.
@@ -45,16 +45,16 @@ class Corpus(_Manifest):
             one, is the number in the published file name, `hex_part` the same where files are named by a digest;
             those of labelled corpora are named in their readers.
         ignored_pattern: the same for what belongs to the corpus as published and is not read: files, and folders with
-            a slash at the end; nothing where there is none.
+            a slash at the end; nothing if there is none.
         companion_pattern: the same for a file that tells more of the rows of a source file, and stands in its
-            partition; nothing where there is none.
+            partition; nothing if there is none.
         reader: name of the reader, a key of READERS in stages/readers/readers.py.
         columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
             regard to case; for a TSV the position of the field, from 0; none where the reader knows them.
         is_last_field_rest: the last field of a TSV's line is the rest of it, tabs and all; else a tab more is a fault.
         is_size_swapped: width and height are exchanged in the files ...
         size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
-        null_markers: texts that stand for "not known" in image_licence and nsfw.
+        null_markers: texts that mean "not known" in image_licence and nsfw.
         advice: by regular expression for a path under the corpus's folder, what to do with such a file, which is not
             read as it is.
         has_shifted_rows: rows of the corpus may have lost their columns' order; a similarity that is no cosine tells.

@@ -33,7 +33,7 @@ class StrictRule(_Manifest):
     """What some patterns must fulfil to be no false ones.
 
     Attributes:
-        needs: RE2 expression that the text must match; {pattern} in it stands for the pattern.
+        needs: RE2 expression that the text must match; {pattern} in it is replaced by the pattern.
         is_case_sensitive: `needs` is compared with regard to case.
         refused_with: RE2 expression that the text must not match, without regard to case; empty: none.
     """
@@ -91,7 +91,7 @@ class FunnelRow(_Manifest):
 
 
 class Told(_Manifest):
-    """The published figures of one source on what is told of its samples; none where none is published."""
+    """The published counts of one source's samples with metadata; None if unpublished."""
 
     source: str = Field(min_length=1)
     remain: int | None = Field(None, ge=0)
@@ -101,7 +101,7 @@ class Told(_Manifest):
 
 
 class Published(_Manifest):
-    """The published figures: the funnel of PUB11, the images of RS3, and what is told of the samples of both."""
+    """The published figures: the funnel of PUB11, the images of RS3, and the metadata of the samples of both."""
 
     reference: str = Field(min_length=1)
     funnel: tuple[FunnelRow, ...] = Field(min_length=1)
@@ -109,7 +109,7 @@ class Published(_Manifest):
 
 
 class Placeholder(_Manifest):
-    """A picture that says that another one is gone."""
+    """A picture that sites serve in place of a removed one."""
 
     body_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     note: str = Field(min_length=1)

@@ -68,7 +68,7 @@ class _Models(Manifest):
 
 
 class Prompts(Manifest):
-    """The prompts that stand for "remote sensing image": each noun in each form."""
+    """The prompts for "remote sensing image": each noun in each form."""
 
     reference: str = Field(min_length=1)
     nouns: tuple[str, ...] = Field(min_length=1)

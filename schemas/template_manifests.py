@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from schemas.corpora import known_codes
 from schemas.manifest_files import MANIFESTS, Manifest, load_manifest
 
-# What a template may tell, as stages/geometa/facts.py words it.
+# The facts that a template may use, as stages/geometa/facts.py words it.
 TEMPLATE_FIELDS = (
     "label", "cells", "city", "country", "season", "date", "time_utc", "gsd", "utm_zone", "cloud_cover",
     "scan_direction", "target_azimuth", "off_nadir", "tags",

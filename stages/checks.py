@@ -138,7 +138,7 @@ def check_body(data: bytes, row: Mapping[str, Any]) -> None:
 
 
 def run_sql(query: str, tables: Inputs, **parameters: object) -> pa.Table:
-    """Return the result of a query over tables, each a view under its name; `$name` stands for a parameter."""
+    """Return the result of a query over tables, each a view under its name; `$name` is a parameter."""
     import duckdb
 
     with duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False}) as db:

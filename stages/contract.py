@@ -156,7 +156,7 @@ class Context:
         tools: the opened tools, by name.
         files: where to write files and where location columns lead.
         sources: the SOURCES folder.
-        advance: tells the supervisor how many rows are done.
+        advance: reports to the supervisor how many rows are done.
     """
 
     partition: str

@@ -12,7 +12,7 @@ _END = 1 << 64
 
 
 def is_in_slice(texts: pa.Array | pa.ChunkedArray, share: float) -> pa.Array:
-    """Return true for the texts whose hash lies in the first `share` of all hashes.
+    """Return true for the texts whose hash is in the first `share` of all hashes.
 
     Args:
         texts: URLs or scene ids; null is false.

@@ -128,7 +128,7 @@ _ROW_FATES = f"""
                 WHEN b.is_kept THEN '' ELSE b.reason END AS reason
     FROM listed l LEFT JOIN best b ON b.fetch_id = l.fetch_id AND l.fault IS NULL
 """
-# As write_csv, ten times as fast: what strangers wrote must not look like a formula to a spreadsheet.
+# As write_csv, ten times as fast: foreign text must not look like a formula to a spreadsheet.
 _SAFE = "CASE WHEN {0}[1] IN ('=', '+', '-', '@', chr(9), chr(13)) THEN chr(39) || {0} ELSE {0} END AS {0}"
 _CSV = f"""
     SELECT {_SAFE.format("list_name")}, {_SAFE.format("url")}, sample_id, stage, fate, nullif(reason, '') AS reason

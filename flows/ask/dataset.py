@@ -36,7 +36,7 @@ STATISTICS = {
     "source_count": "rows of the source files",
     "keyword_count": "candidates by keyword",
     "rs3": "RS3",
-    "text_count": "what is told of the published samples",
+    "text_count": "published samples with metadata",
     "country_count": "published samples by country",
     "month_count": "published samples by month",
     "utm_count": "published samples by UTM zone",

@@ -184,7 +184,7 @@ def write_csv(found: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text without characters that steer a terminal: captions and file names come from strangers."""
+    """Return a text without characters that steer a terminal: captions and file names are foreign text."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 

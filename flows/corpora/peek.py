@@ -1,6 +1,6 @@
 """The first rows of a source file as its reader sees them: a look before a corpus is filtered.
 
-Not for samples of a build: those are told by `explain`.
+Not for samples of a build: `explain` shows those.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Holding:
-    """What is there of one corpus.
+    """The files found of one corpus.
 
     Attributes:
         code: its code.
@@ -80,11 +80,11 @@ class Holding:
 
 
 def holdings(ledger: Ledger, sources: Path | None, corpora: Mapping[str, Corpus] | None = None) -> list[Holding]:
-    """Return what is there of each corpus: RS5M's in its order, then the others that can be read.
+    """Return the files found of each corpus: RS5M's in its order, then the others that can be read.
 
     Args:
         ledger: of a build whose inventory is current, or of none.
-        sources: the SOURCES folder, where there is one.
+        sources: the SOURCES folder, if any.
         corpora: by code; the manifests of the repository where none are given.
     """
     corpora = load_corpora() if corpora is None else corpora

@@ -1,4 +1,4 @@
-"""The report of `make inventory`: per corpus what is there, what is published, its rights, how to get the rest.
+"""The report of `make inventory`: per corpus the files found and published, its rights, and how to get the rest.
 
 Not for finding that out: that is `flows/corpora/sources.py`.
 """

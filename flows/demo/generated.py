@@ -24,7 +24,7 @@ class GeneratedWorld:
     """A SOURCES folder made by the test suite's generator, and its web server.
 
     Attributes:
-        folder: where it lies; made at the first `make`.
+        folder: its folder, made at the first `make`.
     """
 
     folder: Path

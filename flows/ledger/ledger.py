@@ -24,7 +24,7 @@ from stages.identity import digest_json
 
 @dataclass(frozen=True)
 class Piece:
-    """Where one part of an input lies: row groups of a file, or counts, which lie in the receipt itself."""
+    """The location of one part of an input: row groups of a file, or counts, which are in the receipt itself."""
 
     part: str
     address: str = ""
@@ -115,7 +115,7 @@ class Ledger:
         return {reads.name: self._input_digest(counted(stage, reads), partition) for reads in stage.reads}
 
     def pieces(self, reads: Reads, partition: str) -> list[Piece]:
-        """Return where the rows of an input lie, in the order of part names."""
+        """Return the locations of an input's rows, in the order of part names."""
         state = self.state(self.writer[reads.table])
         if reads.section == "counts":
             return [Piece(r.partition, counts=tuple(sorted(r.counts.items()))) for r in _by_name(state.receipts)]
@@ -179,7 +179,7 @@ class Ledger:
         return digest_json(depends)
 
     def plain_params(self, stage: Stage) -> dict[str, Any]:
-        """Return a stage's parameters as plain values, as they stand in fingerprints and receipts."""
+        """Return a stage's parameters as plain values, as written in fingerprints and receipts."""
         if stage.name not in self._params:
             self._params[stage.name] = self.settings.params(stage).model_dump(mode="json")
         return self._params[stage.name]
@@ -246,7 +246,7 @@ def read_input(store: Store, reads: Reads, writer: Stage, pieces: list[Piece]) -
 def counted(stage: Stage, reads: Reads) -> Reads:
     """Return an input with the columns that the stage's rows depend on.
 
-    Where bytes lie changes no row, but a stage that copies a location into its own rows must follow when they move.
+    The place of bytes changes no row, but a stage that copies a location into its own rows must follow when they move.
     """
     copied = stage.writes.schema.names
     kinds = {"value": True, "measured": False}

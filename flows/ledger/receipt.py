@@ -1,6 +1,6 @@
 """Receipts: what was run on a partition and what came out, as one file that is there whole or not at all.
 
-Not for where they lie: that is `flows/ledger/store.py`.
+Not for their location: that is `flows/ledger/store.py`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Receipt:
 
     @property
     def rejects_file(self) -> str | None:
-        """Address of the parquet file of the reject rows; None where there are none."""
+        """Address of the parquet file of the reject rows; None if there are none."""
         name = self.body["rejects"]["file"]
         return f"{self.folder}/{name}" if name else None
 
@@ -111,7 +111,7 @@ def encode_receipt(body: Mapping[str, Any]) -> bytes:
 
 
 def read_receipt(path: Path) -> dict[str, Any] | str | None:
-    """Return the body of a receipt, None where there is none, or a sentence on what is wrong with it."""
+    """Return the body of a receipt, None if missing, or a sentence that names its fault."""
     try:
         first, _, rest = path.read_bytes().partition(b"\n")
     except (FileNotFoundError, NotADirectoryError):

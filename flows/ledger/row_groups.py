@@ -1,4 +1,4 @@
-"""Read runs of row groups of parquet files; a file that many parts lie in is opened once, not once per part.
+"""Read runs of row groups of parquet files; a file with many parts is opened once, not once per part.
 
 Not for knowing which file holds which part: that is the ledger.
 """

@@ -1,4 +1,4 @@
-"""The build folder: where tables, receipts and files lie, and how an attempt becomes the partition.
+"""The build folder: the location of tables, receipts and files, and how an attempt becomes the partition.
 
 The only module that knows paths under the build folder. Not for deciding what is current: that is the ledger.
 """
@@ -130,7 +130,7 @@ class Store:
         return sorted(p.name for p in folder.iterdir() if (p / "receipt.json").exists())
 
     def attempt(self, table: Table, partition: str, fingerprint: str, sources: Path = Path()) -> Attempt:
-        """Return a new attempt at a partition; SOURCES is where the files of labelled corpora lie."""
+        """Return a new attempt at a partition; SOURCES holds the files of labelled corpora."""
         return Attempt(self, table, self.folder(table.name, partition, fingerprint), sources)
 
     def read_parts(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
@@ -173,7 +173,7 @@ class Store:
             )
 
     def _files_fit(self, folder: str, body: Mapping[str, Any]) -> bool:
-        # A size tells a lost or cut file for one stat each; `verify` reads the bytes.
+        # A size reveals a lost or cut file for one stat each; `verify` reads the bytes.
         try:
             return all(
                 os.stat(f"{self.root}/{folder}/{f['file']}").st_size == f["size_bytes"]  # noqa: PTH116, 10,000 of them
@@ -221,7 +221,7 @@ class Attempt:
 
     def address(self, path: Path) -> str:
         """Return what a location column says for a file of this attempt; `Store.locate` leads back to it."""
-        # Without the attempt: who holds an address finds the file of the receipt that stands, even of a later attempt.
+        # Without the attempt: who holds an address finds the file of the receipt that won, even of a later attempt.
         return f"{self._folder}/{path.name.removeprefix(f'{self.id}.')}"
 
     def work(self) -> Path:
@@ -259,7 +259,7 @@ class Attempt:
         if standing is not None and not is_whole:
             target.rename(self._path / f"receipt.json.damaged-{self.id}")
         if not publish(target, encode_receipt(body), self.id):
-            return Receipt(must_read(target), self._folder)  # another run was first: its files stand, ours go
+            return Receipt(must_read(target), self._folder)  # another run was first: keep its files
         self._made.clear()
         return Receipt(body, self._folder)
 

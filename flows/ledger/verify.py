@@ -25,7 +25,7 @@ from stages.contract import ContractError, InputError, Outcome, Reads, Stage
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with a build; `folder` is the receipt to set aside for a repair, where there is one."""
+    """Something wrong with a build; `folder` is the receipt to set aside for a repair, if there is one."""
 
     where: str
     what: str

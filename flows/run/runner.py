@@ -18,7 +18,7 @@ from stages.contract import ContractError, InputError, Stage
 
 
 class Watcher(Protocol):
-    """Is told what happens, to show it."""
+    """Receives the events of a run and shows them."""
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
         """A stage begins; `n_rows_due` is about the number of rows its due partitions are given."""
@@ -56,7 +56,7 @@ class Runner:
     Attributes:
         ledger: what is done and due.
         executor: runs partitions.
-        watcher: is told what happens.
+        watcher: receives the events.
         catalogue: `module:NAME` of the stages, for spawned workers.
         sources: the SOURCES folder.
         before_pass: called with the number of a download pass before its partitions run.

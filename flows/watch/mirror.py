@@ -1,6 +1,6 @@
 """Show a run in Prefect as it goes, from threads of its own: a watcher that no run waits for or fails with.
 
-What is written there is in `flows.watch.orchestrate`; nothing here imports Prefect before a server is to be told.
+What is written there is in `flows.watch.orchestrate`; nothing here imports Prefect before a server is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MEMORY = ".prefect-runs.json"  # in the build folder: flow runs that nobody ende
 _TICK_S = 1.0
 _TRIES = 3  # of a call that was refused
 _AGAIN_S = 0.3
-_LAST_WORDS_S = 15.0  # for what is still to be told when all is done; none where the server fell silent
+_LAST_WORDS_S = 15.0  # for the last events after the run; 0 if the server stopped answering
 _AFTER_STOP_S = 3.0  # after Ctrl-C a person waits
 _LONGEST_MESSAGE = 1000  # characters
 
@@ -46,10 +46,10 @@ Job = Callable[["Scribe"], None]
 def mirrored(
     watcher: Watcher, ledger: Ledger, said: Mapping[str, str], say: Callable[[str], None]
 ) -> Iterator[Watcher]:
-    """Yield a watcher that tells the given one, and a Prefect server where there is one.
+    """Yield a watcher that passes events to the given one, and to a Prefect server if there is one.
 
     Args:
-        watcher: the one that is told anyhow.
+        watcher: receives every event, with or without a server.
         ledger: of the build that is run.
         said: what the run was asked for, by name: the parameters of the flow run.
         say: prints a line.

@@ -69,7 +69,7 @@ class Scribe:
         self._remember([*self._recall(), str(run.id)])
 
     def open_stage(self, number: int, stage: str, parameters: Mapping[str, str | int]) -> None:
-        """Begin the subflow run of a stage, under a task run that stands for it in the build."""
+        """Begin the subflow run of a stage, under a task run that represents it in the build."""
         task = self._client.create_task_run(
             _task(stage), self.build_run_id, dynamic_key=str(number), name=stage, state=Running()
         )
@@ -91,7 +91,7 @@ class Scribe:
         self._client.set_task_run_state(self._waves.pop((number, wave)), _state(outcome, message), force=True)
 
     def close_stage(self, number: int, outcome: Outcome, message: str) -> None:
-        """End a subflow run, and the task run that stands for it."""
+        """End a subflow run, and the task run that represents it."""
         self.stages_open.discard(number)
         run_id = self._stage_runs[number]
         self._client.set_flow_run_state(run_id, _state(outcome, message), force=True)

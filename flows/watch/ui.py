@@ -30,7 +30,7 @@ _POLL_S = 0.1
 
 
 def find_api_url(say: Callable[[str], None]) -> str:
-    """Return the API of the server to tell: as the environment says, else that of `make ui`, else ""."""
+    """Return the API of the server to report to: as the environment says, else that of `make ui`, else ""."""
     if API_URL in os.environ:
         return os.environ[API_URL]
     home = os.environ.get(UI_HOME)
@@ -100,7 +100,7 @@ def start_server(home: Path, url: str, log: int) -> subprocess.Popen[bytes]:
 
 
 def server_environment(home: Path, url: str) -> dict[str, str]:
-    """Return what the server is told: none of the user's own Prefect settings, nothing sent to anybody."""
+    """Return the server's environment: none of the user's own Prefect settings, nothing sent to anybody."""
     ours: Mapping[str, str] = {
         "PREFECT_HOME": str(home.resolve()),
         "PREFECT_SERVER_API_HOST": HOST,

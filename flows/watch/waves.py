@@ -111,7 +111,7 @@ def wave_size(n_due: int) -> int:
 
 
 def safe_markdown(text: str) -> str:
-    """Return a text that Markdown and HTML show as it is: faults name files and quote strangers."""
+    """Return a text that Markdown and HTML show as it is: faults quote foreign names and texts."""
     one_line = printable(text).replace("\n", " ")
     # With backslashes, not entities: one of Prefect's two pages shows entities as they are written.
     return "".join(f"\\{c}" if c in _MARKS else c for c in _BARE_LINK.sub("\\g<0>\u200b", one_line))

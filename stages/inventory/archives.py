@@ -1,4 +1,4 @@
-"""Archives of a labelled corpus that lie packed under SOURCES, and the command that unpacks each.
+"""Archives of a labelled corpus under SOURCES that are not unpacked, and the command that unpacks each.
 
 Not for unpacking them: nothing under SOURCES is changed.
 """
@@ -48,7 +48,7 @@ class Archive:
 
     @property
     def detail(self) -> str:
-        """What a reject row says of it."""
+        """The detail of its reject row."""
         return f"{f'{self.n_parts} parts; ' if self.n_parts else ''}unpack: {self.command}"
 
 
@@ -58,7 +58,7 @@ def is_archive(code: str, path: str) -> bool:
 
 
 def not_unpacked(code: str, archives: Iterable[str], files: Sequence[str]) -> list[Archive]:
-    """Return the archives nothing of which lies unpacked among the corpus's files; all parts of one are one.
+    """Return the archives not yet unpacked; a multi-part archive counts once.
 
     Args:
         code: of the corpus.

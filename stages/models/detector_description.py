@@ -1,4 +1,4 @@
-"""What `model.yaml` says of a detector: its layers, its classes and the size of what it looks at.
+"""The content of a detector's `model.yaml`: layers, classes and input size.
 
 Not for building it: that is stages/models/yolo_detector.py.
 """

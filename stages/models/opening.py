@@ -27,7 +27,7 @@ class Checked:
 
     Attributes:
         model: as pinned.
-        folder: where its files lie.
+        folder: the folder of its files.
         device: torch's name of it.
         precision: the model's; float32 on a CPU, whose half precision is slow and rounds coarsely.
     """
@@ -122,7 +122,7 @@ def find_model(name: str, task: str = "") -> Model:
 
 
 def check_model(name: str, task: str, *, models: str, device: str, n_threads: int) -> Checked:
-    """Return where a model lies and how it is to run, its weights checked and this process made steady."""
+    """Return a model's folder and how to run it, with weights checked and this process made deterministic."""
     model = find_model(name, task)
     folder = MANIFESTS / model.folder if model.folder else Path(models) / model.name
     check_weights(model, folder)

@@ -38,7 +38,7 @@ class ImageTextScorer(Protocol):
 
 
 class Detector(Protocol):
-    """Tells remote sensing images from others."""
+    """Distinguishes remote sensing images from others."""
 
     def prepare(self, image: Image.Image) -> Any:
         """Return what `probabilities` takes of an RGB image; safe in threads."""

@@ -100,7 +100,7 @@ def _f1(words: Counter[str], others: Counter[str]) -> float:
 
 
 def names_kind(text: str, facts: Facts) -> bool:
-    """Tell whether a caption holds one of the phrases for the scene's kind."""
+    """Return whether a caption has one of the phrases for the scene's kind."""
     return any(phrase in text for phrase in SUBJECTS[facts.kind])
 
 

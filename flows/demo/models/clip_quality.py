@@ -1,4 +1,4 @@
-"""How good the demo image-text models are, beside chance, a constant and what an image's size alone tells."""
+"""How good the demo image-text models are, beside chance, a constant and a guess from the image's size alone."""
 
 from pathlib import Path
 

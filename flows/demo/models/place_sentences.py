@@ -45,7 +45,7 @@ _HYPHENS = (
 )  # fmt: skip
 _DEMONYMS = ("French", "German", "Italian", "Dutch", "Chinese", "Indian", "American", "British", "Japanese", "Swiss")
 
-# Lower-case words stand for themselves, with their part of speech; $NAMES are filled.
+# Lower-case words are literal, with their part of speech; $NAMES are filled.
 TEMPLATES = tuple(
     line.strip()
     for line in """

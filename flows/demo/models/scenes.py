@@ -39,7 +39,7 @@ class Scene:
         captions: short lower-case sentences, all true of the image, each with some of its facts.
         kind: of flows/demo/world/drawings.KINDS.
         is_from_above: an aerial or satellite view.
-        facts: what the captions tell.
+        facts: the facts that captions may state.
     """
 
     image: Image.Image

@@ -62,7 +62,7 @@ _OTHERS = (
 
 
 def holds_keyword(caption: str) -> bool:
-    """Tell whether a pattern is in the caption, ASCII letters compared without regard to case."""
+    """Return whether a pattern is in the caption, ASCII letters compared without regard to case."""
     folded = ascii_lower(caption)
     return any(ascii_lower(pattern) in folded for pattern in PATTERNS)
 

@@ -95,7 +95,7 @@ def _cut(image_format: str, divisor: int = 3) -> Callable[[int, int], bytes]:
 
 
 _HTML = "<!DOCTYPE html><html><head><title>Gone NUMBER</title></head><body>This picture has moved.</body></html>\n"
-# Per reason: body, extension and Content-Type; extension and type lie on purpose in some.
+# Per reason: body, extension and Content-Type; extension and type are wrong on purpose in some.
 DAMAGED: dict[str, tuple[tuple[Callable[[int, int], bytes], str, str], ...]] = {
     "empty_file": ((lambda seed, number: b"", "jpg", "image/jpeg"), (lambda seed, number: b"", "png", "image/png")),
     "not_an_image": (

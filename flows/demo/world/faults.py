@@ -53,7 +53,7 @@ FAILING: dict[str, tuple[tuple[Answer, ...], ...]] = {
     "invalid_response": (({"kind": "raw", "text": "SSH-2.0-OpenSSH_9.6\r\n"},),),
 }  # fmt: skip
 PUBLISHED_PRIVATE = ("http://192.168.7.7/a.jpg", "http://10.0.0.5:8080/{n}.jpg", "http://[fd00::7]/{n}.jpg")
-# Ways on which a good image arrives; the first stands for nine in ten.
+# Ways on which a good image arrives; the first is taken nine times in ten.
 DELIVERIES: tuple[tuple[Answer, ...], ...] = (
     (FILE,),
     (_status(503), FILE),

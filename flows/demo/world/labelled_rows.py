@@ -11,7 +11,7 @@ class LabelledRow:
         stage: the one that decides; write_shards for kept ones.
         path: the image, or the folder of its bands, under SOURCES.
         datetime: ISO 8601 in UTC, to the second; "" where the corpus does not say.
-        copy_of: sample_id of a sample with the same pixels, "" where there is none.
+        copy_of: sample_id of a sample with the same pixels, "" if there is none.
     """
 
     sample_id: str

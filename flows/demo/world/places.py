@@ -1,4 +1,4 @@
-"""Where the rows of the generated world lie: dealt out to source files in a seeded order, and named."""
+"""Assigns the rows of the generated world to source files in a seeded order, and names them."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -69,7 +69,7 @@ def _base_36(number: int) -> str:
 
 
 def _list_again(corpus: str, files: Sequence[list[Row]], again: Sequence[Row], rng: random.Random) -> None:
-    """Put rows behind others whose ids they have, in a later file where there is one."""
+    """Put rows behind others whose ids they have, in a later file if there is one."""
     with_rows = [file for file in files if file]
     first, last = with_rows[0], with_rows[-1]
     originals = rng.sample([row for row in first if row.reason != "bad_record"], len(again))

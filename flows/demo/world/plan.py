@@ -1,6 +1,6 @@
 """The plan of the generated world: its rows with their fates, what their URLs answer, and the files behind them.
 
-Not for where a row lies or which of a cluster survives (flows/demo/world/rows.py); nothing is written here.
+Not for the file of a row or which of a cluster survives (flows/demo/world/rows.py); nothing is written here.
 """
 
 import random
@@ -31,7 +31,7 @@ _FORMATS = (
     "jpeg_exif", "png", "jpeg_progressive", "webp", "gif", "jpeg_cmyk", "png_palette", "bmp", "tiff", "png_alpha",
     "jpeg_grey", "png_grey", "png_grey16", "gif_two_frames", "mpo",
 )  # fmt: skip
-# Clusters in turn: for each file its recipe, the paths it lies at, and the rows that name each path.
+# Clusters in turn: for each file its recipe, its paths, and the rows that name each path.
 _CLUSTERS: tuple[tuple[tuple[str, int, int], ...], ...] = (
     (("jpeg", 1, 4), ("png_of_jpeg", 1, 1), ("half", 1, 1), ("crop", 1, 1), ("jpeg_60", 1, 2)),
     (("jpeg", 1, 2),),

@@ -1,4 +1,4 @@
-"""Rows of the generated world, and which of a cluster survives; not for where they lie (flows/demo/world/places.py)."""
+"""Rows of the generated world, and which of a cluster survives; not for their files (flows/demo/world/places.py)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from flows.demo.world.corpora import tier
 from flows.demo.world.drawings import FROM_ABOVE
 from flows.demo.world.images import NEAR_BITS, ImageFile
 
-OUTLIER = "outlier"  # stands for any of the reasons that a score gives
+OUTLIER = "outlier"  # any of the reasons that a score gives
 
 
 @dataclass

@@ -13,7 +13,7 @@ from flows.demo.world.yfcc import write_photos
 
 Parts = Mapping[int, Sequence[Row]]
 
-# Each is given the corpus's folder, its rows by part, and the seed of what the rows do not tell.
+# Each is given the corpus's folder, its rows by part, and the seed of everything that the rows leave open.
 WRITERS: dict[str, Callable[[Path, Parts, str], None]] = {
     LAION: write_tables("part-{:05d}-5114fd87-297e-42b0-9d11-50f1df323dfa-c000.snappy.parquet", laion_table),
     LAION400M: write_tables("part-{:05d}-5b54c5d5-bbcf-484d-a2ce-0d6f73df1a36-c000.snappy.parquet", laion400m_table),

@@ -17,7 +17,7 @@ _SEAMS = (
 )  # fmt: skip
 _LANGUAGES = ("en", "de", "es", "ru", "ja", "ar", "zh-TW", "fr")
 _WIT_CAPTIONS = ("caption_reference_description", "caption_attribution_description", "caption_alt_text_description")
-_WILD = (6016.0, -3.0, 1.0001, 320.0, 1e12)  # where the similarity should stand
+_WILD = (6016.0, -3.0, 1.0001, 320.0, 1e12)  # in the place of the similarity
 
 
 class Text(NamedTuple):
@@ -95,7 +95,7 @@ class Texts:
         return Text(plain[turn % len(plain)], {})
 
     def shifted(self) -> Text:
-        """Return a text of LAION-400M with a keyword, in a row whose fields lie in each other's columns."""
+        """Return a text of LAION-400M with a keyword, in a row whose fields are in the wrong columns."""
         turn = self._turn("shifted")
         columns = {"similarity": _WILD[turn % len(_WILD)], "LICENSE": "UNLIKELY", "NSFW": "0.3141", "WIDTH": 39_580}
         return Text(self._captions.matching(LAION400M), columns)

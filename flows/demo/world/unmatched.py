@@ -31,7 +31,7 @@ def plan_unmatched(n_rows: int, texts: Texts, fresh_url: Callable[[str], str]) -
     Args:
         n_rows: rows of the whole world.
         texts: what rows say.
-        fresh_url: gives an address in a folder where nothing lies.
+        fresh_url: gives an address in an empty folder.
     """
     rows = []
     for reason, n_planned, n_least, corpora in _PLANNED:
