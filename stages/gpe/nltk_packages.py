@@ -38,7 +38,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class PlacePackages:
-    """The packages and where they lie.
+    """The packages and their folders.
 
     Attributes:
         folders: data folders, in the order in which NLTK shall search them.

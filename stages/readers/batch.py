@@ -36,7 +36,7 @@ class SourceFiles:
 
     Attributes:
         files: path and the number in the published file name, in the order of the paths.
-        companions: files that tell more of the rows of the others.
+        companions: files with further data on the rows of the others.
         root: the SOURCES folder, under which tables name files.
     """
 
@@ -62,7 +62,7 @@ class SourceFiles:
 
 @dataclass(frozen=True)
 class Choices:
-    """What a run may choose in reading, where RS5M's choice is not told.
+    """The choices of a run in reading, where RS5M's choice is unknown.
 
     Attributes:
         coco_searched: columns of LAION-COCO that keywords are searched in, joined by line ends.
@@ -191,7 +191,7 @@ def _positions(*stated: pa.Array) -> dict[str, pa.Array]:
 
 
 def is_utf8(buffer: pa.Buffer) -> bool:
-    """Return whether bytes are UTF-8. Polars tells in a fifth of the time that Arrow takes."""
+    """Return whether bytes are UTF-8. Polars checks in a fifth of Arrow's time."""
     import polars as pl
 
     ends = pa.py_buffer(np.array([0, buffer.size], np.int64))
@@ -204,7 +204,7 @@ def is_utf8(buffer: pa.Buffer) -> bool:
 
 
 def find_invalid_utf8(strings: pa.Array) -> list[int]:
-    """Return the positions of strings that are not UTF-8; cheap where there are none or few."""
+    """Return the positions of strings that are not UTF-8; cheap if there are none or few."""
     try:
         strings.validate(full=True)
     except pa.ArrowInvalid:

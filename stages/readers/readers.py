@@ -63,7 +63,7 @@ class Reader:
         is_one_partition: all files are one partition, since what belongs to a sample, or how often an id occurs, is
             known of all together.
         has_native_sample_ids: a sample is named by the corpus's own id, not by its part and row.
-        has_files_by_name: files are told apart by their names, not by a number in them.
+        has_files_by_name: files are distinguished by their names, not by a number in them.
         is_sample_list: rows are samples of other corpora that its authors chose: each names its corpus and its id.
     """
 
@@ -131,7 +131,7 @@ def read_source(
 
 
 def count_source(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows by another way than reading them; what lies behind a fault counts as one."""
+    """Return the number of rows by another way than reading them; everything after a fault counts as one."""
     try:
         return web_reader(corpus).count(source, corpus)
     except SourceFileError as error:
@@ -159,7 +159,7 @@ def read_row(
 def read_sample(
     source: SourceFiles, corpus: Corpus, native_id: str, choices: Choices = DEFAULT_CHOICES
 ) -> dict[str, Any] | None:
-    """Return the same of the first row that has an id of the corpus's own; None where none has."""
+    """Return the same of the first row that has an id of the corpus's own; None if no row has one."""
     for found in read_source(source, corpus, choices):
         if not isinstance(found, SourceBatch):
             continue

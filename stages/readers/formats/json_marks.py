@@ -1,4 +1,4 @@
-"""Find the commas and brackets of JSON that stand outside of strings, a chunk of bytes at a time.
+"""Find the commas and brackets of JSON outside of strings, a chunk of bytes at a time.
 
 Not for taking elements out between them: that is `stages/readers/formats/json_stream.py`.
 """
@@ -22,7 +22,7 @@ class Scanner:
         self._depth, self._is_inside, self._is_escaped = 0, False, False
 
     def scan(self, chunk: bytes, level: int) -> tuple[Places, npt.NDArray[np.uint8], Places]:
-        """Return place, code and the depth after it of the marks that bound or part what lies at most at a level."""
+        """Return place, code and depth afterwards of the brackets and commas at depth ≤ level."""
         codes = np.frombuffer(chunk, np.uint8)
         # bytes.translate is ten times as fast as numpy's look-up.
         places = np.flatnonzero(np.frombuffer(chunk.translate(_MARKED), np.bool_))

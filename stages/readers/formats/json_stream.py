@@ -71,7 +71,7 @@ class _Elements(NamedTuple):
         data: the elements with the commas between them, in brackets.
         commas: their places in the data.
         n_parsed: elements in the data.
-        too_large: what to say of one more element before them, which was too large; empty if there is none.
+        too_large: what to say of one more element before them, which was too large; empty if none.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Columns of texts as valid strings: what is not UTF-8 is told by position, lists are joined, blanks are counted.
+"""Columns of texts as valid strings: invalid UTF-8 is reported by position, lists are joined, blanks are counted.
 
 Not for meaning: which column is searched or kept says `stages/readers/parquet/columns.py`.
 """

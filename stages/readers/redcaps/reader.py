@@ -54,7 +54,7 @@ def read(
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of records; what lies behind the fault of a file counts as one."""
+    """Return the number of records; everything after the fault of a file counts as one."""
     n_rows = 0
     for path, _ in source.files:
         try:
@@ -101,7 +101,7 @@ class _Records:
 
 
 def _image_ids(records: list[Any]) -> tuple[npt.NDArray[np.int64], Faults]:
-    """Return the image ids as numbers, each another one, -1 where there is none; and why there is none."""
+    """Return distinct integer ids, -1 if missing, and the reason."""
     if (quick := _all_image_ids(records)) is not None:
         return quick, {}
     ids, faults = np.full(len(records), -1, np.int64), Faults()

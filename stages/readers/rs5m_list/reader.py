@@ -29,7 +29,7 @@ from stages.readers.rs5m_list.rows import ListRows, count_list, read_list
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[Read]:
-    """Yield the rows of all lists; a name that is listed again counts where it stands first.
+    """Yield the rows of all lists; a repeated name counts at its first row.
 
     The part of a batch is the number of its file, in the order of the paths: published names have none.
     """

@@ -38,7 +38,7 @@ _BATCH_ROWS = 1 << 15
 
 
 class Layout(NamedTuple):
-    """Where name, text and URL stand in a record."""
+    """The positions of name, text and URL in a record."""
 
     name: int
     text: int
@@ -53,7 +53,7 @@ class ListRows:
 
     Attributes:
         first_row: position in the file of the first row, the header not counted.
-        names, texts, urls: strings as published, null where there is none or the row cannot be read.
+        names, texts, urls: strings as published, null if missing or the row cannot be read.
         faults: reason and detail of the rows that cannot be read, by position among these rows.
     """
 
@@ -139,7 +139,7 @@ def _torn(record: bytes, layout: Layout, reason: str, detail: str) -> tuple[str,
 
 
 def _layout(path: Path, first: bytes) -> Layout:
-    """Return where the columns stand by the header; without one by position, behind an index where there is one."""
+    """Return the positions of the columns by the header; without one by order, after an index if any."""
     try:
         cells = split_record(first.decode("utf-8", "replace"))
     except RecordFault as fault:

@@ -34,7 +34,7 @@ _MEMBER = r"sbu-captions-all\.json"
 _URLS, _USERS, _CAPTIONS = "image_urls", "user_ids", "captions"
 _NAMES = (_URLS, _USERS, _CAPTIONS)
 _BATCH_ROWS = 50_000
-# Flickr's photo id stands before the secret. RE2.
+# Flickr's photo id precedes the secret. RE2.
 _PHOTO = r"/(?P<photo>\d+)_[^/_]+(?:_[a-z])?\.jpg$"
 
 
@@ -87,7 +87,7 @@ def _is_pair(source: SourceFiles) -> bool:
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of elements of the longest list; what lies behind a fault counts as one."""
+    """Return the number of elements of the longest list; everything after a fault counts as one."""
     if _is_pair(source):
         return text_pair.count(source, corpus)
     n_rows = 0

@@ -101,7 +101,7 @@ def _ends_a_line(path: Path) -> bool:
 def read_batches(
     urls: Path, captions: Path, part: int, n_rows_max: int, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[SourceBatch]:
-    """Yield the lines that both files have, so many at a time as lie in one block of each."""
+    """Yield aligned pairs of lines, one block at a time."""
     sides = _Side(urls, block_bytes), _Side(captions, block_bytes)
     first_row = 0
     while n_rows := min(n_rows_max - first_row, *(side.n_ahead() for side in sides)):
@@ -127,7 +127,7 @@ class _Side:
         self.lines, self.place = Lines(b"\n"), 1
 
     def n_ahead(self) -> int:
-        """Return the lines of the block that have not been read; of the next one where there are none; 0 at the end."""
+        """Return the lines of the block that have not been read; of the next one if there are none; 0 at the end."""
         if self.place == len(self.lines) and (block := next(self._blocks, None)):
             self.lines, self.place = Lines(block), 0
         return len(self.lines) - self.place

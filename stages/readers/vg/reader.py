@@ -71,7 +71,7 @@ def read(
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of images, and of records of regions that belong to none; what lies behind a fault is one."""
+    """Return the number of images, and of records of regions that belong to none; everything after a fault is one."""
     n_rows, is_damaged, ids = 0, False, [np.zeros(0, np.int64)]
     for path, _ in source.files:
         member = read_one(path, _MEMBER)
@@ -155,7 +155,7 @@ class _Images:
 
 
 def _image_ids(records: list[Any]) -> tuple[_Ids, Faults]:
-    """Return the image ids, -1 where there is none; and why there is none."""
+    """Return the image ids, -1 if missing, and the reason."""
     ids, faults = np.full(len(records), -1, np.int64), Faults()
     for place, record in enumerate(records):
         image_id = record.get("image_id") if type(record) is dict else None

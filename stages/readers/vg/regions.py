@@ -20,7 +20,7 @@ _Ids = npt.NDArray[np.int64]
 
 
 class Regions:
-    """What each record of the file says of its image, and which records an image was found for.
+    """The phrases of each record, and the records whose image was found.
 
     Attributes:
         damage: what was found where the file is damaged first; None where it is whole.
@@ -39,7 +39,7 @@ class Regions:
         return ~np.isin(images, self._ids)
 
     def look_up(self, images: _Ids) -> tuple[pa.Array, Faults]:
-        """Return the phrases of images, joined by line ends, null where there are none, and why some are unreadable.
+        """Return the phrases of images, joined by line ends, null if there are none, and why some are unreadable.
 
         Args:
             images: ids of images, not negative.
@@ -163,7 +163,7 @@ def is_id(value: Any) -> TypeGuard[int]:
 
 
 def _phrases(record: Any) -> str | None:
-    """Return the phrases of a record, joined by line ends; None where there are none.
+    """Return the phrases of a record, joined by line ends; None if there are none.
 
     Raises:
         ValueError: the record is not what is published.

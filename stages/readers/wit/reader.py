@@ -171,7 +171,7 @@ def _plain(reference: str | None, attribution: str | None, alt: str | None) -> s
 
 
 def _others(*texts: str | None) -> list[str] | None:
-    """Return the texts of a record that are not its caption, None where there are none."""
+    """Return the texts of a record that are not its caption, None if there are none."""
     return [text for text in texts if text is not None][1:] or None
 
 

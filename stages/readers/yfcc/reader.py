@@ -54,7 +54,7 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of lines of the list; what lies behind a fault counts as one."""
+    """Return the number of lines of the list; everything after a fault counts as one."""
     return count_lines(_list_of(source, corpus))
 
 

@@ -29,7 +29,7 @@ def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Cor
         rows: which of its lines, ascending.
         photos: photo id of each.
         numbers: number of each in the file, ascending.
-        corpus: names the texts that stand for no licence.
+        corpus: names the texts that mean no licence.
         n_columns: 23, or 25 with a line number before the photo id and a hash after it.
     """
     faults = _find_malformed(lines, rows, n_columns)
