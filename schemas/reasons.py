@@ -102,6 +102,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
     Reason("near_duplicate", "Another sample with a similar perceptual hash is kept."),
     # labelled
+    Reason("file_too_large", "A file of the sample exceeds the byte limit."),
     Reason("missing_image", "The image of the metadata record is missing."),
     Reason("missing_metadata", "The metadata record of the image is missing."),
     Reason("bad_metadata", "The metadata record cannot be read, or lacks the sample's name."),

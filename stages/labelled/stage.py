@@ -55,6 +55,9 @@ class LabelledParams(Params):
     ben_selection: Literal["all", "rs5m"] = Field(
         "all", description="patches taken: all, or rs5m: on neither the snow nor the cloud list, and not in Finland"
     )  # RS5M's, decoded from its released names: 344,385 of the 590,326 patches
+    max_file_mb: int = Field(
+        1000, ge=1, description="largest file of a sample that is read, MB"
+    )  # a worker holds the bytes; as JPEG 500 megapixels take about 250 MB
     n_box_cells: int = Field(
         2, ge=1, le=9, description="cells of a 3 x 3 grid to name for the labelled box"
     )  # RS5M, meta captions of FMoW: the two cells that the box overlaps most
@@ -107,6 +110,7 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
         for n_done, sample_id in enumerate(sorted(files), 1):
             code = codes[sample_id]
             try:
+                _check_sizes(files[sample_id], context.params.max_file_mb)
                 sample = _read(code, sample_id, files[sample_id], patches.get(sample_id, {}), context)
             except SampleFault as fault:
                 rejects.append((sample_id, fault.reason, str(fault)))
@@ -165,6 +169,12 @@ def _patches(inputs: Inputs, params: LabelledParams) -> dict[str, dict[str, Any]
     return patches
 
 
+def _check_sizes(files: Mapping[str, File], max_file_mb: int) -> None:
+    for file in files.values():
+        if file.size_bytes > max_file_mb * 1_000_000:
+            raise SampleFault("file_too_large", f"{file.path}: {file.size_bytes} bytes, more than {max_file_mb} MB")
+
+
 def _read(code: str, sample_id: str, files: Mapping[str, File], patch: Mapping[str, Any], context: Context) -> Sample:
     def read_file(file: File) -> bytes:
         return _read_unchanged(context.sources / file.path, file)
@@ -221,7 +231,7 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=4,
+    version=5,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),
@@ -240,6 +250,7 @@ READ_LABELLED = Stage(
     run=read_labelled,
     params=LabelledParams,
     reasons=(
+        "file_too_large",
         "missing_image",
         "missing_metadata",
         "bad_metadata",

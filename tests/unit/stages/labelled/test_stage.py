@@ -125,7 +125,27 @@ def test_every_labelled_sample_has_its_planned_fate(world: World, reading: Readi
     refused = {name: fate.reason for name, fate in planned.items() if fate.stage == "read_labelled"}
     assert {name: reason for name, (reason, _) in reading.rejects().items()} == refused
     assert set(reading.kept()) == set(planned) - set(refused)
-    assert set(refused.values()) == set(READ_LABELLED.reasons) - SELECTING
+    assert set(refused.values()) == set(READ_LABELLED.reasons) - SELECTING - {"file_too_large"}
+
+
+def test_a_file_above_the_byte_limit_is_refused_unread(reading: Reading, renderer: Renderer, tmp_path: Path) -> None:
+    n_refused = 0
+    for name, inputs in reading.inputs.items():
+        files = inputs["source_file"]
+        files = files.filter(pc.is_valid(files["sample_id"])).slice(0, 1)
+        if not files.num_rows:  # lists alone
+            continue
+        place, size = files.schema.get_field_index("size_bytes"), pa.array([5_000_000_000], pa.int64())
+        alone = {**inputs, "source_file": files.set_column(place, files.schema.field(place), size)}
+        (tmp_path / name).mkdir()
+        sources = tmp_path / "nothing of the file is read"
+        tools, made = {"renderer": renderer}, Files(tmp_path / name)
+        outcome = read_labelled(alone, context(sources, LabelledParams(), name, made, tools))
+        (refused,) = outcome.rejects.to_pylist()
+        assert refused["reason"] == "file_too_large"
+        assert refused["detail"].endswith("5000000000 bytes, more than 1000 MB")
+        n_refused += 1
+    assert n_refused >= 3
 
 
 def test_place_time_country_and_labels_are_the_true_ones(reading: Reading, truth: dict[str, LabelledRow]) -> None:
