@@ -123,13 +123,13 @@ FIELDS: tuple[Field, ...] = (
     Field("peer_address", pa.string(), "", "Address that answered.", True, "measured"),
     Field("final_url", pa.string(), "", "URL that answered, after redirects.", True, "measured"),
     # Images.
-    Field("width_px", pa.int32(), "px", "Width of the decoded image."),
-    Field("height_px", pa.int32(), "px", "Height of the decoded image."),
+    Field("width_px", pa.int32(), "px", "Width of the picture as shown, turned by its EXIF orientation."),
+    Field("height_px", pa.int32(), "px", "Height of the picture as shown, turned by its EXIF orientation."),
     Field("image_format", pa.string(), "", "Format as Pillow names it."),
     Field("image_mode", pa.string(), "", "Pixel mode as Pillow names it."),
-    Field("n_frames", pa.int32(), "", "Frames in the file; the first one counts."),
-    Field("pixel_sha256", pa.string(), "", "sha256 of size and decoded pixels: equal for equal pictures."),
-    Field("phash", pa.uint64(), "", "64-bit perceptual hash, as imagehash.phash; the first bit is the highest."),
+    Field("n_frames", pa.int32(), "", "Frames up to a broken one, at most 10,000; only the first is used."),
+    Field("pixel_sha256", pa.string(), "", "sha256 of size and RGB pixels as shown: equal for equal pictures."),
+    Field("phash", pa.uint64(), "", "imagehash.phash of the picture as shown, 64 bits; the first bit is the highest."),
     Field(
         "phash_detail",
         pa.float64(),
@@ -139,7 +139,7 @@ FIELDS: tuple[Field, ...] = (
     Field("exif_datetime", pa.string(), "ISO 8601", "When the picture was taken, by its EXIF data.", True),
     Field("exif_latitude_deg", pa.float64(), "degrees", "WGS84 latitude by EXIF, in [-90, 90].", True),
     Field("exif_longitude_deg", pa.float64(), "degrees", "WGS84 longitude by EXIF, in [-180, 180].", True),
-    Field("exif_orientation", pa.int32(), "", "EXIF orientation, 1 to 8.", True),
+    Field("exif_orientation", pa.int32(), "", "EXIF orientation, 1 to 8; null for a TIFF, published upright.", True),
     # Duplicates.
     Field("cluster_id", pa.string(), "", "The cluster: sample_id of its survivor."),
     Field("cluster_n_samples", pa.int32(), "", "Samples in the cluster."),

@@ -89,8 +89,9 @@ REASONS: tuple[Reason, ...] = (
     Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
     # screen
     Reason("empty_file", "The file has no bytes."),
-    Reason("not_an_image", "No image decoder recognises the file."),
+    Reason("not_an_image", "The file does not begin like an image of any known format."),
     Reason("format_not_allowed", "The file is an image of a format that is not on the allow list."),
+    Reason("unsupported_variant", "The format is read, but not this variant: bands, sample type or compression."),
     Reason("truncated_image", "The image file ends before its last pixel."),
     Reason("corrupt_image", "The image file cannot be decoded."),
     Reason("too_many_pixels", "The image exceeds the pixel limit."),
@@ -111,6 +112,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("seasonal_snow", "RS5M's selection: the patch is on the published list of patches with seasonal snow."),
     Reason("cloud_or_shadow", "RS5M's selection: the patch is on the published list of cloud and shadow."),
     Reason("outside_selection", "RS5M's selection: the patch is in a country that it leaves out (Finland)."),
+    # models
+    Reason("decoding_failed", "The image, which screen decoded, could not be decoded for a model."),
     # embed, outliers
     Reason("model_not_finite", "The model gave NaN or infinity for the image."),
     Reason("no_score", "The model gave the image no score."),

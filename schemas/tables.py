@@ -154,9 +154,12 @@ SURVIVOR = Table("survivor", ("sample_id",), ("image_id", "cluster_id"), "The ke
 PICTURE = Table(
     "picture",
     ("pixel_sha256",),
-    ("image_id", "n_bytes", "body_sha256", "body_file", "body_offset", "partition"),
+    (
+        "image_id", "image_format", "width_px", "height_px", "n_bytes", "body_sha256", "body_file", "body_offset",
+        "partition",
+    ),
     "A distinct picture of either half, and the image to read it from.",
-)
+)  # fmt: skip
 EMBEDDING = Table("embedding", ("pixel_sha256",), ("image_feature",), "The image feature of a picture.")
 PROMPT = Table("prompt", ("prompt",), ("prompt_feature",), "The text feature of a prompt.")
 DETECTOR_SCORE = Table("detector_score", ("pixel_sha256",), ("detector_prob",), "The detector's score of a picture.")

@@ -8,12 +8,14 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
 from pydantic import Field
 
-from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE, Table
+from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE
 from stages.caption.choice import ChooseParams, choose_captions
 from stages.caption.drawing import draw_each, draw_seed
 from stages.caption.ranking import Ranked, Ranking, rank_images
+from stages.caption.refusals import Rejects, refuse, without_faults
 from stages.caption.rotation import turned_views
 from stages.checks import run_sql
 from stages.contract import (
@@ -26,14 +28,12 @@ from stages.contract import (
     Reads,
     Stage,
     Tool,
-    rejects_table,
 )
-from stages.embed.stage import ModelResources, open_located
+from stages.embed.stage import BODY, FOUND, ModelResources, load_located
 from stages.images.ahead import cut, load_ahead
 from stages.models.opening import model_identity, open_captioner, open_scorer
 from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
 
-Rejects = list[tuple[str, int, str]]
 Sample = tuple[dict[str, Any], dict[int, str]]  # where its image lies, and its captions by number
 
 
@@ -69,7 +69,7 @@ class RankParams(Params):
 
 
 def draw_captions(inputs: Inputs, context: Context) -> Outcome:
-    """Return all captions drawn for each valid image; reject the images for which the captioner gives NaN or infinity.
+    """Return all captions drawn for each valid image; reject images that are not decoded or not finite.
 
     Raises:
         ContractError: when the captioner draws another number of captions.
@@ -82,60 +82,70 @@ def draw_captions(inputs: Inputs, context: Context) -> Outcome:
     n_done = 0
     for batch, prepared in load_ahead(
         cut(run_sql(_VALID, inputs).to_pylist(), params.captioner_batch_size),
-        lambda located: captioner.prepare(open_located(located, context.files)),
+        lambda located: load_located(located, context.files, captioner.prepare),
         context.resources.loaders,
     ):
+        n_done += len(batch)
+        batch, prepared = without_faults(batch, prepared, lambda located: [(located["sample_id"], 0)], rejects)
         seeds = [draw_seed(located["sample_id"], params.draw_seed) for located in batch]
-        for located, captions in zip(batch, draw_each(captioner, prepared, seeds, settings), strict=True):
+        drawn = draw_each(captioner, prepared, seeds, settings) if prepared else ()
+        for located, captions in zip(batch, drawn, strict=True):
             sample_id = located["sample_id"]
             if isinstance(captions, ModelNotFinite):
-                rejects.append((sample_id, 0, str(captions)))
+                rejects.append((sample_id, 0, "model_not_finite", str(captions)))
                 continue
             if len(captions) != params.n_candidates:
                 raise ContractError(f"{params.captioner} drew {len(captions)} captions, not {params.n_candidates}")
             rows += [{"sample_id": sample_id, "n": n, "candidate_caption": c} for n, c in enumerate(captions)]
-        n_done += len(batch)
         context.advance(n_done)
-    return Outcome(pa.Table.from_pylist(rows, CAPTION_CANDIDATE.schema), _not_finite(CAPTION_CANDIDATE, rejects))
+    return Outcome(pa.Table.from_pylist(rows, CAPTION_CANDIDATE.schema), refuse(CAPTION_CANDIDATE, rejects))
 
 
-_VALID = "FROM labelled_image SEMI JOIN image ON image_id = sample_id ORDER BY sample_id"
+_VALID = "FROM labelled_image JOIN image ON image_id = sample_id ORDER BY sample_id"
 
 
 def rank_captions(inputs: Inputs, context: Context) -> Outcome:
     """Return the scores of each caption, null from where it was left behind.
 
-    All captions of a sample are rejected when a scorer gives NaN or infinity for it.
+    All captions of a sample are rejected when its image is not decoded, or a scorer gives NaN or infinity for it.
     """
     params: RankParams = context.params
     first, second = context.tools["first_scorer"], context.tools["second_scorer"]
     ranking = Ranking(params.n_first, params.n_second, params.scorer_batch_size)
 
-    def load(sample: Sample) -> tuple[Any, Any, list[Any]]:
-        image = open_located(sample[0], context.files)
+    def prepare(image: Image.Image) -> tuple[Any, Any, list[Any]]:
         views = [second.prepare(view) for view in turned_views(image, params.n_views)]
         return first.prepare(image), second.prepare(image), views
+
+    def load(sample: Sample) -> Any:
+        return load_located(sample[0], context.files, prepare)
 
     rows: list[dict[str, Any]] = []
     rejects: Rejects = []
     batches = cut(_samples(inputs), params.scorer_batch_size)
-    for batch, loaded in load_ahead(batches, load, context.resources.loaders):
+    for batch, found in load_ahead(batches, load, context.resources.loaders):
+        batch, loaded = without_faults(
+            batch, found, lambda sample: [(sample[0]["sample_id"], n) for n in sample[1]], rejects
+        )
+        found.clear()
         images = _seen(batch, loaded, first, second)
         rank_images(images, first, second, ranking)
         for (located, _), image in zip(batch, images, strict=True):
             sample_id = located["sample_id"]
             if image.fault:
-                rejects += [(sample_id, n, image.fault) for n in image.captions]
+                rejects += [(sample_id, n, "model_not_finite", image.fault) for n in image.captions]
             else:
                 rows += [{"sample_id": sample_id, "n": n, **columns} for n, columns in image.scores.items()]
         context.advance(len(rows) + len(rejects))
-    return Outcome(pa.Table.from_pylist(rows, CAPTION_SCORE.schema), _not_finite(CAPTION_SCORE, rejects))
+    return Outcome(pa.Table.from_pylist(rows, CAPTION_SCORE.schema), refuse(CAPTION_SCORE, rejects))
 
 
 def _seen(
     batch: Sequence[Sample], loaded: list[tuple[Any, Any, list[Any]]], first: ImageTextScorer, second: ImageTextScorer
 ) -> list[Ranked]:
     """Return the images as the scorers see them; what was loaded is let go, as the views of a batch take a gigabyte."""
+    if not loaded:
+        return []
     by_first, by_second, views = zip(*loaded, strict=True)
     loaded.clear()
     features = zip(first.image_features(by_first), second.image_features(by_second), views, strict=True)
@@ -144,17 +154,11 @@ def _seen(
 
 def _samples(inputs: Inputs) -> list[Sample]:
     """Return samples with the text of each caption, in the order of sample_id."""
-    located = {row["sample_id"]: row for row in inputs["labelled_image"].to_pylist()}
+    located = {row["sample_id"]: row for row in run_sql(_VALID, inputs).to_pylist()}
     captions: dict[str, dict[int, str]] = {}
     for row in inputs["caption_candidate"].sort_by([("sample_id", "ascending"), ("n", "ascending")]).to_pylist():
         captions.setdefault(row["sample_id"], {})[row["n"]] = row["candidate_caption"]
     return [(located[sample_id], texts) for sample_id, texts in captions.items()]
-
-
-def _not_finite(table: Table, rejects: Rejects) -> pa.Table:
-    sample_ids, numbers, details = zip(*rejects, strict=True) if rejects else ((), (), ())
-    keys = {"sample_id": pa.array(sample_ids, pa.string()), "n": pa.array(numbers, pa.int32())}
-    return rejects_table(table, keys, pa.array(["model_not_finite"] * len(rejects), pa.string()), list(details))
 
 
 def _captioner_identity(params: DrawParams) -> Mapping[str, str]:
@@ -184,21 +188,21 @@ def _scorer(name: str) -> Tool:
     return Tool(name, identity, open_it)
 
 
-_LOCATED = Reads("labelled_image", ("sample_id", "n_bytes", "body_sha256", "body_file", "body_offset"))
+_LOCATED = (Reads("labelled_image", ("sample_id", *BODY)), Reads("image", ("image_id", *FOUND)))
 
 DRAW_CAPTIONS = Stage(
     name="draw_captions",
     module="caption",
-    version=2,
+    version=3,
     does="Draws captions for each valid labelled image: nucleus sampling, seeded by the sample's id.",
-    reads=(_LOCATED, Reads("image", ("image_id",))),
+    reads=_LOCATED,
     writes=CAPTION_CANDIDATE,
     grain="fan_out",
     given=Given(query=f"SELECT sample_id {_VALID}", columns=("sample_id",), inputs=("labelled_image", "image")),
     run=draw_captions,
     params=DrawParams,
     resources=ModelResources,
-    reasons=("model_not_finite",),
+    reasons=("model_not_finite", "decoding_failed"),
     tools=(Tool("captioner", _captioner_identity, _open_captioner),),
     partitions_from=("labelled_image",),
     has_model=True,
@@ -208,16 +212,16 @@ DRAW_CAPTIONS = Stage(
 RANK_CAPTIONS = Stage(
     name="rank_captions",
     module="caption",
-    version=2,
+    version=3,
     does="Ranks the captions of a sample by two scorers, and measures how their cosines vary when the image is turned.",
-    reads=(Reads("caption_candidate", ("sample_id", "n", "candidate_caption")), _LOCATED),
+    reads=(Reads("caption_candidate", ("sample_id", "n", "candidate_caption")), *_LOCATED),
     writes=CAPTION_SCORE,
     grain="map",
     given=Given("caption_candidate", ("sample_id", "n")),
     run=rank_captions,
     params=RankParams,
     resources=ModelResources,
-    reasons=("model_not_finite",),
+    reasons=("model_not_finite", "decoding_failed"),
     tools=(_scorer("first_scorer"), _scorer("second_scorer")),
     partitions_from=("caption_candidate",),
     has_model=True,

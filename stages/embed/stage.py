@@ -5,7 +5,7 @@ Features serve the outlier filter and, later, the search for copies; scores and 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import Field
 
 from schemas.manifests import load_prompts
-from schemas.tables import EMBEDDING, PICTURE, PROMPT
+from schemas.tables import EMBEDDING, PICTURE, PROMPT, Table
 from stages.checks import check_body, run_sql
 from stages.contract import (
     Context,
@@ -32,11 +32,16 @@ from stages.contract import (
 )
 from stages.identity import digest_json
 from stages.images.ahead import cut, load_ahead
+from stages.images.not_decoded import NotDecoded
 from stages.models.opening import model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
-LOCATED = ("pixel_sha256", "n_bytes", "body_sha256", "body_file", "body_offset")
+Refusal = tuple[str, str, str]  # pixel_sha256, reason, detail
+BODY = ("n_bytes", "body_sha256", "body_file", "body_offset")
+FOUND = ("image_format", "width_px", "height_px")  # by screen: every later opening keeps to it
+LOCATED = ("pixel_sha256", *FOUND, *BODY)
 
 
 class ModelResources(Resources):
@@ -68,8 +73,8 @@ def plan_pictures(inputs: Inputs, context: Context) -> Outcome:
 
 _PICTURES = f"""
     WITH located AS (
-        SELECT fetch_id AS image_id, {", ".join(LOCATED[1:])}, partition, pass FROM fetched
-        UNION ALL SELECT sample_id, {", ".join(LOCATED[1:])}, partition, NULL FROM labelled_image
+        SELECT fetch_id AS image_id, {", ".join(BODY)}, partition, pass FROM fetched
+        UNION ALL SELECT sample_id, {", ".join(BODY)}, partition, NULL FROM labelled_image
     )
     SELECT {", ".join(PICTURE.schema.names)} FROM image JOIN located USING (image_id)
     QUALIFY row_number() OVER (PARTITION BY pixel_sha256 ORDER BY pass NULLS LAST, image_id) = 1
@@ -78,44 +83,71 @@ _PICTURES = f"""
 
 
 def embed(inputs: Inputs, context: Context) -> Outcome:
-    """Return the image feature of each picture; reject those for which the model gives NaN or infinity."""
+    """Return the image feature of each picture; reject those that are not decoded or have NaN or infinity in it."""
     scorer: ImageTextScorer = context.tools["scorer"]
     ids: list[str] = []
     features: list[np.ndarray] = []
-    bad: list[str] = []
-    for rows, prepared in prepare_ahead(inputs["picture"], context, scorer.prepare, context.params.batch_size):
-        for row, feature in zip(rows, scorer.image_features(prepared), strict=True):
+    refused: list[Refusal] = []
+    for rows, prepared, faults in prepare_ahead(inputs["picture"], context, scorer.prepare, context.params.batch_size):
+        refused += faults
+        for row, feature in zip(rows, scorer.image_features(prepared) if prepared else (), strict=True):
             if np.isfinite(feature).all():
                 ids.append(row["pixel_sha256"])
                 features.append(feature.astype(np.float16))
             else:
-                bad.append(row["pixel_sha256"])
-        context.advance(len(ids) + len(bad))
+                refused.append((row["pixel_sha256"], "model_not_finite", ""))
+        context.advance(len(ids) + len(refused))
     kept = pa.table([pa.array(ids, pa.string()), _lists(features)], schema=EMBEDDING.schema)
-    rejects = rejects_table(
-        EMBEDDING, {"pixel_sha256": bad}, pa.array(["model_not_finite"] * len(bad), pa.string()), [""] * len(bad)
-    )
-    return Outcome(kept, rejects)
+    return Outcome(kept, refuse(EMBEDDING, refused))
 
 
 def prepare_ahead(
     pictures: pa.Table, context: Context, prepare: Callable[[Image.Image], Any], size: int
-) -> Iterator[tuple[Sequence[Row], list[Any]]]:
-    """Yield rows and what a model takes of them, in the order of pixel_sha256.
+) -> Iterator[tuple[list[Row], list[Any], list[Refusal]]]:
+    """Yield rows, what a model takes of them, and the refusals of those not decoded, in the order of pixel_sha256.
 
     Batches form inside a partition alone.
     """
     rows = sorted(pictures.to_pylist(), key=lambda row: str(row["pixel_sha256"]))
-    return load_ahead(cut(rows, size), lambda row: prepare(open_located(row, context.files)), context.resources.loaders)
+
+    def load(row: Row) -> Any:
+        return load_located(row, context.files, prepare)
+
+    for batch, loaded in load_ahead(cut(rows, size), load, context.resources.loaders):
+        pairs = list(zip(batch, loaded, strict=True))
+        sound = [pair for pair in pairs if not isinstance(pair[1], NotDecoded)]
+        faults = [
+            (row["pixel_sha256"], "decoding_failed", str(fault))
+            for row, fault in pairs
+            if isinstance(fault, NotDecoded)
+        ]
+        yield [row for row, _ in sound], [prepared for _, prepared in sound], faults
 
 
-def open_located(row: Row, files: Files) -> Image.Image:
-    """Return the image that location columns point to, as RGB."""
+def load_located(row: Row, files: Files, prepare: Callable[[Image.Image], T]) -> T | NotDecoded:
+    """Return what `prepare` makes of the picture that location columns point to, or why it is not decoded.
+
+    Args:
+        row: with BODY, and what screen found of the image (FOUND).
+        files: reads the body.
+        prepare: takes the picture as RGB, its longer side at most LONGEST_PX.
+    """
     from stages.images.rgb import open_rgb
 
     data = files.read(row["body_file"], row["body_offset"], row["n_bytes"])
     check_body(data, row)
-    return open_rgb(data, LONGEST_PX)
+    try:
+        image = open_rgb(data, row["image_format"], LONGEST_PX, row["width_px"] * row["height_px"])
+    except NotDecoded as fault:
+        return NotDecoded(*fault.args)  # without its traceback: that holds the picture
+    return prepare(image)
+
+
+def refuse(table: Table, refused: Sequence[Refusal]) -> pa.Table:
+    """Return the reject rows of pictures."""
+    ids, reasons, details = zip(*refused, strict=True) if refused else ((), (), ())
+    keys = {"pixel_sha256": pa.array(ids, pa.string())}
+    return rejects_table(table, keys, pa.array(reasons, pa.string()), list(details))
 
 
 LONGEST_PX = 1024  # models see at most 448 px: a picture of 400 megapixels is decoded small
@@ -156,14 +188,14 @@ PROMPTS = Dependency("prompts", _prompts_identity)
 PLAN_PICTURES = Stage(
     name="plan_pictures",
     module="embed",
-    version=1,
+    version=2,
     does="Names each distinct picture once, of both halves, and where it is read from.",
     reads=(
-        Reads("image", ("image_id", "pixel_sha256"), is_whole=True),
-        Reads("fetched", ("fetch_id", "pass", *LOCATED[1:], "partition"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", *FOUND), is_whole=True),
+        Reads("fetched", ("fetch_id", "pass", *BODY, "partition"), is_whole=True),
         Reads(
             "labelled_image",
-            ("sample_id", *LOCATED[1:], "partition"),
+            ("sample_id", *BODY, "partition"),
             is_whole=True,
         ),
     ),
@@ -194,7 +226,7 @@ EMBED_PROMPTS = Stage(
 EMBED = Stage(
     name="embed",
     module="embed",
-    version=1,
+    version=2,
     does="Gives each picture its image feature, one forward pass each.",
     reads=(Reads("picture", LOCATED),),
     writes=EMBEDDING,
@@ -203,7 +235,7 @@ EMBED = Stage(
     run=embed,
     params=EmbedParams,
     resources=ModelResources,
-    reasons=("model_not_finite",),
+    reasons=("model_not_finite", "decoding_failed"),
     decides=False,
     tools=(SCORER,),
     partitions_from=("picture",),

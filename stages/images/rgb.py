@@ -1,96 +1,55 @@
-"""Turns the bytes of a valid image file, or an image of any mode, into the RGB image that models see.
+"""Turns the bytes of an image that screen let through into the RGB image that models see.
 
-Not for judging files: bytes come from images that screen has decoded within its limits.
+Not for judging files: screen has decoded the same bytes by the same function, within its limits.
 """
 
-import io
 import math
 import threading
 from contextlib import nullcontext
 
-import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
-DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # more than 8 bits a sample; PIL clips them on conversion
-WHITE = (255, 255, 255)
+from stages.images.exif import read_orientation
+from stages.images.first_picture import finish, open_first, reduced_size
+from stages.images.not_decoded import NotDecoded
+from stages.images.shown import show, turn
+
 LARGE_PX = 16_000_000
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # EXIF 2.32, tag 0x0112: how the stored pixels have to be turned
 
 # Threads open images: one that comes while another thread loads PIL's formats would find its own missing.
 Image.init()
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an image as RGB: transparent parts over white, deep samples stretched over their own range.
-
-    A deep image is stretched because its samples rarely use the 16 bits: sensors deliver 10 to 14 of them.
-    """
-    if image.mode in DEEP_MODES:
-        return Image.fromarray(_stretch(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def open_rgb(data: bytes, longest_px: int | None = None) -> Image.Image:
-    """Return the first frame of an image file as RGB, turned as its EXIF orientation says.
+def open_rgb(
+    data: bytes, image_format: str, longest_px: int | None = None, max_pixels: int | None = None
+) -> Image.Image:
+    """Return the first picture of an image file as it is shown.
 
     Args:
-        data: the file, of a format that PIL knows.
+        data: the file.
+        image_format: the format that screen found.
         longest_px: the longer side of a larger image is reduced to this; a JPEG is then decoded at reduced size.
+        max_pixels: what screen found, width times height; None to take any.
+
+    Raises:
+        NotDecoded: the bytes cannot be decoded: libraries or memory are not as they were.
     """
-    with _ANY_SIZE, Image.open(io.BytesIO(data)) as image:
-        size = _reduced_size(image.size, longest_px)
-        # Twice the size at least: what is left to reduce is filtered, not what the decoder skips.
-        image.draft(None, (2 * size[0], 2 * size[1]))
-        with _ONE_LARGE if math.prod(image.size) > LARGE_PX else nullcontext():
-            image.load()
-            orientation = _orientation(image)
-            rgb = to_rgb(image)
-            if rgb.width > size[0] or rgb.height > size[1]:
-                rgb = rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
-
-
-def _reduced_size(size: tuple[int, int], longest_px: int | None) -> tuple[int, int]:
-    if longest_px is None or max(size) <= longest_px:
-        return size
-    scale = longest_px / max(size)
-    return max(1, math.floor(size[0] * scale + 0.5)), max(1, math.floor(size[1] * scale + 0.5))
-
-
-def _stretch(values: np.ndarray) -> np.ndarray:
-    """Return uint8: the smallest finite sample as 0, the largest as 255; an even picture as middle grey."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros(values.shape, np.uint8)
-    low, high = float(values[finite].min()), float(values[finite].max())
-    if high <= low:
-        return np.full(values.shape, 128, np.uint8)
-    scaled = (np.where(finite, values, low).astype(np.float64) - low) * (255 / (high - low))
-    return np.asarray(np.rint(scaled), np.uint8)
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return EXIF's orientation, 1 where it is missing or broken, as screen has it; XMP's is not obeyed."""
-    for key in ("xmp", "XML:com.adobe.xmp"):
-        image.info.pop(key, None)
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except MemoryError:
-        raise
-    except Exception:  # whatever a broken EXIF block makes PIL raise means that it says nothing
-        return 1
-    return found if isinstance(found, int) else 1
+        with _ANY_SIZE:
+            image = open_first(data, image_format, max_pixels, longest_px)
+            with _ONE_LARGE if math.prod(image.size) > LARGE_PX else nullcontext():
+                return _show_reduced(finish(image, data, longest_px), longest_px)
+    # Whatever PIL raises on these bytes, lack of memory included: the stage makes a reject of it.
+    except Exception as error:
+        raise NotDecoded.because(error) from error
+
+
+def _show_reduced(image: Image.Image, longest_px: int | None) -> Image.Image:
+    rgb = show(image)
+    size = reduced_size(image.size, longest_px)
+    if rgb.size != size:
+        rgb = rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return turn(rgb, read_orientation(image) or 1)
 
 
 class _AnySize:

@@ -3,7 +3,7 @@
 Not for deciding who is an outlier: another threshold costs no forward pass, another prompt no image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -22,9 +22,8 @@ from stages.contract import (
     Reads,
     Stage,
     Tool,
-    rejects_table,
 )
-from stages.embed.stage import LOCATED, ModelResources, prepare_ahead
+from stages.embed.stage import LOCATED, ModelResources, Refusal, prepare_ahead, refuse
 from stages.models.opening import model_identity, open_detector
 from stages.models.protocols import Detector
 
@@ -46,16 +45,18 @@ class PromptParams(Params):
 
 
 def score_detector(inputs: Inputs, context: Context) -> Outcome:
-    """Return the probability of "remote sensing" of each picture; reject those for which it is not finite."""
+    """Return the probability of "remote sensing" of each picture; reject those not decoded or not finite."""
     detector: Detector = context.tools["detector"]
     ids: list[str] = []
     probs: list[float] = []
+    refused: list[Refusal] = []
     size = context.params.detector_batch_size
-    for rows, prepared in prepare_ahead(inputs["picture"], context, detector.prepare, size):
-        probs += detector.probabilities(prepared).astype(float).tolist()
+    for rows, prepared, faults in prepare_ahead(inputs["picture"], context, detector.prepare, size):
+        probs += detector.probabilities(prepared).astype(float).tolist() if prepared else []
         ids += [row["pixel_sha256"] for row in rows]
-        context.advance(len(ids))
-    return _finite(DETECTOR_SCORE, ids, np.array(probs, float))
+        refused += faults
+        context.advance(len(ids) + len(refused))
+    return _finite(DETECTOR_SCORE, ids, np.array(probs, float), refused)
 
 
 def score_vlm(inputs: Inputs, context: Context) -> Outcome:
@@ -93,13 +94,12 @@ def mean_direction(features: np.ndarray, average: str) -> np.ndarray:
     return np.asarray(mean / np.linalg.norm(mean), np.float32)
 
 
-def _finite(table: Table, ids: list[str], values: np.ndarray) -> Outcome:
+def _finite(table: Table, ids: list[str], values: np.ndarray, refused: Sequence[Refusal] = ()) -> Outcome:
     is_finite = np.isfinite(values)
     keys = pa.array(ids, pa.string())
     kept = pa.table([keys.filter(pa.array(is_finite)), pa.array(values[is_finite], pa.float64())], schema=table.schema)
-    bad = keys.filter(pa.array(~is_finite))
-    reasons = pa.array(["model_not_finite"] * len(bad), pa.string())
-    return Outcome(kept, rejects_table(table, {"pixel_sha256": bad}, reasons, [""] * len(bad)))
+    bad = [(key, "model_not_finite", "") for key in keys.filter(pa.array(~is_finite)).to_pylist()]
+    return Outcome(kept, refuse(table, [*bad, *refused]))
 
 
 def _detector_identity(params: DetectorParams) -> Mapping[str, str]:
@@ -115,7 +115,7 @@ def _open_detector(params: DetectorParams, resources: ModelResources) -> Abstrac
 SCORE_DETECTOR = Stage(
     name="score_detector",
     module="outliers",
-    version=1,
+    version=2,
     does="Gives each picture its probability of being a remote sensing image.",
     reads=(Reads("picture", LOCATED),),
     writes=DETECTOR_SCORE,
@@ -124,7 +124,7 @@ SCORE_DETECTOR = Stage(
     run=score_detector,
     params=DetectorParams,
     resources=ModelResources,
-    reasons=("model_not_finite",),
+    reasons=("model_not_finite", "decoding_failed"),
     decides=False,
     tools=(Tool("detector", _detector_identity, _open_detector),),
     partitions_from=("picture",),

@@ -54,20 +54,19 @@ class Decoded:
     """The facts of one image, of its first frame where it has several.
 
     Attributes:
-        width_px: after decoding; PIL turns a TIFF by its orientation tag, and no other format.
+        width_px: of the picture as shown.
         height_px: as width_px.
         format: PIL's name of the format.
         mode: PIL's mode as stored in the file: RGB, L, P, CMYK, I;16 ...
-        n_frames: 1 for a still image.
-        pixel_sha256: sha256, in hex, of "WxH:" and the RGB bytes row by row; of the RGBA bytes where a pixel is not
-            opaque; of "WxH:mode:" and the samples as stored where they are deeper than 8 bits (I;16, I, F).
-        phash: uint64, equal to imagehash.phash of the image; the first bit of the 8 x 8 is the most significant.
-            It says little where phash_detail is small.
+        n_frames: 1 for a still image; counting stops at a broken frame, and at 10,000.
+        pixel_sha256: sha256, in hex, of "WxH:" and the RGB bytes, row by row, of the picture as shown (shown.py).
+        phash: uint64, equal to imagehash.phash of the picture as shown; the first bit of the 8 x 8 is the most
+            significant. It says little where phash_detail is small.
         phash_detail: grey levels, 0 for a flat image; see decoding_child.measure_detail.
         exif_datetime: DateTimeOriginal, else DateTime, as YYYY-MM-DDTHH:MM:SS; no zone is known.
         exif_latitude_deg: in [-90, 90], None where position or hemisphere is missing or out of range.
         exif_longitude_deg: in [-180, 180], None as the latitude is.
-        exif_orientation: 1 to 8, None where missing or something else.
+        exif_orientation: 1 to 8, None where missing or something else, and of a TIFF.
         published_sha256: of the file as it is published, its metadata removed: decoded it has pixel_sha256, a TIFF's
             apart, which is published as JPEG.
         published_n_bytes: of that file.
@@ -230,6 +229,6 @@ def decoder_identity() -> Mapping[str, str]:
     from PIL import features
 
     identity = {name: version(name) for name in ("pillow", "imagehash", "numpy", "scipy")}
-    for codec in ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "libtiff"):
+    for codec in ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "libtiff", "littlecms2"):
         identity[codec] = str(features.version(codec) or "absent")
     return identity

@@ -147,9 +147,8 @@ SCREEN = Stage(
     run=screen,
     params=ScreenParams,
     reasons=(
-        "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
-        "decode_timeout", "decoder_died", "unpublishable_image",
-        "placeholder",
+        "empty_file", "not_an_image", "format_not_allowed", "unsupported_variant", "truncated_image", "corrupt_image",
+        "too_many_pixels", "decode_timeout", "decoder_died", "unpublishable_image", "placeholder",
     ),
     tools=(DECODER, LABELLED_DECODER, PLACEHOLDERS),
     partitions_from=("fetched", "labelled_image"),

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from stages.images.rgb import to_rgb
+from stages.images.first_picture import load_first
+from stages.images.shown import show
 
 JPEG_QUALITY = 95  # what OpenCV, and so img2dataset, writes by default
 
@@ -23,11 +24,12 @@ def encode_tiff_as_jpeg(data: bytes) -> bytes:
     Raises:
         Exception: whatever PIL raises on these bytes.
     """
-    with _any_size(), Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-        image.load()
-        profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
-        encoded = io.BytesIO()
-        to_rgb(image).save(encoded, "JPEG", quality=JPEG_QUALITY, icc_profile=profile)
+    with _any_size():
+        image = load_first(data, "TIFF")
+    profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
+    profile = profile if isinstance(profile, bytes) else None  # a tag of another type holds something else
+    encoded = io.BytesIO()
+    show(image).save(encoded, "JPEG", quality=JPEG_QUALITY, icc_profile=profile)
     return encoded.getvalue()
 
 

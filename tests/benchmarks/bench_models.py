@@ -78,7 +78,8 @@ def rows_of(stage: Stage, files: Bodies, n: int) -> dict[str, pa.Table]:
         {
             "sample_id": sample_id, "pixel_sha256": sample_id, "image_id": sample_id, "body_file": "memory",
             "body_offset": number % len(files.bodies), "n_bytes": len(files.bodies[number % len(files.bodies)]),
-            "body_sha256": files.digests[number % len(files.bodies)],
+            "body_sha256": files.digests[number % len(files.bodies)], "image_format": "JPEG", "width_px": SIDE_PX,
+            "height_px": SIDE_PX,
         }
         for number, sample_id in enumerate(ids)
     ]  # fmt: skip

@@ -94,6 +94,7 @@ BODIES = (
     picture(5, "PPM"),
     picture(1, "BMP"),
 )
+FORMATS = ("PNG", "BMP", "TIFF", "", "", "PNG", "PPM", "BMP")  # of the bodies
 
 
 @dataclass

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stages.models.protocols import DrawSettings, Floats, ModelNotFinite
-from tests.contract.handmade import BODIES, Handmade, tables
+from tests.contract.handmade import BODIES, FORMATS, Handmade, tables
 
 WORDS = ("", "a field", "a river", "roofs and a road", "a field", "bare earth", "an island at sea", "trees")
 BLINDING_RGB = (193, 88, 107)  # the first pixel of body 1: the scorers cannot see it
@@ -70,6 +70,16 @@ _LABELLED = [
     }
     for sample_id, body in _SAMPLES.items()
 ]
+_IMAGES = [
+    # The last one is as if screen had found another format: it is not decoded.
+    {
+        "image_id": sample_id,
+        "image_format": "WEBP" if sample_id == "millionaid_P0000001" else FORMATS[body],
+        "width_px": 32,
+        "height_px": 24,
+    }
+    for sample_id, body in _SAMPLES.items()
+]
 _CANDIDATES = [
     {"sample_id": sample_id, "n": n, "candidate_caption": WORDS[(n + k) % 8] if k else ""}
     for k, sample_id in enumerate(_SAMPLES)
@@ -89,13 +99,13 @@ _SCORES = [
 @contextmanager
 def _rank_captions(folder: Path) -> Iterator[Handmade]:
     # Views at right angles need no interpolation.
-    yield Handmade({"labelled_image": _LABELLED, "caption_candidate": _CANDIDATES}, "ben-0", {"n_views": 4})
+    yield Handmade(
+        {"labelled_image": _LABELLED, "image": _IMAGES, "caption_candidate": _CANDIDATES}, "ben-0", {"n_views": 4}
+    )
 
 
 HANDMADE: dict[str, Callable[[Path], Any]] = {
-    "draw_captions": tables(
-        labelled_image=_LABELLED, image=[{"image_id": sample_id} for sample_id in _SAMPLES if sample_id != "ben_7"]
-    ),
+    "draw_captions": tables(labelled_image=_LABELLED, image=[row for row in _IMAGES if row["image_id"] != "ben_7"]),
     "rank_captions": _rank_captions,
     "choose_captions": tables(caption_score=_SCORES, caption_candidate=_CANDIDATES),
 }

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tests.contract.handmade import BODIES, samples_of, tables
+from tests.contract.handmade import BODIES, FORMATS, samples_of, tables
 
 _DECODED = (0, 1, 2, 7)  # bodies that are images; 0 and 7 are the same picture
 _PICTURES = [
     {
         "pixel_sha256": f"pixels {body % 7}",
         "image_id": f"image {body}",
+        "image_format": FORMATS[body],
+        "width_px": 32,
+        "height_px": 24,
         "n_bytes": len(BODIES[body]),
         "body_sha256": hashlib.sha256(BODIES[body]).hexdigest(),
         "body_file": "tar",
@@ -22,7 +25,9 @@ _PICTURES = [
     }
     for body in _DECODED
 ]
-_IMAGES = [{"image_id": row["image_id"], "pixel_sha256": row["pixel_sha256"]} for row in _PICTURES]
+_NOT_DECODED = {**_PICTURES[0], "pixel_sha256": "pixels not decoded", "image_format": "WEBP"}
+_FOUND = ("image_id", "pixel_sha256", "image_format", "width_px", "height_px")
+_IMAGES = [{name: row[name] for name in _FOUND} for row in _PICTURES]
 _FETCHED = [{**row, "fetch_id": row["image_id"], "pass": 0} for row in _PICTURES[:3]]
 _LABELLED = [{**_PICTURES[3], "sample_id": "image 7", "partition": "millionaid-P0000"}]
 _FEATURES = [
@@ -61,8 +66,8 @@ _PLACES = [{"sample_id": "cc3m_0_0", "place": "Chile"}, {"sample_id": "cc3m_0_1"
 HANDMADE: dict[str, Callable[[Path], Any]] = {
     "plan_pictures": tables(image=_IMAGES, fetched=_FETCHED, labelled_image=_LABELLED),
     "embed_prompts": tables(),
-    "embed": tables(picture=_PICTURES[:3]),
-    "score_detector": tables(picture=_PICTURES[:3]),
+    "embed": tables(picture=[*_PICTURES[:3], _NOT_DECODED]),
+    "score_detector": tables(picture=[*_PICTURES[:3], _NOT_DECODED]),
     "score_vlm": tables(embedding=_FEATURES, prompt=_PROMPTS),
     "set_thresholds": tables(**_SCORED),
     "drop_outliers": tables(**_SCORED, outlier_rule=_RULES),

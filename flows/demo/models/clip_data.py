@@ -14,6 +14,7 @@ from flows.demo.models.scenes import Scene, draw_scene
 from flows.demo.world.drawings import FROM_ABOVE
 from flows.demo.world.images import RECIPES, Gallery, jpeg
 from flows.demo.world.views import Rng
+from stages.images.formats import find_format
 from stages.images.rgb import open_rgb
 
 SIDE_PX = 64
@@ -63,7 +64,7 @@ def draw_world(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return squares, is_from_above and sizes of n of the generated world's own images, in its encodings by turns."""
     gallery, recipes = Gallery(seed), sorted(RECIPES)
     files = [gallery.draw([recipes[k % len(recipes)]])[0] for k in range(n)]
-    images = [open_rgb(file.body) for file in files]
+    images = [open_rgb(file.body, str(find_format(file.body))) for file in files]
     return (
         np.stack([squash(image) for image in images]),
         np.array([file.kind in FROM_ABOVE for file in files]),
@@ -93,6 +94,7 @@ def encode_somehow(rng: Rng, image: Image.Image, is_from_above: bool) -> Image.I
     if chance < 0.5:
         return image
     if chance < 0.6:
-        return open_rgb(jpeg(image, int(rng.integers(35, 96))))
+        return open_rgb(jpeg(image, int(rng.integers(35, 96))), "JPEG")
     recipe = sorted(RECIPES)[int(rng.integers(len(RECIPES)))]
-    return open_rgb(RECIPES[recipe](image)[0])
+    body = RECIPES[recipe](image)[0]
+    return open_rgb(body, str(find_format(body)))

@@ -11,6 +11,7 @@ from PIL import Image
 from flows.demo.models.scenes import draw_scene
 from flows.demo.world.drawings import FROM_ABOVE
 from flows.demo.world.images import RECIPES, Gallery, ImageFile, jpeg
+from stages.images.formats import find_format
 from stages.images.rgb import open_rgb
 from stages.models.yolo_detector import cut_square
 
@@ -56,7 +57,9 @@ def world_examples(first_seed: int, n_clusters: int, n_single: int) -> Examples:
     gallery, recipes = Gallery(first_seed), sorted(RECIPES)
     files: list[ImageFile] = [file for _ in range(n_clusters) for file in gallery.draw(recipes)]
     files += [file for n in range(n_single) for file in gallery.draw([recipes[n % len(recipes)]])]
-    return _gather([(open_rgb(f.body, None), f.kind in FROM_ABOVE, f"{f.kind} {f.recipe}") for f in files])
+    return _gather(
+        [(open_rgb(f.body, str(find_format(f.body))), f.kind in FROM_ABOVE, f"{f.kind} {f.recipe}") for f in files]
+    )
 
 
 def _encode(rng: Rng, image: Image.Image, is_from_above: bool) -> tuple[Image.Image, str]:
@@ -68,9 +71,10 @@ def _encode(rng: Rng, image: Image.Image, is_from_above: bool) -> tuple[Image.Im
         image = image.transpose(Image.Transpose(int(rng.integers(7))))
     if rng.random() < 0.3:
         quality = int(rng.integers(40, 96))
-        return open_rgb(jpeg(image, quality), None), f"jpeg_{quality}"
+        return open_rgb(jpeg(image, quality), "JPEG"), f"jpeg_{quality}"
     recipe = sorted(RECIPES)[int(rng.integers(len(RECIPES)))]
-    return open_rgb(RECIPES[recipe](image)[0], None), recipe
+    body = RECIPES[recipe](image)[0]
+    return open_rgb(body, str(find_format(body))), recipe
 
 
 def _gather(found: list[tuple[Image.Image, bool, str]]) -> Examples:

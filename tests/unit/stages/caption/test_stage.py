@@ -101,8 +101,13 @@ class World:
             for n, sample_id in enumerate(sizes)
         ]
 
+        self.images: Rows = [
+            {"image_id": sample_id, "image_format": "PNG", "width_px": width_px, "height_px": height_px}
+            for sample_id, (width_px, height_px) in sizes.items()
+        ]
+
     def run(self, stage: Stage, params: Params, tools: Mapping[str, Any], **rows: Rows) -> Outcome:
-        rows = {"labelled_image": self.labelled, **rows}
+        rows = {"labelled_image": self.labelled, "image": self.images, **rows}
         inputs = {
             reads.name: pa.Table.from_pylist(
                 [{name: row[name] for name in reads.columns} for row in rows[reads.name]],
@@ -116,7 +121,7 @@ class World:
         return outcome
 
     def draw(self, captioner: Any = None, valid: Sequence[str] = SAMPLES, **params: Any) -> Outcome:
-        images = [{"image_id": sample_id} for sample_id in valid]
+        images = [row for row in self.images if row["image_id"] in valid]
         return self.run(
             DRAW_CAPTIONS, DrawParams(**params), {"captioner": captioner or SeededCaptioner()}, image=images
         )
@@ -177,6 +182,26 @@ def test_an_image_file_that_was_changed_stops_the_stages() -> None:
         world.draw()
     with pytest.raises(InputError, match="was changed"):
         world.rank(candidates)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_an_image_that_is_not_decoded_again_is_rejected_and_the_others_are_kept(batch_size: int) -> None:
+    world = World()
+    candidates = candidates_of(world)
+    whole = world.rank(candidates).kept
+    world.images[1]["image_format"] = "TIFF"
+    world.images[3]["width_px"] -= 1
+    odd = {SAMPLES[1], SAMPLES[3]}
+    drawn = world.draw(captioner_batch_size=batch_size)
+    ranked = world.rank(candidates, scorer_batch_size=batch_size)
+    assert {(row["sample_id"], row["n"], row["reason"]) for row in drawn.rejects.to_pylist()} == {
+        (sample_id, 0, "decoding_failed") for sample_id in odd
+    }
+    assert {(row["sample_id"], row["n"], row["reason"]) for row in ranked.rejects.to_pylist()} == {
+        (sample_id, n, "decoding_failed") for sample_id in odd for n in range(20)
+    }
+    assert "40 x 30, more than" in drawn.rejects["detail"].to_pylist()[1]
+    assert ranked.kept.to_pylist() == [row for row in whole.to_pylist() if row["sample_id"] not in odd]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])

@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.images.rgb import _ANY_SIZE, open_rgb, to_rgb
+from stages.images.formats import find_format
+from stages.images.not_decoded import NotDecoded
+from stages.images.rgb import _ANY_SIZE
+from stages.images.rgb import open_rgb as open_named
+from stages.images.shown import show
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (32, 1))
+
+
+def open_rgb(data: bytes, longest_px: int | None = None) -> Image.Image:
+    return open_named(data, str(find_format(data)), longest_px)
 
 
 def _saved(image: Image.Image, image_format: str, **options: object) -> bytes:
@@ -21,7 +29,7 @@ def _saved(image: Image.Image, image_format: str, **options: object) -> bytes:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"])
 def test_a_pixel_of_any_mode_is_a_pixel_of_rgb(mode: str) -> None:
-    found = to_rgb(Image.new(mode, (1, 1)))
+    found = show(Image.new(mode, (1, 1)))
     assert (found.mode, found.size) == ("RGB", (1, 1))
 
 
@@ -43,13 +51,13 @@ def test_deep_samples_are_scaled_and_not_clipped(highest: int) -> None:
 
 
 def test_an_even_deep_picture_is_grey_and_one_of_no_numbers_black() -> None:
-    assert to_rgb(Image.fromarray(np.full((2, 2), 900, np.uint16))).getpixel((0, 0)) == (128, 128, 128)
-    assert to_rgb(Image.fromarray(np.full((2, 2), np.nan, np.float32))).getpixel((0, 0)) == (0, 0, 0)
+    assert show(Image.fromarray(np.full((2, 2), 900, np.uint16))).getpixel((0, 0)) == (128, 128, 128)
+    assert show(Image.fromarray(np.full((2, 2), np.nan, np.float32))).getpixel((0, 0)) == (0, 0, 0)
 
 
 def test_numbers_that_are_none_do_not_darken_the_others() -> None:
     values = np.array([[np.nan, 1.0, 2.0, np.inf]], np.float32)
-    found = np.asarray(to_rgb(Image.fromarray(values)))[0, :, 0]
+    found = np.asarray(show(Image.fromarray(values)))[0, :, 0]
     assert found.tolist() == [0, 0, 255, 0]
 
 
@@ -141,3 +149,19 @@ def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatc
     small, large = (_saved(Image.new("L", (side_px, side_px)), "PNG") for side_px in (10, 11))
     assert open_rgb(small).size == (10, 10) and not lock.__enter__.called
     assert open_rgb(large).size == (11, 11) and lock.__enter__.call_count == lock.__exit__.call_count == 1
+
+
+def test_no_other_format_is_asked_and_no_more_pixels_are_decoded() -> None:
+    data = _saved(Image.new("L", (30, 20)), "PNG")
+    with pytest.raises(NotDecoded, match="cannot identify"):
+        open_named(data, "TIFF")
+    with pytest.raises(NotDecoded, match="30 x 20, more than 599"):
+        open_named(data, "PNG", max_pixels=599)
+    assert open_named(data, "PNG", max_pixels=600).size == (30, 20)
+    with pytest.raises(NotDecoded):
+        open_named(data[:45], "PNG")
+
+
+def test_a_jpeg_without_its_end_is_decoded_small_too() -> None:
+    data = _saved(Image.fromarray(np.tile(RAMP, (8, 8))), "JPEG")
+    assert open_rgb(data[:-2], 100).tobytes() == open_rgb(data, 100).tobytes()

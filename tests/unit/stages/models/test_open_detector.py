@@ -14,6 +14,7 @@ from flows.demo.world.drawings import FROM_ABOVE
 from flows.demo.world.images import RECIPES, Gallery
 from flows.settings import PROFILES
 from stages.contract import InputError
+from stages.images.formats import find_format
 from stages.images.rgb import open_rgb
 from stages.models.detector_description import DESCRIPTION
 from stages.models.opening import open_detector
@@ -70,6 +71,6 @@ def test_the_demo_detector_tells_views_from_above_from_others() -> None:
     files = [file for recipe in sorted(RECIPES) for _ in range(6) for file in gallery.draw([recipe])]
     threshold = tomllib.loads((PROFILES / "demo.toml").read_text(encoding="utf-8"))["outliers"]["min_detector_prob"]
     with open_detector("demo-yolo", models="", device="cpu", n_threads=1) as detector:
-        probs = probabilities(detector, [open_rgb(file.body) for file in files])
+        probs = probabilities(detector, [open_rgb(file.body, str(find_format(file.body))) for file in files])
     is_right = (probs >= threshold) == [file.kind in FROM_ABOVE for file in files]
     assert is_right.mean() >= 0.99

@@ -1,8 +1,10 @@
 """Decoding in a guarded child: facts of real files of every kind, a reason for every broken one."""
 
+import hashlib
 import io
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from schemas.reasons import REASON
+from stages.images.shown import show, turn
 from stages.screen import decoding
 from stages.screen.decoding import (
     Decoded,
@@ -89,14 +92,20 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_facts_equal_those_of_pil_and_imagehash(kind: str, decoder: Decoder) -> None:
+def test_facts_equal_those_of_pil_and_imagehash_of_the_picture_as_shown(kind: str, decoder: Decoder) -> None:
     decoded = decoder.decode(FILES[kind])
     assert isinstance(decoded, Decoded)
     with Image.open(io.BytesIO(FILES[kind])) as image:
         assert (decoded.format, decoded.mode) == (image.format, image.mode)
         assert decoded.n_frames == getattr(image, "n_frames", 1)
     with Image.open(io.BytesIO(FILES[kind])) as image:
-        bits = imagehash.phash(image)
+        image.load()
+        shown = show(image)
+        bits = imagehash.phash(shown)
+        pixels = f"{image.width}x{image.height}:".encode() + shown.tobytes()
+        assert decoded.pixel_sha256 == hashlib.sha256(pixels).hexdigest()
+        if not image.has_transparency_data and image.mode not in ("I;16", "I", "F"):
+            assert bits == imagehash.phash(image)
         assert decoded.phash == phash_to_int(bits)
         assert (decoded.width_px, decoded.height_px) == image.size
     expected = np.packbits(bits.hash.flatten(), bitorder="big").tobytes()
@@ -124,32 +133,56 @@ def test_equal_pixels_have_equal_digests_whatever_the_format(decoder: Decoder) -
     assert same == [plain] * 4
     see_through = draw().convert("RGBA")
     alpha = Image.new("L", see_through.size, 255)
-    alpha.putpixel((3, 3), 254)
+    alpha.putpixel((3, 3), 100)
     see_through.putalpha(alpha)
     turned = Image.frombytes("RGB", (50, 70), draw().tobytes())
     deep = draw("I;16")
-    deeper = Image.fromarray(np.asarray(deep) ^ 1)
-    others = [digest(image, "PNG") for image in (see_through, turned, deep, deeper, draw("L"))]
+    deeper = Image.fromarray(np.asarray(deep)[:, ::-1].copy())
+    others = [digest(image, "PNG") for image in (see_through, turned, deep, deeper, draw("RGB").rotate(180))]
     assert len({plain, *others}) == 6
     assert digest(deep, "TIFF") == digest(deep, "PNG")
 
 
 def test_large_images_are_hashed_in_strips_to_the_same_digest() -> None:
+    from stages.images import shown
     from stages.screen import decoding_child
 
-    image, whole = draw("P", 90, 80), decoding_child.hash_pixels(draw("P", 90, 80))
-    before = decoding_child.STRIP_PIXELS
-    try:
-        for decoding_child.STRIP_PIXELS in (1, 90, 1000):
-            assert decoding_child.hash_pixels(image) == whole
-    finally:
-        decoding_child.STRIP_PIXELS = before
+    before = shown.STRIP_PIXELS
+    for mode in ("P", "RGBA", "I;16", "F"):
+        image = draw(mode, 90, 80)
+        for orientation in range(1, 9):
+            whole = decoding_child.hash_shown(image, orientation)
+            try:
+                for shown.STRIP_PIXELS in (1, 90, 1000):
+                    assert decoding_child.hash_shown(image, orientation) == whole
+            finally:
+                shown.STRIP_PIXELS = before
 
 
 JPEG = FILES["jpeg"]
+
+
+def tiff_of(n_bands: int, bits: int, kind: int, photometric: int = 1) -> bytes:
+    """Return a sound little-endian TIFF of 4 x 4 pixels, interleaved, whose samples are all 0."""
+    n_bytes = 16 * n_bands * bits // 8
+    lists = struct.pack(f"<{2 * n_bands}H", *[bits] * n_bands, *[kind] * n_bands) if n_bands > 1 else b""
+    end = 8 + len(lists)
+    tags = {256: (4, 4), 257: (4, 4), 259: (3, 1), 262: (3, photometric), 273: (4, end), 277: (3, n_bands)}
+    tags |= {278: (4, 4), 279: (4, n_bytes), 284: (3, 1)}
+    extra = n_bands - (3 if photometric in (2, 8) else 1)
+    entries = {tag: struct.pack("<HHII", tag, k, 1, value) for tag, (k, value) in tags.items()}
+    for tag, value, at in ((258, bits, 8), (339, kind, 8 + 2 * n_bands)):
+        entries[tag] = struct.pack("<HHII", tag, 3, n_bands, at if n_bands > 2 else value * 0x10001)
+    if extra > 0:
+        entries[338] = struct.pack("<HHII", 338, 3, 1, 0)
+    directory = struct.pack("<H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
+    return b"II*\0" + struct.pack("<I", end + n_bytes) + lists + bytes(n_bytes) + directory
+
+
+BANDS = {(n, bits, kind): tiff_of(n, bits, kind) for n, bits, kind in ((4, 16, 1), (1, 64, 3), (5, 8, 1), (12, 16, 1))}
 REFUSED = {
     "empty_file": [b""],
-    "not_an_image": [b"<!doctype html><p>gone", b"\0", b"x" * 500, b"\x89PNG\r\n\x1a\nrest"],
+    "not_an_image": [b"<!doctype html><p>gone", b"\0", b"x" * 500, b"BM is how this text begins"],
     "format_not_allowed": [
         encode(draw(), "JPEG2000"),
         encode(draw(), "ICO"),
@@ -159,16 +192,24 @@ REFUSED = {
         encode(draw(), "TGA"),
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 99,
     ],
+    "unsupported_variant": [
+        FILES["bmp"][:28] + b"\x07" + FILES["bmp"][29:],
+        JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"),
+        *BANDS.values(),
+    ],
     "truncated_image": [
         JPEG[: len(JPEG) // 2 + 300],
         FILES["png L"][:-100],
+        b"\x89PNG\r\n\x1a\nrest",
+        JPEG[:5],
+        FILES["tiff"][:-100],
         FILES["webp"][:-100],
         FILES["bmp"][:-9],
         FILES["gif"][: len(FILES["gif"]) // 2 + 300],
     ],
     "corrupt_image": [
         FILES["png L"].replace(b"IDAT", b"IDAT\xff\xff\xff", 1),
-        FILES["bmp"][:28] + b"\x07" + FILES["bmp"][29:],
+        FILES["png L"].replace(b"IHDR\0", b"IHDR\1", 1),
         FILES["tiff"].replace(b"\x03\x01\x03\x00\x01\x00\x00\x00\x05", b"\x03\x01\x03\x00\x01\x00\x00\x00\x07"),
     ],
     "too_many_pixels": [
@@ -345,3 +386,57 @@ def test_the_identity_names_every_library_that_decides() -> None:
     identity = decoder_identity()
     assert identity["pillow"] == version("pillow")
     assert {"imagehash", "numpy", "scipy", "libjpeg_turbo", "zlib", "webp", "libtiff"} <= set(identity)
+
+
+STORED_AS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}  # the turn that undoes each orientation
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF"])
+def test_a_picture_is_one_however_it_is_stored(image_format: str, decoder: Decoder) -> None:
+    upright = decoder.decode(encode(draw(), "BMP"))
+    assert isinstance(upright, Decoded)
+    facts = {(upright.width_px, upright.height_px, upright.pixel_sha256, upright.phash)}
+    turned = set()
+    for orientation, undoing in STORED_AS.items():
+        for stored, found in ((turn(draw(), undoing), facts), (draw(), turned)):
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = orientation
+            options = {"tiffinfo": {274: orientation}} if image_format == "TIFF" else {"exif": exif}
+            decoded = decoder.decode(encode(stored, image_format, **options, **LOSSLESS.get(image_format, {})))
+            assert isinstance(decoded, Decoded)
+            found.add((decoded.width_px, decoded.height_px, decoded.pixel_sha256, decoded.phash))
+    assert len(facts) == 1
+    assert len({digest for _, _, digest, _ in turned}) == 8
+
+
+LOSSLESS = {"WEBP": {"lossless": True}}
+
+
+def test_an_opaque_picture_keeps_the_digest_of_its_rgb_bytes(decoder: Decoder) -> None:
+    decoded = decoder.decode(FILES["bmp"])
+    assert isinstance(decoded, Decoded)
+    assert decoded.pixel_sha256 == hashlib.sha256(b"70x50:" + draw().tobytes()).hexdigest()
+
+
+def test_an_unread_tiff_says_bands_and_type(decoder: Decoder) -> None:
+    found = {key: decoder.decode(data) for key, data in BANDS.items()}
+    assert found[4, 16, 1] == Refused("unsupported_variant", "TIFF: 4 bands of uint16, photometric 1, compression 1")
+    assert found[1, 64, 3] == Refused("unsupported_variant", "TIFF: 1 band of float64, photometric 1, compression 1")
+    assert {type(refused) for refused in found.values()} == {Refused}
+
+
+def test_what_breaks_behind_the_first_frame_is_no_fault_of_it(decoder: Decoder) -> None:
+    for kind in ("gif animated", "apng", "webp animated", "tiff of two pages"):
+        whole = decoder.decode(FILES[kind])
+        assert isinstance(whole, Decoded)
+        cut = FILES[kind][: -len(FILES[kind]) // 6] if "tiff" not in kind else FILES[kind][:-40]
+        found = decoder.decode(cut)
+        assert isinstance(found, Decoded), (kind, found)
+        assert found.pixel_sha256 == whole.pixel_sha256
+        assert 1 <= found.n_frames <= whole.n_frames
+
+
+def test_a_tiff_in_lab_is_read(decoder: Decoder) -> None:
+    found = decoder.decode(encode(draw().convert("LAB"), "TIFF"))
+    assert isinstance(found, Decoded)
+    assert (found.mode, found.published_format) == ("LAB", "jpg")

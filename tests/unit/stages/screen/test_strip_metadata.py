@@ -177,7 +177,7 @@ def test_tiff_becomes_an_upright_jpeg_and_16_bits_are_scaled() -> None:
         (encode("JPEG")[:2] + b"\xff\xf3\x00\x04ab" + encode("JPEG")[2:], "JPEG"),
         (encode("PNG")[:60], "PNG"),
         (encode("PNG")[:33] + struct.pack(">I4sI", 0, b"CRIT", zlib.crc32(b"CRIT")) + encode("PNG")[33:], "PNG"),
-        (encode("WEBP")[:-20], "WEBP"),
+        (encode("WEBP")[:80], "WEBP"),
         (b"RIFF\x04\0\0\0WEBP", "WEBP"),
         (encode("GIF")[:780], "GIF"),
         (b"GIF89a", "GIF"),

@@ -26,7 +26,7 @@ def test_the_jpeg_is_near_what_models_see(mode: str, orientation: int) -> None:
     stream = io.BytesIO()
     draw(mode).save(stream, "TIFF", tiffinfo={0x0112: orientation})
     encoded = encode_tiff_as_jpeg(stream.getvalue())
-    seen = open_rgb(stream.getvalue())
+    seen = open_rgb(stream.getvalue(), "TIFF")
     with Image.open(io.BytesIO(encoded)) as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", seen.size)
         difference = np.abs(np.asarray(image).astype(int) - np.asarray(seen)).mean()

@@ -1,0 +1,93 @@
+"""What a picture's EXIF block says: the way up, when and where; each fact by itself, nothing where it is broken.
+
+The one reader of the orientation. XMP is not read: no viewer turns by it, and publishing drops it.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from PIL import ExifTags, Image
+
+RAW_PROFILE = "Raw profile type exif"  # how ImageMagick stored EXIF in a PNG before there was a chunk for it
+
+
+def hide_xmp(image: Image.Image) -> None:
+    """Remove XMP from what PIL found in a file: PIL would turn a TIFF by it."""
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(key, None)
+
+
+def read_orientation(image: Image.Image) -> int | None:
+    """Return the EXIF orientation, 1 to 8; None where it is missing or something else.
+
+    None of a TIFF: PIL turns it while it loads the pixels.
+    """
+    if image.format == "TIFF":
+        return None
+    found = _or_none(lambda: _load(image).get(ExifTags.Base.Orientation))
+    return found if isinstance(found, int) and 1 <= found <= 8 else None
+
+
+def read_facts(image: Image.Image) -> dict[str, Any]:
+    """Return the columns exif_datetime, exif_latitude_deg and exif_longitude_deg."""
+    taken = _or_none(lambda: _read_datetime(_load(image)))
+    position = _or_none(lambda: _read_position(_load(image).get_ifd(ExifTags.IFD.GPSInfo)))
+    latitude_deg, longitude_deg = position or (None, None)
+    return {"exif_datetime": taken, "exif_latitude_deg": latitude_deg, "exif_longitude_deg": longitude_deg}
+
+
+def _load(image: Image.Image) -> Image.Exif:
+    if image.format == "TIFF":
+        return image.getexif()
+    # Not image.getexif(): for a JPEG PIL may have called it while opening, and taken the orientation from XMP.
+    exif, block = Image.Exif(), image.info.get("exif")
+    if block is None and RAW_PROFILE in image.info:
+        block = bytes.fromhex("".join(image.info[RAW_PROFILE].split("\n")[3:]))
+    if block:
+        exif.load(block)
+    return exif
+
+
+def _or_none(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except MemoryError:
+        raise
+    except Exception:  # whatever a broken EXIF block makes PIL raise means that it says nothing
+        return None
+
+
+def _read_datetime(exif: Image.Exif) -> str | None:
+    details = _or_none(lambda: exif.get_ifd(ExifTags.IFD.Exif)) or {}
+    for text in (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime)):
+        try:
+            return datetime.strptime(str(text).strip(" \0")[:19], "%Y:%m:%d %H:%M:%S").isoformat()
+        except ValueError:
+            continue
+    return None
+
+
+def _read_position(gps: Any) -> tuple[float, float] | None:
+    latitude_deg = _read_angle(gps.get(ExifTags.GPS.GPSLatitude), gps.get(ExifTags.GPS.GPSLatitudeRef), "NS")
+    longitude_deg = _read_angle(gps.get(ExifTags.GPS.GPSLongitude), gps.get(ExifTags.GPS.GPSLongitudeRef), "EW")
+    if latitude_deg is None or longitude_deg is None or abs(latitude_deg) > 90 or abs(longitude_deg) > 180:
+        return None
+    return latitude_deg, longitude_deg
+
+
+def _read_angle(components: Any, reference: Any, hemispheres: str) -> float | None:
+    """Return degrees from (degrees, minutes, seconds); None without a hemisphere, for the sign is then unknown.
+
+    Trailing components without a value, 0/0, count as 0: some cameras write minutes with decimals and no seconds.
+    """
+    name = (reference.decode("latin-1") if isinstance(reference, bytes) else str(reference)).strip(" \0").upper()
+    numbers: list[float] = [float(component) for component in components]
+    while len(numbers) > 1 and math.isnan(numbers[-1]):
+        del numbers[-1]
+    is_sexagesimal = len(components) == 3 and all(math.isfinite(number) and number >= 0 for number in numbers)
+    if len(name) != 1 or name not in hemispheres or not is_sexagesimal or max(numbers[1:], default=0) > 60:
+        return None
+    angle_deg = sum((number / 60**n for n, number in enumerate(numbers)), 0.0)
+    return angle_deg if name == hemispheres[0] else -angle_deg

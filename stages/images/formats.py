@@ -1,0 +1,138 @@
+"""Which of the formats that are read a file is of, by its first bytes, and why one of them is not read.
+
+Exactly one reader is asked for a file: a file that two formats accept would else be judged by one and shown by another.
+"""
+
+import io
+import re
+import struct
+from typing import Any
+
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from stages.images.frames import count_pages
+from stages.images.mending import mend
+
+SIGNATURES = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    # Two letters alone begin texts too: reserved bytes are 0, or the header has a length that exists.
+    "BMP": re.compile(rb"BM.{4}(?:\0{4}|.{8}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3})", re.DOTALL),
+    "WEBP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "TIFF": re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+|II\0\*|MM\*\0"),
+}  # no two match the same bytes
+# Formats whose opening does more than parse a header in Python (Ghostscript, a codec), or that PIL does not know.
+FOREIGN = re.compile(
+    rb"%!PS|\xc5\xd0\xd3\xc6"  # PostScript
+    rb"|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # OLE: FlashPix, MIC
+    rb"|\xd7\xcd\xc6\x9a\0\0|\x01\0\0\0.{36} EMF"  # WMF, EMF
+    rb"|....ftyp(?:avi[fs]|hei[cfmsx]|hev[cmsx]|mif1|msf1)"  # AVIF, HEIF
+    rb"|\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",  # JPEG XL
+    re.DOTALL,
+)
+NEVER_OPENED = {"EPS", "WMF", "AVIF", "FPX", "MIC", "MPO"}  # MPO has no plugin of its own: JPEG's opens it
+SAMPLE_TYPES = {1: "uint", 2: "int", 3: "float", 4: "untyped", 5: "complex int", 6: "complex float"}
+UNREAD = re.compile(r"unsupported(?! BMP palette)|cannot handle", re.IGNORECASE)  # PIL, of a header
+BIG_TIFF = b"+"
+CUT_SHORT = (struct.error, IndexError, EOFError)  # what plugins raise where a header ends with the file
+
+Refusal = tuple[str, str]  # reason and detail
+
+
+def find_format(data: bytes) -> str | None:
+    """Return the format of a file as PIL names it, JPEG for MPO too; None where it is none of those that are read."""
+    return next((name for name, signature in SIGNATURES.items() if signature.match(data)), None)
+
+
+def plugin_of(image_format: str) -> str:
+    """Return the PIL plugin that opens a format."""
+    return "JPEG" if image_format == "MPO" else image_format
+
+
+def name_foreign(data: bytes) -> Refusal:
+    """Return format_not_allowed where another plugin of PIL takes the header, else not_an_image."""
+    if FOREIGN.match(data):
+        return "format_not_allowed", f"starts with {data[:12]!r}"
+    for name in sorted(set(Image.OPEN) - NEVER_OPENED - set(SIGNATURES)):
+        try:
+            # Opening parses a header; the pixels of a format that is not allowed are never loaded.
+            with Image.open(io.BytesIO(data), formats=[name]) as image:
+                return "format_not_allowed", str(image.format)
+        except MemoryError:
+            raise
+        except Image.DecompressionBombError:
+            return "format_not_allowed", name
+        except Exception:
+            continue
+    return "not_an_image", f"starts with {data[:16]!r}"
+
+
+def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
+    """Return why a file of a known format was not read: its variant is unsupported, it ends early, or is corrupt."""
+    if isinstance(error, UnidentifiedImageError):
+        error = _find_cause(data, image_format)
+    text = f"{type(error).__name__}: {error}"
+    tags = _read_tags(data) if image_format == "TIFF" else {}
+    if "truncated" in text.lower() or isinstance(error, CUT_SHORT) or _ends_early(data, image_format, tags):
+        return "truncated_image", text
+    # PIL names a TIFF's colours and samples by tables: what is in none of them is a SyntaxError or a KeyError.
+    is_unread = bool(tags) and isinstance(error, SyntaxError | KeyError)
+    if is_unread or (image_format != "TIFF" and UNREAD.search(text)):
+        return "unsupported_variant", f"{image_format}: {_describe_samples(tags) or error}"
+    return "corrupt_image", text
+
+
+def _find_cause(data: bytes, image_format: str) -> Exception:
+    """Return what the plugin raised: PIL replaces it by a sentence without a reason."""
+    try:
+        Image.OPEN[plugin_of(image_format)][0](io.BytesIO(mend(data, image_format)), "")
+    except MemoryError:
+        raise
+    except Exception as error:
+        return error
+    return UnidentifiedImageError(f"PIL does not take it for {image_format}")
+
+
+def _read_tags(data: bytes) -> dict[int, Any]:
+    """Return the tags of a TIFF's first page; nothing where they cannot be read or have no size and no pixels."""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[:16] if BIG_TIFF in data[2:4] else data[:8])
+        stream = io.BytesIO(data)
+        stream.seek(tags.next)
+        tags.load(stream)
+        found = dict(tags)
+    except MemoryError:
+        raise
+    except Exception:  # whatever a broken directory makes PIL raise
+        return {}
+    has_pixels = TiffImagePlugin.STRIPOFFSETS in found or TiffImagePlugin.TILEOFFSETS in found
+    sizes = (found.get(TiffImagePlugin.IMAGEWIDTH), found.get(TiffImagePlugin.IMAGELENGTH))
+    return found if has_pixels and all(isinstance(size, int) and size > 0 for size in sizes) else {}
+
+
+def _describe_samples(tags: dict[int, Any]) -> str:
+    if not tags:
+        return ""
+    bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+    kinds = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
+    n_bands = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, len(bits))
+    types = ", ".join(dict.fromkeys(f"{SAMPLE_TYPES.get(kind, 'unknown ')}{n}" for n in bits for kind in kinds))
+    words = f"{n_bands} {'band' if n_bands == 1 else 'bands'} of {types}"
+    colours = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0)
+    return f"{words}, photometric {colours}, compression {tags.get(TiffImagePlugin.COMPRESSION, 1)}"
+
+
+def _ends_early(data: bytes, image_format: str, tags: dict[int, Any]) -> bool:
+    """Tell whether a file is shorter than its structure says; for formats whose libraries do not."""
+    if image_format == "WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if image_format == "PNG":
+        return b"IEND" not in data[-64:] and b"IDAT" not in data
+    if image_format == "JPEG":
+        return b"\xff\xda" not in data
+    if image_format != "TIFF":
+        return False
+    offsets = tags.get(TiffImagePlugin.STRIPOFFSETS) or tags.get(TiffImagePlugin.TILEOFFSETS) or ()
+    counts = tags.get(TiffImagePlugin.STRIPBYTECOUNTS) or tags.get(TiffImagePlugin.TILEBYTECOUNTS) or ()
+    return not count_pages(data) or any(at + n > len(data) for at, n in zip(offsets, counts, strict=False))

@@ -1,0 +1,144 @@
+"""Hand decoders the bytes that decide a picture: without side chunks that are broken, with an end that is missing.
+
+Only what leaves the pixels as they are is mended: a file whose pixels are cut stays as it is, and is refused.
+Not for publishing: that is strip_metadata.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+
+from stages.images.tiff_tags import remove_side_tags
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What decides the first picture, and the orientation. Animation chunks go: their first frame is these pixels.
+PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
+RAW_PROFILE = b"Raw profile type exif\0"
+TEXT_LIMIT = 1 << 20  # bytes; PIL raises at this length of a text
+EOI = b"\xff\xd9"
+# Bits that a scan could go on with: where pixels are missing, one of these makes others of them than no bits do.
+OTHER_ENDS = tuple(bytes([pattern]) * 200 for pattern in (0x55, 0xAA, 0xFE, 0x93))
+MARKER = re.compile(rb"\xff+([^\x00\xff])")  # neither stuffing nor fill
+FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SOS = 0xDA
+WITHOUT_BODY = {0x01, *range(0xD0, 0xDA)}
+BMP_RLE = (1, 2)
+
+
+def mend(data: bytes, image_format: str) -> bytes:
+    """Return what a decoder of this format is given; a JPEG's end is mended where decoding finds that it is missing."""
+    menders = {"PNG": remove_side_chunks, "TIFF": remove_side_tags, "WEBP": close_webp, "BMP": close_bmp}
+    return menders[image_format](data) if image_format in menders else data
+
+
+def remove_side_chunks(data: bytes) -> bytes:
+    """Return a PNG with the chunks that decide its pixels and its orientation.
+
+    As libpng does, an ancillary chunk with a wrong checksum is skipped; PIL would refuse the file for it, and for a
+    text or a profile above 1 MB.
+    """
+    kept, position, has_pixels = [PNG_SIGNATURE], len(PNG_SIGNATURE), False
+    seen: set[bytes] = set()
+    while position + 8 <= len(data):
+        n_bytes, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + n_bytes
+        if end > len(data) or not kind.isalpha():
+            if kind == b"IDAT" or not has_pixels:
+                kept.append(data[position:])  # for the decoder to refuse
+            break
+        has_pixels = has_pixels or kind == b"IDAT"
+        if _is_kept(kind, data[position:end], has_pixels, seen):
+            kept.append(data[position:end])
+            seen.add(kind)
+        if kind == b"IEND":
+            break
+        position = end
+    return b"".join(kept)
+
+
+def _is_kept(kind: bytes, chunk: bytes, has_pixels: bool, seen: set[bytes]) -> bool:
+    is_profile = kind in (b"tEXt", b"zTXt") and chunk[8:].startswith(RAW_PROFILE)
+    if kind not in PNG_KEPT and not is_profile:
+        return False
+    if kind[:1].isupper():
+        return True
+    is_late = kind == b"tRNS" and has_pixels
+    is_sound = zlib.crc32(memoryview(chunk)[4:-4]) == int.from_bytes(chunk[-4:], "big")
+    return is_sound and not is_late and kind not in seen and (not is_profile or _is_short_text(kind, chunk[8:-4]))
+
+
+def _is_short_text(kind: bytes, body: bytes) -> bool:
+    if kind == b"tEXt":
+        return len(body) < TEXT_LIMIT
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(body[len(RAW_PROFILE) + 1 :], TEXT_LIMIT)
+    except zlib.error:
+        return False
+    return inflater.eof and len(text) < TEXT_LIMIT
+
+
+def close_webp(data: bytes) -> bytes:
+    """Return a WEBP that is shorter than it says with its whole chunks, where its first picture is one of them."""
+    if len(data) >= 8 + int.from_bytes(data[4:8], "little"):
+        return data
+    position, kept, has_picture = 12, [], False
+    while position + 8 <= len(data):
+        kind, n_bytes = struct.unpack_from("<4sI", data, position)
+        if position + 8 + n_bytes > len(data):
+            break
+        kept.append(data[position : position + 8 + n_bytes] + b"\0" * (n_bytes % 2))
+        has_picture = has_picture or kind in (b"VP8 ", b"VP8L", b"ANMF")
+        position += 8 + n_bytes + n_bytes % 2
+    body = b"WEBP" + b"".join(kept)
+    return b"RIFF" + struct.pack("<I", len(body)) + body if has_picture else data
+
+
+def close_bmp(data: bytes) -> bytes:
+    """Return a BMP with the bytes that fill up its last row, where nothing else is missing."""
+    if len(data) < 54 or int.from_bytes(data[14:18], "little") < 40:
+        return data
+    start, width, height, n_bits, compression = struct.unpack_from("<I4xiixxHI", data, 10)
+    row_bits = width * n_bits
+    n_stored, n_used = (row_bits + 31) // 32 * 4, (row_bits + 7) // 8
+    n_missing = start + n_stored * abs(height) - len(data)
+    is_filling = compression not in BMP_RLE and width > 0 and 0 < n_missing <= n_stored - n_used
+    return data + bytes(n_missing) if is_filling else data
+
+
+def close_jpeg(data: bytes, digest: Callable[[bytes], str]) -> bytes | None:
+    """Return a JPEG without an end marker with one, if all of its pixels are there; None where they are not.
+
+    libjpeg makes up what is missing, without a word. So the file is decoded with several ends: where the pixels
+    are complete, what follows them changes none; and every component must have come to its last bit.
+
+    Args:
+        data: a file that ends before the decoder has finished.
+        digest: returns the digest of the pixels of such a file.
+    """
+    data = data.rstrip(b"\xff")
+    closed = data + EOI
+    if not _has_all_scans(closed):
+        return None
+    found = digest(closed)
+    return closed if all(digest(data + end + EOI) == found for end in OTHER_ENDS) else None
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Tell whether the scans of a JPEG bring all 64 coefficients of each component to their last bit."""
+    missing: dict[int, set[int]] = {}
+    position = 2
+    while marker := MARKER.search(data, position):
+        code, position = marker[1][0], marker.end()
+        if code in WITHOUT_BODY:
+            continue
+        body = data[position + 2 : position + int.from_bytes(data[position : position + 2], "big")]
+        position += 2 + len(body)
+        if code in FRAMES and len(body) >= 6:
+            missing = {component: set(range(64)) for component in body[6::3]}
+        elif code == SOS and len(body) >= 4:
+            components, (first, last, precision) = body[1:-3:2], body[-3:]
+            for component in components if precision & 15 == 0 else b"":
+                missing.get(component, set()).difference_update(range(first, last + 1))
+    return bool(missing) and not any(missing.values())

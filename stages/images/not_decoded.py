@@ -1,0 +1,16 @@
+"""The fault of an image that is not decoded again; apart from what decodes, so that stages import no codec."""
+
+import re
+
+DETAIL_CHARACTERS = 200  # the longest detail of a reject row
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # a detail that differs from run to run would not be reproducible
+
+
+class NotDecoded(Exception):
+    """An image that screen decoded was not decoded again for a model; the text is the detail of its reject row."""
+
+    @classmethod
+    def because(cls, error: Exception) -> "NotDecoded":
+        """Return the fault that what a library raised amounts to, without its traceback: that holds the picture."""
+        text = ADDRESS.sub("", f"{type(error).__name__}: {error}")
+        return cls("".join(c if c.isprintable() else "?" for c in text)[:DETAIL_CHARACTERS])

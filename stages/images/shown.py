@@ -1,0 +1,121 @@
+"""The picture as it is shown: one decision for the hash, the pixel digest, the models and the published file.
+
+Turned by its EXIF orientation, transparent pixels over white, deep samples stretched to 8 bits, as RGB without applying
+a colour profile. Not for opening files.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+# More than 8 bits a sample: PIL clips them when it converts.
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+WHITE = (255, 255, 255)
+STRIP_PIXELS = 1 << 22  # larger pictures are converted in strips, so that no second copy of one is held
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF 2.32, tag 0x0112: how the stored pixels have to be turned
+
+Values = np.ndarray[Any, np.dtype[Any]]
+Range = tuple[float, float]
+
+
+def turn(image: Image.Image, orientation: int) -> Image.Image:
+    """Return a stored picture the way up that an EXIF orientation says."""
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return width and height of a picture as shown."""
+    return (size[1], size[0]) if orientation >= 5 else size
+
+
+def show(image: Image.Image, orientation: int = 1) -> Image.Image:
+    """Return a stored picture as it is shown, as RGB."""
+    size = turned_size(image.size, orientation)
+    whole = None
+    for top, strip in shown_strips(image, orientation):
+        if strip.size == size:
+            return strip
+        whole = whole or Image.new("RGB", size)
+        whole.paste(strip, (0, top))
+    return whole or Image.new("RGB", size)
+
+
+def shown_strips(image: Image.Image, orientation: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the picture as shown in strips from the top, each as RGB and with the row that it begins at."""
+    width, height = turned_size(image.size, orientation)
+    n_rows = max(1, STRIP_PIXELS // width)
+    limits = _find_range(image) if image.mode in DEEP_MODES else None
+    for top in range(0, height, n_rows):
+        bottom = min(top + n_rows, height)
+        is_whole = (top, bottom) == (0, height)
+        stored = image if is_whole else image.crop(_stored_box(top, bottom, image.size, orientation))
+        yield top, turn(_flatten(stored, limits), orientation)
+
+
+def _stored_box(top: int, bottom: int, size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:
+    """Return where the rows from top to bottom of the shown picture are stored."""
+    width, height = size
+    if orientation in (3, 4):
+        return 0, height - bottom, width, height - top
+    if orientation in (5, 6):
+        return top, 0, bottom, height
+    if orientation in (7, 8):
+        return width - bottom, 0, width - top, height
+    return 0, top, width, bottom
+
+
+def _flatten(image: Image.Image, limits: Range | None) -> Image.Image:
+    if limits is not None:
+        grey = _stretch(np.asarray(image), limits)
+        clear = _clear_samples(image)
+        return Image.fromarray(grey if clear is None else np.where(clear, np.uint8(255), grey)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _clear_samples(image: Image.Image) -> Values | None:
+    """Return where a deep picture is transparent: a PNG of 16-bit grey may name one value."""
+    value = image.info.get("transparency")
+    return np.asarray(image) == value if isinstance(value, int) else None
+
+
+def _find_range(image: Image.Image) -> Range | None:
+    """Return the smallest and the largest finite sample that is not transparent."""
+    low, high = np.inf, -np.inf
+    n_rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, n_rows):
+        is_whole = n_rows >= image.height
+        strip = image if is_whole else image.crop((0, top, image.width, min(top + n_rows, image.height)))
+        values, clear = np.asarray(strip), _clear_samples(strip)
+        values = values[np.isfinite(values) if clear is None else ~clear]
+        if values.size:
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return low, high
+
+
+def _stretch(values: Values, limits: Range) -> Values:
+    """Return uint8: the smallest finite sample as 0, the largest as 255; an even picture as middle grey.
+
+    Stretched because samples rarely use the 16 bits: sensors deliver 10 to 14 of them.
+    """
+    low, high = limits
+    if high < low:
+        return np.zeros(values.shape, np.uint8)
+    if high == low:
+        return np.full(values.shape, 128, np.uint8)
+    finite = np.where(np.isfinite(values), values, low).astype(np.float64)
+    # A transparent sample may be outside of the range.
+    scaled = (np.clip(finite, low, high) - low) * (255 / (high - low))
+    return np.asarray(np.rint(scaled), np.uint8)

@@ -1,0 +1,45 @@
+"""Hand decoders of TIFF the tags that decide a picture: PIL stops reading tags at a broken one, whatever it is for."""
+
+import struct
+
+BIG_TIFF = b"+"
+# Sizes, samples, colours, strips, tiles, compression and orientation.
+DECIDING = {
+    *range(254, 260), 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, *range(322, 326), 332, 334, 338, 339,
+    347, *range(512, 522), *range(529, 533), 48129, 50674,
+}  # fmt: skip
+FACTS = {306, 34665, 34675, 34853}  # date, EXIF, colour profile and position: kept where they are whole
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+
+def remove_side_tags(data: bytes) -> bytes:
+    """Return a TIFF whose first directory has the tags that decide the picture, and those of its facts."""
+    order = "<" if data[:2] == b"II" else ">"
+    is_big = BIG_TIFF in data[2:4]
+    count, offset, n_entry = ("Q", "Q", 20) if is_big else ("H", "I", 12)
+    try:
+        (start,) = struct.unpack_from(order + offset, data, 8 if is_big else 4)
+        (n_entries,) = struct.unpack_from(order + count, data, start)
+    except struct.error:
+        return data
+    start += struct.calcsize(count)
+    end = start + n_entry * n_entries
+    if end > len(data):
+        return data  # for the decoder to refuse
+    entries = [data[at : at + n_entry] for at in range(start, end, n_entry)]
+    kept = [entry for entry in entries if _is_kept(entry, order, offset, len(data))]
+    if len(kept) == len(entries):
+        return data
+    following = data[end : end + struct.calcsize(offset)]
+    directory = struct.pack(order + count, len(kept)) + b"".join(kept) + following
+    start -= struct.calcsize(count)
+    return data[:start] + directory + data[start + len(directory) :]
+
+
+def _is_kept(entry: bytes, order: str, offset: str, n_bytes: int) -> bool:
+    tag, kind = struct.unpack_from(order + "HH", entry)
+    if tag in DECIDING:
+        return True
+    n, at = struct.unpack_from(order + 2 * offset, entry, 4)
+    size = n * TYPE_BYTES.get(kind, n_bytes + 1)
+    return tag in FACTS and n > 0 and (size <= struct.calcsize(offset) or at + size <= n_bytes)

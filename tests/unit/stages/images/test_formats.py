@@ -1,0 +1,111 @@
+"""One reader is asked for a file, whatever other readers would make of it; what is not read is named."""
+
+import hashlib
+import io
+import struct
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image
+
+from stages.images.formats import FOREIGN, SIGNATURES, find_format
+from stages.images.rgb import open_rgb
+from stages.screen.decoding import Decoded, DecodeLimits, Decoder, Refused
+from tests.unit.stages.images.drawn import chunk, draw, encode, segment
+
+FILES = {name: encode(draw(), name) for name in SIGNATURES}
+FILES["MPO"] = encode(draw(), "MPO", save_all=True, append_images=[draw()])
+PHOTO_CD = b"PCD_"  # at 2,048: nothing before it is looked at
+FLI = struct.pack("<HHHHHHH", 0xAF11, 1, 25_000, 25_000, 8, 0, 0)  # behind 4 bytes of its own
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(DecodeLimits(max_pixels=1_000_000, cpu_s=5)) as started:
+        yield started
+
+
+def with_photo_cd(name: str) -> bytes:
+    """Return a sound file of a format that PIL's PhotoCD plugin takes for one of 768 x 512 as well."""
+    data, filling = FILES[name], bytes(4096)
+    if name in ("JPEG", "MPO"):
+        at = 2048 - 6
+        return data[:2] + segment(0xFE, filling[:at] + PHOTO_CD + bytes(1600)) + data[2:]
+    if name == "PNG":
+        at = 2048 - 41
+        return data[:33] + chunk(b"prVt", filling[:at] + PHOTO_CD + bytes(1600)) + data[33:]
+    if name in ("TIFF", "BMP"):
+        return data[:2048] + PHOTO_CD + data[2052:]
+    return data + filling[: 2048 - len(data)] + PHOTO_CD + bytes(1600) if len(data) < 2048 else data
+
+
+def with_fli() -> dict[str, bytes]:
+    """Return sound files whose first bytes PIL's FLI plugin takes for a film of 625 megapixels."""
+    tiff = FILES["TIFF"]
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    directory = tiff[start : start + 2 + 12 * struct.unpack_from("<H", tiff, start)[0] + 4]
+    far = 0x1AF11
+    moved = tiff[:4] + struct.pack("<I", far) + tiff[8:]
+    jpeg = FILES["JPEG"][:2] + segment(0xE5, FLI[2:] + bytes(0x11AF - len(FLI))) + FILES["JPEG"][2:]
+    bmp = FILES["BMP"][:4] + struct.pack("<H", 0xAF11) + FILES["BMP"][6:]
+    return {"TIFF": moved + bytes(far - len(moved)) + directory, "JPEG": jpeg, "BMP": bmp}
+
+
+ODD = {f"{name} and PhotoCD": with_photo_cd(name) for name in FILES if name not in ("GIF", "WEBP")}
+ODD |= {f"{name} and FLI": data for name, data in with_fli().items()}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_file_of_two_formats_is_one_picture_for_everybody(kind: str, decoder: Decoder) -> None:
+    data, name = ODD[kind], kind.split()[0]
+    found, plain = decoder.decode(data), decoder.decode(FILES[name])
+    assert isinstance(found, Decoded) and isinstance(plain, Decoded)
+    assert found.format == name
+    seen = open_rgb(data, found.format, None, found.width_px * found.height_px)
+    assert hashlib.sha256(f"{seen.width}x{seen.height}:".encode() + seen.tobytes()).hexdigest() == found.pixel_sha256
+    if name not in ("TIFF", "BMP"):
+        assert found.pixel_sha256 == plain.pixel_sha256
+
+
+def test_photo_cd_would_take_them() -> None:
+    for name in ("JPEG", "PNG", "TIFF", "BMP", "MPO"):
+        with Image.open(io.BytesIO(with_photo_cd(name)), formats=["PCD"]) as image:
+            assert image.size == (768, 512)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_plugin_that_takes_every_file_is_never_asked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def greedy(plugin: str) -> object:
+        def take(stream: object, path: object) -> None:
+            asked.append(plugin)
+            raise AssertionError(plugin)
+
+        return take
+
+    Image.init()
+    own = "JPEG" if name == "MPO" else name
+    others = [plugin for plugin in Image.OPEN if plugin != own]
+    for plugin in others:
+        monkeypatch.setitem(Image.OPEN, plugin, (greedy(plugin), None))
+    monkeypatch.setattr(Image, "ID", [*others, own])
+    assert open_rgb(FILES[name], name).size == draw().size
+    assert len(others) > 35 and not asked
+
+
+def test_signatures_exclude_each_other() -> None:
+    heads = [data[:40] for data in FILES.values()] + [b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a"]
+    for head in heads:
+        assert sum(signature.match(head) is not None for signature in SIGNATURES.values()) == 1
+        assert not FOREIGN.match(head)
+    for text in (b"", b"BM", b"BMW is a maker of cars, and this is a text", b"II", b"RIFF\0\0\0\0WAVE", b"GIF88a"):
+        assert find_format(text) is None
+
+
+def test_an_allowed_beginning_makes_a_broken_image_and_not_none(decoder: Decoder) -> None:
+    for name, data in FILES.items():
+        for odd in (data[:40] + b"\x55" * 400, data[:16], data[:40]):
+            found = decoder.decode(odd)
+            assert isinstance(found, Refused), name
+            assert found.reason in ("corrupt_image", "truncated_image", "unsupported_variant"), (name, found)
