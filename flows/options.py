@@ -227,7 +227,7 @@ def _add_peek_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rows", type=int, default=5, metavar="N", help="rows to print (5)")
     command.add_argument("--from", type=int, default=0, dest="from_row", metavar="ROW", help="first row, from 0")
     command.add_argument(
-        "--companion", type=Path, action="append", default=[], metavar="PATH", help="a file that tells more of the rows"
+        "--companion", type=Path, action="append", default=[], metavar="PATH", help="a file that belongs to it"
     )
 
 

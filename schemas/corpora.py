@@ -46,7 +46,7 @@ class Corpus(_Manifest):
             those of labelled corpora are named in their readers.
         ignored_pattern: the same for what belongs to the corpus as published and is not read: files, and folders with
             a slash at the end; nothing if there is none.
-        companion_pattern: the same for a file that tells more of the rows of a source file, and stands in its
+        companion_pattern: the same for a file with further facts on the rows of a source file; it is in its
             partition; nothing if there is none.
         reader: name of the reader, a key of READERS in stages/readers/readers.py.
         columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
@@ -57,7 +57,7 @@ class Corpus(_Manifest):
         null_markers: texts that mean "not known" in image_licence and nsfw.
         advice: by regular expression for a path under the corpus's folder, what to do with such a file, which is not
             read as it is.
-        has_shifted_rows: rows of the corpus may have lost their columns' order; a similarity that is no cosine tells.
+        has_shifted_rows: rows of the corpus may have lost their columns' order; a similarity outside [-1, 1] shows it.
         text_columns: where samples have several texts, the columns of these; the run says which of them is the caption
             and which are searched.
     """

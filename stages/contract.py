@@ -208,7 +208,7 @@ class Stage:
         tools: what it is handed.
         depends: what else its results depend on.
         partitions_from: tables whose parts are its partitions; empty: one partition, `whole`.
-        half: of these, only partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), told by the
+        half: of these, only partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), known by the
             corpus code before the first dash of their names; "" for all.
         split_by: column of the kept rows that names the parts of its output; empty: the output has one part.
         keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one

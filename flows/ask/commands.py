@@ -105,8 +105,8 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
     """Write the fates."""
     _, ledger = open_existing(options)
     counts = write_fates(ledger, options.out)
-    told = ", ".join(f"{n:,} {fate}" for fate, n in sorted(counts.items()))
-    say(console, f"{options.out}: {sum(counts.values()):,} samples, {told}")
+    counted = ", ".join(f"{n:,} {fate}" for fate, n in sorted(counts.items()))
+    say(console, f"{options.out}: {sum(counts.values()):,} samples, {counted}")
 
 
 def run_compare(options: argparse.Namespace, console: Console) -> None:

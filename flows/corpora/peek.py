@@ -179,7 +179,7 @@ def _labelled(corpus: Corpus, options: argparse.Namespace, settings: Settings) -
         context = Context(f"{corpus.code}-sample", params, resources, tools, _Scratch(Path(scratch)), sources)
         listed = _list(context)
         names = sorted(pc.unique(listed["sample_id"]).drop_null().to_pylist())
-        chosen = [*names[options.from_row : options.from_row + options.rows], None]  # what is of no sample tells of all
+        chosen = [*names[options.from_row : options.from_row + options.rows], None]  # None: files of all samples
         rows = listed.filter(pc.is_in(listed["sample_id"], pa.array(chosen, pa.string())))
         tables = {"source_listing": rows, "source_file": hash_files({"source_listing": rows}, context).kept}
         outcome = READ_LABELLED.run(_inputs(READ_LABELLED, tables, context, settings), context)

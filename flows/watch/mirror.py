@@ -105,7 +105,7 @@ class Mirror:
         self._calls.put(None)
         self._wait(self._threads[0], end)
         if not self._off.is_set() and self._threads[0].is_alive():
-            self.say(f"Prefect was not told the last of it: its server took longer than {patience_s:g} s")
+            self.say(f"Prefect did not get the last updates: its server took longer than {patience_s:g} s")
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
         """Show a stage where something is due."""
@@ -154,13 +154,13 @@ class Mirror:
             if not self._off.is_set():
                 self._off.set()
                 what = printable(first_line(str(error)) or type(error).__name__)
-                self.say(f"Prefect is told no more: {what}. The run goes on")
+                self.say(f"Prefect gets no further updates: {what}. The run goes on")
 
     def _work(self) -> None:
         if self._off.is_set():
             return  # before seconds of import
         scribe = self.connect()
-        told = 0.0
+        shown_at = 0.0
         while not self._off.is_set():
             try:
                 job = self._calls.get(timeout=_TICK_S)
@@ -170,8 +170,8 @@ class Mirror:
                 return
             _try_hard(job, scribe)
             run = self._current
-            if run is not None and run.number in scribe.stages_open and time.monotonic() - told > _TICK_S:
-                told = time.monotonic()
+            if run is not None and run.number in scribe.stages_open and time.monotonic() - shown_at > _TICK_S:
+                shown_at = time.monotonic()
                 _try_hard(lambda scribe, run=run: _show_figures(scribe, run), scribe)  # type: ignore[misc]
 
     def _report(self) -> None:
@@ -239,7 +239,7 @@ def _connect(api_url: str, memory: Path) -> Scribe:
 
 
 def _prepare(api_url: str) -> None:
-    """Tell Prefect's client, before it is imported, to send nothing elsewhere and to leave trying again to us."""
+    """Set up Prefect's client, before it is imported, to send nothing elsewhere and to leave trying again to us."""
     os.environ.update(NO_TELEMETRY)
     os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
     if API_URL not in os.environ:  # found by ourselves: the client reads that server's settings, not the user's

@@ -1,4 +1,4 @@
-"""How far the partitions of a stage are: rows, share, rate and time left, as told on a terminal and in Prefect."""
+"""How far the partitions of a stage are: rows, share, rate and time left, for the terminal and for Prefect."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ class Terminal:
     console: Console
     n_run: int = 0
     _pace: Pace = field(default_factory=Pace)
-    _told: float = 0.0
+    _printed_at: float = 0.0
     _n_partitions: int = 0
     _bar: Progress | None = None
     _bar_task: TaskID | None = None
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
         """Start the bar; nothing is printed of a stage without anything to do."""
-        self._told = time.monotonic()
+        self._printed_at = time.monotonic()
         self._pace = Pace(n_due, n_rows_due)
         self._n_partitions = n_partitions
         if stage.grain == "observe" or not n_due:
@@ -70,7 +70,7 @@ class Terminal:
             self.console.print(self._line(stage, seconds), markup=False)
 
     def _line(self, stage: Stage, seconds: float) -> str:
-        """Return what a stage was given, kept and rejected in this run: one line, which may stand among others."""
+        """Return what a stage was given, kept and rejected in this run: one line that is complete by itself."""
         pace = self._pace
         n_rejected = sum(pace.reasons.values())
         given = f"{pace.n_rows:>13,} given" if stage.grain != "observe" else " " * 19
@@ -87,29 +87,29 @@ class Terminal:
         pace = self._pace
         if self._bar is not None and self._bar_task is not None:
             self._bar.update(self._bar_task, completed=pace.n_ended, speed=pace.words())
-        elif not self.console.is_terminal and time.monotonic() - self._told > _PLAIN_EVERY_S:
-            self._told = time.monotonic()
+        elif not self.console.is_terminal and time.monotonic() - self._printed_at > _PLAIN_EVERY_S:
+            self._printed_at = time.monotonic()
             self.console.print(f"{stage.name}: {pace.n_ended} of {pace.n_due} partitions, {pace.words()}")
 
 
 @dataclass(frozen=True)
 class Both:
-    """Two watchers told as one."""
+    """Two watchers that act as one."""
 
     first: Watcher
     second: Watcher
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """Tell both of a stage's begin."""
+        """Pass the begin of a stage on to both."""
         self.first.begin(stage, n_partitions, n_due, n_rows_due)
         self.second.begin(stage, n_partitions, n_due, n_rows_due)
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
-        """Tell both of an event."""
+        """Pass an event on to both."""
         self.first.see(stage, task, event)
         self.second.see(stage, task, event)
 
     def end(self, stage: Stage, seconds: float) -> None:
-        """Tell both of a stage's end."""
+        """Pass the end of a stage on to both."""
         self.first.end(stage, seconds)
         self.second.end(stage, seconds)

@@ -39,7 +39,7 @@ class Ranked:
     """An image as the scorers see it, and what its captions have earned.
 
     Attributes:
-        captions: text by number; of equal texts the lowest number stands for all.
+        captions: text by number; equal texts share the lowest number.
         first_feature: the image's feature by the first scorer.
         second_feature: the image's feature by the second scorer.
         views: its turned views, as the second scorer prepares them; let go once it is ranked.

@@ -11,10 +11,10 @@ _QUARTERS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.
 
 
 def inscribed_side_px(width_px: int, height_px: int) -> int:
-    """Return the side of the largest upright square that lies inside the image however it is turned.
+    """Return the side of the largest upright square inside the image however it is turned.
 
     Turning about the centre keeps exactly the disc of radius r = min(width, height) / 2 inside the image: a point
-    farther out leaves it when it is turned towards the shorter side. A centred square lies in the disc when half its
+    farther out leaves it when it is turned towards the shorter side. A centred square is inside the disc when half its
     diagonal, side / sqrt(2), is at most r: side = min(width, height) / sqrt(2), rounded down, one pixel at least.
 
     Source: Thales: the square inscribed in a circle has the diameter for its diagonal.

@@ -34,7 +34,7 @@ from stages.images.ahead import cut, load_ahead
 from stages.models.opening import model_identity, open_captioner, open_scorer
 from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
 
-Sample = tuple[dict[str, Any], dict[int, str]]  # where its image lies, and its captions by number
+Sample = tuple[dict[str, Any], dict[int, str]]  # the location of its image, and its captions by number
 
 
 class DrawParams(Params):

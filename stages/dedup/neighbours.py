@@ -88,7 +88,7 @@ def _join_pass(distinct: Hashes, labels: Nodes, chosen: tuple[tuple[int, int], .
     _join_large(ordered, nodes, labels, starts[:-1][sizes > MAX_WALKED], sizes[sizes > MAX_WALKED], max_distance)
     n_after = np.repeat(np.where(sizes > MAX_WALKED, 0, sizes), sizes)
     walked = np.flatnonzero(n_after)
-    # Entries that stand behind each one in its bucket.
+    # Entries behind each one in its bucket.
     n_after[walked] = (np.repeat(starts[1:], sizes)[walked] - walked) - 1
     for shift in range(1, MAX_WALKED):
         walked = walked[n_after[walked] >= shift]

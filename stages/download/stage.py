@@ -126,7 +126,7 @@ def pack(hosts: list[str], urls_per_partition: int, number: int) -> list[str]:
 
 
 def download(inputs: Inputs, context: Context) -> Outcome:
-    """Return one attempt per URL of the partition, whatever came of it; bodies lie in one tar."""
+    """Return one attempt per URL of the partition, whatever came of it; bodies are stored in one tar."""
     from stages.download.fetching import FetchLimits, fetch
 
     rows = inputs["fetch_pass"]

@@ -45,7 +45,7 @@ LOCATED = ("pixel_sha256", *FOUND, *BODY)
 
 
 class ModelResources(Resources):
-    """Where models lie and run."""
+    """Where models are stored and run."""
 
     models: str = Field("models", description="folder of the published models, one folder each, as models.toml names")
     device: str = Field("auto", description="auto (cuda where there is one), cuda, cuda:1 or cpu")

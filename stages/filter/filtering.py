@@ -245,7 +245,7 @@ def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Ta
     details = pa.array([fault.detail for fault in faults], pa.string())
     by_row = pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
     ids: Any = by_row
-    if reader_of(corpus).has_native_sample_ids:  # a record that cannot be read may not tell its id
+    if reader_of(corpus).has_native_sample_ids:  # the id of an unreadable record may be unknown
         native_ids = pa.array([fault.native_id for fault in faults], pa.string())
         ids = pc.coalesce(_sample_ids(corpus, part, rows, native_ids), by_row)
     facts = {"corpus": _corpora(ids, corpus), "source_row": rows}

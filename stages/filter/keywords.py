@@ -101,7 +101,7 @@ def _suspects(captions: pa.Array, folded: list[str]) -> npt.NDArray[np.int64]:
     import polars as pl  # a sixth of a second to import, in every process that lists the stages
 
     # Only the leftmost search without case folding takes the vectorised prefilter of the underlying library.
-    # A series as a literal is searched where it lies; in a frame the text is copied at every step, four times in all.
+    # A series as a literal is searched in place; in a frame the text is copied at every step, four times in all.
     whole = pl.lit(pl.Series(pa.chunked_array([text])))
     sought = _common_beginnings(folded)
     found = pl.select(whole.str.find_many(sought, leftmost=True)).to_series()[0]

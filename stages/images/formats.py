@@ -124,7 +124,7 @@ def _describe_samples(tags: dict[int, Any]) -> str:
 
 
 def _ends_early(data: bytes, image_format: str, tags: dict[int, Any]) -> bool:
-    """Tell whether a file is shorter than its structure says; for formats whose libraries do not."""
+    """Return whether a file is shorter than its structure says; for formats whose libraries do not."""
     if image_format == "WEBP":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     if image_format == "PNG":

@@ -126,7 +126,7 @@ def close_jpeg(data: bytes, digest: Callable[[bytes], str]) -> bytes | None:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Tell whether the scans of a JPEG bring all 64 coefficients of each component to their last bit."""
+    """Return whether the scans of a JPEG bring all 64 coefficients of each component to their last bit."""
     missing: dict[int, set[int]] = {}
     position = 2
     while marker := MARKER.search(data, position):

@@ -16,7 +16,7 @@ _PIPE_OPTIONS = {"tar.gz": "xzf", "tgz": "xzf", "tar.bz2": "xjf", "tar.zst": "-I
 
 @dataclass(frozen=True)
 class _Content:
-    """Which archives, by what stands before the ending, hold files that are read, and the folder these belong into."""
+    """Which archives, by their name without the ending, hold files that are read, and the folder these belong in."""
 
     stem: str
     into: str = ""

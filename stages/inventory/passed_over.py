@@ -30,7 +30,7 @@ class PassedOver:
 
     _single: dict[str, tuple[str, str]] = field(default_factory=dict)  # path → reason, detail
     _groups: dict[tuple[str, str], _Group] = field(default_factory=dict)  # reason and folder → paths
-    _depth: int = 100  # components of a path that tell its group
+    _depth: int = 100  # components of a path that decide its group
 
     def add(self, path: str, reason: str, detail: str = "") -> None:
         """Note a path under the corpus's folder; a name that is not UTF-8 is shown with escapes."""

@@ -30,7 +30,7 @@ class Tree:
         root: the folder.
         is_ignored: whether a path below it is known and not read; a folder's ends with a slash.
         passed: takes what is passed over.
-        note_folder: is told of each folder that is looked into, by its path below the root.
+        note_folder: called with each folder that is looked into, by its path below the root.
         others: real paths of the folders of the other corpora: a link into one of them is not followed.
     """
 
@@ -218,7 +218,7 @@ def not_regular(mode: int) -> str:
 
 
 def is_utf8(name: str) -> bool:
-    """Return whether the bytes of a name are UTF-8: Python stands in surrogates for those that are not."""
+    """Return whether the bytes of a name are UTF-8: Python puts surrogates in place of those that are not."""
     return name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name)
 
 

@@ -70,7 +70,7 @@ def _metadata(lists: Mapping[str, bytes]) -> pa.Table:
 
 
 def _patches(paths: pa.ChunkedArray) -> list[str]:
-    """Return the name, in either version, of the patch that each path lies in."""
+    """Return the name, in either version, of the patch that each path belongs to."""
     try:
         corpus = load_corpus("ben")
     except ManifestError as error:

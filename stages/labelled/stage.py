@@ -79,7 +79,7 @@ class _Pictures:
             self._tar.close()
 
     def add(self, sample_id: str, jpeg: bytes) -> dict[str, Any]:
-        """Append an image and return the columns that say where it lies."""
+        """Append an image and return the columns that locate it."""
         if self._tar is None:
             self.paths = (self._files.new_file("pictures.tar"),)
             self._tar = tarfile.open(self.paths[0], "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115

@@ -28,7 +28,7 @@ def load_blip2(folder: Path, *, precision: str, adapter: Path | None) -> Any:
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    loader: Any = Blip2ForConditionalGeneration  # its return type is told by a flag, which types cannot follow
+    loader: Any = Blip2ForConditionalGeneration  # its return type depends on a flag, which types cannot follow
     config = _read_config(folder)
     try:
         model, found = loader.from_pretrained(

@@ -115,7 +115,7 @@ def _open_model(path: Path, is_trusted: bool) -> tuple[torch.nn.Module, dict[str
             checkpoint, _ = layers.torch_safe_load(str(path), safe_only=True)
         except (TypeError, RuntimeError, EOFError) as error:
             met = str(error.__cause__ or error)
-            # The name of what was met stands behind torch's advice to load everything.
+            # The name of what was met follows torch's advice to load everything.
             named = re.search(r"GLOBAL (\S+)", met)
             met = f"it holds {named[1]}" if named else " ".join(met.split())[:200]
             raise InputError(

@@ -175,8 +175,8 @@ def read_sample(
 def _sound_rows(batch: SourceBatch) -> pa.Array:
     """Return the offsets of rows that can be chosen.
 
-    Rows of YFCC's files lie apart, so that a fault's place in its file is none in the batch; but there only a malformed
-    row has no caption at all.
+    Rows of YFCC's files are not adjacent, so a fault's position in its file is none in the batch; but there only a
+    malformed row has no caption at all.
     """
     has_text = batch.captions.is_valid().to_pylist()
     bad = {fault.source_row - batch.first_row for fault in batch.malformed}

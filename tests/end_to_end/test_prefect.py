@@ -166,5 +166,5 @@ def test_a_server_killed_in_the_middle_of_a_stage_changes_nothing(
     finally:
         kill(server)
     told = finish(run)
-    assert told.count("Prefect is told no more") == 1
+    assert told.count("Prefect gets no further updates") == 1
     assert_same_rows(build, silent)

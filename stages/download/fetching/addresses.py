@@ -31,7 +31,7 @@ _REFUSED_NETWORKS = tuple(
 
 
 def is_allowed(address: str, *, allow_loopback: bool) -> bool:
-    """Tell whether we may connect: public unicast addresses, and loopback where it is allowed."""
+    """Return whether we may connect: public unicast addresses, and loopback where it is allowed."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         return False
@@ -39,7 +39,7 @@ def is_allowed(address: str, *, allow_loopback: bool) -> bool:
         return allow_loopback
     if not ip.is_global or ip.is_multicast or ip.is_reserved:
         return False
-    # NAT64 (64:ff9b::/96), IPv4-compatible and site-local addresses lie outside global unicast.
+    # NAT64 (64:ff9b::/96), IPv4-compatible and site-local addresses are outside global unicast.
     if ip.version == 6 and ip not in _GLOBAL_UNICAST_V6:
         return False
     return not any(ip.version == network.version and ip in network for network in _REFUSED_NETWORKS)

@@ -39,7 +39,7 @@ def tidy(text: str) -> str:
 
 
 def classify(error: Exception) -> Refused | None:
-    """Return the refusal an exception stands for, or None for one that no server can cause: a fault of the code."""
+    """Return the refusal that an exception means, or None for one that no server can cause: a fault of the code."""
     detail = f"{type(error).__name__}: {error}"
     match error:
         case Refused():

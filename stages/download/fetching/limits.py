@@ -16,7 +16,7 @@ class FetchLimits:
         n_threads: fetches at once in this process.
         max_per_host: requests at once to one host, over all processes that share `host_slots`.
         allow_loopback: permits loopback addresses, and no other private ones (for tests and the generated world).
-        user_agent: sent as it is; what stands before the first "/" is the name X-Robots-Tag may address us by.
+        user_agent: sent as it is; the text before the first "/" is the name X-Robots-Tag may address us by.
         host_slots: folder of lock files; None limits hosts inside this process alone.
     """
 

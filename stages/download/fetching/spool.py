@@ -17,7 +17,7 @@ Resized = tuple[bytes, None, None, None, None, None]
 
 @dataclass(frozen=True)
 class Body:
-    """Where a body lies in the spool file, and its digest."""
+    """The location of a body in the spool file, and its digest."""
 
     offset: int
     n_bytes: int

@@ -21,7 +21,7 @@ def patch_placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str
     Args:
         folder: the corpus's folder under SOURCES.
         corpus: its manifest.
-        found: what lies there; files of version 2 without a number are passed over.
+        found: the files of the folder; files of version 2 without a number are passed over.
         known: paths under the folder that were listed before: a patch that has vanished keeps its number.
 
     Raises:

@@ -27,7 +27,7 @@ from stages.readers.labelled_records import (
 PATCHES_PER_PARTITION = 1000
 RGB_BANDS = ("B04", "B03", "B02")
 RECORD = "labels_metadata"
-# BigEarthNet lies in ten countries. Of these Finland alone reaches north of Lithuania's end at 56.5 degrees; its own
+# BigEarthNet covers ten countries. Of these Finland alone reaches north of Lithuania's end at 56.5 degrees; its own
 # south end is at 59.8: no map of borders is needed.
 FINLAND, FINLAND_FROM_DEG = "Finland", 58.0
 COUNTRY_CODES = {
@@ -75,14 +75,14 @@ def is_patch(name: str) -> bool:
 def check_selected(patch: Mapping[str, Any], latitude_deg: float | None) -> None:
     """Check that a patch belongs to RS5M's selection.
 
-    A patch of which neither country nor place is known cannot be said to lie in Finland, and belongs to it.
+    A patch with neither a known country nor a known position counts as outside Finland and is selected.
 
     Args:
         patch: its row of the table `patch`.
         latitude_deg: of its centre, None where unknown.
 
     Raises:
-        SampleFault: it is on the snow or cloud list, or lies in Finland.
+        SampleFault: it is on the snow or cloud list, or in Finland.
 
     Source: the released captions of RS5M's validation set, decoded: on no list, none of 1,724 in Finland.
     """
@@ -154,7 +154,7 @@ def _describe_v2(
 def taken_at(name: str) -> str | None:
     """Return when a patch of version 2 was taken, by its name, as ISO 8601 in UTC; None where that is no time.
 
-    Names of version 1 tell it worse: leading zeros are lost, and 13,599 end in the seconds 60 or 61.
+    Names of version 1 are less exact: leading zeros are lost, and 13,599 end in the seconds 60 or 61.
     """
     time = _TIME.search(name)
     return utc("{}-{}-{}T{}:{}:{}Z".format(*time.groups())) if time else None

@@ -77,7 +77,7 @@ def read(sample_id: str, files: Files, read_file: ReadFile, n_cells: int) -> Sam
 
 
 def _boxes(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    # One box stands there by itself in the records beside the images.
+    # The records beside the images hold a single box without a list.
     found = record.get("bounding_boxes")
     listed = found if isinstance(found, list) else [found]
     return [box for box in listed if isinstance(box, dict)]

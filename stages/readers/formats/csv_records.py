@@ -17,7 +17,7 @@ from stages.readers.formats.lines import BLOCK_BYTES, read_blocks
 RUN_LINES = 100
 MAX_FIELD_CHARACTERS = 1 << 17
 _LF, _QUOTE = 10, 34
-# Stands for a lone CR while the csv module looks at a record: that module takes CR for a line end.
+# Replaces a lone CR while the csv module looks at a record: that module takes CR for a line end.
 _CR = "\ud800"
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# RE2. A "<" before anything but a name is a sign, not a tag. Flickr's inline tags stand inside of words.
+# RE2. A "<" before anything but a name is a sign, not a tag. Flickr's inline tags occur inside words.
 _INLINE_TAG = r"(?i)</?(?:a|b|i|u|s|em|strong|strike|del|ins|span|font|small|sub|sup)(?:\s[^<>]*)?/?>"
 _TAG = r"</?[A-Za-z][^<>]*>|<!--[^<>]*-->"
 

@@ -73,7 +73,7 @@ class Records:
 
     Attributes:
         first_row: position of the first of them in the file.
-        buffer: the bytes they lie in.
+        buffer: the bytes that hold them.
         spans: int32 [n, 1 + wanted, 2]: begin and end of each record and of its wanted fields; empty where refused.
         refused: reason and detail by position in spans.
     """

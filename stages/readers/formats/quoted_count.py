@@ -1,7 +1,7 @@
 """Count the rows of a file of quoted, tab-parted records without `quoted.py`, by the same grammar.
 
 A line without quotes is a record if its tabs are as many as they must be; where there is a quote, the csv module of
-the standard library, told to be strict, says how many lines the record has. No field is kept.
+the standard library, in strict mode, counts how many lines the record has. No field is kept.
 """
 
 import csv

@@ -49,7 +49,7 @@ def read_fast(path: Path, file: pq.ParquetFile, group: int, first_row: int, name
 class FastRows:
     """Other columns of some rows of a row group, of which one slice is held.
 
-    Polars looks at texts where they lie, and copies those of the chosen rows alone: a fifth of what Arrow takes.
+    Polars reads texts in place, and copies those of the chosen rows alone: a fifth of what Arrow takes.
     """
 
     def __init__(self, path: Path, first_row: int, n_rows: int, names: Sequence[str]) -> None:

@@ -49,7 +49,8 @@ def describe(path: Path, found: str, place: str = "") -> str:
     """Return the message of a fault: what was expected, what was found, and what to do."""
     first_line = next(iter(found.splitlines()), "")
     if "decrypt" in found.lower() or "encrypt" in found.lower():
-        return f"{path.name}: {place}it is encrypted ({first_line[:80]}): store it without encryption"
+        why = first_line.partition(" (reading")[0]
+        return f"{path.name}: {place}it is encrypted: {why}; store it without encryption"
     return f"{path.name}: {place}expected a whole parquet file, found: {first_line}; download it again"
 
 

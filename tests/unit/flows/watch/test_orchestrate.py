@@ -117,7 +117,7 @@ def test_a_dead_server_switches_the_mirror_off_at_once_with_one_line(
         watcher.see(MAKE, task("a"), Committed("a", 9, 10))
         watcher.end(MAKE, 1.0)
     assert time.monotonic() - started < 3
-    assert len(said) == 1 and said[0].startswith("Prefect is told no more: "), said
+    assert len(said) == 1 and said[0].startswith("Prefect gets no further updates: "), said
     assert recorder.begun == [("make", 1, 1)] and len(recorder.events) == 1
 
 
