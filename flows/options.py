@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from flows.corpora.metafile import as_sources
 from flows.ledger.store import Store
-from flows.make import join_settings
+from flows.set_values import join_settings
 from flows.settings import Settings, load_settings
 from stages import MODULES, STAGES
 from stages.contract import InputError

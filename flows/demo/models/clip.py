@@ -3,7 +3,6 @@
 Not for measuring them (flows/demo/models/clip_quality.py).
 """
 
-import hashlib
 import json
 import os
 import time
@@ -16,13 +15,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from flows.demo.models.clip_data import SIDE_PX, Pairs, draw_pairs
+from flows.demo.models.clip_data import BATCH, N_EPOCHS, N_THREADS, SIDE_PX, Pairs, draw_pairs
 from schemas.manifests import load_prompts
 
-N_TRAIN, BATCH, N_EPOCHS, PEAK_RATE, WEIGHT_DECAY = 9000, 256, 16, 2e-3, 0.1
+N_TRAIN, PEAK_RATE, WEIGHT_DECAY = 9000, 2e-3, 0.1
 # Apart from each other and from the small seeds of tests and of the demo's world.
 TRAIN_SEED = 1_000_000
-N_THREADS = 1  # two share memory badly at this size: more CPU time, hardly less by the clock
 EMBED_DIM, CONTEXT, VOCABULARY = 96, 32, 1000
 GREY_SHARE = 0.12  # beside the grey encodings: the web has more of them than the scenes
 FIRST_LAYER_SCALE = 0.5
@@ -190,8 +188,3 @@ def save(model: torch.nn.Module, name: str, folder: Path) -> None:
     config = {"embed_dim": EMBED_DIM, "vision_cfg": VISION[name], "text_cfg": TEXT}
     content = {"model_cfg": config, "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def digest(folder: Path) -> str:
-    """Return the sha256 of a model's weights."""
-    return hashlib.sha256((folder / "open_clip_model.safetensors").read_bytes()).hexdigest()

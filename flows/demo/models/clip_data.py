@@ -3,8 +3,10 @@
 Not for training on them (flows/demo/models/clip.py).
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -18,6 +20,8 @@ from stages.images.formats import find_format
 from stages.images.rgb import open_rgb
 
 SIDE_PX = 64
+BATCH, N_EPOCHS = 256, 16
+N_THREADS = 1  # two share memory badly at this size: more CPU time, hardly less by the clock
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,8 @@ def encode_somehow(rng: Rng, image: Image.Image, is_from_above: bool) -> Image.I
     recipe = sorted(RECIPES)[int(rng.integers(len(RECIPES)))]
     body = RECIPES[recipe](image)[0]
     return open_rgb(body, str(find_format(body)))
+
+
+def digest(folder: Path) -> str:
+    """Return the sha256 of a model's weights."""
+    return hashlib.sha256((folder / "open_clip_model.safetensors").read_bytes()).hexdigest()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flows.demo.models.clip_data import Pairs, draw_pairs, draw_world
+from flows.demo.models.clip_data import BATCH, N_EPOCHS, N_THREADS, Pairs, digest, draw_pairs, draw_world
 from flows.demo.models.prepared import features
 from flows.demo.models.yolo_quality import Measured, choose_threshold, guess_from_sizes
 from schemas.manifests import load_prompts
@@ -80,8 +80,6 @@ def _recall(scorer: OpenClipScorer, features: np.ndarray, pairs: Pairs, *, is_sh
 
 
 def _introduction(name: str, folder: Path, trained_on: Pairs, trained_s: float, threshold: float) -> str:
-    from flows.demo.models.clip import BATCH, N_EPOCHS, N_THREADS, digest
-
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     return f"""## {name}
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.make import PREFIX, arguments, join_settings, split_settings
+from flows.make import PREFIX, arguments
 from flows.options import command_again, parse
+from flows.set_values import join_settings, split_settings
 from flows.settings import load_settings
 from stages import STAGES
 from stages.contract import InputError
