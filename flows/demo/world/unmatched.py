@@ -1,5 +1,6 @@
 """The rows of the generated world that the filter refuses or only counts, but for the many without a keyword."""
 
+import re
 from collections.abc import Callable
 
 from flows.demo.world.corpora import CC3M, CC12M, COCO, LAION400M, REDCAPS, VG, WEB, WIT, WITHOUT_NULLS, YFCC
@@ -7,6 +8,8 @@ from flows.demo.world.rows import Row
 from flows.demo.world.texts import Text, Texts
 
 _OF_LINES = ("wrong_field_count", "invalid_utf8")
+# In bytes that are no UTF-8 these, or a wrong number of fields, would be damage of the file, not of a row.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LINES_OF_FIELDS = (CC3M, CC12M, WIT, YFCC)
 _WITH_TRAPS = (LAION400M, COCO, WIT, REDCAPS, VG)
 # Reasons; rows of 3,000; the fewest of each corpus; the corpora in which they occur.
@@ -74,12 +77,14 @@ def _text(corpus: str, reason: str, n: int, texts: Texts) -> Text:
 def _cc3m_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:
     if reason == "wrong_field_count":
         return (caption + b"\t" + url + b"\tphoto", caption + b" " + url, b"", caption + b"\t\t" + url)[n % 4]
-    return (caption + b" caf\xe9\t" + url, caption + b"\t" + url + b"\xff", b"\x80" + caption + b" " + url)[n % 3]
+    caption = _CONTROL.sub(b" ", caption)
+    return (caption + b" caf\xe9\t" + url, caption + b"\t" + url + b"\xff", b"\x80" + caption + b"\t" + url)[n % 3]
 
 
 def _cc12m_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:
     if reason == "wrong_field_count":  # everything behind the first tab is the caption
         return (url + b" " + caption.replace(b"\t", b" "), b"", url, b" ")[n % 4]
+    caption = _CONTROL.sub(b" ", caption)
     return (url + b"\t" + caption + b" caf\xe9", url + b"\xff\t" + caption, url + b"\t\xed\xa0\x80" + caption)[n % 3]
 
 

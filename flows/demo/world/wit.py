@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _CONTEXTS = (
     "A town by a river, with a harbour.", 'Its people call it "the old one".\nIt has two bridges.',
     "", "Ein Dorf\nam Fluss\n\nmit einer Brücke", "a\tb", "河畔的小镇。",
 )  # fmt: skip
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _N_FIELDS_WRONG = (16, 18, 3)
 _N_FIELDS_SPOILT = (6, 2, 16)  # places of the fields that get a byte that is no UTF-8
 
@@ -54,6 +56,8 @@ def _record(row: Row, rng: random.Random) -> bytes:
     if row.reason == "wrong_field_count":
         values = [*values, b"more"][: _N_FIELDS_WRONG[turn]]
     if row.reason == "invalid_utf8":
+        # With control characters too the record would be no text at all, but damage of the file.
+        values = [_CONTROL.sub(b" ", value) for value in values]
         place = _N_FIELDS_SPOILT[turn]
         values[place] = values[place].removesuffix(b'"') + b"\xff" + b'"' * values[place].endswith(b'"')
     return b"\t".join(values)
