@@ -39,6 +39,8 @@ def run_build(options: argparse.Namespace, console: Console) -> int:
     _, ledger = open_build(options)
     if n_run and not options.verbose:
         console.print()
+        for report in module_reports(ledger, "inventory")[1:]:
+            report.show(console)  # what was passed over under SOURCES must not be overlooked
         for report in statistics_for_people(ledger):
             if report.title in _SHOWN_AT_THE_END:
                 report.show(console)
@@ -54,7 +56,8 @@ def run_stage(options: argparse.Namespace, console: Console) -> int:
     _, ledger = open_build(options)
     console.print()
     for module in options.modules:
-        for report in module_reports(ledger, module)[: None if options.verbose else 1]:
+        has_all = options.verbose or module == "inventory"  # what was passed over must not be overlooked
+        for report in module_reports(ledger, module)[: None if has_all else 1]:
             report.show(console)
     if "stats" in options.modules:
         for report in statistics_for_people(ledger):
