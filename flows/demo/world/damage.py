@@ -101,7 +101,7 @@ DAMAGED: dict[str, tuple[tuple[Callable[[int, int], bytes], str, str], ...]] = {
     "not_an_image": (
         (_text(_HTML), "jpg", "image/jpeg"),
         (_text("picture NUMBER is not here\n"), "png", "image/png"),
-        (lambda seed, number: plain_jpeg(seed, number)[:20], "jpg", "image/jpeg"),
+        (_text("404 page not found: NUMBER\n"), "jpg", "image/jpeg"),
         (_text('{"error": "no such picture", "number": NUMBER}'), "webp", "application/json"),
         (_text(_HTML), "html", "text/html; charset=utf-8"),
     ),
