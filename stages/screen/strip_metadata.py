@@ -17,6 +17,7 @@ from stages.screen.stripping.webp import strip_webp
 from stages.screen.tiff_to_jpeg import encode_tiff_as_jpeg
 
 AS_JPEG = dict.fromkeys(("JPEG", "MPO", "TIFF"), "jpg")
+ENCODED_ANEW = ("TIFF",)  # the others are published with the pixels' bytes as they came
 PUBLISHED_FORMAT = AS_JPEG | {"PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from schemas.fields import FIELD
 from schemas.tables import METAFILE, SHARD, SHARD_PLAN
 from stages.checks import check_body, run_sql
 from stages.contract import (
@@ -23,9 +22,10 @@ from stages.contract import (
     rejects_table,
 )
 from stages.screen.decoding import DETAIL_CHARACTERS, decoder_identity
-from stages.screen.strip_metadata import published_format, strip_metadata
+from stages.screen.strip_metadata import ENCODED_ANEW, published_format, strip_metadata
 from stages.screen.stripping.result import UnpublishableImage
 from stages.shard.published_text import TextOrder, published_text
+from stages.shard.tar_writer import TarWriter
 
 _LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
 _PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "published_n_bytes")
@@ -94,30 +94,32 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
     Metadata is removed from the image files as at screen, which compared their pixels: the digest has to be the one
     that screen recorded. Another one is rejected: it can only come from another version of the stripper or, for a
     TIFF, of the codecs.
-    """
-    import webdataset
 
+    Raises:
+        InputError: a body is gone, or is not the one that was fetched.
+    """
     tar = context.files.new_file("tar")
-    kept: dict[str, list[object]] = {name: [] for name in SHARD.schema.names}
+    kept: list[tuple[object, ...]] = []
     rejects: list[tuple[str, str]] = []
     rows = sorted(inputs["shard_plan"].to_pylist(), key=lambda row: str(row["sample_id"]))
-    with tar.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0) as writer:
+    with tar.open("wb") as file, TarWriter(file) as writer:
         for n_done, row in enumerate(rows):
             data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
-            check_body(data, row)
             published, problem = _strip(data, row)
             if problem:
                 rejects.append((row["sample_id"], problem))
                 continue
-            writer.write(_members(row, published))
-            values = (
-                row["sample_id"], row["shard"], row["body_sha256"], row["published_sha256"],
-                len(published), published_format(row["image_format"]),
+            writer.write(row["sample_id"], _members(row, published))
+            kept.append(
+                (
+                    row["sample_id"], row["shard"], row["body_sha256"], row["published_sha256"],
+                    len(published), published_format(row["image_format"]),
+                )
             )  # fmt: skip
-            for name, value in zip(SHARD.schema.names, values, strict=True):
-                kept[name].append(value)
             context.advance(n_done + 1)
-    table = pa.table({name: pa.array(values, FIELD[name].type) for name, values in kept.items()}, schema=SHARD.schema)
+    columns = zip(*kept, strict=True) if kept else [()] * len(SHARD.schema)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, SHARD.schema, strict=True)]
+    table = pa.table(arrays, schema=SHARD.schema)
     ids, details = zip(*rejects, strict=True) if rejects else ([], [])
     refused = rejects_table(
         SHARD, {"sample_id": ids}, pa.array(["publication_changed"] * len(ids), pa.string()), details
@@ -126,19 +128,29 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _strip(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return the file to publish, and how it differs from the one that screen decided on: not at all where empty."""
+    """Return the file to publish, and how it differs from the one that screen decided on: not at all where empty.
+
+    A published file of the digest that screen recorded proves the body it was made of: the body itself is digested only
+    where there is no such file, to say which of the two has changed, and before it is decoded.
+
+    Raises:
+        InputError: the bytes are not the body that was fetched.
+    """
+    if row["image_format"] in ENCODED_ANEW:
+        check_body(data, row)  # decoded without the guards of screen's child
     try:
         published = strip_metadata(data, row["image_format"], row["exif_orientation"], row["published_n_bytes"]).data
+        digest = hashlib.sha256(published).hexdigest()
     except UnpublishableImage as fault:
-        return b"", f"screen: {row['published_sha256']}; now: {fault}"[:DETAIL_CHARACTERS]
-    digest = hashlib.sha256(published).hexdigest()
-    is_equal = digest == row["published_sha256"]
-    return published, "" if is_equal else f"screen: {row['published_sha256']}; now: {digest}"
+        published, digest = b"", str(fault)
+    if digest == row["published_sha256"]:
+        return published, ""
+    check_body(data, row)
+    return published, f"screen: {row['published_sha256']}; now: {digest}"[:DETAIL_CHARACTERS]
 
 
-def _members(row: dict[str, str], published: bytes) -> dict[str, object]:
+def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
     return {
-        "__key__": row["sample_id"],
         "img_name": row["img_name"].encode(),
         "img_content": published,
         "caption": row["published_text"].encode(),

@@ -4,11 +4,14 @@ import re
 import struct
 from collections.abc import Iterator
 
+import numpy as np
+
 from stages.screen.stripping.result import Stripped, cut_profile, require, write_orientation
 
 # 0xFF bytes, then a code that is neither stuffing nor fill. libjpeg skips what is stored between markers.
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
 SCAN_END = re.compile(rb"\xff\xff*[^\x00\xff\xd0-\xd7]")  # a literal in front: found by memchr, 5 times as fast
+FIRST_BLOCK_BYTES, MOST_BLOCK_BYTES = 1 << 15, 1 << 17  # looked through at once: many scans are short
 # Frames, Huffman and arithmetic tables, quantisation, restart interval. 0xC8 is reserved; DNL is kept by its length.
 KEPT = (set(range(0xC0, 0xD0)) - {0xC8}) | {0xDB, 0xDD}
 TEM, SOI, EOI, SOS, DNL, COM = 0x01, 0xD8, 0xD9, 0xDA, 0xDC, 0xFE
@@ -82,14 +85,33 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
         scan = b""
         if code == SOS:
             has_scan = True
-            start, end = position, SCAN_END.search(data, position)
-            position = end.start() if end else len(data)
+            start, position = position, _find_scan_end(data, position)
             scan = data[start:position]
             if scan.endswith(b"\xff"):  # within a scan such bytes are stuffed: these are fill
                 doubts.append("fill bytes behind a scan")
                 scan = scan.rstrip(b"\xff")
         yield code, body, scan
     doubts.append(NO_EOI)  # some writers forget it; decoders supply it
+
+
+def _find_scan_end(data: bytes, start: int) -> int:
+    """Return where the first marker behind a scan begins, its fill bytes included; the end of the file if none does.
+
+    Comparing blocks takes a fifth of the time of a regular expression, which stops at each stuffed byte.
+    """
+    n_at_once = FIRST_BLOCK_BYTES
+    while start < len(data) - 1:
+        block = np.frombuffer(data, np.uint8, min(n_at_once + 1, len(data) - start), start)
+        is_unstuffed = block[:-1] == 0xFF
+        is_unstuffed &= block[1:] != 0
+        first = int(is_unstuffed.argmax())
+        if is_unstuffed[first]:
+            # It may be a restart marker: the expression goes on from there.
+            end = SCAN_END.search(data, start + first)
+            return end.start() if end else len(data)
+        start += n_at_once
+        n_at_once = min(2 * n_at_once, MOST_BLOCK_BYTES)
+    return len(data)
 
 
 def _find_problem(code: int, n_bytes: int, n_left: int) -> str:

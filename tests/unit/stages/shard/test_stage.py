@@ -1,12 +1,19 @@
+import hashlib
+import io
 import re
 import tarfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from flows.ask.dataset import tars
-from stages.shard.stage import WRITE_SHARDS, ShardParams, deal
+from stages.contract import InputError
+from stages.screen.strip_metadata import strip_metadata
+from stages.shard import stage
+from stages.shard.stage import WRITE_SHARDS, ShardParams, _strip, deal
 from tests.contract.inputs import call_stage
 from tests.small_build import FATES, Build, draw
 
@@ -87,3 +94,47 @@ def test_a_file_that_screen_did_not_decide_on_is_refused_with_both_digests(tmp_p
     (reject,) = outcome.rejects.to_pylist()
     assert reject["reason"] == "publication_changed"
     assert re.fullmatch("screen: another file; now: [0-9a-f]{64}", reject["detail"])
+
+
+def jpeg_with(comment: str) -> bytes:
+    stream = io.BytesIO()
+    Image.radial_gradient("L").save(stream, "JPEG", comment=comment)
+    return stream.getvalue()
+
+
+def row_of(body: bytes, image_format: str = "JPEG") -> dict[str, Any]:
+    published = strip_metadata(body, image_format).data
+    return {
+        "image_format": image_format,
+        "exif_orientation": 1,
+        "published_n_bytes": len(published),
+        "published_sha256": hashlib.sha256(published).hexdigest(),
+        "body_sha256": hashlib.sha256(body).hexdigest(),
+        "body_file": "bodies.tar",
+        "body_offset": 512,
+    }
+
+
+def test_the_digest_of_the_published_file_proves_its_body() -> None:
+    body, other = jpeg_with("one"), jpeg_with("two")
+    assert _strip(body, row_of(body)) == (strip_metadata(body, "JPEG").data, "")
+    assert _strip(other, row_of(body)) == _strip(body, row_of(body))
+
+
+@pytest.mark.parametrize("place", [0, 3, 900, -20])
+def test_a_body_of_another_picture_ends_the_stage(place: int) -> None:
+    body = jpeg_with("one")
+    changed = bytearray(body)
+    changed[place] ^= 0x55
+    with pytest.raises(InputError, match="does not hold the body"):
+        _strip(bytes(changed), row_of(body))
+
+
+def test_a_changed_tiff_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO()
+    Image.radial_gradient("L").save(stream, "TIFF")
+    row = row_of(stream.getvalue(), "TIFF")
+    assert _strip(stream.getvalue(), row)[1] == ""
+    monkeypatch.setattr(stage, "strip_metadata", lambda *given: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match="does not hold the body"):
+        _strip(stream.getvalue()[:-1] + b"x", row)
