@@ -1,12 +1,13 @@
 """The manifests of the published corpora: rights, files, and how to read them.
 
-Not for reading them: that is `stages/sources` and `stages/labelled_sources`.
+Not for reading them: that is `stages/readers`.
 """
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -22,7 +23,7 @@ CORPUS_CODES = (
     "laion2b", "laion400m", "laioncoco", "coyo700m", "wit", "yfcc15m", "cc12m", "cc3m", "redcaps", "sbu", "vg",
     "fmow", "ben", "millionaid",
 )  # fmt: skip
-LABELLED_CODES = ("fmow", "ben", "millionaid")  # RS3; the others are PUB11
+LABELLED_CODES = ("fmow", "ben", "millionaid")  # RS3; the others of RS5M are PUB11
 LIST_CODE = "rs5m"  # RS5M's own lists of samples: no corpus, but read like one
 REQUIRED_COLUMNS = ("url", "source_caption")
 OPTIONAL_COLUMNS = (
@@ -49,6 +50,8 @@ class Corpus(_Manifest):
         companion_pattern: the same for a file with further facts on the rows of a source file; it is in its
             partition; nothing if there is none.
         reader: name of the reader, a key of READERS in stages/readers/readers.py.
+        archives: of a labelled corpus, by regular expression for the name of an archive without its ending, the folder
+            that its files belong in; "" for the folder of the archive. Other archives are not read.
         columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
             regard to case; for a TSV the position of the field, from 0; none where the reader knows them.
         is_last_field_rest: the last field of a TSV's line is the rest of it, tabs and all; else a tab more is a fault.
@@ -81,6 +84,7 @@ class Corpus(_Manifest):
     ignored_pattern: str = r"(?!)"
     companion_pattern: str = r"(?!)"
     reader: str = Field(pattern=r"^[a-z0-9_]+$")
+    archives: Mapping[str, str] = {}
     columns: Mapping[str, tuple[str | int, ...]] = {}
     is_last_field_rest: bool = False
     is_size_swapped: bool = False
@@ -101,12 +105,12 @@ class Corpus(_Manifest):
             raise ValueError(f"not a regular expression: {error}") from None
         return pattern
 
-    @field_validator("advice")
+    @field_validator("advice", "archives")
     @classmethod
-    def _check_advice(cls, advice: Mapping[str, str]) -> Mapping[str, str]:
-        for pattern in advice:
+    def _check_patterns(cls, by_pattern: Mapping[str, str]) -> Mapping[str, str]:
+        for pattern in by_pattern:
             cls._check_pattern(pattern)
-        return advice
+        return by_pattern
 
     @model_validator(mode="before")
     @classmethod
@@ -227,6 +231,27 @@ def load_corpus(code: str, folder: Path | None = None, check: Check = no_check) 
 def manifest_faults(folder: Path | None = None, check: Check = no_check) -> dict[str, str]:
     """Return by code what is wrong with a manifest: file, key and fault. Empty where all are sound."""
     return {code: str(found) for code, found in _load_all(folder or CORPORA, check) if isinstance(found, ManifestError)}
+
+
+def labelled_codes(folder: Path | None = None) -> tuple[str, ...]:
+    """Return the codes of RS3's corpora, and behind them those of other labelled corpora with a manifest.
+
+    A manifest with a fault counts too, where its half can be read: its corpus does not change halves by it.
+    """
+    return _labelled_codes(folder or CORPORA)
+
+
+@lru_cache
+def _labelled_codes(folder: Path) -> tuple[str, ...]:
+    found = [path.stem for path in sorted(folder.glob("*.toml")) if _half_in(path) == "rs3"]
+    return (*LABELLED_CODES, *(code for code in found if code not in LABELLED_CODES))
+
+
+def _half_in(path: Path) -> object:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("half")
+    except (OSError, ValueError):  # load_corpora names the fault
+        return None
 
 
 def known_codes() -> tuple[str, ...]:

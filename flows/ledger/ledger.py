@@ -16,7 +16,7 @@ from flows.ledger.digests import FINGERPRINT_LENGTH, combine
 from flows.ledger.receipt import Receipt, observation_fingerprint
 from flows.ledger.store import Store
 from flows.settings import Settings
-from schemas.corpora import LABELLED_CODES
+from schemas.corpora import labelled_codes
 from schemas.fields import FIELD
 from stages.contract import COUNTS_SCHEMA, WHOLE, Dependency, InputError, Reads, Stage, Tool
 from stages.identity import digest_json
@@ -256,7 +256,7 @@ def counted(stage: Stage, reads: Reads) -> Reads:
 
 def half_of(partition: str) -> str:
     """Return the half that a partition of source files belongs to, by the corpus code that its name begins with."""
-    return "rs3" if partition.partition("-")[0] in LABELLED_CODES else "pub11"
+    return "rs3" if partition.partition("-")[0] in labelled_codes() else "pub11"
 
 
 def short(fingerprint: str) -> str:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from schemas.corpora import LABELLED_CODES, known_codes
+from schemas.corpora import known_codes
 from schemas.tables import CLUSTER_MEMBER, SURVIVOR
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
@@ -47,11 +47,11 @@ class ClusterParams(Params):
 def cluster(inputs: Inputs, context: Context) -> Outcome:
     """Return each sample that has a valid image with its cluster, the survivor, and why it is not the survivor."""
     params: ClusterParams = context.params
-    # A labelled sample outranks no web sample: RS3 marks duplicates, it takes nothing from PUB11.
-    tiers = {code: tier for tier, codes in enumerate((*params.priority, LABELLED_CODES)) for code in codes}
+    tiers = {code: tier for tier, codes in enumerate(params.priority) for code in codes}
     tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
     tables = {**inputs, "tiers": tier_table}
-    options = {"seed": params.seed, "other": tiers.get("*", len(params.priority))}
+    last = len(params.priority)
+    options = {"seed": params.seed, "other": tiers.get("*", last), "labelled": last}
     ranked = run_sql(_RANKED_IMAGES, tables, **options)
     tables |= {"labels": pa.table({"image_id": ranked["image_id"], "label": label_images(ranked, params)})}
     kept = run_sql(_CLUSTERS, tables, **options)
@@ -59,8 +59,11 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
 
 
 # The order (tier, digest) is total and depends on the sample alone: neither partitions nor files nor time enter it.
+# A labelled sample outranks no web sample: RS3 marks duplicates, it takes nothing from PUB11.
 _RANKED = """
-    SELECT s.sample_id, s.image_id, coalesce(t.tier, $other) AS tier, sha256($seed || ':' || s.sample_id) AS tie
+    SELECT s.sample_id, s.image_id,
+           CASE WHEN s.half = 'rs3' THEN $labelled ELSE coalesce(t.tier, $other) END AS tier,
+           sha256($seed || ':' || s.sample_id) AS tie
     FROM sample s LEFT JOIN tiers t ON t.corpus = s.corpus
 """
 # Images in the order in which they survive: that of their first sample.
@@ -132,7 +135,7 @@ CLUSTER = Stage(
     version=3,
     does="Finds clusters of samples with one URL, one picture or nearly one picture, over all corpora.",
     reads=(
-        Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
+        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash", "phash_detail"), is_whole=True),
     ),
     writes=CLUSTER_MEMBER,

@@ -8,7 +8,6 @@ from typing import Any
 from schemas.corpora import LIST_CODE, Corpus
 from stages.readers.batch import Choices, SourceFiles
 from stages.readers.readers import read_row, read_sample, reader_of
-from stages.readers.yfcc.reader import lists_photo
 
 _BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,10})_(\d{1,18})", re.ASCII)
 _BY_NATIVE_ID = re.compile(r"([a-z0-9]+)_([A-Za-z0-9_]{1,64})", re.ASCII)
@@ -73,7 +72,8 @@ def read_again(
 
 def _listed_alone(source: SourceFiles, corpus: Corpus, native_id: str) -> dict[str, Any] | None:
     """Return the reason of a sample that a corpus lists and has no row of; None where it does not list it."""
-    if corpus.reader != "yfcc" or not native_id.isdecimal() or not lists_photo(source, corpus, int(native_id)):
+    reader = reader_of(corpus)
+    if not reader.lists_samples or not reader.load().lists_sample(source, corpus, native_id):
         return None
     return {"native_id": native_id, "reason": "no_metadata_row", "detail": f"in none of {len(source.files)} files"}
 

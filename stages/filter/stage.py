@@ -17,6 +17,7 @@ from stages.filter.strict import StrictRules
 from stages.identity import digest_json
 from stages.inventory.stage import listed_corpus
 from stages.readers.batch import Choices, SourceFiles
+from stages.readers.readers import reader_of
 
 CocoColumn = Literal["TEXT", "top_caption", "all_captions"]
 
@@ -76,7 +77,7 @@ def filter_captions(inputs: Inputs, context: Context) -> Outcome:
     source = source_files([(row["path"], row["part"]) for row in listed], context.sources, corpus)
     search = search_of(context.params, context.tools["keywords"], listed[0]["pilot_share"])
     found = filter_source(source, corpus, search, context.advance)
-    if source.companions and corpus.reader == "tsv":
+    if source.companions and reader_of(corpus).has_tag_companion:
         found = add_tags(found, corpus, search, source)
     for row in listed:
         _check_unchanged(context.sources / row["path"], row)

@@ -7,27 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from schemas.corpora import Corpus
+
 # Longer endings first. A part is .001 and so on, or the two letters of `split`.
 _ARCHIVE = re.compile(
     r"(?P<whole>(?P<stem>.+?)\.(?P<kind>tar\.gz|tgz|tar\.bz2|tar\.zst|tar|zip))(?P<part>\.\d{3}|[a-z]{2})?"
 )
 _PIPE_OPTIONS = {"tar.gz": "xzf", "tgz": "xzf", "tar.bz2": "xjf", "tar.zst": "-I zstd -xf", "tar": "xf"}
-
-
-@dataclass(frozen=True)
-class _Content:
-    """Which archives, by their name without the ending, hold files that are read, and the folder these belong in."""
-
-    stem: str
-    into: str = ""
-
-
-# What else is published packed (other splits, radar patches, labelled training images) is not read.
-_CONTENTS = {
-    "fmow": (_Content("groundtruth", "groundtruth"), _Content(r"(?:[^/]*_)?train(?:val)?(?:_[^/]*)?")),
-    "ben": (_Content(r"BigEarthNet-(?!S1)[^/]*"),),
-    "millionaid": (_Content("test"),),
-}
 
 
 @dataclass(frozen=True)
@@ -52,51 +38,52 @@ class Archive:
         return f"{f'{self.n_parts} parts; ' if self.n_parts else ''}unpack: {self.command}"
 
 
-def is_archive(code: str, path: str) -> bool:
+def is_archive(corpus: Corpus, path: str) -> bool:
     """Return whether a path under a corpus's folder is an archive, or a part of one, of files that are read."""
-    return _found(code, path) is not None
+    return _found(corpus, path) is not None
 
 
-def not_unpacked(code: str, archives: Iterable[str], files: Sequence[str]) -> list[Archive]:
+def not_unpacked(corpus: Corpus, archives: Iterable[str], files: Sequence[str]) -> list[Archive]:
     """Return the archives not yet unpacked; a multi-part archive counts once.
 
     Args:
-        code: of the corpus.
+        corpus: its manifest says which archives hold what.
         archives: paths for which `is_archive` holds.
         files: paths of the source files that were found.
     """
     sets: dict[str, list[str]] = {}
     for path in sorted(archives):
-        found = _found(code, path)
+        found = _found(corpus, path)
         if found is not None:
             sets.setdefault(path.removesuffix(found[0]["part"] or ""), []).append(path)
     return [
-        _archive(code, whole, paths) for whole, paths in sorted(sets.items()) if not _is_unpacked(code, whole, files)
+        _archive(corpus, whole, paths)
+        for whole, paths in sorted(sets.items())
+        if not _is_unpacked(corpus, whole, files)
     ]
 
 
-def _found(code: str, path: str) -> tuple[re.Match[str], _Content] | None:
+def _found(corpus: Corpus, path: str) -> tuple[re.Match[str], str] | None:
+    """Return the match of an archive's name and the folder that its files belong in."""
     match = _ARCHIVE.fullmatch(path.rpartition("/")[2])
     if match is None:
         return None
-    return next(
-        ((match, content) for content in _CONTENTS.get(code, ()) if re.fullmatch(content.stem, match["stem"])), None
-    )
+    return next(((match, into) for stem, into in corpus.archives.items() if re.fullmatch(stem, match["stem"])), None)
 
 
-def _is_unpacked(code: str, whole: str, files: Sequence[str]) -> bool:
-    found = _found(code, whole)
+def _is_unpacked(corpus: Corpus, whole: str, files: Sequence[str]) -> bool:
+    found = _found(corpus, whole)
     if found is None:
         return False
-    into, others = found[1].into, {content.into for content in _CONTENTS[code]} - {""}
+    into, others = found[1], {*corpus.archives.values()} - {""}
     folders = (path.split("/")[:-1] for path in files)
     return any(into in names if into else not others.intersection(names) for names in folders)
 
 
-def _archive(code: str, whole: str, paths: Sequence[str]) -> Archive:
+def _archive(corpus: Corpus, whole: str, paths: Sequence[str]) -> Archive:
     folder, _, name = whole.rpartition("/")
-    found = _found(code, whole)
-    kind, into = (found[0]["kind"], found[1].into) if found else ("tar", "")
+    found = _found(corpus, whole)
+    kind, into = (found[0]["kind"], found[1]) if found else ("tar", "")
     is_whole = paths[0] == whole
     target = f" -C {into}" if into else ""
     if kind == "zip":
@@ -106,5 +93,9 @@ def _archive(code: str, whole: str, paths: Sequence[str]) -> Archive:
         unpack = f"tar xf {name}{target}"
     else:
         unpack = f"cat {name}?* | tar {_PIPE_OPTIONS[kind]} -{target}"
-    steps = ["cd " + "/".join(filter(None, ("SOURCES", code, folder))), f"mkdir -p {into}" if into else "", unpack]
+    steps = [
+        "cd " + "/".join(filter(None, ("SOURCES", corpus.code, folder))),
+        f"mkdir -p {into}" if into else "",
+        unpack,
+    ]
     return Archive(paths[0], 0 if is_whole else len(paths), " && ".join(filter(None, steps)), tuple(paths))

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from schemas.corpora import Corpus
 from schemas.tables import SOURCE_LISTING
-from stages.inventory.labelled_listing import role_of, scene_of
-from stages.readers.ben.lists import list_name
-from stages.readers.readers import reader_of
+from stages.inventory.labelled_listing import role_of
+from stages.readers.labelled_records import list_name
+from stages.readers.readers import labelled_reader, reader_of
 from stages.slices import belongs
 
 
@@ -40,7 +40,7 @@ def gone(
     rows = rows.filter(pc.invert(pc.is_in(before["path"], seen["path"].combine_chunks())))
     if chosen:
         rows = rows.filter(pc.is_in(rows["corpus"], pa.array(chosen)))
-    rows = _in_slice(rows, pilot_share)
+    rows = _in_slice(rows, corpora, pilot_share)
     web = ["corpus", "path", "part", "sample_id"]
     taken = {_file_role(row, corpora) for row in seen.filter(pc.is_null(seen["sample_id"])).select(web).to_pylist()}
     is_left = [row["sample_id"] or _file_role(row, corpora) not in taken for row in rows.select(web).to_pylist()]
@@ -59,10 +59,14 @@ def gone(
     )
 
 
-def _in_slice(rows: pa.Table, pilot_share: float) -> pa.Table:
+def _in_slice(rows: pa.Table, corpora: Mapping[str, Corpus], pilot_share: float) -> pa.Table:
     """Return the rows without those of scenes outside of the slice; labelled ones bear the share of this look."""
     samples = rows["sample_id"].to_pylist()
-    is_inside = [sample is None or belongs(scene_of(sample), pilot_share) for sample in samples]
+    scene_of = {code: labelled_reader(found).scene_of for code, found in corpora.items() if found.half == "rs3"}
+    is_inside = [
+        sample is None or code not in scene_of or belongs(scene_of[code](sample), pilot_share)
+        for sample, code in zip(samples, rows["corpus"].to_pylist(), strict=True)
+    ]
     shares = [
         share if sample is None else pilot_share
         for sample, share in zip(samples, rows["pilot_share"].to_pylist(), strict=True)
@@ -78,8 +82,9 @@ def _file_role(row: Mapping[str, Any], corpora: Mapping[str, Corpus]) -> tuple[s
     below = row["path"].partition("/")[2]
     if corpus is None:
         return row["corpus"], row["part"], False
-    name = list_name(below) if corpus.half == "rs3" else below if reader_of(corpus).has_files_by_name else row["part"]
-    return row["corpus"], name, corpus.is_companion(below)
+    if corpus.half == "rs3":
+        return row["corpus"], list_name(below), True
+    return row["corpus"], below if reader_of(corpus).has_files_by_name else row["part"], corpus.is_companion(below)
 
 
 def _sample_role(row: Mapping[str, str], corpora: Mapping[str, Corpus]) -> tuple[str, str]:

@@ -17,15 +17,12 @@ from stages.inventory.archives import not_unpacked
 from stages.inventory.passed_over import PassedOver
 from stages.inventory.scanning import Found, scan
 from stages.inventory.web_listing import nothing_found
-from stages.readers.ben import lists as ben_lists
-from stages.readers.ben import reader as ben
-from stages.readers.ben.numbers import Placer, patch_placer
-from stages.readers.fmow import reader as fmow
-from stages.readers.millionaid import reader as millionaid
+from stages.readers.labelled_records import Holding, ListFault, Placer, Unplaced, list_role
+from stages.readers.readers import labelled_reader
 from stages.slices import belongs
 
 _CHUNK_ROWS = 100_000
-_BARE = "a patch folder without any of the bands and the record that are read"
+_BARE = "the folder of a sample without any of the files that are read"
 
 
 def list_labelled(
@@ -43,7 +40,7 @@ def list_labelled(
         folder: its folder under SOURCES.
         corpus: its manifest.
         reader_digest: digest of what the manifest says on reading.
-        known: paths under SOURCES that were listed before: a patch that has vanished keeps its number.
+        known: paths under SOURCES that were listed before: a sample that has vanished keeps its name.
         passed: takes what is passed over.
         pilot_share: share of the scenes that is taken.
         others: real paths of the folders of other corpora.
@@ -58,9 +55,9 @@ def list_labelled(
         if passed.has("unreadable"):
             return SOURCE_LISTING.schema.empty_table()
         raise nothing_found(folder, corpus, passed, unpacking)
-    for path in _bare_patches(found):
+    for path in _bare_samples(found):
         passed.add(path, "unexpected_file", _BARE)
-    place = placer(folder, corpus, found, known)  # it may pass over more files
+    place = _placer(folder, corpus, found, known)
     table, n_outside = _table(found, corpus, reader_digest, pilot_share, place)
     if n_outside:
         said = f"{n_outside:,} files of scenes that are not in the slice of inventory.pilot = {pilot_share:g}"
@@ -69,13 +66,18 @@ def list_labelled(
     return table.drop_columns(["role"])
 
 
-def placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str]) -> Placer:
-    """Return what says where a file of the corpus belongs, and its part."""
-    if corpus.code == "fmow":
-        return lambda path, match: (fmow.place(path, match), 0)
-    if corpus.code == "millionaid":
-        return lambda path, match: (millionaid.place(path, match), 0)
-    return patch_placer(folder, corpus, found, [path.partition("/")[2] for path in known])
+def _placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str]) -> Placer:
+    holding = Holding(
+        folder,
+        [path for path, _, _ in found.files],
+        [path for path, _, _ in found.lists],
+        [path.partition("/")[2] for path in known],
+    )
+    try:
+        return labelled_reader(corpus).placer(corpus, holding)
+    except ListFault as fault:  # the corpus is left out, and the others go on
+        found.passed.add(fault.path, "unreadable", str(fault))
+        raise
 
 
 def check_roles(table: pa.Table) -> None:
@@ -99,39 +101,35 @@ def role_of(path: str, corpus: Corpus) -> str:
     match = corpus.match_file(below)
     if match is None:
         raise InputError(f"the manifest of {corpus.code} has changed: run `make stage-inventory` first")
-    if corpus.code == "ben":
-        return ben.place(below, match, 0).role
-    return fmow.place(below, match).role if corpus.code == "fmow" else millionaid.place(below, match).role
-
-
-def scene_of(sample_id: str) -> str:
-    """Return the place that a sample shows: a slice takes all of its samples or none."""
-    return sample_id.rsplit("_", 2)[0] if sample_id.startswith("fmow_") else sample_id
+    return labelled_reader(corpus).role_of(below, match)
 
 
 def _table(found: Found, corpus: Corpus, reader_digest: str, pilot_share: float, place: Placer) -> tuple[pa.Table, int]:
     """Return the listing with the role of each file, and how many files are of scenes outside of the slice."""
     schema = SOURCE_LISTING.schema.append(pa.field("role", pa.string()))
     takes = lru_cache(_CHUNK_ROWS)(lambda scene: belongs(scene, pilot_share))  # a scene has up to a hundred files
-    batches, n_listed = [], 0
+    reader = labelled_reader(corpus)
+    batches, n_outside = [], 0
     for start in range(0, len(found.files), _CHUNK_ROWS):
         rows = []
         for path, size_bytes, mtime_ns in found.files[start : start + _CHUNK_ROWS]:
             match = corpus.match_file(path)
             if match is not None:
-                to, part = place(path, match)
-                if pilot_share < 1 and not takes(scene_of(to.sample_id)):
-                    continue
-                listed = (corpus.code, f"{corpus.code}/{path}", part, size_bytes, mtime_ns, reader_digest)
-                rows.append((*listed, to.partition, to.sample_id, pilot_share, to.role))
+                to = place(path, match)
+                if isinstance(to, Unplaced):
+                    found.passed.add(path, to.reason, to.detail)
+                elif pilot_share < 1 and not takes(reader.scene_of(to.sample_id)):
+                    n_outside += 1
+                else:
+                    listed = (corpus.code, f"{corpus.code}/{path}", to.number, size_bytes, mtime_ns, reader_digest)
+                    rows.append((*listed, to.partition, to.sample_id, pilot_share, to.role))
         batches.append(_batch(rows, schema))
-        n_listed += len(rows)
     lists = [
-        (corpus.code, f"{corpus.code}/{path}", 0, size_bytes, mtime_ns, reader_digest, ben_lists.PARTITION, None,
-         pilot_share, ben_lists.list_role(path))
+        (corpus.code, f"{corpus.code}/{path}", 0, size_bytes, mtime_ns, reader_digest, f"{corpus.code}-lists", None,
+         pilot_share, list_role(path))
         for path, size_bytes, mtime_ns in found.lists
     ]  # fmt: skip
-    return pa.Table.from_batches([*batches, _batch(lists, schema)], schema), len(found.files) - n_listed
+    return pa.Table.from_batches([*batches, _batch(lists, schema)], schema), n_outside
 
 
 def _batch(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.RecordBatch:
@@ -140,15 +138,15 @@ def _batch(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.RecordBa
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _bare_patches(found: Found) -> list[str]:
-    # A patch with none of the files that are read would otherwise be in no table at all.
-    with_files = {path.rpartition("/")[0] for path, _, _ in found.files} if found.patch_folders else set()
-    return sorted(found.patch_folders - with_files)
+def _bare_samples(found: Found) -> list[str]:
+    # A sample with none of the files that are read would otherwise be in no table at all.
+    with_files = {path.rpartition("/")[0] for path, _, _ in found.files} if found.sample_folders else set()
+    return sorted(found.sample_folders - with_files)
 
 
 def _pass_archives(found: Found, corpus: Corpus) -> tuple[str, ...]:
     """Pass over all archives; return the commands that unpack those whose content is not there."""
-    packed = not_unpacked(corpus.code, found.archives, [path for path, _, _ in found.files])
+    packed = not_unpacked(corpus, found.archives, [path for path, _, _ in found.files])
     for archive in packed:
         for path in archive.paths:
             found.passed.add(path, "archive_not_unpacked", archive.detail if path == archive.path else "")

@@ -10,7 +10,7 @@ from schemas.corpora import Corpus
 from stages.inventory.archives import is_archive
 from stages.inventory.passed_over import PassedOver
 from stages.inventory.tree import Tree, status_of
-from stages.readers.ben import reader as ben
+from stages.readers.readers import labelled_reader
 
 
 @dataclass
@@ -20,16 +20,16 @@ class Found:
     Attributes:
         passed: what was passed over, with its reason.
         files: paths of the corpus's source files, with size in bytes and modification time in ns.
-        lists: paths of lists of BigEarthNet's patches, with size in bytes and modification time in ns.
+        lists: paths of companions, which list the corpus's samples, with size in bytes and modification time in ns.
         archives: paths of archives of what is read.
-        patch_folders: paths of folders that are named like a BigEarthNet patch.
+        sample_folders: paths of folders that are named like a sample.
     """
 
     passed: PassedOver
     files: list[tuple[str, int, int]] = field(default_factory=list)
     lists: list[tuple[str, int, int]] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
-    patch_folders: set[str] = field(default_factory=set)
+    sample_folders: set[str] = field(default_factory=set)
 
 
 def scan(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ...] = ()) -> Found:
@@ -42,19 +42,20 @@ def scan(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ..
         others: real paths of the folders of other corpora.
     """
     found = Found(passed)
+    is_sample_folder = labelled_reader(corpus).is_sample_folder
 
-    def note_patch(path: str) -> None:
-        if corpus.code == "ben" and ben.is_patch(path.rpartition("/")[2]):
-            found.patch_folders.add(path)
+    def note_sample(path: str) -> None:
+        if is_sample_folder(path.rpartition("/")[2]):
+            found.sample_folders.add(path)
 
-    for path, entry in Tree(folder, corpus.is_ignored, passed, note_patch, others).files():
+    for path, entry in Tree(folder, corpus.is_ignored, passed, note_sample, others).files():
         if corpus.match_file(path):
             if status := status_of(path, entry, passed, is_probed=False):
                 found.files.append((path, status.st_size, status.st_mtime_ns))
         elif corpus.is_companion(path):
             if status := status_of(path, entry, passed, is_probed=True):
                 found.lists.append((path, status.st_size, status.st_mtime_ns))
-        elif is_archive(corpus.code, path):
+        elif is_archive(corpus, path):
             found.archives.append(path)
         elif corpus.is_ignored(path):
             passed.add(path, "not_needed")

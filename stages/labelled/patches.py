@@ -15,8 +15,10 @@ from schemas.manifest_files import ManifestError
 from schemas.tables import PATCH
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.readers.ben import lists as ben_lists
-from stages.readers.ben import reader as ben
+from stages.readers.ben.numbers import patch_of
+from stages.readers.ben.reader import partition_of
 from stages.readers.corpora import load_corpus
+from stages.readers.labelled_records import list_name
 
 
 def list_patches(inputs: Inputs, context: Context) -> Outcome:
@@ -38,7 +40,7 @@ def list_patches(inputs: Inputs, context: Context) -> Outcome:
         "sample_id": samples["sample_id"],
         "has_seasonal_snow": _is_listed(columns["v1_patch"], lists, ben_lists.SNOW),
         "has_cloud_or_shadow": _is_listed(columns["v1_patch"], lists, ben_lists.CLOUD),
-        "partition": [ben.partition_of(int(name.partition("_")[2])) for name in samples["sample_id"].to_pylist()],
+        "partition": [partition_of("ben", int(name.partition("_")[2])) for name in samples["sample_id"].to_pylist()],
     }
     table = pa.table({name: columns[name] for name in PATCH.schema.names}).cast(PATCH.schema)
     return Outcome(table.combine_chunks(), no_rejects(PATCH))
@@ -71,6 +73,8 @@ def _metadata(lists: Mapping[str, bytes]) -> pa.Table:
 
 def _patches(paths: pa.ChunkedArray) -> list[str]:
     """Return the name, in either version, of the patch that each path belongs to."""
+    if not len(paths):
+        return []
     try:
         corpus = load_corpus("ben")
     except ManifestError as error:
@@ -80,7 +84,7 @@ def _patches(paths: pa.ChunkedArray) -> list[str]:
         match = corpus.match_file(path.partition("/")[2])
         if match is None:
             raise InputError(f"the manifest of {corpus.code} has changed: run `make stage-inventory` first")
-        patches.append(ben.patch_of(match))
+        patches.append(patch_of(match))
     return patches
 
 
@@ -104,9 +108,9 @@ def _facts(patches: Sequence[str], metadata: pa.Table) -> dict[str, Any]:
     }
 
 
-def _is_listed(v1_patches: pa.ChunkedArray, lists: Mapping[str, bytes], list_name: str) -> Any:
+def _is_listed(v1_patches: pa.ChunkedArray, lists: Mapping[str, bytes], name: str) -> Any:
     """Return whether patches are on the lists of this name, nulls where there is none."""
-    found = [ben_lists.read_names(path, data) for path, data in lists.items() if ben_lists.list_name(path) == list_name]
+    found = [ben_lists.read_names(path, data) for path, data in lists.items() if list_name(path) == name]
     if not found:
         return pa.nulls(len(v1_patches), pa.bool_())
     return pc.is_in(v1_patches, pa.array(sorted(set().union(*found)), pa.string()))

@@ -8,6 +8,7 @@ import io
 import tarfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,11 +34,9 @@ from stages.contract import (
 from stages.inventory.labelled_listing import role_of
 from stages.inventory.stage import listed_corpus
 from stages.readers.ben import lists as ben_lists
-from stages.readers.ben import reader as ben
 from stages.readers.ben.rendering import Renderer, open_renderer, renderer_identity
-from stages.readers.fmow import reader as fmow
-from stages.readers.labelled_records import File, Sample, SampleFault
-from stages.readers.millionaid import reader as millionaid
+from stages.readers.labelled_records import File, LabelledChoices, Raster, Reading, Sample, SampleFault
+from stages.readers.readers import labelled_reader
 
 
 class LabelledParams(Params):
@@ -103,6 +102,7 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     """
     corpora = _corpora(inputs)
     files, patches = _by_sample(inputs, corpora), _patches(inputs, context.params)
+    reading = _reading(context)
     codes = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("sample_id", "corpus")), strict=True))
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
@@ -111,7 +111,8 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
             code = codes[sample_id]
             try:
                 _check_sizes(files[sample_id], context.params.max_file_mb)
-                sample = _read(code, sample_id, files[sample_id], patches.get(sample_id, {}), context)
+                about = replace(reading, listed=patches.get(sample_id, {}))
+                sample = labelled_reader(corpora[code]).read(sample_id, files[sample_id], about)
             except SampleFault as fault:
                 rejects.append((sample_id, fault.reason, str(fault)))
             else:
@@ -175,18 +176,13 @@ def _check_sizes(files: Mapping[str, File], max_file_mb: int) -> None:
             raise SampleFault("file_too_large", f"{file.path}: {file.size_bytes} bytes, more than {max_file_mb} MB")
 
 
-def _read(code: str, sample_id: str, files: Mapping[str, File], patch: Mapping[str, Any], context: Context) -> Sample:
+def _reading(context: Context) -> Reading:
     def read_file(file: File) -> bytes:
         return _read_unchanged(context.sources / file.path, file)
 
-    if code == "millionaid":
-        return millionaid.read(sample_id, files)
-    if code == "fmow":
-        return fmow.read(sample_id, files, read_file, context.params.n_box_cells)
-    renderer: Renderer = context.tools["renderer"]
-    raster = ben.Raster(renderer.render, renderer.locate)
-    is_selecting = context.params.ben_selection == "rs5m"
-    return ben.read(sample_id, files, read_file, raster, patch, is_selecting=is_selecting)
+    params, renderer = context.params, context.tools["renderer"]
+    choices = LabelledChoices(params.n_box_cells, is_rs5m_selection=params.ben_selection == "rs5m")
+    return Reading(read_file, Raster(renderer.render, renderer.locate), choices=choices)
 
 
 def _read_unchanged(path: Path, file: File) -> bytes:

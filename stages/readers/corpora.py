@@ -32,8 +32,9 @@ def check_reader(corpus: Corpus) -> str:
         return f"key reader: no reader {corpus.reader!r}; known are {', '.join(READERS)}"
     if corpus.half != reader.half:
         return f"key half: half {corpus.half} and reader {corpus.reader} do not go together"
-    if (corpus.code == LIST_CODE) != reader.is_sample_list:
-        return f"key reader: the reader of lists of samples is for {LIST_CODE} alone; found code {corpus.code}"
+    if reader.only_for not in ("", corpus.code) or (corpus.code == LIST_CODE and not reader.is_sample_list):
+        only_for = f"reads {reader.only_for} alone" if reader.only_for else f"does not read {LIST_CODE}'s lists"
+        return f"key reader: reader {corpus.reader} {only_for}; found code {corpus.code}"
     if corpus.is_last_field_rest and reader.columns_are != "fields":
         return f"key is_last_field_rest: lines of {corpus.reader} have no fields that are counted"
     return _check_columns(corpus, reader)

@@ -5,11 +5,14 @@ Not for what is special to a corpus.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from stages.contract import InputError
 from stages.geometa.positions import is_position
 
 DEGREE_DECIMALS = 7  # about a centimetre: libraries differ behind it
@@ -34,11 +37,55 @@ class File:
 
 @dataclass(frozen=True)
 class FileRole:
-    """Where a file of a labelled corpus belongs: its sample, the partition, and what it is there for."""
+    """Where a file of a labelled corpus belongs.
+
+    Attributes:
+        sample_id: its sample.
+        partition: of the sample.
+        role: what it is to the sample, such as its image or its record.
+        number: of the sample, where the corpus's samples are numbered by a list of names.
+    """
 
     sample_id: str
     partition: str
     role: str
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Unplaced:
+    """A file that belongs to no sample: the reason and the detail of its reject row."""
+
+    reason: str
+    detail: str
+
+
+Placer = Callable[[str, re.Match[str]], FileRole | Unplaced]  # by path under the corpus's folder, and its match
+
+
+class ListFault(InputError):
+    """A list by which a corpus's samples are named cannot be used; `path` is under the corpus's folder."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The files of a labelled corpus, in paths under its folder.
+
+    Attributes:
+        folder: of the corpus, under SOURCES.
+        paths: of source files.
+        lists: of the companions: lists of names and tables of facts.
+        known: of files that were listed before; a sample whose files have vanished keeps its name.
+    """
+
+    folder: Path
+    paths: Sequence[str]
+    lists: Sequence[str]
+    known: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -60,6 +107,59 @@ class Sample:
 
 Files = Mapping[str, File]  # by role
 ReadFile = Callable[[File], bytes]
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What opens GeoTIFFs.
+
+    Attributes:
+        render: makes a JPEG of the red, green and blue band.
+        locate: returns the EPSG code and the centre, x and y in metres, of a band; None where it has no such place.
+    """
+
+    render: Callable[[Mapping[str, bytes]], bytes]
+    locate: Callable[[bytes], tuple[int, float, float] | None]
+
+
+@dataclass(frozen=True)
+class LabelledChoices:
+    """What a run chose.
+
+    Attributes:
+        n_box_cells: cells of a 3 x 3 grid to name for a labelled box.
+        is_rs5m_selection: refuse the samples that RS5M left out.
+    """
+
+    n_box_cells: int = 2
+    is_rs5m_selection: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader is given besides the files of a sample.
+
+    Attributes:
+        read_file: returns the bytes of a file.
+        raster: opens GeoTIFFs.
+        listed: what the corpus's lists say of the sample, by column of `patch`; empty where it has no lists.
+        choices: what the run chose.
+    """
+
+    read_file: ReadFile
+    raster: Raster
+    listed: Mapping[str, Any] = field(default_factory=dict)
+    choices: LabelledChoices = LabelledChoices()
+
+
+def list_role(path: str) -> str:
+    """Return what a list is, by its path: packed and unpacked it is the same list."""
+    return path.removesuffix(".bz2")
+
+
+def list_name(path: str) -> str:
+    """Return the published name of a list, without folder and suffix."""
+    return list_role(path).rpartition("/")[2].rpartition(".")[0]
 
 
 def parse_record(data: bytes, file: File) -> dict[str, Any]:

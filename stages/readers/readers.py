@@ -4,6 +4,7 @@ Not for deciding which rows are kept: that is `stages/filter/filtering.py`.
 """
 
 import importlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
@@ -11,7 +12,7 @@ from typing import Any, Literal, Protocol, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import Corpus
+from schemas.corpora import LIST_CODE, Corpus
 from stages.readers.batch import (
     Choices,
     Counted,
@@ -22,6 +23,7 @@ from stages.readers.batch import (
     SourceFileError,
     SourceFiles,
 )
+from stages.readers.labelled_records import Files, Holding, Placer, Reading, Sample
 
 DEFAULT_CHOICES = Choices()
 
@@ -51,13 +53,47 @@ class WebReader(Protocol):
         """
 
 
+class LabelledReader(Protocol):
+    """What the module of a reader of a labelled corpus has."""
+
+    def placer(self, corpus: Corpus, holding: Holding) -> Placer:
+        """Return what says where each file belongs: its sample, its partition and its role.
+
+        Args:
+            corpus: whose code names samples and partitions.
+            holding: all files of the corpus.
+
+        Raises:
+            ListFault: a list of names is damaged.
+            InputError: the samples cannot be named.
+        """
+
+    def role_of(self, path: str, found: re.Match[str]) -> str:
+        """Return what a file is to its sample, by its path under the corpus's folder and its match."""
+
+    def scene_of(self, sample_id: str) -> str:
+        """Return the place that a sample shows: a pilot takes all samples of a scene or none."""
+
+    def is_sample_folder(self, name: str) -> bool:
+        """Return whether a folder of this name is one sample, so that an empty one is named in the listing."""
+
+    def read(self, sample_id: str, files: Files, reading: Reading) -> Sample:
+        """Return a sample.
+
+        Raises:
+            SampleFault: it cannot be used.
+        """
+
+
 @dataclass(frozen=True)
 class Reader:
     """A format: the module that reads it, and what is to be known before it is read.
 
     Attributes:
         module: its name; imported at the first use.
-        half: "pub11" for captions with a URL (the module is a `WebReader`), "rs3" for labelled images.
+        half: "pub11" for captions with a URL (the module is a `WebReader`), "rs3" for labelled images (it is a
+            `LabelledReader`).
+        only_for: the code of the one corpus that it can read; "" where a manifest of any corpus may name it.
         columns_are: what `columns` of a manifest names: "names" of columns, positions of "fields"; "" where the reader
             knows the columns.
         is_one_partition: all files are one partition, since what belongs to a sample, or how often an id occurs, is
@@ -65,15 +101,20 @@ class Reader:
         has_native_sample_ids: a sample is named by the corpus's own id, not by its part and row.
         has_files_by_name: files are distinguished by their names, not by a number in them.
         is_sample_list: rows are samples of other corpora that its authors chose: each names its corpus and its id.
+        has_tag_companion: a companion adds tags to chosen rows; the filter joins them.
+        lists_samples: a companion lists samples, also such as have no row: the module has `lists_sample`.
     """
 
     module: str
     half: Literal["pub11", "rs3"] = "pub11"
+    only_for: str = ""
     columns_are: Literal["", "names", "fields"] = ""
     is_one_partition: bool = False
     has_native_sample_ids: bool = False
     has_files_by_name: bool = False
     is_sample_list: bool = False
+    has_tag_companion: bool = False
+    lists_samples: bool = False
 
     def load(self) -> Any:
         """Return the module."""
@@ -83,19 +124,23 @@ class Reader:
 # By the name in a corpus's manifest.
 READERS: dict[str, Reader] = {
     "parquet": Reader("stages.readers.parquet.reader", columns_are="names"),
-    "tsv": Reader("stages.readers.tsv.reader", columns_are="fields"),
+    "tsv": Reader("stages.readers.tsv.reader", columns_are="fields", has_tag_companion=True),
     "wit": Reader("stages.readers.wit.reader"),
-    "yfcc": Reader("stages.readers.yfcc.reader", is_one_partition=True, has_native_sample_ids=True),
+    "yfcc": Reader("stages.readers.yfcc.reader", is_one_partition=True, has_native_sample_ids=True, lists_samples=True),
     "redcaps": Reader(
         "stages.readers.redcaps.reader", is_one_partition=True, has_native_sample_ids=True, has_files_by_name=True
     ),
     "sbu": Reader("stages.readers.sbu.reader"),
     "vg": Reader("stages.readers.vg.reader", is_one_partition=True, has_native_sample_ids=True),
     "metafile": Reader(
-        "stages.readers.rs5m_list.reader", is_one_partition=True, has_native_sample_ids=True, is_sample_list=True
+        "stages.readers.rs5m_list.reader",
+        only_for=LIST_CODE,
+        is_one_partition=True,
+        has_native_sample_ids=True,
+        is_sample_list=True,
     ),
     "fmow": Reader("stages.readers.fmow.reader", half="rs3"),
-    "ben": Reader("stages.readers.ben.reader", half="rs3"),
+    "ben": Reader("stages.readers.ben.reader", half="rs3", only_for="ben"),  # its lists are a stage of their own
     "millionaid": Reader("stages.readers.millionaid.reader", half="rs3"),
 }
 
@@ -108,6 +153,11 @@ def reader_of(corpus: Corpus) -> Reader:
 def web_reader(corpus: Corpus) -> WebReader:
     """Return the module that reads a web corpus."""
     return cast(WebReader, reader_of(corpus).load())
+
+
+def labelled_reader(corpus: Corpus) -> LabelledReader:
+    """Return the module that reads a labelled corpus."""
+    return cast(LabelledReader, reader_of(corpus).load())
 
 
 def read_source(

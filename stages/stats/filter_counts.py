@@ -1,6 +1,5 @@
 """Counts of what the filter did, a part of stats: rows by source file and reason, candidates by keyword and corpus."""
 
-from schemas.corpora import LABELLED_CODES
 from schemas.tables import KEYWORD_COUNT, SOURCE_COUNT
 from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
@@ -38,7 +37,7 @@ SOURCES_QUERY = f"""
     WITH file AS (
         SELECT partition AS partition_name, any_value(corpus) AS corpus, min(path) AS source_path,
                count(*) AS n_source_files
-        FROM source_listing WHERE corpus NOT IN {LABELLED_CODES} GROUP BY partition
+        FROM source_listing GROUP BY partition
     ), counted AS (
         SELECT partition AS partition_name,
                {_rows(("given",), "given")}, {_rows(("kept",), "kept")}, {_rows(("no_caption",), "no_caption")},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.corpora import LABELLED_CODES, LIST_CODE
+from schemas.corpora import LIST_CODE
 from schemas.manifests import Published, load_published
 from schemas.tables import PUB11_FUNNEL
 from stages.checks import run_sql
@@ -26,7 +26,6 @@ from stages.contract import (
 from stages.identity import digest_json
 
 TOTAL = "Total"
-IS_WEB = f"corpus NOT IN {LABELLED_CODES}"
 _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
 
 
@@ -56,7 +55,7 @@ def _samples_of(join: str) -> str:
 _PLACEHOLDERS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason = 'placeholder'"
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
 _FUNNEL = f"""
-    WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing WHERE {IS_WEB}),
+    WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing SEMI JOIN candidate_counts USING (partition)),
     named AS (
         SELECT corpus, count(*) AS n
         FROM (SELECT corpus FROM candidate UNION ALL SELECT corpus FROM candidate_rejects)
@@ -128,9 +127,9 @@ COUNT_FUNNEL = Stage(
     writes=PUB11_FUNNEL,
     grain="reduce",
     given=Given(
-        query=f"SELECT corpus AS source FROM source_listing WHERE {IS_WEB} UNION SELECT corpus FROM candidate"
-        f" UNION SELECT corpus FROM candidate_rejects UNION SELECT '{TOTAL}'",
-        inputs=("source_listing", "candidate", "candidate_rejects"),
+        query="SELECT corpus AS source FROM source_listing SEMI JOIN candidate_counts USING (partition)"
+        f" UNION SELECT corpus FROM candidate UNION SELECT corpus FROM candidate_rejects UNION SELECT '{TOTAL}'",
+        inputs=("source_listing", "candidate", "candidate_counts", "candidate_rejects"),
     ),
     run=count_funnel,
     tools=(PUBLISHED,),

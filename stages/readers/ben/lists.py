@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from stages.contract import InputError
 
-PARTITION = "ben-lists"
 SNOW = "patches_with_seasonal_snow"
 CLOUD = "patches_with_cloud_and_shadow"
 METADATA_SCHEMA = pa.schema(
@@ -37,16 +36,6 @@ def is_v1_name(name: str) -> bool:
 def is_v2_name(name: str) -> bool:
     """Return whether a text is the name of a patch of version 2, which has tile and orbit in it."""
     return _V2_NAME.fullmatch(name) is not None
-
-
-def list_role(path: str) -> str:
-    """Return what a list is, by its path: packed and unpacked it is the same list."""
-    return path.removesuffix(".bz2")
-
-
-def list_name(path: str) -> str:
-    """Return the published name of a list, without folder and suffix."""
-    return list_role(path).rpartition("/")[2].rpartition(".")[0]
 
 
 def is_metadata(path: str) -> bool:

@@ -6,17 +6,21 @@ rendering itself.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from schemas.corpora import Corpus
 from stages.readers.ben.lists import is_v1_name, is_v2_name
+from stages.readers.ben.numbers import number_patches, patch_of
 from stages.readers.labelled_records import (
     FileRole,
     Files,
-    ReadFile,
+    Holding,
+    Placer,
+    Reading,
     Sample,
     SampleFault,
+    Unplaced,
     number,
     parse_record,
     position,
@@ -38,36 +42,45 @@ _TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)_")
 _LAST_AUTHORITY = re.compile(r'AUTHORITY\["EPSG",\s*"(\d+)"\]\s*\]\s*$')
 
 
-@dataclass(frozen=True)
-class Raster:
-    """What opens GeoTIFFs.
+def placer(corpus: Corpus, holding: Holding) -> Placer:
+    """Return what places a file of a patch, by the patch's number.
 
-    Attributes:
-        render: makes a JPEG of the red, green and blue band.
-        locate: returns the EPSG code and the centre, x and y in metres, of a band; None where it has no such place.
+    Raises:
+        ListFault: a list is damaged.
+        InputError: a list is gone, there are patches of both versions, or of version 2 without its table.
     """
+    numbers = number_patches(corpus, holding)
 
-    render: Callable[[Mapping[str, bytes]], bytes]
-    locate: Callable[[bytes], tuple[int, float, float] | None]
+    def place(path: str, found: re.Match[str]) -> FileRole | Unplaced:
+        number = numbers.get(patch_of(found))
+        if number is None:
+            return Unplaced("unexpected_file", "no table of version 2 names the patch, so that it has no number")
+        return place_patch(corpus.code, path, found, number)
 
-
-def patch_of(found: re.Match[str]) -> str:
-    """Return the patch name, of version 1 or 2, in a path that the corpus's file pattern matches."""
-    return found["patch"] or found["patch_2"]
-
-
-def place(path: str, found: re.Match[str], index: int) -> FileRole:
-    """Return where a file of the patch with this position belongs."""
-    role = path.removesuffix(".tif").removesuffix(".json").rpartition(patch_of(found) + "_")[2]
-    return FileRole(f"ben_{index}", partition_of(index), role)
+    return place
 
 
-def partition_of(index: int) -> str:
-    """Return the partition of the patch with this position."""
-    return f"ben-{index // PATCHES_PER_PARTITION:05d}"
+def place_patch(code: str, path: str, found: re.Match[str], number: int) -> FileRole:
+    """Return where a file of the patch with this number belongs."""
+    return FileRole(f"{code}_{number}", partition_of(code, number), role_of(path, found), number)
 
 
-def is_patch(name: str) -> bool:
+def partition_of(code: str, number: int) -> str:
+    """Return the partition of the patch with this number."""
+    return f"{code}-{number // PATCHES_PER_PARTITION:05d}"
+
+
+def role_of(path: str, found: re.Match[str]) -> str:
+    """Return what a file is to its patch: the name of a band, or its record."""
+    return path.removesuffix(".tif").removesuffix(".json").rpartition(patch_of(found) + "_")[2]
+
+
+def scene_of(sample_id: str) -> str:
+    """Return the sample: each patch is a place of its own."""
+    return sample_id
+
+
+def is_sample_folder(name: str) -> bool:
     """Return whether a folder is named like a patch of either version."""
     return is_v1_name(name) or is_v2_name(name)
 
@@ -96,57 +109,49 @@ def check_selected(patch: Mapping[str, Any], latitude_deg: float | None) -> None
         raise SampleFault("outside_selection", f"at {latitude_deg:.2f} degrees north: of its countries, {FINLAND}")
 
 
-def read(
-    sample_id: str, files: Files, read_file: ReadFile, raster: Raster, patch: Mapping[str, Any], *, is_selecting: bool
-) -> Sample:
+def read(sample_id: str, files: Files, reading: Reading) -> Sample:
     """Return a patch as a picture of its red, green and blue bands, with its labels, place and time.
 
     Args:
-        sample_id: as `place` made it.
+        sample_id: as `placer` names it.
         files: by role.
-        read_file: returns the bytes of a file.
-        raster: opens GeoTIFFs.
-        patch: its row of the table `patch`.
-        is_selecting: refuse what RS5M left out.
+        reading: reads and renders files, and has the patch's row of the table `patch`.
 
     Raises:
         SampleFault: the record or a band is missing or unreadable, or the patch is not selected.
     """
     folder = next(iter(files.values())).path.rpartition("/")[0]
+    patch, is_selecting = reading.listed, reading.choices.is_rs5m_selection
     if is_selecting:
         check_selected(patch, None)  # before anything is opened
     describe = _describe_v2 if is_v2_name(folder.rpartition("/")[2]) else _describe_v1
-    labels, columns = describe(folder, files, read_file, raster, patch)
+    labels, columns = describe(folder, files, reading)
     if is_selecting:
         check_selected(patch, columns.get("stated_latitude_deg"))
     _check_bands(folder, files)
-    jpeg = raster.render({band: read_file(files[band]) for band in RGB_BANDS})
+    jpeg = reading.raster.render({band: reading.read_file(files[band]) for band in RGB_BANDS})
     country = patch["v2_country"]
     columns |= {"gsd_m": 10.0, "stated_country_code": COUNTRY_CODES.get(country, country)}
     return Sample(folder, jpeg, sample_id, labels, columns)
 
 
-def _describe_v1(
-    folder: str, files: Files, read_file: ReadFile, raster: Raster, patch: Mapping[str, Any]
-) -> tuple[list[str], dict[str, Any]]:
+def _describe_v1(folder: str, files: Files, reading: Reading) -> tuple[list[str], dict[str, Any]]:
     file = files.get(RECORD)
     if file is None:
         raise SampleFault("missing_metadata", f"{folder} has no {RECORD}.json")
-    record = parse_record(read_file(file), file)
+    record = parse_record(reading.read_file(file), file)
     labels = record.get("labels")
     if not isinstance(labels, list) or None in map(text, labels):
         raise SampleFault("bad_metadata", f"{file.path}: expected labels, a list of texts, found {str(labels)[:60]}")
     return labels, {**_position(record), "stated_datetime": utc(record.get("acquisition_date"))}
 
 
-def _describe_v2(
-    folder: str, files: Files, read_file: ReadFile, raster: Raster, patch: Mapping[str, Any]
-) -> tuple[list[str], dict[str, Any]]:
-    labels = patch["v2_labels"]
+def _describe_v2(folder: str, files: Files, reading: Reading) -> tuple[list[str], dict[str, Any]]:
+    labels = reading.listed["v2_labels"]
     if not labels or None in map(text, labels):
         raise SampleFault("bad_metadata", f"the table of version 2 gives {folder} no labels")
     _check_bands(folder, files)
-    found = raster.locate(read_file(files[RGB_BANDS[0]]))
+    found = reading.raster.locate(reading.read_file(files[RGB_BANDS[0]]))
     columns: dict[str, Any] = dict(_to_position(*found)) if found else {}
     return labels, columns | {"stated_datetime": taken_at(folder.rpartition("/")[2])}
 

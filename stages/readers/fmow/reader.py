@@ -4,10 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from schemas.corpora import Corpus
 from stages.readers.labelled_records import (
     FileRole,
     Files,
-    ReadFile,
+    Holding,
+    Placer,
+    Reading,
     Sample,
     SampleFault,
     number,
@@ -19,7 +22,7 @@ from stages.readers.labelled_records import (
 
 SCENES_PER_PARTITION = 100  # about 900 images and their records
 _PAIR = re.compile(r"([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)\s+([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)")
-_NAME = re.compile(r"fmow_(.+)_(\d+)_(\d+)_(rgb|msrgb)")
+_NAME = re.compile(r"[a-z0-9]+_(.+)_(\d+)_(\d+)_(rgb|msrgb)")
 # Rows from the north, columns from the west: the order in which equal shares are named.
 CELLS = (
     "top left", "top centre", "top right", "centre left", "centre", "centre right",
@@ -27,23 +30,41 @@ CELLS = (
 )  # fmt: skip
 
 
-def place(path: str, found: re.Match[str]) -> FileRole:
-    """Return where a file belongs; the scenes of a partition depend on their own numbers alone."""
-    category, n, m, kind = found["category"], found["n"], found["m"], found["kind"]
-    record = "ground_truth" if "groundtruth" in path.split("/")[:-1] else "record"
-    role = "image" if path.endswith(".jpg") else record
-    partition = f"fmow-{category}-{int(n) // SCENES_PER_PARTITION:04d}"
-    return FileRole(f"fmow_{category}_{n}_{m}_{kind}", partition, role)
+def placer(corpus: Corpus, holding: Holding) -> Placer:
+    """Return what places a file; the scenes of a partition depend on their own numbers alone."""
+
+    def place(path: str, found: re.Match[str]) -> FileRole:
+        category, n, m, kind = found["category"], found["n"], found["m"], found["kind"]
+        partition = f"{corpus.code}-{category}-{int(n) // SCENES_PER_PARTITION:04d}"
+        return FileRole(f"{corpus.code}_{category}_{n}_{m}_{kind}", partition, role_of(path, found))
+
+    return place
 
 
-def read(sample_id: str, files: Files, read_file: ReadFile, n_cells: int) -> Sample:
+def role_of(path: str, found: re.Match[str]) -> str:
+    """Return what a file is to its sample: its image, the record beside it, or its ground truth record."""
+    if path.endswith(".jpg"):
+        return "image"
+    return "ground_truth" if "groundtruth" in path.split("/")[:-1] else "record"
+
+
+def scene_of(sample_id: str) -> str:
+    """Return the scene of a sample: its views at other times, and in other colours, show the same place."""
+    return sample_id.rsplit("_", 2)[0]
+
+
+def is_sample_folder(name: str) -> bool:
+    """Return whether a folder is one sample: none is."""
+    return False
+
+
+def read(sample_id: str, files: Files, reading: Reading) -> Sample:
     """Return an image with what its record says; without a ground truth record it has no position.
 
     Args:
-        sample_id: as `place` made it.
+        sample_id: as `placer` names it.
         files: by role.
-        read_file: returns the bytes of a file.
-        n_cells: cells of the grid to name.
+        reading: reads files, and says how many cells of the grid to name.
 
     Raises:
         SampleFault: the image or every record is missing, or the record is unreadable.
@@ -54,7 +75,7 @@ def read(sample_id: str, files: Files, read_file: ReadFile, n_cells: int) -> Sam
     file = files.get("ground_truth") or files.get("record")
     if file is None:
         raise SampleFault("missing_metadata", f"{image.path} has neither a ground truth record nor one beside it")
-    record = parse_record(read_file(file), file)
+    record = parse_record(reading.read_file(file), file)
     name = _NAME.fullmatch(sample_id)
     if name is None:
         raise ValueError(f"{sample_id} is no name of an FMoW sample")
@@ -70,10 +91,10 @@ def read(sample_id: str, files: Files, read_file: ReadFile, n_cells: int) -> Sam
         "scan_direction": text(record.get("scan_direction")),
         "target_azimuth_deg": number(record.get("target_azimuth_dbl")),
         "off_nadir_angle_deg": number(record.get("off_nadir_angle_dbl")),
-        "box_cells": _cells(box, record, n_cells),
+        "box_cells": _cells(box, record, reading.choices.n_box_cells),
     }
     label = text(box.get("category")) or name[1]
-    return Sample(image.path, image, f"fmow_{name[1]}_{name[2]}", [label], columns)
+    return Sample(image.path, image, scene_of(sample_id), [label], columns)
 
 
 def _boxes(record: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -58,9 +58,11 @@ def count(source: SourceFiles, corpus: Corpus) -> int:
     return count_lines(_list_of(source, corpus))
 
 
-def lists_photo(source: SourceFiles, corpus: Corpus, photo: int) -> bool:
+def lists_sample(source: SourceFiles, corpus: Corpus, native_id: str) -> bool:
     """Return whether the list names a photo, which may have no row. Raises InputError."""
-    return len(read_list(_list_of(source, corpus)).find(np.array([photo], np.int64))) > 0
+    if not native_id.isdecimal():
+        return False
+    return len(read_list(_list_of(source, corpus)).find(np.array([int(native_id)], np.int64))) > 0
 
 
 def _list_of(source: SourceFiles, corpus: Corpus) -> Path:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.corpora import load_corpora
 from stages.inventory.archives import Archive, is_archive, not_unpacked
+
+CORPORA = load_corpora()
 
 
 @pytest.mark.parametrize(
@@ -24,25 +27,25 @@ from stages.inventory.archives import Archive, is_archive, not_unpacked
     ],
 )  # fmt: skip
 def test_an_archive_counts_where_it_holds_what_is_read(code: str, path: str, is_one: bool) -> None:
-    assert is_archive(code, path) == is_one
+    assert is_archive(CORPORA[code], path) == is_one
 
 
 def test_the_parts_of_a_set_are_one_archive() -> None:
     parts = [f"x/test.zip.{n:03d}" for n in range(1, 18)]
     command = "cd SOURCES/millionaid/x && cat test.zip.* > test.zip && unzip -n -q test.zip"
-    assert not_unpacked("millionaid", parts, []) == [Archive("x/test.zip.001", 17, command)]
-    assert not_unpacked("millionaid", parts, [])[0].detail == f"17 parts; unpack: {command}"
-    assert not_unpacked("millionaid", [*parts, "x/test.zip"], []) == [
+    assert not_unpacked(CORPORA["millionaid"], parts, []) == [Archive("x/test.zip.001", 17, command)]
+    assert not_unpacked(CORPORA["millionaid"], parts, [])[0].detail == f"17 parts; unpack: {command}"
+    assert not_unpacked(CORPORA["millionaid"], [*parts, "x/test.zip"], []) == [
         Archive("x/test.zip", 0, "cd SOURCES/millionaid/x && unzip -n -q test.zip")
     ]
-    assert not_unpacked("millionaid", parts, ["test/P0000001.jpg"]) == []
+    assert not_unpacked(CORPORA["millionaid"], parts, ["test/P0000001.jpg"]) == []
 
 
 def test_ground_truth_may_lie_packed_beside_unpacked_images_and_the_other_way_round() -> None:
     archives = ["groundtruth.tar.bz2", "train.tar.gz"]
     images, records = ["train/dam/dam_1/dam_1_0_rgb.jpg"], ["groundtruth/train/dam/dam_1/dam_1_0_rgb.json"]
     for files, left in ((images, archives[:1]), (records, archives[1:]), (images + records, []), ([], archives)):
-        assert [archive.path for archive in not_unpacked("fmow", archives, files)] == left
+        assert [archive.path for archive in not_unpacked(CORPORA["fmow"], archives, files)] == left
 
 
 def pack(folder: Path, name: str) -> None:
@@ -80,8 +83,8 @@ def test_the_command_unpacks_the_archive(
     for n, ending in enumerate(endings):
         (folder / f"{name}{ending}").write_bytes(data[n * size : (n + 1) * size])
     paths = [path.name for path in folder.iterdir()]
-    assert all(is_archive(code, path) for path in paths)
-    [archive] = not_unpacked(code, paths, [])
+    assert all(is_archive(CORPORA[code], path) for path in paths)
+    [archive] = not_unpacked(CORPORA[code], paths, [])
     assert archive.n_parts == (len(endings) if len(endings) > 1 else 0) and len(archive.detail) <= 200
     subprocess.run(["sh", "-c", archive.command], cwd=tmp_path, check=True)
     assert (folder / unpacked).read_bytes() == b"x" * 3000

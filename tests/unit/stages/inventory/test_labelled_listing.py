@@ -10,8 +10,9 @@ import pytest
 from schemas.corpora import load_corpora
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError
-from stages.inventory.labelled_listing import list_labelled, role_of, scene_of
+from stages.inventory.labelled_listing import list_labelled, role_of
 from stages.inventory.passed_over import PassedOver
+from stages.readers.readers import labelled_reader
 from stages.slices import belongs
 
 CORPORA = load_corpora()
@@ -170,6 +171,10 @@ def test_version_2_without_its_table_is_refused(tmp_path: Path) -> None:
 
 
 VIEWS = [f"dam_{n}_{m}_{kind}" for n in range(40) for m in (0, 1) for kind in ("rgb", "msrgb")]
+
+
+def scene_of(sample_id: str) -> str:
+    return labelled_reader(CORPORA[sample_id.partition("_")[0]]).scene_of(sample_id)
 
 
 def test_a_slice_takes_whole_scenes_and_counts_the_other_files_once(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from flows.run.executor import InlineExecutor
 from stages.contract import Reads
-from stages.inventory.labelled_listing import scene_of
 from stages.readers.ben import lists as ben_lists
 from stages.slices import belongs
 from stages.stats.counts import COUNT_RS3
@@ -66,7 +65,9 @@ def test_a_slice_holds_the_same_rows_and_a_whole_run_after_it_reads_the_rest(
     all_patches: Build, tmp_path: Path
 ) -> None:
     share = 0.5
-    inside = {sample for sample in FATES if belongs(scene_of(sample), share)}
+    inside = {
+        sample for sample in FATES if belongs(sample.rsplit("_", 2)[0] if sample.startswith("fmow_") else sample, share)
+    }
     assert 2 <= len(inside) < len(FATES)
     pilot = Build(tmp_path / "build", all_patches.sources).with_settings(inventory={"pilot": share})
     pilot.run(InlineExecutor(), MODULES)

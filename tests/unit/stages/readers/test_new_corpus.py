@@ -1,4 +1,4 @@
-"""The examples of docs/corpora.md work as they are printed: a corpus by a manifest, and one by a reader of its own."""
+"""The examples of docs/corpora.md work as printed: corpora by a manifest, and one by a reader of its own."""
 
 import importlib
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import stages.readers
 from flows.cli import main
@@ -84,6 +85,22 @@ def test_a_format_is_added_by_a_folder_and_one_entry(
     assert {reason: n for reason, n in receipt.counts.items() if n} == {
         "given": 6, "kept": 2, "no_keyword": 1, "bad_record": 3,
     }  # fmt: skip
+
+
+def test_a_labelled_corpus_is_added_by_its_manifest_alone(tmp_path: Path, manifests: Path) -> None:
+    (manifests / "skytiles.toml").write_text(blocks()["manifests/corpora/skytiles.toml"])
+    folder = tmp_path / "sources/skytiles/north"
+    folder.mkdir(parents=True)
+    for n in (1, 2):
+        Image.new("RGB", (64, 64), (n, 0, 0)).save(folder / f"tile000{n}.png")
+    (folder / "tile.txt").write_text("x")
+    build = Build(tmp_path / "build", tmp_path / "sources", SETTINGS)
+    build.run(InlineExecutor(), ["inventory", "filter", "plan", "labelled", "sample"])
+    found = build.rows("sample", ("sample_id", "corpus", "half", "image_id"))
+    assert [tuple(row.values()) for row in found] == [
+        (f"skytiles_tile000{n}", "skytiles", "rs3", f"skytiles_tile000{n}") for n in (1, 2)
+    ]
+    assert not build.rows("candidate", ("sample_id",))
 
 
 @pytest.mark.parametrize("columns", [{"image_url": 0, "caption": 1}, {"TEXT": 1, "URL": 0}, {"alt": 1, "src": 0}])

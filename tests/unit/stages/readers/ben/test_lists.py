@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from stages.contract import InputError
 from stages.readers.ben.lists import (
     METADATA_SCHEMA,
-    list_name,
-    list_role,
     patch_indices,
     read_metadata,
     read_names,
     v1_by_v2,
 )
+from stages.readers.labelled_records import list_name, list_role
 
 NAMES = [f"S2A_MSIL2A_20170617T113321_{n}_55" for n in (4, 36, 100)]
 V2 = "S2A_MSIL2A_20170617T113321_N9999_R080_T29UPU_{:02d}_55"

@@ -11,7 +11,7 @@ from schemas.corpora import load_corpora
 from stages.geometa.countries import country_code
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben import reader as ben
-from stages.readers.labelled_records import File, FileRole, SampleFault
+from stages.readers.labelled_records import File, FileRole, LabelledChoices, Raster, Reading, SampleFault
 
 VERSION_2 = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57"
 EARLY = "S2B_MSIL2A_20180525T94031_9_90"  # the hour has lost its leading zero
@@ -20,7 +20,7 @@ ROLES = ("B02", "B03", "B04", ben.RECORD)
 COMMAS = "Land principally occupied by agriculture, with significant areas of natural vegetation"
 
 # Renders names of bands; every band lies in Portugal.
-RASTER = ben.Raster(lambda bands: b"".join(bands.values()), lambda band: (32629, 605_400.0, 4_500_600.0))
+RASTER = Raster(lambda bands: b"".join(bands.values()), lambda band: (32629, 605_400.0, 4_500_600.0))
 
 
 def files(*roles: str) -> dict[str, File]:
@@ -48,14 +48,13 @@ def read(
     data = {ben.RECORD: json.dumps(record).encode()}
     found = files(*roles)
     role_of = {file: role for role, file in found.items()}
-    return ben.read(
-        "ben_7",
-        found,
+    reading = Reading(
         lambda file: data.get(role_of[file], role_of[file].encode()),
         RASTER,
         {**LISTED, **(listed or {})},
-        is_selecting=is_selecting,
+        LabelledChoices(is_rs5m_selection=is_selecting),
     )
+    return ben.read("ben_7", found, reading)
 
 
 def test_a_patch_is_read_from_its_red_green_and_blue_band() -> None:
@@ -125,19 +124,19 @@ def test_what_a_patch_lacks_is_named(roles: tuple[str, ...], reason: str, words:
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        (f"BigEarthNet-v1.0/{PATCH}/{PATCH}_B04.tif", FileRole("ben_12345", "ben-00012", "B04")),
-        (f"{PATCH}/{PATCH}_labels_metadata.json", FileRole("ben_12345", "ben-00012", "labels_metadata")),
+        (f"BigEarthNet-v1.0/{PATCH}/{PATCH}_B04.tif", FileRole("ben_12345", "ben-00012", "B04", 12345)),
+        (f"{PATCH}/{PATCH}_labels_metadata.json", FileRole("ben_12345", "ben-00012", "labels_metadata", 12345)),
         (f"{PATCH}/{PATCH}_B8A.tif", None),
         (f"other/{PATCH}_B04.tif", None),
-        (f"x/{VERSION_2}/{VERSION_2}_B04.tif", FileRole("ben_12345", "ben-00012", "B04")),
+        (f"x/{VERSION_2}/{VERSION_2}_B04.tif", FileRole("ben_12345", "ben-00012", "B04", 12345)),
         (f"x/{VERSION_2}/{VERSION_2}_labels_metadata.json", None),
         (f"x/{VERSION_2}_B04.tif", None),
-        (f"{EARLY}/{EARLY}_B02.tif", FileRole("ben_12345", "ben-00012", "B02")),
+        (f"{EARLY}/{EARLY}_B02.tif", FileRole("ben_12345", "ben-00012", "B02", 12345)),
     ],
 )  # fmt: skip
 def test_files_of_either_version_belong_to_a_patch(path: str, place: FileRole | None) -> None:
     found = load_corpora()["ben"].match_file(path)
-    assert (found and ben.place(path, found, 12345)) == place
+    assert (found and ben.place_patch("ben", path, found, 12345)) == place
 
 
 @pytest.mark.parametrize(
@@ -176,11 +175,11 @@ def test_the_country_of_version_2_is_given_by_its_code() -> None:
     assert all(country_code(code) == code for code in ben.COUNTRY_CODES.values()) and len(ben.COUNTRY_CODES) == 10
 
 
-def read_v2(roles: tuple[str, ...], labels: list[str] | None, raster: ben.Raster = RASTER) -> Any:
+def read_v2(roles: tuple[str, ...], labels: list[str] | None, raster: Raster = RASTER) -> Any:
     folder = f"ben/BigEarthNet-S2/{VERSION_2.rsplit('_', 2)[0]}/{VERSION_2}"
     found = {role: File(f"{folder}/{VERSION_2}_{role}.tif", 1, "sha") for role in roles}
     listed = {**LISTED, "v2_labels": labels, "v2_country": "Austria"}
-    return ben.read("ben_7", found, lambda file: file.path[-7:-4].encode(), raster, listed, is_selecting=False)
+    return ben.read("ben_7", found, Reading(lambda file: file.path[-7:-4].encode(), raster, listed))
 
 
 def test_version_2_has_its_labels_from_the_table_its_place_from_the_band_and_its_time_from_the_name() -> None:
@@ -191,7 +190,7 @@ def test_version_2_has_its_labels_from_the_table_its_place_from_the_band_and_its
     assert place == pytest.approx(expected, abs=1e-6)
     assert sample.columns["stated_datetime"] == "2017-06-13T10:10:31Z"
     assert (sample.columns["stated_country_code"], sample.columns["gsd_m"]) == ("AUT", 10.0)
-    nowhere = ben.Raster(RASTER.render, lambda band: None)
+    nowhere = Raster(RASTER.render, lambda band: None)
     assert "stated_latitude_deg" not in read_v2(("B02", "B03", "B04"), ["Pastures"], nowhere).columns
 
 

@@ -1,13 +1,25 @@
 """Records of FMoW in all the shapes they are published in, and in some that they should not have."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from schemas.corpora import load_corpora
 from stages.readers.fmow import reader as fmow
-from stages.readers.labelled_records import File, FileRole, SampleFault
+from stages.readers.labelled_records import (
+    File,
+    FileRole,
+    Holding,
+    LabelledChoices,
+    Raster,
+    Reading,
+    SampleFault,
+)
+
+NO_RASTER = Raster(lambda bands: b"", lambda band: None)
+NOTHING = Holding(Path(), [], [], [])
 
 NAME = "fmow_single-unit_residential_12_0_rgb"
 DATE_LINE = "POLYGON ((179.9 -17, -179.9 -17, -179.9 -16.9, 179.9 -16.9))"
@@ -34,7 +46,8 @@ def record(**changes: Any) -> dict[str, Any]:
 def read(content: Any = None, n_cells: int = 2, beside: Any = None) -> Any:
     files = {"image": IMAGE, "ground_truth": TRUTH} if content is not None else {"image": IMAGE, "record": BESIDE}
     data = content if content is not None else beside
-    return fmow.read(NAME, files, lambda file: data if isinstance(data, bytes) else json.dumps(data).encode(), n_cells)
+    encoded = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return fmow.read(NAME, files, Reading(lambda file: encoded, NO_RASTER, choices=LabelledChoices(n_cells)))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +70,7 @@ def read(content: Any = None, n_cells: int = 2, beside: Any = None) -> Any:
 )  # fmt: skip
 def test_a_file_belongs_to_the_sample_in_its_name(path: str, place: FileRole) -> None:
     found = load_corpora()["fmow"].match_file(path)
-    assert found is not None and fmow.place(path, found) == place
+    assert found is not None and fmow.placer(load_corpora()["fmow"], NOTHING)(path, found) == place
 
 
 def test_a_whole_record_fills_every_column() -> None:
@@ -171,5 +184,5 @@ def test_what_is_no_json_object_is_a_bad_record(data: bytes) -> None:
 )
 def test_a_sample_needs_an_image_and_a_record(files: dict[str, File], reason: str) -> None:
     with pytest.raises(SampleFault) as caught:
-        fmow.read(NAME, files, lambda file: b"{}", 2)
+        fmow.read(NAME, files, Reading(lambda file: b"{}", NO_RASTER))
     assert caught.value.reason == reason
