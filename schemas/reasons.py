@@ -86,6 +86,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("broken_encoding", "The body cannot be decoded by the Content-Encoding of its headers.", is_transient=True),
     Reason("unknown_encoding", "The body has an unsupported Content-Encoding.", is_transient=True),
     Reason("placeholder", "Many URLs with different captions lead to one address or to a known placeholder image."),
+    Reason("deferred", "The time of the partition was over before the URL was requested.", is_transient=True),
     Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
     # screen
     Reason("empty_file", "The file has no bytes."),

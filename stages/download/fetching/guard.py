@@ -6,6 +6,7 @@ Not for retries, and not a general client: GET alone, without cookies, credentia
 import http.client
 import io
 import threading
+import time
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Guard(urllib.request.OpenerDirector):
         self._resolver = resolver or Resolver(allow_loopback=limits.allow_loopback)
         self._slots = HostSlots(limits.host_slots, max_per_host=limits.max_per_host)
         self._stopped = threading.Event()
+        self._began: float | None = None
         self.notes: dict[str, Note] = {}
         self.failure: Exception | None = None
 
@@ -88,9 +90,17 @@ class Guard(urllib.request.OpenerDirector):
         note = self.notes[key] = Note()
         fetch = _Fetch(note, Deadline(max_fetch_s=self._limits.max_fetch_s, timeout_s=self._limits.timeout_s), self)
         with fetch:
-            if self._stopped.is_set():
-                raise Refused("no_result", "the fetch was stopped")
+            if self._began is None:
+                self._began = time.monotonic()
+            self._check_time()
             return self._follow(url or whole, fetch)
+
+    def _check_time(self) -> None:
+        """Refuse what would only be asked when it is too late."""
+        if self._stopped.is_set():
+            raise Refused("no_result", "the fetch was stopped")
+        if self._began is not None and time.monotonic() - self._began > self._limits.max_partition_s:
+            raise Refused("deferred", f"not asked within the {self._limits.max_partition_s:g} s of its partition")
 
     def _follow(self, url: str, fetch: "_Fetch") -> "GuardedResponse":
         """Return the first answer that is not a redirect."""
@@ -118,7 +128,8 @@ class Guard(urllib.request.OpenerDirector):
         """Return the answer's headers; the stack closes the connection and frees the slot."""
         limits, deadline = self._limits, fetch.deadline
         fetch.note.http_status = fetch.note.peer_address = None
-        deadline.give_back(stack.enter_context(self._slots.hold(target.host, max_wait_s=limits.max_slot_wait_s)))
+        slot = self._slots.hold(target.host, max_wait_s=limits.max_slot_wait_s, check=self._check_time)
+        deadline.give_back(stack.enter_context(slot))
         addresses = self._resolver.addresses(target.host, deadline.next_timeout_s())
         sock = stack.enter_context(open_socket(target, addresses, deadline))
         fetch.note.peer_address = str(sock.getpeername()[0])

@@ -13,6 +13,7 @@ class FetchLimits:
         max_fetch_s: for everything one URL needs, redirects included; waiting for a host slot is not counted.
         max_bytes: of a body; announced or counted.
         max_redirects: hops after the first request.
+        max_partition_s: for all URLs of one call together, from the first; what is not asked by then is deferred.
         n_threads: fetches at once in this process.
         max_per_host: requests at once to one host, over all processes that share `host_slots`.
         allow_loopback: permits loopback addresses, and no other private ones (for tests and the generated world).
@@ -24,6 +25,7 @@ class FetchLimits:
     max_fetch_s: float = 30.0
     max_bytes: int = 50_000_000
     max_redirects: int = 5
+    max_partition_s: float = 900.0
     n_threads: int = 32
     max_per_host: int = 4
     allow_loopback: bool = False
@@ -36,7 +38,7 @@ class FetchLimits:
         Raises:
             ValueError: a limit is not positive, or the user agent is not one printable line.
         """
-        for name in ("timeout_s", "max_fetch_s", "max_bytes", "n_threads", "max_per_host"):
+        for name in ("timeout_s", "max_fetch_s", "max_bytes", "max_partition_s", "n_threads", "max_per_host"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
         if self.max_redirects < 0:

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,8 +33,13 @@ class HostSlots:
             folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def hold(self, host: str, *, max_wait_s: float) -> Iterator[float]:
+    def hold(self, host: str, *, max_wait_s: float, check: Callable[[], None] = lambda: None) -> Iterator[float]:
         """Hold one slot of the host; the value is how long that took, in seconds.
+
+        Args:
+            host: its name, without the port.
+            max_wait_s: longest wait.
+            check: called while the slot is waited for, and once when it is free: what it raises ends the wait.
 
         Raises:
             Refused: no slot came free in time.
@@ -46,18 +51,20 @@ class HostSlots:
         if not semaphore.acquire(timeout=max_wait_s):
             raise _no_slot(host, max_wait_s)
         try:
+            check()
             if self._folder is None:
                 yield time.monotonic() - started
                 return
-            handle = self._lock_file(self._folder, host, started, max_wait_s)
+            handle = self._lock_file(self._folder, host, started, max_wait_s, check)
             try:
+                check()
                 yield time.monotonic() - started
             finally:
                 os.close(handle)
         finally:
             semaphore.release()
 
-    def _lock_file(self, folder: Path, host: str, started: float, max_wait_s: float) -> int:
+    def _lock_file(self, folder: Path, host: str, started: float, max_wait_s: float, check: Callable[[], None]) -> int:
         """Return the open descriptor of a lock file that is ours until it is closed."""
         name = hashlib.sha256(host.encode()).hexdigest()[:_NAME_DIGITS]
         pause_s = _FIRST_PAUSE_S
@@ -70,6 +77,7 @@ class HostSlots:
                 os.close(handle)
             if time.monotonic() - started > max_wait_s:
                 raise _no_slot(host, max_wait_s)
+            check()
             # Uneven pauses: processes that started together must not knock together for ever.
             time.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

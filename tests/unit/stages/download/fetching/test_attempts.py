@@ -1,9 +1,11 @@
+import dataclasses
 import hashlib
 import shutil
 import subprocess
 import sys
 import tarfile
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from schemas.reasons import REASON
 from stages.download.fetching.attempts import Attempt, FetchLimits, attempt_of, fetch
 from stages.download.fetching.guard import Note
+from stages.download.fetching.slots import HostSlots
 from stages.download.fetching.spool import Spool
 from tests.unit.stages.download.fetching.hostile_server import HostileServer, body_of, serve
 
@@ -110,6 +113,25 @@ def test_two_hundred_urls_give_the_same_tar_twice(server: HostileServer, tmp_pat
         (a.fetch_id, a.sha256, a.tar_offset, a.reason) for a in reversed(second)
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.tar", "second.tar", "work"]
+
+
+def test_what_is_not_asked_in_the_time_of_the_partition_is_deferred(server: HostileServer, tmp_path: Path) -> None:
+    limits = dataclasses.replace(LIMITS, n_threads=2, max_partition_s=0.15)
+    attempts = fetch_into(tmp_path, with_ids([f"{server.url}/slow/{n}" for n in range(60)]), limits)
+    counts = Counter(attempt.reason for attempt in attempts)
+    assert counts.keys() == {None, "deferred"}
+    assert 2 <= counts[None] < 40
+    assert server.n_connections == counts[None]
+    with tarfile.open(tmp_path / "bodies.tar") as tar:
+        assert len(tar.getmembers()) == counts[None]
+
+
+def test_a_wait_for_a_slot_ends_with_the_time_of_the_partition(server: HostileServer, tmp_path: Path) -> None:
+    limits = dataclasses.replace(LIMITS, host_slots=tmp_path / "slots", max_per_host=1, max_partition_s=0.2)
+    with HostSlots(tmp_path / "slots", max_per_host=1).hold("127.0.0.1", max_wait_s=1):
+        attempts = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(12)]), limits)
+    assert {attempt.reason for attempt in attempts} == {"deferred"}
+    assert server.n_connections == 0
 
 
 def test_loopback_is_refused_by_default(server: HostileServer, tmp_path: Path) -> None:

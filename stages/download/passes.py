@@ -1,0 +1,114 @@
+"""What a pass asks for: URLs that are due, in partitions. Not for asking: the stage download does.
+
+A pass follows another by itself while URLs were put off; `due_urls` says why that ends.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.reasons import REASON, REASONS
+from schemas.tables import FETCH_PASS
+from stages.checks import run_sql
+from stages.contract import Context, InputError, Inputs, Outcome, Resources, no_rejects
+from stages.download.packing import pack
+
+FETCH_REASONS = tuple(
+    r.code for r in REASONS if r.code in {
+        "http_not_found", "http_forbidden", "http_client_error", "http_throttled", "http_server_error", "timeout",
+        "connection_failed", "truncated_body", "host_not_found", "resolver_failed", "tls_failed", "private_address",
+        "bad_redirect", "disallowed_by_header", "body_too_large", "invalid_response", "broken_encoding",
+        "unknown_encoding", "no_result", "deferred",
+    }
+)  # fmt: skip
+# Of a URL that was not asked: no attempt at it, and no reason of its own.
+PUT_OFF = ("deferred",)
+
+
+class PassResources(Resources):
+    """What is attempted next, and in which portions."""
+
+    passes: int = Field(1, ge=1, description="passes made unasked: a transient failure is tried this often")
+    retry: Literal["", "transient"] = Field("", description="open a further pass over transient failures (RETRY=)")
+    refetch: str = Field("", description="reason codes, or all: fetch these again although settled (REFETCH=)")
+    asked_at_pass: int = Field(0, ge=0, description="set by the program: passes there were when retry was asked for")
+    urls_per_partition: int = Field(1000, ge=1, description="URLs in one download partition")
+    urls_per_slice: int = Field(
+        125, ge=1, description="URLs of one host in one slice; slices of a large host are spread over the pass"
+    )  # 32 threads at 4 requests a host keep 8 hosts busy: a partition of 1,000 URLs has at least 8 slices
+
+
+def open_pass(inputs: Inputs, context: Context) -> Outcome:
+    """Return the URLs of a new pass with their download partitions, or no rows where nothing is due.
+
+    Raises:
+        InputError: when `refetch` names no reason.
+    """
+    resources: PassResources = context.resources
+    number = int(context.partition)
+    due = due_urls(inputs, resources)
+    partition = pack(
+        due["host"].to_pylist(),
+        urls_per_partition=resources.urls_per_partition,
+        urls_per_slice=resources.urls_per_slice,
+        number=number,
+    )
+    kept = due.append_column("pass", pa.array([number] * due.num_rows, pa.int32()))
+    kept = kept.append_column("partition", pa.array(partition, pa.string()))
+    return Outcome(kept.select(FETCH_PASS.schema.names).cast(FETCH_PASS.schema), no_rejects(FETCH_PASS))
+
+
+def due_urls(inputs: Inputs, resources: PassResources) -> pa.Table:
+    """Return fetch_id, normalised_url and host of the URLs that are due, by fetch_id.
+
+    Due is a URL that was never in a pass; one that failed for a transient reason in fewer passes than `passes`, or at
+    all when a retry was asked for; one whose last attempt is named by `refetch`; and one that was put off, if its pass
+    or a later one asked for any URL at all.
+
+    Passes therefore end: each pass that follows by itself comes after one that asked for a URL, and a URL is asked for
+    `passes` times at most (unless a person says more). A pass in which nothing was asked is the last; what it put off
+    stays transient.
+    """
+    retry = f"last.pass < {resources.asked_at_pass}"
+    transient = f"last.fetch_reason IN ({_sql_list(code for code in FETCH_REASONS if REASON[code].is_transient)})"
+    put_off = f"last.fetch_reason IN ({_sql_list(PUT_OFF)})"
+    return run_sql(
+        f"""
+        WITH last AS (
+            SELECT fetch_id, max(pass) AS pass, bool_or(fetch_reason IS NULL) AS was_fetched,
+                   arg_max_null(fetch_reason, pass) AS fetch_reason,
+                   count(*) FILTER (fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)})) AS n_asked
+            FROM fetch_attempt GROUP BY fetch_id
+        ), asking AS (
+            SELECT max(pass) AS pass FROM fetch_attempt
+            WHERE fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)})
+        ), url AS (
+            SELECT fetch_id, any_value(normalised_url) AS normalised_url, any_value(host) AS host
+            FROM planned GROUP BY fetch_id
+        )
+        SELECT url.fetch_id, url.normalised_url, url.host FROM url LEFT JOIN last USING (fetch_id), asking
+        WHERE last.pass IS NULL
+           OR (NOT last.was_fetched AND {transient} AND NOT {put_off} AND last.n_asked < {resources.passes})
+           OR (NOT last.was_fetched AND {put_off} AND last.pass <= asking.pass)
+           OR (NOT last.was_fetched AND {transient} AND {resources.retry == "transient"} AND {retry})
+           OR ({_refetched(resources.refetch)} AND {retry})
+        ORDER BY url.fetch_id
+        """,
+        inputs,
+    )
+
+
+def _refetched(stated: str) -> str:
+    codes = [code.strip() for code in stated.split(",") if code.strip()]
+    unknown = [code for code in codes if code not in FETCH_REASONS and code != "all"]
+    if unknown:
+        raise InputError(f"REFETCH={stated}: no reason {unknown}; write all, or some of {', '.join(FETCH_REASONS)}")
+    if "all" in codes:
+        return "true"
+    return f"last.fetch_reason IN ({_sql_list(codes)})" if codes else "false"
+
+
+def _sql_list(values: Iterable[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)

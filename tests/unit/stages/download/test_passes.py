@@ -1,0 +1,116 @@
+"""Which URLs a pass takes: those that are due, each pass nearer to its end."""
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.fields import FIELD
+from stages.checks import check_outcome
+from stages.contract import Context, InputError
+from stages.download.passes import PassResources, open_pass
+from stages.download.stage import OPEN_PASS
+
+Attempt = tuple[str, int, str | None]
+
+
+def due(attempts: list[Attempt], number: int = 1, planned: str = "abc", **resources: Any) -> list[str]:
+    """Return the URLs that a pass takes, given (fetch_id, pass, reason) of those before."""
+    inputs = {
+        "planned": table("fetch_id normalised_url host", [(c, f"http://h/{c}", f"h{c}") for c in planned]),
+        "fetch_attempt": table("fetch_id pass fetch_reason", attempts),
+    }
+    context = Context(f"{number:03d}", None, PassResources(**resources), {}, None, Path())  # type: ignore[arg-type]
+    outcome = open_pass(inputs, context)
+    check_outcome(OPEN_PASS, inputs, outcome)
+    assert set(outcome.kept["pass"].to_pylist()) <= {number}
+    return outcome.kept["fetch_id"].to_pylist()
+
+
+def table(names: str, rows: list[Any]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [[] for _ in names.split()]
+    return pa.table({n: pa.array(c, FIELD[n].type) for n, c in zip(names.split(), columns, strict=True)})
+
+
+def test_the_first_pass_takes_every_url_once() -> None:
+    assert due([], 0) == ["a", "b", "c"]
+    assert due([], 0, planned="aab") == ["a", "b"]
+    assert due([], 0, planned="") == []
+
+
+def test_what_is_settled_is_not_fetched_again_and_what_is_new_is() -> None:
+    assert due([("a", 0, None), ("b", 0, "http_not_found")]) == ["c"]
+    assert due([("a", 0, None), ("b", 0, "http_not_found")], passes=9) == ["c"]
+
+
+def test_a_transient_failure_is_tried_as_often_as_passes_says() -> None:
+    attempts: list[Attempt] = [("a", 0, "timeout"), ("b", 0, "tls_failed"), ("c", 0, None)]
+    assert due(attempts) == []
+    assert due(attempts, passes=2) == ["a"]
+    assert due([*attempts, ("a", 1, "timeout")], 2, passes=2) == []
+    assert due([*attempts, ("a", 1, "timeout")], 2, passes=3) == ["a"]
+    assert due([*attempts, ("a", 1, None)], 2, passes=3) == []
+
+
+def test_a_success_after_a_failure_is_settled_whatever_is_asked() -> None:
+    attempts: list[Attempt] = [("a", 0, "timeout"), ("a", 1, None), ("b", 0, None), ("c", 0, None)]
+    assert due(attempts, 2, passes=9, retry="transient", refetch="timeout", asked_at_pass=2) == []
+
+
+def test_a_retry_that_was_asked_for_takes_transient_failures_once_more() -> None:
+    attempts: list[Attempt] = [("a", 0, "http_server_error"), ("b", 0, "http_not_found"), ("c", 0, None)]
+    assert due(attempts, retry="transient", asked_at_pass=1) == ["a"]
+    # The pass it opened has run: the same request is not obeyed twice.
+    assert due([*attempts, ("a", 1, "timeout")], 2, retry="transient", asked_at_pass=1) == []
+    assert due([*attempts, ("a", 1, "timeout")], 2, retry="transient", asked_at_pass=2) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("refetch", "taken"),
+    [("", []), ("http_not_found", ["b"]), ("http_not_found, timeout", ["a", "b"]), ("all", ["a", "b", "c"])],
+)
+def test_a_refetch_takes_what_it_names_although_settled(refetch: str, taken: list[str]) -> None:
+    attempts: list[Attempt] = [("a", 0, "timeout"), ("b", 0, "http_not_found"), ("c", 0, None)]
+    assert due(attempts, refetch=refetch, asked_at_pass=1) == taken
+    assert due([*attempts, *((name, 1, None) for name in taken)], 2, refetch=refetch, asked_at_pass=1) == []
+
+
+def test_a_refetch_of_a_reason_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(InputError, match=r"REFETCH=timout: no reason \['timout'\]; write all, or some of .*timeout"):
+        due([], refetch="timout")
+
+
+def test_a_url_that_was_put_off_is_asked_in_the_next_pass_by_itself() -> None:
+    attempts: list[Attempt] = [("a", 0, "deferred"), ("b", 0, "timeout"), ("c", 0, None)]
+    assert due(attempts) == ["a"]
+    # To be put off is no attempt: what failed once is tried as often as passes says.
+    assert due([*attempts, ("a", 1, "timeout")], 2) == []
+    assert due([*attempts, ("a", 1, "timeout")], 2, passes=2) == ["a", "b"]
+    assert due([*attempts, ("a", 1, "http_not_found")], 2, passes=9) == ["b"]
+
+
+def test_a_pass_that_asked_for_nothing_is_the_last_until_somebody_asks() -> None:
+    attempts: list[Attempt] = [("a", 0, None), ("b", 0, "deferred"), ("c", 0, "deferred")]
+    assert due(attempts) == ["b", "c"]
+    stuck: list[Attempt] = [*attempts, ("b", 1, "deferred"), ("c", 1, "deferred")]
+    assert due(stuck, 2) == []
+    assert due(stuck, 2, retry="transient", asked_at_pass=2) == ["b", "c"]
+    # New URLs open a pass by themselves; the others follow once it has asked for one.
+    assert due(stuck, 2, planned="abcd") == ["d"]
+    assert due([*stuck, ("d", 2, "timeout")], 3, planned="abcd") == ["b", "c"]
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_passes_end_whatever_the_web_answers(seed: int, passes: int) -> None:
+    draw, attempts, number = random.Random(seed), list[Attempt](), 0
+    while taken := due(attempts, number, planned="abcdefgh", passes=passes):
+        answers: list[str | None] = draw.choices(["deferred", "timeout", None, "http_not_found"], [9, 3, 1, 1], k=8)
+        attempts += [(name, number, answer) for name, answer in zip(taken, answers, strict=False)]
+        number += 1
+    assert 0 < number <= 8 * passes + 1
+    asked = Counter(name for name, _, reason in attempts if reason != "deferred")
+    assert max(asked.values(), default=0) <= passes
