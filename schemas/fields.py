@@ -1,6 +1,6 @@
-"""Every column once: its type, unit, meaning, and whether it takes part in the identity of a row.
+"""Every column once: its type, unit, meaning, and whether it enters the identity of a row.
 
-Not for saying which table has which column: that is `schemas/tables.py`.
+Not for which table has which column: those are `schemas/tables.py` and `schemas/statistic_tables.py`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Field:
         type: its Arrow type.
         unit: the unit, or "" if the quantity has none.
         meaning: one sentence.
-        is_nullable: True if a missing value means "not known" and is no fault.
+        is_nullable: True if a missing value means "not known" and is not a fault.
         kind: "value" columns are the row's identity and enter digests; "measured" ones differ from run to run
             (milliseconds, peer addresses); "location" ones address stored bytes, which depends on the partitioning.
     """
@@ -33,6 +33,7 @@ class Field:
     kind: Kind = "value"
 
 
+_FUNNEL = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
 FIELDS: tuple[Field, ...] = (
     # Keys and addresses of rows.
     Field("sample_id", pa.string(), "", "One image with its text: <corpus>_<part>_<row>, or the source's own id."),
@@ -48,12 +49,8 @@ FIELDS: tuple[Field, ...] = (
     Field("mtime_ns", pa.int64(), "ns", "Modification time of the source file; a changed file is hashed again."),
     Field("reader_digest", pa.string(), "", "Digest of the manifest keys that affect reading the file."),
     Field("file_sha256", pa.string(), "", "sha256 of the source file."),
-    Field(
-        "pilot_share", pa.float64(), "", "Share of the corpus taken by the pilot, by hash of URL or scene, in (0, 1]."
-    ),
-    Field(
-        "n_rows", pa.int64(), "rows", "Number of rows that a reject covers, from source_row on; one if unknown.", True
-    ),
+    Field("pilot_share", pa.float64(), "", "Share of the corpus in the pilot, by hash of URL or scene, in (0, 1]."),
+    Field("n_rows", pa.int64(), "rows", "Rows that a reject covers, from source_row on; one if unknown.", True),
     Field("source_row", pa.int64(), "", "Position of the row in its source file, from 0."),
     # What a corpus publishes.
     Field("url", pa.string(), "", "Image URL as published."),
@@ -80,33 +77,21 @@ FIELDS: tuple[Field, ...] = (
     Field("machine_tag_probs", pa.list_(pa.float64()), "probability", "One per machine tag, in its order.", True),
     # What a labelled corpus publishes.
     Field("labels", pa.list_(pa.string()), "", "Class labels as published; empty if the corpus has none."),
-    Field("scene_id", pa.string(), "", "The place shown; samples of one scene go to one split."),
+    Field("scene_id", pa.string(), "", "The location shown; samples of one scene go to one split."),
     Field("stated_country_code", pa.string(), "", "ISO 3166 alpha-3 code as published, valid or not.", True),
     Field("gsd_m", pa.float64(), "m", "Ground sample distance of the image.", True),
     Field("cloud_cover_percent", pa.float64(), "%", "Cloud cover the corpus states, in [0, 100].", True),
     Field("scan_direction", pa.string(), "", "Scan direction of the sensor, as published.", True),
     Field("target_azimuth_deg", pa.float64(), "degrees", "Azimuth of the target from the sensor.", True),
     Field("off_nadir_angle_deg", pa.float64(), "degrees", "Angle between the view and the nadir.", True),
-    Field(
-        "box_cells",
-        pa.list_(pa.string()),
-        "",
-        "Cells of a 3 x 3 grid with the largest overlap with the labelled box.",
-        True,
-    ),
-    Field(
-        "v1_patch", pa.string(), "", "Name of the BigEarthNet patch in version 1; samples are numbered in its order."
-    ),
+    Field("box_cells", pa.list_(pa.string()), "", "Cells of a 3 x 3 grid that the labelled box overlaps most.", True),
+    Field("v1_patch", pa.string(), "", "Name of the BigEarthNet patch in version 1; samples are numbered by it."),
     Field("v2_patch", pa.string(), "", "Name of the patch in version 2 (reBEN).", True),
     Field("v2_labels", pa.list_(pa.string()), "", "The patch's labels of the 19 classes, as version 2 states.", True),
     Field("v2_split", pa.string(), "", "train, validation or test, as version 2 states.", True),
     Field("v2_country", pa.string(), "", "Country of the patch, by its English name, as version 2 states.", True),
-    Field(
-        "has_seasonal_snow", pa.bool_(), "", "True if on the list of snow; null if no such list is under SOURCES.", True
-    ),
-    Field(
-        "has_cloud_or_shadow", pa.bool_(), "", "True if on the list of cloud and shadow; null without the list.", True
-    ),
+    Field("has_seasonal_snow", pa.bool_(), "", "True if on the snow list; null if SOURCES has no such list.", True),
+    Field("has_cloud_or_shadow", pa.bool_(), "", "True if on the cloud list; null if SOURCES has no such list.", True),
     # Download.
     Field("normalised_url", pa.string(), "", "URL with scheme and host in lower case, no default port, no fragment."),
     Field("host", pa.string(), "", "Host of the normalised URL, with its port if not the default."),
@@ -130,12 +115,7 @@ FIELDS: tuple[Field, ...] = (
     Field("n_frames", pa.int32(), "", "Frames up to a broken one, at most 10,000; only the first is used."),
     Field("pixel_sha256", pa.string(), "", "sha256 of size and RGB pixels as shown: equal for equal pictures."),
     Field("phash", pa.uint64(), "", "imagehash.phash of the picture as shown, 64 bits; the first bit is the highest."),
-    Field(
-        "phash_detail",
-        pa.float64(),
-        "grey levels",
-        "Detail behind the perceptual hash: the 17th smallest distance of its 64 coefficients from their median.",
-    ),
+    Field("phash_detail", pa.float64(), "grey levels", "17th smallest distance of the 64 DCT terms to their median."),
     Field("exif_datetime", pa.string(), "ISO 8601", "When the picture was taken, by its EXIF data.", True),
     Field("exif_latitude_deg", pa.float64(), "degrees", "WGS84 latitude by EXIF, in [-90, 90].", True),
     Field("exif_longitude_deg", pa.float64(), "degrees", "WGS84 longitude by EXIF, in [-180, 180].", True),
@@ -166,13 +146,7 @@ FIELDS: tuple[Field, ...] = (
     Field("candidate_caption", pa.string(), "", "A caption the captioner drew; may be empty or repeat another."),
     Field("first_score_cos", pa.float64(), "cosine", "Cosine of caption and image by the first scorer.", True),
     Field("first_rank", pa.int32(), "", "Rank of the distinct caption by the first scorer, from 1.", True),
-    Field(
-        "second_score_cos",
-        pa.float64(),
-        "cosine",
-        "The same by the second scorer; null if the first dropped the caption.",
-        True,
-    ),
+    Field("second_score_cos", pa.float64(), "cosine", "By the second scorer; null if the first dropped it.", True),
     Field("second_rank", pa.int32(), "", "Rank by the second scorer, from 1.", True),
     Field("rotation_mean_cos", pa.float64(), "cosine", "Mean over the rotated views.", True),
     Field("rotation_variance", pa.float64(), "", "Variance of the cosine over the rotated views.", True),
@@ -226,19 +200,16 @@ FIELDS: tuple[Field, ...] = (
     Field("with_position", pa.int64(), "samples", "Number of these with coordinates."),
     Field("with_time", pa.int64(), "samples", "Number of these with the time the picture was taken."),
     Field("with_place", pa.int64(), "samples", "Number of these with a place name in the caption."),
-    Field("in_keyword", pa.string(), "", "Keyword counted."),
+    Field("pattern", pa.string(), "", "Keyword pattern, as in manifests/keywords.toml."),
     Field("n_captions", pa.int64(), "samples", "Candidates with the keyword in the caption."),
     Field("n_strict", pa.int64(), "samples", "Number of these whose keyword passes the strict rules."),
-    Field("partition_name", pa.string(), "", "Partition counted."),
-    Field("source_path", pa.string(), "", "Source file under SOURCES; the first by name if there are several."),
+    Field("partition_name", pa.string(), "", "Name of a partition as part of the row's identity, unlike `partition`."),
     Field("n_source_files", pa.int64(), "files", "Source files of the partition."),
     Field("n_rows_given", pa.int64(), "rows", "Rows of the source files, counted independently of reading."),
     Field("n_rows_kept", pa.int64(), "rows", "Rows kept."),
     Field("n_rows_no_caption", pa.int64(), "rows", "Rows without a caption."),
     Field("n_rows_no_keyword", pa.int64(), "rows", "Rows without a keyword."),
-    Field(
-        "n_rows_left_aside", pa.int64(), "rows", "Rows in other languages, outside the pilot slice, or listed twice."
-    ),
+    Field("n_rows_left_aside", pa.int64(), "rows", "Rows in other languages, outside the pilot, or listed twice."),
     Field("n_rows_malformed", pa.int64(), "rows", "Rows rejected one by one."),
     Field("n_rows_damaged", pa.int64(), "rows", "Rows in unreadable stretches; one per stretch if unknown."),
     Field("n_pub11", pa.int64(), "samples", "Published samples of PUB11."),
@@ -246,18 +217,7 @@ FIELDS: tuple[Field, ...] = (
     Field("unpublished", pa.int64(), "samples", "Remaining samples refused by the shard stages."),
     *(
         Field(f"published_{name}", pa.int64(), "samples", f"{name} as the RS5M paper states it.", True)
-        for name in (
-            "rows",
-            "keyword",
-            "downloaded",
-            "invalid",
-            "duplicate",
-            "outlier",
-            "remain",
-            "with_meta_caption",
-            "with_position",
-            "with_place",
-        )
+        for name in (*_FUNNEL, "with_meta_caption", "with_position", "with_place")
     ),
     # Rejects.
     Field("reason", pa.string(), "", "Code of the fault, one of schemas/reasons.py."),

@@ -1,6 +1,6 @@
-"""How a pinned fact is read from `manifests/`: TOML in, a checked value out, or an error that names file and key.
+"""Read pinned facts from `manifests/`: TOML in, a validated value out, or an error that names file and key.
 
-Not for what the facts are: those are schemas/manifests.py and schemas/model_manifests.py.
+The models of the manifests are in schemas/manifests.py, schemas/corpora.py and schemas/model_manifests.py.
 """
 
 import tomllib
@@ -14,11 +14,11 @@ MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 
 
 class ManifestError(ValueError):
-    """A manifest cannot be used: the message names the file and the key."""
+    """A manifest cannot be used; the message names the file and the key."""
 
 
 class Manifest(BaseModel):
-    """A pinned fact: frozen, without unknown keys."""
+    """A pinned fact: frozen; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,8 +31,8 @@ def load_manifest(path: Path, model: type[_Model], defaults: Mapping[str, Any] |
 
     Args:
         path: the file.
-        model: the class that checks it.
-        defaults: values of keys that the file may leave out.
+        model: the class that validates it.
+        defaults: values of keys that the file may omit.
 
     Raises:
         ManifestError: the file cannot be read or has a fault.
@@ -43,7 +43,7 @@ def load_manifest(path: Path, model: type[_Model], defaults: Mapping[str, Any] |
         raise ManifestError(
             f"{shown(path)}: cannot be read ({error.strerror}); it belongs to the repository"
         ) from error
-    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits or 1,000 brackets are no TOML error
+    except (ValueError, RecursionError) as error:  # tomllib raises others for 5,000 digits or 1,000 brackets
         raise ManifestError(f"{shown(path)}: not TOML: {error}") from error
     try:
         return model.model_validate({**(defaults or {}), **content})
@@ -53,6 +53,6 @@ def load_manifest(path: Path, model: type[_Model], defaults: Mapping[str, Any] |
 
 
 def shown(path: Path) -> str:
-    """Return a manifest's path as a message shows it: from the project's folder on, where it is in there."""
+    """Return a path for a message: relative to the project's folder if it is inside, else unchanged."""
     root = MANIFESTS.parent
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

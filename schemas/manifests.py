@@ -1,6 +1,6 @@
 """Pydantic models of the pinned keywords and published figures, and the functions that load them.
 
-Not for the corpora (`schemas/corpora.py`) nor for parameters of a build: those are the stages' `Params`.
+Corpora are in `schemas/corpora.py`; parameters of a build are the stages' `Params`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ SPACED_SENTINEL = "spaced_sentinel"
 
 
 class KeywordGroup(_Manifest):
-    """Patterns that are switched on and off together."""
+    """Patterns that are turned on and off together."""
 
     name: str = Field(min_length=1)
     is_on: bool
@@ -30,12 +30,12 @@ class KeywordGroup(_Manifest):
 
 
 class StrictRule(_Manifest):
-    """What some patterns must fulfil to be no false ones.
+    """A rule that the texts of some patterns must pass, because these patterns also have other meanings.
 
     Attributes:
-        needs: RE2 expression that the text must match; {pattern} in it is replaced by the pattern.
-        is_case_sensitive: `needs` is compared with regard to case.
-        refused_with: RE2 expression that the text must not match, without regard to case; empty: none.
+        needs: RE2 expression that the text must match; {pattern} in it is replaced with the pattern.
+        is_case_sensitive: whether `needs` is case-sensitive.
+        refused_with: RE2 expression that the text must not match, case-insensitive; "" for none.
     """
 
     patterns: tuple[str, ...] = Field(min_length=1)
@@ -55,30 +55,30 @@ class Keywords(_Manifest):
     def _check_patterns(self) -> Self:
         seen: dict[str, str] = {}
         for pattern in (p for group in self.groups for p in group.patterns):
-            # Letters beyond ASCII would need a case folding that engines do not agree on.
+            # Engines do not agree on case folding beyond ASCII.
             if not pattern.strip() or not pattern.isascii():
                 raise ValueError(f"pattern {pattern!r} is blank or not ASCII")
             if (other := seen.setdefault(pattern.lower(), pattern)) is not pattern:
                 raise ValueError(f"pattern {pattern!r} repeats {other!r}")
         ruled = [pattern for rule in self.strict for pattern in rule.patterns]
         if odd := [pattern for pattern in ruled if seen.get(pattern.lower()) != pattern or ruled.count(pattern) > 1]:
-            raise ValueError(f"strict rules for {odd}: each is a pattern as listed, and has one rule")
+            raise ValueError(f"strict rules for {odd}: each must be a listed pattern, with one rule")
         if SPACED_SENTINEL not in [group.name for group in self.groups]:
             raise ValueError(f"no group named {SPACED_SENTINEL}")
         return self
 
     def patterns(self, has_spaced_sentinel: bool = False) -> tuple[str, ...]:
-        """Return the patterns of the groups that are on, in the manifest's order.
+        """Return the patterns of the enabled groups, in the manifest's order.
 
         Args:
-            has_spaced_sentinel: take in the group that spells Sentinel with a blank, off as published.
+            has_spaced_sentinel: include the group that spells Sentinel with a space, which RS5M does not use.
         """
         groups = [g for g in self.groups if g.is_on or (has_spaced_sentinel and g.name == SPACED_SENTINEL)]
         return tuple(pattern for group in groups for pattern in group.patterns)
 
 
 class FunnelRow(_Manifest):
-    """Published figures of one corpus, or of all (source "Total")."""
+    """The published figures of one corpus, or of all corpora (source "Total")."""
 
     source: str = Field(min_length=1)
     rows: int = Field(ge=0)
@@ -90,7 +90,7 @@ class FunnelRow(_Manifest):
     remain: int = Field(ge=0)
 
 
-class Told(_Manifest):
+class PublishedMetadata(_Manifest):
     """The published counts of one source's samples with metadata; None if unpublished."""
 
     source: str = Field(min_length=1)
@@ -101,11 +101,11 @@ class Told(_Manifest):
 
 
 class Published(_Manifest):
-    """The published figures: the funnel of PUB11, the images of RS3, and the metadata of the samples of both."""
+    """The published figures: the funnel of PUB11, and the samples with metadata in both halves."""
 
     reference: str = Field(min_length=1)
     funnel: tuple[FunnelRow, ...] = Field(min_length=1)
-    told: tuple[Told, ...] = Field(min_length=1)
+    metadata: tuple[PublishedMetadata, ...] = Field(min_length=1)
 
 
 class Placeholder(_Manifest):
@@ -116,13 +116,13 @@ class Placeholder(_Manifest):
 
 
 class Placeholders(_Manifest):
-    """The known pictures of that kind."""
+    """The known placeholder pictures."""
 
     picture: tuple[Placeholder, ...]
 
 
 def load_placeholders(path: Path = MANIFESTS / "placeholders.toml") -> Mapping[str, str]:
-    """Return the note on each known placeholder picture by the sha256 of its file. Raises ManifestError."""
+    """Return the notes on known placeholder pictures, by the sha256 of the file. Raises ManifestError."""
     return {known.body_sha256: known.note for known in _load(path, Placeholders).picture}
 
 

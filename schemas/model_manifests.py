@@ -1,6 +1,6 @@
-"""The models that stages may be handed, as manifests/models.toml pins them, and the prompts of the outlier filter.
+"""The models that stages use, as pinned in manifests/models.toml, and the prompts of the outlier filter.
 
-Not for loading a model: that is stages/models/.
+Models are loaded in stages/models/.
 """
 
 from datetime import date
@@ -20,17 +20,17 @@ PLACE = "{noun}"
 
 
 class Model(Manifest):
-    """One model, pinned.
+    """One pinned model.
 
     Attributes:
-        name: what settings call it, and the name of its folder.
-        repository: where it is published; of a model made here, the command that makes it.
-        revision: commit of the repository; "main" where none is known, "own" for a model made here or by the user.
-        folder: under manifests/ for a committed model; "" for one in `<models folder>/<name>/`.
-        weights_sha256: of its safetensors file (of several, as weights_digest has it); "" where the folder must bring
-            SHA256SUMS.
-        adapter: folder of a PEFT adapter in the model's own folder; "" for none.
-        weights_note: what else is to be known of the weights: further licences, how the revision was found.
+        name: its name in settings, and the name of its folder.
+        repository: where it is published, or the command that makes it if it is made here.
+        revision: commit of the repository; "main" if unknown, "own" for a model made here or by the user.
+        folder: path under manifests/ for a committed model; "" if it is in `<models folder>/<name>/`.
+        weights_sha256: sha256 of its safetensors file, or the digest by `weights_digest` if there are several; "" if
+            the folder must contain SHA256SUMS.
+        adapter: folder of a PEFT adapter in the model's folder; "" for none.
+        weights_note: notes on the weights: further licences, how the revision was found.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -51,7 +51,7 @@ class Model(Manifest):
     @classmethod
     def _check_folder(cls, folder: str) -> str:
         if folder.startswith("/") or ".." in Path(folder).parts:
-            raise ValueError(f"expected a folder inside another, found {folder!r}")
+            raise ValueError(f"expected a folder inside another, without ..; found {folder!r}")
         return folder
 
     @model_validator(mode="after")
@@ -68,7 +68,7 @@ class _Models(Manifest):
 
 
 class Prompts(Manifest):
-    """The prompts for "remote sensing image": each noun in each form."""
+    """The prompts for "remote sensing image": every noun in every form."""
 
     reference: str = Field(min_length=1)
     nouns: tuple[str, ...] = Field(min_length=1)

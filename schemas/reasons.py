@@ -1,6 +1,6 @@
 """The closed list of reject reasons, each final or transient; a stage may only use the ones it declares.
 
-Not for counting or printing: those are queries over the reject rows.
+Counts and prints are queries over the reject rows.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Reason:
 
     Attributes:
         code: the fault, as written in the reject rows.
-        meaning: one sentence for people.
+        meaning: one sentence for users.
         is_transient: True if a later attempt may succeed (the network failed, not the row).
         is_counted_only: True if the row is counted per source file and not written (only in the keyword filter,
             which reads billions of rows; `explain` finds such a row by reading its source again).

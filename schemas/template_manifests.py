@@ -1,4 +1,4 @@
-"""The model of manifests/templates.toml: how meta captions are worded. Wording facts is stages/geometa/facts.py."""
+"""The model of manifests/templates.toml: the templates of meta captions. stages/geometa/facts.py words the facts."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from schemas.corpora import known_codes
 from schemas.manifest_files import MANIFESTS, Manifest, load_manifest
 
-# The facts that a template may use, as stages/geometa/facts.py words it.
+# The facts that a template may use; stages/geometa/facts.py words them.
 TEMPLATE_FIELDS = (
     "label", "cells", "city", "country", "season", "date", "time_utc", "gsd", "utm_zone", "cloud_cover",
     "scan_direction", "target_azimuth", "off_nadir", "tags",
@@ -17,13 +17,13 @@ TEMPLATE_FIELDS = (
 
 
 class Sentence(Manifest):
-    """A sentence of a meta caption, said when a field of it is known.
+    """A sentence of a meta caption, used if at least one of its fields is known.
 
     Attributes:
-        stem: how it begins: the first alternative of which all fields are known; the last has none.
-        behind_stem: between the stem and the clauses.
-        clauses: what follows, each as alternatives; a clause of which none can be said is left out.
-        joint: between clauses.
+        stem: alternatives for its beginning; the first whose fields are all known is used. The last has no fields.
+        behind_stem: text between the stem and the clauses.
+        clauses: the clauses, each a list of alternatives; a clause without a usable alternative is omitted.
+        joint: text between clauses.
     """
 
     stem: tuple[str, ...] = ("",)
@@ -40,25 +40,25 @@ class Sentence(Manifest):
         if odd := [
             text for text in texts if text != " ".join(text.split()) or re.search("[{}]", re.sub("{.*?}", "", text))
         ]:
-            raise ValueError(f"blanks at an end, doubled blanks or single braces in {odd}")
+            raise ValueError(f"leading, trailing or double spaces, or single braces, in {odd}")
         if not self.stem or "{" in self.stem[-1]:
-            raise ValueError("the last alternative of a stem has no field, so that it can always be said")
+            raise ValueError("the last alternative of a stem must have no field, so it can always be used")
         if not all(clause and all("{" in text for text in clause) for clause in self.clauses):
-            raise ValueError("each alternative of a clause has a field: one that is always said belongs to the stem")
+            raise ValueError("each alternative of a clause must have a field; constant text belongs in the stem")
         if not fields:
-            raise ValueError("a sentence tells at least one field")
+            raise ValueError("a sentence must have at least one field")
         return self
 
 
 class TemplateGroup(Manifest):
-    """The templates of some corpora, in variants."""
+    """The variants of the templates for some corpora."""
 
     corpora: tuple[str, ...] = Field(min_length=1)
     variants: tuple[tuple[Sentence, ...], ...] = Field(alias="variant", min_length=1)
 
 
 class Templates(Manifest):
-    """How meta captions are worded; a corpus without a group has none."""
+    """The templates of meta captions; a corpus without a group gets no meta captions."""
 
     reference: str = Field(min_length=1)
     groups: tuple[TemplateGroup, ...] = Field(alias="group", min_length=1)
@@ -70,10 +70,10 @@ class Templates(Manifest):
         if unknown := [code for code in codes if code not in known]:
             raise ValueError(f"unknown corpora {unknown}; known are {list(known)}")
         if len(set(codes)) != len(codes):
-            raise ValueError(f"a corpus stands in two groups: {sorted(codes)}")
+            raise ValueError(f"a corpus is in two groups: {sorted(codes)}")
         return self
 
 
 def load_templates(path: Path = MANIFESTS / "templates.toml") -> Templates:
-    """Return how meta captions are worded. Raises ManifestError."""
+    """Return the templates of meta captions. Raises ManifestError."""
     return load_manifest(path, Templates)

@@ -1,6 +1,6 @@
 """Statistics over both halves: RS3, samples with metadata, countries, months and UTM zones.
 
-Queries over kept and reject rows beside the published figures; the funnel of PUB11 is in stats.
+Queries over kept and reject rows beside the published figures; the funnel of PUB11 is in `stages/stats/stage.py`.
 """
 
 from collections.abc import Callable
@@ -8,15 +8,16 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from schemas.manifests import Published, Told
-from schemas.tables import COUNTRY_COUNT, MONTH_COUNT, RS3, TEXT_COUNT, UTM_COUNT, Table
+from schemas.manifests import Published, PublishedMetadata
+from schemas.statistic_tables import COUNTRY_COUNT, MONTH_COUNT, RS3, TEXT_COUNT, UTM_COUNT
+from schemas.tables import Table
 from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.stats.stage import PUBLISHED, TOTAL
 
 
 def count_rs3(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per labelled corpus and one for the total: images listed, lost at each stage, left.
+    """Return one row per labelled corpus and one for the total: images listed, lost at each stage, and left.
 
     Raises:
         ContractError: when a row does not add up: listed - unreadable - unselected - invalid - uncaptioned =
@@ -31,37 +32,37 @@ def count_rs3(inputs: Inputs, context: Context) -> Outcome:
 
 
 def count_texts(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per corpus and one for the total: samples with a meta caption, a position, a time, a place."""
+    """Return one row per corpus and one for the total: samples with meta caption, position, time, place."""
     return _counted(TEXT_COUNT, _TEXTS, inputs, context)
 
 
 def count_countries(inputs: Inputs, context: Context) -> Outcome:
-    """Return the published samples of each country."""
+    """Return the number of published samples per country."""
     return _counted(COUNTRY_COUNT, _by("country_code", ("country_name",)), inputs, context)
 
 
 def count_months(inputs: Inputs, context: Context) -> Outcome:
-    """Return the published samples of each month of the year."""
+    """Return the number of published samples per month of the year."""
     return _counted(MONTH_COUNT, _by("month", ()), inputs, context)
 
 
 def count_utm_zones(inputs: Inputs, context: Context) -> Outcome:
-    """Return the published samples of each UTM zone of each hemisphere."""
+    """Return the number of published samples per UTM zone and hemisphere."""
     return _counted(UTM_COUNT, _by("utm_epsg", ("utm_zone", "utm_hemisphere")), inputs, context)
 
 
 def _counted(table: Table, query: str, inputs: Inputs, context: Context) -> Outcome:
     tables = dict(inputs)
     if "published" in context.tools:
-        tables["published"] = _told_table(context.tools["published"])
+        tables["published"] = _metadata_table(context.tools["published"])
     found = run_sql(f"SELECT {', '.join(table.schema.names)} FROM ({query})", tables)
     return Outcome(found.cast(table.schema), no_rejects(table))
 
 
-def _told_table(published: Published) -> pa.Table:
-    names = tuple(Told.model_fields)
+def _metadata_table(published: Published) -> pa.Table:
+    names = tuple(PublishedMetadata.model_fields)
     schema = pa.schema([(name, pa.string() if name == "source" else pa.int64()) for name in names])
-    return pa.Table.from_pylist([row.model_dump() for row in published.told], schema=schema)
+    return pa.Table.from_pylist([row.model_dump() for row in published.metadata], schema=schema)
 
 
 _UNSELECTED = "seasonal_snow", "cloud_or_shadow", "outside_selection"
@@ -89,7 +90,7 @@ _RS3 = f"""
 
 _COUNTED = "with_time", "with_meta_caption", "with_position", "with_place"
 _TEXTS = f"""
-    WITH told AS (
+    WITH published_sample AS (
         SELECT corpus, half, meta_caption IS NOT NULL AS with_meta_caption,
                latitude_deg IS NOT NULL AS with_position, taken_at IS NOT NULL AS with_time,
                sample_id IN (SELECT sample_id FROM place WHERE place IS NOT NULL) AS with_place
@@ -99,7 +100,7 @@ _TEXTS = f"""
                CASE WHEN corpus IS NULL THEN 'both' WHEN min(half) = 'rs3' THEN 'generated' ELSE 'web' END
                    AS caption_source,
                {", ".join(f"count(*) FILTER ({name}) AS {name}" for name in _COUNTED)}
-        FROM told GROUP BY ROLLUP (corpus)
+        FROM published_sample GROUP BY ROLLUP (corpus)
     )
     SELECT ours.*, {", ".join(f"p.{name} AS published_{name}" for name in _COUNTED[1:])}
     FROM ours LEFT JOIN published p USING (source) ORDER BY source = '{TOTAL}', source
@@ -107,9 +108,9 @@ _TEXTS = f"""
 
 
 def _by(key: str, others: tuple[str, ...]) -> str:
-    told = "".join(f", any_value({name}) AS {name}" for name in others)
+    columns = "".join(f", any_value({name}) AS {name}" for name in others)
     return f"""
-        SELECT {key}{told},
+        SELECT {key}{columns},
                count(*) FILTER (half = 'pub11') AS n_pub11, count(*) FILTER (half = 'rs3') AS n_rs3
         FROM shard JOIN sample USING (sample_id) JOIN geometa USING (sample_id)
         WHERE {key} IS NOT NULL GROUP BY {key} ORDER BY {key}

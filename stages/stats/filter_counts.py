@@ -1,6 +1,6 @@
-"""Counts of what the filter did, a part of stats: rows by source file and reason, candidates by keyword and corpus."""
+"""Count what the filter did: rows by source file and reason, candidates by keyword and corpus."""
 
-from schemas.tables import KEYWORD_COUNT, SOURCE_COUNT
+from schemas.statistic_tables import KEYWORD_COUNT, SOURCE_COUNT
 from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.stats.stage import TOTAL
@@ -11,7 +11,7 @@ _OTHERS = ("given", "kept", "no_caption", "no_keyword", *_LEFT_ASIDE, *_DAMAGED)
 
 
 def count_sources(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per partition of source files: its rows by what became of them.
+    """Return one row per partition of source files: row counts by result of the filter.
 
     Raises:
         ContractError: when a row does not add up.
@@ -35,7 +35,7 @@ def _rows(reasons: tuple[str, ...], name: str) -> str:
 
 SOURCES_QUERY = f"""
     WITH file AS (
-        SELECT partition AS partition_name, any_value(corpus) AS corpus, min(path) AS source_path,
+        SELECT partition AS partition_name, any_value(corpus) AS corpus, min(path) AS path,
                count(*) AS n_source_files
         FROM source_listing GROUP BY partition
     ), counted AS (
@@ -50,17 +50,17 @@ SOURCES_QUERY = f"""
 """
 _KEYWORDS = f"""
     WITH hit AS (
-        SELECT unnest(keywords) AS in_keyword, corpus AS source, strict_keywords FROM candidate
+        SELECT unnest(keywords) AS pattern, corpus AS source, strict_keywords FROM candidate
     )
-    SELECT in_keyword, coalesce(source, '{TOTAL}') AS source, count(*) AS n_captions,
-           count(*) FILTER (list_contains(strict_keywords, in_keyword)) AS n_strict
-    FROM hit GROUP BY GROUPING SETS ((in_keyword, source), (in_keyword)) ORDER BY ALL
+    SELECT pattern, coalesce(source, '{TOTAL}') AS source, count(*) AS n_captions,
+           count(*) FILTER (list_contains(strict_keywords, pattern)) AS n_strict
+    FROM hit GROUP BY GROUPING SETS ((pattern, source), (pattern)) ORDER BY ALL
 """
 
 COUNT_SOURCES = Stage(
     name="count_sources",
     module="stats",
-    version=1,
+    version=2,
     does="Counts the rows of each source file by result of the filter.",
     reads=(
         Reads("source_listing", ("corpus", "path", "partition"), is_whole=True),
@@ -79,13 +79,13 @@ COUNT_SOURCES = Stage(
 COUNT_KEYWORDS = Stage(
     name="count_keywords",
     module="stats",
-    version=1,
+    version=2,
     does="Counts candidates by keyword and corpus, and how many pass the strict rules.",
     reads=(Reads("candidate", ("corpus", "keywords", "strict_keywords"), is_whole=True),),
     writes=KEYWORD_COUNT,
     grain="reduce",
     given=Given(
-        query="SELECT DISTINCT unnest(keywords) AS in_keyword, corpus AS source FROM candidate"
+        query="SELECT DISTINCT unnest(keywords) AS pattern, corpus AS source FROM candidate"
         f" UNION SELECT DISTINCT unnest(keywords), '{TOTAL}' FROM candidate",
         inputs=("candidate",),
     ),

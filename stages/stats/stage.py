@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.corpora import LIST_CODE
 from schemas.manifests import Published, load_published
-from schemas.tables import PUB11_FUNNEL
+from schemas.statistic_tables import PUB11_FUNNEL
 from stages.checks import run_sql
 from stages.contract import (
     Context,
@@ -32,8 +32,8 @@ _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", 
 def count_funnel(inputs: Inputs, context: Context) -> Outcome:
     """Return the funnel: one row per corpus and one for the total, samples counted after each stage.
 
-    Of a list of samples a corpus's rows are those that became candidates or were refused by name; the rest of the list
-    (no corpus known, unreadable, listed again, outside the slice) is counted in a row of its own.
+    If a list of samples is read, a corpus's rows are those that became candidates or were refused by name; the list's
+    other rows (corpus unknown, unreadable, listed again, outside the pilot) are counted in a separate row.
 
     Raises:
         ContractError: when a row does not add up: downloaded - invalid - duplicate - outlier = remain.
@@ -51,7 +51,7 @@ def _samples_of(join: str) -> str:
     return f"(SELECT count(*) FROM sample s {join} WHERE s.corpus = c.corpus)"
 
 
-# A placeholder was downloaded, and is no valid image of its row.
+# A placeholder was downloaded, but is not a valid image of its row.
 _PLACEHOLDERS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason = 'placeholder'"
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
 _FUNNEL = f"""

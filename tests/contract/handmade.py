@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from schemas.corpora import LABELLED_CODES
-from schemas.manifests import FunnelRow, KeywordGroup, Keywords, Published, StrictRule, Told
+from schemas.manifests import FunnelRow, KeywordGroup, Keywords, Published, PublishedMetadata, StrictRule
 
 Floats = npt.NDArray[np.float32]
 PATTERNS = ("aerial view", "satellite imag", "Landsat")
@@ -63,7 +63,10 @@ TOOLS: Mapping[str, Any] = {
     "published": Published(
         reference="handmade",
         funnel=(FunnelRow(source="cc3m", **FUNNEL), FunnelRow(source="Total", **FUNNEL)),
-        told=(Told(source="fmow", remain=9, with_position=8, with_meta_caption=7), Told(source="Total", with_place=5)),
+        metadata=(
+            PublishedMetadata(source="fmow", remain=9, with_position=8, with_meta_caption=7),
+            PublishedMetadata(source="Total", with_place=5),
+        ),
     ),
     "scorer": ColourScorer(),
     "detector": BrightnessDetector(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import tables
+from schemas import statistic_tables, tables
 from schemas.fields import FIELD, FIELDS
 from schemas.reasons import REASON, REASONS
 from schemas.tables import Table
@@ -62,7 +62,12 @@ def test_stages_stand_in_topological_order_and_modules_together() -> None:
 
 
 def test_every_table_of_the_schemas_is_written_by_a_stage() -> None:
-    declared = {value.name for value in vars(tables).values() if isinstance(value, Table)}
+    declared = {
+        value.name
+        for module in (tables, statistic_tables)
+        for value in vars(module).values()
+        if isinstance(value, Table)
+    }
     assert declared == set(WRITER)
 
 

@@ -143,10 +143,10 @@ def test_sure_tags_are_told_or_the_single_surest(
     ("group", "fault"),
     [
         ('corpora = ["fmow"]\nvariant = [[{ stem = ["In {town}", "x"] }]]', "unknown fields"),
-        ('corpora = ["fmow"]\nvariant = [[{ clauses = [["in  {city}"]] }]]', "blanks"),
+        ('corpora = ["fmow"]\nvariant = [[{ clauses = [["in  {city}"]] }]]', "double spaces"),
         ('corpora = ["fmow"]\nvariant = [[{ clauses = [["{{city}"]] }]]', "fields|braces"),
         ('corpora = ["fmow"]\nvariant = [[{ stem = ["In {city}"] }]]', "last alternative"),
-        ('corpora = ["fmow"]\nvariant = [[{ stem = ["x"], clauses = [["always"]] }]]', "belongs to the stem"),
+        ('corpora = ["fmow"]\nvariant = [[{ stem = ["x"], clauses = [["always"]] }]]', "belongs in the stem"),
         ('corpora = ["fmow"]\nvariant = [[{ stem = ["x"] }]]', "at least one field"),
         ('corpora = ["mars"]\nvariant = [[{ clauses = [["{city}"]] }]]', "unknown corpora"),
         ('corpora = ["fmow", "fmow"]\nvariant = [[{ clauses = [["{city}"]] }]]', "two groups"),

@@ -34,12 +34,12 @@ def test_counts_that_do_not_add_up_are_a_fault_of_the_code(finished: Build) -> N
 
 def test_keywords_are_counted_by_corpus_and_over_all(finished: Build) -> None:
     rows = finished.rows("keyword_count")
-    total = {row["in_keyword"]: row["n_captions"] for row in rows if row["source"] == TOTAL}
+    total = {row["pattern"]: row["n_captions"] for row in rows if row["source"] == TOTAL}
     parts: Counter[str] = Counter()
     for row in rows:
         assert 0 <= row["n_strict"] <= row["n_captions"]
         if row["source"] != TOTAL:
-            parts[row["in_keyword"]] += row["n_captions"]
+            parts[row["pattern"]] += row["n_captions"]
     assert total == parts
     candidates = finished.rows("candidate", ("keywords",))
     assert total == Counter(keyword for row in candidates for keyword in row["keywords"])

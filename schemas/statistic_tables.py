@@ -1,0 +1,45 @@
+"""Every statistic table: its key and its columns.
+
+The other tables are in `schemas/tables.py`, the meanings of columns in `schemas/fields.py`.
+"""
+
+from schemas.tables import Table
+
+SOURCE_COUNT = Table(
+    "source_count",
+    ("partition_name",),
+    (
+        "corpus", "path", "n_source_files", "n_rows_given", "n_rows_kept", "n_rows_no_caption",
+        "n_rows_no_keyword", "n_rows_left_aside", "n_rows_malformed", "n_rows_damaged",
+    ),
+    "A source file, or several that are read together, with row counts by result of the filter; path is the first.",
+)  # fmt: skip
+KEYWORD_COUNT = Table(
+    "keyword_count",
+    ("pattern", "source"),
+    ("n_captions", "n_strict"),
+    "A keyword pattern with its counts in the candidates of a corpus.",
+)
+_FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
+PUB11_FUNNEL = Table(
+    "pub11_funnel",
+    ("source",),
+    (*_FIGURES, "unpublished", *(f"published_{name}" for name in _FIGURES)),
+    "Counts of a web corpus after each step, beside the published figures.",
+)
+RS3 = Table(
+    "rs3",
+    ("source",),
+    ("listed", "unreadable", "unselected", "invalid", "uncaptioned", "remain", "unpublished", "published_remain"),
+    "Counts of a labelled corpus after each step, beside the published figure.",
+)
+_METADATA = ("with_meta_caption", "with_position", "with_place")
+TEXT_COUNT = Table(
+    "text_count",
+    ("source",),
+    ("samples", "caption_source", "with_time", *_METADATA, *(f"published_{name}" for name in _METADATA)),
+    "Counts of a corpus's published samples with metadata, beside the published figures.",
+)
+COUNTRY_COUNT = Table("country_count", ("country_code",), ("country_name", "n_pub11", "n_rs3"), "A country.")
+MONTH_COUNT = Table("month_count", ("month",), ("n_pub11", "n_rs3"), "A month of the year.")
+UTM_COUNT = Table("utm_count", ("utm_epsg",), ("utm_zone", "utm_hemisphere", "n_pub11", "n_rs3"), "A UTM zone.")
