@@ -35,7 +35,7 @@ def list_patches(inputs: Inputs, context: Context) -> Outcome:
     }
     samples = files.filter(pc.invert(is_list)).group_by("sample_id").aggregate([("path", "min")])
     samples = samples.sort_by("sample_id")
-    columns = _facts(_patches(samples["path_min"]), _metadata(lists))
+    columns = _facts(_patches(samples["path_min"]), _metadata(context.sources, lists))
     columns |= {
         "sample_id": samples["sample_id"],
         "has_seasonal_snow": _is_listed(columns["v1_patch"], lists, ben_lists.SNOW),
@@ -61,13 +61,9 @@ def _read_list(sources: Path, path: str, sha256: str) -> bytes:
     return data
 
 
-def _metadata(lists: Mapping[str, bytes]) -> pa.Table:
+def _metadata(sources: Path, lists: Mapping[str, bytes]) -> pa.Table:
     """Return version 2's rows of all tables, in the order of their names."""
-    tables = [
-        ben_lists.read_metadata(path, data, ben_lists.METADATA_SCHEMA.names)
-        for path, data in lists.items()
-        if ben_lists.is_metadata(path)
-    ]
+    tables = [ben_lists.read_metadata(sources / path) for path in lists if ben_lists.is_metadata(path)]
     return pa.concat_tables([ben_lists.METADATA_SCHEMA.empty_table(), *tables]).sort_by("patch_id").combine_chunks()
 
 

@@ -1,17 +1,19 @@
 """What is published beside BigEarthNet's patches: lists of v1 names, and version 2's tables, which lead back to them.
 
-Not for reading patches. All is read from bytes, so that a caller can check their digest first.
+Not for reading patches.
 """
 
 import bz2
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from stages.contract import InputError
+from stages.readers.batch import SourceFileError
+from stages.readers.parquet.opening import FAULTS, open_parquet
 
 SNOW = "patches_with_seasonal_snow"
 CLOUD = "patches_with_cloud_and_shadow"
@@ -60,19 +62,21 @@ def read_names(path: str, data: bytes) -> Iterator[str]:
             yield name
 
 
-def read_metadata(path: str, data: bytes, columns: Sequence[str]) -> pa.Table:
-    """Return columns of a table of version 2, one row per patch.
+def read_metadata(path: Path) -> pa.Table:
+    """Return a table of version 2, one row per patch, with the columns of `METADATA_SCHEMA`.
 
     Raises:
         InputError: it is no such table.
     """
-    schema = pa.schema([METADATA_SCHEMA.field(name) for name in columns])
+    columns = METADATA_SCHEMA.names
     try:
-        found = pq.read_table(pa.BufferReader(data))
-        if missing := [name for name in columns if name not in found.column_names]:
-            raise InputError(f"{path} has no column {', '.join(missing)}; it has {found.column_names}. {_EXPECTED}")
-        table = found.select(columns).cast(schema)
-    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        file = open_parquet(path)
+        names = file.schema_arrow.names
+        if missing := [name for name in columns if name not in names]:
+            raise InputError(f"{path} has no column {', '.join(missing)}; it has {names}. {_EXPECTED}")
+        table = file.read(columns).select(columns).cast(METADATA_SCHEMA)
+        table.validate(full=True)
+    except (*FAULTS, SourceFileError) as error:
         raise InputError(f"{path} cannot be read: {error}. {_EXPECTED}") from error
     for name in columns[:2]:
         if table[name].null_count:
@@ -83,10 +87,10 @@ def read_metadata(path: str, data: bytes, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def v1_by_v2(tables: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """Return the v1 name of each patch of version 2, from the paths and the bytes of its tables."""
+def v1_by_v2(paths: Iterable[Path]) -> dict[str, str]:
+    """Return the v1 name of each patch of version 2, from its tables. Raises InputError where one is damaged."""
     columns = ("patch_id", "s2v1_name")
-    read = [read_metadata(path, data, columns) for path, data in tables]
+    read = map(read_metadata, paths)
     return {v2: v1 for table in read for v2, v1 in zip(*(table[name].to_pylist() for name in columns), strict=True)}
 
 

@@ -22,14 +22,14 @@ def number_patches(corpus: Corpus, holding: Holding) -> dict[str, int]:
         InputError: a list is gone, there are patches of both versions, or of version 2 without its table.
     """
     _check_lists(corpus, holding)
-    lists = {path: (holding.folder / path).read_bytes() for path in sorted(holding.lists)}
-    metadata = [(f"{holding.folder}/{path}", data) for path, data in lists.items() if ben_lists.is_metadata(path)]
-    names = [(f"{holding.folder}/{path}", data) for path, data in lists.items() if not ben_lists.is_metadata(path)]
+    lists = {path: holding.folder / path for path in sorted(holding.lists)}
+    metadata = [path for name, path in lists.items() if ben_lists.is_metadata(name)]
+    names = [(str(path), path.read_bytes()) for path in lists.values() if path not in metadata]
     try:
         v1_names = ben_lists.v1_by_v2(metadata)
         ben_lists.patch_indices((), names)
     except InputError as error:
-        damaged = [path for path in lists if str(error).startswith(f"{holding.folder}/{path}")]
+        damaged = [name for name, path in lists.items() if str(error).startswith(str(path))]
         raise ListFault(damaged[0] if damaged else "", str(error)) from error
     patches = _patches([*holding.paths, *holding.known], corpus)
     if any(map(ben_lists.is_v2_name, patches)):

@@ -140,7 +140,8 @@ def write_v2(sources: Path, *numbers: int, has_table: bool = True) -> None:
     if has_table:
         rows = [(v2_name(n), f"S2A_MSIL2A_20170617T113321_{n}_55") for n in (4, 36)]
         columns = dict(zip(("patch_id", "s2v1_name"), zip(*rows, strict=True), strict=True))
-        pq.write_table(pa.table(columns), sources / "ben/metadata.parquet")
+        facts = {name: pa.nulls(len(rows)) for name in ("labels", "split", "country")}
+        pq.write_table(pa.table(columns | facts), sources / "ben/metadata.parquet")
 
 
 def test_a_patch_of_version_2_has_the_number_of_its_patch_of_version_1(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import bz2
 import io
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +13,6 @@ from hypothesis import strategies as st
 
 from stages.contract import InputError
 from stages.readers.ben.lists import (
-    METADATA_SCHEMA,
     patch_indices,
     read_metadata,
     read_names,
@@ -23,7 +24,10 @@ NAMES = [f"S2A_MSIL2A_20170617T113321_{n}_55" for n in (4, 36, 100)]
 V2 = "S2A_MSIL2A_20170617T113321_N9999_R080_T29UPU_{:02d}_55"
 
 
-def table(**columns: list[object]) -> bytes:
+def table(**columns: Any) -> bytes:
+    columns = {"labels": None, "split": None, "country": None} | columns
+    n_rows = len(columns["patch_id"])
+    columns = {name: pa.nulls(n_rows) if values is None else values for name, values in columns.items()}
     out = io.BytesIO()
     pq.write_table(pa.table(columns), out)
     return out.getvalue()
@@ -67,10 +71,13 @@ def test_any_bytes_are_names_or_refused(data: bytes) -> None:
             continue
 
 
-def test_the_tables_of_version_2_lead_to_version_1() -> None:
+def test_the_tables_of_version_2_lead_to_version_1(tmp_path: Path) -> None:
     one = table(patch_id=[V2.format(4), V2.format(36)], s2v1_name=NAMES[:2], other=[1, 2])
     two = table(patch_id=[V2.format(99)], s2v1_name=NAMES[2:])
-    assert v1_by_v2([("metadata.parquet", one), ("b.parquet", two)]) == {
+    paths = tmp_path / "metadata.parquet", tmp_path / "b.parquet"
+    for path, data in zip(paths, (one, two), strict=True):
+        path.write_bytes(data)
+    assert v1_by_v2(paths) == {
         V2.format(4): NAMES[0], V2.format(36): NAMES[1], V2.format(99): NAMES[2],
     }  # fmt: skip
 
@@ -79,15 +86,31 @@ def test_the_tables_of_version_2_lead_to_version_1() -> None:
     ("data", "words"),
     [
         (b"PAR1", "cannot be read"),
-        (table(patch_id=["x"]), "has no column s2v1_name; it has .'patch_id'"),
+        (table(patch_id=["x"]), "has no column s2v1_name; it has .*'patch_id'"),
         (table(patch_id=["x"], s2v1_name=pa.array([None], pa.string())), "has 1 rows without s2v1_name"),
         (table(patch_id=["x"], s2v1_name=["y"]), "gives s2v1_name as 'y'"),
         (table(patch_id=["x"], s2v1_name=[["y"]]), "cannot be read"),
     ],
 )
-def test_a_table_that_is_not_of_version_2_is_refused(data: bytes, words: str) -> None:
+def test_a_table_that_is_not_of_version_2_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "metadata.parquet").write_bytes(data)
     with pytest.raises(InputError, match=words):
-        read_metadata("metadata.parquet", data, METADATA_SCHEMA.names[:2])
+        read_metadata(tmp_path / "metadata.parquet")
+
+
+def test_a_flipped_bit_in_a_table_is_refused_or_harmless(tmp_path: Path) -> None:
+    data = table(patch_id=[V2.format(n) for n in (4, 36, 99)], s2v1_name=NAMES, labels=[["Pastures"]] * 3)
+    path, n_refused = tmp_path / "metadata.parquet", 0
+    for n in range(0, 8 * len(data), 41):
+        damaged = bytearray(data)
+        damaged[n // 8] ^= 1 << n % 8
+        path.write_bytes(damaged)
+        try:
+            assert read_metadata(path).num_rows == 3
+        except InputError as error:
+            assert str(path) in str(error)  # most flips are refused, not all
+            n_refused += 1
+    assert n_refused > 50
 
 
 def test_marks_of_the_file_are_no_part_of_a_name() -> None:
