@@ -1,6 +1,6 @@
-"""The choice among the ranked captions of a sample.
+"""Choose among the ranked captions of a sample.
 
-Not for scoring them: another choice costs no forward pass.
+Scores are computed in other stages, so another choice costs no forward pass.
 """
 
 from typing import Literal
@@ -15,12 +15,12 @@ from stages.contract import Context, Inputs, Outcome, Params, rejects_table
 
 
 class ChooseParams(Params):
-    """Which of a sample's captions is published."""
+    """Which caption of a sample is published."""
 
     choice: Literal["either", "top", "invariant"] = Field(
-        "either", description="top: of the highest rank; invariant: that varies least; either: one of both, drawn"
+        "either", description="top: the highest rank; invariant: the least variance; either: one of the two at random"
     )  # RS5M's training drew one of the two
-    choice_seed: int = Field(0, description="with the sample's id, decides where either is taken")
+    choice_seed: int = Field(0, description="with the sample's id, seeds the random choice")
 
 
 def choose_captions(inputs: Inputs, context: Context) -> Outcome:
@@ -46,4 +46,4 @@ _CHOSEN = """
     )
     SELECT *, CASE WHEN is_top THEN top_caption ELSE invariant_caption END AS generated_caption
     FROM chosen ORDER BY sample_id
-"""  # a digest in hexadecimal is below '8' for one half of the samples
+"""  # a hexadecimal digest is below '8' for half of the samples

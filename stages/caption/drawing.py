@@ -1,6 +1,6 @@
-"""Asks a captioner for the captions of several images at once, and says of each image what came of it.
+"""Draw captions for several images at once; return the captions of each image, or why it has none.
 
-Not for ranking captions, nor for the model itself (stages/models/blip2_captioner.py).
+The model is in stages/models/blip2_captioner.py.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ def draw_seed(sample_id: str, seed: int) -> int:
 def draw_each(
     captioner: Captioner, prepared: Sequence[Any], seeds: Sequence[int], settings: DrawSettings
 ) -> list[list[str] | ModelNotFinite]:
-    """Return the captions of each image, or why it has none: a batch with such an image is drawn one by one."""
+    """Return the captions of each image, or why it has none; a batch with a failing image is repeated one by one."""
     try:
         return list(captioner.draw(prepared, seeds, settings))
     except ModelNotFinite as error:

@@ -1,7 +1,7 @@
-"""Ranks the captions drawn for images: by a first scorer, by a second one, and by how little turning matters.
+"""Rank the captions drawn for images: by a first scorer, by a second one, and by invariance to rotation.
 
-Many images go at once: their texts, and their views, fill the scorers' passes. Each image is ranked by itself.
-Not for choosing among captions, nor for reading images.
+Texts and views of many images share the scorers' batches, but each image is ranked independently. Choosing a caption
+and reading images happen elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,17 +16,17 @@ from stages.models.protocols import Floats, ImageTextScorer
 
 T = TypeVar("T")
 Cosines = npt.NDArray[np.float64]
-_TEXTS_AN_IMAGE = 8  # a text costs the published scorers less than that share of an image
+_TEXTS_AN_IMAGE = 8  # a text costs the published scorers less than an eighth of an image
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """How many captions each step keeps, and how much goes at once.
+    """How many captions each step keeps, and the batch size.
 
     Attributes:
-        n_first: captions the first scorer hands on.
-        n_second: captions the second scorer hands on.
-        n_at_once: images, or views, of one forward pass; eight times as many texts.
+        n_first: captions kept by the first scorer.
+        n_second: captions kept by the second scorer.
+        n_at_once: images or views per forward pass; eight times as many texts.
     """
 
     n_first: int
@@ -36,15 +36,15 @@ class Ranking:
 
 @dataclass
 class Ranked:
-    """An image as the scorers see it, and what its captions have earned.
+    """An image as the scorers see it, and the scores of its captions.
 
     Attributes:
-        captions: text by number; equal texts share the lowest number.
-        first_feature: the image's feature by the first scorer.
-        second_feature: the image's feature by the second scorer.
-        views: its turned views, as the second scorer prepares them; let go once it is ranked.
-        scores: the score columns of each caption by its number; an empty or repeated one has none.
-        fault: which scorer gave NaN or infinity, or "": such an image is ranked no further.
+        captions: texts by number; of equal texts only the lowest number is ranked.
+        first_feature: the image's feature from the first scorer.
+        second_feature: the image's feature from the second scorer.
+        views: its rotated views, prepared for the second scorer; released once it is ranked.
+        scores: the score columns of each caption by its number; empty or repeated captions have none.
+        fault: which scorer gave NaN or infinity, or ""; such an image is not ranked further.
     """
 
     captions: Mapping[int, str]
@@ -55,27 +55,27 @@ class Ranked:
     fault: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        """Let all distinct captions that say something be at work."""
+        """Select all distinct captions that are not empty for ranking."""
         self.scores = {n: {} for n in self.captions}
         first_of: dict[str, int] = {}
         for n in sorted(self.captions):
             if self.captions[n]:
                 first_of.setdefault(self.captions[n], n)
         self._left = list(first_of.values())
-        self._features: dict[int, Floats] = {}  # of the captions that the last scorer saw
+        self._features: dict[int, Floats] = {}  # ranks of the captions by the last scorer
 
     @property
     def texts(self) -> list[str]:
-        """The captions that are left, best first once they are ranked."""
+        """The remaining captions, best first once they are ranked."""
         return [self.captions[n] for n in self._left]
 
     def take_texts(self, features: Floats, which: str, n_kept: int) -> None:
-        """Rank the captions that are left by one scorer, and keep the best; of equal ones the lower number is better.
+        """Rank the remaining captions by one scorer and keep the best; the lower number wins ties.
 
         Args:
-            features: of `texts`.
+            features: one per text of `texts`.
             which: "first" or "second", the scorer's name in the columns.
-            n_kept: how many go on.
+            n_kept: number of captions to keep.
         """
         image = self.first_feature if which == "first" else self.second_feature
         cosines = self._cosines(image, features, f"{which} scorer")
@@ -89,15 +89,15 @@ class Ranked:
         self._left = order[:n_kept]
 
     def take_views(self, features: Floats) -> None:
-        """Write mean and variance of the cosine of each caption that is left with the views."""
+        """Write mean and variance of the cosine with the views, for each remaining caption."""
         for n in self._left:
-            turned = self._cosines(self._features[n], features, "second scorer, turned views")
+            turned = self._cosines(self._features[n], features, "second scorer, rotated views")
             if turned is None:
                 return
             self.scores[n] |= {"rotation_mean_cos": float(turned.mean()), "rotation_variance": float(turned.var())}
 
     def _cosines(self, feature: Floats, features: Floats, what: str) -> Cosines | None:
-        """Return the cosine of a feature with each of several, all of unit length; None at a fault: no text is left."""
+        """Return the cosines of a feature and several others, of unit length; None, without texts left, at a fault."""
         with np.errstate(invalid="ignore"):
             found = (features.astype(np.float64) * feature.astype(np.float64)).sum(axis=1)
         n_bad = int((~np.isfinite(found)).sum())
@@ -108,16 +108,16 @@ class Ranked:
 
 
 def rank_images(images: Sequence[Ranked], first: ImageTextScorer, second: ImageTextScorer, ranking: Ranking) -> None:
-    """Rank the captions of each image, and note its fault where a scorer gave NaN or infinity.
+    """Rank the captions of each image; record a fault if a scorer gives NaN or infinity.
 
-    The second scorer also judges the views: it is the one that put the captions in the order among whose best the
-    invariant one is sought, so that both choices follow one scale. RS5M does not say which scorer it took.
+    The second scorer also scores the views: it selects the captions among which the least varying one is chosen, so
+    both choices use one scale. RS5M does not say which scorer it used.
 
     Args:
-        images: their scores are written.
+        images: `scores` of each are written.
         first: scorer of all captions.
-        second: scorer of those the first hands on, and of the views.
-        ranking: how many each hands on.
+        second: scorer of the captions that the first keeps, and of the views.
+        ranking: how many each keeps.
     """
     n_texts = _TEXTS_AN_IMAGE * ranking.n_at_once
     for which, scorer, n_kept in (("first", first, ranking.n_first), ("second", second, ranking.n_second)):
@@ -134,7 +134,7 @@ def rank_images(images: Sequence[Ranked], first: ImageTextScorer, second: ImageT
 
 
 def _in_passes(see: Callable[[Sequence[T]], Floats], groups: Sequence[Sequence[T]], size: int) -> Iterator[Floats]:
-    """Yield the features of each group; a pass takes so many of what all groups hold, wherever one ends."""
+    """Yield the features of each group; batches may cross group boundaries."""
     every = [item for group in groups for item in group]
     if not every:
         return iter(())

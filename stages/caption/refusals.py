@@ -1,4 +1,4 @@
-"""Rejects of captions: of images that are not decoded, and of those that a model cannot judge."""
+"""Rejects of captions: of images that cannot be decoded, and of those that a model cannot score."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ Rejects = list[tuple[str, int, str, str]]  # sample_id, n, reason, detail
 def without_faults(
     batch: Sequence[T], loaded: Sequence[Any], keys: Callable[[T], list[tuple[str, int]]], rejects: Rejects
 ) -> tuple[list[T], list[Any]]:
-    """Return what was decoded of a batch; the keys of the rest are appended to the rejects."""
+    """Return the decoded images of a batch; append the keys of the others to the rejects."""
     sound: list[tuple[T, Any]] = []
     for item, prepared in zip(batch, loaded, strict=True):
         if isinstance(prepared, NotDecoded):

@@ -1,6 +1,6 @@
-"""Views of an image turned about its centre, all cut to one square that holds no pixel from outside the image.
+"""Views of an image rotated about its centre, all cropped to one square without pixels from outside the image.
 
-Not for comparing them with captions: that is ranking.
+Views are compared with captions in ranking.py.
 """
 
 import math
@@ -11,11 +11,11 @@ _QUARTERS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.
 
 
 def inscribed_side_px(width_px: int, height_px: int) -> int:
-    """Return the side of the largest upright square inside the image however it is turned.
+    """Return the side of the largest upright square inside the image at every rotation.
 
-    Turning about the centre keeps exactly the disc of radius r = min(width, height) / 2 inside the image: a point
-    farther out leaves it when it is turned towards the shorter side. A centred square is inside the disc when half its
-    diagonal, side / sqrt(2), is at most r: side = min(width, height) / sqrt(2), rounded down, one pixel at least.
+    Rotation about the centre keeps exactly the disc of radius r = min(width, height) / 2 inside the image: a point
+    farther out leaves it when rotated towards the shorter side. A centred square is inside the disc if half its
+    diagonal, side / sqrt(2), is at most r: side = min(width, height) / sqrt(2), rounded down, at least one pixel.
 
     Source: Thales: the square inscribed in a circle has the diameter for its diagonal.
     """
@@ -23,9 +23,9 @@ def inscribed_side_px(width_px: int, height_px: int) -> int:
 
 
 def turned_views(image: Image.Image, n_views: int) -> list[Image.Image]:
-    """Return the image turned counter-clockwise by 0, 360 / n_views, … degrees, each cut to its inscribed square.
+    """Return the image rotated counter-clockwise by 0, 360 / n_views, … degrees, cropped to its inscribed square.
 
-    A quarter turn maps the square's pixels onto each other: where n_views is divisible by four, only the views of the
+    A quarter turn maps the square's pixels onto each other: if n_views is divisible by four, only the views of the
     first quarter are sampled.
 
     Args:
@@ -39,16 +39,16 @@ def turned_views(image: Image.Image, n_views: int) -> list[Image.Image]:
 
 
 def _turned(image: Image.Image, angle_deg: float, side_px: int) -> Image.Image:
-    """Return the central square of the turned image, sampled once from the image itself.
+    """Return the central square of the rotated image, sampled once from the image itself.
 
-    The transform names, for each point of the view, the point of the image it shows; centre falls on centre.
+    The transform maps each point of the view to a point of the image, centre to centre.
     """
-    # Rounded, so that right angles are exact: Pillow truncates, and a hair beside a pixel costs it a level.
+    # Rounded to make right angles exact: Pillow truncates, and the smallest offset from a pixel costs it a level.
     cos, sin = (round(f(math.radians(angle_deg)), 15) for f in (math.cos, math.sin))
     half = side_px / 2
     x0 = image.width / 2 - half * (cos - sin)
     y0 = image.height / 2 - half * (sin + cos)
-    # Bicubic: bilinear blurs all but the right angles, and the variance would measure that.
+    # Bicubic: bilinear blurs all angles but the right ones, and the variance would measure that blur.
     return image.transform(
         (side_px, side_px), Image.Transform.AFFINE, (cos, -sin, x0, sin, cos, y0), Image.Resampling.BICUBIC
     )

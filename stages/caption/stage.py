@@ -1,6 +1,6 @@
-"""Caption: draws captions for the labelled images, ranks them by two scorers, and chooses the one to publish.
+"""Caption: draw captions for the labelled images, rank them by two scorers, and choose the one to publish.
 
-Not for the sentence made of an image's metadata: that is geometa.
+The sentence from an image's metadata is made by geometa.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,41 +38,42 @@ Sample = tuple[dict[str, Any], dict[int, str]]  # the location of its image, and
 
 
 class DrawParams(Params):
-    """Which captioner draws, how many captions and how freely."""
+    """Which captioner is used, and how it samples captions."""
 
     captioner: str = Field(
         "blip2-opt-6.7b", description="a captioner of manifests/models.toml"
     )  # RS5M: BLIP2 with OPT-6.7B
-    captioner_batch_size: int = Field(4, ge=1, description="images whose captions are drawn at once")
-    captioner_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
-    n_candidates: int = Field(20, ge=1, description="captions drawn for an image")  # RS5M: 20
+    captioner_batch_size: int = Field(4, ge=1, description="images per batch")
+    captioner_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
+    n_candidates: int = Field(20, ge=1, description="captions drawn per image")  # RS5M: 20
     top_p: float = Field(0.95, gt=0, le=1, description="probability mass that is sampled from")  # RS5M's script
     top_k: int = Field(50, ge=1, description="tokens that are sampled from")  # RS5M's script
     max_new_tokens: int = Field(50, ge=1, description="longest caption, tokens")  # RS5M's script
-    draw_seed: int = Field(0, description="with the sample's id, what the numbers of a draw stem from")
+    draw_seed: int = Field(0, description="with the sample's id, seeds the sampling")
 
 
 class RankParams(Params):
-    """Which scorers rank the captions, and how many each hands on."""
+    """Which scorers rank the captions, and how many each keeps."""
 
     first_scorer: str = Field(
         "clip-vit-h-14", description="a scorer of manifests/models.toml: ranks all captions"
     )  # RS5M: CLIP ViT-H/14
     second_scorer: str = Field(
-        "clip-rn50x64", description="a scorer of manifests/models.toml: ranks what the first kept, judges the views"
+        "clip-rn50x64",
+        description="a scorer of manifests/models.toml: ranks what the first keeps, and scores the views",
     )  # RS5M: CLIP ResNet50x64
-    scorer_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
-    scorer_batch_size: int = Field(32, ge=1, description="images or views of one forward pass")
-    n_first: int = Field(10, ge=1, description="captions the first scorer hands on")  # RS5M: 10
-    n_second: int = Field(5, ge=1, description="captions the second scorer hands on")  # RS5M: 5
-    n_views: int = Field(12, ge=2, description="views of the turned image")  # RS5M: 12, in steps of 30 degrees
+    scorer_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
+    scorer_batch_size: int = Field(32, ge=1, description="images or views per forward pass")
+    n_first: int = Field(10, ge=1, description="captions kept by the first scorer")  # RS5M: 10
+    n_second: int = Field(5, ge=1, description="captions kept by the second scorer")  # RS5M: 5
+    n_views: int = Field(12, ge=2, description="rotated views per image")  # RS5M: 12, in steps of 30 degrees
 
 
 def draw_captions(inputs: Inputs, context: Context) -> Outcome:
-    """Return all captions drawn for each valid image; reject images that are not decoded or not finite.
+    """Return all captions drawn for each valid image; reject images that are not decoded or give non-finite values.
 
     Raises:
-        ContractError: when the captioner draws another number of captions.
+        ContractError: if the captioner returns another number of captions.
     """
     params: DrawParams = context.params
     settings = DrawSettings(params.n_candidates, params.top_p, params.top_k, params.max_new_tokens)
@@ -105,9 +106,9 @@ _VALID = "FROM labelled_image JOIN image ON image_id = sample_id ORDER BY sample
 
 
 def rank_captions(inputs: Inputs, context: Context) -> Outcome:
-    """Return the scores of each caption, null from where it was left behind.
+    """Return the scores of each caption; null after the step that dropped it.
 
-    All captions of a sample are rejected when its image is not decoded, or a scorer gives NaN or infinity for it.
+    All captions of a sample are rejected if its image is not decoded, or if a scorer gives NaN or infinity for it.
     """
     params: RankParams = context.params
     first, second = context.tools["first_scorer"], context.tools["second_scorer"]
@@ -143,7 +144,7 @@ def rank_captions(inputs: Inputs, context: Context) -> Outcome:
 def _seen(
     batch: Sequence[Sample], loaded: list[tuple[Any, Any, list[Any]]], first: ImageTextScorer, second: ImageTextScorer
 ) -> list[Ranked]:
-    """Return the images as the scorers see them; what was loaded is let go, as the views of a batch take a gigabyte."""
+    """Return the images as the scorers see them; the loaded pictures are released: a batch's views take a gigabyte."""
     if not loaded:
         return []
     by_first, by_second, views = zip(*loaded, strict=True)
@@ -153,7 +154,7 @@ def _seen(
 
 
 def _samples(inputs: Inputs) -> list[Sample]:
-    """Return samples with the text of each caption, in the order of sample_id."""
+    """Return samples with their captions, in the order of sample_id."""
     located = {row["sample_id"]: row for row in run_sql(_VALID, inputs).to_pylist()}
     captions: dict[str, dict[int, str]] = {}
     for row in inputs["caption_candidate"].sort_by([("sample_id", "ascending"), ("n", "ascending")]).to_pylist():
@@ -172,7 +173,7 @@ def _open_captioner(params: DrawParams, resources: ModelResources) -> AbstractCo
 
 
 def _scorer(name: str) -> Tool:
-    """Return the tool that the setting of this name chooses."""
+    """Return the tool that the setting of this name selects."""
 
     def identity(params: RankParams) -> Mapping[str, str]:
         return model_identity(getattr(params, name), params)
@@ -194,7 +195,7 @@ DRAW_CAPTIONS = Stage(
     name="draw_captions",
     module="caption",
     version=3,
-    does="Draws captions for each valid labelled image: nucleus sampling, seeded by the sample's id.",
+    does="Draws captions for each valid labelled image by nucleus sampling, seeded by the sample's id.",
     reads=_LOCATED,
     writes=CAPTION_CANDIDATE,
     grain="fan_out",
@@ -212,8 +213,8 @@ DRAW_CAPTIONS = Stage(
 RANK_CAPTIONS = Stage(
     name="rank_captions",
     module="caption",
-    version=3,
-    does="Ranks the captions of a sample by two scorers, and measures how their cosines vary when the image is turned.",
+    version=4,
+    does="Ranks the captions of a sample by two scorers, and measures how their cosines vary as the image rotates.",
     reads=(Reads("caption_candidate", ("sample_id", "n", "candidate_caption")), *_LOCATED),
     writes=CAPTION_SCORE,
     grain="map",
@@ -232,7 +233,7 @@ CHOOSE_CAPTIONS = Stage(
     name="choose_captions",
     module="caption",
     version=1,
-    does="Chooses the caption of the highest rank and the one that varies least, and which of both is published.",
+    does="Chooses the caption with the highest rank and the one that varies least, and which of the two is published.",
     reads=(
         Reads("caption_score", ("sample_id", "n", "second_rank", "rotation_variance")),
         Reads("caption_candidate", ("sample_id", "n", "candidate_caption")),

@@ -1,24 +1,24 @@
-"""HTML entities in published URLs: addresses were copied from an attribute without decoding it.
+"""Decode HTML entities in published URLs, which were copied from HTML attributes without decoding.
 
-Not for captions: those are texts and have rules of their own.
+Not for captions, which have other rules.
 """
 
 import html
 import re
 from html.entities import html5
 
-# Names with their semicolon alone: "&copy=2" is a parameter, although HTML would read an old name in it.
+# Only names with a semicolon: "&copy=2" is a parameter, although HTML would decode it.
 _ENTITY = re.compile(r"&(?:(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)")
-# "&amp;amp;amp;" in one step, so that deep nesting costs no more than its length.
+# "&amp;amp;amp;" in one step, so deep nesting takes linear time.
 _AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,5}38|#[xX]0{0,4}26);)+")
 _MAX_LAYERS = 8
 
 
 def decode_entities(text: str) -> str:
-    """Return the text without HTML entities, however often they were encoded; a name without a semicolon stays.
+    """Return the text with HTML entities decoded, also repeatedly encoded ones; names without a semicolon stay.
 
     Raises:
-        ValueError: entities make up entities more than 8 times over, as no page encodes them.
+        ValueError: entities are nested more than 8 times, which no real page does.
     """
     for _ in range(_MAX_LAYERS):
         if "&" not in text or ";" not in text:

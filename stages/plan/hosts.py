@@ -1,6 +1,6 @@
-"""Host names in the ASCII form that browsers ask for (URL Standard, UTS 46 without transitional processing).
+"""Convert host names to the ASCII form that browsers request (URL Standard, UTS 46 without transitional processing).
 
-Not for deciding whether a host may be contacted: its addresses are checked at download.
+Whether a host may be contacted is checked at download, by its addresses.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ import idna
 
 _MAX_HOST_CHARACTERS = 253
 _MAX_LABEL_CHARACTERS = 63
-# Browsers allow a few more signs of ASCII; no name server has such names.
+# Browsers allow a few more ASCII characters; no name server has such names.
 _LABEL = re.compile(r"[a-z0-9_-]+")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 _JOINERS = "\u200c\u200d"
@@ -22,18 +22,18 @@ _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 def ascii_host(host: str) -> str:
     """Return the host of an http URL in ASCII: a name in lower case, a dotted IPv4 or a bracketed IPv6 address.
 
-    Letters beyond ASCII become `xn--` labels by UTS 46 (straße and strasse are two hosts), escapes are decoded first,
-    and a host whose last label is a number is an IPv4 address in any of its spellings. A trailing dot of a name stays.
+    Escapes are decoded first. Letters beyond ASCII become `xn--` labels by UTS 46 (straße and strasse are two hosts).
+    A host whose last label is a number is an IPv4 address in any of its spellings. A trailing dot stays.
 
     Raises:
-        ValueError: browsers or the domain name system know no such host; the text says what is wrong.
+        ValueError: browsers or the domain name system reject the host; the text says why.
     """
     if host.startswith("[") and host.endswith("]"):
         return f"[{ipaddress.IPv6Address(_without_zone(host[1:-1]))}]"
     name = _unescaped(host)
-    _check_length(name)  # before the mapping, whose time grows with the length
+    _check_length(name)  # before the mapping, which takes time by length
     try:
-        # idna maps the other full stops (U+3002 and its like) to "." too.
+        # idna also maps the other full stops (U+3002 and others) to ".".
         name = idna.uts46_remap(name, std3_rules=False)
         labels = name.removesuffix(".").split(".")
         is_right_to_left = not name.isascii() and any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in name)
@@ -55,7 +55,7 @@ def _check_length(name: str) -> None:
 
 def _without_zone(address: str) -> str:
     if "%" in address:
-        raise ValueError("an IPv6 zone means something on one machine alone")
+        raise ValueError("an IPv6 zone is valid only on one machine")
     return address
 
 
@@ -72,7 +72,7 @@ def _ascii_label(label: str, is_right_to_left: bool) -> str:
     """Return a label in ASCII.
 
     Raises:
-        ValueError: the label is empty, too long, or holds what no host name may hold.
+        ValueError: the label is empty, too long, or has characters that host names may not have.
     """
     encoded = label
     if not label.isascii():
@@ -88,23 +88,23 @@ def _ascii_label(label: str, is_right_to_left: bool) -> str:
 
 
 def _decoded(label: str) -> str:
-    """Return the letters of an `xn--` label; those that the mapping would change have another label."""
+    """Return the letters of an `xn--` label; refuse letters that the mapping would change."""
     if len(label) > _MAX_LABEL_CHARACTERS:
         raise ValueError(f"a label of {len(label)} characters, allowed are {_MAX_LABEL_CHARACTERS}")
     letters = label.removeprefix("xn--").encode().decode("punycode")
     if letters.isascii() or "." in letters or idna.uts46_remap(letters, std3_rules=False) != letters:
-        raise ValueError(f"{label} encodes no host name")
+        raise ValueError(f"{label} does not encode a host name")
     return letters
 
 
 def _check_letters(label: str, is_right_to_left: bool) -> None:
-    """Refuse what UTS 46 refuses beyond its mapping: joiners out of place, a leading mark, mixed directions."""
+    """Refuse what UTS 46 refuses beyond its mapping: misplaced joiners, a leading mark, mixed directions."""
     if label.startswith("xn--"):
-        raise ValueError("letters beyond ASCII in an xn-- label")
+        raise ValueError("non-ASCII letters in an xn-- label")
     idna.core.check_initial_combiner(label)
     for position, char in enumerate(label):
         if char in _JOINERS and not idna.core.valid_contextj(label, position):
-            raise ValueError("a joiner where no letters are joined")
+            raise ValueError("a joiner that joins no letters")
     if is_right_to_left or any(unicodedata.bidirectional(char) in _RIGHT_TO_LEFT for char in label):
         idna.core.check_bidi(label, check_ltr=True)
 
@@ -112,10 +112,10 @@ def _check_letters(label: str, is_right_to_left: bool) -> None:
 def _ipv4(labels: list[str]) -> str:
     """Return the address that up to four numbers spell: decimal, octal (0…) or hexadecimal (0x…).
 
-    The last number fills the bytes that are left, so that 127.1 and 2130706433 are 127.0.0.1.
+    The last number fills the remaining bytes: 127.1 and 2130706433 are both 127.0.0.1.
     """
     if len(labels) > 4 or not all(_NUMBER.fullmatch(label) for label in labels):
-        raise ValueError("no IPv4 address, though its last label is a number")
+        raise ValueError("not an IPv4 address, although its last label is a number")
     numbers = [_number(label) for label in labels]
     if any(number > 255 for number in numbers[:-1]) or numbers[-1] >= 256 ** (5 - len(numbers)):
         raise ValueError("a number too large for an IPv4 address")

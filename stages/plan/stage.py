@@ -1,4 +1,4 @@
-"""Plan: give every candidate the id of its image's URL; equal URLs share it, each row keeps its own fate."""
+"""Plan: give every candidate the id of its normalised URL; equal URLs share an id, and each row is kept."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +9,7 @@ from stages.plan.urls import plan_urls
 
 
 def plan_downloads(inputs: Inputs, context: Context) -> Outcome:
-    """Return one planned row per candidate whose URL is an http or https URL."""
+    """Return one planned row per candidate with an http or https URL; reject the others."""
     candidates = inputs["candidate"]
     planned = plan_urls(candidates["url"])
     ids = candidates["sample_id"]
@@ -35,8 +35,8 @@ def plan_downloads(inputs: Inputs, context: Context) -> Outcome:
 PLAN = Stage(
     name="plan",
     module="plan",
-    version=2,
-    does="Normalises URLs as browsers do, without HTML entities; equal ones share a fetch_id.",
+    version=3,
+    does="Normalises URLs as browsers do and decodes HTML entities; equal URLs share a fetch_id.",
     reads=(Reads("candidate", ("sample_id", "url")),),
     writes=PLANNED,
     grain="map",

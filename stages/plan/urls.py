@@ -1,6 +1,6 @@
-"""Normalise image URLs, so that equal addresses are fetched once.
+"""Normalise image URLs, to fetch equal addresses once.
 
-Not for deciding whether an address may be contacted: that is checked when it is resolved, at download.
+Whether an address may be contacted is checked at download, when it is resolved.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _DETAIL_CHARACTERS = 120
 _MAX_LAYERS = 8
 
-# Nothing to change: lower-case host that is no address, no port, no fragment, and only characters that stay.
+# URLs that need no change: lower-case host name, no port, no fragment, and only characters that stay.
 _PLAIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
                     r"/[A-Za-z0-9/._~!$&()*+,;=:@%-]*(?:\?[A-Za-z0-9/._~!$&()*+,;=:@%?-]*)?")  # fmt: skip
 _ODD = re.compile(r"&[A-Za-z0-9]+;|xn--")
@@ -27,17 +27,17 @@ _NOT_WEB = frozenset({"about", "blob", "data", "file", "ftp", "ftps", "javascrip
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _STRIPPED = "".join(map(chr, [*range(0x21), *range(0x7F, 0xA1), 0xFEFF, 0x200B, 0x3000, 0x2028, 0x2029]))
-# What browsers leave as it is (URL Standard, path and query percent-encode sets); "%" too, so escapes stay.
+# Browsers do not encode these (URL Standard, path and query percent-encode sets); "%" too, so escapes stay.
 _PATH_SAFE = "%/!$&'()*+,;=:@|[]~\\"
 _QUERY_SAFE = "%/?!$&()*+,;=:@|[]~\\^`{}"
 
 
 class UrlFault(ValueError):
-    """A published URL cannot be asked for.
+    """A published URL cannot be requested.
 
     Attributes:
         reason: not_a_url or unsupported_scheme.
-        detail: what was found.
+        detail: the part of the URL at fault.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -47,16 +47,16 @@ class UrlFault(ValueError):
 
 
 def normalise_url(url: str) -> str:
-    """Return the URL in the one form under which it is fetched; ASCII only.
+    """Return the normalised URL, in ASCII.
 
-    Scheme and host are in lower case, the host in its ASCII form; default port and fragment are dropped; blanks and
-    letters beyond ASCII are percent-encoded as UTF-8. HTML entities are decoded. Escapes, dots and case of the path
-    stay: servers differ in what they make of them.
+    Scheme and host are in lower case, the host in its ASCII form; default port and fragment are dropped; spaces and
+    non-ASCII letters are percent-encoded as UTF-8. HTML entities are decoded. Escapes, dots and case of the path stay,
+    because servers treat them differently.
 
     Raises:
-        UrlFault: it is no http or https URL with a host.
+        UrlFault: it is not an http or https URL with a host.
     """
-    if _PLAIN.fullmatch(url) and len(url) < 250 and not _ODD.search(url):  # longer ones may have too long a host
+    if _PLAIN.fullmatch(url) and len(url) < 250 and not _ODD.search(url):  # the host of a longer one may be too long
         return url
     text = clean_url_text(url)
     if control := _CONTROL.search(text):
@@ -78,13 +78,13 @@ def normalise_url(url: str) -> str:
 
 
 def clean_url_text(text: str) -> str:
-    """Return a URL as written without what surrounds it: blanks, line breaks, HTML entities.
+    """Return a URL with surrounding spaces, line breaks and HTML entities removed.
 
     Raises:
         UrlFault: entities are nested too often.
     """
     for _ in range(_MAX_LAYERS):
-        # Browsers drop line breaks and tabs within a URL; other control characters are no part of one.
+        # Browsers drop line breaks and tabs within a URL; other control characters are not allowed in one.
         bare = text.strip(_STRIPPED).replace("\t", "").replace("\n", "").replace("\r", "")
         try:
             decoded = decode_entities(bare)
@@ -103,7 +103,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
     scheme, rest = found[1].lower(), found[2]
     if scheme in _DEFAULT_PORTS:
         return scheme, rest
-    # "localhost:8080/x.jpg" looks like a scheme and is a host with its port.
+    # "localhost:8080/x.jpg" looks like a scheme but is a host with a port.
     if scheme not in _NOT_WEB and _HOST_AND_PORT.fullmatch(rest):
         raise UrlFault("not_a_url", f"no scheme in {_shown(text)}")
     raise UrlFault("unsupported_scheme", f"scheme {scheme[:40]}")
@@ -133,17 +133,17 @@ def _shown(text: str) -> str:
 
 
 def fetch_id(normalised: str) -> str:
-    """Return the name under which a normalised URL is fetched: 32 hex digits of its sha256."""
+    """Return the fetch_id of a normalised URL: the first 32 hex digits of its sha256."""
     return hashlib.sha256(normalised.encode()).hexdigest()[:32]
 
 
 def host_of(normalised: str) -> str:
-    """Return the host of a normalised URL, with its port where that is not the default."""
+    """Return the host of a normalised URL, with its port if not the default."""
     return normalised.split("/", 3)[2]
 
 
 def plan_urls(urls: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """Return one row per URL: normalised_url, host and fetch_id, or else reason and detail; the others are null."""
+    """Return one row per URL: normalised_url, host and fetch_id, or reason and detail; the others are null."""
     rows: list[tuple[str | None, str | None, str | None, str | None, str | None]] = []
     for url in urls.to_pylist():
         try:

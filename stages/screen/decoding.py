@@ -1,7 +1,7 @@
-"""Decode an image once, in a guarded child process: facts of its pixels and its EXIF, or a reason to refuse it.
+"""Decode an image once, in a guarded child process: return facts on its pixels and EXIF, or a reason to refuse it.
 
-Not for scoring or deciding: whether a decoded image is kept is the business of the stages.
-Imports no image library: what decodes is the script decoding_child.py, in a process of its own.
+Stages decide whether a decoded image is kept. Imports no image library: the script decoding_child.py decodes, in its
+own process.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from typing import Any
 
 CHILD_SCRIPT = Path(__file__).with_name("decoding_child.py")
 DETAIL_CHARACTERS = 200  # design.md, 4: the longest detail of a reject row
-PIPE_BYTES = 1 << 20  # most web images pass in one write; a pipe's default of 64 KiB needs several wake-ups
+PIPE_BYTES = 1 << 20  # most web images fit in one write; a pipe's default of 64 KiB needs several wake-ups
 
 CHILD_ENVIRONMENT = {
-    # Threads of a linear algebra library would eat address space and are never used here.
+    # Threads of a linear algebra library would use address space and are not needed here.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    # glibc would give the pixels' pages back after each image and fault them in again: a quarter of the time.
+    # Otherwise glibc returns the pixels' pages after each image and faults them in again: a quarter of the time.
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
     "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
 }
@@ -34,10 +34,10 @@ CHILD_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What one image may cost.
+    """The limits for one image.
 
     Attributes:
-        max_pixels: width times height by the header; 64 million is 8000 x 8000, twice what web images reach.
+        max_pixels: width times height by the header; 64 million is 8000 x 8000, twice the largest web images.
         cpu_s: processor seconds for one image; 64 million pixels of any allowed format take under 10 here.
         memory_bytes: address space of the child (RLIMIT_AS); 64 million pixels of any allowed format fit.
         formats: PIL's names of the formats that may be decoded.
@@ -51,7 +51,7 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class Decoded:
-    """The facts of one image, of its first frame where it has several.
+    """The facts on one image; on its first frame if it has several.
 
     Attributes:
         width_px: of the picture as shown.
@@ -61,14 +61,14 @@ class Decoded:
         n_frames: 1 for a still image; counting stops at a broken frame, and at 10,000.
         pixel_sha256: sha256, in hex, of "WxH:" and the RGB bytes, row by row, of the picture as shown (shown.py).
         phash: uint64, equal to imagehash.phash of the picture as shown; the first bit of the 8 x 8 is the most
-            significant. It says little where phash_detail is small.
+            significant. It is unreliable if phash_detail is small.
         phash_detail: grey levels, 0 for a flat image; see decoding_child.measure_detail.
         exif_datetime: DateTimeOriginal, else DateTime, as YYYY-MM-DDTHH:MM:SS; no zone is known.
-        exif_latitude_deg: in [-90, 90], None where position or hemisphere is missing or out of range.
-        exif_longitude_deg: in [-180, 180], None as the latitude is.
-        exif_orientation: 1 to 8, None where missing or something else, and of a TIFF.
-        published_sha256: of the file as it is published, its metadata removed: decoded it has pixel_sha256, a TIFF's
-            apart, which is published as JPEG.
+        exif_latitude_deg: in [-90, 90]; None if position or hemisphere is missing or out of range.
+        exif_longitude_deg: in [-180, 180]; None likewise.
+        exif_orientation: 1 to 8; None if missing or invalid, and for a TIFF.
+        published_sha256: of the published file, without its metadata; it decodes to pixel_sha256, except for a TIFF,
+            which is published as JPEG.
         published_n_bytes: of that file.
         published_format: its file name extension.
     """
@@ -99,11 +99,11 @@ class Refused:
 
 
 class DecoderUnavailable(RuntimeError):
-    """The child process does not start: no image is to blame."""
+    """The child process does not start; no image is at fault."""
 
 
 class Decoder:
-    """A child process that decodes one image at a time; started at the first image, replaced when it dies.
+    """A child process that decodes one image at a time; started for the first image, replaced when it dies.
 
     The child dies with the thread that started it (PR_SET_PDEATHSIG): use a Decoder in the thread that made it.
     """
@@ -127,7 +127,7 @@ class Decoder:
             self._reap(self._child)
 
     def decode(self, data: bytes) -> Decoded | Refused:
-        """Return the facts of the image in these bytes, or why there are none; never raises because of the bytes.
+        """Return the facts on the image in these bytes, or why there are none; never raises because of the bytes.
 
         Raises:
             DecoderUnavailable: the child process cannot be started.
@@ -136,7 +136,7 @@ class Decoder:
             return Refused("empty_file", "0 bytes")
         answer = self._ask(data)
         if isinstance(answer, int) and answer != -signal.SIGPROF:
-            # The kernel or an operator may have killed the child: only a second death is the image's own.
+            # The kernel or an operator may have killed the child: only a second death is blamed on the image.
             answer = self._ask(data)
         if isinstance(answer, int):
             return self._blame(answer)
@@ -145,7 +145,7 @@ class Decoder:
         return Decoded(**answer)
 
     def _ask(self, data: bytes) -> dict[str, Any] | int:
-        """Return the child's answer, or the exit code it died with."""
+        """Return the child's answer, or its exit code if it died."""
         if self._child is not None and self._child.poll() is not None:
             self._reap(self._child)
         child = self._child or self._start()
@@ -158,7 +158,7 @@ class Decoder:
         except (BrokenPipeError, EOFError):
             return self._reap(child)
         except BaseException:
-            # Interrupted half-way: the next image must not be given this one's answer.
+            # Interrupted half-way: the next image must not get this one's answer.
             self.close()
             raise
 
@@ -175,7 +175,7 @@ class Decoder:
         child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
         self._child = child
         assert child.stderr is not None
-        with child.stderr:  # the child closes its end before the first image: libraries' chatter goes nowhere
+        with child.stderr:  # the child closes its end before the first image: output of libraries is discarded
             last_words = child.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
         try:
             problem = str(_read_answer(child)["problem"])
@@ -185,17 +185,17 @@ class Decoder:
             self.close()
             raise DecoderUnavailable(
                 f"expected {CHILD_SCRIPT} to start within {self.limits.memory_bytes} bytes: {problem}; "
-                f"raise memory_bytes or mend the installation"
+                f"raise memory_bytes or repair the installation"
             )
         for stream in (child.stdin, child.stdout):
-            # An unprivileged user may have used up the pipe quota: smaller pipes are slower, not wrong.
+            # An unprivileged user may have used up the pipe quota: smaller pipes are only slower.
             with contextlib.suppress(OSError):
                 fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[arg-type]
         return child
 
     def _reap(self, child: subprocess.Popen[bytes]) -> int:
         for stream in (child.stdin, child.stdout):
-            # Closing flushes what a dead child will not read.
+            # Closing flushes bytes that a dead child will not read.
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
         self._child = None
@@ -218,12 +218,12 @@ def _read_exactly(child: subprocess.Popen[bytes], n_bytes: int) -> bytes:
 
 
 def printable(text: str) -> str:
-    """Return the text with what cannot be printed as "?", cut to the length of a detail."""
+    """Return the text with unprintable characters as "?", cut to the length of a detail."""
     return "".join(c if c.isprintable() else "?" for c in text)[:DETAIL_CHARACTERS]
 
 
 def decoder_identity() -> Mapping[str, str]:
-    """Return the versions that decide a decoded image: libraries and the codecs PIL was built with."""
+    """Return the versions that affect decoded pixels: libraries and the codecs PIL was built with."""
     from importlib.metadata import version
 
     from PIL import features

@@ -1,6 +1,6 @@
-"""The script that decodes images for stages/screen/decoding.py, in a process with limits; reads images on its input.
+"""The script that decodes images for stages/screen/decoding.py in a process with limits; reads images from stdin.
 
-Not to be imported by stages, and imports no package of them: its start-up would be paid by every child.
+Stages must not import it, and it imports no package of theirs, which would slow the start of every child.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ import scipy.fftpack
 from PIL import Image
 
 if __name__ == "__main__":
-    # stages/__init__.py imports every stage: a child takes the package's folder without running it.
+    # stages/__init__.py imports every stage: a child uses the package's folder without running it.
     sys.modules["stages"] = types.ModuleType("stages")
     sys.modules["stages"].__path__ = [str(Path(__file__).parents[1])]
 
@@ -35,7 +35,7 @@ from stages.images.shown import shown_strips, turned_size
 from stages.screen.publication import decide_publication
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-WORKING_BYTES = 64 << 20  # with less than this beside its libraries a child would refuse ordinary images
+WORKING_BYTES = 64 << 20  # with less than this in addition to its libraries a child would refuse ordinary images
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # a detail that differs from run to run would not be reproducible
 
 Facts = dict[str, Any]
@@ -50,14 +50,14 @@ def inspect(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
     facts = describe(data, max_pixels, formats)
     if "reason" in facts:
         return facts
-    # Here, not where files are written: an image that cannot be published must not win a cluster of duplicates.
+    # Here, not in write_shards: an image that cannot be published must not survive in a cluster of duplicates.
     publication = decide_publication(data, facts, lambda other, name: describe(other, max_pixels, (name,)))
     return publication if "reason" in publication else facts | publication
 
 
 def describe(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
-    """Return the fields of Decoded that are known by decoding, or reason and detail; as inspect."""
-    # PIL raises its own error at twice this number, before some plugins allocate their canvas.
+    """Return the fields of Decoded that decoding finds, or reason and detail; raises as inspect."""
+    # PIL raises its own error at twice this number, before plugins allocate their canvas.
     Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
     image_format = find_format(data)
     if image_format is None:
@@ -70,7 +70,7 @@ def describe(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
         return _refuse("too_many_pixels", str(error))
     except MemoryError:
         raise
-    # Style forbids this where a row would vanish; here whatever PIL raises is a property of the bytes, and recorded.
+    # A catch-all does not lose a row here: whatever PIL raises is a property of the bytes, and is recorded.
     except Exception as error:
         if "out of memory" in str(error):
             raise MemoryError(str(error)) from error
@@ -102,7 +102,7 @@ def _describe(data: bytes, image_format: str, max_pixels: int, formats: tuple[st
 
 
 def hash_shown(image: Image.Image, orientation: int = 1) -> Facts:
-    """Return the digest of the pixels, the perceptual hash and its detail, of the picture as shown."""
+    """Return the pixel digest, the perceptual hash and its detail, all of the picture as shown."""
     size = turned_size(image.size, orientation)
     digest = hashlib.sha256(f"{size[0]}x{size[1]}:".encode())
     grey = Image.new("L", (0, 0))
@@ -118,7 +118,7 @@ def hash_shown(image: Image.Image, orientation: int = 1) -> Facts:
 
 
 def hash_picture(grey: Image.Image) -> Facts:
-    """Return the perceptual hash and its detail, both of the 32 x 32 reduction that the hash is made of."""
+    """Return the perceptual hash and its detail, both from the 32 x 32 reduction that the hash uses."""
     small = grey.resize((32, 32), Image.Resampling.LANCZOS)
     return {"phash": int(str(imagehash.phash(small)), 16), "phash_detail": measure_detail(small)}
 
@@ -126,8 +126,8 @@ def hash_picture(grey: Image.Image) -> Facts:
 def measure_detail(small: Image.Image) -> float:
     """Return the 17th smallest distance of the hash's 64 coefficients from their median, in grey levels.
 
-    A bit of the hash says on which side of the median a coefficient is: where a quarter of them are as good as equal to
-    it, as in plain bands and gradients, their bits are noise or all alike, and unlike pictures have near hashes.
+    Each bit of the hash says on which side of the median a coefficient is. If a quarter of them are almost equal to it,
+    as in plain bands and gradients, their bits are noise or all alike, and different pictures have near hashes.
     """
     values = np.asarray(small, np.float64)
     low = scipy.fftpack.dct(scipy.fftpack.dct(values, axis=0), axis=1)[:8, :8]  # as imagehash.phash
@@ -142,11 +142,11 @@ def _send(output: BinaryIO, answer: Facts) -> None:
 
 
 def _prepare(memory_bytes: int, parent: int) -> None:
-    """Take the limits on and pay for the imports before the first image comes."""
+    """Apply the limits and do the imports before the first image arrives."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # the parent died before it could be watched
-        sys.exit("the parent is gone")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
+    if os.getppid() != parent:  # the parent died before PR_SET_PDEATHSIG was set
+        sys.exit("the parent process has ended")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and then ends this process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
     Image.init()
@@ -155,10 +155,10 @@ def _prepare(memory_bytes: int, parent: int) -> None:
 
 
 def main(limits: Facts, parent: int) -> None:
-    """Answer one image after another until the input ends."""
+    """Decode one image after another until stdin ends."""
     images, output = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # a library that prints must not speak into the answers
+    for standard in (0, 1, 2):  # output of libraries must not get into the answers
         os.dup2(null, standard)
     _prepare(limits["memory_bytes"], parent)
     try:
@@ -169,7 +169,7 @@ def main(limits: Facts, parent: int) -> None:
     _send(output, {"problem": ""})
     while header := images.read(8):
         data = images.read(struct.unpack("<Q", header)[0])
-        # CPU time, counted from here: RLIMIT_CPU knows whole seconds of the whole process only.
+        # CPU time from here on: RLIMIT_CPU counts only seconds of the entire process.
         signal.setitimer(signal.ITIMER_PROF, limits["cpu_s"])
         try:
             answer = inspect(data, limits["max_pixels"], tuple(limits["formats"]))

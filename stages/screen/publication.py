@@ -1,6 +1,6 @@
-"""Decide at screen whether an image can be published, and as which bytes; runs in the decoding child.
+"""Decide whether an image can be published, and as which bytes; runs in the decoding child of screen.
 
-Not for writing files: write_shards strips again and compares the digest.
+Writes no files: write_shards strips again and compares the digest.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ def decide_publication(data: bytes, facts: Facts, decode: Callable[[bytes, str],
 
     Args:
         data: the file that was decoded.
-        facts: what was found: format, exif_orientation, pixel_sha256.
-        decode: returns the facts of a file of the named format, or a reason; asked only where a part was removed
-            that may change decoding.
+        facts: format, exif_orientation and pixel_sha256 as found.
+        decode: returns the facts on a file of the named format, or a reason; called only if a segment was removed
+            that may affect decoding.
     """
     image_format = facts["format"]
     try:
         stripped = strip_metadata(data, image_format, facts["exif_orientation"])
     except UnpublishableImage as fault:
         return {"reason": "unpublishable_image", "detail": str(fault)}
-    # A TIFF's pixels are encoded anew by this project's own encoder: they are near the original's, not equal to them.
+    # A TIFF is re-encoded as JPEG: its pixels are near the original's, not equal to them.
     decoded_format = "JPEG" if image_format in AS_JPEG else image_format
     if stripped.doubts and image_format != "TIFF":
         again = decode(stripped.data, decoded_format)
@@ -44,14 +44,14 @@ def decide_publication(data: bytes, facts: Facts, decode: Callable[[bytes, str],
 
 
 def _cut(stripped: Stripped, is_same: Callable[[bytes], bool]) -> bytes:
-    """Return the file without what may follow its pixels, where that leaves them as they are."""
+    """Return the file cut after its pixels, if that does not change them."""
     if stripped.loose_end:
         return cut_loose_end(stripped, _find_end(stripped, is_same))
     return stripped.shorter if stripped.shorter and is_same(stripped.shorter) else stripped.data
 
 
 def _find_end(stripped: Stripped, is_same: Callable[[bytes], bool]) -> int:
-    """Return the length of the shortest file that has the same pixels, found by halving what may be cut.
+    """Return the length of the shortest file that has the same pixels, found by bisection.
 
     Most files have nothing to cut: they cost one decoding, the others about 16.
     """

@@ -30,11 +30,11 @@ from stages.screen.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavai
 
 
 class ScreenParams(Params):
-    """What is a valid image, and what decoding it may cost: an image that costs more is refused."""
+    """Which images are valid, and the limits of decoding: an image beyond them is refused."""
 
     max_pixels: int = Field(64_000_000, gt=0, description="largest width x height, px")
     formats: tuple[Literal["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"], ...] = Field(
-        ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"), description="formats let through, as Pillow names them"
+        ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"), description="allowed formats, as Pillow names them"
     )
 
     labelled_max_pixels: int = Field(
@@ -46,7 +46,7 @@ class ScreenParams(Params):
 
 
 def screen(inputs: Inputs, context: Context) -> Outcome:
-    """Return the facts of each image that decodes; reject the others for what is wrong with their file."""
+    """Return the facts on each image that decodes; reject the others for the fault of their file."""
     kept: dict[str, list[Any]] = {name: [] for name in IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
     fetched = [("decoder", row["fetch_id"], row) for row in inputs["fetched"].to_pylist()]
@@ -132,8 +132,8 @@ LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pix
 SCREEN = Stage(
     name="screen",
     module="screen",
-    version=10,
-    does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF, the file to publish.",
+    version=11,
+    does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF and published file.",
     reads=(
         Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),
         Reads("labelled_image", ("sample_id", "n_bytes", "body_sha256", "body_file", "body_offset")),

@@ -1,7 +1,7 @@
 """Remove metadata from image files without touching their pixels: positions, dates, comments, thumbnails, XMP.
 
-What changes how pixels look stays: colour profiles, transparency, animation, and the orientation by itself.
-Not for judging images: bytes that screen has decoded come in, bytes to publish go out.
+Everything that affects how pixels look stays: colour profiles, transparency, animation and orientation.
+The input has been decoded by screen; the output is the file to publish.
 """
 
 import struct
@@ -22,7 +22,7 @@ PUBLISHED_FORMAT = AS_JPEG | {"PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP":
 
 
 def published_format(image_format: str) -> str:
-    """Return the file name extension an image of this format (PIL's name) is published under."""
+    """Return the file name extension of a published image of this format (PIL's name)."""
     if image_format not in PUBLISHED_FORMAT:
         raise UnpublishableImage(f"expected one of {', '.join(PUBLISHED_FORMAT)}, found {image_format}")
     return PUBLISHED_FORMAT[image_format]
@@ -31,20 +31,20 @@ def published_format(image_format: str) -> str:
 def strip_metadata(
     data: bytes, image_format: str, orientation: int | None = None, n_bytes: int | None = None
 ) -> Stripped:
-    """Return the file without metadata: the same pixels, and the same bytes when stripped again.
+    """Return the file without metadata: the pixels stay, and stripping it again changes nothing.
 
-    A TIFF alone is re-encoded, as tiff_to_jpeg.py says.
+    Only a TIFF is re-encoded; see tiff_to_jpeg.py.
 
     Args:
-        data: the file as it was fetched.
+        data: the file as fetched.
         image_format: PIL's name of the format, as screen recorded it; the result is of published_format.
-        orientation: 2 to 8 where the picture is shown turned, as screen recorded it; else 1 or None. It is written
+        orientation: 2 to 8 if the picture is shown turned, as screen recorded it; else 1 or None. It is written
             into the result as the only tag of an EXIF block.
-        n_bytes: the length of the published file, as screen recorded it: it found by decoding where the pixels of a
-            JPEG or GIF with a loose end stop.
+        n_bytes: the length of the published file, as screen recorded it; screen finds the end of the pixels of a JPEG
+            or GIF with a loose end by decoding.
 
     Raises:
-        UnpublishableImage: the structure is broken, or the format is not one that is published.
+        UnpublishableImage: the structure is broken, or the format is not published.
     """
     published_format(image_format)
     try:

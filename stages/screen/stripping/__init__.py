@@ -1,4 +1,4 @@
-"""Remove metadata from image files, one module per format; strip_metadata.py beside this folder chooses between them.
+"""Remove metadata from image files, one module per format; ../strip_metadata.py selects the module.
 
-Not for decoding: these modules walk through a file's structure and copy what decides its pixels.
+These modules do not decode: they walk through a file's structure and copy everything that affects its pixels.
 """

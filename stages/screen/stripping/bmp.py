@@ -13,9 +13,9 @@ EMBEDDED, LINKED = b"DEBM", b"KNIL"  # MBED and LINK, least significant byte fir
 
 
 def strip_bmp(data: bytes, orientation: int) -> Stripped:
-    """Return the file written anew: what decides the pixels, without gaps.
+    """Return the file rewritten without gaps, with everything that affects the pixels.
 
-    Always in doubt: offsets change, and decoders differ in how they read odd ones.
+    Always adds a doubt: offsets change, and decoders differ in how they read unusual ones.
     """
     require(data[:2] == b"BM" and len(data) >= 26, "BMP has no header")
     n_header = int.from_bytes(data[14:18], "little")
@@ -27,11 +27,14 @@ def strip_bmp(data: bytes, orientation: int) -> Stripped:
     else:
         width, height, _, n_bits, compression = struct.unpack_from("<iiHHI", header, 4)
         (n_colours,) = struct.unpack_from("<I", header, 32)
-    require(width > 0 and height != 0 and compression in (RGB, RLE8, RLE4, BITFIELDS, ALPHA_BITFIELDS), "BMP is odd")
+    require(
+        width > 0 and height != 0 and compression in (RGB, RLE8, RLE4, BITFIELDS, ALPHA_BITFIELDS),
+        "BMP is malformed",
+    )
     masks, palette = _read_tables(data, n_header, n_bits, compression, n_colours)
     start = int.from_bytes(data[10:14], "little") or 14 + n_header + len(masks) + len(palette)
     if start == 14 + n_header and n_bits <= 8:
-        start += len(palette)  # some writers forget the palette in the offset
+        start += len(palette)  # some writers do not count the palette in the offset
     if compression in (RLE8, RLE4):
         pixels = data[start : _find_run_end(data, start, compression)]
     else:
@@ -39,7 +42,7 @@ def strip_bmp(data: bytes, orientation: int) -> Stripped:
     _clear(header, len(palette) // 4, len(pixels))
     offset = 14 + n_header + len(masks) + len(palette)
     file_header = b"BM" + struct.pack("<IHHI", offset + len(pixels), 0, 0, offset)
-    return Stripped(b"".join([file_header, header, masks, palette, pixels]), ("a BMP is written anew",))
+    return Stripped(b"".join([file_header, header, masks, palette, pixels]), ("a BMP is rewritten",))
 
 
 def _read_tables(data: bytes, n_header: int, n_bits: int, compression: int, n_colours: int) -> tuple[bytes, bytes]:
@@ -47,7 +50,7 @@ def _read_tables(data: bytes, n_header: int, n_bits: int, compression: int, n_co
     n_masks = {BITFIELDS: 12, ALPHA_BITFIELDS: 16}.get(compression, 0) if n_header == 40 else 0
     start = 14 + n_header + n_masks
     if n_bits > 8:
-        return data[14 + n_header : start], b""  # a palette beside true colours decides no pixel
+        return data[14 + n_header : start], b""  # a palette beside true colours affects no pixel
     n_entry = 3 if n_header == CORE_HEADER else 4
     n_colours = n_colours or 1 << n_bits
     require(n_colours <= 1 << 16, f"BMP has a palette of {n_colours} colours")
@@ -58,7 +61,7 @@ def _read_tables(data: bytes, n_header: int, n_bits: int, compression: int, n_co
 
 
 def _clear_padding(data: bytes, start: int, row_bits: int, n_rows: int) -> bytes:
-    """Return the rows of pixels, the bytes that fill each up to a multiple of four set to 0."""
+    """Return the rows of pixels, with the padding of each row set to 0."""
     n_stored, n_used = (row_bits + 31) // 32 * 4, (row_bits + 7) // 8
     pixels = bytearray(data[start : start + n_stored * n_rows])
     for padding in range(n_used, n_stored):
@@ -67,7 +70,7 @@ def _clear_padding(data: bytes, start: int, row_bits: int, n_rows: int) -> bytes
 
 
 def _find_run_end(data: bytes, position: int, compression: int) -> int:
-    """Return where run-length encoded pixels end: behind their end mark, or with the file."""
+    """Return where run-length encoded pixels end: after their end marker, or at the end of the file."""
     while position + 1 < len(data):
         n, code = data[position], data[position + 1]
         position += 2
@@ -82,7 +85,7 @@ def _find_run_end(data: bytes, position: int, compression: int) -> int:
 
 
 def _clear(header: bytearray, n_colours: int, n_pixel_bytes: int) -> None:
-    """Write the numbers that changed into the header, and clear what decides no pixel."""
+    """Update the changed numbers in the header, and clear fields that affect no pixel."""
     n_header = len(header)
     if n_header == CORE_HEADER:
         return
@@ -94,6 +97,6 @@ def _clear(header: bytearray, n_colours: int, n_pixel_bytes: int) -> None:
         space = bytes(header[COLOUR_SPACE:ENDPOINTS])
         if space in (EMBEDDED, LINKED):
             header[COLOUR_SPACE:ENDPOINTS] = b"BGRs"  # sRGB
-        if space != bytes(4):  # primaries and gamma count only where the space is "calibrated"
+        if space != bytes(4):  # primaries and gamma apply only if the colour space is "calibrated"
             header[ENDPOINTS:V4_END] = bytes(V4_END - ENDPOINTS)
         header[INTENT_END:] = bytes(max(0, n_header - INTENT_END))

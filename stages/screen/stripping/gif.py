@@ -9,19 +9,19 @@ DESCRIPTOR_BYTES = 10
 
 
 def strip_gif(data: bytes, orientation: int) -> Stripped:
-    """Return the file up to its trailer, or up to its last whole frame where a later one is broken."""
+    """Return the file up to its trailer, or up to its last complete frame if a later one is broken."""
     require(data[:6] in (b"GIF87a", b"GIF89a") and len(data) >= 13, "GIF has no signature")
     position = 13 + _count_palette_bytes(data[10])
     out = [data[:position]]
     doubts = [] if orientation == 1 else ["an orientation"]
-    n_images = n_whole = 0  # n_whole: blocks written when the last frame was whole
+    n_images = n_whole = 0  # n_whole: blocks written when the last frame was complete
     first, cut = 0, b""
     while position < len(data) and data[position] != TRAILER:
         start, kind = position, data[position]
         is_known = kind in (IMAGE, EXTENSION)
         end = _find_end(data, position) if is_known else position + 1
         if n_images and (end > len(data) or kind not in (IMAGE, EXTENSION, 0)):
-            doubts.append("a broken block behind the first frame")
+            doubts.append("a broken block after the first frame")
             out = out[:n_whole]
             break
         if kind == IMAGE and end > len(data):
@@ -42,7 +42,7 @@ def strip_gif(data: bytes, orientation: int) -> Stripped:
         elif data[start : start + 3] == CONTROL:
             out.append(data[start : start + 7] + b"\0")
         elif data[start + 1] == 0xF9:
-            doubts.append("a graphic control block of a wrong length")
+            doubts.append("a graphic control block of the wrong length")
         elif data.startswith(LOOP, start):
             out.append(data[start : start + 18] + b"\0")
     if position >= len(data):
@@ -57,13 +57,13 @@ def _count_palette_bytes(flags: int) -> int:
 
 
 def _find_end(data: bytes, position: int) -> int:
-    """Return where the block ends; a number behind the end of the file where it does not."""
+    """Return where the block ends; a number beyond the end of the file if it does not."""
     if data[position] == EXTENSION:
         position += 2
     elif position + DESCRIPTOR_BYTES > len(data):
         return len(data) + 1
     else:
-        # Descriptor, local palette and code size come before the blocks of pixels.
+        # Descriptor, local palette and code size precede the blocks of pixels.
         position += DESCRIPTOR_BYTES + _count_palette_bytes(data[position + 9]) + 1
     while position < len(data) and data[position]:
         position += 1 + data[position]
@@ -71,7 +71,7 @@ def _find_end(data: bytes, position: int) -> int:
 
 
 def _close(data: bytes, start: int) -> bytes:
-    """Return a picture that ends with the file, its last block cut to what there is and a terminator added."""
+    """Return a picture cut off by the end of the file, with its last block shortened and a terminator added."""
     require(start + DESCRIPTOR_BYTES < len(data), "GIF ends inside its first picture")
     position = start + DESCRIPTOR_BYTES + _count_palette_bytes(data[start + 9]) + 1
     require(position < len(data), "GIF ends inside its first picture")
@@ -84,9 +84,9 @@ def _close(data: bytes, start: int) -> bytes:
 
 
 def _cut_blocks(picture: bytes) -> bytes:
-    """Return a picture up to its first block that is not full; nothing where that is its last one, as is usual.
+    """Return a picture up to its first block that is not full; b"" if that is its last block, as usual.
 
-    Encoders fill each block of compressed pixels but the last: what follows that one may be something else.
+    Encoders fill every block of compressed pixels except the last: data after that one may be something else.
     """
     position = start = DESCRIPTOR_BYTES + _count_palette_bytes(picture[9]) + 1
     while picture[position] and picture[position] == picture[start]:

@@ -1,4 +1,4 @@
-"""Strip a JPEG: tables, frames, scans, density, Adobe's colour transform, profile and orientation stay."""
+"""Strip a JPEG: tables, frames, scans, density, Adobe's colour transform, colour profile and orientation stay."""
 
 import re
 import struct
@@ -10,7 +10,7 @@ from stages.screen.stripping.result import Stripped, cut_profile, require, write
 
 # 0xFF bytes, then a code that is neither stuffing nor fill. libjpeg skips what is stored between markers.
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
-SCAN_END = re.compile(rb"\xff\xff*[^\x00\xff\xd0-\xd7]")  # a literal in front: found by memchr, 5 times as fast
+SCAN_END = re.compile(rb"\xff\xff*[^\x00\xff\xd0-\xd7]")  # begins with a literal, so memchr finds it: 5 times as fast
 FIRST_BLOCK_BYTES, MOST_BLOCK_BYTES = 1 << 15, 1 << 17  # looked through at once: many scans are short
 # Frames, Huffman and arithmetic tables, quantisation, restart interval. 0xC8 is reserved; DNL is kept by its length.
 KEPT = (set(range(0xC0, 0xD0)) - {0xC8}) | {0xDB, 0xDD}
@@ -20,13 +20,13 @@ NO_EOI = "no EOI"
 LOOSE_BYTES = 8
 LOOSE_END = re.compile(rb"[\x00\t\n\r -~]{8}\xff\xd9")
 PROFILE_NAME = b"ICC_PROFILE\0"
-PROFILE_BYTES = 0xFFFF - 2 - len(PROFILE_NAME) - 2  # of a profile in one segment
+PROFILE_BYTES = 0xFFFF - 2 - len(PROFILE_NAME) - 2  # bytes of a profile in one segment
 
 
 def strip_jpeg(data: bytes, orientation: int) -> Stripped:
     """Return the first image of the file up to its EOI; metadata segments, thumbnails and trailers are removed.
 
-    The last scan has a loose end where it has no EOI, or ends in text: compressed pixels rarely end in 8 bytes of it.
+    The last scan has a loose end if it has no EOI, or ends in text: compressed pixels rarely end in 8 bytes of text.
     """
     require(data[:2] == b"\xff\xd8", "JPEG does not start with SOI")
     header: dict[str, bytes] = {}
@@ -48,7 +48,7 @@ def strip_jpeg(data: bytes, orientation: int) -> Stripped:
         if has_scan or name in header or not kept:
             doubts.append(f"a {name} segment that is late, repeated or short")
         if kept and not has_scan:
-            header[name] = kept  # libjpeg obeys the last one before the first scan
+            header[name] = kept  # libjpeg uses the last one before the first scan
     require(has_scan, "JPEG has no scan")
     start = [b"\xff\xd8", header.get("JFIF", b""), _write_exif(orientation), *_write_profile(profiles)]
     stripped = b"".join([*start, header.get("Adobe", b""), *out, b"\xff\xd9"])
@@ -58,9 +58,9 @@ def strip_jpeg(data: bytes, orientation: int) -> Stripped:
 
 
 def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield code and body of each segment up to EOI, and the scan that follows where it is SOS.
+    """Yield code and body of each segment up to EOI, and for SOS the scan that follows.
 
-    Decoders stop reading where the pixels are complete: what breaks behind the first scan ends the walk, with a doubt.
+    Decoders stop reading when the pixels are complete: a fault after the first scan ends the walk, with a doubt.
     """
     position, has_scan = 2, False
     while marker := MARKER.search(data, position):
@@ -74,7 +74,7 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
             continue
         n_bytes = int.from_bytes(data[position : position + 2], "big")
         if n_bytes < 2 and (code in (DNL, COM) or 0xE0 <= code <= 0xEF):
-            doubts.append("a segment shorter than its length")  # decoders go on behind the length
+            doubts.append("a segment shorter than its length")  # decoders continue after the length
             n_bytes = 2
         problem = _find_problem(code, n_bytes, len(data) - position)
         if problem and has_scan:
@@ -88,10 +88,10 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
             start, position = position, _find_scan_end(data, position)
             scan = data[start:position]
             if scan.endswith(b"\xff"):  # within a scan such bytes are stuffed: these are fill
-                doubts.append("fill bytes behind a scan")
+                doubts.append("fill bytes after a scan")
                 scan = scan.rstrip(b"\xff")
         yield code, body, scan
-    doubts.append(NO_EOI)  # some writers forget it; decoders supply it
+    doubts.append(NO_EOI)  # some writers omit it; decoders supply it
 
 
 def _find_scan_end(data: bytes, start: int) -> int:
@@ -126,9 +126,9 @@ def _segment(code: int, body: bytes) -> bytes:
 
 
 def _read_header(code: int, body: bytes) -> tuple[str, bytes] | None:
-    """Return name and kept form of a segment that decides how colours are read; None for any other segment."""
+    """Return name and kept form of a segment that affects how colours are read; None for any other segment."""
     if code == 0xE0 and body.startswith(b"JFIF"):
-        # The size of the thumbnail becomes 0: it is cut off.
+        # The size of the thumbnail is set to 0, because it is cut off.
         return "JFIF", _segment(code, body[:12] + b"\0\0") if len(body) >= 14 and body[4] == 0 else b""
     if code == 0xEE and body.startswith(b"Adobe"):
         return "Adobe", _segment(code, body[:12]) if len(body) >= 12 else b""
@@ -140,7 +140,7 @@ def _write_exif(orientation: int) -> bytes:
 
 
 def _write_profile(stored: dict[int, bytes]) -> Iterator[bytes]:
-    """Yield the segments of a colour profile; none where a piece is missing or the pieces are no profile."""
+    """Yield the segments of a colour profile; nothing if a segment is missing or they are not a profile."""
     if sorted(stored) != list(range(1, len(stored) + 1)):
         return
     profile = cut_profile(b"".join(stored[n] for n in sorted(stored)))
@@ -150,7 +150,7 @@ def _write_profile(stored: dict[int, bytes]) -> Iterator[bytes]:
 
 
 def cut_loose_end(stripped: Stripped, n_bytes: int) -> bytes:
-    """Return the file with its last scan cut so that the file has this length; unchanged where the end is not loose."""
+    """Return the file with its last scan cut to give the file this length; unchanged if it has no loose end."""
     if not stripped.loose_end or not stripped.loose_end + 2 <= n_bytes < len(stripped.data):
         return stripped.data
     return stripped.data[: n_bytes - 2] + b"\xff\xd9"

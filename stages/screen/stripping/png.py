@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stages.screen.stripping.result import Stripped, cut_profile, require, write_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# The lengths that the standard allows: a chunk of another length carries something else, and decoders skip it.
+# The lengths that the standard allows: decoders skip chunks of other lengths.
 LENGTHS = {
     b"IHDR": (13,),
     b"gAMA": (4,),
@@ -20,19 +20,19 @@ LENGTHS = {
     b"acTL": (8,),
     b"fcTL": (26,),
 }
-TRANSPARENT_BYTES = {0: (2,), 2: (6,), 3: tuple(range(1, 257))}  # of tRNS, by the colour type
+TRANSPARENT_BYTES = {0: (2,), 2: (6,), 3: tuple(range(1, 257))}  # length of tRNS, by the colour type
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-PALETTE = 3  # a colour type; with the others PLTE is a suggestion, and decides no pixel
+PALETTE = 3  # a colour type; with the others PLTE is only a suggestion
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
-PROFILE_LIMIT = 1 << 20  # bytes; PIL refuses to open a file with a larger profile: it is dropped
+PROFILE_LIMIT = 1 << 20  # bytes; PIL refuses to open a file with a larger profile, so it is dropped
 INFLATED_AT_ONCE = 1 << 18
 
 Chunk = tuple[bytes, bytes]
 
 
 def strip_png(data: bytes, orientation: int) -> Stripped:
-    """Return the file with the chunks that decide its pixels, their checksums written anew."""
+    """Return the file with the chunks that affect its pixels, with new checksums."""
     require(data[:8] == SIGNATURE, "PNG has no signature")
     doubts: list[str] = []
     kept: list[Chunk] = []
@@ -54,7 +54,7 @@ def strip_png(data: bytes, orientation: int) -> Stripped:
                 doubts.append("IDAT chunks apart")
             kept.append((kind, body))
         elif kind in PIXEL_CHUNKS and (body or kind != b"PLTE"):
-            doubts.append(f"{kind.decode()} that is late, repeated or of a wrong length")
+            doubts.append(f"{kind.decode()} that is late, repeated or of the wrong length")
         elif kind in ANIMATION:
             is_animation_sound = False
     require(bool(kept), "PNG has no header")
@@ -69,9 +69,9 @@ def strip_png(data: bytes, orientation: int) -> Stripped:
 
 
 def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Yield type, body and whether the checksum is right, of each chunk up to IEND.
+    """Yield type, body and whether the checksum is right, for each chunk up to IEND.
 
-    Decoders stop reading where the pixels are complete: what breaks behind the first IDAT ends the walk, with a doubt.
+    Decoders stop reading when the pixels are complete: a fault after the first IDAT ends the walk, with a doubt.
     """
     position, has_pixels = 8, False
     while True:
@@ -97,9 +97,9 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[bytes, bytes, bool]]
 
 
 def _keep(kind: bytes, body: bytes, is_sound: bool, colour_type: int) -> bytes:
-    """Return what stays of a chunk's body; nothing where the chunk goes."""
+    """Return the kept body of a chunk; b"" if the chunk is dropped."""
     if not is_sound:
-        return b""  # libpng skips an ancillary chunk whose checksum is wrong
+        return b""  # libpng skips ancillary chunks with a wrong checksum
     if kind == b"IDAT":
         return body
     if kind == b"PLTE":
@@ -114,7 +114,7 @@ def _keep(kind: bytes, body: bytes, is_sound: bool, colour_type: int) -> bytes:
 
 
 def _keep_profile(body: bytes) -> bytes:
-    """Return a colour profile under a name that says nothing; nothing where it is not one, or something follows it."""
+    """Return a colour profile under a neutral name; b"" if it is not a profile, or is followed by other data."""
     _, _, packed = body.partition(b"\0")
     inflater = zlib.decompressobj()
     try:
@@ -126,9 +126,9 @@ def _keep_profile(body: bytes) -> bytes:
 
 
 def _cut_pixels(chunks: list[Chunk]) -> list[Chunk]:
-    """Return the chunks without what follows the compressed pixels of a picture in its last IDAT or fdAT."""
+    """Return the chunks with data after the compressed pixels cut from the last IDAT or fdAT of a picture."""
     n_expected = _count_pixel_bytes(chunks[0][1])
-    pictures: list[list[int]] = [[]]  # places of the chunks that hold a picture, fdAT with a number of 4 bytes each
+    pictures: list[list[int]] = [[]]  # indices of a picture's chunks; fdAT begins with 4 more bytes
     for n, (kind, _) in enumerate(chunks):
         if kind == b"fcTL":
             pictures.append([])
@@ -158,7 +158,7 @@ def _count_bytes_behind(bodies: list[bytes], n_expected: int) -> int:
             except zlib.error:
                 return 0
             if n_inflated > n_expected:
-                return 0  # the stream holds more than pixels, perhaps without end
+                return 0  # the stream holds more than pixels, perhaps endlessly
             rest = inflater.unconsumed_tail
         if inflater.eof:
             return len(inflater.unused_data) + sum(map(len, bodies[n + 1 :]))
@@ -166,7 +166,7 @@ def _count_bytes_behind(bodies: list[bytes], n_expected: int) -> int:
 
 
 def _count_pixel_bytes(header: bytes) -> int:
-    """Return how many bytes the pixels have at most: each row has a filter byte, an interlaced image 7 passes."""
+    """Return the maximum number of bytes of the pixels: each row has a filter byte, an interlaced image 7 passes."""
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     row_bits = width * header[8] * CHANNELS.get(header[9], 4)
     return (row_bits // 8 + 2) * (7 * height if header[12] else height)

@@ -1,4 +1,4 @@
-"""The result of stripping a file, and what several formats share: the orientation tag and colour profiles."""
+"""The result of stripping a file, and helpers for several formats: the orientation tag and colour profiles."""
 
 import struct
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ ICC_SIGNATURE = slice(36, 40)
 
 
 class UnpublishableImage(ValueError):
-    """The file's structure cannot be walked safely; the text says where it breaks."""
+    """The file's structure cannot be walked safely; the text says where it is broken."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Stripped:
 
     Attributes:
         data: the file to publish.
-        doubts: why a decoder might read other pixels from it than from the original; empty where everything that
-            decides pixels was copied byte for byte and nothing else in the file can have changed their decoding.
-        loose_end: where the last scan of a JPEG begins in data, if bytes may follow its pixels that only decoding can
-            find; 0 where none are suspected.
-        shorter: of a GIF, the file without blocks that may follow the pixels of its first frame: the one to publish
-            if it decodes to the same pixels; empty where there are no such blocks.
+        doubts: why a decoder might read other pixels from it than from the original; empty if everything that affects
+            pixels was copied byte for byte and nothing else in the file can have changed their decoding.
+        loose_end: where the last scan of a JPEG begins in data, if its pixels may be followed by bytes that only
+            decoding can find; else 0.
+        shorter: for a GIF, the file without blocks that may follow the pixels of its first frame; it is published if it
+            decodes to the same pixels. Empty if there are no such blocks.
     """
 
     data: bytes
@@ -38,12 +38,12 @@ def require(is_met: bool, problem: str) -> None:
 
 
 def write_orientation(orientation: int) -> bytes:
-    """Return an EXIF block that holds the orientation tag and nothing else."""
+    """Return an EXIF block that contains only the orientation tag."""
     return b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0) + bytes(4)
 
 
 def cut_profile(profile: bytes) -> bytes:
-    """Return the ICC profile up to the length that its header states; nothing where it is not one."""
+    """Return the ICC profile up to the length stated in its header; b"" if it is not a profile."""
     n_bytes = int.from_bytes(profile[:4], "big")
     is_profile = ICC_HEADER_BYTES < n_bytes <= len(profile) and profile[ICC_SIGNATURE] == b"acsp"
     return profile[:n_bytes] if is_profile else b""

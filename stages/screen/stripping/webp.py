@@ -13,15 +13,15 @@ Chunk = tuple[bytes, bytes]
 
 
 def strip_webp(data: bytes, orientation: int) -> Stripped:
-    """Return the file with the chunks that decide its pixels."""
+    """Return the file with the chunks that affect its pixels."""
     require(data[:4] == b"RIFF" and data[8:12] == b"WEBP", "WEBP has no RIFF header")
     n_bytes = int.from_bytes(data[4:8], "little")
-    require(n_bytes >= 4, "WEBP says that it is empty")
+    require(n_bytes >= 4, "WEBP states that it is empty")
     doubts = ["WEBP ends after its file"] if n_bytes > len(data) - 8 else []
     chunks = list(_walk(data[12 : 8 + n_bytes], doubts))
     require(any(kind in (*IMAGES, b"ANMF") for kind, _ in chunks), "WEBP has no image")
     if chunks[0][0] != b"VP8X":
-        # Without VP8X decoders look at the first chunk and at no other.
+        # Without VP8X decoders read only the first chunk.
         if chunks[0][0] not in IMAGES or orientation != 1:
             doubts.append("no VP8X before other chunks")
         return Stripped(_write_file([next(c for c in chunks if c[0] in IMAGES)]), tuple(doubts))
@@ -39,7 +39,7 @@ def strip_webp(data: bytes, orientation: int) -> Stripped:
 
 
 def _keep(chunks: list[Chunk], doubts: list[str]) -> list[Chunk]:
-    """Return the chunks of pictures and animation, each frame with what its picture needs."""
+    """Return the chunks of pictures and animation, each frame with the chunks its picture needs."""
     kept: list[Chunk] = []
     for kind, body in chunks:
         is_repeated = kind != b"ANMF" and any(kind == other for other, _ in kept)
