@@ -1,1 +1,1 @@
-"""Image files: decoding in a guarded child, hashes and their neighbours, metadata out of published files."""
+"""Image files: formats, EXIF, repair of damaged ends, and the first picture as shown."""

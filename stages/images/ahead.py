@@ -1,6 +1,6 @@
-"""Loads a batch of images by threads while the model works on the one before: a GPU need not wait for the decoder.
+"""Load the next batch of images in threads while the model works on the current one.
 
-Not for what is loaded, nor for how many images make a batch: the stages say so.
+The stages decide what is loaded and how large a batch is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
-_MOST_THREADS = 8  # sixteen were slower on sixteen cores (520 images/s against 700): they wait for Python's lock
+_MOST_THREADS = 8  # sixteen were slower on sixteen cores (520 against 700 images/s): they wait for Python's global lock
 
 
 def cut(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -23,14 +23,14 @@ def cut(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def load_ahead(
     batches: Iterable[Sequence[T]], load: Callable[[T], U], n_threads: int
 ) -> Iterator[tuple[Sequence[T], list[U]]]:
-    """Yield each batch with what `load` makes of its items, in order; meanwhile the next batch is loaded.
+    """Yield each batch with the results of `load` for its items, in order; meanwhile the next batch is loaded.
 
-    What a load raises is raised where its batch is due.
+    An exception in `load` is raised when its batch is due.
 
     Args:
-        batches: at most two of them are held, and what the caller keeps.
-        load: safe in threads.
-        n_threads: 0 for one a CPU core, at most 8.
+        batches: at most two are held here.
+        load: must be thread-safe.
+        n_threads: 0 for one per CPU core, at most 8.
     """
     n_threads = n_threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="load")

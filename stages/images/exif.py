@@ -1,6 +1,6 @@
-"""What a picture's EXIF block says: the way up, when and where; each fact by itself, nothing where it is broken.
+"""Read orientation, time and position from a picture's EXIF block; each one independently, None if broken.
 
-The one reader of the orientation. XMP is not read: no viewer turns by it, and publishing drops it.
+The only reader of the orientation. XMP is not read: viewers ignore its orientation, and publishing drops it.
 """
 
 import math
@@ -10,19 +10,19 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-RAW_PROFILE = "Raw profile type exif"  # how ImageMagick stored EXIF in a PNG before there was a chunk for it
+RAW_PROFILE = "Raw profile type exif"  # where ImageMagick stored EXIF in a PNG before the eXIf chunk existed
 
 
 def hide_xmp(image: Image.Image) -> None:
-    """Remove XMP from what PIL found in a file: PIL would turn a TIFF by it."""
+    """Remove XMP from PIL's info on a file: PIL would rotate a TIFF by it."""
     for key in ("xmp", "XML:com.adobe.xmp"):
         image.info.pop(key, None)
 
 
 def read_orientation(image: Image.Image) -> int | None:
-    """Return the EXIF orientation, 1 to 8; None where it is missing or something else.
+    """Return the EXIF orientation, 1 to 8; None if missing or invalid.
 
-    None of a TIFF: PIL turns it while it loads the pixels.
+    Always None for a TIFF, because PIL rotates it while loading the pixels.
     """
     if image.format == "TIFF":
         return None
@@ -41,7 +41,7 @@ def read_facts(image: Image.Image) -> dict[str, Any]:
 def _load(image: Image.Image) -> Image.Exif:
     if image.format == "TIFF":
         return image.getexif()
-    # Not image.getexif(): for a JPEG PIL may have called it while opening, and taken the orientation from XMP.
+    # Not image.getexif(): for a JPEG PIL may have called it while opening, and read the orientation from XMP.
     exif, block = Image.Exif(), image.info.get("exif")
     if block is None and RAW_PROFILE in image.info:
         block = bytes.fromhex("".join(image.info[RAW_PROFILE].split("\n")[3:]))
@@ -55,7 +55,7 @@ def _or_none(read: Callable[[], Any]) -> Any:
         return read()
     except MemoryError:
         raise
-    except Exception:  # whatever a broken EXIF block makes PIL raise means that it says nothing
+    except Exception:  # whatever PIL raises on a broken EXIF block, the block has no facts
         return None
 
 
@@ -78,7 +78,7 @@ def _read_position(gps: Any) -> tuple[float, float] | None:
 
 
 def _read_angle(components: Any, reference: Any, hemispheres: str) -> float | None:
-    """Return degrees from (degrees, minutes, seconds); None without a hemisphere, for the sign is then unknown.
+    """Return degrees from (degrees, minutes, seconds); None without a hemisphere, because the sign is unknown.
 
     Trailing components without a value, 0/0, count as 0: some cameras write minutes with decimals and no seconds.
     """

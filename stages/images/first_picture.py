@@ -1,6 +1,6 @@
-"""Decode the first picture of a file: of the format that was found, within a limit on pixels, and nothing behind it.
+"""Decode only the first picture of a file, with the plugin of the format that was found, within a pixel limit.
 
-The one place that opens image files: the decoding child, the models and the encoder of TIFFs decode by it.
+The only module that opens image files: the decoding child, the models and the encoder of TIFFs use it.
 """
 
 import hashlib
@@ -19,15 +19,15 @@ class TooManyPixels(ValueError):
 
 
 def load_first(data: bytes, image_format: str, max_pixels: int | None = None) -> Image.Image:
-    """Return the first picture of a file, decoded, as it is stored; a TIFF alone is turned upright, by PIL.
+    """Return the first picture of a file, decoded, in its stored orientation; PIL turns a TIFF upright.
 
     Args:
         data: the file.
-        image_format: as find_format or screen found it; no other plugin of PIL is asked.
+        image_format: as found by find_format or screen; no other plugin of PIL is tried.
         max_pixels: larger pictures are not decoded; None for any size.
 
     Raises:
-        TooManyPixels: by the header.
+        TooManyPixels: the header states more pixels than max_pixels.
         Exception: whatever PIL raises on these bytes.
     """
     return finish(open_first(data, image_format, max_pixels), data)
@@ -36,26 +36,26 @@ def load_first(data: bytes, image_format: str, max_pixels: int | None = None) ->
 def open_first(
     data: bytes, image_format: str, max_pixels: int | None = None, longest_px: int | None = None
 ) -> Image.Image:
-    """Return the first picture of a file, its header alone read; as load_first.
+    """Return the first picture of a file with only its header read; raises as load_first.
 
     Args:
         data: the file.
         image_format: as found.
         max_pixels: as load_first.
-        longest_px: a JPEG will be decoded at a reduced size, but at twice this length of its longer side at least.
+        longest_px: a JPEG will be decoded at a reduced size, with a longer side of at least twice this length.
     """
     image = _open(mend(data, image_format), plugin_of(image_format))
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise TooManyPixels(f"{image.width} x {image.height}, more than {max_pixels}")
     if longest_px is not None:
-        # Twice the size: what is left to reduce is filtered, not what the decoder skips.
+        # Twice the size: the rest of the reduction is filtered, unlike the decoder's.
         width, height = reduced_size(image.size, longest_px)
         image.draft(None, (2 * width, 2 * height))
     return image
 
 
 def finish(image: Image.Image, data: bytes, longest_px: int | None = None) -> Image.Image:
-    """Decode what open_first opened, and return it; a JPEG of whole pixels that lacks its end is given one."""
+    """Decode and return a picture opened by open_first; add a missing end marker to a JPEG with complete pixels."""
     try:
         return _load(image)
     except OSError as error:
@@ -76,9 +76,9 @@ def reduced_size(size: tuple[int, int], longest_px: int | None) -> tuple[int, in
 
 
 def _load(image: Image.Image) -> Image.Image:
-    hide_xmp(image)  # before PIL turns a TIFF
+    hide_xmp(image)  # before PIL rotates a TIFF
     image.load()
-    hide_xmp(image)  # a PNG may have it behind its pixels
+    hide_xmp(image)  # a PNG may have it after its pixels
     return image
 
 
@@ -90,7 +90,7 @@ def _open(data: bytes, plugin: str) -> Image.Image:
     except Exception:
         if plugin != "JPEG":
             raise
-        # A broken index of further pictures (MPO): the first one is a JPEG all the same.
+        # Despite a broken index of further pictures (MPO) the first one is a JPEG.
         return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
 
 

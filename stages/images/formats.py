@@ -1,6 +1,7 @@
-"""Which of the formats that are read a file is of, by its first bytes, and why one of them is not read.
+"""Find the format of a file by its first bytes, and say why a file cannot be read.
 
-Exactly one reader is asked for a file: a file that two formats accept would else be judged by one and shown by another.
+Exactly one format is tried per file: otherwise a file that two formats accept could be checked as one and shown as the
+other.
 """
 
 import io
@@ -17,12 +18,12 @@ SIGNATURES = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "GIF": re.compile(rb"GIF8[79]a"),
-    # Two letters alone begin texts too: reserved bytes are 0, or the header has a length that exists.
+    # Texts may begin with these two letters too: reserved bytes must be 0, or the header must have a known length.
     "BMP": re.compile(rb"BM.{4}(?:\0{4}|.{8}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3})", re.DOTALL),
     "WEBP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
     "TIFF": re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+|II\0\*|MM\*\0"),
 }  # no two match the same bytes
-# Formats whose opening does more than parse a header in Python (Ghostscript, a codec), or that PIL does not know.
+# Formats that PIL does not know, or opens with more than a header parser in Python (Ghostscript, a codec).
 FOREIGN = re.compile(
     rb"%!PS|\xc5\xd0\xd3\xc6"  # PostScript
     rb"|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # OLE: FlashPix, MIC
@@ -35,13 +36,13 @@ NEVER_OPENED = {"EPS", "WMF", "AVIF", "FPX", "MIC", "MPO"}  # MPO has no plugin 
 SAMPLE_TYPES = {1: "uint", 2: "int", 3: "float", 4: "untyped", 5: "complex int", 6: "complex float"}
 UNREAD = re.compile(r"unsupported(?! BMP palette)|cannot handle", re.IGNORECASE)  # PIL, of a header
 BIG_TIFF = b"+"
-CUT_SHORT = (struct.error, IndexError, EOFError)  # what plugins raise where a header ends with the file
+CUT_SHORT = (struct.error, IndexError, EOFError)  # what plugins raise if the file ends within a header
 
 Refusal = tuple[str, str]  # reason and detail
 
 
 def find_format(data: bytes) -> str | None:
-    """Return the format of a file as PIL names it, JPEG for MPO too; None where it is none of those that are read."""
+    """Return PIL's name of a file's format, JPEG for MPO too; None if it is not one of the formats we read."""
     return next((name for name, signature in SIGNATURES.items() if signature.match(data)), None)
 
 
@@ -51,12 +52,12 @@ def plugin_of(image_format: str) -> str:
 
 
 def name_foreign(data: bytes) -> Refusal:
-    """Return format_not_allowed where another plugin of PIL takes the header, else not_an_image."""
+    """Return format_not_allowed if another plugin of PIL accepts the header, else not_an_image."""
     if FOREIGN.match(data):
         return "format_not_allowed", f"starts with {data[:12]!r}"
     for name in sorted(set(Image.OPEN) - NEVER_OPENED - set(SIGNATURES)):
         try:
-            # Opening parses a header; the pixels of a format that is not allowed are never loaded.
+            # Opening parses only a header; pixels of formats that are not allowed are never loaded.
             with Image.open(io.BytesIO(data), formats=[name]) as image:
                 return "format_not_allowed", str(image.format)
         except MemoryError:
@@ -69,14 +70,14 @@ def name_foreign(data: bytes) -> Refusal:
 
 
 def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
-    """Return why a file of a known format was not read: its variant is unsupported, it ends early, or is corrupt."""
+    """Return why a file of a known format cannot be read: unsupported variant, truncated, or corrupt."""
     if isinstance(error, UnidentifiedImageError):
         error = _find_cause(data, image_format)
     text = f"{type(error).__name__}: {error}"
     tags = _read_tags(data) if image_format == "TIFF" else {}
     if "truncated" in text.lower() or isinstance(error, CUT_SHORT) or _ends_early(data, image_format, tags):
         return "truncated_image", text
-    # PIL names a TIFF's colours and samples by tables: what is in none of them is a SyntaxError or a KeyError.
+    # PIL looks up a TIFF's colours and samples in tables: missing ones raise SyntaxError or KeyError.
     is_unread = bool(tags) and isinstance(error, SyntaxError | KeyError)
     if is_unread or (image_format != "TIFF" and UNREAD.search(text)):
         return "unsupported_variant", f"{image_format}: {_describe_samples(tags) or error}"
@@ -84,18 +85,18 @@ def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
 
 
 def _find_cause(data: bytes, image_format: str) -> Exception:
-    """Return what the plugin raised: PIL replaces it by a sentence without a reason."""
+    """Return the plugin's own error, which PIL replaces with a sentence without a reason."""
     try:
         Image.OPEN[plugin_of(image_format)][0](io.BytesIO(mend(data, image_format)), "")
     except MemoryError:
         raise
     except Exception as error:
         return error
-    return UnidentifiedImageError(f"PIL does not take it for {image_format}")
+    return UnidentifiedImageError(f"PIL does not accept it as {image_format}")
 
 
 def _read_tags(data: bytes) -> dict[int, Any]:
-    """Return the tags of a TIFF's first page; nothing where they cannot be read or have no size and no pixels."""
+    """Return the tags of a TIFF's first page; empty if they cannot be read or have no size and no pixels."""
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(data[:16] if BIG_TIFF in data[2:4] else data[:8])
         stream = io.BytesIO(data)
@@ -104,7 +105,7 @@ def _read_tags(data: bytes) -> dict[int, Any]:
         found = dict(tags)
     except MemoryError:
         raise
-    except Exception:  # whatever a broken directory makes PIL raise
+    except Exception:  # whatever PIL raises on a broken directory
         return {}
     has_pixels = TiffImagePlugin.STRIPOFFSETS in found or TiffImagePlugin.TILEOFFSETS in found
     sizes = (found.get(TiffImagePlugin.IMAGEWIDTH), found.get(TiffImagePlugin.IMAGELENGTH))
@@ -124,7 +125,7 @@ def _describe_samples(tags: dict[int, Any]) -> str:
 
 
 def _ends_early(data: bytes, image_format: str, tags: dict[int, Any]) -> bool:
-    """Return whether a file is shorter than its structure says; for formats whose libraries do not."""
+    """Return whether a file is shorter than its structure states; for formats whose libraries do not report it."""
     if image_format == "WEBP":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     if image_format == "PNG":

@@ -1,17 +1,17 @@
-"""Count the frames or pages of an image file without decoding them: a broken one does not condemn those before it."""
+"""Count the frames or pages of an image file without decoding them, up to the first broken one."""
 
 import struct
 
 from PIL import Image
 
-MOST_FRAMES = 10_000  # counting stops here: a file may state, or hold, billions
+MOST_FRAMES = 10_000  # a file may state, or have, billions
 FRAME_HEADER_BYTES = 10  # of a GIF
 
 
 def count_frames(data: bytes, image: Image.Image) -> int:
-    """Return how many frames or pages a file has, up to the first broken one and at most MOST_FRAMES.
+    """Return the number of frames or pages of a file, up to the first broken one and at most MOST_FRAMES.
 
-    Without decoding them: those of a GIF, a PNG and a TIFF are counted by their headers, the others as stated.
+    The frames of a GIF, a PNG and a TIFF are counted by their headers; other formats state the number.
     """
     counters = {"GIF": _count_gif, "PNG": _count_png, "TIFF": count_pages}
     name = str(image.format)
@@ -51,12 +51,12 @@ def _count_png(data: bytes) -> int:
         if kind == b"IEND":
             break
         position += 12 + n_bytes
-    # A picture before the first control chunk is shown where animations are not.
+    # A picture before the first control chunk is shown only by decoders without animation.
     return n_controls + has_default if is_animated else 1
 
 
 def count_pages(data: bytes) -> int:
-    """Return the number of whole directories of a TIFF; 0 where the first one ends after the file."""
+    """Return the number of complete directories of a TIFF; 0 if the first one ends after the file."""
     order = "<" if data[:2] == b"II" else ">"
     is_big = b"+" in data[2:4]
     count, offset, n_entry = ("Q", "Q", 20) if is_big else ("H", "I", 12)
@@ -71,5 +71,5 @@ def count_pages(data: bytes) -> int:
             seen.add(position)
             position = following
     except (struct.error, OverflowError):
-        pass  # a directory that ends with the file is no page
+        pass  # a directory cut by the end of the file is not a page
     return len(seen)

@@ -1,7 +1,7 @@
-"""Hand decoders the bytes that decide a picture: without side chunks that are broken, with an end that is missing.
+"""Repair files around intact pixels for decoding: drop broken side chunks, add a missing end.
 
-Only what leaves the pixels as they are is mended: a file whose pixels are cut stays as it is, and is refused.
-Not for publishing: that is strip_metadata.
+A repair never changes pixels: a file with missing pixels is not repaired, and is refused. Published files are made by
+strip_metadata instead.
 """
 
 import re
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from stages.images.tiff_tags import remove_side_tags
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What decides the first picture, and the orientation. Animation chunks go: their first frame is these pixels.
+# The chunks of the first picture and the orientation. Animation chunks are dropped: the first frame is this picture.
 PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
 RAW_PROFILE = b"Raw profile type exif\0"
-TEXT_LIMIT = 1 << 20  # bytes; PIL raises at this length of a text
+TEXT_LIMIT = 1 << 20  # bytes; PIL raises an error at this length of a text
 EOI = b"\xff\xd9"
-# Bits that a scan could go on with: where pixels are missing, one of these makes others of them than no bits do.
+# Bits to continue a scan with: if pixels are missing, at least one of these changes them.
 OTHER_ENDS = tuple(bytes([pattern]) * 200 for pattern in (0x55, 0xAA, 0xFE, 0x93))
 MARKER = re.compile(rb"\xff+([^\x00\xff])")  # neither stuffing nor fill
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -27,15 +27,15 @@ BMP_RLE = (1, 2)
 
 
 def mend(data: bytes, image_format: str) -> bytes:
-    """Return what a decoder of this format is given; a JPEG's end is mended where decoding finds that it is missing."""
+    """Return the bytes to decode; a JPEG's missing end is added later, when decoding finds it missing."""
     menders = {"PNG": remove_side_chunks, "TIFF": remove_side_tags, "WEBP": close_webp, "BMP": close_bmp}
     return menders[image_format](data) if image_format in menders else data
 
 
 def remove_side_chunks(data: bytes) -> bytes:
-    """Return a PNG with the chunks that decide its pixels and its orientation.
+    """Return a PNG with only the chunks that affect its pixels and its orientation.
 
-    As libpng does, an ancillary chunk with a wrong checksum is skipped; PIL would refuse the file for it, and for a
+    Ancillary chunks with a wrong checksum are skipped, as by libpng; PIL would refuse the file for these, and for a
     text or a profile above 1 MB.
     """
     kept, position, has_pixels = [PNG_SIGNATURE], len(PNG_SIGNATURE), False
@@ -45,7 +45,7 @@ def remove_side_chunks(data: bytes) -> bytes:
         end = position + 12 + n_bytes
         if end > len(data) or not kind.isalpha():
             if kind == b"IDAT" or not has_pixels:
-                kept.append(data[position:])  # for the decoder to refuse
+                kept.append(data[position:])  # the decoder will refuse it
             break
         has_pixels = has_pixels or kind == b"IDAT"
         if _is_kept(kind, data[position:end], has_pixels, seen):
@@ -80,7 +80,7 @@ def _is_short_text(kind: bytes, body: bytes) -> bool:
 
 
 def close_webp(data: bytes) -> bytes:
-    """Return a WEBP that is shorter than it says with its whole chunks, where its first picture is one of them."""
+    """Return the complete chunks of a WEBP that is shorter than it states, if they include its first picture."""
     if len(data) >= 8 + int.from_bytes(data[4:8], "little"):
         return data
     position, kept, has_picture = 12, [], False
@@ -96,7 +96,7 @@ def close_webp(data: bytes) -> bytes:
 
 
 def close_bmp(data: bytes) -> bytes:
-    """Return a BMP with the bytes that fill up its last row, where nothing else is missing."""
+    """Return a BMP with the padding of its last row added, if nothing else is missing."""
     if len(data) < 54 or int.from_bytes(data[14:18], "little") < 40:
         return data
     start, width, height, n_bits, compression = struct.unpack_from("<I4xiixxHI", data, 10)
@@ -108,13 +108,13 @@ def close_bmp(data: bytes) -> bytes:
 
 
 def close_jpeg(data: bytes, digest: Callable[[bytes], str]) -> bytes | None:
-    """Return a JPEG without an end marker with one, if all of its pixels are there; None where they are not.
+    """Return a JPEG with its missing end marker added if its pixels are complete, else None.
 
-    libjpeg makes up what is missing, without a word. So the file is decoded with several ends: where the pixels
-    are complete, what follows them changes none; and every component must have come to its last bit.
+    libjpeg silently invents missing pixels. So the file is decoded with several endings: if the pixels are complete,
+    the ending changes none of them, and every component has reached its last bit.
 
     Args:
-        data: a file that ends before the decoder has finished.
+        data: a file that ends before the decoder finishes.
         digest: returns the digest of the pixels of such a file.
     """
     data = data.rstrip(b"\xff")
@@ -126,7 +126,7 @@ def close_jpeg(data: bytes, digest: Callable[[bytes], str]) -> bytes | None:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Return whether the scans of a JPEG bring all 64 coefficients of each component to their last bit."""
+    """Return whether the scans of a JPEG complete all 64 coefficients of each component to the last bit."""
     missing: dict[int, set[int]] = {}
     position = 2
     while marker := MARKER.search(data, position):

@@ -1,4 +1,4 @@
-"""The fault of an image that is not decoded again; apart from what decodes, so that stages import no codec."""
+"""The error for an image that cannot be decoded again; in its own module, so stages import no codec."""
 
 import re
 
@@ -11,6 +11,6 @@ class NotDecoded(Exception):
 
     @classmethod
     def because(cls, error: Exception) -> "NotDecoded":
-        """Return the fault that what a library raised amounts to, without its traceback: that holds the picture."""
+        """Return the error for a library's exception, without its traceback, which would keep the picture in memory."""
         text = ADDRESS.sub("", f"{type(error).__name__}: {error}")
         return cls("".join(c if c.isprintable() else "?" for c in text)[:DETAIL_CHARACTERS])

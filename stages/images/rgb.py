@@ -1,6 +1,6 @@
-"""Turns the bytes of an image that screen let through into the RGB image that models see.
+"""Decode an image that screen accepted to the RGB image that models see.
 
-Not for judging files: screen has decoded the same bytes by the same function, within its limits.
+Screen has decoded the same bytes with the same function, within its limits.
 """
 
 import math
@@ -16,30 +16,30 @@ from stages.images.shown import show, turn
 
 LARGE_PX = 16_000_000
 
-# Threads open images: one that comes while another thread loads PIL's formats would find its own missing.
+# Images are opened in threads: one opened while another thread loads PIL's formats would find its own missing.
 Image.init()
 
 
 def open_rgb(
     data: bytes, image_format: str, longest_px: int | None = None, max_pixels: int | None = None
 ) -> Image.Image:
-    """Return the first picture of an image file as it is shown.
+    """Return the first picture of an image file as shown.
 
     Args:
         data: the file.
         image_format: the format that screen found.
-        longest_px: the longer side of a larger image is reduced to this; a JPEG is then decoded at reduced size.
-        max_pixels: what screen found, width times height; None to take any.
+        longest_px: larger images are reduced to this longer side; a JPEG is then decoded at reduced size.
+        max_pixels: width times height as screen found them; None for no limit.
 
     Raises:
-        NotDecoded: the bytes cannot be decoded: libraries or memory are not as they were.
+        NotDecoded: the bytes cannot be decoded, because libraries or available memory have changed.
     """
     try:
         with _ANY_SIZE:
             image = open_first(data, image_format, max_pixels, longest_px)
             with _ONE_LARGE if math.prod(image.size) > LARGE_PX else nullcontext():
                 return _show_reduced(finish(image, data, longest_px), longest_px)
-    # Whatever PIL raises on these bytes, lack of memory included: the stage makes a reject of it.
+    # Whatever PIL raises on these bytes, lack of memory included, becomes a reject of the stage.
     except Exception as error:
         raise NotDecoded.because(error) from error
 
@@ -53,9 +53,9 @@ def _show_reduced(image: Image.Image, longest_px: int | None) -> Image.Image:
 
 
 class _AnySize:
-    """Lifts PIL's limit on pixels as long as any thread is inside.
+    """A context that lifts PIL's pixel limit while any thread is inside.
 
-    Screen has a limit of its own, a higher one for labelled images: PIL's would refuse what screen let through.
+    Screen has its own limit, which is higher for labelled images: PIL's would refuse images that screen accepted.
     """
 
     def __init__(self) -> None:
@@ -76,5 +76,5 @@ class _AnySize:
 
 
 _ANY_SIZE = _AnySize()
-# Eight threads that decode 64 megapixels each take 8 GB: of large images one is decoded at a time.
+# Eight threads that decode 64 megapixels each take 8 GB, so large images are decoded one at a time.
 _ONE_LARGE = threading.Lock()

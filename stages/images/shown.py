@@ -1,7 +1,7 @@
-"""The picture as it is shown: one decision for the hash, the pixel digest, the models and the published file.
+"""The picture as shown: one definition for hash, pixel digest, models and published file.
 
-Turned by its EXIF orientation, transparent pixels over white, deep samples stretched to 8 bits, as RGB without applying
-a colour profile. Not for opening files.
+EXIF orientation is applied, transparent pixels are shown over white, deep samples are stretched to 8 bits, and the
+result is RGB; colour profiles are not applied. Opens no files.
 """
 
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# More than 8 bits a sample: PIL clips them when it converts.
+# Modes of more than 8 bits per sample, which PIL clips when it converts.
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 WHITE = (255, 255, 255)
-STRIP_PIXELS = 1 << 22  # larger pictures are converted in strips, so that no second copy of one is held
+STRIP_PIXELS = 1 << 22  # larger pictures are converted in strips, to avoid a second copy in memory
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -22,14 +22,14 @@ TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # EXIF 2.32, tag 0x0112: how the stored pixels have to be turned
+}  # EXIF 2.32, tag 0x0112: how to turn the stored pixels
 
 Values = np.ndarray[Any, np.dtype[Any]]
 Range = tuple[float, float]
 
 
 def turn(image: Image.Image, orientation: int) -> Image.Image:
-    """Return a stored picture the way up that an EXIF orientation says."""
+    """Return a stored picture turned by an EXIF orientation."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
@@ -39,7 +39,7 @@ def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def show(image: Image.Image, orientation: int = 1) -> Image.Image:
-    """Return a stored picture as it is shown, as RGB."""
+    """Return a stored picture as shown, in RGB."""
     size = turned_size(image.size, orientation)
     whole = None
     for top, strip in shown_strips(image, orientation):
@@ -51,7 +51,7 @@ def show(image: Image.Image, orientation: int = 1) -> Image.Image:
 
 
 def shown_strips(image: Image.Image, orientation: int = 1) -> Iterator[tuple[int, Image.Image]]:
-    """Yield the picture as shown in strips from the top, each as RGB and with the row that it begins at."""
+    """Yield the picture as shown in strips from the top: each strip in RGB, and its first row."""
     width, height = turned_size(image.size, orientation)
     n_rows = max(1, STRIP_PIXELS // width)
     limits = _find_range(image) if image.mode in DEEP_MODES else None
@@ -63,7 +63,7 @@ def shown_strips(image: Image.Image, orientation: int = 1) -> Iterator[tuple[int
 
 
 def _stored_box(top: int, bottom: int, size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:
-    """Return where the rows from top to bottom of the shown picture are stored."""
+    """Return where rows top to bottom of the shown picture are stored."""
     width, height = size
     if orientation in (3, 4):
         return 0, height - bottom, width, height - top
@@ -86,7 +86,7 @@ def _flatten(image: Image.Image, limits: Range | None) -> Image.Image:
 
 
 def _clear_samples(image: Image.Image) -> Values | None:
-    """Return where a deep picture is transparent: a PNG of 16-bit grey may name one value."""
+    """Return where a deep picture is transparent: a 16-bit grey PNG may declare one transparent value."""
     value = image.info.get("transparency")
     return np.asarray(image) == value if isinstance(value, int) else None
 
@@ -106,9 +106,9 @@ def _find_range(image: Image.Image) -> Range | None:
 
 
 def _stretch(values: Values, limits: Range) -> Values:
-    """Return uint8: the smallest finite sample as 0, the largest as 255; an even picture as middle grey.
+    """Return uint8: the smallest finite sample as 0, the largest as 255; a uniform picture as middle grey.
 
-    Stretched because samples rarely use the 16 bits: sensors deliver 10 to 14 of them.
+    Samples are stretched because they rarely use all 16 bits: sensors deliver 10 to 14.
     """
     low, high = limits
     if high < low:
@@ -116,6 +116,6 @@ def _stretch(values: Values, limits: Range) -> Values:
     if high == low:
         return np.full(values.shape, 128, np.uint8)
     finite = np.where(np.isfinite(values), values, low).astype(np.float64)
-    # A transparent sample may be outside of the range.
+    # Transparent samples may be outside the range.
     scaled = (np.clip(finite, low, high) - low) * (255 / (high - low))
     return np.asarray(np.rint(scaled), np.uint8)

@@ -1,4 +1,4 @@
-"""Hand decoders of TIFF the tags that decide a picture: PIL stops reading tags at a broken one, whatever it is for."""
+"""Drop broken TIFF tags that do not affect the picture: PIL stops reading tags at a broken one."""
 
 import struct
 
@@ -8,12 +8,12 @@ DECIDING = {
     *range(254, 260), 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, *range(322, 326), 332, 334, 338, 339,
     347, *range(512, 522), *range(529, 533), 48129, 50674,
 }  # fmt: skip
-FACTS = {306, 34665, 34675, 34853}  # date, EXIF, colour profile and position: kept where they are whole
+FACTS = {306, 34665, 34675, 34853}  # date, EXIF, colour profile and position: kept unless broken
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
 def remove_side_tags(data: bytes) -> bytes:
-    """Return a TIFF whose first directory has the tags that decide the picture, and those of its facts."""
+    """Return a TIFF whose first directory has only tags that affect the picture and those of its facts."""
     order = "<" if data[:2] == b"II" else ">"
     is_big = BIG_TIFF in data[2:4]
     count, offset, n_entry = ("Q", "Q", 20) if is_big else ("H", "I", 12)
@@ -25,7 +25,7 @@ def remove_side_tags(data: bytes) -> bytes:
     start += struct.calcsize(count)
     end = start + n_entry * n_entries
     if end > len(data):
-        return data  # for the decoder to refuse
+        return data  # the decoder will refuse it
     entries = [data[at : at + n_entry] for at in range(start, end, n_entry)]
     kept = [entry for entry in entries if _is_kept(entry, order, offset, len(data))]
     if len(kept) == len(entries):
