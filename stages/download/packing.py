@@ -1,6 +1,6 @@
-"""Which URLs of a pass make up a partition: each host's URLs in slices that are spread over the pass.
+"""Pack the URLs of a pass into partitions: each host's URLs in slices that are spread over the pass.
 
-Not for limits per host: those hold over all workers, whatever the partitions are.
+Limits per host are applied elsewhere: they hold over all workers and partitions.
 """
 
 import hashlib
@@ -11,15 +11,15 @@ def pack(hosts: list[str], *, urls_per_partition: int, urls_per_slice: int, numb
     """Return a partition name per URL: small hosts whole, large ones in slices at even distances over the pass.
 
     If one host's slices followed each other, all workers would wait for that host's few slots, and its last URL would
-    be asked no sooner: a pass takes as long as its largest host, if that host is asked from beginning to end. Hosts
-    come in the order of their digest, so that neighbours in a list (a site's numbered image servers) are not all asked
-    at the same time.
+    not be requested sooner: a pass takes as long as its largest host, if that host is busy from beginning to end.
+    Hosts are ordered by their digest, so that neighbours in a list (a site's numbered image servers) are not all
+    contacted at the same time.
 
     Args:
-        hosts: of each URL.
-        urls_per_partition: URLs in a partition, at most.
-        urls_per_slice: URLs of one host that stay together, at most.
-        number: of the pass; the names begin with it.
+        hosts: one per URL.
+        urls_per_partition: maximum number of URLs in a partition.
+        urls_per_slice: maximum number of URLs of one host that stay together.
+        number: number of the pass; partition names begin with it.
     """
     rows: dict[str, list[int]] = {}
     for row, host in enumerate(hosts):
@@ -44,7 +44,7 @@ def _in_order(rows: dict[str, list[int]], urls_per_slice: int) -> Iterator[list[
         phase = int.from_bytes(digest[:8], "big") / 2**64
         n_slices = -(-len(own) // urls_per_slice)
         for n in range(n_slices):
-            # Equal slices, not full ones and a rest: the last would keep its partition waiting no less.
+            # Equal slices, not full ones and a remainder: the partition of the last would wait just as long.
             begin, end = n * len(own) // n_slices, (n + 1) * len(own) // n_slices
             slices.append(((n + phase) / n_slices, digest, own[begin:end]))
     for _, _, portion in sorted(slices, key=lambda one: one[:2]):

@@ -1,6 +1,6 @@
-"""What a pass asks for: URLs that are due, in partitions. Not for asking: the stage download does.
+"""Plan a pass: the URLs that are due, in partitions. The stage download requests them.
 
-A pass follows another by itself while URLs were put off; `due_urls` says why that ends.
+While URLs were put off, a further pass opens by itself; see `due_urls` for why that ends.
 """
 
 from collections.abc import Iterable
@@ -23,25 +23,27 @@ FETCH_REASONS = tuple(
         "unknown_encoding", "no_result", "deferred",
     }
 )  # fmt: skip
-# Of a URL that was not asked: no attempt at it, and no reason of its own.
+# The reason of a URL that was not requested: not an attempt.
 PUT_OFF = ("deferred",)
 
 
 class PassResources(Resources):
-    """What is attempted next, and in which portions."""
+    """Which URLs are attempted next, and how they are partitioned."""
 
-    passes: int = Field(1, ge=1, description="passes made unasked: a transient failure is tried this often")
+    passes: int = Field(1, ge=1, description="passes made by default: a transient failure is tried this often")
     retry: Literal["", "transient"] = Field("", description="open a further pass over transient failures (RETRY=)")
-    refetch: str = Field("", description="reason codes, or all: fetch these again although settled (REFETCH=)")
-    asked_at_pass: int = Field(0, ge=0, description="set by the program: passes there were when retry was asked for")
+    refetch: str = Field(
+        "", description="reason codes, or all: fetch these URLs again despite a final result (REFETCH=)"
+    )
+    asked_at_pass: int = Field(0, ge=0, description="set by the program: number of passes when retry was asked for")
     urls_per_partition: int = Field(1000, ge=1, description="URLs in one download partition")
     urls_per_slice: int = Field(
         125, ge=1, description="URLs of one host in one slice; slices of a large host are spread over the pass"
-    )  # 32 threads at 4 requests a host keep 8 hosts busy: a partition of 1,000 URLs has at least 8 slices
+    )  # 32 threads at 4 requests per host keep 8 hosts busy: a partition of 1,000 URLs has at least 8 slices
 
 
 def open_pass(inputs: Inputs, context: Context) -> Outcome:
-    """Return the URLs of a new pass with their download partitions, or no rows where nothing is due.
+    """Return the URLs of a new pass with their download partitions; no rows if none is due.
 
     Raises:
         InputError: when `refetch` names no reason.
@@ -63,13 +65,13 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
 def due_urls(inputs: Inputs, resources: PassResources) -> pa.Table:
     """Return fetch_id, normalised_url and host of the URLs that are due, by fetch_id.
 
-    Due is a URL that was never in a pass; one that failed for a transient reason in fewer passes than `passes`, or at
-    all when a retry was asked for; one whose last attempt is named by `refetch`; and one that was put off, if its pass
-    or a later one asked for any URL at all.
+    A URL is due if it was never in a pass; if it failed for a transient reason, in fewer than `passes` passes or, with
+    `retry`, in any number; if `refetch` names the reason of its last attempt; or if it was put off and its pass or a
+    later one requested any URL.
 
-    Passes therefore end: each pass that follows by itself comes after one that asked for a URL, and a URL is asked for
-    `passes` times at most (unless a person says more). A pass in which nothing was asked is the last; what it put off
-    stays transient.
+    Passes therefore end: a pass opens by itself only after one that requested a URL, and each URL is requested at most
+    `passes` times (unless the user asks for more). A pass without a request is the last one; the URLs it put off stay
+    transient.
     """
     retry = f"last.pass < {resources.asked_at_pass}"
     transient = f"last.fetch_reason IN ({_sql_list(code for code in FETCH_REASONS if REASON[code].is_transient)})"
@@ -104,7 +106,9 @@ def _refetched(stated: str) -> str:
     codes = [code.strip() for code in stated.split(",") if code.strip()]
     unknown = [code for code in codes if code not in FETCH_REASONS and code != "all"]
     if unknown:
-        raise InputError(f"REFETCH={stated}: no reason {unknown}; write all, or some of {', '.join(FETCH_REASONS)}")
+        raise InputError(
+            f"REFETCH={stated}: unknown reasons {unknown}; expected all or some of {', '.join(FETCH_REASONS)}"
+        )
     if "all" in codes:
         return "true"
     return f"last.fetch_reason IN ({_sql_list(codes)})" if codes else "false"

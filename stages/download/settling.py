@@ -1,6 +1,6 @@
-"""Reduce all attempts to what was fetched, and to the reason where nothing was or a placeholder was.
+"""Reduce all attempts to one row per URL: its fetched body, or the reason why there is none.
 
-Not for fetching: every attempt is made by then.
+Runs after all attempts and fetches nothing.
 """
 
 import pyarrow as pa
@@ -14,21 +14,21 @@ PLACEHOLDER = "placeholder"
 
 
 class SettleParams(Params):
-    """When one address that many URLs lead to holds a placeholder.
+    """When an address that many URLs redirect to is taken for a placeholder.
 
-    An error either way costs little: pictures of one address are equal, so dedup would keep one of them at most.
+    Errors cost little: the pictures of one address are equal, so dedup would keep at most one of them anyway.
     """
 
     placeholder_n_urls: int = Field(
         3,
         ge=0,
-        description="URLs, and captions, from which on an address that URLs of other file names are redirected to is"
+        description="number of URLs, and of captions, from which an address that other file names redirect to is"
         " taken for a placeholder; 0: never",
-    )  # argued, not measured: lists of published URLs do not say where these lead
+    )  # an estimate: published lists of URLs do not record redirects
 
 
 def settle(inputs: Inputs, context: Context) -> Outcome:
-    """Return the last successful attempt of each planned URL; reject the others for the reason of their last.
+    """Return the last successful attempt of each planned URL; reject the others for the last attempt's reason.
 
     A URL that was redirected to a placeholder was not fetched either.
     """
@@ -59,11 +59,11 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
             FROM fetch_attempt WHERE fetch_id IN (SELECT fetch_id FROM planned)
             GROUP BY fetch_id HAVING NOT bool_or(is_fetched)
             UNION ALL FROM placeholder
-        ), said AS (SELECT *, ', pass ' || pass AS ending FROM refused)
+        ), detailed AS (SELECT *, ', pass ' || pass AS ending FROM refused)
         SELECT fetch_id, reason,
                CASE WHEN length(why || ending) > {DETAIL_MAX_CHARACTERS}
                     THEN left(why, {DETAIL_MAX_CHARACTERS - 1} - length(ending)) || '…' ELSE why END || ending AS detail
-        FROM said ORDER BY fetch_id
+        FROM detailed ORDER BY fetch_id
         """,
         {**inputs, "placeholder": placeholders},
     )
@@ -72,17 +72,17 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _file_name(url: str) -> str:
-    """Return SQL for the last segment of a URL's path, or for the URL without its query where that is empty."""
+    """Return SQL for the last segment of a URL's path; for the URL without its query if that segment is empty."""
     place = f"split_part({url}, '?', 1)"
     return f"coalesce(nullif(regexp_extract({place}, '[^/]*$'), ''), {place})"
 
 
 def _placeholders(done: pa.Table, inputs: Inputs, n_urls: int) -> pa.Table:
-    """Return fetch_id, reason, pass and why of the URLs that lead to an address of many URLs and captions.
+    """Return fetch_id, reason, pass and why for URLs whose final address is shared by many URLs and captions.
 
-    URLs that answered themselves do not count, nor those that lead to a file of the same name: a picture that moved
-    to https or to another server is still that picture. Equal bodies whose addresses differ in the query alone are
-    one address (`/gone.png?from=…`).
+    URLs without a redirect do not count, nor do redirects to a file of the same name: a picture that moved to https
+    or to another server is still that picture. Addresses of equal bodies that differ only in the query are one
+    address (`/gone.png?from=…`).
     """
     return run_sql(
         f"""

@@ -1,6 +1,6 @@
-"""Download: a ledger of attempts in passes, and its reduction to what was fetched.
+"""Download: a ledger of attempts in passes, and its reduction to the fetched bodies.
 
-The web is not pure: what is settled is never fetched again unless asked, and every attempt stays on record.
+The web is not deterministic: a URL with a final result is not fetched again unless asked, and all attempts are kept.
 """
 
 from pathlib import Path
@@ -25,25 +25,25 @@ from stages.download.settling import PLACEHOLDER, SettleParams, settle
 
 
 class FetchResources(Resources):
-    """How the web is treated, and how much of it is let in."""
+    """Limits of fetches: per socket, URL, worker and host."""
 
     timeout_s: float = Field(10.0, gt=0, description="socket time-out, s")
-    max_fetch_s: float = Field(30.0, gt=0, description="wall time of one fetch with all its redirects, s")
+    max_fetch_s: float = Field(30.0, gt=0, description="wall time of one fetch including redirects, s")
     max_bytes: int = Field(50_000_000, gt=0, description="largest body, bytes")
     max_redirects: int = Field(5, ge=0, description="redirects followed")
     max_partition_s: float = Field(
-        900.0, gt=0, description="time in which a partition asks for its URLs, s; the next pass asks for the rest"
+        900.0, gt=0, description="time in which a partition requests its URLs, s; the next pass requests the rest"
     )
-    n_threads: int = Field(32, ge=1, description="fetches at once in one worker")
-    max_per_host: int = Field(4, ge=1, description="fetches at once from one host, over all workers")
-    allow_loopback: bool = Field(False, description="let loopback addresses through (generated world, tests)")
+    n_threads: int = Field(32, ge=1, description="concurrent fetches in one worker")
+    max_per_host: int = Field(4, ge=1, description="concurrent fetches from one host, over all workers")
+    allow_loopback: bool = Field(False, description="allow loopback addresses (generated world, tests)")
     user_agent: str = Field(
         "rs5m-rebuild/0.1 (research dataset)", pattern=r"^[ -~]+$", description="User-Agent header, printable ASCII"
     )
 
 
 def download(inputs: Inputs, context: Context) -> Outcome:
-    """Return one attempt per URL of the partition, whatever came of it; bodies are stored in one tar."""
+    """Return one attempt per URL of the partition, successful or not; bodies are stored in one tar."""
     from stages.download.fetching import FetchLimits, fetch
 
     rows = inputs["fetch_pass"]
@@ -96,7 +96,7 @@ DOWNLOAD = Stage(
     name="download",
     module="download",
     version=1,
-    does="Attempts each URL of a pass once, through img2dataset behind a guard; keeps the raw bytes.",
+    does="Attempts each URL of a pass once, with img2dataset behind a guard; stores the raw bytes.",
     reads=(Reads("fetch_pass", ("fetch_id", "pass", "normalised_url")),),
     writes=FETCH_ATTEMPT,
     grain="map",
@@ -112,7 +112,7 @@ SETTLE = Stage(
     name="settle",
     module="download",
     version=2,
-    does="Reduces all attempts to what was fetched, and to the reason where nothing or a placeholder was.",
+    does="Reduces all attempts to one row per URL: its fetched body, or the reason why there is none.",
     reads=(
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
         Reads("planned", ("sample_id", "fetch_id", "normalised_url"), is_whole=True),

@@ -79,7 +79,9 @@ def test_a_refetch_takes_what_it_names_although_settled(refetch: str, taken: lis
 
 
 def test_a_refetch_of_a_reason_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(InputError, match=r"REFETCH=timout: no reason \['timout'\]; write all, or some of .*timeout"):
+    with pytest.raises(
+        InputError, match=r"REFETCH=timout: unknown reasons \['timout'\]; expected all or some of .*timeout"
+    ):
         due([], refetch="timout")
 
 
