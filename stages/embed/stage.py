@@ -1,6 +1,6 @@
-"""Embed: one forward pass of the image encoder per distinct picture, of both halves.
+"""Embed: one forward pass of the image encoder per distinct picture of both halves.
 
-Features serve the outlier filter and, later, the search for copies; scores and decisions are the business of outliers.
+Features are used by the outlier filter and, later, by the search for copies; outliers computes scores and decides.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,32 +40,32 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 Refusal = tuple[str, str, str]  # pixel_sha256, reason, detail
 BODY = ("n_bytes", "body_sha256", "body_file", "body_offset")
-FOUND = ("image_format", "width_px", "height_px")  # by screen: every later opening keeps to it
+FOUND = ("image_format", "width_px", "height_px")  # as found by screen; later openings use it too
 LOCATED = ("pixel_sha256", *FOUND, *BODY)
 
 
 class ModelResources(Resources):
-    """Where models are stored and run."""
+    """Where models are stored, and on which device they run."""
 
-    models: str = Field("models", description="folder of the published models, one folder each, as models.toml names")
-    device: str = Field("auto", description="auto (cuda where there is one), cuda, cuda:1 or cpu")
-    loaders: int = Field(0, ge=0, description="threads that decode images for a model; 0: one a CPU core, at most 8")
+    models: str = Field("models", description="folder of the published models, with a folder per name of models.toml")
+    device: str = Field("auto", description="auto (cuda if available), cuda, cuda:1 or cpu")
+    loaders: int = Field(0, ge=0, description="threads that decode images for a model; 0: one per CPU core, at most 8")
 
 
 class EmbedParams(Params):
-    """Which model sees the pictures, and how many at once."""
+    """Which model embeds the pictures, and in which batches."""
 
     model: str = Field(
         "clip-convnext-xxl", description="a scorer of manifests/models.toml"
     )  # RS5M, section III-A: OpenCLIP ConvNeXt-XXL
-    batch_size: int = Field(64, ge=1, description="pictures of one forward pass")
-    n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
+    batch_size: int = Field(64, ge=1, description="pictures per forward pass")
+    n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
 
 
 def plan_pictures(inputs: Inputs, context: Context) -> Outcome:
-    """Return each distinct picture with the image it is read from: the first by download pass, then by image_id.
+    """Return each distinct picture and the image to read it from: the first by download pass, then by image_id.
 
-    What a later pass brings leaves the older pictures in their partitions, and their features with them.
+    Images of a later pass therefore do not move older pictures to other partitions, and their features stay valid.
     """
     kept = run_sql(_PICTURES, inputs)
     return Outcome(kept.cast(PICTURE.schema), no_rejects(PICTURE))
@@ -83,7 +83,7 @@ _PICTURES = f"""
 
 
 def embed(inputs: Inputs, context: Context) -> Outcome:
-    """Return the image feature of each picture; reject those that are not decoded or have NaN or infinity in it."""
+    """Return the image feature of each picture; reject those not decoded or with a non-finite feature."""
     scorer: ImageTextScorer = context.tools["scorer"]
     ids: list[str] = []
     features: list[np.ndarray] = []
@@ -104,9 +104,9 @@ def embed(inputs: Inputs, context: Context) -> Outcome:
 def prepare_ahead(
     pictures: pa.Table, context: Context, prepare: Callable[[Image.Image], Any], size: int
 ) -> Iterator[tuple[list[Row], list[Any], list[Refusal]]]:
-    """Yield rows, what a model takes of them, and the refusals of those not decoded, in the order of pixel_sha256.
+    """Yield rows, their prepared pictures, and the refusals of those not decoded, in the order of pixel_sha256.
 
-    Batches form inside a partition alone.
+    Batches never cross partitions.
     """
     rows = sorted(pictures.to_pylist(), key=lambda row: str(row["pixel_sha256"]))
 
@@ -125,12 +125,12 @@ def prepare_ahead(
 
 
 def load_located(row: Row, files: Files, prepare: Callable[[Image.Image], T]) -> T | NotDecoded:
-    """Return what `prepare` makes of the picture that location columns point to, or why it is not decoded.
+    """Return the picture at a row's location, prepared by `prepare`, or why it cannot be decoded.
 
     Args:
-        row: with BODY, and what screen found of the image (FOUND).
-        files: reads the body.
-        prepare: takes the picture as RGB, its longer side at most LONGEST_PX.
+        row: has BODY, and what screen found (FOUND).
+        files: reader of the body.
+        prepare: receives the picture as RGB, with a longer side of at most LONGEST_PX.
     """
     from stages.images.rgb import open_rgb
 
@@ -139,22 +139,22 @@ def load_located(row: Row, files: Files, prepare: Callable[[Image.Image], T]) ->
     try:
         image = open_rgb(data, row["image_format"], LONGEST_PX, row["width_px"] * row["height_px"])
     except NotDecoded as fault:
-        return NotDecoded(*fault.args)  # without its traceback: that holds the picture
+        return NotDecoded(*fault.args)  # without its traceback, which would keep the picture in memory
     return prepare(image)
 
 
 def refuse(table: Table, refused: Sequence[Refusal]) -> pa.Table:
-    """Return the reject rows of pictures."""
+    """Return the reject rows of refused pictures."""
     ids, reasons, details = zip(*refused, strict=True) if refused else ((), (), ())
     keys = {"pixel_sha256": pa.array(ids, pa.string())}
     return rejects_table(table, keys, pa.array(reasons, pa.string()), list(details))
 
 
-LONGEST_PX = 1024  # models see at most 448 px: a picture of 400 megapixels is decoded small
+LONGEST_PX = 1024  # models see at most 448 px, so a picture of 400 megapixels is decoded small
 
 
 def embed_prompts(inputs: Inputs, context: Context) -> Outcome:
-    """Return the text feature of each prompt, by the model that embeds the pictures."""
+    """Return the text feature of each prompt, from the model that embeds the pictures."""
     scorer: ImageTextScorer = context.tools["scorer"]
     texts = sorted(load_prompts().texts())
     features = scorer.text_features(texts, is_normalised=False).astype(np.float32)
@@ -189,7 +189,7 @@ PLAN_PICTURES = Stage(
     name="plan_pictures",
     module="embed",
     version=2,
-    does="Names each distinct picture once, of both halves, and where it is read from.",
+    does="Lists each distinct picture of both halves once, with the image to read it from.",
     reads=(
         Reads("image", ("image_id", "pixel_sha256", *FOUND), is_whole=True),
         Reads("fetched", ("fetch_id", "pass", *BODY, "partition"), is_whole=True),
@@ -210,7 +210,7 @@ EMBED_PROMPTS = Stage(
     name="embed_prompts",
     module="embed",
     version=1,
-    does="Gives each prompt for remote sensing images its text feature.",
+    does="Computes the text feature of each prompt for remote sensing images.",
     reads=(),
     writes=PROMPT,
     grain="reduce",
@@ -227,7 +227,7 @@ EMBED = Stage(
     name="embed",
     module="embed",
     version=2,
-    does="Gives each picture its image feature, one forward pass each.",
+    does="Computes the image feature of each picture, in one forward pass per picture.",
     reads=(Reads("picture", LOCATED),),
     writes=EMBEDDING,
     grain="map",

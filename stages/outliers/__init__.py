@@ -1,1 +1,1 @@
-"""Target outliers: score images by two models, drop what both or one refuses."""
+"""Target outliers: score images by two models, and drop those that either refuses."""

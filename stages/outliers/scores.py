@@ -1,6 +1,6 @@
-"""Scores of pictures, a part of outliers: by the vision-language model's prompts, and by the detector.
+"""Score pictures by the prompts of a vision-language model, and by the detector.
 
-Not for deciding who is an outlier: another threshold costs no forward pass, another prompt no image.
+Outliers are decided in stage.py: another threshold costs no forward pass, another prompt no pass over the images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,23 +29,24 @@ from stages.models.protocols import Detector
 
 
 class DetectorParams(Params):
-    """Which detector judges the pictures."""
+    """Which detector scores the pictures."""
 
     detector: str = Field("rs-detector", description="a detector of manifests/models.toml")
-    detector_batch_size: int = Field(64, ge=1, description="pictures of one forward pass")
-    detector_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; another number rounds differently")
+    detector_batch_size: int = Field(64, ge=1, description="pictures per forward pass")
+    detector_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
 
 
 class PromptParams(Params):
     """How the prompts are averaged."""
 
     prompt_average: Literal["normalised", "raw"] = Field(
-        "normalised", description="normalised: each prompt's feature is L2-normalised before the mean; raw: it is not"
+        "normalised",
+        description="normalised: each prompt's feature is L2-normalised before the mean; raw: not normalised",
     )
 
 
 def score_detector(inputs: Inputs, context: Context) -> Outcome:
-    """Return the probability of "remote sensing" of each picture; reject those not decoded or not finite."""
+    """Return the probability of "remote sensing" of each picture; reject those without a finite one."""
     detector: Detector = context.tools["detector"]
     ids: list[str] = []
     probs: list[float] = []
@@ -65,7 +66,7 @@ def score_vlm(inputs: Inputs, context: Context) -> Outcome:
     Source: RS5M, section III-A and appendix B3: 33 prompts, three nouns in eleven forms, averaged.
 
     Raises:
-        ContractError: when the features have another length than the prompts'.
+        ContractError: the features differ in length from the prompts'.
     """
     prompts = np.array(inputs["prompt"]["prompt_feature"].to_pylist(), np.float32)
     direction = mean_direction(prompts, context.params.prompt_average)
@@ -73,11 +74,11 @@ def score_vlm(inputs: Inputs, context: Context) -> Outcome:
     features = rows["image_feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     if rows.num_rows and features.size != rows.num_rows * len(direction):
         raise ContractError(
-            f"features have {features.size / rows.num_rows:g} values, the prompts' mean {len(direction)}:"
-            " both come from the model that embed.model names"
+            f"features have {features.size / rows.num_rows:g} values, the prompts' mean has {len(direction)}:"
+            " expected both from the model in embed.model"
         )
     features = features.reshape(rows.num_rows, len(direction))
-    norms = np.linalg.norm(features, axis=1)  # half precision took a little of each feature's unit length
+    norms = np.linalg.norm(features, axis=1)  # in half precision features are not quite of unit length
     return _finite(VLM_SCORE, rows["pixel_sha256"].to_pylist(), (features @ direction) / np.where(norms, norms, 1))
 
 
@@ -116,7 +117,7 @@ SCORE_DETECTOR = Stage(
     name="score_detector",
     module="outliers",
     version=2,
-    does="Gives each picture its probability of being a remote sensing image.",
+    does="Computes each picture's probability of being a remote sensing image.",
     reads=(Reads("picture", LOCATED),),
     writes=DETECTOR_SCORE,
     grain="map",

@@ -1,6 +1,6 @@
-"""Outliers: a threshold for each of the two scores of a picture, and the samples that fall below one.
+"""Outliers: set a threshold for each of the two scores, and drop the samples below either.
 
-Scored in stages of their own (`scores.py`).
+The scoring stages are in `scores.py`.
 """
 
 import math
@@ -29,19 +29,19 @@ COLUMNS = {"vlm": "vlm_score_cos", "detector": "detector_prob"}
 
 
 class RuleParams(Params):
-    """Which scores are too low."""
+    """The rule for the thresholds of the scores."""
 
     rule: Literal["quantile", "absolute"] = Field(
         "quantile", description="quantile: keep a share of all survivors; absolute: keep scores at or above a threshold"
     )
     top_share_vlm: float = Field(0.9, gt=0, le=1, description="share kept by vlm_score_cos")  # RS5M, section III-A
     top_share_detector: float = Field(0.8, gt=0, le=1, description="share kept by detector_prob")  # RS5M, III-A
-    min_vlm_score_cos: float = Field(0.2, ge=-1, le=1, description="smallest vlm_score_cos kept by the absolute rule")
-    min_detector_prob: float = Field(0.5, ge=0, le=1, description="smallest detector_prob kept by the absolute rule")
+    min_vlm_score_cos: float = Field(0.2, ge=-1, le=1, description="minimum vlm_score_cos kept by the absolute rule")
+    min_detector_prob: float = Field(0.5, ge=0, le=1, description="minimum detector_prob kept by the absolute rule")
 
 
 def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
-    """Return the threshold of each score, how many survivors have the score, reach the threshold, and equal it."""
+    """Return the threshold of each score, and how many survivors have the score, reach the threshold, and equal it."""
     params: RuleParams = context.params
     scores = run_sql(_SCORES, inputs)
     rows = []
@@ -65,7 +65,7 @@ def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
 
 
 def quantile_threshold(scores: np.ndarray, share: float) -> float:
-    """Return the ⌈share · N⌉-th largest score: those at least as large are kept, ties with it included.
+    """Return the ⌈share · N⌉-th largest score; scores of at least this value are kept, ties included.
 
     Args:
         scores: float64 [N].
@@ -73,13 +73,13 @@ def quantile_threshold(scores: np.ndarray, share: float) -> float:
     """
     if not len(scores):
         return -math.inf
-    # 0.9 x 10 is a hair more than 9 in floating point, and must not count as 10.
+    # 0.9 x 10 is slightly more than 9 in floating point, and must not count as 10.
     n_kept = min(len(scores), max(1, math.ceil(round(share * len(scores), 9))))
     return float(np.partition(scores, len(scores) - n_kept)[len(scores) - n_kept])
 
 
 def drop_outliers(inputs: Inputs, context: Context) -> Outcome:
-    """Return the survivors that reach both thresholds; reject the others for the first they miss, or for no score."""
+    """Return the survivors that reach both thresholds; reject the others for the first missed, or a missing score."""
     rows = run_sql(_RANKED, inputs)
     kept = rows.filter(pc.is_null(rows["reason"])).select(RELEVANT.schema.names).cast(RELEVANT.schema)
     others = rows.filter(pc.is_valid(rows["reason"]))
