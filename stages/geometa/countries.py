@@ -1,12 +1,12 @@
-"""Countries by their ISO 3166 codes, with English short names that read well. Not for finding one by position."""
+"""Countries by ISO 3166 code, with readable English short names. Countries are found by position in places.py."""
 
 from collections.abc import Mapping
 from functools import lru_cache
 
-KOSOVO = "XKX"  # of the range that ISO 3166 leaves to its users; GeoNames says XK, FMoW "KO-"
+KOSOVO = "XKX"  # Kosovo, from the range that ISO 3166 leaves to its users; XK in GeoNames, "KO-" in FMoW
 
-# Codes of FMoW that are none of ISO 3166 (github.com/fMoW/dataset, issue 13): "KO-" is always Kosovo; "CA-" is the
-# shore of the Caspian Sea, in Russia or Azerbaijan, so that only the position decides which.
+# Codes of FMoW that are not in ISO 3166 (github.com/fMoW/dataset, issue 13): "KO-" is always Kosovo; "CA-" is the
+# shore of the Caspian Sea, in Russia or Azerbaijan, so the country follows from the position.
 ODD_CODES: Mapping[str, str | None] = {"KO-": KOSOVO, "CA-": None}
 
 
@@ -28,21 +28,21 @@ def codes_by_alpha_2() -> Mapping[str, str]:
 
 
 def country_code(stated: str | None) -> str | None:
-    """Return a stated code as an alpha-3 code, or None where there is no such country."""
+    """Return a stated code as an alpha-3 code; None if there is no such country."""
     code = (stated or "").strip().upper()
     code = ODD_CODES.get(code, code) or ""
     return code if code in names_by_code() else None
 
 
 def in_reading_order(name: str) -> str:
-    """Return a name without the comma that ISO 3166 puts in to sort it, as in "Virgin Islands, British"."""
+    """Return a name without the comma that ISO 3166 inserts for sorting, as in "Virgin Islands, British"."""
     noun, comma, rest = name.partition(", ")
     is_turned = comma and (rest in ("British", "U.S.") or rest.split(" ")[-1] == "of" or rest.endswith(" of the"))
     return f"{rest} {noun}" if is_turned else name
 
 
 def names_identity() -> Mapping[str, str]:
-    """Return what the names depend on."""
+    """Return the versions that the names depend on."""
     from importlib.metadata import version
 
     return {"countries": f"pycountry {version('pycountry')}"}

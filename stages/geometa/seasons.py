@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-# Source: NCEI, Meteorological Versus Astronomical Seasons: three whole months each, in the north spring from March.
-# The first is that of December to February.
+# Source: NCEI, Meteorological Versus Astronomical Seasons: three full months each; northern spring begins in March.
+# The first entry is the season from December to February.
 NORTHERN = ("winter", "spring", "summer", "autumn")
 
 
@@ -14,8 +14,8 @@ def find_seasons(
     """Return the season of each month and place, "" if it is unknown or the place is within the tropics.
 
     Args:
-        month: 1 to 12, 0 where unknown.
-        latitude_deg: NaN where unknown.
+        month: 1 to 12, 0 if unknown.
+        latitude_deg: NaN if unknown.
         tropic_latitude_deg: latitude of the tropics; they belong to the tropical zone.
     """
     is_temperate = np.abs(latitude_deg) > tropic_latitude_deg  # False for NaN

@@ -1,4 +1,4 @@
-"""Meta captions from templates and the facts that are known: what is missing leaves no trace. Not for wording facts."""
+"""Compose meta captions from templates and the known facts; clauses on unknown facts are omitted."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from schemas.template_manifests import Sentence, Templates
 
-Facts = Mapping[str, str]  # worded, by template field; a missing one is absent
+Facts = Mapping[str, str]  # formatted facts by template field; unknown ones are absent
 _FIELD = re.compile(r"{(\w+)}")
 
 
@@ -28,7 +28,7 @@ class _Pattern:
 
 
 class Composer:
-    """The templates, made ready: composes the meta caption of a sample.
+    """Composes meta captions from prepared templates.
 
     Attributes:
         corpora: corpora that have templates.
@@ -41,18 +41,18 @@ class Composer:
             variants = [[_prepare(sentence) for sentence in variant] for variant in group.variants]
             self._variants.update(dict.fromkeys(group.corpora, variants))
         self.corpora = frozenset(self._variants)
-        # A sample's sentences, before values are put in, depend on which facts are known: there are few such sets.
+        # The sentences before values are inserted depend only on which facts are known: there are few such sets.
         self._sentences: dict[tuple[str, int, frozenset[str]], list[str]] = {}
 
     def compose(self, sample_id: str, corpus: str, facts: Facts) -> str | None:
-        """Return the meta caption of a sample in the variant that its id draws, None where nothing is to be said."""
+        """Return the meta caption of a sample in the variant selected by its id; None without facts to state."""
         if corpus not in self._variants or not facts:
             return None
         digest = hashlib.sha256(f"{self._seed}:{sample_id}".encode()).digest()
         return self._say(corpus, int.from_bytes(digest[:8]) % len(self._variants[corpus]), facts)
 
     def compose_all(self, corpus: str, facts: Facts) -> list[str | None]:
-        """Return the meta caption in each variant, for a look at the templates."""
+        """Return the meta caption in each variant, to inspect the templates."""
         return [self._say(corpus, n, facts) for n in range(len(self._variants.get(corpus, ())))]
 
     def _say(self, corpus: str, n_variant: int, facts: Facts) -> str | None:

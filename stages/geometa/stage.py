@@ -1,6 +1,6 @@
-"""Geometa: where and when each remaining sample was taken, by its corpus or EXIF, and a sentence made of it.
+"""Geometa: position and time of each remaining sample, from its corpus or EXIF, and a sentence made from them.
 
-Not for place names in captions: that is gpe.
+Place names in captions are found by gpe.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ from stages.geometa.times import month_of, parse_time
 from stages.geometa.utm import find_zones
 from stages.identity import digest_json
 
-ROWS_AT_ONCE = 100_000  # bounds the memory of what numpy and Python hold beside the tables
+ROWS_AT_ONCE = 100_000  # bounds the memory of numpy and Python objects besides the tables
 
 _STATED = ("stated_latitude_deg", "stated_longitude_deg", "stated_datetime")
 _TAGS = ("machine_tags", "machine_tag_probs")
@@ -38,31 +38,31 @@ _LABELLED = (
 )  # fmt: skip
 _EXIF = ("exif_datetime", "exif_latitude_deg", "exif_longitude_deg")
 _BY_PLACE = ("utm_zone", "utm_hemisphere", "city")
-# A sample without any of these has nothing to be said in a caption.
-_TELLING = ("latitude_deg", "taken_at", "country_name", *_TAGS[:1], *_LABELLED[2:], "labels")
+# A sample with none of these facts gets no meta caption.
+_FACT_COLUMNS = ("latitude_deg", "taken_at", "country_name", *_TAGS[:1], *_LABELLED[2:], "labels")
 
 
 class GeometaParams(Params):
-    """What is believed of positions and times, and what is said of them."""
+    """Which positions, times and tags are accepted, and how they are described."""
 
     max_city_km: float = Field(
-        50.0, ge=0, description="largest great-circle distance to a place that gives the city, km"
+        50.0, ge=0, description="maximum great-circle distance to a place that gives the city, km"
     )  # our choice: beyond it "near" misleads
-    max_country_km: float = Field(100.0, ge=0, description="largest distance to a place that gives the country, km")
-    # Of 144,563 GeoNames places the nearest other one is of the same country for 99 % up to 10 km, 97 % at 25 to 50 km,
-    # 93 % at 75 to 100 km, 88 % at 150 to 200 km.
+    max_country_km: float = Field(100.0, ge=0, description="maximum distance to a place that gives the country, km")
+    # For 144,563 GeoNames places, the nearest other one is in the same country for 99 % up to 10 km, 97 % at 25 to
+    # 50 km, 93 % at 75 to 100 km, and 88 % at 150 to 200 km.
     tropic_latitude_deg: float = Field(
         23.44, ge=0, le=90, description="latitude up to which there are no seasons, degrees"
     )  # obliquity of the ecliptic, IAU 2006: 23.439 degrees at J2000
     earliest_year: int = Field(1858, ge=1000, le=9999, description="earlier times are taken as mistakes")
     # 1858: the first aerial photograph, Nadar's of Paris.
     latest_year: int = Field(2030, ge=1000, le=9999, description="later times are taken as mistakes")  # YFCC has 4501
-    min_tag_prob: float = Field(0.9, ge=0, le=1, description="least probability of a machine tag in a sentence")  # RS5M
-    max_tags: int = Field(3, ge=1, description="most machine tags in a sentence")  # RS5M
+    min_tag_prob: float = Field(0.9, ge=0, le=1, description="minimum probability of a tag in a sentence")  # RS5M
+    max_tags: int = Field(3, ge=1, description="maximum number of machine tags in a sentence")  # RS5M
     exif_meta_caption: bool = Field(
         False, description="meta captions also use facts known only from EXIF"
-    )  # RS5M: only what a corpus says
-    template_seed: str = Field("meta", description="draws a variant of the templates, with the sample's id")
+    )  # RS5M uses only facts from the corpora
+    template_seed: str = Field("meta", description="with the sample's id, selects a variant of the templates")
 
     @model_validator(mode="after")
     def _check_years(self) -> "GeometaParams":
@@ -72,7 +72,7 @@ class GeometaParams(Params):
 
 
 def describe_geometa(inputs: Inputs, context: Context) -> Outcome:
-    """Return where and when each sample was taken, as far as it is known, and its meta caption."""
+    """Return position and time of each sample, where known, and its meta caption."""
     params: GeometaParams = context.params
     composer = Composer(context.tools["templates"], params.template_seed)
     rows = run_sql(_SAMPLES, inputs)
@@ -146,21 +146,21 @@ def _name_places(
 
 
 def _compose(rows: pa.Table, columns: Mapping[str, Any], params: GeometaParams, composer: Composer) -> pa.Array:
-    told = {**{name: rows[name] for name in ("corpus", *_LABELLED, *_TAGS)}, **columns}
+    known = {**{name: rows[name] for name in ("corpus", *_LABELLED, *_TAGS)}, **columns}
     if not params.exif_meta_caption:
-        told |= _without_exif(rows, columns)
-    is_told = pc.is_in(rows["corpus"], pa.array(sorted(composer.corpora), pa.string()))
-    has_facts = np.any([told[name].is_valid().to_numpy(zero_copy_only=False) for name in _TELLING], axis=0)
-    at = np.flatnonzero(is_told.to_numpy(zero_copy_only=False) & has_facts)
+        known |= _without_exif(rows, columns)
+    has_template = pc.is_in(rows["corpus"], pa.array(sorted(composer.corpora), pa.string()))
+    has_facts = np.any([known[name].is_valid().to_numpy(zero_copy_only=False) for name in _FACT_COLUMNS], axis=0)
+    at = np.flatnonzero(has_template.to_numpy(zero_copy_only=False) & has_facts)
     captions = np.full(rows.num_rows, None, dtype=object)
-    for index, row in zip(at, pa.table(told).take(pa.array(at)).to_pylist(), strict=True):
+    for index, row in zip(at, pa.table(known).take(pa.array(at)).to_pylist(), strict=True):
         facts = word_facts(row, params.min_tag_prob, params.max_tags)
         captions[index] = composer.compose(row["sample_id"], row["corpus"], facts)
     return pa.array(captions, FIELD["meta_caption"].type)
 
 
 def _without_exif(rows: pa.Table, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that say what EXIF alone knows, without that."""
+    """Return the columns with values known only from EXIF set to null."""
     has_place = pc.equal(columns["position_source"], "corpus")
     has_time = pc.equal(columns["time_source"], "corpus")
     is_stated = pa.array([country_code(code) is not None for code in rows["stated_country_code"].to_pylist()])
@@ -205,7 +205,7 @@ DESCRIBE_GEOMETA = Stage(
     name="describe_geometa",
     module="geometa",
     version=2,
-    does="Gives each remaining sample its position, time, UTM zone, place and season, and writes a sentence from them.",
+    does="Finds position, time, UTM zone, place and season of each remaining sample, and writes a sentence from them.",
     reads=(
         Reads("relevant", ("sample_id",), is_whole=True),
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),

@@ -1,4 +1,4 @@
-"""Stated times as ISO 8601, to the second. Not for time zones of places: a time without a zone stays without one."""
+"""Convert stated times to ISO 8601, to the second. A time without a zone stays without one."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,14 +12,14 @@ _TIME = re.compile(
 
 
 def parse_time(text: str | None, earliest_year: int, latest_year: int) -> str | None:
-    """Return a stated time in ISO 8601, or None where it is none or an impossible one.
+    """Return a stated time in ISO 8601; None if it is not a time, or an impossible one.
 
-    A time with a zone is converted to UTC and ends in Z; a date alone stays a date; fractions of a second are cut off.
+    A time with a zone is converted to UTC and ends in Z; a date stays a date; fractions of a second are cut off.
 
     Args:
         text: as stated.
-        earliest_year: first year that is believed.
-        latest_year: last year that is believed.
+        earliest_year: first accepted year.
+        latest_year: last accepted year.
     """
     found = _TIME.fullmatch(text.strip()) if text else None
     if found is None:
@@ -40,5 +40,5 @@ def parse_time(text: str | None, earliest_year: int, latest_year: int) -> str | 
 
 
 def month_of(taken_at: str | None) -> int:
-    """Return the month of a time in ISO 8601, 0 of none."""
+    """Return the month of a time in ISO 8601, 0 for None."""
     return int(taken_at[5:7]) if taken_at else 0

@@ -1,4 +1,4 @@
-"""UTM zones, latitude bands and EPSG codes of positions. Not for projecting a position."""
+"""UTM zones, latitude bands and EPSG codes of positions. Positions are not projected."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _WIDENED = (
 
 @dataclass(frozen=True)
 class Zones:
-    """The zones of some positions; what is not in one has zone and EPSG code 0 and empty letters.
+    """The zones of some positions; a position outside all zones has zone and EPSG code 0 and empty letters.
 
     Attributes:
         zone: 1 to 60.
@@ -38,11 +38,11 @@ class Zones:
 
 
 def find_zones(latitude_deg: NDArray[np.float64], longitude_deg: NDArray[np.float64]) -> Zones:
-    """Return the zones of positions; a zone owns its western and southern edge, and X its northern end.
+    """Return the zones of positions; a zone includes its western and southern edge, and band X its northern edge.
 
     Args:
-        latitude_deg: NaN where unknown.
-        longitude_deg: in [-180, 180]; 180 is the western edge of zone 1. NaN where unknown.
+        latitude_deg: NaN if unknown.
+        longitude_deg: in [-180, 180]; 180 is the western edge of zone 1. NaN if unknown.
     """
     # Comparisons with NaN are False.
     is_inside = (latitude_deg >= SOUTH_END_DEG) & (latitude_deg <= NORTH_END_DEG) & (np.abs(longitude_deg) <= 180)

@@ -1,6 +1,6 @@
-"""Which NLTK packages find place names: those of the environment variable NLTK_DATA, else the project's small ones.
+"""Find the NLTK packages for place names: those in the environment variable NLTK_DATA, else the project's small ones.
 
-Imports no NLTK (two seconds): a tool's identity is asked for in every run. Nothing is ever downloaded.
+Does not import NLTK (two seconds), because every run needs the tool's identity. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SMALL_PACKAGES = Path(__file__).parents[2] / "manifests" / "nltk_small"
 DIGESTS = "SHA256SUMS"
 
 _CHUNKER = "english_ace_multiclass"
-# What NLTK 3.10 reads of each package.
+# The files that NLTK 3.10 reads from each package.
 FILES: Mapping[str, tuple[str, ...]] = {
     "tokenizers/punkt_tab": tuple(
         f"english/{name}" for name in ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")
@@ -41,15 +41,15 @@ class PlacePackages:
     """The packages and their folders.
 
     Attributes:
-        folders: data folders, in the order in which NLTK shall search them.
-        is_small: they are the project's own, trained on generated sentences.
+        folders: data folders, in NLTK's search order.
+        is_small: whether they are the project's own packages, trained on generated sentences.
     """
 
     folders: tuple[Path, ...]
     is_small: bool
 
     def describe(self) -> str:
-        """Return one sentence for people."""
+        """Return one sentence for the user."""
         if self.is_small:
             return (
                 "place names by small NLTK packages trained on generated sentences (manifests/nltk_small), a"
@@ -59,10 +59,10 @@ class PlacePackages:
 
 
 def find_packages() -> PlacePackages:
-    """Return NLTK_DATA's packages where it is set, else the small ones.
+    """Return the packages of NLTK_DATA if it is set, else the small ones.
 
     Raises:
-        InputError: when NLTK_DATA is set and lacks a package, or the small ones are not as committed.
+        InputError: NLTK_DATA is set but lacks a package, or the small packages differ from the committed ones.
     """
     folders = tuple(Path(part).expanduser() for part in os.environ.get("NLTK_DATA", "").split(os.pathsep) if part)
     packages = PlacePackages(folders or (SMALL_PACKAGES,), not folders)
@@ -70,7 +70,7 @@ def find_packages() -> PlacePackages:
     if missing and folders:
         raise InputError(
             f"NLTK_DATA={os.environ['NLTK_DATA']} lacks {', '.join(missing)}: expected NLTK's packages"
-            f" {', '.join(name.split('/')[1] for name in FILES)}, each a folder or a zip. Put the missing ones there,"
+            f" {', '.join(name.split('/')[1] for name in FILES)}, as folders or zips. Put the missing ones there,"
             " or unset NLTK_DATA to use the small demonstration packages"
         )
     if packages.is_small:
@@ -79,7 +79,7 @@ def find_packages() -> PlacePackages:
 
 
 def packages_identity(packages: PlacePackages) -> dict[str, str]:
-    """Return what place names depend on: NLTK's version and the packages' contents."""
+    """Return what the place names depend on: NLTK's version and the packages' contents."""
     kind = "small" if packages.is_small else "NLTK_DATA"
     return {"nltk": _nltk_version(), "packages": kind, "sha256": _digest(packages)}
 
@@ -108,14 +108,14 @@ def _nltk_version() -> str:
 def _check_small(missing: list[str]) -> None:
     if missing or file_digests(SMALL_PACKAGES) != read_digests(SMALL_PACKAGES):
         raise InputError(
-            "manifests/nltk_small is not as committed (its SHA256SUMS says otherwise): restore it with"
-            " `git checkout manifests/nltk_small`, or make it anew with `python -m flows.demo.models.nltk_small`"
+            "manifests/nltk_small differs from its SHA256SUMS: restore it with"
+            " `git checkout manifests/nltk_small`, or rebuild it with `python -m flows.demo.models.nltk_small`"
         )
 
 
 def _digest(packages: PlacePackages) -> str:
     found: dict[str, str] = {}
-    for folder in packages.folders:  # the first folder that has a file counts, as NLTK searches
+    for folder in packages.folders:  # the first folder with the file counts, as in NLTK's search
         found = {**file_digests(folder), **found}
     return digest_json(found)
 
@@ -125,7 +125,7 @@ def _has(folder: Path, package: str) -> bool:
 
 
 def _stamp(folder: Path, package: str) -> tuple[tuple[str, int, int], ...]:
-    """Return path, size and time of a package's files, the folder before the zip; empty where it is not whole."""
+    """Return path, size and time of a package's files, from the folder or else the zip; empty if it is incomplete."""
     for paths in ([folder / package / name for name in FILES[package]], [folder / f"{package}.zip"]):
         if all(path.is_file() for path in paths):
             return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
@@ -144,7 +144,7 @@ def _package_digests(
                 contents = [(name, archive.read(f"{Path(package).name}/{name}")) for name in FILES[package]]
         except (BadZipFile, KeyError) as error:
             raise InputError(
-                f"{stamp[0][0]} is no whole NLTK package ({error}): expected {', '.join(FILES[package])} in it."
+                f"{stamp[0][0]} is not a complete NLTK package ({error}): expected {', '.join(FILES[package])} in it."
                 " Replace it, or unset NLTK_DATA to use the small demonstration packages"
             ) from error
     return tuple((name, hashlib.sha256(data).hexdigest()) for name, data in contents)

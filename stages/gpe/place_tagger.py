@@ -24,7 +24,7 @@ class PlaceTagger:
     Attributes:
         sentences: splits a text into sentences (Punkt).
         words: splits a sentence into words.
-        tagger: gives words their parts of speech.
+        tagger: tags words with their grammatical class.
         chunker: groups tagged words into named entities.
     """
 
@@ -34,38 +34,38 @@ class PlaceTagger:
     chunker: Any
 
     def tag(self, text: str) -> list[tuple[str, str]]:
-        """Return label and name of each named entity, in order; the words of a name are joined by one blank.
+        """Return label and name of each named entity, in order; the words of a name are joined by a space.
 
         Raises:
-            TransientError: when the machine stood still for seconds in one of NLTK's guarded matches.
+            TransientError: one of NLTK's guarded matches timed out because the machine paused for seconds.
         """
         try:
             words = [word for sentence in self.sentences.tokenize(text) for word in self.words.tokenize(sentence)]
             tree = self.chunker.parse(self.tagger.tag(words))
         except TimeoutError as error:
-            raise TransientError(f"NLTK gave up on a caption of {len(text)} characters: {error}") from error
+            raise TransientError(f"NLTK timed out on a caption of {len(text)} characters: {error}") from error
         return [(chunk.label(), " ".join(word for word, _ in chunk)) for chunk in tree if not isinstance(chunk, tuple)]
 
 
 @contextmanager
 def open_place_tagger(packages: PlacePackages) -> Iterator[PlaceTagger]:
-    """Load the models of some packages; all of it is in memory afterwards.
+    """Load the models of some packages into memory.
 
     Raises:
-        InputError: when NLTK refuses the packages: it reads none that other accounts can write.
+        InputError: NLTK refuses the packages, for example because other accounts can write them.
     """
     import nltk.data
 
     search_path = list(nltk.data.path)
     with _private(packages) as folders:
-        # In place: NLTK's other modules hold this list. Nothing else on the machine may fill a gap.
+        # In place, because NLTK's other modules hold this list. Packages elsewhere on the machine must not be used.
         nltk.data.path[:] = [str(folder) for folder in folders]
         try:
             tagger = _load()
         except (LookupError, PermissionError, ValueError) as error:
             raise InputError(
-                f"NLTK cannot load the packages in {', '.join(map(str, packages.folders))}: expected whole packages"
-                " that no other account can write (`chmod -R go-w` on the folder); it says:"
+                f"NLTK cannot load the packages in {', '.join(map(str, packages.folders))}: expected complete packages"
+                " that no other account can write (`chmod -R go-w` on the folder); NLTK's error:"
                 f" {' '.join(str(error).split())[:600]}"
             ) from error
         finally:
@@ -82,16 +82,16 @@ def _load() -> PlaceTagger:
     from nltk.tokenize.punkt import PunktTokenizer
 
     chunker = Maxent_NE_Chunker("multiclass")
-    # NLTK would read the list at first use and keep it for the process, whatever packages are opened later.
+    # Otherwise NLTK reads the list at first use and keeps it, even if other packages are opened later.
     chunker._tagger._en_wordlist = set(WordListCorpusReader(find("corpora/words/"), ["en-basic"]).words("en-basic"))
     return PlaceTagger(PunktTokenizer("english"), NLTKWordTokenizer(), PerceptronTagger(), chunker)
 
 
 @contextmanager
 def _private(packages: PlacePackages) -> Iterator[tuple[Path, ...]]:
-    """Yield folders that NLTK accepts: for the small packages a private copy, as a checkout may be group-writable.
+    """Yield folders that NLTK accepts: a private copy of the small packages, as a checkout may be group-writable.
 
-    A copy is safe for these alone: they have just been compared with their pinned digests.
+    Copying is safe only for these, which have just been compared with their pinned digests.
     """
     if not packages.is_small:
         yield packages.folders
@@ -102,6 +102,6 @@ def _private(packages: PlacePackages) -> Iterator[tuple[Path, ...]]:
                 path = Path(name) / package / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(packages.folders[0] / package / file, path)
-        for path in Path(name).rglob("*"):  # whatever the umask was
+        for path in Path(name).rglob("*"):  # for any umask
             path.chmod(0o700 if path.is_dir() else 0o600)
         yield (Path(name),)

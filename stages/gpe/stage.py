@@ -1,6 +1,6 @@
 """Gpe: place names in the captions of the web corpora; each distinct caption is searched once.
 
-Not for coordinates: what a corpus or EXIF states of a position is the business of geometa.
+Coordinates from a corpus or EXIF are handled by geometa.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _CAPTION_ID = "substr(sha256(caption), 1, 32)"
 
 
 class TextParams(Params):
-    """How captions are dealt to partitions: by their digest, so that a new caption makes one partition stale."""
+    """How captions are partitioned: by their digest, so that a new caption makes only one partition stale."""
 
     n_partitions: int = Field(
         256, ge=1, le=65_536, description="partitions of the distinct captions"
@@ -28,18 +28,18 @@ class TextParams(Params):
 
 
 class TagParams(Params):
-    """What of a caption is searched, and what counts as a place."""
+    """How much of a caption is searched, and which entities are places."""
 
     max_words: int = Field(4_096, ge=1, description="number of words of a caption to search")
-    # RS5M's longest caption has 3,248 words: none of its captions is cut.
-    max_characters: int = Field(32_768, ge=1, description="the same in characters: a word may have any length")
+    # RS5M's longest caption has 3,248 words: no caption is cut.
+    max_characters: int = Field(32_768, ge=1, description="the same in characters, as a word may have any length")
     labels: tuple[str, ...] = Field(
         ("GPE",), min_length=1, description="labels of the chunker to take as places"
     )  # RS5M counts entities with the label GPE
 
 
 def list_texts(inputs: Inputs, context: Context) -> Outcome:
-    """Return each distinct caption of the samples that are left, and the partition it is searched in."""
+    """Return each distinct caption of the remaining samples, and the partition it is searched in."""
     n_partitions = context.params.n_partitions
     n_digits = len(f"{n_partitions - 1:x}")
     kept = run_sql(_TEXTS, inputs, n_partitions=n_partitions, pattern=f"text-{{:0{n_digits}x}}")
@@ -81,14 +81,14 @@ def find_places(caption: str, tagger: PlaceTagger, params: TagParams) -> Sequenc
 
 
 def cut(caption: str, max_words: int, max_characters: int) -> str:
-    """Return the first words of a caption, at most so many, and at most so many characters of them."""
+    """Return the beginning of a caption, up to a number of words and of characters."""
     if len(caption) <= max_characters and caption.count(" ") < max_words:
         return caption
     return " ".join(caption[:max_characters].split(" ")[:max_words])
 
 
 def name_places(inputs: Inputs, context: Context) -> Outcome:
-    """Return the place names of each sample: those of its caption."""
+    """Return the place names in each sample's caption."""
     kept = run_sql(_PLACES, inputs)
     return Outcome(kept.cast(PLACE.schema), no_rejects(PLACE))
 
@@ -102,7 +102,7 @@ _PLACES = f"""
 
 
 def packages_in_use() -> str:
-    """Return one sentence on which NLTK packages find the places, for people.
+    """Return one sentence for the user on the NLTK packages in use.
 
     Raises:
         InputError: when NLTK_DATA is set and lacks a package.
@@ -162,7 +162,7 @@ NAME_PLACES = Stage(
     name="name_places",
     module="gpe",
     version=2,
-    does="Gives each web sample the place names of its caption.",
+    does="Lists the place names in each web sample's caption.",
     reads=(*_SAMPLES, Reads("named_place", ("caption_id", "n", "place"), is_whole=True)),
     writes=PLACE,
     grain="fan_out",
