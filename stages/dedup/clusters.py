@@ -1,6 +1,6 @@
-"""Group images into clusters: equal pixels, and near perceptual hashes of pictures with enough detail.
+"""Group images into clusters by equal pixels, or by near perceptual hashes of pictures with enough detail.
 
-Not for choosing which sample of a cluster survives beyond the order that is given.
+The caller chooses the survivors by the order of the images.
 """
 
 from itertools import pairwise
@@ -17,19 +17,19 @@ def label_clusters(
     pixels: Labels, hashes: Hashes, details: npt.NDArray[np.floating], max_distance: int, min_detail: float, *,
     is_chained: bool,
 ) -> Labels:  # fmt: skip
-    """Return a cluster label per image; images are given in the order in which they survive.
+    """Return a cluster label per image; images are in order of survival.
 
-    Images of equal pixels are always in one cluster. With is_chained a cluster is a connected component of near hashes,
-    as in RS5M: its members may be far apart. Else its first image takes all images within the distance that no earlier
-    cluster took, so that each member is near the survivor.
+    Images with equal pixels are always in one cluster. With is_chained a cluster is a connected component of near
+    hashes, as in RS5M: its members may be far apart. Otherwise its first image takes all images within the distance
+    that no earlier cluster took, so each member is near the survivor.
 
     Args:
         pixels: int64 [n], equal for images of equal pixels.
         hashes: uint64 [n], perceptual hashes.
-        details: [n], grey levels; below min_detail an image is near no other, only equal to it.
+        details: [n], grey levels; an image below min_detail joins only images with equal pixels.
         max_distance: bits.
         min_detail: grey levels.
-        is_chained: whether clusters are whole components.
+        is_chained: whether clusters are connected components.
     """
     _, first, node = np.unique(pixels, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")  # nodes in the order of their first image
@@ -50,7 +50,7 @@ def _bound(labels: Labels, hashes: Hashes, max_distance: int) -> None:
     """Cut components into clusters around their first members, in place.
 
     Args:
-        labels: per node, ascending in the order of survival, the first node of its component.
+        labels: per node, the first node of its component in order of survival.
         hashes: per node.
         max_distance: bits.
     """

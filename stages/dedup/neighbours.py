@@ -1,6 +1,6 @@
-"""Connected components of 64-bit hashes that differ in few bits: exact, in numpy, within bounded memory.
+"""Find connected components of 64-bit hashes that differ in few bits: exact, in numpy, within bounded memory.
 
-Not for choosing which sample of a component survives: that is dedup's.
+The stage chooses which sample of a component survives.
 """
 
 from itertools import combinations
@@ -15,10 +15,10 @@ Nodes = npt.NDArray[np.int64]
 
 HASH_BITS = 64
 MAX_KEY_BITS = 24  # a pass counts its buckets in an array of 2 ** key bits: 64 MiB
-SPARE_KEY_BITS = 2  # buckets per hash, as a power of two: more of them cost more than they separate
-MAX_WALKED = 64  # larger buckets are searched as a whole; below, comparing shifted copies is faster (measured here)
+SPARE_KEY_BITS = 2  # buckets per hash, as a power of two: more buckets cost more than they save
+MAX_WALKED = 64  # larger buckets are searched at once; comparing shifted copies of smaller ones is faster (measured)
 BLOCK_PAIRS = 1 << 21  # pairs compared at once in a large bucket: 16 MiB
-# Cost of a pass, in units of one comparison: grouping a hash costs about ten (measured here, 0.5 to 5 million).
+# Cost of a pass in units of one comparison: grouping a hash costs about ten (measured here, 0.5 to 5 million).
 GROUPING_COST = 10
 
 
@@ -29,7 +29,7 @@ def distance(a: Hashes, b: Hashes) -> npt.NDArray[np.uint8]:
 
 
 def components(hashes: Hashes, max_distance: int) -> Nodes:
-    """Return for each row the smallest row of its component in the graph "at most max_distance bits apart".
+    """Return, for each row, the smallest row of its component in the graph "at most max_distance bits apart".
 
     Two hashes within d differ in at most d of d + k bands, so k bands are equal (pigeonhole): rows are grouped
     by each choice of k bands and compared within their groups. Equal hashes count once.
@@ -62,14 +62,14 @@ def _join_all(distinct: Hashes, labels: Nodes, max_distance: int) -> None:
 
 
 def _choose_bands(n_hashes: int, max_distance: int) -> int:
-    """Return k, the number of equal bands, for which all passes together cost least on random hashes."""
+    """Return the number k of equal bands that minimises the cost of all passes on random hashes."""
 
     def estimate_cost(k: int) -> float:
         key_bits = min(_limit_key_bits(n_hashes), HASH_BITS * k // (max_distance + k))
         n_comparisons = n_hashes / 2 * n_hashes / 2**key_bits
         return comb(max_distance + k, k) * float(GROUPING_COST * n_hashes + n_comparisons + (1 << key_bits))
 
-    # More bands than bits would leave bands empty.
+    # With more bands than bits some would be empty.
     return min(range(1, min(6, HASH_BITS - max_distance) + 1), key=estimate_cost)
 
 
@@ -80,7 +80,7 @@ def _limit_key_bits(n_hashes: int) -> int:
 def _join_pass(distinct: Hashes, labels: Nodes, chosen: tuple[tuple[int, int], ...], max_distance: int) -> None:
     """Join all pairs within the distance that agree in the chosen bands."""
     key, key_bits = _extract_key(distinct, chosen)
-    # Transposing a sparse matrix of one entry a row is a counting sort in C: three times as fast as sorting keys.
+    # Transposing a sparse matrix with one entry per row is a counting sort in C: three times as fast as sorting keys.
     rows = csr_array((distinct, key, np.arange(distinct.size + 1, dtype=np.int32)), (distinct.size, 2**key_bits))
     columns = rows.tocsc()
     nodes, ordered, starts = columns.indices, columns.data, columns.indptr
@@ -88,7 +88,7 @@ def _join_pass(distinct: Hashes, labels: Nodes, chosen: tuple[tuple[int, int], .
     _join_large(ordered, nodes, labels, starts[:-1][sizes > MAX_WALKED], sizes[sizes > MAX_WALKED], max_distance)
     n_after = np.repeat(np.where(sizes > MAX_WALKED, 0, sizes), sizes)
     walked = np.flatnonzero(n_after)
-    # Entries behind each one in its bucket.
+    # Number of entries after each one in its bucket.
     n_after[walked] = (np.repeat(starts[1:], sizes)[walked] - walked) - 1
     for shift in range(1, MAX_WALKED):
         walked = walked[n_after[walked] >= shift]
@@ -100,7 +100,7 @@ def _join_pass(distinct: Hashes, labels: Nodes, chosen: tuple[tuple[int, int], .
 
 
 def _extract_key(distinct: Hashes, chosen: tuple[tuple[int, int], ...]) -> tuple[npt.NDArray[np.int32], int]:
-    """Return the chosen bits side by side, and how many; only the first of them where they are too many to count."""
+    """Return the chosen bits packed together, and their number; only the first ones if there are too many to count."""
     limit = _limit_key_bits(distinct.size)
     key = np.zeros(distinct.size, dtype=np.uint64)
     key_bits = 0
@@ -121,7 +121,7 @@ def _join(labels: Nodes, a: npt.NDArray[np.integer], b: npt.NDArray[np.integer])
         high, low = np.maximum(left, right), np.minimum(left, right)
         if not high.size:
             return
-        # A label is only ever replaced by a smaller one: no cycles. What loses here is joined in the next round.
+        # A label is only replaced by a smaller one, so there are no cycles. Lost updates are joined in the next round.
         np.minimum.at(labels, high, low)
 
 
@@ -149,7 +149,7 @@ def _join_large(
     sizes: npt.NDArray[np.int32],
     max_distance: int,
 ) -> None:
-    """Join within buckets too large to compare all pairs: what is joined already is not compared again."""
+    """Join within buckets too large to compare all pairs, without comparing members that are joined already."""
     for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
         members = nodes[start : start + size]
         roots = _find(labels, labels[members])
@@ -160,9 +160,9 @@ def _join_large(
 
 
 def _join_bucket(values: Hashes, roots: Nodes, max_distance: int) -> Nodes:
-    """Return, for each value, a label of the group it is in when near values of the bucket are joined.
+    """Return, for each value of a bucket, the label of its group after near values are joined.
 
-    The largest group grows until nothing is near it; then it is left alone and the next one grows.
+    The largest group grows until no value is near it; then the next one grows.
     """
     roots = roots.copy()
     found, counts = np.unique(roots, return_counts=True)
@@ -175,7 +175,7 @@ def _join_bucket(values: Hashes, roots: Nodes, max_distance: int) -> Nodes:
             batch, frontier = frontier[:n_rows], frontier[n_rows:]
             is_near = (distance(values[batch, None], values[rest]) <= max_distance).any(axis=0)
             if is_near.any():
-                # A whole group follows when one of its members is near.
+                # All of a group joins if one of its members is near.
                 follows = np.isin(roots[rest], roots[rest[is_near]])
                 roots[rest[follows]] = seed
                 frontier, rest = np.concatenate([frontier, rest[follows]]), rest[~follows]

@@ -1,6 +1,6 @@
-"""Dedup: samples with one URL, one picture or nearly one picture form a cluster; one of them is kept, by priority.
+"""Dedup: cluster samples with equal URLs or equal or similar pictures; keep one of each cluster, by priority.
 
-Clusters are described first and decided on after: another rule of who is kept costs no search for neighbours.
+Clusters are described first and decided on later: another priority needs no new search for neighbours.
 """
 
 import numpy as np
@@ -15,20 +15,20 @@ from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stag
 
 
 class ClusterParams(Params):
-    """What is the same picture, and which sample of a cluster is kept."""
+    """When pictures are duplicates, and which sample of a cluster is kept."""
 
     max_distance: int = Field(
-        4, ge=0, le=10, description="largest Hamming distance of near-duplicate perceptual hashes, bits"
+        4, ge=0, le=10, description="maximum Hamming distance of near-duplicate perceptual hashes, bits"
     )  # speed.md: chance pairs appear by the hundred thousand at 10; 4 to 6 is safe for 5 million images
     min_detail: float = Field(
-        0.05, ge=0, description="least detail of a perceptual hash, grey levels; below it only equal pixels join"
+        0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it only equal pixels match"
     )  # measured: plain bands, gradients and faint noise have less, 1,690 of 1,699 real pictures have more
     is_chained: bool = Field(
         False, description="join near images in chains, as RS5M did; if false, each duplicate is near the kept image"
     )
     priority: tuple[tuple[str, ...], ...] = Field(
         (("laion2b", "laion400m", "coyo700m"), ("*",), ("laioncoco",)),
-        description="corpora by tier, the first kept first; * means all others",
+        description="corpora in tiers, from the most to the least preferred; * means all others",
     )  # RS5M, appendix B5: never LAION-COCO if another exists; LAION-2B, LAION-400M or COYO first
 
     @field_validator("priority")
@@ -41,11 +41,11 @@ class ClusterParams(Params):
             raise ValueError(f"each of {', '.join(known)} or * at most once, found {unknown or named}")
         return tiers
 
-    seed: str = Field("dedup", description="orders samples of one tier, with their sample_id")
+    seed: str = Field("dedup", description="with the sample_id, orders samples of one tier")
 
 
 def cluster(inputs: Inputs, context: Context) -> Outcome:
-    """Return each sample that has a valid image with its cluster, the survivor, and why it is not the survivor."""
+    """Return each sample with a valid image, its cluster, the survivor, and why the sample is not the survivor."""
     params: ClusterParams = context.params
     tiers = {code: tier for tier, codes in enumerate(params.priority) for code in codes}
     tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
@@ -58,15 +58,15 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(kept.cast(CLUSTER_MEMBER.schema), no_rejects(CLUSTER_MEMBER))
 
 
-# The order (tier, digest) is total and depends on the sample alone: neither partitions nor files nor time enter it.
-# A labelled sample outranks no web sample: RS3 marks duplicates, it takes nothing from PUB11.
+# The order (tier, digest) is total and depends only on the sample, not on partitions, files or time.
+# No labelled sample outranks a web sample: duplicates in RS3 are marked, and PUB11 loses nothing to it.
 _RANKED = """
     SELECT s.sample_id, s.image_id,
            CASE WHEN s.half = 'rs3' THEN $labelled ELSE coalesce(t.tier, $other) END AS tier,
            sha256($seed || ':' || s.sample_id) AS tie
     FROM sample s LEFT JOIN tiers t ON t.corpus = s.corpus
 """
-# Images in the order in which they survive: that of their first sample.
+# Images in order of survival, which is that of their first sample.
 _RANKED_IMAGES = f"""
     SELECT image_id, pixel_sha256, phash, phash_detail
     FROM (SELECT image_id, min((tier, tie)) AS first FROM ({_RANKED}) GROUP BY image_id)
@@ -98,8 +98,8 @@ def label_images(images: pa.Table, params: ClusterParams) -> pa.Array:
     """Return a cluster label per image.
 
     Args:
-        images: pixel_sha256, phash and phash_detail of each image, in the order in which they survive.
-        params: say what joins.
+        images: pixel_sha256, phash and phash_detail of each image, in order of survival.
+        params: the limits of similarity.
     """
     from stages.dedup.clusters import label_clusters  # scipy takes a quarter of a second to import, in every worker
 
@@ -115,9 +115,9 @@ _OF_WEB = "FROM cluster_member SEMI JOIN (FROM sample WHERE half = 'pub11') USIN
 
 
 def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
-    """Return the survivors of PUB11; reject its other samples for what makes them duplicates, and name the survivor.
+    """Return the survivors of PUB11; reject its other samples by kind of duplicate, and name their survivor.
 
-    Labelled samples are marked in `cluster_member` and never removed: they have no row here.
+    Labelled samples are marked in `cluster_member`, are never removed, and have no row here.
     """
     duplicates = run_sql(f"SELECT * {_OF_WEB} ORDER BY sample_id", inputs)
     is_survivor = pc.is_null(duplicates["duplicate_reason"])
@@ -133,7 +133,7 @@ CLUSTER = Stage(
     name="cluster",
     module="dedup",
     version=3,
-    does="Finds clusters of samples with one URL, one picture or nearly one picture, over all corpora.",
+    does="Finds clusters of samples with equal URLs, or equal or similar pictures, over all corpora.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash", "phash_detail"), is_whole=True),

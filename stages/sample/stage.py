@@ -1,6 +1,6 @@
-"""Sample: one row per candidate and labelled image, with the name that its image has in later tables.
+"""Sample: one row per candidate and labelled image, with the id of its image in later tables.
 
-Global stages and questions join it. Partitioned stages keep their own key and never read it whole: one more sample
+Global stages and queries join it. Partitioned stages keep their own key and never read the full table: a new sample
 would make all of their partitions stale.
 """
 
@@ -8,7 +8,7 @@ from schemas.tables import SAMPLE
 from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 
-# Also what is asked of a build whose table is not written yet.
+# Also used for a build whose table is not written yet.
 SAMPLES_QUERY = """
     SELECT sample_id, corpus, 'pub11' AS half, fetch_id AS image_id FROM candidate LEFT JOIN planned USING (sample_id)
     UNION ALL SELECT sample_id, corpus, 'rs3', sample_id FROM labelled_image
@@ -17,7 +17,7 @@ SAMPLES_QUERY = """
 
 
 def list_samples(inputs: Inputs, context: Context) -> Outcome:
-    """Return a row per candidate and labelled image; image_id is null where plan or labelled refused it."""
+    """Return a row per candidate and labelled image; image_id is null if plan or labelled refused it."""
     rows = run_sql(f"SELECT {', '.join(SAMPLE.schema.names)} FROM ({SAMPLES_QUERY}) ORDER BY sample_id", inputs)
     return Outcome(rows.cast(SAMPLE.schema), no_rejects(SAMPLE))
 

@@ -1,4 +1,4 @@
-"""Crosswalk, a part of shard: each sample under the names that its corpus and other releases of it know it by."""
+"""Crosswalk, a stage of shard: the names of each sample in its corpus and in other releases of the corpus."""
 
 from schemas.tables import CROSSWALK
 from stages.checks import run_sql
@@ -10,8 +10,8 @@ def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(run_sql(_NAMES, inputs).cast(CROSSWALK.schema), no_rejects(CROSSWALK))
 
 
-# A labelled image is known by the last name of its path, the ending left out: FMoW's view, MillionAID's number,
-# BigEarthNet's patch; whichever version of it was read, the name is that of version 1.
+# A labelled image's name is the last element of its path without extension: FMoW's view, MillionAID's number,
+# BigEarthNet's patch, named as in version 1 whichever version was read.
 _NAMES = r"""
     SELECT sample_id, corpus,
            coalesce(native_id, v1_patch, regexp_extract(path, '([^/]+?)(?:\.[A-Za-z]{1,4})?$', 1)) AS original_name,

@@ -1,4 +1,4 @@
-"""The text that is published with an image: its meta caption and its caption, in the order a setting says."""
+"""The text published with an image: its meta caption and its caption, in the configured order."""
 
 from typing import Any, Literal
 
@@ -13,14 +13,14 @@ def published_text(meta: Any, text: Any, order: TextOrder, separator: str) -> An
 
     Args:
         meta: meta captions as an Arrow column, null if missing.
-        text: captions as an Arrow column, drawn or of the web.
-        order: which of the two comes first; "text_only" leaves the meta caption out.
-        separator: between the two.
+        text: captions as an Arrow column, generated or from the web.
+        order: which of the two comes first; "text_only" omits the meta caption.
+        separator: text between the two.
     """
     if order == "text_only":
         return pc.fill_null(text, "")
     first, second = map(_or_null, (meta, text) if order == "meta_first" else (text, meta))
-    # Not null_handling="skip": that loses a row that has neither text (pyarrow 26).
+    # Not null_handling="skip", which loses rows that have neither text (pyarrow 26).
     joined = pc.binary_join_element_wise(first, second, separator)
     return pc.coalesce(joined, first, second, "")
 

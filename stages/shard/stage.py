@@ -1,4 +1,4 @@
-"""Shard: decide what is published where, write the tars, and the metafile that says where each sample comes from."""
+"""Shard: decide what is published and where, and write the tars and the metafile with each sample's origin."""
 
 import hashlib
 from collections.abc import Mapping
@@ -33,20 +33,20 @@ _WHERE_AND_WHEN = ("meta_caption", "latitude_deg", "longitude_deg", "utm_epsg", 
 
 
 class ShardParams(Params):
-    """How the published samples are dealt out."""
+    """How the published samples are split and distributed over tars."""
 
-    n_shards: int = Field(32, ge=1, le=9999, description="tars of each split")  # RS5M: 0000 to 0031
+    n_shards: int = Field(32, ge=1, le=9999, description="tars per split")  # RS5M: 0000 to 0031
     val_share: float = Field(0.05, ge=0, lt=1, description="share of the validation split")  # RS5M: 5 %
     seed: str = Field("split", description="seed of the split, hashed with the sample's group")
     text_order: TextOrder = Field("meta_first", description="place of the meta caption, if any")  # as released
-    text_separator: str = Field(" ", description="text between meta caption and caption")
+    text_separator: str = Field(" ", description="separator between meta caption and caption")
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
-    """Return the text, split and tar of each sample of both halves that is published.
+    """Return the text, split and tar of each published sample of both halves.
 
-    Split and tar are hashes of the group alone (the image of a web sample, the scene of a labelled one): another
-    sample more or less moves no other one, and two views of a place are never in both splits.
+    Split and tar depend only on a hash of the group (the image of a web sample, the scene of a labelled one): adding or
+    removing a sample moves no other one, and views of one scene are never in both splits.
     """
     params: ShardParams = context.params
     rows = run_sql(_PUBLISHED, inputs)
@@ -63,7 +63,7 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(kept.cast(SHARD_PLAN.schema), no_rejects(SHARD_PLAN))
 
 
-# Labelled images are named as released, with their ending; the names of web images are their sample_ids.
+# Labelled images are named as released, with their extension; web images are named by their sample_id.
 _PUBLISHED = """
     WITH located AS (
         SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS group_key, c.caption AS text,
@@ -91,12 +91,12 @@ def deal(group: str, params: ShardParams) -> tuple[str, int]:
 def write_shards(inputs: Inputs, context: Context) -> Outcome:
     """Write the tar of a partition: `KEY.img_name`, `KEY.img_content`, `KEY.caption`, in the order of sample_id.
 
-    Metadata is removed from the image files as at screen, which compared their pixels: the digest has to be the one
-    that screen recorded. Another one is rejected: it can only come from another version of the stripper or, for a
-    TIFF, of the codecs.
+    Metadata is removed from the image files as in screen, which compared their pixels. A file whose digest differs from
+    the one that screen recorded is rejected: it was made by another version of the stripper or, for a TIFF, of the
+    codecs.
 
     Raises:
-        InputError: a body is gone, or is not the one that was fetched.
+        InputError: a body is missing, or is not the one that was fetched.
     """
     tar = context.files.new_file("tar")
     kept: list[tuple[object, ...]] = []
@@ -128,10 +128,10 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _strip(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return the file to publish, and how it differs from the one that screen decided on: not at all where empty.
+    """Return the file to publish, and how it differs from the one that screen approved ("" if it does not).
 
-    A published file of the digest that screen recorded proves the body it was made of: the body itself is digested only
-    where there is no such file, to say which of the two has changed, and before it is decoded.
+    If the published file has the digest that screen recorded, the body is proven too. The body itself is digested only
+    before it is decoded, or if the digests differ, to say which of the two has changed.
 
     Raises:
         InputError: the bytes are not the body that was fetched.
@@ -158,7 +158,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 
 
 def write_metafile(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per published sample: its name and text, where it comes from, where and when it was taken."""
+    """Return one row per published sample: its name and text, its origin, and its position and time."""
     rows = run_sql(f"SELECT {', '.join(METAFILE.schema.names)} FROM ({_ORIGINS}) ORDER BY sample_id", inputs)
     return Outcome(rows.cast(METAFILE.schema), no_rejects(METAFILE))
 
@@ -185,7 +185,7 @@ PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
     version=4,
-    does="Gives each remaining sample of both halves its text, split and tar, by hash.",
+    does="Assigns text, split and tar to each remaining sample of both halves, by hash.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
         Reads("candidate", ("sample_id", "caption"), is_whole=True),

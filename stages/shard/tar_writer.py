@@ -1,6 +1,6 @@
 """Write samples into a tar, byte for byte as webdataset's TarWriter does, in a quarter of its time.
 
-Not for reading tars, nor for files that are on disk: bodies come as bytes and are written as they are.
+It reads no tars and no files: bodies are bytes, and are written unchanged.
 """
 
 import tarfile
@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import BinaryIO
 
-# What webdataset.TarWriter writes by default, but for the time: two runs write the same bytes.
+# The defaults of webdataset.TarWriter, except for the time, so that two runs write the same bytes.
 MODE, OWNER, GROUP = 0o444, "bigdata", "bigdata"
-# Where a ustar header holds what differs from member to member (POSIX.1-1988).
+# Positions of the fields of a ustar header that differ between members (POSIX.1-1988).
 NAME, SIZE, CHECKSUM = slice(0, 100), slice(124, 136), slice(148, 156)
 PLAIN_NAME = tarfile.LENGTH_NAME
 PLAIN_SIZE = 8**11  # bytes; a larger member has its size in an extended header
@@ -53,13 +53,13 @@ def _header(name: str, n_bytes: int) -> bytes:
     header = bytearray(_TEMPLATE)
     header[NAME] = name.encode().ljust(PLAIN_NAME, b"\0")
     header[SIZE] = b"%011o\0" % n_bytes
-    # The sum of all bytes, those of the checksum itself counted as blanks.
+    # The sum of all bytes, with the checksum itself counted as spaces.
     header[CHECKSUM] = b"%06o\0 " % (_TEMPLATE_SUM + sum(header[NAME]) + sum(header[SIZE]))
     return bytes(header)
 
 
 def _full_header(name: str, n_bytes: int) -> bytes:
-    """Return what the standard library writes: extended headers where a name or size needs them."""
+    """Return the standard library's header, with extended headers if a name or size needs them."""
     member = tarfile.TarInfo(name)
     member.size, member.mode, member.uname, member.gname = n_bytes, MODE, OWNER, GROUP
     return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
