@@ -87,6 +87,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("unknown_encoding", "The body has an unsupported Content-Encoding.", is_transient=True),
     Reason("placeholder", "Many URLs with different captions lead to one address or to a known placeholder image."),
     Reason("deferred", "The time of the partition was over before the URL was requested.", is_transient=True),
+    Reason("host_refuses", "The host refused many requests in a row and was sent no more.", is_transient=True),
+    Reason("host_silent", "The host left many requests in a row unanswered and was sent no more.", is_transient=True),
     Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
     # screen
     Reason("empty_file", "The file has no bytes."),

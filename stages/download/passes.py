@@ -21,10 +21,12 @@ FETCH_REASONS = tuple(
         "connection_failed", "truncated_body", "host_not_found", "resolver_failed", "tls_failed", "private_address",
         "bad_redirect", "disallowed_by_header", "body_too_large", "invalid_response", "broken_encoding",
         "unknown_encoding", "no_result", "deferred",
+        "host_refuses", "host_silent",
     }
 )  # fmt: skip
-# The reason of a URL that was not requested: not an attempt.
-PUT_OFF = ("deferred",)
+# Reasons of URLs that were not requested: not attempts.
+GIVEN_UP = ("host_refuses", "host_silent")
+PUT_OFF = ("deferred", *GIVEN_UP)
 
 
 class PassResources(Resources):
@@ -66,34 +68,43 @@ def due_urls(inputs: Inputs, resources: PassResources) -> pa.Table:
     """Return fetch_id, normalised_url and host of the URLs that are due, by fetch_id.
 
     A URL is due if it was never in a pass; if it failed for a transient reason, in fewer than `passes` passes or, with
-    `retry`, in any number; if `refetch` names the reason of its last attempt; or if it was put off and its pass or a
-    later one requested any URL.
+    `retry`, in any number; if `refetch` names the reason of its last attempt; if it was deferred and its pass or a
+    later one requested any URL; or if its host was given up for the first time, or has ever answered and was sent a
+    request in that pass.
 
-    Passes therefore end: a pass opens by itself only after one that requested a URL, and each URL is requested at most
-    `passes` times (unless the user asks for more). A pass without a request is the last one; the URLs it put off stay
-    transient.
+    Passes therefore end: a pass opens by itself only after one that requested a URL or gave up a URL's host for the
+    first time, and each URL is requested at most `passes` times (unless the user asks for more). The URLs that the last
+    pass put off stay transient.
     """
     retry = f"last.pass < {resources.asked_at_pass}"
     transient = f"last.fetch_reason IN ({_sql_list(code for code in FETCH_REASONS if REASON[code].is_transient)})"
-    put_off = f"last.fetch_reason IN ({_sql_list(PUT_OFF)})"
+    is_asked = f"(fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)}))"
+    given_up = f"fetch_reason IN ({_sql_list(GIVEN_UP)})"
     return run_sql(
         f"""
         WITH last AS (
             SELECT fetch_id, max(pass) AS pass, bool_or(fetch_reason IS NULL) AS was_fetched,
-                   arg_max_null(fetch_reason, pass) AS fetch_reason,
-                   count(*) FILTER (fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)})) AS n_asked
+                   arg_max_null(fetch_reason, pass) AS fetch_reason, count(*) FILTER {is_asked} AS n_asked,
+                   count(*) FILTER ({given_up}) AS n_given_up
             FROM fetch_attempt GROUP BY fetch_id
         ), asking AS (
-            SELECT max(pass) AS pass FROM fetch_attempt
-            WHERE fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)})
+            SELECT max(pass) AS pass FROM fetch_attempt WHERE {is_asked}
         ), url AS (
             SELECT fetch_id, any_value(normalised_url) AS normalised_url, any_value(host) AS host
             FROM planned GROUP BY fetch_id
+        ), quiet AS (
+            SELECT host, bool_or(http_status IS NOT NULL) AS has_answered, max(pass) FILTER {is_asked} AS asked_in_pass
+            FROM fetch_attempt JOIN url USING (fetch_id)
+            WHERE host IN (SELECT host FROM last JOIN url USING (fetch_id) WHERE {given_up})
+            GROUP BY host
         )
-        SELECT url.fetch_id, url.normalised_url, url.host FROM url LEFT JOIN last USING (fetch_id), asking
+        SELECT url.fetch_id, url.normalised_url, url.host
+        FROM url LEFT JOIN last USING (fetch_id) LEFT JOIN quiet USING (host), asking
         WHERE last.pass IS NULL
-           OR (NOT last.was_fetched AND {transient} AND NOT {put_off} AND last.n_asked < {resources.passes})
-           OR (NOT last.was_fetched AND {put_off} AND last.pass <= asking.pass)
+           OR (NOT last.was_fetched AND {transient} AND {is_asked} AND last.n_asked < {resources.passes})
+           OR (NOT last.was_fetched AND last.fetch_reason = 'deferred' AND last.pass <= asking.pass)
+           OR (NOT last.was_fetched AND {given_up}
+               AND (last.n_given_up = 1 OR (quiet.has_answered AND last.pass <= quiet.asked_in_pass)))
            OR (NOT last.was_fetched AND {transient} AND {resources.retry == "transient"} AND {retry})
            OR ({_refetched(resources.refetch)} AND {retry})
         ORDER BY url.fetch_id

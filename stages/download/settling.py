@@ -9,8 +9,10 @@ from pydantic import Field
 from schemas.tables import FETCHED
 from stages.checks import DETAIL_MAX_CHARACTERS, run_sql
 from stages.contract import Context, Inputs, Outcome, Params, rejects_table
+from stages.download.passes import GIVEN_UP
 
 PLACEHOLDER = "placeholder"
+_UNANSWERED = ("timeout", "connection_failed")
 
 
 class SettleParams(Params):
@@ -30,7 +32,8 @@ class SettleParams(Params):
 def settle(inputs: Inputs, context: Context) -> Outcome:
     """Return the last successful attempt of each planned URL; reject the others for the last attempt's reason.
 
-    A URL that was redirected to a placeholder was not fetched either.
+    A URL that was redirected to a placeholder was not fetched either. Which URLs a silent host was asked for before it
+    was given up depends on the order of requests; their reason does not: all of them have the host's.
     """
     params: SettleParams = context.params
     columns = ", ".join("p.partition" if c == "partition" else f"done.{c}" for c in FETCHED.schema.names)
@@ -54,12 +57,21 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
         f"""
         WITH refused AS (
             SELECT fetch_id, max_by(fetch_reason, pass) AS reason, max(pass) AS pass,
+                   arg_max_null(http_status, pass) AS http_status,
+                   split_part(arg_max_null(final_url, pass), '/', 3) AS authority,
                    coalesce(nullif(arg_max_null(fetch_detail, pass), ''), 'HTTP ' || arg_max_null(http_status, pass),
                             'no answer') AS why
             FROM fetch_attempt WHERE fetch_id IN (SELECT fetch_id FROM planned)
             GROUP BY fetch_id HAVING NOT bool_or(is_fetched)
+        ), given_up AS (
+            SELECT authority, min(reason) AS reason FROM refused WHERE reason IN {GIVEN_UP} GROUP BY authority
+        ), refused_by_host AS (
+            SELECT fetch_id, CASE WHEN refused.reason IN {_UNANSWERED} AND http_status IS NULL
+                                  THEN coalesce(given_up.reason, refused.reason) ELSE refused.reason END AS reason,
+                   pass, why
+            FROM refused LEFT JOIN given_up USING (authority)
             UNION ALL FROM placeholder
-        ), detailed AS (SELECT *, ', pass ' || pass AS ending FROM refused)
+        ), detailed AS (SELECT *, ', pass ' || pass AS ending FROM refused_by_host)
         SELECT fetch_id, reason,
                CASE WHEN length(why || ending) > {DETAIL_MAX_CHARACTERS}
                     THEN left(why, {DETAIL_MAX_CHARACTERS - 1} - length(ending)) || '…' ELSE why END || ending AS detail

@@ -36,6 +36,12 @@ class FetchResources(Resources):
     )
     n_threads: int = Field(32, ge=1, description="concurrent fetches in one worker")
     max_per_host: int = Field(4, ge=1, description="concurrent fetches from one host, over all workers")
+    max_failures_in_row: int = Field(
+        20,
+        ge=0,
+        description="consecutive requests that a host and port refuses or leaves unanswered before it gets no more in"
+        " this pass; 0: no limit",
+    )
     allow_loopback: bool = Field(False, description="allow loopback addresses (generated world, tests)")
     user_agent: str = Field(
         "rs5m-rebuild/0.1 (research dataset)", pattern=r"^[ -~]+$", description="User-Agent header, printable ASCII"
@@ -52,7 +58,14 @@ def download(inputs: Inputs, context: Context) -> Outcome:
     limits = FetchLimits(**resources.model_dump(), host_slots=slots)
     tar = context.files.new_file("bodies.tar")
     urls = list(zip(rows["fetch_id"].to_pylist(), rows["normalised_url"].to_pylist(), strict=True))
-    attempts = fetch(urls, tar_path=tar, work=context.files.work(), limits=limits, on_progress=context.advance)
+    attempts = fetch(
+        urls,
+        tar_path=tar,
+        work=context.files.work(),
+        limits=limits,
+        pass_number=rows["pass"][0].as_py() if rows.num_rows else 0,
+        on_progress=context.advance,
+    )
     address = context.files.address(tar)
     table = {
         "fetch_id": [a.fetch_id for a in attempts],
@@ -81,7 +94,7 @@ OPEN_PASS = Stage(
     does="Opens a pass over the URLs that are due; large hosts are spread over it.",
     reads=(
         Reads("planned", ("fetch_id", "normalised_url", "host"), is_whole=True),
-        Reads("fetch_attempt", ("fetch_id", "pass", "fetch_reason"), is_whole=True, is_optional=True),
+        Reads("fetch_attempt", ("fetch_id", "pass", "fetch_reason", "http_status"), is_whole=True, is_optional=True),
     ),
     writes=FETCH_PASS,
     grain="observe",
@@ -111,7 +124,7 @@ DOWNLOAD = Stage(
 SETTLE = Stage(
     name="settle",
     module="download",
-    version=2,
+    version=3,
     does="Reduces all attempts to one row per URL: its fetched body, or the reason why there is none.",
     reads=(
         Reads("candidate", ("sample_id", "caption"), is_whole=True),

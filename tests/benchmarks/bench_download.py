@@ -1,4 +1,4 @@
-"""Download: the order of hosts, in a model with LAION's shares and on loopback.
+"""Download: the order of hosts, in a model with LAION's shares and on loopback; a host that never answers.
 
 Not for the network: the server is on the same machine.
 """
@@ -9,7 +9,7 @@ import multiprocessing
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.pool import Pool
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -28,6 +28,9 @@ N_WORKERS, N_THREADS, MAX_PER_HOST, FETCH_S = 16, 32, 4, 0.3
 SLOW_HOSTS = {f"127.0.0.{n + 2}": sized(80 + 40 * n, 8) for n in range(6)}
 SLOW_MS = 100
 LOOPBACK_WORKERS = 4
+N_SILENT = sized(1000, 60)
+SILENT_TIMEOUT_S = sized(2000, 100) / 1000
+DEFAULT_TIMEOUT_S = FetchLimits().timeout_s
 
 
 def modelled_order() -> tuple[list[Row], list[Goal]]:
@@ -55,41 +58,71 @@ def loopback_order(pool: Pool, port: int) -> tuple[list[Row], list[Goal]]:
     urls = [f"http://{host}/{SLOW_MS}/{n}" for n, host in enumerate(hosts)]
     per_partition = max(SLOW_HOSTS.values()) // 4
     spread = pack(hosts, urls_per_partition=per_partition, urls_per_slice=max(1, per_partition // 8), number=0)
-    took_s = [
-        _timed(lambda names=names: _run_pass(pool, urls, names))  # type: ignore[misc]
-        for names in (spread, one_after_the_other(hosts, per_partition))
-    ]
+    took_s = [_loopback_seconds(pool, urls, names) for names in (spread, one_after_the_other(hosts, per_partition))]
     row = Row("six slow hosts on loopback: spread over one after the other", took_s[0], "s", took_s[1],
               took_s[0] / took_s[1])  # fmt: skip
     return [row], [Goal("six slow hosts: spread, x one after the other", took_s[0] / took_s[1], 142 / 273)]
 
 
-def _timed(run: Callable[[], object]) -> float:
-    started = time.monotonic()
-    run()
-    return time.monotonic() - started
+def silent_host(pool: Pool, port: int) -> tuple[list[Row], list[Goal]]:
+    """Return the seconds that a silent host costs in two passes, at the default time-out, beside those without a limit.
 
-
-def _run_pass(pool: Pool, urls: list[str], names: list[str]) -> None:
-    partitions = defaultdict(list)
-    for url, name in zip(urls, names, strict=True):
-        partitions[name].append((fetch_id(url), url))
+    Raises:
+        RuntimeError: a URL has another fate than it should.
+    """
+    urls = [f"http://127.0.0.9:{port}/silent/{n}" for n in range(N_SILENT)]
+    names = [f"{n // 125:03d}" for n in range(N_SILENT)]
+    limits = FetchLimits(allow_loopback=True, timeout_s=SILENT_TIMEOUT_S)
     with tempfile.TemporaryDirectory() as folder:
-        tasks = [(partitions[name], Path(folder), name) for name in sorted(partitions)]
-        pool.map(_fetch_partition, tasks, chunksize=1)
+        reasons, ended = [], [time.monotonic()]
+        for number in range(2):
+            reasons.append(_run_pass(pool, urls, names, Path(folder), limits, number))
+            ended.append(time.monotonic())
+    first_s, took_s = ((end - ended[0]) * DEFAULT_TIMEOUT_S / SILENT_TIMEOUT_S for end in ended[1:])
+    if any(found.keys() != {"timeout", "host_silent"} for found in reasons):
+        raise RuntimeError(f"a silent host's URLs ended otherwise: {reasons}")
+    without_s = N_SILENT * DEFAULT_TIMEOUT_S / limits.max_per_host
+    asked = " and ".join(str(found["timeout"]) for found in reasons)
+    case = f"silent host of {N_SILENT:,} URLs, two passes ({asked} requests), over all of them"
+    row = Row(case, took_s, "s", without_s, took_s / without_s)
+    goals = [
+        Goal("silent host: wall time of the first pass at the default time-out, s", first_s, 75),
+        Goal("silent host: of both passes", took_s, 105),
+    ]
+    return [row], goals
 
 
-def _fetch_partition(task: tuple[list[tuple[str, str]], Path, str]) -> None:
-    """Fetch a partition in a worker process.
+def _loopback_seconds(pool: Pool, urls: list[str], names: list[str]) -> float:
+    """Return how long a pass takes; every URL must be fetched.
 
     Raises:
         RuntimeError: a URL was not fetched.
     """
-    urls, folder, name = task
-    limits = FetchLimits(allow_loopback=True, host_slots=folder / "slots")
-    attempts = fetch(urls, tar_path=folder / f"{name}.tar", work=folder / name, limits=limits)
-    if failed := [a for a in attempts if not a.is_fetched]:
-        raise RuntimeError(f"{len(failed)} of {len(attempts)} URLs failed, the first: {failed[0]}")
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        reasons = _run_pass(pool, urls, names, Path(folder), FetchLimits(allow_loopback=True))
+        took_s = time.monotonic() - started
+    if reasons != {None: len(urls)}:
+        raise RuntimeError(f"not all of {len(urls)} URLs were fetched: {reasons}")
+    return took_s
+
+
+def _run_pass(
+    pool: Pool, urls: list[str], names: list[str], folder: Path, limits: FetchLimits, number: int = 0
+) -> Counter[str | None]:
+    """Fetch the partitions of a pass in the worker processes and count what became of the URLs, None if fetched."""
+    partitions = defaultdict(list)
+    for url, name in zip(urls, names, strict=True):
+        partitions[name].append((fetch_id(url), url))
+    shared = replace(limits, host_slots=folder / "slots")
+    tasks = [(partitions[name], folder / f"{number}-{name}", shared, number) for name in sorted(partitions)]
+    return sum(pool.map(_fetch_partition, tasks, chunksize=1), Counter())
+
+
+def _fetch_partition(task: tuple[list[tuple[str, str]], Path, FetchLimits, int]) -> Counter[str | None]:
+    urls, work, limits, number = task
+    attempts = fetch(urls, tar_path=work.with_suffix(".tar"), work=work, limits=limits, pass_number=number)
+    return Counter(attempt.reason for attempt in attempts)
 
 
 def main() -> None:
@@ -99,15 +132,17 @@ def main() -> None:
     ready = spawn.Barrier(LOOPBACK_WORKERS + 1)
     with slow_web() as port, spawn.Pool(LOOPBACK_WORKERS, _warm_up, (port, ready)) as pool:
         ready.wait()
-        more_rows, more_goals = loopback_order(pool, port)
-    report("download", [*rows, *more_rows], [*goals, *more_goals])
+        for case in (loopback_order, silent_host):
+            found = case(pool, port)
+            rows, goals = [*rows, *found[0]], [*goals, *found[1]]
+    report("download", rows, goals)
 
 
 def _warm_up(port: int, ready: Barrier) -> None:
     """Import what a fetch imports, so that no case pays for it."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"http://127.0.0.1:{port}/0/warm"
-        _fetch_partition(([(fetch_id(url), url)], Path(folder), "warm"))
+        _fetch_partition(([(fetch_id(url), url)], Path(folder) / "warm", FetchLimits(allow_loopback=True), 0))
     ready.wait()
 
 

@@ -4,6 +4,7 @@ Not for retries or for choosing what is fetched: a pass hands over what it takes
 """
 
 import contextlib
+import hashlib
 import io
 import os
 import re
@@ -19,8 +20,9 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.download.fetching.answer import Note
 from stages.download.fetching.faults import Refused
-from stages.download.fetching.guard import Guard, Note
+from stages.download.fetching.guard import Guard
 from stages.download.fetching.limits import FetchLimits
 from stages.download.fetching.spool import Spool, keep_bytes, write_tar
 
@@ -69,6 +71,7 @@ def fetch(
     tar_path: Path,
     work: Path,
     limits: FetchLimits,
+    pass_number: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Attempt]:
     """Fetch every URL once; return one attempt per URL, in the given order, and write the bodies to one tar.
@@ -82,6 +85,7 @@ def fetch(
         tar_path: written whole, or not at all if this raises.
         work: folder for what is only needed meanwhile; what this leaves in it is nothing.
         limits: times, bytes, concurrency.
+        pass_number: hosts that are given up are given up for this pass.
         on_progress: called in this thread with the number of URLs done; what it raises ends the fetch, what it prints
             is lost (the output of this process is shut while img2dataset runs).
 
@@ -94,11 +98,11 @@ def fetch(
     with _ONE_AT_A_TIME:
         shutil.rmtree(scratch, ignore_errors=True)  # of a process that died
         scratch.mkdir(parents=True)
-        guard = Guard(limits)
+        guard = Guard(limits, pass_number=pass_number)
         spool = Spool(scratch / "bodies", on_write=on_progress, on_failure=guard.stop)
         try:
             urllib.request.install_opener(guard)
-            _download(_take_turns(urls), scratch, limits, spool)
+            _download(_take_turns(urls, pass_number), scratch, limits, spool)
             failure = spool.failure or guard.failure
             if failure is not None:
                 raise failure
@@ -119,11 +123,14 @@ def _check_ids(fetch_ids: list[str]) -> None:
             raise ValueError(f"fetch_id {fetch_id} occurs {n_times} times")
 
 
-def _take_turns(urls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the URLs with hosts taking turns: threads that wait for one slow host would keep all others waiting."""
+def _take_turns(urls: Sequence[tuple[str, str]], pass_number: int) -> list[tuple[str, str]]:
+    """Return the URLs with hosts taking turns: threads that wait for one slow host would keep all others waiting.
+
+    A host's own URLs come in another order in each pass: what makes it silent may be a few that follow each other.
+    """
     n_before: Counter[str] = Counter()
     turns = []
-    for fetch_id, url in urls:
+    for fetch_id, url in sorted(urls, key=lambda one: hashlib.sha256(f"{pass_number} {one[0]}".encode()).digest()):
         try:
             host = urlsplit(url).netloc.lower()
         except ValueError:

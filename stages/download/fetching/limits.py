@@ -16,9 +16,11 @@ class FetchLimits:
         max_partition_s: for all URLs of one call together, from the first; what is not asked by then is deferred.
         n_threads: fetches at once in this process.
         max_per_host: requests at once to one host, over all processes that share `host_slots`.
+        max_failures_in_row: of one host and port, over all processes that share `host_slots`; 0: any number.
         allow_loopback: permits loopback addresses, and no other private ones (for tests and the generated world).
         user_agent: sent as it is; the text before the first "/" is the name X-Robots-Tag may address us by.
-        host_slots: folder of lock files; None limits hosts inside this process alone.
+        host_slots: folder of lock files and of hosts that do not answer; None limits hosts inside this process alone,
+            and gives none up.
     """
 
     timeout_s: float = 10.0
@@ -28,6 +30,7 @@ class FetchLimits:
     max_partition_s: float = 900.0
     n_threads: int = 32
     max_per_host: int = 4
+    max_failures_in_row: int = 20
     allow_loopback: bool = False
     user_agent: str = "rs5m-rebuild/0.1 (+research dataset; see README)"
     host_slots: Path | None = None

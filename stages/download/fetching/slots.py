@@ -33,13 +33,21 @@ class HostSlots:
             folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def hold(self, host: str, *, max_wait_s: float, check: Callable[[], None] = lambda: None) -> Iterator[float]:
+    def hold(
+        self,
+        host: str,
+        *,
+        max_wait_s: float,
+        check: Callable[[], None] = lambda: None,
+        is_single: Callable[[], bool] = lambda: False,
+    ) -> Iterator[float]:
         """Hold one slot of the host; the value is how long that took, in seconds.
 
         Args:
             host: its name, without the port.
             max_wait_s: longest wait.
             check: called while the slot is waited for, and once when it is free: what it raises ends the wait.
+            is_single: whether the host has one slot alone for the time being; asked anew at each try.
 
         Raises:
             Refused: no slot came free in time.
@@ -49,13 +57,13 @@ class HostSlots:
             semaphore = self._semaphores.setdefault(host, threading.Semaphore(self._max_per_host))
         # The semaphore comes first: its waiters sleep, and only max_per_host threads a process poll the files.
         if not semaphore.acquire(timeout=max_wait_s):
-            raise _no_slot(host, max_wait_s)
+            raise _no_slot(host)
         try:
             check()
             if self._folder is None:
                 yield time.monotonic() - started
                 return
-            handle = self._lock_file(self._folder, host, started, max_wait_s, check)
+            handle = self._lock_file(self._folder, host, started + max_wait_s, check, is_single)
             try:
                 check()
                 yield time.monotonic() - started
@@ -64,24 +72,26 @@ class HostSlots:
         finally:
             semaphore.release()
 
-    def _lock_file(self, folder: Path, host: str, started: float, max_wait_s: float, check: Callable[[], None]) -> int:
+    def _lock_file(
+        self, folder: Path, host: str, end: float, check: Callable[[], None], is_single: Callable[[], bool]
+    ) -> int:
         """Return the open descriptor of a lock file that is ours until it is closed."""
         name = hashlib.sha256(host.encode()).hexdigest()[:_NAME_DIGITS]
         pause_s = _FIRST_PAUSE_S
         while True:
-            for slot in range(self._max_per_host):
+            for slot in range(1 if is_single() else self._max_per_host):
                 handle = os.open(folder / f"{name}.{slot}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
                 with suppress(BlockingIOError):
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     return handle
                 os.close(handle)
-            if time.monotonic() - started > max_wait_s:
-                raise _no_slot(host, max_wait_s)
+            if time.monotonic() > end:
+                raise _no_slot(host)
             check()
             # Uneven pauses: processes that started together must not knock together for ever.
             time.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def _no_slot(host: str, max_wait_s: float) -> Refused:
-    return Refused("no_result", f"no free slot for {host} within {max_wait_s:.0f} s; nothing was asked of it")
+def _no_slot(host: str) -> Refused:
+    return Refused("no_result", f"no slot for {host} came free in time; nothing was asked of it")

@@ -11,17 +11,37 @@ import pytest
 from schemas.fields import FIELD
 from stages.checks import check_outcome
 from stages.contract import Context, InputError
-from stages.download.passes import PassResources, open_pass
+from stages.download.passes import PUT_OFF, PassResources, open_pass
 from stages.download.stage import OPEN_PASS
 
 Attempt = tuple[str, int, str | None]
 
 
-def due(attempts: list[Attempt], number: int = 1, planned: str = "abc", **resources: Any) -> list[str]:
-    """Return the URLs that a pass takes, given (fetch_id, pass, reason) of those before."""
+def due(
+    attempts: list[Attempt],
+    number: int = 1,
+    planned: str = "abc",
+    hosts: str = "",
+    answered: str = "",
+    **resources: Any,
+) -> list[str]:
+    """Return the URLs that a pass takes, given (fetch_id, pass, reason) of those before.
+
+    Args:
+        attempts: those that were fetched have the status 200, the others none.
+        number: of the pass.
+        planned: a letter per URL.
+        hosts: a letter per URL; without it each has a host of its own.
+        answered: URLs whose failures have a status too.
+        resources: of the stage.
+    """
+    named = [(c, f"http://h/{c}", f"h{h}") for c, h in zip(planned, hosts or planned, strict=True)]
+    tried = [
+        (name, number, reason, 200 if reason is None or name in answered else None) for name, number, reason in attempts
+    ]
     inputs = {
-        "planned": table("fetch_id normalised_url host", [(c, f"http://h/{c}", f"h{c}") for c in planned]),
-        "fetch_attempt": table("fetch_id pass fetch_reason", attempts),
+        "planned": table("fetch_id normalised_url host", named),
+        "fetch_attempt": table("fetch_id pass fetch_reason http_status", tried),
     }
     context = Context(f"{number:03d}", None, PassResources(**resources), {}, None, Path())  # type: ignore[arg-type]
     outcome = open_pass(inputs, context)
@@ -105,14 +125,34 @@ def test_a_pass_that_asked_for_nothing_is_the_last_until_somebody_asks() -> None
     assert due([*stuck, ("d", 2, "timeout")], 3, planned="abcd") == ["b", "c"]
 
 
+def test_the_urls_of_a_host_that_was_given_up_are_asked_once_more_by_themselves() -> None:
+    attempts: list[Attempt] = [("a", 0, "timeout"), ("b", 0, "host_silent"), ("c", 0, "host_silent")]
+    assert due(attempts, hosts="xxx") == ["b", "c"]
+    again: list[Attempt] = [*attempts, ("b", 1, "timeout"), ("c", 1, "host_silent")]
+    assert due(again, 2, hosts="xxx") == []
+    assert due(again, 2, hosts="xxx", retry="transient", asked_at_pass=2) == ["a", "b", "c"]
+    # To be given up is no attempt.
+    assert due([*attempts, ("b", 1, "timeout"), ("c", 1, None)], 2, hosts="xxx", passes=2) == ["a", "b"]
+
+
+def test_a_host_that_has_answered_is_asked_for_all_its_urls() -> None:
+    attempts: list[Attempt] = [("a", 0, None), ("b", 0, "host_silent"), ("c", 0, "host_silent")]
+    again: list[Attempt] = [*attempts, ("b", 1, "timeout"), ("c", 1, "host_silent")]
+    assert due(again, 2, hosts="xxx") == ["c"]
+    assert due(again, 2, hosts="yxx") == []
+    assert due(again, 2, hosts="yxx", answered="b") == ["c"]
+    # A pass that asked it for nothing is the last.
+    assert due([*again, ("c", 2, "host_silent")], 3, hosts="xxx") == []
+
+
 @pytest.mark.parametrize("passes", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
 def test_passes_end_whatever_the_web_answers(seed: int, passes: int) -> None:
     draw, attempts, number = random.Random(seed), list[Attempt](), 0
-    while taken := due(attempts, number, planned="abcdefgh", passes=passes):
-        answers: list[str | None] = draw.choices(["deferred", "timeout", None, "http_not_found"], [9, 3, 1, 1], k=8)
+    while taken := due(attempts, number, planned="abcdefgh", hosts="xxxxyyzz", passes=passes):
+        answers = draw.choices(["deferred", "host_silent", "timeout", None, "http_not_found"], [9, 9, 3, 1, 1], k=8)
         attempts += [(name, number, answer) for name, answer in zip(taken, answers, strict=False)]
         number += 1
-    assert 0 < number <= 8 * passes + 1
-    asked = Counter(name for name, _, reason in attempts if reason != "deferred")
+    assert 0 < number <= 8 * (passes + 1) + 1
+    asked = Counter(name for name, _, reason in attempts if reason not in PUT_OFF)
     assert max(asked.values(), default=0) <= passes

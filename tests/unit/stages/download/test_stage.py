@@ -43,6 +43,23 @@ def test_settling_takes_the_last_success_and_the_last_reason_of_the_others() -> 
     assert len(outcome.rejects["detail"].to_pylist()[-1]) == 200
 
 
+def test_all_unanswered_urls_of_a_host_that_was_given_up_have_its_reason() -> None:
+    attempts = [
+        ("a", 0, False, "timeout", None, None, None, "http://x.test:81/a"),
+        ("b", 0, False, "host_silent", None, None, None, "http://x.test:81/b"),
+        ("c", 0, False, "timeout", None, 200, None, "http://x.test:81/c"),
+        ("d", 0, False, "timeout", None, None, None, "http://x.test/d"),
+        ("e", 0, False, "http_not_found", None, 404, None, "http://x.test:81/e"),
+        ("f", 0, False, "connection_failed", None, None, None, "http://x.test:81/f"),
+        ("g", 0, False, "invalid_response", None, None, None, None),
+    ]
+    outcome = settled([(name, f"http://h/{name}", "text") for name in "abcdefg"], attempts)
+    assert dict(zip(*outcome.rejects.select(["fetch_id", "reason"]).to_pydict().values(), strict=True)) == {
+        "a": "host_silent", "b": "host_silent", "c": "timeout", "d": "timeout", "e": "http_not_found",
+        "f": "host_silent", "g": "invalid_response",
+    }  # fmt: skip
+
+
 def settled(planned: list[tuple[str, str, str]], attempts: list[Any], n_urls: int = 3) -> Outcome:
     """Settle (fetch_id, URL, caption) with (fetch_id, pass, is_fetched, reason, detail, status, body[, final URL])."""
     columns = "fetch_id pass is_fetched fetch_reason fetch_detail http_status body_sha256 final_url"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from schemas.reasons import REASON
 from stages.download.fetching.addresses import Resolver
+from stages.download.fetching.answer import Note
 from stages.download.fetching.faults import Refused
-from stages.download.fetching.guard import Guard, Note
+from stages.download.fetching.guard import Guard
 from stages.download.fetching.limits import FetchLimits
 
 LIMITS = FetchLimits(allow_loopback=True, timeout_s=0.6, max_fetch_s=1.0, max_bytes=10_000, max_redirects=3)

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from schemas.reasons import REASON
+from stages.download.fetching.answer import Note
 from stages.download.fetching.attempts import Attempt, FetchLimits, attempt_of, fetch
-from stages.download.fetching.guard import Note
 from stages.download.fetching.slots import HostSlots
 from stages.download.fetching.spool import Spool
 from tests.unit.stages.download.fetching.hostile_server import HostileServer, body_of, serve
@@ -33,8 +34,11 @@ def with_ids(urls: list[str]) -> list[tuple[str, str]]:
     return [(hashlib.md5(f"{n} {url!r}".encode()).hexdigest(), url) for n, url in enumerate(urls)]
 
 
-def fetch_into(folder: Path, urls: list[tuple[str, str]], limits: FetchLimits = LIMITS) -> list[Attempt]:
-    attempts = fetch(urls, tar_path=folder / "bodies.tar", work=folder / "work", limits=limits)
+def fetch_into(
+    folder: Path, urls: list[tuple[str, str]], limits: FetchLimits = LIMITS, pass_number: int = 0
+) -> list[Attempt]:
+    tar, work = folder / "bodies.tar", folder / "work"
+    attempts = fetch(urls, tar_path=tar, work=work, limits=limits, pass_number=pass_number)
     assert [attempt.fetch_id for attempt in attempts] == [fetch_id for fetch_id, _ in urls]
     assert list((folder / "work").iterdir()) == []
     for attempt in attempts:
@@ -132,6 +136,37 @@ def test_a_wait_for_a_slot_ends_with_the_time_of_the_partition(server: HostileSe
         attempts = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(12)]), limits)
     assert {attempt.reason for attempt in attempts} == {"deferred"}
     assert server.n_connections == 0
+
+
+def test_a_silent_host_is_asked_a_few_times_and_begins_the_next_pass_one_by_one(
+    server: HostileServer, tmp_path: Path
+) -> None:
+    limits = dataclasses.replace(LIMITS, timeout_s=0.1, max_failures_in_row=6, host_slots=tmp_path / "slots")
+    urls = with_ids([f"{server.url}/silent/{n}" for n in range(60)])
+    reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
+    assert reasons["timeout"] + reasons["host_silent"] == 60
+    assert 6 <= reasons["timeout"] == server.n_connections <= 6 + LIMITS.max_per_host
+    again = fetch_into(tmp_path, urls, limits, pass_number=1)
+    assert Counter(attempt.reason for attempt in again) == {"timeout": 3, "host_silent": 57}
+    good = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(9)]), limits, pass_number=2)
+    assert {attempt.reason for attempt in good} == {None}
+
+
+def test_a_host_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        limits = dataclasses.replace(LIMITS, host_slots=tmp_path / "slots")
+        urls = with_ids([f"http://127.0.0.1:{closed.getsockname()[1]}/{n}" for n in range(90)])
+        reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
+    assert reasons["connection_failed"] + reasons["host_refuses"] == 90
+    assert 20 <= reasons["connection_failed"] <= 20 + LIMITS.max_per_host
+
+
+def test_a_host_that_answers_now_and_then_is_asked_for_everything(server: HostileServer, tmp_path: Path) -> None:
+    limits = dataclasses.replace(LIMITS, timeout_s=0.1, host_slots=tmp_path / "slots")
+    urls = with_ids([f"{server.url}/{'silent' if n % 3 else 'missing'}/{n}" for n in range(60)])
+    reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
+    assert reasons == {"timeout": 40, "http_not_found": 20}
 
 
 def test_loopback_is_refused_by_default(server: HostileServer, tmp_path: Path) -> None:
