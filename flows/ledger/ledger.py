@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from flows.ledger.digests import FINGERPRINT_LENGTH, combine
-from flows.ledger.receipt import Receipt, observation_fingerprint
+from flows.ledger.fingerprint import Constants
+from flows.ledger.receipt import Receipt, collector_paused, observation_fingerprint
 from flows.ledger.store import Store
 from flows.settings import Settings
 from schemas.corpora import labelled_codes
@@ -84,6 +85,8 @@ class Ledger:
         self._digests: dict[tuple[str, Reads], str] = {}
         self._tools: dict[str, dict[str, Mapping[str, str]]] = {}
         self._params: dict[str, dict[str, Any]] = {}
+        self._constants: dict[str, Constants] = {}
+        self._counted: dict[str, tuple[tuple[str, Reads], ...]] = {}
 
     def refresh(self) -> None:
         """Forget what was concluded; receipts that were read stay read."""
@@ -93,7 +96,8 @@ class Ledger:
     def state(self, stage: Stage) -> StageState:
         """Return a stage's partitions and receipts."""
         if stage.name not in self._states:
-            self._states[stage.name] = self._conclude(stage)
+            with collector_paused():
+                self._states[stage.name] = self._conclude(stage)
         return self._states[stage.name]
 
     def inputs_ready(self, stage: Stage) -> str:
@@ -112,7 +116,9 @@ class Ledger:
 
     def input_digests(self, stage: Stage, partition: str) -> dict[str, str]:
         """Return one digest per input: of the columns read, in the partition or over all."""
-        return {reads.name: self._input_digest(counted(stage, reads), partition) for reads in stage.reads}
+        if stage.name not in self._counted:
+            self._counted[stage.name] = tuple((reads.name, counted(stage, reads)) for reads in stage.reads)
+        return {name: self._input_digest(reads, partition) for name, reads in self._counted[stage.name]}
 
     def pieces(self, reads: Reads, partition: str) -> list[Piece]:
         """Return the locations of an input's rows, in the order of part names."""
@@ -165,18 +171,16 @@ class Ledger:
         """Return the digest of all that a partition's rows depend on."""
         if stage.keeps != "current":
             return observation_fingerprint(stage.name, partition)
-        depends: dict[str, Any] = {
-            "stage": stage.name,
-            "partition": partition,
-            "inputs": self.input_digests(stage, partition),
-        }
-        if not stage.is_settled:
-            depends |= {
-                "version": stage.version,
-                "params": self.plain_params(stage),
-                "tools": self.tool_identities(stage),
-            }
-        return digest_json(depends)
+        if stage.name not in self._constants:
+            constants: dict[str, Any] = {"stage": stage.name}
+            if not stage.is_settled:
+                constants |= {
+                    "version": stage.version,
+                    "params": self.plain_params(stage),
+                    "tools": self.tool_identities(stage),
+                }
+            self._constants[stage.name] = Constants.of(constants)
+        return self._constants[stage.name].fingerprint(self.input_digests(stage, partition), partition)
 
     def plain_params(self, stage: Stage) -> dict[str, Any]:
         """Return a stage's parameters as plain values, as written in fingerprints and receipts."""

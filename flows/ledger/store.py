@@ -99,7 +99,7 @@ class Store:
         """Return the valid receipt of a fingerprint, or None; a damaged one does not count."""
         folder = self.folder(table, partition, fingerprint)
         if folder not in self._cache:
-            found = read_receipt(Path(f"{self.root}/{folder}/receipt.json"))
+            found = read_receipt(f"{self.root}/{folder}/receipt.json")
             # A receipt counts only where it belongs: a copied or moved one speaks of other rows.
             belongs = isinstance(found, dict) and _identity(found) == (table, partition, fingerprint)
             if not isinstance(found, dict) or not belongs or not self._files_fit(folder, found):

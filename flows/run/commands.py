@@ -35,8 +35,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
 
 def run_build(options: argparse.Namespace, console: Console) -> int:
     """Bring all modules up to date, publish the dataset; return 1 if some of SOURCES cannot be read."""
-    n_run = _run_modules(options, console, MODULES)
-    _, ledger = open_build(options)
+    ledger, n_run = _run_modules(options, console, MODULES)
     if n_run and not options.verbose:
         console.print()
         for report in module_reports(ledger, "inventory")[1:]:
@@ -52,8 +51,7 @@ def run_build(options: argparse.Namespace, console: Console) -> int:
 
 def run_stage(options: argparse.Namespace, console: Console) -> int:
     """Bring the stages of some modules up to date and print their tables; return 1 as `run_build` does."""
-    _run_modules(options, console, options.modules)
-    _, ledger = open_build(options)
+    ledger, _ = _run_modules(options, console, options.modules)
     console.print()
     for module in options.modules:
         has_all = options.verbose or module == "inventory"  # what was passed over must not be overlooked
@@ -84,8 +82,8 @@ def run_inventory(options: argparse.Namespace, console: Console) -> int:
     return _warn(ledger, ["inventory"], options, console) if sources is not None else 0
 
 
-def _run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> int:
-    """Bring modules up to date and return how many partitions were run."""
+def _run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> tuple[Ledger, int]:
+    """Bring modules up to date and return the build, and how many partitions were run."""
     settings, ledger = open_build(options)
     build, command = ledger.store.root, command_again(options)
     terminal, tell = Terminal(console), partial(say, console)
@@ -120,11 +118,10 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
         finally:
             if world is not None:
                 world.stop()
-        ledger.refresh()
         publish_dataset(ledger)
         if not terminal.n_run:
             console.print("nothing to do: every partition is current", style="bold")
-    return terminal.n_run
+    return ledger, terminal.n_run
 
 
 def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> int:

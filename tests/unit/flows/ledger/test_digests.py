@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.ledger import digests
-from flows.ledger.digests import combine, digest_column, digest_columns, digest_file
+from flows.ledger.digests import combine, digest_column, digest_columns, digest_file, strings_json
 from schemas.fields import FIELDS
+from stages.identity import canonical_json
 
 TYPES = sorted({field.type for field in FIELDS}, key=str)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -124,3 +125,8 @@ def test_a_digest_is_one_per_column_and_combines_by_part_name() -> None:
 def test_a_file_digest_is_the_sha256_of_its_bytes(tmp_path: Any) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert digest_file(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@given(st.recursive(TEXT, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)))
+def test_strings_are_written_as_the_canonical_json_writes_them(value: Any) -> None:
+    assert strings_json(value) == canonical_json(value)

@@ -1,3 +1,4 @@
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from flows.ledger.store import Store
 from flows.run.executor import InlineExecutor
 from flows.settings import check_settings
 from stages.contract import InputError, Reads, Stage
+from stages.identity import digest_json
 from tests.contract.broken import GIVE, MAKE
 from tests.contract.laws import run_toy, toy_build
 from tests.small_build import Build
@@ -83,13 +85,14 @@ def test_the_fingerprint_holds_name_version_params_and_inputs_and_no_resources(t
     assert base == toy.ledger().fingerprint(MAKE, "part-00") and len(base) == 64
     others = {
         ledger.fingerprint(MAKE, "part-01"),
-        ledger.fingerprint(replace(MAKE, version=2), "part-00"),
+        toy.ledger().fingerprint(replace(MAKE, version=2), "part-00"),
         toy.with_settings(toy={"text": "other"}).ledger().fingerprint(MAKE, "part-00"),
     }
     assert len(others) == 3 and base not in others
     assert toy.with_settings(toy={"n_threads": 9}).ledger().fingerprint(MAKE, "part-00") == base
     settled = replace(MAKE, is_settled=True)
-    assert ledger.fingerprint(settled, "part-00") == ledger.fingerprint(replace(settled, version=2), "part-00")
+    fingerprint = toy.ledger().fingerprint(settled, "part-00")
+    assert fingerprint == toy.ledger().fingerprint(replace(settled, version=2), "part-00")
     assert len(short(base)) == 12
 
 
@@ -157,3 +160,31 @@ def test_what_a_stage_depends_on_is_fingerprinted_beside_its_tools(tmp_path: Pat
     by_name = {stage.name: ledger.tool_identities(stage) for stage in ledger.stages}
     assert set(by_name["embed_prompts"]) == {"scorer", "prompts"} and by_name["embed_prompts"]["prompts"]["sha256"]
     assert set(by_name["write_shards"]) == {"codecs"} and by_name["write_shards"]["codecs"]
+
+
+def test_a_fingerprint_is_the_digest_of_what_the_rows_depend_on_as_canonical_json(toy: Build) -> None:
+    ledger = toy.ledger()
+    for stage, partition in ((GIVE, "whole"), (MAKE, "part-01")):
+        depends = {
+            "stage": stage.name,
+            "version": stage.version,
+            "partition": partition,
+            "inputs": ledger.input_digests(stage, partition),
+            "params": ledger.plain_params(stage),
+            "tools": ledger.tool_identities(stage),
+        }
+        assert ledger.fingerprint(stage, partition) == digest_json(depends)
+        settled = replace(stage, name=f"{stage.name}_once", is_settled=True)
+        fewer = {key: depends[key] for key in ("inputs", "partition")} | {"stage": settled.name}
+        assert ledger.fingerprint(settled, partition) == digest_json(fewer)
+
+
+def test_a_look_through_receipts_leaves_the_collector_as_it_was(toy: Build) -> None:
+    assert gc.isenabled()
+    assert toy.ledger().state(MAKE).is_complete
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        assert toy.ledger().state(MAKE).is_complete and not gc.isenabled()
+    finally:
+        gc.enable()
