@@ -25,7 +25,8 @@ from PIL import Image
 from flows.ledger.digests import digest_file
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
-from flows.run.executor import Event, Executor, LocalExecutor
+from flows.run.events import Event
+from flows.run.executor import Executor, LocalExecutor
 from flows.run.runner import Runner
 from flows.run.worker import Task
 from flows.settings import Settings, check_settings
@@ -236,6 +237,10 @@ class Recorder:
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
         self.begun.append((stage.name, n_partitions, n_due))
+
+    def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
+        name, n_partitions, n_before = next(begun for begun in reversed(self.begun) if begun[0] == stage.name)
+        self.begun[self.begun.index((name, n_partitions, n_before))] = (name, n_partitions + n_due, n_before + n_due)
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         self.events.append((stage.name, event))

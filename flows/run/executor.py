@@ -18,39 +18,13 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Protocol
 
+from flows.run.events import Advanced, Event, Poisoned, Retried
 from flows.run.worker import Committed, Failed, Task, Toolbox, try_partition, worker_main
 from flows.settings import RunSettings
 
 _POLL_S = 0.2
 _START_UP_S = 60.0  # a worker says when it takes a partition up; until then it may be importing
 _DEATHS_ALLOWED = 1  # a partition whose worker died is tried once more, alone in a fresh worker
-
-
-@dataclass(frozen=True)
-class Advanced:
-    """A partition under way: rows done so far."""
-
-    partition: str
-    n_rows: int
-
-
-@dataclass(frozen=True)
-class Retried:
-    """A partition that is tried again, and why."""
-
-    partition: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Poisoned:
-    """A partition whose worker died or was stopped each time it was tried."""
-
-    partition: str
-    message: str
-
-
-Event = Advanced | Retried | Committed | Failed | Poisoned
 
 
 class Interrupted(Exception):

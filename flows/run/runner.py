@@ -9,25 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from flows.ledger.ledger import Ledger, PartitionState
-from flows.run.executor import Event, Executor, Poisoned
+from flows.run.events import Poisoned, Watcher
+from flows.run.executor import Executor
 from flows.run.worker import Committed, Failed, Task
 from stages.contract import ContractError, InputError, Stage
-
-
-class Watcher(Protocol):
-    """Receives the events of a run and shows them."""
-
-    def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """A stage begins; `n_rows_due` is about the number of rows its due partitions are given."""
-
-    def see(self, stage: Stage, task: Task, event: Event) -> None:
-        """Something happened to a partition."""
-
-    def end(self, stage: Stage, seconds: float) -> None:
-        """The stage is over."""
 
 
 @dataclass

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from flows.ask.report import printable, stage_report
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
-from flows.run.executor import Event, Interrupted
-from flows.run.runner import StageFailure, Watcher
+from flows.run.events import Event, Watcher
+from flows.run.executor import Interrupted
+from flows.run.runner import StageFailure
 from flows.run.worker import Task
 from flows.watch.pace import Pace, first_line
 from flows.watch.progress import Both
@@ -76,7 +77,7 @@ class Mirror:
     _calls: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _reports: queue.SimpleQueue[StageRun | None] = field(default_factory=queue.SimpleQueue)
     _runs: list[StageRun] = field(default_factory=list)
-    _current: StageRun | None = None
+    _current: dict[str, StageRun] = field(default_factory=dict)
     _off: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -109,7 +110,6 @@ class Mirror:
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
         """Show a stage where something is due."""
-        self._current = None
         if not n_due:
             return
         run = StageRun(len(self._runs), stage, n_partitions, Pace(n_due, n_rows_due))
@@ -117,11 +117,18 @@ class Mirror:
         parameters = {"partitions": n_partitions, "due": n_due, "rows_due": n_rows_due}
         self._tell(lambda scribe: scribe.open_stage(run.number, stage.name, parameters))
         self._tell(lambda scribe: _show_figures(scribe, run))
-        self._current = run
+        self._current[stage.name] = run
+
+    def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
+        """Take in that more is due; the next tick shows it."""
+        run = self._current[stage.name]
+        run.n_partitions += n_due
+        run.pace.n_due += n_due
+        run.pace.n_rows_due += n_rows_due
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         """Show waves beginning and ending."""
-        run = self._current
+        run = self._current.get(stage.name)
         if run is None:
             return
         wave, is_new = run.take(event)
@@ -133,7 +140,7 @@ class Mirror:
 
     def end(self, stage: Stage, seconds: float) -> None:
         """Show a stage's end; one that was broken off ends with the build."""
-        run, self._current = self._current, None
+        run = self._current.pop(stage.name, None)
         if run is None:
             return
         run.seconds = seconds
@@ -169,10 +176,10 @@ class Mirror:
             if job is None:
                 return
             _try_hard(job, scribe)
-            run = self._current
-            if run is not None and run.number in scribe.stages_open and time.monotonic() - shown_at > _TICK_S:
+            if time.monotonic() - shown_at > _TICK_S:
                 shown_at = time.monotonic()
-                _try_hard(lambda scribe, run=run: _show_figures(scribe, run), scribe)  # type: ignore[misc]
+                for run in [run for run in list(self._current.values()) if run.number in scribe.stages_open]:
+                    _try_hard(lambda scribe, run=run: _show_figures(scribe, run), scribe)  # type: ignore[misc]
 
     def _report(self) -> None:
         # With a ledger of its own: the runner's is not for two threads.

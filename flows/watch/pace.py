@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from flows.run.executor import Advanced, Event, Poisoned
+from flows.run.events import Advanced, Event, Poisoned
 from flows.run.worker import Committed, Failed
 
 _TOO_SOON_S = 0.5  # a rate over less says nothing

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from flows.ask.report import printable
-from flows.run.executor import Event, Poisoned, Retried
+from flows.run.events import Event, Poisoned, Retried
 from flows.run.worker import Committed, Failed
 from flows.watch.pace import Pace, first_line
 from stages.contract import Stage

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from flows.ledger.receipt import read_receipt
-from flows.run.executor import InlineExecutor, LocalExecutor, Poisoned, Retried
+from flows.run.events import Poisoned, Retried
+from flows.run.executor import InlineExecutor, LocalExecutor
 from flows.run.runner import Runner, StageFailure
 from flows.run.worker import Committed
 from stages.contract import ContractError

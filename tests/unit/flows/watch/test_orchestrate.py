@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.run.executor import Advanced, Interrupted, Poisoned, Retried
+from flows.run.events import Advanced, Poisoned, Retried
+from flows.run.executor import Interrupted
 from flows.run.worker import Committed, Failed
 from flows.watch import mirror as mirror_module
 from flows.watch.mirror import Mirror, mirrored

@@ -1,14 +1,17 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from flows.run.executor import Advanced, Poisoned, Retried
+from flows.run.events import Advanced, Poisoned, Retried
 from flows.run.worker import Committed, Failed, Task
 from flows.watch import progress
 from flows.watch.pace import duration
 from flows.watch.progress import Terminal
 from tests.contract.broken import MAKE
+
+SORT = replace(MAKE, name="sort")
 
 
 def task(name: str, n_given: int = 10) -> Task:
@@ -34,6 +37,21 @@ def test_without_a_terminal_there_are_plain_lines(plain: tuple[Terminal, io.Stri
     assert line == "make 20 given 18 kept 2 rejected 2.0 s no_url 2 (1 of 3 partitions were done)"
     assert out.getvalue().count("\n") == 1
     assert "\x1b" not in out.getvalue() and "\r" not in out.getvalue()
+
+
+def test_stages_interleave_and_grow(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    terminal.begin(SORT, 1, 1, 10)
+    terminal.begin(MAKE, 1, 1, 10)
+    terminal.see(SORT, task("a"), Committed("a", 10, 10))
+    terminal.grow(MAKE, 1, 10)
+    terminal.see(MAKE, task("a"), Committed("a", 9, 10, {"no_url": 1}))
+    terminal.end(SORT, 1.0)
+    terminal.see(MAKE, task("b"), Committed("b", 10, 10))
+    terminal.end(MAKE, 2.0)
+    assert [" ".join(line.split()) for line in out.getvalue().splitlines()] == [
+        "sort 10 given 10 kept 0 rejected 1.0 s", "make 20 given 19 kept 1 rejected 2.0 s no_url 1"
+    ]  # fmt: skip
 
 
 def test_a_stage_with_nothing_to_do_prints_nothing(plain: tuple[Terminal, io.StringIO]) -> None:
@@ -77,8 +95,11 @@ def test_a_terminal_gets_a_bar() -> None:
     out = io.StringIO()
     terminal = Terminal(Console(file=out, width=120, force_terminal=True))
     terminal.begin(MAKE, 1, 1, 10)
+    terminal.begin(SORT, 1, 1, 10)
     terminal.see(MAKE, task("a"), Committed("a", 10, 10))
     terminal.end(MAKE, 1.0)
+    terminal.grow(SORT, 1, 10)
+    terminal.end(SORT, 1.0)
     assert "partitions" in out.getvalue() and "\x1b" in out.getvalue()
 
 
