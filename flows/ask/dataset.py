@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, folder_faults, remove_others
 from flows.ask.dictionary import assumptions_report, columns_report
 from flows.ask.report import Report, Row, query_report, stage_reports, write_csv
 from flows.ask.views import open_views
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     import duckdb
 
 REPORT_FORMAT = 5  # raised when a report says something else of the same receipts
-CHECKSUMS = "SHA256SUMS"
 _METAFILE_CSV_SPLITS = ("train", "val")
 _ROWS_SHOWN = 12
+_PORTION = 131_072  # rows held at once, and of a row group
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
     "source_count": "rows of the source files",
@@ -59,7 +60,10 @@ def module_reports(ledger: Ledger, module: str) -> list[Report]:
 
 
 def publish_dataset(ledger: Ledger) -> Path:
-    """Make `<build>/dataset/` what the current receipts say; return its path. Does nothing where it is that."""
+    """Make `<build>/dataset/` what the current receipts say; return its path. Does nothing where it is that.
+
+    No tar is read, for receipts hold its sha256; files made from tables that did not change are linked again.
+    """
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages]) + f"-{REPORT_FORMAT}"
     root = ledger.store.root
     link, made = root / "dataset", root / ".dataset" / digest
@@ -68,67 +72,63 @@ def publish_dataset(ledger: Ledger) -> Path:
     if not made.exists():
         draft = made.with_name(f"{digest}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
-        _fill(ledger, draft)
-        draft.rename(made)
+        folder = DatasetFolder(draft, root / link.readlink() if link.is_symlink() else None)
+        _fill(ledger, folder)
+        folder.publish(made)
     if not link.is_symlink() or link.readlink() != made.relative_to(root):
         new = root / f".dataset-link.{os.getpid()}"
         new.unlink(missing_ok=True)
         new.symlink_to(made.relative_to(root))
         new.replace(link)
-    for other in made.parent.iterdir():
-        if other != made:
-            shutil.rmtree(other)
+    remove_others(made)
     return link
 
 
 def tars(ledger: Ledger) -> dict[str, Path]:
     """Return the current tar of each shard, under its published path."""
-    writer = ledger.writer["shard"]
-    state = ledger.state(writer)
-    if not state.is_complete:
-        return {}
-    found = {}
-    for receipt in state.receipts:
+    return {name: path for name, path, _ in _tars(ledger)}
+
+
+def _tars(ledger: Ledger) -> Iterator[tuple[str, Path, str]]:
+    """Yield the published name, the path and the sha256 of each tar."""
+    state = ledger.state(ledger.writer["shard"])
+    for receipt in state.receipts if state.is_complete else ():
         split = receipt.partition.split("-")[1]
-        tar = next(f["file"] for f in receipt.body["files"])
-        found[f"{split}/{receipt.partition}.tar"] = ledger.store.path(f"{receipt.folder}/{tar}")
-    return found
+        tar = next(iter(receipt.body["files"]))
+        path = ledger.store.path(f"{receipt.folder}/{tar['file']}")
+        yield f"{split}/{receipt.partition}.tar", path, tar["sha256"]
 
 
-def _fill(ledger: Ledger, folder: Path) -> None:
+def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
     for name in ("train", "val", "metafiles", "tables"):
-        (folder / name).mkdir(parents=True)
-    for name, tar in tars(ledger).items():
-        _link(tar, folder / name)
-    modules = dict.fromkeys(stage.module for stage in ledger.stages)
-    for module in modules:
+        (folder.path / name).mkdir(parents=True)
+    for name, tar, sha256 in _tars(ledger):
+        folder.link(name, tar, sha256)
+    for module in dict.fromkeys(stage.module for stage in ledger.stages):
         for report in module_reports(ledger, module)[:1]:
-            (folder / "tables" / f"stage_{module}.csv").write_text(report.csv(), encoding="utf-8")
-    for name, report in (
-        ("tables/assumptions", assumptions_report(ledger.settings, ledger.stages)),
-        ("metafiles/columns", columns_report(ledger.stages)),
-    ):
-        (folder / f"{name}.csv").write_text(report.csv(), encoding="utf-8")
-    with open_views(ledger) as db:
-        _write_statistics(ledger, db, folder / "tables")
-        _write_metafiles(ledger, db, folder / "metafiles")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{digest_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
-    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+            folder.write(f"tables/stage_{module}.csv", report.csv())
+    folder.write("tables/assumptions.csv", assumptions_report(ledger.settings, ledger.stages).csv())
+    folder.write("metafiles/columns.csv", columns_report(ledger.stages).csv())
+    _add_statistics(ledger, folder)
+    _add_metafiles(ledger, folder)
 
 
-def dataset_faults(root: Path) -> Iterator[str]:
-    """Yield what is wrong with the files of `<build>/dataset/`, by their checksums."""
+def dataset_faults(root: Path, digest_of: Callable[[Path], str] = digest_file) -> Iterator[str]:
+    """Yield what is wrong with the files of `<build>/dataset/`, by their checksums.
+
+    Args:
+        root: the build folder.
+        digest_of: returns the sha256 of a file: one that was read already need not be read again.
+    """
     folder = root / "dataset"
     if not folder.exists():
         return
+    advice = f"remove {root / '.dataset'} and run `make build`"
     if not (folder / CHECKSUMS).exists():
-        yield f"{CHECKSUMS} is missing: remove {root / '.dataset'} and run `make build`"
+        yield f"{CHECKSUMS} is missing: {advice}"
         return
-    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
-        stated, _, name = line.partition("  ")
-        if not (folder / name).exists() or digest_file(folder / name) != stated:
-            yield f"{name} is not what was published: remove {root / '.dataset'} and run `make build`"
+    for name in folder_faults(folder, digest_of):
+        yield f"{name} is not what was published: {advice}"
 
 
 def statistic_report(db: duckdb.DuckDBPyConnection, table: str) -> Report:
@@ -174,39 +174,48 @@ def published_below(report: Report) -> Report:
     return Report(report.title, ("source", "build", *ours), tuple(rows))
 
 
-def _write_statistics(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    for stage in ledger.stages:
-        name, state = stage.writes.name, ledger.state(stage)
-        if stage.module != "stats" or not state.is_complete:
-            continue
-        report = statistic_report(db, name)
-        (folder / f"{name}.csv").write_text(report.csv(), encoding="utf-8")
-        (folder / f"{name}.md").write_text(report.markdown(), encoding="utf-8")
-        _link(ledger.store.path(state.receipts[0].kept_file), folder / f"{name}.parquet")
-
-
-def _write_metafiles(ledger: Ledger, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    if not all(ledger.state(ledger.writer[name]).is_complete for name in ("metafile", "crosswalk")):
+def _add_statistics(ledger: Ledger, folder: DatasetFolder) -> None:
+    made = [stage for stage in ledger.stages if stage.module == "stats" and ledger.state(stage).is_complete]
+    if not made:
         return
-    _link(
-        ledger.store.path(ledger.state(ledger.writer["crosswalk"]).receipts[0].kept_file), folder / "crosswalk.parquet"
-    )
+    with open_views(ledger, made) as db:
+        for stage in made:
+            name, receipt = stage.writes.name, ledger.state(stage).receipts[0]
+            report = statistic_report(db, name)
+            folder.write(f"tables/{name}.csv", report.csv())
+            folder.write(f"tables/{name}.md", report.markdown())
+            folder.link(f"tables/{name}.parquet", ledger.store.path(receipt.kept_file), receipt.kept_sha256)
+
+
+def _add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
+    states = [ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk")]
+    if not all(state.is_complete for state in states):
+        return
+    metafile, (crosswalk,) = states[0], states[1].receipts
+    folder.link("metafiles/crosswalk.parquet", ledger.store.path(crosswalk.kept_file), crosswalk.kept_sha256)
+    digests = [receipt.kept_sha256 for receipt in metafile.receipts]
     for half, origin in (("pub11", "url"), ("rs3", "path")):
-        rows = db.sql(f"SELECT * FROM metafile WHERE half = '{half}' ORDER BY sample_id").to_arrow_table()
-        pq.write_table(pa.table(rows), folder / f"{half}_metadata.parquet", compression="zstd")
+        queries = {f"{half}_metadata.parquet": f"SELECT * FROM metafile WHERE half = '{half}' ORDER BY sample_id"}
         for split in _METAFILE_CSV_SPLITS:
-            query = (
+            queries[f"{half}_{split}_metadata.csv"] = (
                 f"SELECT img_name, published_text AS text, {origin}, corpus FROM metafile"
                 f" WHERE half = '{half}' AND split = '{split}' ORDER BY 1"
             )
-            write_csv(db.execute(query), folder / f"{half}_{split}_metadata.csv")
+        for name, query in queries.items():
+            of = digest_json([REPORT_FORMAT, query, digests])
+            folder.make(f"metafiles/{name}", of, partial(_write_query, ledger, metafile, query))
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
+def _write_query(ledger: Ledger, state: StageState, query: str, path: Path) -> None:
+    """Write the rows of a query over one table, a portion at a time: as CSV or parquet, by the name of the file."""
+    with open_views(ledger, (state.stage,)) as db:
+        if path.suffix == ".csv":
+            write_csv(db.execute(query), path)
+            return
+        rows = db.sql(query).to_arrow_reader(_PORTION)
+        with pq.ParquetWriter(path, rows.schema, compression="zstd") as writer:
+            for batch in rows:
+                writer.write_batch(batch)
 
 
 def _digest_states(states: list[StageState]) -> str:

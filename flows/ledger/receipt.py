@@ -60,6 +60,11 @@ class Receipt:
         return f"{self.folder}/{self.body['kept']['file']}"
 
     @property
+    def kept_sha256(self) -> str:
+        """The sha256 of that file."""
+        return str(self.body["kept"]["sha256"])
+
+    @property
     def rejects_file(self) -> str | None:
         """Address of the parquet file of the reject rows; None if there are none."""
         name = self.body["rejects"]["file"]

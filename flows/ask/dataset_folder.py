@@ -1,0 +1,163 @@
+"""A folder of published files that is being made: it knows the sha256 of each without reading what is known already.
+
+Not for what is published: that is `dataset.py` beside this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from flows.ledger.digests import digest_file
+from flows.ledger.receipt import fsync_folder
+
+CHECKSUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file that was made from tables and is made again only when these change.
+
+    Attributes:
+        of: digest of what it was made from.
+        sha256: of its bytes.
+        size_bytes, mtime_ns, inode: of the file when it was published; one that differs now was changed since.
+    """
+
+    of: str
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass
+class DatasetFolder:
+    """A folder that is being filled.
+
+    Attributes:
+        path: the new folder; nobody sees it before it is renamed.
+        before: the folder that is published now, if any, from which unchanged files are linked.
+    """
+
+    path: Path
+    before: Path | None
+    _made: dict[str, Made] = field(default_factory=dict)
+    _sha256: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._known = read_record(self.before) if self.before is not None else {}
+
+    def link(self, name: str, source: Path, sha256: str) -> None:
+        """Add a file that a receipt names, with the sha256 that the receipt states: it is not read."""
+        link_or_copy(source, self._target(name))
+        self._sha256[name] = sha256
+
+    def write(self, name: str, text: str) -> None:
+        """Add a small text file."""
+        data = text.encode()
+        self._target(name).write_bytes(data)
+        _sync(self.path / name)
+        self._sha256[name] = hashlib.sha256(data).hexdigest()
+
+    def make(self, name: str, of: str, write: Callable[[Path], None]) -> None:
+        """Add a large file: the published one where it was made of the same, else what `write` writes."""
+        target, known = self._target(name), self._known.get(name)
+        if (
+            self.before is not None
+            and known is not None
+            and known.of == of
+            and _is_unchanged(self.before / name, known)
+        ):
+            link_or_copy(self.before / name, target)
+            sha256 = known.sha256
+        else:
+            write(target)
+            _sync(target)
+            sha256 = digest_file(target)
+        self._sha256[name] = sha256
+        found = target.stat()
+        self._made[name] = Made(of, sha256, found.st_size, found.st_mtime_ns, found.st_ino)
+
+    def publish(self, final: Path) -> None:
+        """Write the checksums, and give the folder its name."""
+        lines = (f"{sha256}  {name}\n" for name, sha256 in sorted(self._sha256.items()))
+        (self.path / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+        _sync(self.path / CHECKSUMS)
+        record = _record_of(final)
+        draft = record.with_name(f"{record.name}.{os.getpid()}")
+        draft.write_text(json.dumps({name: asdict(made) for name, made in self._made.items()}), encoding="utf-8")
+        _sync(draft)
+        draft.rename(record)  # without its folder a record means nothing
+        for folder in (*(path for path in self.path.rglob("*") if path.is_dir()), self.path):
+            fsync_folder(folder)
+        self.path.rename(final)
+        fsync_folder(final.parent)
+
+    def _target(self, name: str) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def read_record(folder: Path) -> Mapping[str, Made]:
+    """Return what a published folder's large files were made of, by name; nothing where that is not known."""
+    try:
+        found = json.loads(_record_of(folder).read_text(encoding="utf-8"))
+        return {name: Made(**made) for name, made in found.items()}
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):  # an older program's, or damaged: all is made
+        return {}
+
+
+def remove_others(folder: Path) -> None:
+    """Remove what is beside a published folder: earlier ones, and drafts of killed runs."""
+    for other in folder.parent.iterdir():
+        if other == folder or other == _record_of(folder):
+            continue
+        if other.is_dir():
+            shutil.rmtree(other)
+        else:
+            other.unlink()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a file appear under a second name, as a copy where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def folder_faults(folder: Path, digest_of: Callable[[Path], str]) -> Iterator[str]:
+    """Yield the names in a published folder's checksums that are missing or have other bytes.
+
+    Args:
+        folder: the published folder; it has checksums.
+        digest_of: returns the sha256 of a file.
+    """
+    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
+        stated, _, name = line.partition("  ")
+        if not (folder / name).is_file() or digest_of(folder / name) != stated:
+            yield name
+
+
+def _record_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.json")
+
+
+def _is_unchanged(path: Path, made: Made) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns, found.st_ino) == (made.size_bytes, made.mtime_ns, made.inode)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
