@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+FACTS = ("exif_datetime", "exif_latitude_deg", "exif_longitude_deg")
 RAW_PROFILE = "Raw profile type exif"  # where ImageMagick stored EXIF in a PNG before the eXIf chunk existed
 
 
@@ -24,7 +25,7 @@ def read_orientation(image: Image.Image) -> int | None:
 
     Always None for a TIFF, because PIL rotates it while loading the pixels.
     """
-    if image.format == "TIFF":
+    if image.format == "TIFF" or not _has_block(image):
         return None
     found = _or_none(lambda: _load(image).get(ExifTags.Base.Orientation))
     return found if isinstance(found, int) and 1 <= found <= 8 else None
@@ -32,10 +33,17 @@ def read_orientation(image: Image.Image) -> int | None:
 
 def read_facts(image: Image.Image) -> dict[str, Any]:
     """Return the columns exif_datetime, exif_latitude_deg and exif_longitude_deg."""
+    if image.format != "TIFF" and not _has_block(image):
+        return dict.fromkeys(FACTS)
     taken = _or_none(lambda: _read_datetime(_load(image)))
     position = _or_none(lambda: _read_position(_load(image).get_ifd(ExifTags.IFD.GPSInfo)))
     latitude_deg, longitude_deg = position or (None, None)
-    return {"exif_datetime": taken, "exif_latitude_deg": latitude_deg, "exif_longitude_deg": longitude_deg}
+    return dict(zip(FACTS, (taken, latitude_deg, longitude_deg), strict=True))
+
+
+def _has_block(image: Image.Image) -> bool:
+    """Return whether there is anything to read: most web images have none, and reading nothing takes its time."""
+    return image.info.get("exif") is not None or RAW_PROFILE in image.info
 
 
 def _load(image: Image.Image) -> Image.Exif:

@@ -62,7 +62,7 @@ class Decoded:
         pixel_sha256: sha256, in hex, of "WxH:" and the RGB bytes, row by row, of the picture as shown (shown.py).
         phash: uint64, equal to imagehash.phash of the picture as shown; the first bit of the 8 x 8 is the most
             significant. It is unreliable if phash_detail is small.
-        phash_detail: grey levels, 0 for a flat image; see decoding_child.measure_detail.
+        phash_detail: grey levels, 0 for a flat image; see perceptual_hash.measure_detail.
         exif_datetime: DateTimeOriginal, else DateTime, as YYYY-MM-DDTHH:MM:SS; no zone is known.
         exif_latitude_deg: in [-90, 90]; None if position or hemisphere is missing or out of range.
         exif_longitude_deg: in [-180, 180]; None likewise.
@@ -149,11 +149,8 @@ class Decoder:
         if self._child is not None and self._child.poll() is not None:
             self._reap(self._child)
         child = self._child or self._start()
-        assert child.stdin is not None
         try:
-            child.stdin.write(struct.pack("<Q", len(data)))
-            child.stdin.write(data)
-            child.stdin.flush()
+            _write_image(child, data)
             return _read_answer(child)
         except (BrokenPipeError, EOFError):
             return self._reap(child)
@@ -200,6 +197,18 @@ class Decoder:
                 stream.close()  # type: ignore[union-attr]
         self._child = None
         return child.wait()
+
+
+def _write_image(child: subprocess.Popen[bytes], data: bytes) -> None:
+    """Send the length and the bytes; at once, so that the child wakes up once for both."""
+    assert child.stdin is not None
+    pieces = (struct.pack("<Q", len(data)), data)
+    n_written = os.writev(child.stdin.fileno(), pieces)
+    n_bytes = sum(map(len, pieces))
+    if n_written < n_bytes:  # a signal came between
+        rest = memoryview(b"".join(pieces))
+        while n_written < n_bytes:
+            n_written += os.write(child.stdin.fileno(), rest[n_written:])
 
 
 def _read_answer(child: subprocess.Popen[bytes]) -> dict[str, Any]:

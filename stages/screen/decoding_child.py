@@ -17,9 +17,6 @@ import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagehash
-import numpy as np
-import scipy.fftpack
 from PIL import Image
 
 if __name__ == "__main__":
@@ -32,6 +29,7 @@ from stages.images.first_picture import TooManyPixels, finish, open_first
 from stages.images.formats import explain, find_format, name_foreign, plugin_of
 from stages.images.frames import count_frames
 from stages.images.shown import shown_strips, turned_size
+from stages.screen.perceptual_hash import hash_grey
 from stages.screen.publication import decide_publication
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -114,25 +112,7 @@ def hash_shown(image: Image.Image, orientation: int = 1) -> Facts:
         if not top:
             grey = Image.new("L", size)
         grey.paste(strip.convert("L"), (0, top))
-    return {"pixel_sha256": digest.hexdigest(), **hash_picture(grey)}
-
-
-def hash_picture(grey: Image.Image) -> Facts:
-    """Return the perceptual hash and its detail, both from the 32 x 32 reduction that the hash uses."""
-    small = grey.resize((32, 32), Image.Resampling.LANCZOS)
-    return {"phash": int(str(imagehash.phash(small)), 16), "phash_detail": measure_detail(small)}
-
-
-def measure_detail(small: Image.Image) -> float:
-    """Return the 17th smallest distance of the hash's 64 coefficients from their median, in grey levels.
-
-    Each bit of the hash says on which side of the median a coefficient is. If a quarter of them are almost equal to it,
-    as in plain bands and gradients, their bits are noise or all alike, and different pictures have near hashes.
-    """
-    values = np.asarray(small, np.float64)
-    low = scipy.fftpack.dct(scipy.fftpack.dct(values, axis=0), axis=1)[:8, :8]  # as imagehash.phash
-    margins = np.sort(np.abs(low - np.median(low)), axis=None)
-    return float(margins[16]) / small.width / small.height
+    return {"pixel_sha256": digest.hexdigest(), **hash_grey(grey)}
 
 
 def _send(output: BinaryIO, answer: Facts) -> None:
@@ -150,7 +130,7 @@ def _prepare(memory_bytes: int, parent: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
     Image.init()
-    imagehash.phash(Image.new("L", (32, 32)))
+    hash_grey(Image.new("L", (64, 64)))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 

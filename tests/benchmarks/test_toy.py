@@ -13,7 +13,7 @@ NAMES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).paren
 
 
 def test_there_are_benchmarks() -> None:
-    assert {"filter", "ledger", "models", "readers", "shard"} <= set(NAMES)
+    assert {"filter", "ledger", "models", "readers", "screen", "shard"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
