@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.ledger.cpu import cpu_seconds
 from flows.ledger.digests import FINGERPRINT_LENGTH, digest_columns, digest_file
 from flows.ledger.parts import COMPRESSION, write_parts
 from flows.ledger.receipt import (
@@ -251,7 +252,9 @@ class Attempt:
             "files": [self._seal(path) for path in outcome.files],
             "counts": dict(outcome.counts) if outcome.counts is not None else None,
         }
-        body["run"] = {**body["run"], "finished": time.time()}
+        run = dict(body["run"])
+        cpu_s = cpu_seconds() - run.pop("started_cpu_s", cpu_seconds())
+        body["run"] = {**run, "finished": time.time(), "cpu_s": cpu_s}
         fsync_folder(self._path)
         target = self._path / "receipt.json"
         standing = read_receipt(target)

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from flows.ledger.cpu import cpu_seconds
 from flows.ledger.ledger import Piece, read_input
 from flows.ledger.receipt import Receipt
 from flows.ledger.store import Store
@@ -123,10 +124,12 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
     writers = {s.writes.name: s for s in stages}
     store = Store(task.build)
     params, resources = stage.params(**task.params), stage.resources(**task.resources)
-    started = time.time()
+    started, started_cpu_s = time.time(), cpu_seconds()
     inputs = {r.name: read_input(store, r, writers[r.table], task.inputs[r.name]) for r in stage.reads}
     with store.attempt(stage.writes, task.partition, task.fingerprint, task.sources) as attempt:
+        before_tools_s, before_tools_cpu_s = time.time(), cpu_seconds()
         tools = toolbox.open(stage, params, resources)
+        opening = {"tools_s": time.time() - before_tools_s, "tools_cpu_s": cpu_seconds() - before_tools_cpu_s}
         context = Context(task.partition, params, resources, tools, attempt, task.sources, advance)
         outcome = stage.run(inputs, context)
         check_outcome(stage, inputs, outcome)
@@ -134,11 +137,17 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         is_first_pass = stage.keeps == "all" and int(task.partition) == 0
         if stage.grain == "observe" and not outcome.kept.num_rows and not is_first_pass:
             return None
-        return attempt.commit(outcome, stage.split_by, describe(task, stage, started))
+        measured = {"started": started, "started_cpu_s": started_cpu_s, **opening}
+        return attempt.commit(outcome, stage.split_by, describe(task, stage, measured))
 
 
-def describe(task: Task, stage: Stage, started: float) -> dict[str, Any]:
-    """Return the part of a receipt that is known before its files are written."""
+def describe(task: Task, stage: Stage, measured: Mapping[str, float]) -> dict[str, Any]:
+    """Return the part of a receipt that is known before its files are written.
+
+    Args:
+        task, stage: what was run.
+        measured: when it began, by the clock and in CPU seconds of this process, and what opening its tools took.
+    """
     return {
         "stage": stage.name,
         "version": stage.version,
@@ -149,7 +158,8 @@ def describe(task: Task, stage: Stage, started: float) -> dict[str, Any]:
         "tools": dict(task.tool_identities),
         "inputs": dict(task.input_digests),
         "run": {
-            "started": started,
+            **measured,
+            "n_given": task.n_given,
             "host": platform.node(),
             "pid": os.getpid(),
             "max_resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
