@@ -145,7 +145,8 @@ def describe(task: Task, stage: Stage, measured: Mapping[str, float]) -> dict[st
     """Return the part of a receipt that is known before its files are written.
 
     Args:
-        task, stage: what was run.
+        task: the partition that was run.
+        stage: its stage.
         measured: when it began, by the clock and in CPU seconds of this process, and what opening its tools took.
     """
     return {
