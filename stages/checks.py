@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 
 from schemas.reasons import REASON
 from stages.contract import ContractError, InputError, Inputs, Outcome, Stage
+from stages.rows import run_sql, space_of
 
 DETAIL_MAX_CHARACTERS = 200  # design: a reject's detail is a line for people, not a log
+SHOWN_KEYS = 3
 
 
 def check_outcome(stage: Stage, inputs: Inputs, outcome: Outcome) -> None:
@@ -22,6 +24,10 @@ def check_outcome(stage: Stage, inputs: Inputs, outcome: Outcome) -> None:
     Raises:
         ContractError: naming the stage, the law and the first rows that break it.
     """
+    if space_of({**inputs, "kept": outcome.kept, "rejects": outcome.rejects}):
+        from stages.file_checks import check_in_files
+
+        return check_in_files(stage, inputs, outcome)
     check_typed(stage, outcome.kept, stage.writes.schema, "kept rows")
     check_typed(stage, outcome.rejects, stage.writes.reject_schema, "reject rows")
     check_unique(stage, outcome.kept)
@@ -31,7 +37,15 @@ def check_outcome(stage: Stage, inputs: Inputs, outcome: Outcome) -> None:
 
 def check_typed(stage: Stage, table: pa.Table, schema: pa.Schema, what: str) -> None:
     """Check names, types and nulls of a table against its declaration."""
-    found = [(f.name, f.type) for f in table.schema]
+    check_columns(stage, table.schema, schema, what)
+    for column in schema:
+        if not column.nullable:
+            refuse_nulls(stage, table[column.name].null_count, column.name, what)
+
+
+def check_columns(stage: Stage, schema_found: pa.Schema, schema: pa.Schema, what: str) -> None:
+    """Check names and types of columns against their declaration."""
+    found = [(f.name, f.type) for f in schema_found]
     declared = [(f.name, f.type) for f in schema]
     if found != declared:
         odd = [f"{n}: {t}" for n, t in found if (n, t) not in declared]
@@ -40,12 +54,15 @@ def check_typed(stage: Stage, table: pa.Table, schema: pa.Schema, what: str) -> 
             f"{stage.name}: {what} of {stage.writes.name} have not the declared columns:"
             f" undeclared {odd}, missing {missing}, or another order"
         )
-    for column in schema:
-        if not column.nullable and table[column.name].null_count:
-            raise ContractError(
-                f"{stage.name}: {table[column.name].null_count} nulls in {what}, column {column.name},"
-                f" which {stage.writes.name} declares without nulls"
-            )
+
+
+def refuse_nulls(stage: Stage, n_nulls: int, column: str, what: str) -> None:
+    """Raise where a column declared without nulls has some."""
+    if n_nulls:
+        raise ContractError(
+            f"{stage.name}: {n_nulls} nulls in {what}, column {column},"
+            f" which {stage.writes.name} declares without nulls"
+        )
 
 
 def check_unique(stage: Stage, kept: pa.Table) -> None:
@@ -62,11 +79,18 @@ def check_unique(stage: Stage, kept: pa.Table) -> None:
 
 def check_reasons(stage: Stage, rejects: pa.Table) -> None:
     """Check that every reject has a declared reason and a detail of at most 200 characters."""
-    allowed = [code for code in stage.reasons if not REASON[code].is_counted_only]
-    unknown = pc.unique(rejects["reason"].filter(pc.invert(_is_in(rejects["reason"], pa.array(allowed, pa.string())))))
-    if len(unknown):
-        raise ContractError(f"{stage.name}: reasons it does not declare: {_some(unknown)}; declared: {allowed}")
     longest = pc.max(pc.utf8_length(rejects["detail"])).as_py() or 0
+    refuse_reasons(stage, pc.unique(rejects["reason"]).to_pylist(), longest)
+
+
+def refuse_reasons(stage: Stage, found: list[str], longest: int) -> None:
+    """Raise where a reason is not declared, or the longest detail is too long."""
+    allowed = [code for code in stage.reasons if not REASON[code].is_counted_only]
+    unknown = [code for code in found if code not in allowed]
+    if unknown:
+        raise ContractError(
+            f"{stage.name}: reasons it does not declare: {listed(unknown, len(unknown))}; declared: {allowed}"
+        )
     if longest > DETAIL_MAX_CHARACTERS:
         raise ContractError(f"{stage.name}: a detail of {longest} characters; at most {DETAIL_MAX_CHARACTERS}")
 
@@ -77,7 +101,7 @@ def check_conserved(stage: Stage, given: pa.Array | pa.ChunkedArray | None, outc
         return check_counts(stage, outcome)
     if given is None:
         return None
-    names = stage.writes.key[: _given_width(stage)]
+    names = stage.writes.key[: given_width(stage)]
     kept, rejected = key_array(outcome.kept, names), key_array(outcome.rejects, names)
     out = pa.chunked_array([*kept.chunks, *rejected.chunks], pa.string())
     lost = pc.filter(given, pc.invert(_is_in(given, out)))
@@ -137,16 +161,6 @@ def check_body(data: bytes, row: Mapping[str, Any]) -> None:
         )
 
 
-def run_sql(query: str, tables: Inputs, **parameters: object) -> pa.Table:
-    """Return the result of a query over tables, each a view under its name; `$name` is a parameter."""
-    import duckdb
-
-    with duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False}) as db:
-        for name, table in tables.items():
-            db.register(name, table)
-        return pa.table(db.sql(query, params=parameters or None).to_arrow_table())
-
-
 def key_array(table: pa.Table, names: tuple[str, ...]) -> pa.ChunkedArray:
     """Return one string per row that names it; parts of a composite key are joined by the unit separator."""
     parts = [pc.cast(table[name], pa.string()) for name in names]
@@ -154,7 +168,8 @@ def key_array(table: pa.Table, names: tuple[str, ...]) -> pa.ChunkedArray:
     return joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined], pa.string())
 
 
-def _given_width(stage: Stage) -> int:
+def given_width(stage: Stage) -> int:
+    """Return how many columns of the written table's key name a given key."""
     return len(stage.given.columns) or len(stage.writes.key)
 
 
@@ -163,6 +178,11 @@ def _is_in(values: pa.Array | pa.ChunkedArray, among: pa.Array | pa.ChunkedArray
     return pc.is_in(values, value_set=flat)
 
 
-def _some(values: pa.Array | pa.ChunkedArray, n: int = 3) -> str:
-    shown = ", ".join(repr(v).replace("\\x1f", " ") for v in values.slice(0, n).to_pylist())
-    return shown + (", …" if len(values) > n else "")
+def _some(values: pa.Array | pa.ChunkedArray) -> str:
+    return listed(values.slice(0, SHOWN_KEYS).to_pylist(), len(values))
+
+
+def listed(first: list[str], n: int) -> str:
+    """Return the first of n keys as text; there are more where n is larger than SHOWN_KEYS."""
+    shown = ", ".join(repr(v).replace("\\x1f", " ") for v in first[:SHOWN_KEYS])
+    return shown + (", …" if n > SHOWN_KEYS else "")

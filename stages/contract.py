@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from schemas.tables import Table
+from stages.rows import Rows
 
 Grain = Literal["map", "fan_out", "reduce", "count", "observe"]
 Keeps = Literal["current", "latest", "all"]
@@ -173,14 +174,14 @@ class Outcome:
     """What a stage made of a partition.
 
     Attributes:
-        kept: rows of the written table, in an order that depends on the inputs alone.
-        rejects: rows of its reject schema.
+        kept: rows of the written table, in an order that depends on the inputs alone; in files where the inputs are.
+        rejects: rows of its reject schema, likewise.
         counts: for the grain "count" alone: "given", "kept" and one entry per reason.
         files: paths made by `Files.new_file` that belong to the partition.
     """
 
-    kept: pa.Table
-    rejects: pa.Table
+    kept: Rows
+    rejects: Rows
     counts: Mapping[str, int] | None = None
     files: tuple[Path, ...] = ()
 
@@ -213,6 +214,8 @@ class Stage:
         split_by: column of the kept rows that names the parts of its output; empty: the output has one part.
         keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one
             that observes the world: each observation is a numbered partition, of which the latest or all count.
+        is_queried: its function only queries its whole inputs: they stay in their files and are handed over as
+            `FileRows`, so that memory does not limit how many rows they have.
         has_model: it loads a model: `run.model_workers` of its partitions run at once.
         decides: its reject is the end of the samples that it names; False where it names what samples share (a
             picture), and a later stage refuses them for it.
@@ -238,6 +241,7 @@ class Stage:
     half: Half = ""
     split_by: str = ""
     keeps: Keeps = "current"
+    is_queried: bool = False
     has_model: bool = False
     decides: bool = True
     is_settled: bool = False

@@ -5,6 +5,7 @@ Not for keys or seeds: those are the business of the stages.
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 FINGERPRINT_LENGTH = 12  # hex digits: 48 bits, far above the number of receipts in one partition
-_BLOCK_ROWS = 1 << 18  # fixed, since blocks enter the digest; small enough that no block of strings passes 2 GiB
+BLOCK_ROWS = 1 << 18  # fixed, since blocks enter the digest; small enough that no block of strings passes 2 GiB
 
 
 def digest_file(path: Path) -> str:
@@ -22,18 +23,46 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_once(path: Path) -> str:
+    """Return the sha256 of a file's bytes; one that this process digested is not read again."""
+    found = path.stat()
+    return _digest_as_it_is(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(100_000)
+def _digest_as_it_is(path: Path, inode: int, size_bytes: int, mtime_ns: int) -> str:
+    return digest_file(path)
+
+
+class RowDigests:
+    """Digests of the columns of rows that come in blocks of BLOCK_ROWS, the last block shorter."""
+
+    def __init__(self, schema: pa.Schema, n_rows: int) -> None:
+        self._hashers = {f.name: hashlib.sha256(f"{f.type}|{n_rows}|".encode()) for f in schema}
+
+    def update(self, block: pa.Table) -> None:
+        """Take the next block; an empty one changes nothing."""
+        for name, hasher in self._hashers.items():
+            chunks = block[name].chunks if block.num_rows else ()
+            if chunks:
+                _feed(hasher, chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks))
+
+    def hexdigests(self) -> dict[str, str]:
+        """Return one digest per column: of its type and its values in order, whatever their layout in memory."""
+        return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
+
+
 def digest_columns(table: pa.Table) -> dict[str, str]:
     """Return one digest per column: of its type and its values in order, whatever their layout in memory."""
-    return {name: digest_column(table[name]) for name in table.column_names}
+    digests = RowDigests(table.schema, table.num_rows)
+    for start in range(0, table.num_rows, BLOCK_ROWS):
+        digests.update(table.slice(start, BLOCK_ROWS))
+    return digests.hexdigests()
 
 
 def digest_column(column: pa.ChunkedArray) -> str:
     """Return the sha256 of a column's type and values; chunks, slices and bytes under nulls play no part."""
-    hasher = hashlib.sha256(f"{column.type}|{len(column)}|".encode())
-    for start in range(0, len(column), _BLOCK_ROWS):
-        block = column.slice(start, _BLOCK_ROWS)
-        _feed(hasher, block.chunk(0) if block.num_chunks == 1 else pa.concat_arrays(block.chunks))
-    return hasher.hexdigest()
+    return digest_columns(pa.table({"": column}))[""]
 
 
 def combine(digests: Mapping[str, Mapping[str, str]], columns: tuple[str, ...]) -> str:

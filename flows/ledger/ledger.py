@@ -14,25 +14,14 @@ import pyarrow as pa
 
 from flows.ledger.digests import FINGERPRINT_LENGTH, combine
 from flows.ledger.fingerprint import Constants
+from flows.ledger.pieces import Piece, read_input
 from flows.ledger.receipt import Receipt, collector_paused, observation_fingerprint
 from flows.ledger.store import Store
 from flows.settings import Settings
 from schemas.corpora import labelled_codes
 from schemas.fields import FIELD
-from stages.contract import COUNTS_SCHEMA, WHOLE, Dependency, InputError, Reads, Stage, Tool
+from stages.contract import WHOLE, Dependency, Reads, Stage, Tool
 from stages.identity import digest_json
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The location of one part of an input: row groups of a file, or counts, which are in the receipt itself."""
-
-    part: str
-    address: str = ""
-    first_group: int = 0
-    n_groups: int = 0
-    n_rows: int = 0
-    counts: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,13 +116,15 @@ class Ledger:
             return [Piece(r.partition, counts=tuple(sorted(r.counts.items()))) for r in _by_name(state.receipts)]
         if reads.section == "rejects":
             chosen = [r for r in _by_name(state.receipts) if reads.is_whole or r.partition == partition]
-            return [Piece(r.partition, r.rejects_file or "", 0, -1) for r in chosen if r.rejects_file]
+            files = [(r.partition, r.rejects_file, r.body["rejects"]) for r in chosen]
+            return [Piece(p, file, 0, -1, body["n_rows"], (), body["sha256"]) for p, file, body in files if file]
         names = sorted(state.parts) if reads.is_whole else [partition] if partition in state.parts else []
         found = []
         for name in names:
             receipt = state.parts[name]
             part = receipt.parts[name]
-            found.append(Piece(name, receipt.kept_file, part.first_group, part.n_groups, part.n_rows))
+            sha256 = receipt.body["kept"]["sha256"]
+            found.append(Piece(name, receipt.kept_file, part.first_group, part.n_groups, part.n_rows, (), sha256))
         return found
 
     def read(self, reads: Reads, partition: str = WHOLE) -> pa.Table:
@@ -223,28 +214,6 @@ class Ledger:
         if stale:
             what += f" ({stale} stale: made with other settings or other input)"
         return f"{what}: run `make stage-{stage.module}` first"
-
-
-def read_input(store: Store, reads: Reads, writer: Stage, pieces: list[Piece]) -> pa.Table:
-    """Return the rows of an input from its pieces.
-
-    Raises:
-        InputError: when a file that a receipt names is gone or damaged.
-    """
-    if reads.section == "counts":
-        rows = [(piece.part, reason, n) for piece in pieces for reason, n in piece.counts]
-        return pa.table(dict(zip(COUNTS_SCHEMA.names, zip(*rows, strict=True) if rows else ([], [], []), strict=True)),
-                        schema=COUNTS_SCHEMA)  # fmt: skip
-    table_schema = writer.writes.schema if reads.section == "kept" else writer.writes.reject_schema
-    schema = pa.schema([table_schema.field(name) for name in reads.columns])
-    runs = [(piece.address, piece.first_group, piece.n_groups) for piece in pieces]
-    try:
-        return store.read_parts(runs, schema)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(
-            f"{reads.table} cannot be read: {error}. A file of the build was deleted or damaged:"
-            f" run `make verify REPAIR=yes`, then `make stage-{writer.module}`"
-        ) from error
 
 
 def counted(stage: Stage, reads: Reads) -> Reads:

@@ -1,4 +1,4 @@
-"""Write a table's kept rows as parquet: a run of row groups and a digest per column for each part.
+"""Write rows as parquet: a run of row groups and a digest per column for each part, as receipts describe them.
 
 Not for naming or publishing the file: that is the store.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.ledger.digests import digest_columns
+from flows.ledger.digests import BLOCK_ROWS, RowDigests
 from flows.ledger.receipt import Part
 from schemas.tables import Table
+from stages.rows import FileRows, Rows, query_rows, run_sql
 
 COMPRESSION = "zstd"
 _ROW_GROUP_ROWS = 131_072  # parts that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
 
 
-def write_parts(path: Path, table: Table, kept: pa.Table, split_by: str, partition: str) -> dict[str, Any]:
+def write_parts(path: Path, table: Table, kept: Rows, split_by: str, partition: str) -> dict[str, Any]:
     """Write kept rows, those of a part together, and return each part as a receipt describes it.
 
     Args:
@@ -34,14 +36,34 @@ def write_parts(path: Path, table: Table, kept: pa.Table, split_by: str, partiti
     """
     parts: dict[str, Any] = {}
     n_groups = 0
+    ordered, counts = _split(kept, split_by, partition)
     with pq.ParquetWriter(path, table.schema, compression=COMPRESSION, write_page_checksum=True) as writer:
-        for name, rows in _split(kept, split_by, partition):
-            writer.write_table(rows.cast(table.schema), row_group_size=_ROW_GROUP_ROWS)
-            count = -(-rows.num_rows // _ROW_GROUP_ROWS)
-            digests = digest_columns(rows.select(digested_columns(table)))
-            parts[name] = asdict(Part(n_groups, count, rows.num_rows, digests))
+        for name, blocks in groupby(_blocks(ordered, counts), key=lambda named: named[0]):
+            digests = RowDigests(pa.schema([table.schema.field(c) for c in digested_columns(table)]), counts[name])
+            for _, block in blocks:
+                rows = block.cast(table.schema)
+                writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
+                digests.update(rows)
+            count = -(-counts[name] // _ROW_GROUP_ROWS)
+            parts[name] = asdict(Part(n_groups, count, counts[name], digests.hexdigests()))
             n_groups += count
     return parts
+
+
+def write_rejects(path: Path, rejects: Rows) -> dict[str, str]:
+    """Write reject rows and return one digest per column."""
+    digests = RowDigests(rejects.schema, rejects.num_rows)
+    with pq.ParquetWriter(path, rejects.schema, compression=COMPRESSION, write_page_checksum=True) as writer:
+        for _, block in _blocks(rejects, {"": rejects.num_rows}):
+            writer.write_table(block)
+            digests.update(block)
+    return digests.hexdigests()
+
+
+def count_reasons(rejects: Rows) -> dict[str, int]:
+    """Return the number of reject rows by reason."""
+    counts = run_sql("SELECT reason, count(*) AS n FROM rejects GROUP BY reason ORDER BY reason", {"rejects": rejects})
+    return dict(zip(counts["reason"].to_pylist(), counts["n"].to_pylist(), strict=True))
 
 
 def digested_columns(table: Table) -> list[str]:
@@ -49,14 +71,48 @@ def digested_columns(table: Table) -> list[str]:
     return [f.name for f in table.fields if f.kind != "measured"]
 
 
-def _split(kept: pa.Table, split_by: str, partition: str) -> Iterator[tuple[str, pa.Table]]:
+def _split(kept: Rows, split_by: str, partition: str) -> tuple[Rows, dict[str, int]]:
+    """Return the rows in the order of parts, and the number of rows of each part; rows of a part keep their order."""
     if not split_by:
-        yield partition, kept
+        return kept, {partition: kept.num_rows}
+    if isinstance(kept, FileRows):
+        return _split_file(kept, split_by)
+    order = pc.sort_indices(kept[split_by])  # stable
+    counts = kept[split_by].value_counts()
+    return kept.take(order), dict(sorted((c["values"], c["counts"]) for c in counts.to_pylist()))
+
+
+def _split_file(kept: FileRows, split_by: str) -> tuple[Rows, dict[str, int]]:
+    numbered = {"kept": kept}
+    sizes = run_sql(f'SELECT "{split_by}" AS name, count(*) AS n FROM kept GROUP BY name ORDER BY name', numbered)
+    counts = dict(zip(sizes["name"].to_pylist(), sizes["n"].to_pylist(), strict=True))
+    columns = ", ".join(f'"{name}"' for name in kept.column_names)
+    query = f'SELECT {columns} FROM (SELECT *, row_number() OVER () AS place FROM kept) ORDER BY "{split_by}", place'
+    return query_rows(query, numbered).cast(kept.schema), counts
+
+
+def _blocks(rows: Rows, counts: dict[str, int]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows in blocks of BLOCK_ROWS within each part, the last of a part shorter; one block for no rows."""
+    if isinstance(rows, FileRows):
+        yield from _file_blocks(rows, counts)
         return
-    order = pc.sort_indices(kept[split_by])  # stable: rows of a part keep their order
-    rows = kept.take(order)
-    counts = rows[split_by].value_counts()
     start = 0
-    for name, count in sorted((c["values"], c["counts"]) for c in counts.to_pylist()):
-        yield name, rows.slice(start, count)
+    for name, count in counts.items():
+        for first in range(start, start + max(count, 1), BLOCK_ROWS):
+            yield name, rows.slice(first, min(BLOCK_ROWS, start + count - first))
         start += count
+
+
+def _file_blocks(rows: FileRows, counts: dict[str, int]) -> Iterator[tuple[str, pa.Table]]:
+    source = rows.batches(BLOCK_ROWS)
+    held = rows.schema.empty_table()
+    for name, count in counts.items():
+        left = count
+        while True:
+            n_rows = min(BLOCK_ROWS, left)
+            while held.num_rows < n_rows:
+                held = pa.concat_tables([held, next(source)])
+            yield name, held.slice(0, n_rows)
+            held, left = held.slice(n_rows), left - n_rows
+            if not left:
+                break

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from flows.ledger.cpu import cpu_seconds
-from flows.ledger.digests import FINGERPRINT_LENGTH, digest_columns, digest_file
-from flows.ledger.parts import COMPRESSION, write_parts
+from flows.ledger.digests import FINGERPRINT_LENGTH, digest_columns, digest_file, digest_once
+from flows.ledger.parts import count_reasons, write_parts, write_rejects
 from flows.ledger.receipt import (
     Receipt,
     encode_receipt,
@@ -35,6 +34,7 @@ from flows.ledger.receipt import (
 from flows.ledger.row_groups import read_runs
 from schemas.tables import Table
 from stages.contract import InputError, Outcome
+from stages.rows import FileRows, Rows, Space
 
 IN_SOURCES = "sources:"  # address of a file that is not ours: an image of a labelled corpus, where the user keeps it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -137,6 +137,19 @@ class Store:
     def read_parts(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
         """Return some columns of runs of row groups: (address, first group, number of groups), in the given order."""
         return read_runs([(self.root / address, first, count) for address, first, count in pieces], schema)
+
+    def open_files(self, files: Mapping[str, tuple[int, str]], schema: pa.Schema, space: Space) -> FileRows:
+        """Return some columns of whole files, which stay where they are: address to number of rows and sha256.
+
+        Raises:
+            OSError: when a file is gone or is not the one that its receipt names.
+        """
+        # DuckDB does not look at the checksums of pages: a flipped bit would go on into the rows made of it.
+        changed = [address for address, (_, sha256) in files.items() if digest_once(self.root / address) != sha256]
+        if changed:
+            raise OSError(f"{changed[0]} has not the sha256 of its receipt")
+        paths = tuple(self.root / address for address in files)
+        return FileRows(paths, schema, sum(n_rows for n_rows, _ in files.values()), space)
 
     def free_bytes(self) -> int:
         """Return the bytes that can still be written under the build folder."""
@@ -266,20 +279,18 @@ class Attempt:
         self._made.clear()
         return Receipt(body, self._folder)
 
-    def _write_kept(self, kept: pa.Table, split_by: str) -> dict[str, Any]:
+    def _write_kept(self, kept: Rows, split_by: str) -> dict[str, Any]:
         path = self.new_file("kept.parquet")
         parts = write_parts(path, self._table, kept, split_by, self._folder.split("/")[1])
         return {**self._seal(path), "n_rows": kept.num_rows, "parts": parts}
 
-    def _write_rejects(self, rejects: pa.Table) -> dict[str, Any]:
-        digests = digest_columns(rejects)
-        reasons = {r["values"]: r["counts"] for r in rejects["reason"].value_counts().to_pylist()}
-        summary = {"n_rows": rejects.num_rows, "digests": digests, "reasons": reasons}
+    def _write_rejects(self, rejects: Rows) -> dict[str, Any]:
         if not rejects.num_rows:
-            return {"file": None, **summary}
+            digests = digest_columns(rejects.schema.empty_table())
+            return {"file": None, "n_rows": 0, "digests": digests, "reasons": {}}
         path = self.new_file("rejects.parquet")
-        pq.write_table(rejects, path, compression=COMPRESSION, write_page_checksum=True)
-        return {**self._seal(path), **summary}
+        digests = write_rejects(path, rejects)
+        return {**self._seal(path), "n_rows": rejects.num_rows, "digests": digests, "reasons": count_reasons(rejects)}
 
     def _seal(self, path: Path) -> dict[str, Any]:
         with path.open("rb") as file:

@@ -153,6 +153,7 @@ class Runner:
             has_model=stage.has_model,
             build=ledger.store.root,
             sources=self.sources,
+            memory_gb=ledger.settings.run.memory_gb,
         )
 
     def _note(self, stage: Stage, task: Task, event: Failed | Poisoned) -> None:

@@ -25,12 +25,13 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from flows.ledger.cpu import cpu_seconds
-from flows.ledger.ledger import Piece, read_input
+from flows.ledger.pieces import Piece, open_input
 from flows.ledger.receipt import Receipt
 from flows.ledger.store import Store
 from stages.checks import check_outcome
 from stages.contract import Context, ContractError, InputError, Stage, TransientError
 from stages.identity import digest_json
+from stages.rows import Space
 
 Kind = Literal["input", "transient", "contract", "disk"]
 _PR_SET_PDEATHSIG = 1
@@ -54,6 +55,7 @@ class Task:
     has_model: bool
     build: Path
     sources: Path
+    memory_gb: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
     store = Store(task.build)
     params, resources = stage.params(**task.params), stage.resources(**task.resources)
     started, started_cpu_s = time.time(), cpu_seconds()
-    inputs = {r.name: read_input(store, r, writers[r.table], task.inputs[r.name]) for r in stage.reads}
     with store.attempt(stage.writes, task.partition, task.fingerprint, task.sources) as attempt:
+        space = Space(attempt.work(), query_memory_bytes(task.memory_gb)) if stage.is_queried else None
+        inputs = {r.name: open_input(store, r, writers[r.table], task.inputs[r.name], space) for r in stage.reads}
         before_tools_s, before_tools_cpu_s = time.time(), cpu_seconds()
         tools = toolbox.open(stage, params, resources)
         opening = {"tools_s": time.time() - before_tools_s, "tools_cpu_s": cpu_seconds() - before_tools_cpu_s}
@@ -139,6 +142,15 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
             return None
         measured = {"started": started, "started_cpu_s": started_cpu_s, **opening}
         return attempt.commit(outcome, stage.split_by, describe(task, stage, measured))
+
+
+def query_memory_bytes(memory_gb: float) -> int:
+    """Return how much of a worker's memory its queries may take: half of what the process does not hold already.
+
+    The other half is for the tables that Python makes of results, and for what DuckDB does not count.
+    """
+    n_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return int(max(0.0, memory_gb * 1e9 - n_pages * os.sysconf("SC_PAGE_SIZE")) / 2)
 
 
 def describe(task: Task, stage: Stage, measured: Mapping[str, float]) -> dict[str, Any]:
@@ -185,8 +197,22 @@ def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             return Failed(task.partition, "disk", disk_full(task))
         return Failed(task.partition, "transient", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
-    except Exception:
-        return Failed(task.partition, "contract", f"{task.stage} raised:\n{traceback.format_exc()}")
+    except Exception as error:
+        kind, message = judge_query(task, error)
+        return Failed(task.partition, kind, message or f"{task.stage} raised:\n{traceback.format_exc()}")
+
+
+def judge_query(task: Task, error: Exception) -> tuple[Kind, str]:
+    """Return the kind of DuckDB's error and a message; other errors are faults of the code, without one."""
+    name = type(error).__name__ if type(error).__module__.endswith("duckdb") else ""
+    if "max_temp_directory_size" in str(error) or (name and "No space left" in str(error)):
+        return "disk", disk_full(task)
+    if name == "OutOfMemoryException":
+        return "input", (
+            f"{task.stage} needs more memory than run.memory_gb = {task.memory_gb:g} leaves its queries"
+            f" ({query_memory_bytes(task.memory_gb) / 1e9:.1f} GB): raise run.memory_gb. DuckDB says: {error}"
+        )
+    return ("transient", f"{task.stage}: {error}") if name == "IOException" else ("contract", "")
 
 
 def disk_full(task: Task) -> str:

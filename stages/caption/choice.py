@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from schemas.tables import CAPTION
-from stages.checks import run_sql
 from stages.contract import Context, Inputs, Outcome, Params, rejects_table
+from stages.rows import run_sql
 
 
 class ChooseParams(Params):

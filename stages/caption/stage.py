@@ -17,7 +17,6 @@ from stages.caption.drawing import draw_each, draw_seed
 from stages.caption.ranking import Ranked, Ranking, rank_images
 from stages.caption.refusals import Rejects, refuse, without_faults
 from stages.caption.rotation import turned_views
-from stages.checks import run_sql
 from stages.contract import (
     Context,
     ContractError,
@@ -33,6 +32,7 @@ from stages.embed.stage import BODY, FOUND, ModelResources, load_located
 from stages.images.ahead import cut, load_ahead
 from stages.models.opening import model_identity, open_captioner, open_scorer
 from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
+from stages.rows import run_sql
 
 Sample = tuple[dict[str, Any], dict[int, str]]  # the location of its image, and its captions by number
 

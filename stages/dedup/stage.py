@@ -5,13 +5,13 @@ Clusters are described first and decided on later: another priority needs no new
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from schemas.corpora import known_codes
 from schemas.tables import CLUSTER_MEMBER, SURVIVOR
-from stages.checks import run_sql
-from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects, rejects_table
+from stages.checks import DETAIL_MAX_CHARACTERS
+from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
+from stages.rows import query_rows, run_sql
 
 
 class ClusterParams(Params):
@@ -49,48 +49,48 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
     params: ClusterParams = context.params
     tiers = {code: tier for tier, codes in enumerate(params.priority) for code in codes}
     tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
-    tables = {**inputs, "tiers": tier_table}
     last = len(params.priority)
     options = {"seed": params.seed, "other": tiers.get("*", last), "labelled": last}
-    ranked = run_sql(_RANKED_IMAGES, tables, **options)
-    tables |= {"labels": pa.table({"image_id": ranked["image_id"], "label": label_images(ranked, params)})}
-    kept = run_sql(_CLUSTERS, tables, **options)
+    member = query_rows(_MEMBERS, {**inputs, "tiers": tier_table}, **options)
+    ranked = query_rows(_RANKED_IMAGES, {"image": inputs["image"], "member": member})
+    images = run_sql("SELECT first_rank, pixels, phash, phash_detail FROM ranked", {"ranked": ranked})
+    labels = pa.table({"first_rank": images["first_rank"], "label": label_images(images, params)})
+    kept = query_rows(_CLUSTERS, {"member": member, "ranked": ranked, "labels": labels})
     return Outcome(kept.cast(CLUSTER_MEMBER.schema), no_rejects(CLUSTER_MEMBER))
 
 
 # The order (tier, digest) is total and depends only on the sample, not on partitions, files or time.
 # No labelled sample outranks a web sample: duplicates in RS3 are marked, and PUB11 loses nothing to it.
-_RANKED = """
-    SELECT s.sample_id, s.image_id,
-           CASE WHEN s.half = 'rs3' THEN $labelled ELSE coalesce(t.tier, $other) END AS tier,
-           sha256($seed || ':' || s.sample_id) AS tie
-    FROM sample s LEFT JOIN tiers t ON t.corpus = s.corpus
-"""
-# Images in order of survival, which is that of their first sample.
-_RANKED_IMAGES = f"""
-    SELECT image_id, pixel_sha256, phash, phash_detail
-    FROM (SELECT image_id, min((tier, tie)) AS first FROM ({_RANKED}) GROUP BY image_id)
-    JOIN image USING (image_id) ORDER BY first, image_id
-"""
-_CLUSTERS = f"""
-    WITH member AS (
-        SELECT r.*, i.pixel_sha256, i.phash, l.label
-        FROM ({_RANKED}) r JOIN image i USING (image_id) JOIN labels l USING (image_id)
-    ), ranked AS (
-        SELECT *, count(*) OVER (PARTITION BY label) AS n_samples,
-               first_value(sample_id) OVER in_cluster AS survivor_id,
-               first_value(pixel_sha256) OVER in_cluster AS survivor_pixels,
-               first_value(phash) OVER in_cluster AS survivor_phash,
-               row_number() OVER (PARTITION BY image_id ORDER BY tier, tie) AS url_rank
-        FROM member WINDOW in_cluster AS (PARTITION BY label ORDER BY tier, tie)
+_MEMBERS = """
+    WITH tiered AS (
+        SELECT s.sample_id, s.image_id,
+               CASE WHEN s.half = 'rs3' THEN $labelled ELSE coalesce(t.tier, $other) END AS tier
+        FROM sample s SEMI JOIN image USING (image_id) LEFT JOIN tiers t ON t.corpus = s.corpus
     )
-    SELECT sample_id, image_id, survivor_id AS cluster_id, n_samples AS cluster_n_samples, survivor_id,
-           CASE WHEN sample_id = survivor_id THEN NULL
-                WHEN url_rank > 1 THEN 'url_duplicate'
-                WHEN pixel_sha256 = survivor_pixels THEN 'pixel_duplicate'
+    SELECT sample_id, image_id, row_number() OVER (ORDER BY tier, sha256($seed || ':' || sample_id)) AS rank
+    FROM tiered
+"""
+# Images in order of survival, which is that of their first sample. Equal numbers in `pixels` are equal pixels.
+_RANKED_IMAGES = """
+    SELECT image_id, first_rank, min(first_rank) OVER (PARTITION BY pixel_sha256) AS pixels, phash, phash_detail
+    FROM (SELECT image_id, min(rank) AS first_rank FROM member GROUP BY image_id) JOIN image USING (image_id)
+    ORDER BY first_rank
+"""
+_CLUSTERS = """
+    WITH picture AS (FROM ranked JOIN labels USING (first_rank)),
+    placed AS (
+        SELECT m.sample_id, m.image_id, m.rank, p.first_rank, p.pixels, p.phash, p.label
+        FROM member m JOIN picture p USING (image_id)
+    ), cluster AS (SELECT label, count(*) AS n_samples, min(rank) AS rank FROM placed GROUP BY label),
+    survivor AS (SELECT cluster.label, n_samples, sample_id, pixels, phash FROM cluster JOIN placed USING (rank))
+    SELECT p.sample_id, p.image_id, s.sample_id AS cluster_id, s.n_samples AS cluster_n_samples,
+           s.sample_id AS survivor_id,
+           CASE WHEN p.sample_id = s.sample_id THEN NULL
+                WHEN p.rank > p.first_rank THEN 'url_duplicate'
+                WHEN p.pixels = s.pixels THEN 'pixel_duplicate'
                 ELSE 'near_duplicate' END AS duplicate_reason,
-           bit_count(xor(phash, survivor_phash)) AS phash_distance
-    FROM ranked ORDER BY sample_id
+           bit_count(xor(p.phash, s.phash)) AS phash_distance
+    FROM placed p JOIN survivor s USING (label) ORDER BY p.sample_id
 """
 
 
@@ -98,16 +98,19 @@ def label_images(images: pa.Table, params: ClusterParams) -> pa.Array:
     """Return a cluster label per image.
 
     Args:
-        images: pixel_sha256, phash and phash_detail of each image, in order of survival.
+        images: pixels, phash and phash_detail of each image, in order of survival.
         params: the limits of similarity.
     """
     from stages.dedup.clusters import label_clusters  # scipy takes a quarter of a second to import, in every worker
 
-    pixels = pc.dictionary_encode(images["pixel_sha256"].combine_chunks()).indices.to_numpy(zero_copy_only=False)
     labels = label_clusters(
-        pixels.astype(np.int64), images["phash"].to_numpy(), images["phash_detail"].to_numpy(), params.max_distance,
-        params.min_detail, is_chained=params.is_chained,
-    )  # fmt: skip
+        images["pixels"].to_numpy().astype(np.int64),
+        images["phash"].to_numpy(),
+        images["phash_detail"].to_numpy(),
+        params.max_distance,
+        params.min_detail,
+        is_chained=params.is_chained,
+    )
     return pa.array(labels, pa.int64())
 
 
@@ -119,14 +122,17 @@ def drop_duplicates(inputs: Inputs, context: Context) -> Outcome:
 
     Labelled samples are marked in `cluster_member`, are never removed, and have no row here.
     """
-    duplicates = run_sql(f"SELECT * {_OF_WEB} ORDER BY sample_id", inputs)
-    is_survivor = pc.is_null(duplicates["duplicate_reason"])
-    kept = duplicates.filter(is_survivor).select(SURVIVOR.schema.names).cast(SURVIVOR.schema)
-    others = duplicates.filter(pc.invert(is_survivor))
-    detail = pc.binary_join_element_wise("kept: ", others["survivor_id"], "")
-    return Outcome(
-        kept, rejects_table(SURVIVOR, {"sample_id": others["sample_id"]}, others["duplicate_reason"], detail)
-    )
+    duplicates = {"of_web": query_rows(f"SELECT * {_OF_WEB} ORDER BY sample_id", inputs)}
+    names = ", ".join(SURVIVOR.schema.names)
+    kept = query_rows(f"SELECT {names} FROM of_web WHERE duplicate_reason IS NULL", duplicates)
+    rejects = query_rows(_DUPLICATES, duplicates)
+    return Outcome(kept.cast(SURVIVOR.schema), rejects.cast(SURVIVOR.reject_schema))
+
+
+_DUPLICATES = f"""
+    SELECT sample_id, duplicate_reason AS reason, left('kept: ' || survivor_id, {DETAIL_MAX_CHARACTERS}) AS detail
+    FROM of_web WHERE duplicate_reason IS NOT NULL
+"""
 
 
 CLUSTER = Stage(
@@ -142,6 +148,7 @@ CLUSTER = Stage(
     grain="map",
     given=Given(query="SELECT sample_id FROM sample SEMI JOIN image USING (image_id)", inputs=("sample", "image")),
     run=cluster,
+    is_queried=True,
     params=ClusterParams,
 )
 
@@ -160,5 +167,6 @@ DROP_DUPLICATES = Stage(
     grain="map",
     given=Given(query=f"SELECT sample_id {_OF_WEB}", inputs=("cluster_member", "sample")),
     run=drop_duplicates,
+    is_queried=True,
     reasons=("url_duplicate", "pixel_duplicate", "near_duplicate"),
 )

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from schemas.reasons import REASON, REASONS
 from schemas.tables import FETCH_PASS
-from stages.checks import run_sql
 from stages.contract import Context, InputError, Inputs, Outcome, Resources, no_rejects
 from stages.download.packing import pack
+from stages.rows import Rows, query_rows, run_sql
 
 FETCH_REASONS = tuple(
     r.code for r in REASONS if r.code in {
@@ -53,19 +53,25 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
     resources: PassResources = context.resources
     number = int(context.partition)
     due = due_urls(inputs, resources)
+    hosts = run_sql("SELECT host FROM due ORDER BY place", {"due": due})["host"].combine_chunks().dictionary_encode()
+    names = hosts.dictionary.to_pylist()  # a host has thousands of URLs: its name is held once
     partition = pack(
-        due["host"].to_pylist(),
+        [names[i] for i in hosts.indices.to_pylist()],
         urls_per_partition=resources.urls_per_partition,
         urls_per_slice=resources.urls_per_slice,
         number=number,
     )
-    kept = due.append_column("pass", pa.array([number] * due.num_rows, pa.int32()))
-    kept = kept.append_column("partition", pa.array(partition, pa.string()))
-    return Outcome(kept.select(FETCH_PASS.schema.names).cast(FETCH_PASS.schema), no_rejects(FETCH_PASS))
+    packed = pa.table({"place": pa.array(range(1, len(partition) + 1), pa.int64()), "partition": partition})
+    packed = packed.cast(pa.schema([("place", pa.int64()), ("partition", pa.string())]))
+    columns = ", ".join(f"{number} AS pass" if name == "pass" else name for name in FETCH_PASS.schema.names)
+    kept = query_rows(
+        f"SELECT {columns} FROM due JOIN packed USING (place) ORDER BY place", {"due": due, "packed": packed}
+    )
+    return Outcome(kept.cast(FETCH_PASS.schema), no_rejects(FETCH_PASS))
 
 
-def due_urls(inputs: Inputs, resources: PassResources) -> pa.Table:
-    """Return fetch_id, normalised_url and host of the URLs that are due, by fetch_id.
+def due_urls(inputs: Inputs, resources: PassResources) -> Rows:
+    """Return fetch_id, normalised_url, host and place, from 1, of the URLs that are due, by fetch_id.
 
     A URL is due if it was never in a pass; if it failed for a transient reason, in fewer than `passes` passes or, with
     `retry`, in any number; if `refetch` names the reason of its last attempt; if it was deferred and its pass or a
@@ -80,7 +86,7 @@ def due_urls(inputs: Inputs, resources: PassResources) -> pa.Table:
     transient = f"last.fetch_reason IN ({_sql_list(code for code in FETCH_REASONS if REASON[code].is_transient)})"
     is_asked = f"(fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)}))"
     given_up = f"fetch_reason IN ({_sql_list(GIVEN_UP)})"
-    return run_sql(
+    return query_rows(
         f"""
         WITH last AS (
             SELECT fetch_id, max(pass) AS pass, bool_or(fetch_reason IS NULL) AS was_fetched,
@@ -98,7 +104,7 @@ def due_urls(inputs: Inputs, resources: PassResources) -> pa.Table:
             WHERE host IN (SELECT host FROM last JOIN url USING (fetch_id) WHERE {given_up})
             GROUP BY host
         )
-        SELECT url.fetch_id, url.normalised_url, url.host
+        SELECT url.fetch_id, url.normalised_url, url.host, row_number() OVER (ORDER BY url.fetch_id) AS place
         FROM url LEFT JOIN last USING (fetch_id) LEFT JOIN quiet USING (host), asking
         WHERE last.pass IS NULL
            OR (NOT last.was_fetched AND {transient} AND {is_asked} AND last.n_asked < {resources.passes})

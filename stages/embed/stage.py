@@ -14,7 +14,7 @@ from pydantic import Field
 
 from schemas.manifests import load_prompts
 from schemas.tables import EMBEDDING, PICTURE, PROMPT, Table
-from stages.checks import check_body, run_sql
+from stages.checks import check_body
 from stages.contract import (
     Context,
     Dependency,
@@ -35,6 +35,7 @@ from stages.images.ahead import cut, load_ahead
 from stages.images.not_decoded import NotDecoded
 from stages.models.opening import model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
+from stages.rows import query_rows
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -67,7 +68,7 @@ def plan_pictures(inputs: Inputs, context: Context) -> Outcome:
 
     Images of a later pass therefore do not move older pictures to other partitions, and their features stay valid.
     """
-    kept = run_sql(_PICTURES, inputs)
+    kept = query_rows(_PICTURES, inputs)
     return Outcome(kept.cast(PICTURE.schema), no_rejects(PICTURE))
 
 
@@ -203,6 +204,7 @@ PLAN_PICTURES = Stage(
     grain="reduce",
     given=Given(query="SELECT DISTINCT pixel_sha256 FROM image", inputs=("image",)),
     run=plan_pictures,
+    is_queried=True,
     split_by="partition",
 )
 

@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 from schemas.fields import FIELD
 from schemas.tables import GEOMETA
 from schemas.template_manifests import Templates, load_templates
-from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Resources, Stage, Tool, no_rejects
 from stages.geometa.countries import country_code, names_by_code
 from stages.geometa.facts import word_facts
@@ -27,6 +26,7 @@ from stages.geometa.sentences import Composer
 from stages.geometa.times import month_of, parse_time
 from stages.geometa.utm import find_zones
 from stages.identity import digest_json
+from stages.rows import map_rows, query_rows
 
 ROWS_AT_ONCE = 100_000  # bounds the memory of numpy and Python objects besides the tables
 
@@ -75,13 +75,16 @@ def describe_geometa(inputs: Inputs, context: Context) -> Outcome:
     """Return position and time of each sample, where known, and its meta caption."""
     params: GeometaParams = context.params
     composer = Composer(context.tools["templates"], params.template_seed)
-    rows = run_sql(_SAMPLES, inputs)
-    described = [GEOMETA.schema.empty_table()]
-    for start in range(0, rows.num_rows, ROWS_AT_ONCE):
-        part = rows.slice(start, ROWS_AT_ONCE)
-        described.append(_describe(part, params, context.tools["places"], composer))
-        context.advance(start + part.num_rows)
-    return Outcome(pa.concat_tables(described), no_rejects(GEOMETA))
+    n_done = 0
+
+    def describe(rows: pa.Table) -> pa.Table:
+        nonlocal n_done
+        n_done += rows.num_rows
+        context.advance(n_done)
+        return _describe(rows, params, context.tools["places"], composer)
+
+    kept = map_rows(query_rows(_SAMPLES, inputs), describe, GEOMETA.schema, ROWS_AT_ONCE)
+    return Outcome(kept, no_rejects(GEOMETA))
 
 
 _LEFT = "SELECT * FROM sample WHERE half = 'rs3' OR sample_id IN (SELECT sample_id FROM relevant)"
@@ -220,6 +223,7 @@ DESCRIBE_GEOMETA = Stage(
         inputs=("relevant", "sample", "image"),
     ),
     run=describe_geometa,
+    is_queried=True,
     params=GeometaParams,
     tools=(PLACES, TEMPLATES),
     bytes_per_row=250,

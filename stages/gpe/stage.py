@@ -11,10 +11,10 @@ from pydantic import Field
 
 from schemas.fields import FIELD
 from schemas.tables import NAMED_PLACE, PLACE, PLACE_TEXT
-from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Resources, Stage, Tool, no_rejects
 from stages.gpe.nltk_packages import find_packages, packages_identity
 from stages.gpe.place_tagger import PlaceTagger, open_place_tagger
+from stages.rows import query_rows
 
 _CAPTION_ID = "substr(sha256(caption), 1, 32)"
 
@@ -42,7 +42,7 @@ def list_texts(inputs: Inputs, context: Context) -> Outcome:
     """Return each distinct caption of the remaining samples, and the partition it is searched in."""
     n_partitions = context.params.n_partitions
     n_digits = len(f"{n_partitions - 1:x}")
-    kept = run_sql(_TEXTS, inputs, n_partitions=n_partitions, pattern=f"text-{{:0{n_digits}x}}")
+    kept = query_rows(_TEXTS, inputs, n_partitions=n_partitions, pattern=f"text-{{:0{n_digits}x}}")
     return Outcome(kept.cast(PLACE_TEXT.schema), no_rejects(PLACE_TEXT))
 
 
@@ -89,7 +89,7 @@ def cut(caption: str, max_words: int, max_characters: int) -> str:
 
 def name_places(inputs: Inputs, context: Context) -> Outcome:
     """Return the place names in each sample's caption."""
-    kept = run_sql(_PLACES, inputs)
+    kept = query_rows(_PLACES, inputs)
     return Outcome(kept.cast(PLACE.schema), no_rejects(PLACE))
 
 
@@ -138,6 +138,7 @@ LIST_TEXTS = Stage(
         inputs=("relevant", "candidate"),
     ),
     run=list_texts,
+    is_queried=True,
     params=TextParams,
     split_by="partition",
 )
@@ -168,5 +169,6 @@ NAME_PLACES = Stage(
     grain="fan_out",
     given=Given("relevant", ("sample_id",)),
     run=name_places,
+    is_queried=True,
     bytes_per_row=60,
 )

@@ -8,11 +8,9 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from schemas.tables import OUTLIER_RULE, RELEVANT
-from stages.checks import run_sql
 from stages.contract import (
     Context,
     Given,
@@ -22,8 +20,8 @@ from stages.contract import (
     Reads,
     Stage,
     no_rejects,
-    rejects_table,
 )
+from stages.rows import query_rows, run_sql
 
 COLUMNS = {"vlm": "vlm_score_cos", "detector": "detector_prob"}
 
@@ -43,7 +41,7 @@ class RuleParams(Params):
 def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
     """Return the threshold of each score, and how many survivors have the score, reach the threshold, and equal it."""
     params: RuleParams = context.params
-    scores = run_sql(_SCORES, inputs)
+    scores = run_sql(f"SELECT {', '.join(COLUMNS.values())} FROM ({_SCORES})", inputs)
     rows = []
     for name, column in COLUMNS.items():
         values = scores[column].drop_null().to_numpy()
@@ -80,12 +78,10 @@ def quantile_threshold(scores: np.ndarray, share: float) -> float:
 
 def drop_outliers(inputs: Inputs, context: Context) -> Outcome:
     """Return the survivors that reach both thresholds; reject the others for the first missed, or a missing score."""
-    rows = run_sql(_RANKED, inputs)
-    kept = rows.filter(pc.is_null(rows["reason"])).select(RELEVANT.schema.names).cast(RELEVANT.schema)
-    others = rows.filter(pc.is_valid(rows["reason"]))
-    return Outcome(
-        kept, rejects_table(RELEVANT, {"sample_id": others["sample_id"]}, others["reason"], others["detail"])
-    )
+    ranked = {"ranked": query_rows(_RANKED, inputs)}
+    kept = query_rows(f"SELECT {', '.join(RELEVANT.schema.names)} FROM ranked WHERE reason IS NULL", ranked)
+    rejects = query_rows(_REJECTED, ranked)
+    return Outcome(kept.cast(RELEVANT.schema), rejects.cast(RELEVANT.reject_schema))
 
 
 _SCORES = """
@@ -104,11 +100,16 @@ _RANKED = f"""
     )
     SELECT *, CASE WHEN vlm_score_cos IS NULL OR detector_prob IS NULL THEN 'no_score'
                    WHEN vlm_score_cos < least_vlm THEN 'low_vlm_score'
-                   WHEN detector_prob < least_detector THEN 'low_detector_prob' END AS reason,
-           format('vlm {{}} of at least {{:.6f}}, detector {{}} of at least {{:.6f}}',
+                   WHEN detector_prob < least_detector THEN 'low_detector_prob' END AS reason
+    FROM ranked ORDER BY sample_id
+"""
+
+_REJECTED = """
+    SELECT sample_id, reason,
+           format('vlm {} of at least {:.6f}, detector {} of at least {:.6f}',
                   coalesce(round(vlm_score_cos, 6)::VARCHAR, 'none'), least_vlm,
                   coalesce(round(detector_prob, 6)::VARCHAR, 'none'), least_detector) AS detail
-    FROM ranked ORDER BY sample_id
+    FROM ranked WHERE reason IS NOT NULL
 """
 
 
@@ -129,6 +130,7 @@ SET_THRESHOLDS = Stage(
     grain="reduce",
     given=Given(query="SELECT unnest(['vlm', 'detector']) AS score"),
     run=set_thresholds,
+    is_queried=True,
     params=RuleParams,
 )
 
@@ -142,5 +144,6 @@ DROP_OUTLIERS = Stage(
     grain="map",
     given=Given("survivor", ("sample_id",)),
     run=drop_outliers,
+    is_queried=True,
     reasons=("no_score", "low_vlm_score", "low_detector_prob"),
 )

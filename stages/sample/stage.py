@@ -5,8 +5,8 @@ would make all of their partitions stale.
 """
 
 from schemas.tables import SAMPLE
-from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.rows import run_sql
 
 # Also used for a build whose table is not written yet.
 SAMPLES_QUERY = """

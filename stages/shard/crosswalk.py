@@ -1,13 +1,13 @@
 """Crosswalk, a stage of shard: the names of each sample in its corpus and in other releases of the corpus."""
 
 from schemas.tables import CROSSWALK
-from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.rows import query_rows
 
 
 def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per candidate and labelled image; url is empty for labelled ones, path for web ones."""
-    return Outcome(run_sql(_NAMES, inputs).cast(CROSSWALK.schema), no_rejects(CROSSWALK))
+    return Outcome(query_rows(_NAMES, inputs).cast(CROSSWALK.schema), no_rejects(CROSSWALK))
 
 
 # A labelled image's name is the last element of its path without extension: FMoW's view, MillionAID's number,
@@ -41,4 +41,5 @@ WRITE_CROSSWALK = Stage(
     grain="map",
     given=Given(query="SELECT sample_id FROM sample WHERE half = 'pub11' OR image_id IS NOT NULL", inputs=("sample",)),
     run=write_crosswalk,
+    is_queried=True,
 )

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from schemas.tables import METAFILE, SHARD, SHARD_PLAN
-from stages.checks import check_body, run_sql
+from stages.checks import check_body
 from stages.contract import (
     Context,
     Dependency,
@@ -21,6 +21,7 @@ from stages.contract import (
     no_rejects,
     rejects_table,
 )
+from stages.rows import map_rows, query_rows
 from stages.screen.decoding import DETAIL_CHARACTERS, decoder_identity
 from stages.screen.strip_metadata import ENCODED_ANEW, published_format, strip_metadata
 from stages.screen.stripping.result import UnpublishableImage
@@ -49,7 +50,11 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     removing a sample moves no other one, and views of one scene are never in both splits.
     """
     params: ShardParams = context.params
-    rows = run_sql(_PUBLISHED, inputs)
+    kept = map_rows(query_rows(_PUBLISHED, inputs), lambda rows: _deal_out(rows, params), SHARD_PLAN.schema)
+    return Outcome(kept, no_rejects(SHARD_PLAN))
+
+
+def _deal_out(rows: pa.Table, params: ShardParams) -> pa.Table:
     dealt = [deal(group, params) for group in rows["group_key"].to_pylist()]
     halves = rows["half"].to_pylist()
     shards = [f"{half}-{split}-{number:04d}" for half, (split, number) in zip(halves, dealt, strict=True)]
@@ -59,8 +64,7 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
         "split": pa.array([split for split, _ in dealt], pa.string()),
         "shard": pa.array(shards, pa.string()),
     }
-    kept = pa.table({name: columns[name] for name in SHARD_PLAN.schema.names})
-    return Outcome(kept.cast(SHARD_PLAN.schema), no_rejects(SHARD_PLAN))
+    return pa.table({name: columns[name] for name in SHARD_PLAN.schema.names}).cast(SHARD_PLAN.schema)
 
 
 # Labelled images are named as released, with their extension; web images are named by their sample_id.
@@ -159,7 +163,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 
 def write_metafile(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per published sample: its name and text, its origin, and its position and time."""
-    rows = run_sql(f"SELECT {', '.join(METAFILE.schema.names)} FROM ({_ORIGINS}) ORDER BY sample_id", inputs)
+    rows = query_rows(f"SELECT {', '.join(METAFILE.schema.names)} FROM ({_ORIGINS}) ORDER BY sample_id", inputs)
     return Outcome(rows.cast(METAFILE.schema), no_rejects(METAFILE))
 
 
@@ -201,6 +205,7 @@ PLAN_SHARDS = Stage(
         query="SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption", inputs=("relevant", "caption")
     ),
     run=plan_shards,
+    is_queried=True,
     params=ShardParams,
     split_by="shard",
 )
@@ -245,4 +250,5 @@ WRITE_METAFILE = Stage(
     grain="map",
     given=Given("shard", ("sample_id",)),
     run=write_metafile,
+    is_queried=True,
 )

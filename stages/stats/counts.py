@@ -11,8 +11,8 @@ import pyarrow as pa
 from schemas.manifests import Published, PublishedMetadata
 from schemas.statistic_tables import COUNTRY_COUNT, MONTH_COUNT, RS3, TEXT_COUNT, UTM_COUNT
 from schemas.tables import Table
-from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.rows import run_sql
 from stages.stats.stage import PUBLISHED, TOTAL
 
 
@@ -148,6 +148,7 @@ COUNT_RS3 = Stage(
         inputs=("sample",),
     ),
     run=count_rs3,
+    is_queried=True,
     tools=(PUBLISHED,),
 )
 
@@ -169,6 +170,7 @@ COUNT_TEXTS = Stage(
         inputs=("sample", "shard"),
     ),
     run=count_texts,
+    is_queried=True,
     tools=(PUBLISHED,),
 )
 
@@ -192,6 +194,7 @@ def _distribution(name: str, table: Table, key: str, does: str, run: Callable[[I
             inputs=("shard", "geometa"),
         ),
         run=run,
+        is_queried=True,
     )
 
 

@@ -1,8 +1,8 @@
 """Count what the filter did: rows by source file and reason, candidates by keyword and corpus."""
 
 from schemas.statistic_tables import KEYWORD_COUNT, SOURCE_COUNT
-from stages.checks import run_sql
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.rows import run_sql
 from stages.stats.stage import TOTAL
 
 _LEFT_ASIDE = ("other_language", "outside_pilot", "listed_again", "no_metadata_row")
@@ -74,6 +74,7 @@ COUNT_SOURCES = Stage(
         inputs=("source_listing", "candidate_counts"),
     ),
     run=count_sources,
+    is_queried=True,
 )
 
 COUNT_KEYWORDS = Stage(
@@ -90,4 +91,5 @@ COUNT_KEYWORDS = Stage(
         inputs=("candidate",),
     ),
     run=count_keywords,
+    is_queried=True,
 )

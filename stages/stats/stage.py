@@ -9,7 +9,6 @@ import pyarrow as pa
 from schemas.corpora import LIST_CODE
 from schemas.manifests import Published, load_published
 from schemas.statistic_tables import PUB11_FUNNEL
-from stages.checks import run_sql
 from stages.contract import (
     Context,
     ContractError,
@@ -24,6 +23,7 @@ from stages.contract import (
     no_rejects,
 )
 from stages.identity import digest_json
+from stages.rows import run_sql
 
 TOTAL = "Total"
 _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
@@ -132,5 +132,6 @@ COUNT_FUNNEL = Stage(
         inputs=("source_listing", "candidate", "candidate_counts", "candidate_rejects"),
     ),
     run=count_funnel,
+    is_queried=True,
     tools=(PUBLISHED,),
 )

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from flows.ledger.ledger import Ledger, Piece, read_input
+from flows.ledger.ledger import Ledger
+from flows.ledger.pieces import Piece, read_input
 from flows.ledger.store import Store
 from flows.run.executor import InlineExecutor
 from flows.run.runner import Runner

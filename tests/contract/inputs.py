@@ -28,12 +28,15 @@ MTIME_NS = 1_700_000_000_000_000_000
 TOOLS: Mapping[str, Any] = {**made.TOOLS, **inputs_caption.TOOLS, **inputs_geometa.TOOLS}
 
 
-def call_stage(stage: Stage, folder: Path) -> tuple[Inputs, Outcome]:
+def call_stage(
+    stage: Stage, folder: Path, hand_over: Callable[[Inputs], Inputs] = lambda inputs: inputs
+) -> tuple[Inputs, Outcome]:
     """Return the handmade inputs of a stage and its outcome on them, at default settings but for what reaches out."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         handmade = stack.enter_context(HANDMADE[stage.name](folder))
         inputs = {reads.name: _as_table(stage, reads, handmade.rows.get(reads.name, [])) for reads in stage.reads}
+        inputs = hand_over(inputs)
         params, resources = stage.params(**handmade.params), stage.resources(**handmade.resources)
         opened = {
             tool.name: TOOLS[tool.name] if tool.name in TOOLS else stack.enter_context(tool.open(params, resources))

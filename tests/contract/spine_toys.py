@@ -6,8 +6,8 @@ import pyarrow.compute as pc
 
 from schemas.tables import Table
 from stages import STAGES as REAL
-from stages.checks import run_sql
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
+from stages.rows import run_sql
 
 TILE = Table("toy_tile", ("sample_id",), ("cluster_id",), "The tile of a sample.", leads_to=("cluster_id",))
 TAG = Table("toy_tag", ("cluster_id",), ("n_rows",), "A tile that was looked at.")

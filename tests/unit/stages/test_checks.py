@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from schemas.tables import CLUSTER_MEMBER, FETCH_PASS
-from stages.checks import check_conserved, check_outcome, check_unique, given_keys, key_array, run_sql
+from stages.checks import check_conserved, check_outcome, check_unique, given_keys, key_array
 from stages.contract import Context, ContractError, Given, Outcome, no_rejects, rejects_table
+from stages.rows import run_sql
 from tests.contract.broken import GIVE, MADE, MAKE, SOUND_FAN_OUT, ToyParams, ToyResources
 
 INPUTS = {"given": GIVE.run({}, Context("whole", GIVE.params(), GIVE.resources(), {}, None, Path())).kept}  # type: ignore[arg-type]

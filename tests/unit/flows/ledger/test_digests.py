@@ -100,7 +100,7 @@ def test_texts_and_lists_that_join_to_the_same_differ() -> None:
 
 
 def test_values_beyond_one_block_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "_BLOCK_ROWS", 3)
+    monkeypatch.setattr(digests, "BLOCK_ROWS", 3)
     one = pa.chunked_array([["a", "b", "c", None], ["d", "e", "f"]])
     same = pa.chunked_array([["a"], ["b", "c", None, "d", "e"], ["f"]])
     assert digest_column(one) == digest_column(same)

@@ -1,0 +1,115 @@
+"""bench-global: CPU time and memory of every stage over whole tables, at two sizes, and what they come to at RS5M's."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing as mp
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from flows.run.executor import Event
+from flows.run.worker import Task, Toolbox, prepare_libraries, try_partition
+from tests.benchmarks.global_build import REAL, bring_up_to_date
+from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, sized
+
+N_CANDIDATES = (sized(600_000, 300), sized(2_000_000, 600))
+N_RS5M = 6_100_000
+MAX_GB, MAX_CPU_EXPONENT, MAX_CPU_MIN = 4.0, 1.15, 13.0
+_N_THREADS = 2
+_LEAST_CPU_S = 2.0  # below, what a stage costs once hides what a row costs
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What all partitions of a stage cost in one process: CPU seconds, largest resident memory."""
+
+    cpu_s: float
+    resident_gb: float
+
+
+@dataclass
+class MeasuringExecutor:
+    """Runs the real stages each in a process of its own, and notes what they cost; the others run here."""
+
+    costs: dict[str, Cost] = field(default_factory=dict)
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
+        """Yield one event per task."""
+        if not tasks or tasks[0].stage not in {stage.name for stage in REAL}:
+            toolbox = Toolbox()
+            yield from (try_partition(task, toolbox, lambda n_rows: None) for task in tasks)
+            return
+        events, cost = _measure(tasks) if IS_TOY else _measure_apart(tasks)
+        before = self.costs.get(tasks[0].stage, Cost(0, 0))  # passes of the download are opened one by one
+        cost = Cost(before.cpu_s + cost.cpu_s, max(before.resident_gb, cost.resident_gb))
+        self.costs[tasks[0].stage] = cost
+        if not IS_TOY:  # minutes pass between two stages
+            print(f"{tasks[0].stage}: {cost.cpu_s:.1f} CPU s, {cost.resident_gb:.2f} GB", file=sys.stderr, flush=True)
+        yield from events
+
+
+def _measure_apart(tasks: Sequence[Task]) -> tuple[list[Event], Cost]:
+    ours, theirs = mp.get_context("spawn").Pipe()
+    process = mp.get_context("spawn").Process(target=_send_measured, args=(theirs, list(tasks)))
+    process.start()
+    theirs.close()
+    events, cost = ours.recv()
+    process.join()
+    return events, cost
+
+
+def _send_measured(pipe: Connection, tasks: Sequence[Task]) -> None:
+    prepare_libraries(_N_THREADS)
+    pipe.send(_measure(tasks))
+
+
+def _measure(tasks: Sequence[Task]) -> tuple[list[Event], Cost]:
+    started = time.process_time()
+    toolbox = Toolbox()
+    with toolbox.stack:
+        events: list[Event] = [try_partition(task, toolbox, lambda n_rows: None) for task in tasks]
+    return events, Cost(time.process_time() - started, _peak_resident_gb())
+
+
+def _peak_resident_gb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
+
+
+def main() -> None:
+    """Build both sizes, print, write build/bench/global.json."""
+    small, large = (_costs(n) for n in N_CANDIDATES)
+    rows, goals, total_s = [], [], 0.0
+    for name, cost in large.items():
+        exponent = growth(small[name].cpu_s, cost.cpu_s)
+        cpu_s = cost.cpu_s * (N_RS5M / N_CANDIDATES[1]) ** max(1.0, exponent)
+        per_row = (cost.resident_gb - small[name].resident_gb) / (N_CANDIDATES[1] - N_CANDIDATES[0])
+        gb = cost.resident_gb + max(0.0, per_row) * (N_RS5M - N_CANDIDATES[1])
+        total_s += cpu_s
+        rows.append(Row(f"{name}: CPU at {N_CANDIDATES[1]:,}", cost.cpu_s, "s", small[name].cpu_s, exponent))
+        rows.append(Row(f"{name}: memory at {N_CANDIDATES[1]:,}", cost.resident_gb, "GB", small[name].resident_gb))
+        goals.append(Goal(f"{name}: GB at {N_CANDIDATES[1]:,}", cost.resident_gb, MAX_GB))
+        goals.append(Goal(f"{name}: GB at {N_RS5M:,}, extrapolated", gb, MAX_GB))
+        if cost.cpu_s >= _LEAST_CPU_S:
+            goals.append(Goal(f"{name}: exponent of CPU over rows", exponent, MAX_CPU_EXPONENT))
+    goals.append(Goal(f"CPU of all at {N_RS5M:,}, min", total_s / 60, MAX_CPU_MIN))
+    report("global", rows, goals)
+
+
+def growth(small_s: float, large_s: float) -> float:
+    """Return the exponent of the cost over the number of rows."""
+    return math.log(large_s / small_s) / math.log(N_CANDIDATES[1] / N_CANDIDATES[0])
+
+
+def _costs(n_candidates: int) -> dict[str, Cost]:
+    executor = MeasuringExecutor()
+    bring_up_to_date(BENCH / f"global-{n_candidates}", n_candidates, executor)
+    return executor.costs
+
+
+if __name__ == "__main__":
+    main()
