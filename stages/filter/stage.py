@@ -123,8 +123,8 @@ def _check_unchanged(path: Path, row: Mapping[str, Any]) -> None:
     status = path.stat() if path.exists() else None
     if status is None or (status.st_size, status.st_mtime_ns) != (row["size_bytes"], row["mtime_ns"]):
         raise InputError(
-            f"source file {path} is not as inventory saw it ({row['size_bytes']} bytes): restore it,"
-            " or run `make stage-inventory` to take it as it is"
+            f"source file {path} has changed since inventory ({row['size_bytes']} bytes): restore it,"
+            " or run `make stage-inventory` to use the new one"
         )
 
 
@@ -144,7 +144,7 @@ KEYWORDS = Tool("keywords", _identity, _open)
 FILTER = Stage(
     name="filter",
     module="filter",
-    version=14,
+    version=15,
     does="Keeps rows with a keyword in the caption; counts the others by reason and source file.",
     reads=(
         Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "pilot_share")),

@@ -1,6 +1,6 @@
-"""Archives of a labelled corpus under SOURCES that are not unpacked, and the command that unpacks each.
+"""Find archives of a labelled corpus under SOURCES that are not unpacked, and the commands to unpack them.
 
-Not for unpacking them: nothing under SOURCES is changed.
+Nothing is unpacked: files under SOURCES are never changed.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from schemas.corpora import Corpus
 
-# Longer endings first. A part is .001 and so on, or the two letters of `split`.
+# Longer endings first. Volumes of a split archive end with .001 and so on, or with the two letters of `split`.
 _ARCHIVE = re.compile(
     r"(?P<whole>(?P<stem>.+?)\.(?P<kind>tar\.gz|tgz|tar\.bz2|tar\.zst|tar|zip))(?P<part>\.\d{3}|[a-z]{2})?"
 )
@@ -18,37 +18,37 @@ _PIPE_OPTIONS = {"tar.gz": "xzf", "tgz": "xzf", "tar.bz2": "xjf", "tar.zst": "-I
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive, which may be in parts.
+    """An archive, which may be split into volumes.
 
     Attributes:
-        path: of the archive or of its first part, under the corpus's folder.
-        n_parts: 0 where it is in one piece.
-        command: what unpacks it, from the folder that holds SOURCES.
-        paths: of all its parts.
+        path: the archive or its first volume, under the corpus's folder.
+        n_volumes: 0 if the archive is not split.
+        command: the command to unpack it, from the folder that contains SOURCES.
+        paths: all its volumes.
     """
 
     path: str
-    n_parts: int
+    n_volumes: int
     command: str
     paths: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def detail(self) -> str:
-        """The detail of its reject row."""
-        return f"{f'{self.n_parts} parts; ' if self.n_parts else ''}unpack: {self.command}"
+        """The detail of the archive's reject row."""
+        return f"{f'{self.n_volumes} volumes; ' if self.n_volumes else ''}unpack: {self.command}"
 
 
 def is_archive(corpus: Corpus, path: str) -> bool:
-    """Return whether a path under a corpus's folder is an archive, or a part of one, of files that are read."""
+    """Return whether a path under a corpus's folder is an archive, or a volume of one, of files that are read."""
     return _found(corpus, path) is not None
 
 
 def not_unpacked(corpus: Corpus, archives: Iterable[str], files: Sequence[str]) -> list[Archive]:
-    """Return the archives not yet unpacked; a multi-part archive counts once.
+    """Return the archives not yet unpacked; a split archive counts once.
 
     Args:
-        corpus: its manifest says which archives hold what.
-        archives: paths for which `is_archive` holds.
+        corpus: its manifest names the content of archives.
+        archives: paths for which `is_archive` is true.
         files: paths of the source files that were found.
     """
     sets: dict[str, list[str]] = {}

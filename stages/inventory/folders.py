@@ -1,6 +1,6 @@
-"""Look at SOURCES itself: which corpora have a folder there, and what else is beside these.
+"""List SOURCES itself: the folders of corpora, and everything else.
 
-Not for looking into the folders of corpora.
+Folders of corpora are listed in tree.py.
 """
 
 import difflib
@@ -17,18 +17,18 @@ from stages.inventory.passed_over import LeftOut
 from stages.inventory.tree import PARTIAL_ENDINGS, is_below, is_folder, is_utf8, not_regular
 
 _OF_A_CORPUS = ("no_reader", "left_out", "faulty_manifest")
-_PREFIX = 4  # characters that name a corpus alone: coyo, fmow-rgb
-_LIKENESS = 0.75  # of a folder's name and a code, as difflib measures it: LAION-2B-en is named, LAION-5B too
+_PREFIX = 4  # minimum length of a name that identifies a corpus: coyo, fmow-rgb
+_LIKENESS = 0.75  # similarity of a folder's name and a code, by difflib: enough for LAION-2B-en and LAION-5B
 
 
 @dataclass(frozen=True)
 class Folders:
-    """What SOURCES holds.
+    """The content of SOURCES.
 
     Attributes:
-        corpora: those to be listed.
-        real_paths: of their folders, by code.
-        rejects: what else there is, with its reason.
+        corpora: corpora to list.
+        real_paths: real paths of their folders, by code.
+        rejects: everything else, with reasons.
     """
 
     corpora: tuple[Corpus, ...]
@@ -36,7 +36,7 @@ class Folders:
     rejects: tuple[LeftOut, ...]
 
     def others(self, code: str) -> tuple[str, ...]:
-        """Return the real paths of the folders of the other corpora, but for one that holds this corpus's own."""
+        """Return the real paths of the other corpora's folders, except one that contains this corpus's folder."""
         own = self.real_paths[code]
         return tuple(path for other, path in self.real_paths.items() if other != code and not is_below(own, path))
 
@@ -44,16 +44,16 @@ class Folders:
 def look_at(
     sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str], faults: Mapping[str, str] | None = None
 ) -> Folders:
-    """Return the corpora under SOURCES, and everything else there with its reason.
+    """Return the corpora under SOURCES, and everything else with a reason.
 
     Args:
         sources: the SOURCES folder.
-        corpora: those that can be read, by code.
-        chosen: codes of the corpora that take part; empty for all.
-        faults: by code, what is wrong with a manifest that cannot be used.
+        corpora: readable corpora by code.
+        chosen: codes of the corpora to list; empty for all.
+        faults: faults of invalid manifests by code.
 
     Raises:
-        InputError: SOURCES is no folder, cannot be read or has no folder of a corpus, or a chosen one is missing.
+        InputError: SOURCES is not a folder, is unreadable or has no folder of a corpus, or a chosen corpus is missing.
     """
     faults = faults or {}
     names = _names(sources, corpora)
@@ -74,27 +74,27 @@ def look_at(
     if not found and not any(reason in ("unreadable", "left_out", "faulty_manifest") for _, _, reason, _ in rejects):
         near = [detail for _, _, _, detail in rejects if detail.startswith("did you mean")]
         raise InputError(
-            f"SOURCES={sources} holds no corpus: expected at least one folder of {', '.join(sorted(corpora))}"
+            f"SOURCES={sources} has no corpus: expected at least one folder of {', '.join(sorted(corpora))}"
             + "".join(f"; found {path}: {detail}" for _, path, _, detail in rejects if detail in near)
         )
     return Folders(tuple(corpora[code] for code in sorted(found)), found, tuple(rejects))
 
 
 def nothing_readable(sources: Path, rejects: Sequence[LeftOut]) -> InputError:
-    """Return the error for a SOURCES folder of which no file can be read."""
+    """Return the error for a SOURCES folder without a readable file."""
     lost = ("unreadable", "empty_file", "faulty_manifest")
     faults = [
         f"{path} ({'empty: ' * (reason == lost[1])}{detail})" for _, path, reason, detail in rejects if reason in lost
     ]
     more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
     return InputError(
-        f"nothing under SOURCES={sources} can be read: {'; '.join(faults[:5])}{more}. Give the right to read them, or"
-        " put back what they lead to"
+        f"nothing under SOURCES={sources} can be read: {'; '.join(faults[:5])}{more}. Grant permission to read them, or"
+        " restore the targets of links"
     )
 
 
 def near_corpus(name: str, corpora: Mapping[str, Corpus]) -> str:
-    """Return the code of the corpus that a folder's name may mean: by code or title, whatever case and dashes."""
+    """Return the code of the corpus that a folder's name may mean: by code or title, ignoring case and dashes."""
     by_word = {_plain(corpus.title): code for code, corpus in corpora.items()} | {code: code for code in corpora}
     plain = _plain(name)
     if found := difflib.get_close_matches(plain, by_word, 1, _LIKENESS):
@@ -108,31 +108,31 @@ def _check_chosen(
 ) -> None:
     for code in chosen:
         if code in faults:
-            continue  # its folder is rejected, and the other corpora go on
+            continue  # its folder is rejected, and the other corpora are listed
         if code not in corpora:
             raise InputError(f"inventory.corpora names {code!r}; corpora with a reader: {', '.join(sorted(corpora))}")
         if not is_folder(sources / code) and not (sources / code).is_symlink():
-            raise InputError(f"inventory.corpora names {code}, but {sources / code} is no folder")
+            raise InputError(f"inventory.corpora names {code}, but {sources / code} is not a folder")
 
 
 def _names(sources: Path, corpora: Mapping[str, Corpus]) -> list[str]:
-    """Return the names in SOURCES; a folder comes before a link to it."""
+    """Return the names in SOURCES, with folders before links to them."""
     try:
         paths = sorted(sources.iterdir(), key=lambda path: (path.is_symlink(), path.name))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"SOURCES={sources} is no folder: expected one with a folder per corpus ({', '.join(sorted(corpora))});"
-            " say where yours is with SOURCES=…"
+            f"SOURCES={sources} is not a folder: expected one with a folder per corpus ({', '.join(sorted(corpora))});"
+            " set its path with SOURCES=…"
         ) from None
     except OSError as error:
-        raise InputError(f"SOURCES={sources} cannot be read: {error.strerror}. Give the right to read it") from error
+        raise InputError(f"SOURCES={sources} cannot be read: {error.strerror}. Grant permission to read it") from error
     return [path.name for path in paths]
 
 
 def _judge(
     sources: Path, name: str, corpora: Mapping[str, Corpus], chosen: Sequence[str], faults: Mapping[str, str]
 ) -> tuple[str, str]:
-    """Return the reason for which something in SOURCES is passed over, and a detail; "" for a corpus's folder."""
+    """Return why an entry of SOURCES is passed over, as reason and detail; "" for a corpus's folder."""
     if name.startswith("."):
         return "hidden_file", ""
     if not is_utf8(name):
@@ -140,7 +140,7 @@ def _judge(
     try:
         mode = (sources / name).stat().st_mode
     except OSError as error:
-        return "unreadable", f"it cannot be looked at: {error.strerror}"
+        return "unreadable", f"its status cannot be read: {error.strerror}"
     if stat.S_ISDIR(mode):
         if name in faults and (not chosen or name in chosen):
             return "faulty_manifest", faults[name]

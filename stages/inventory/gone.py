@@ -1,6 +1,6 @@
-"""Which files stay listed though they are not under SOURCES any more: those whose rows are in the build.
+"""Keep files listed that are no longer under SOURCES, because their rows are in the build.
 
-Not for looking at SOURCES.
+SOURCES is not read here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,17 +24,17 @@ def gone(
     chosen: Sequence[str],
     pilot_share: float = 1.0,
 ) -> pa.Table:
-    """Return the rows of files that were listed before and are not there now, but for those another has replaced.
+    """Return the rows of files that were listed before and are missing now, except those replaced by another.
 
-    A web corpus's file is replaced by one of the same part, and a companion by another; a labelled one's by one of the
-    same role and sample. A file of a scene that is outside of the slice is not gone.
+    A web corpus's file is replaced by one with the same part number, and a companion by another companion; a labelled
+    corpus's file by one with the same role and sample. Files of scenes outside the pilot do not count as missing.
 
     Args:
-        before: the listing of the last look.
-        seen: the listing of this one.
-        corpora: by code.
-        chosen: codes of the corpora that take part; none for all.
-        pilot_share: share of the scenes that is taken.
+        before: the last listing.
+        seen: the new listing.
+        corpora: corpora by code.
+        chosen: codes of the corpora to list; empty for all.
+        pilot_share: share of the scenes in the pilot.
     """
     rows = before.cast(SOURCE_LISTING.schema)
     rows = rows.filter(pc.invert(pc.is_in(before["path"], seen["path"].combine_chunks())))
@@ -52,7 +52,7 @@ def gone(
         pa.array(
             [
                 row["sample_id"] is None or row["corpus"] not in corpora or _sample_role(row, corpora) not in roles
-                for row in listed  # of a corpus whose manifest has a fault, all are kept: nothing new is listed
+                for row in listed  # if the corpus's manifest is invalid, all its files are kept: nothing new is listed
             ],
             pa.bool_(),
         )
@@ -60,7 +60,7 @@ def gone(
 
 
 def _in_slice(rows: pa.Table, corpora: Mapping[str, Corpus], pilot_share: float) -> pa.Table:
-    """Return the rows without those of scenes outside of the slice; labelled ones bear the share of this look."""
+    """Return the rows without those of scenes outside the pilot; labelled ones get the new share."""
     samples = rows["sample_id"].to_pylist()
     scene_of = {code: labelled_reader(found).scene_of for code, found in corpora.items() if found.half == "rs3"}
     is_inside = [
@@ -77,7 +77,7 @@ def _in_slice(rows: pa.Table, corpora: Mapping[str, Corpus], pilot_share: float)
 
 
 def _file_role(row: Mapping[str, Any], corpora: Mapping[str, Corpus]) -> tuple[str, int | str, bool]:
-    """Return what a file without a sample is to its corpus: a part of it, a companion of a part, or a list of names."""
+    """Return the role of a file without a sample: its part number, a companion of that part, or a list of names."""
     corpus = corpora.get(row["corpus"])
     below = row["path"].partition("/")[2]
     if corpus is None:

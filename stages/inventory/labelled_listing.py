@@ -1,6 +1,6 @@
-"""List the files of a labelled corpus with the sample and the partition each belongs to: one look at each folder.
+"""List the files of a labelled corpus with their samples and partitions, reading each folder once.
 
-Not for hashing them. Five million files must pass, so rows go into Arrow arrays as they are found.
+Files are hashed later. There may be five million files, so rows go directly into Arrow arrays.
 """
 
 from collections.abc import Sequence
@@ -39,15 +39,14 @@ def list_labelled(
     Args:
         folder: its folder under SOURCES.
         corpus: its manifest.
-        reader_digest: digest of what the manifest says on reading.
-        known: paths under SOURCES that were listed before: a sample that has vanished keeps its name.
-        passed: takes what is passed over.
-        pilot_share: share of the scenes that is taken.
+        reader_digest: digest of the manifest keys that affect reading.
+        known: paths under SOURCES listed before; a sample that has vanished keeps its name.
+        passed: receives paths that are passed over.
+        pilot_share: share of the scenes in the pilot.
         others: real paths of the folders of other corpora.
 
     Raises:
-        InputError: when there is no file of the corpus though all could be looked at, or two files claim one role of a
-            sample.
+        InputError: all folders are readable but have no file of the corpus, or two files have one role in a sample.
     """
     found = scan(folder, corpus, passed, others)
     unpacking = _pass_archives(found, corpus)
@@ -60,7 +59,7 @@ def list_labelled(
     place = _placer(folder, corpus, found, known)
     table, n_outside = _table(found, corpus, reader_digest, pilot_share, place)
     if n_outside:
-        said = f"{n_outside:,} files of scenes that are not in the slice of inventory.pilot = {pilot_share:g}"
+        said = f"{n_outside:,} files of scenes outside the slice of inventory.pilot = {pilot_share:g}"
         passed.add("", "scenes_outside_pilot", said)
     check_roles(table)
     return table.drop_columns(["role"])
@@ -75,16 +74,16 @@ def _placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str]) ->
     )
     try:
         return labelled_reader(corpus).placer(corpus, holding)
-    except ListFault as fault:  # the corpus is left out, and the others go on
+    except ListFault as fault:  # the corpus is left out, and the others are listed
         found.passed.add(fault.path, "unreadable", str(fault))
         raise
 
 
 def check_roles(table: pa.Table) -> None:
-    """Check that no two files claim the same role of a sample.
+    """Check that no two files have the same role in a sample.
 
     Raises:
-        InputError: naming two that do.
+        InputError: two files do; the message names them.
     """
     groups = table.group_by(["sample_id", "role"]).aggregate([("path", "count"), ("path", "min"), ("path", "max")])
     for row in groups.filter(pc.greater(groups["path_count"], 1)).slice(0, 1).to_pylist():
@@ -96,7 +95,7 @@ def check_roles(table: pa.Table) -> None:
 
 
 def role_of(path: str, corpus: Corpus) -> str:
-    """Return what a listed file, by its path under SOURCES, is to its sample."""
+    """Return the role of a listed file in its sample, by its path under SOURCES."""
     below = path.partition("/")[2]
     match = corpus.match_file(below)
     if match is None:
@@ -105,7 +104,7 @@ def role_of(path: str, corpus: Corpus) -> str:
 
 
 def _table(found: Found, corpus: Corpus, reader_digest: str, pilot_share: float, place: Placer) -> tuple[pa.Table, int]:
-    """Return the listing with the role of each file, and how many files are of scenes outside of the slice."""
+    """Return the listing with each file's role, and the number of files of scenes outside the pilot."""
     schema = SOURCE_LISTING.schema.append(pa.field("role", pa.string()))
     takes = lru_cache(_CHUNK_ROWS)(lambda scene: belongs(scene, pilot_share))  # a scene has up to a hundred files
     reader = labelled_reader(corpus)
@@ -139,18 +138,18 @@ def _batch(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.RecordBa
 
 
 def _bare_samples(found: Found) -> list[str]:
-    # A sample with none of the files that are read would otherwise be in no table at all.
+    # A sample without any file that is read would otherwise be in no table.
     with_files = {path.rpartition("/")[0] for path, _, _ in found.files} if found.sample_folders else set()
     return sorted(found.sample_folders - with_files)
 
 
 def _pass_archives(found: Found, corpus: Corpus) -> tuple[str, ...]:
-    """Pass over all archives; return the commands that unpack those whose content is not there."""
+    """Pass over all archives; return the commands to unpack those not yet unpacked."""
     packed = not_unpacked(corpus, found.archives, [path for path, _, _ in found.files])
     for archive in packed:
         for path in archive.paths:
             found.passed.add(path, "archive_not_unpacked", archive.detail if path == archive.path else "")
     of_packed = {path for archive in packed for path in archive.paths}
     for path in set(found.archives) - of_packed:
-        found.passed.add(path, "not_needed", "what it holds is unpacked beside it")
+        found.passed.add(path, "not_needed", "its content is already unpacked")
     return tuple(archive.command for archive in packed)

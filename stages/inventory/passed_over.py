@@ -1,18 +1,23 @@
-"""Collect what a look at a corpus's folder passes over, each path once, with its reason.
+"""Collect the paths passed over in a corpus's folder, each once, with its reason.
 
-Not for finding it: that is `stages/inventory/tree.py`.
+`stages/inventory/tree.py` finds them.
 """
 
 from dataclasses import dataclass, field
 
 LeftOut = tuple[str, str, str, str]  # corpus, path, reason, detail
-_MOST_ROWS = 1000  # of a corpus; a foreign corpus, or BigEarthNet's unread bands, would be millions
-_NEVER_MERGED = ("unreadable", "empty_file", "partial_download", "reached_twice")  # each is a loss, or hides one
+_MOST_ROWS = 1000  # rows per corpus; a foreign corpus, or BigEarthNet's unread bands, would have millions
+_NEVER_MERGED = (
+    "unreadable",
+    "empty_file",
+    "partial_download",
+    "reached_twice",
+)  # each of these is a loss, or may hide one
 
 
 @dataclass
 class _Group:
-    """Paths below one folder that are passed over for one reason: the first of them, and how many there are."""
+    """Paths below one folder passed over for one reason: the first path, and their number."""
 
     first: str
     detail: str
@@ -21,11 +26,11 @@ class _Group:
 
 @dataclass
 class PassedOver:
-    """What was passed over under one corpus's folder.
+    """The paths passed over under one corpus's folder.
 
-    A row speaks for one path. Where there are more than `_MOST_ROWS`, a row speaks for all paths of one reason below
-    a folder, and its folders are taken from as deep a level as that limit allows: the rows depend on the paths found,
-    not on the order in which they were found.
+    Each path has a row. If there are more than `_MOST_ROWS`, a row stands for all paths with one reason below a folder,
+    at the deepest level of folders that the limit allows: the rows depend on the paths, not on the order in which they
+    are found.
     """
 
     _single: dict[str, tuple[str, str]] = field(default_factory=dict)  # path → reason, detail
@@ -33,7 +38,7 @@ class PassedOver:
     _depth: int = 100  # components of a path that decide its group
 
     def add(self, path: str, reason: str, detail: str = "") -> None:
-        """Note a path under the corpus's folder; a name that is not UTF-8 is shown with escapes."""
+        """Add a path under the corpus's folder; a name that is not UTF-8 is shown with escapes."""
         shown = path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
         if reason in _NEVER_MERGED:
             self._single[shown] = (reason, detail)
@@ -46,11 +51,11 @@ class PassedOver:
                 self._merge(known, group)
 
     def has(self, reason: str) -> bool:
-        """Return whether a path was passed over for a reason, one of those that are never merged."""
+        """Return whether a path was passed over for a reason that is never merged."""
         return any(found == reason for found, _ in self._single.values())
 
     def rows(self, code: str) -> list[LeftOut]:
-        """Return the corpus's code, the path under SOURCES, the reason and the detail of each, by path."""
+        """Return code, path under SOURCES, reason and detail of each row, ordered by path."""
         found = [(code, f"{code}/{path}" if path else code, *why) for path, why in self._single.items()]
         for (reason, folder), group in self._groups.items():
             more = f"{group.n_paths - 1:,} more below {folder or code}; " if group.n_paths > 1 else ""

@@ -1,6 +1,6 @@
-"""One look at every folder of a labelled corpus: what is read, the lists beside it, and archives of it.
+"""Read every folder of a labelled corpus once, and find source files, lists and archives.
 
-Not for saying which sample a file belongs to.
+Files are assigned to samples elsewhere.
 """
 
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from stages.readers.readers import labelled_reader
 
 @dataclass
 class Found:
-    """What one look at a corpus's folder found, in paths under that folder.
+    """The content of a corpus's folder, as paths under that folder.
 
     Attributes:
-        passed: what was passed over, with its reason.
-        files: paths of the corpus's source files, with size in bytes and modification time in ns.
-        lists: paths of companions, which list the corpus's samples, with size in bytes and modification time in ns.
-        archives: paths of archives of what is read.
-        sample_folders: paths of folders that are named like a sample.
+        passed: paths that were passed over, with reasons.
+        files: source files, with size in bytes and modification time in ns.
+        lists: companions, which list the corpus's samples, with size in bytes and modification time in ns.
+        archives: archives of source files.
+        sample_folders: folders named like a sample.
     """
 
     passed: PassedOver
@@ -33,12 +33,12 @@ class Found:
 
 
 def scan(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ...] = ()) -> Found:
-    """Look once at every folder that the manifest does not say to pass by.
+    """Read once every folder that the manifest does not ignore.
 
     Args:
         folder: the corpus's folder under SOURCES.
         corpus: its manifest.
-        passed: takes what is passed over.
+        passed: receives paths that are passed over.
         others: real paths of the folders of other corpora.
     """
     found = Found(passed)

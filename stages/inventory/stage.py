@@ -1,6 +1,6 @@
-"""Inventory: which source files there are, and the sha256 of each.
+"""Inventory: list the source files and their sha256.
 
-The list of partitions of everything after it comes from here, never from a later look at the disk.
+All later stages get their partitions from here, never from the disk.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _READING = {
 
 
 class ListingParams(Params):
-    """Which corpora take part."""
+    """Which corpora are read, and how much of them."""
 
     corpora: tuple[str, ...] = Field((), description="corpus codes to read; empty: all under SOURCES with a reader")
     pilot: float = Field(
@@ -52,13 +52,13 @@ class ListingParams(Params):
 
 
 def list_sources(inputs: Inputs, context: Context) -> Outcome:
-    """Return the source files under SOURCES, or no rows where they are as they were at the last look.
+    """Return the source files under SOURCES; no rows if nothing has changed since the last listing.
 
-    A file that was listed before and is gone now stays listed: its rows are in the build. Every other path is rejected
-    with a reason; one row may speak for many.
+    A file that was listed before and is missing now stays listed, because its rows are in the build. Every other path
+    is rejected with a reason; one row may stand for many paths.
 
     Raises:
-        InputError: when SOURCES, a chosen corpus or its files are missing, nothing at all can be read, or
+        InputError: SOURCES, a chosen corpus or its files are missing, nothing can be read, or
             `check_alone` raises it.
     """
     before, params = inputs["source_listing"], context.params
@@ -82,7 +82,7 @@ def hash_files(inputs: Inputs, context: Context) -> Outcome:
     """Return the sha256 of each listed file.
 
     Raises:
-        InputError: when a file is gone, unreadable, changed while it was read, or not as SHA256SUMS says.
+        InputError: a file is missing, unreadable, changed while it was read, or differs from its SHA256SUMS.
     """
     listed = inputs["source_listing"].to_pylist()
     stated = _stated(context.sources, {row["path"] for row in listed})
@@ -96,7 +96,7 @@ def hash_files(inputs: Inputs, context: Context) -> Outcome:
 
 
 def reader_digest(corpus: Corpus) -> str:
-    """Return the digest of what a manifest says on reading: a change of its prose makes nothing stale."""
+    """Return the digest of the manifest keys that affect reading; other keys make nothing stale."""
     return digest_json(corpus.model_dump(mode="json", include=_READING))[:16]
 
 
@@ -108,12 +108,14 @@ def listed_corpus(code: str, digest: str) -> Corpus:
         digest: the `reader_digest` with which its files were listed.
 
     Raises:
-        InputError: its manifest has a fault, or says something else on reading than when its files were listed.
+        InputError: its manifest is invalid, or the keys that affect reading have changed since its files were listed.
     """
     try:
         corpus = load_corpus(code)
     except ManifestError as error:
-        raise InputError(f"{error}. Mend it, or put back the one with which the files of {code} were listed") from error
+        raise InputError(
+            f"{error}. Correct it, or restore the one with which the files of {code} were listed"
+        ) from error
     if reader_digest(corpus) != digest:
         raise InputError(f"the manifest of {code} has changed: run `make stage-inventory` first")
     return corpus
@@ -129,14 +131,14 @@ def _list_corpus(
             known = before.filter(pc.equal(before["corpus"], corpus.code))["path"].to_pylist()
             return list_labelled(folder, corpus, digest, known, passed, pilot_share, others), passed
         return list_web(folder, corpus, digest, pilot_share, passed, others), passed
-    except ManifestError as error:  # its pattern does not fit these files; the other corpora go on
+    except ManifestError as error:  # its pattern does not match these files; the other corpora are listed
         passed = PassedOver()
         passed.add("", "faulty_manifest", str(error))
         return SOURCE_LISTING.schema.empty_table(), passed
     except InputError as error:
         if not passed.has("unreadable"):
             raise
-        # What cannot be read may be what is missed: the other corpora go on.
+        # The missing files may be among the unreadable ones: the other corpora are listed.
         passed.add("", "unreadable", f"nothing of the corpus is listed: {error}")
         return SOURCE_LISTING.schema.empty_table(), passed
 
@@ -161,17 +163,17 @@ def _hash(path: Path, row: dict[str, object]) -> str:
     if n_bytes != row["size_bytes"]:
         raise InputError(
             f"source file {path} has {n_bytes} bytes, {row['size_bytes']} when it was listed: it is being written."
-            " Wait until it is whole and run `make stage-inventory` again"
+            " Wait until it is complete and run `make stage-inventory` again"
         )
     return hasher.hexdigest()
 
 
 def _stated(sources: Path, paths: set[str]) -> dict[str, str]:
-    """Return what the checksum lists say of some files: each list is read once, however many files there are."""
+    """Return the stated checksums of some files, reading each checksum list once."""
     stated: dict[str, str] = {}
     for corpus in sorted({path.partition("/")[0] for path in paths}):
         sums = sources / corpus / CHECKSUMS
-        if is_readable_file(sums):  # the listing names one that cannot be read
+        if is_readable_file(sums):  # an unreadable list is named in the listing
             with sums.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
                 for line in lines:
                     digest, _, name = line.strip().partition(" ")
@@ -183,7 +185,7 @@ def _stated(sources: Path, paths: set[str]) -> dict[str, str]:
 def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
     if stated.get(path, digest) != digest:
         raise InputError(
-            f"source file {path} has sha256 {digest}, {CHECKSUMS} says {stated[path]}: the file is damaged or another"
+            f"source file {path} has sha256 {digest}, {CHECKSUMS} states {stated[path]}: the file is damaged or another"
             " version. Download it again, or correct the list if the list is wrong"
         )
 
@@ -191,7 +193,7 @@ def _check_stated(path: str, digest: str, stated: dict[str, str]) -> None:
 LIST_SOURCES = Stage(
     name="list_sources",
     module="inventory",
-    version=6,
+    version=7,
     does="Lists the source files under SOURCES; every other path is rejected with a reason.",
     reads=(
         Reads("source_listing", tuple(SOURCE_LISTING.schema.names), is_whole=True, is_optional=True),

@@ -1,6 +1,6 @@
-"""Walk a corpus's folder under SOURCES: each path is a file that may be read, or is passed over with its reason.
+"""Walk a corpus's folder under SOURCES: each path is a readable file, or is passed over with a reason.
 
-Not for saying which file belongs to the corpus. Nothing vanishes: what cannot be looked at is `unreadable`.
+Nothing vanishes: paths that cannot be read are `unreadable`. Files are matched to the corpus elsewhere.
 """
 
 import os
@@ -12,11 +12,11 @@ from pathlib import Path
 from stages.inventory.passed_over import PassedOver
 
 CHECKSUMS = "SHA256SUMS"
-# Left by browsers, aria2, axel, rsync-like tools and Hugging Face's downloader.
+# Files of unfinished downloads by browsers, aria2, axel, rsync-like tools and Hugging Face's downloader.
 PARTIAL_ENDINGS = (
     ".part", ".partial", ".crdownload", ".download", ".opdownload", ".filepart", ".incomplete", ".aria2", ".st", ".tmp",
 )  # fmt: skip
-_UNFINISHED_MARKS = (".aria2", ".st")  # the file that such a mark is named after has its full size before its bytes
+_UNFINISHED_MARKS = (".aria2", ".st")  # such a marker belongs to a file that has its full size before all of its bytes
 _KINDS = ((stat.S_ISFIFO, "fifo"), (stat.S_ISSOCK, "socket"), (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))
 _READ_BY_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _Entry = os.DirEntry[str]
@@ -28,9 +28,9 @@ class Tree:
 
     Attributes:
         root: the folder.
-        is_ignored: whether a path below it is known and not read; a folder's ends with a slash.
-        passed: takes what is passed over.
-        note_folder: called with each folder that is looked into, by its path below the root.
+        is_ignored: whether a path below it is known and not read; a folder's path ends with a slash.
+        passed: receives paths that are passed over.
+        note_folder: called with the path below the root of each folder that is read.
         others: real paths of the folders of the other corpora: a link into one of them is not followed.
     """
 
@@ -44,9 +44,9 @@ class Tree:
     _links: list[str] = field(default_factory=list)
 
     def files(self) -> Iterator[tuple[str, _Entry]]:
-        """Yield the regular files, and links to such, by path below the root.
+        """Yield the regular files, and links to regular files, by path below the root.
 
-        Linked folders come last, so that a folder reached twice is listed under its own path.
+        Linked folders come last, so a folder reached twice is listed under its own path.
         """
         self._waiting = [""]
         while self._waiting or self._links:
@@ -73,12 +73,12 @@ class Tree:
         for entry in entries:
             path = below + entry.name
             if marks and entry.name in marks:
-                self.passed.add(path, "partial_download", "a mark of its download is beside it: it is unfinished")
+                self.passed.add(path, "partial_download", "a marker of an unfinished download is beside it")
             elif self._is_file(entry, path):
                 yield path, entry
 
     def _is_file(self, entry: _Entry, path: str) -> bool:
-        """Return whether an entry is a file that may be read; folders are put aside to be looked into."""
+        """Return whether an entry is a file that may be read; folders are queued to be read."""
         name = entry.name
         if name.startswith("."):
             self.passed.add(path, "hidden_file")
@@ -127,11 +127,11 @@ class Tree:
             self.passed.add(path, "unreadable", what)
 
     def _may_follow(self, below: str) -> bool:
-        """Return whether a linked folder is looked into: neither one that holds it nor one of another corpus."""
+        """Return whether a linked folder is read: not if it contains the link or belongs to another corpus."""
         target = os.path.realpath(self.root / below)
         holder = os.path.realpath((self.root / below).parent)
         if is_below(holder, target):
-            self.passed.add(below[:-1], "reached_twice", "a link to a folder that it is in")
+            self.passed.add(below[:-1], "reached_twice", "a link to a folder that contains it")
         elif any(is_below(target, other) for other in self.others):
             self.passed.add(below[:-1], "reached_twice", "a link into the folder of another corpus")
         else:
@@ -152,13 +152,13 @@ class Tree:
 
 
 def status_of(path: str, entry: _Entry, passed: PassedOver, is_probed: bool) -> os.stat_result | None:
-    """Return the status of a file that can be read; None where it cannot, which is noted.
+    """Return the status of a readable file; None, after passing it over, if it cannot be read.
 
     Args:
-        path: below the corpus's folder.
-        entry: as it was found.
-        passed: takes what cannot be read.
-        is_probed: its first byte is read; else only its permissions are looked at, for corpora of millions of files.
+        path: path below the corpus's folder.
+        entry: the directory entry.
+        passed: receives unreadable paths.
+        is_probed: whether to read the first byte; else only permissions are checked, for corpora of millions of files.
     """
     try:
         status = entry.stat()
@@ -174,7 +174,7 @@ def status_of(path: str, entry: _Entry, passed: PassedOver, is_probed: bool) -> 
 
 
 def holds_something(folder: Path) -> bool:
-    """Return whether there is anything but folders in a folder; True too where that cannot be seen."""
+    """Return whether a folder contains anything but folders; True if it cannot be read."""
     if not os.path.lexists(folder):
         return False
     seen, waiting = set(), [folder]
@@ -196,7 +196,7 @@ def holds_something(folder: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder that can be looked at; unlike `Path.is_dir` it raises nothing."""
+    """Return whether a path is an accessible folder; unlike `Path.is_dir` it never raises."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError:
@@ -212,18 +212,18 @@ def is_readable_file(path: Path) -> bool:
 
 
 def not_regular(mode: int) -> str:
-    """Return what is said of a file that is no regular one, by its mode."""
+    """Return the detail for a file that is not a regular file, by its mode."""
     kind = next((word for test, word in _KINDS if test(mode)), "special file")
     return f"a {kind}, not a file"
 
 
 def is_utf8(name: str) -> bool:
-    """Return whether the bytes of a name are UTF-8: Python puts surrogates in place of those that are not."""
+    """Return whether a name is UTF-8; Python replaces invalid bytes with surrogates."""
     return name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Return whether a real path is a folder's or leads below it."""
+    """Return whether a real path is a folder or below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 

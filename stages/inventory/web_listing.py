@@ -1,6 +1,6 @@
-"""List the files of a web corpus with the part and the partition of each.
+"""List the files of a web corpus with their part numbers and partitions.
 
-Not for reading them, nor for labelled corpora: that is `stages/inventory/labelled_listing.py`.
+Labelled corpora are listed in `stages/inventory/labelled_listing.py`.
 """
 
 from pathlib import Path
@@ -25,21 +25,23 @@ def list_web(
     Args:
         folder: its folder under SOURCES.
         corpus: its manifest.
-        reader_digest: digest of what the manifest says on reading.
-        pilot_share: share of the rows that is taken.
-        passed: takes what is passed over.
+        reader_digest: digest of the manifest keys that affect reading.
+        pilot_share: share of the rows in the pilot.
+        passed: receives paths that are passed over.
         others: real paths of the folders of other corpora.
 
     Raises:
-        InputError: when no file of the corpus is there, not even an empty or unreadable one, or two claim one part.
+        InputError: the corpus has no files, not even empty or unreadable ones, or two with one part number.
     """
     files = sorted(_files(folder, corpus, passed, others))
     if all(corpus.is_companion(path) for path, _, _ in files):
-        if passed.has("unreadable") or passed.has("empty_file"):  # each is named, and stops no other corpus
+        if passed.has("unreadable") or passed.has(
+            "empty_file"
+        ):  # each is listed as a reject; the other corpora are listed
             return SOURCE_LISTING.schema.empty_table()
         raise nothing_found(folder, corpus, passed)
     reader = reader_of(corpus)
-    if not (reader.is_sample_list or reader.has_files_by_name):  # their rows name their samples: files need no number
+    if not (reader.is_sample_list or reader.has_files_by_name):  # rows name their samples, so files need no number
         _check_parts(corpus, [path for path, _, _ in files])
     rows = []
     for path, size_bytes, mtime_ns in files:
@@ -58,14 +60,14 @@ def nothing_found(folder: Path, corpus: Corpus, passed: PassedOver, unpacking: t
     Args:
         folder: its folder under SOURCES.
         corpus: its manifest.
-        passed: what is there instead.
-        unpacking: commands that unpack the archives that are there.
+        passed: the paths found instead.
+        unpacking: commands to unpack the archives found.
     """
     todo = f"Put {corpus.title}'s files there" if not unpacking else f"Unpack its archives: {'; '.join(unpacking)}"
     found = [(path, reason) for _, path, reason, _ in passed.rows(corpus.code) if reason not in _KNOWN]
     others = [path if reason == "unexpected_file" else f"{path} ({reason})" for path, reason in found]
     return InputError(
-        f"{folder} holds no file named like {corpus.file_pattern};"
+        f"{folder} has no file named like {corpus.file_pattern};"
         f" found: {others[:5] or ('archives' if unpacking else 'nothing')}."
         f" {todo}, or leave it out with SET='inventory.corpora=[…]'"
     )
@@ -81,7 +83,7 @@ def _files(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, 
             else:
                 passed.add(path, "unexpected_file", corpus.advice_on(path) or f"expected {corpus.file_pattern}")
         elif status := status_of(path, entry, passed, is_probed=True):
-            if status.st_size or corpus.is_companion(path):  # a companion's reader says what it lacks
+            if status.st_size or corpus.is_companion(path):  # the reader of a companion reports what is missing
                 found.append((path, status.st_size, status.st_mtime_ns))
             else:
                 passed.add(path, "empty_file", "download it again, or remove it")
@@ -97,5 +99,5 @@ def _check_parts(corpus: Corpus, paths: list[str]) -> None:
             continue
         both = f"{corpus.code}: {corpus.code}/{other} and {corpus.code}/{path} would both"
         if is_companion:
-            raise InputError(f"{both} tell of part {part}: keep one of them under SOURCES")
+            raise InputError(f"{both} describe part {part}: keep one of them under SOURCES")
         raise InputError(f"{both} be part {part}, so their rows would share sample_ids: keep one of them under SOURCES")

@@ -1,6 +1,6 @@
-"""The stage that collects BigEarthNet's published lists and tables into one table, on which other stages depend.
+"""A stage that collects BigEarthNet's published lists and tables in one table for other stages.
 
-Not for reading patches or for choosing among them: that is labelled.
+Patches are read and selected in stage.py.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from stages.readers.labelled_records import list_name
 
 
 def list_patches(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per patch among the source files, under its sample's name.
+    """Return one row per patch among the source files, by sample_id.
 
     Raises:
-        InputError: a list is gone or changed, or is none.
+        InputError: a list is missing, changed or invalid.
     """
     files = inputs["source_file"].filter(pc.equal(inputs["source_file"]["corpus"], "ben"))
     is_list = pc.is_null(files["sample_id"])
@@ -51,12 +51,12 @@ def _read_list(sources: Path, path: str, sha256: str) -> bytes:
         data = (sources / path).read_bytes()
     except OSError as error:
         raise InputError(
-            f"source file {path} cannot be read ({error.strerror}): samples are numbered and chosen by it. Restore it"
+            f"source file {path} cannot be read ({error.strerror}): samples are numbered by it. Restore it"
         ) from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(
-            f"source file {path} is not as inventory saw it: restore it, or run `make stage-inventory` to take it as"
-            " it is"
+            f"source file {path} has changed since inventory: restore it, or run `make stage-inventory` to use the"
+            " new one"
         )
     return data
 
@@ -74,7 +74,7 @@ def _patches(paths: pa.ChunkedArray) -> list[str]:
     try:
         corpus = load_corpus("ben")
     except ManifestError as error:
-        raise InputError(f"{error}. Mend it, and run again") from error
+        raise InputError(f"{error}. Correct it, and run again") from error
     patches = []
     for path in paths.to_pylist():
         match = corpus.match_file(path.partition("/")[2])
@@ -85,15 +85,15 @@ def _patches(paths: pa.ChunkedArray) -> list[str]:
 
 
 def _facts(patches: Sequence[str], metadata: pa.Table) -> dict[str, Any]:
-    """Return the names of patches in both versions, and what version 2 says of them: nothing where it has none."""
+    """Return the names of patches in both versions, and version 2's entries, null if it has none."""
     row_of: dict[str, int] = {}
     for column in ("s2v1_name", "patch_id"):
         for n, name in enumerate(metadata[column].to_pylist()):
-            row_of.setdefault(name, n)  # of two patches of version 2 with one name in version 1, the first
+            row_of.setdefault(name, n)  # the first of several patches of version 2 with one name in version 1
     rows = [row_of.get(patch) for patch in patches]
     for patch, row in zip(patches, rows, strict=True):
         if row is None and ben_lists.is_v2_name(patch):
-            raise InputError(f"the tables of version 2 do not name {patch} any more: run `make stage-inventory` first")
+            raise InputError(f"the tables of version 2 no longer name {patch}: run `make stage-inventory` first")
     found = metadata.take(pa.array(rows, pa.int64()))
     return {
         "v1_patch": pc.coalesce(found["s2v1_name"], pa.array(patches, pa.string())),
@@ -105,7 +105,7 @@ def _facts(patches: Sequence[str], metadata: pa.Table) -> dict[str, Any]:
 
 
 def _is_listed(v1_patches: pa.ChunkedArray, lists: Mapping[str, bytes], name: str) -> Any:
-    """Return whether patches are on the lists of this name, nulls where there is none."""
+    """Return whether patches are on the lists of this name, nulls if there is no such list."""
     found = [ben_lists.read_names(path, data) for path, data in lists.items() if list_name(path) == name]
     if not found:
         return pa.nulls(len(v1_patches), pa.bool_())

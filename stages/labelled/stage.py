@@ -196,8 +196,8 @@ def _read_unchanged(path: Path, file: File) -> bytes:
         ) from error
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise InputError(
-            f"source file {path} is not as inventory saw it ({file.size_bytes} bytes): restore it,"
-            " or run `make stage-inventory` to take it as it is"
+            f"source file {path} has changed since inventory ({file.size_bytes} bytes): restore it,"
+            " or run `make stage-inventory` to use the new one"
         )
     return data
 
@@ -227,7 +227,7 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=5,
+    version=6,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),

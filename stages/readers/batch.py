@@ -1,6 +1,6 @@
-"""What a source file reader hands on: batches of captions, and our columns of the rows that are asked for.
+"""The output of source file readers: batches of captions, and our columns of the requested rows.
 
-Not for a file format: those are `stages/readers/parquet/reader.py` and `stages/readers/tsv/reader.py`.
+File formats have their own folders, such as `stages/readers/parquet` and `stages/readers/tsv`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,8 +18,8 @@ from stages.geometa.positions import is_position
 
 COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
 _POSITION = ("stated_latitude_deg", "stated_longitude_deg")
-# Beside our columns the two texts made of source_caption, null where they are the same: the one that keywords are
-# searched in, and the one that becomes the caption once it is cleaned.
+# Besides our columns, two texts derived from source_caption, null if equal to it: the one to search for keywords, and
+# the one that becomes the caption after cleaning.
 ROWS_SCHEMA = pa.schema(
     [
         ("source_row", pa.int64()),
@@ -36,7 +36,7 @@ class SourceFiles:
 
     Attributes:
         files: path and the number in the published file name, in the order of the paths.
-        companions: files with further data on the rows of the others.
+        companions: files with further data on these rows.
         root: the SOURCES folder, under which tables name files.
     """
 
@@ -45,12 +45,12 @@ class SourceFiles:
     root: Path = Path()
 
     def file_of(self, damage: "Damage") -> Path | None:
-        """Return the file that a stretch is lost of; None where it may be any of several."""
+        """Return the file of a lost stretch; None if it may be any of several."""
         if damage.path is not None:
             return damage.path
         every = [*(path for path, _ in self.files), *self.companions]
         named = [path for path in every if path.name in damage.detail]
-        if named:  # the whole path first: files of two folders may have one name
+        if named:  # the full path first: files of two folders may have the same name
             return max(named, key=lambda path: (str(path) in damage.detail, len(str(path))))
         of_part = [path for path, part in self.files if part == damage.part]
         return of_part[0] if len(of_part) == 1 else None
@@ -62,12 +62,12 @@ class SourceFiles:
 
 @dataclass(frozen=True)
 class Choices:
-    """The choices of a run in reading, where RS5M's choice is unknown.
+    """Settings for reading, where RS5M's own choice is unknown.
 
     Attributes:
-        coco_searched: columns of LAION-COCO that keywords are searched in, joined by line ends.
-        coco_caption: the column of LAION-COCO that is the caption.
-        wit_languages: language codes of WIT's rows that are read; empty: all.
+        coco_searched: columns of LAION-COCO to search for keywords, joined by line ends.
+        coco_caption: the column of LAION-COCO to take as the caption.
+        wit_languages: language codes of WIT's rows to read; empty: all.
     """
 
     coco_searched: tuple[str, ...] = ("top_caption", "all_captions")
@@ -76,13 +76,13 @@ class Choices:
 
 
 class SourceFileError(ValueError):
-    """A source file cannot be read from somewhere on: the message says what was expected and found, and what to do.
+    """A source file cannot be read beyond some point; the message says what was expected and found, and what to do.
 
     Attributes:
         reason: damaged_source or wrong_columns.
-        n_rows: rows of the stretch that cannot be read; one where their number is not known.
-        n_rows_before: where rows are only counted, those before the fault.
-        path: the file; None where the message alone names it.
+        n_rows: number of rows in the unreadable stretch; one if unknown.
+        n_rows_before: number of rows before the fault, if rows are only counted.
+        path: the file; None if only the message names it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class SourceFileError(ValueError):
 
 
 class Malformed(NamedTuple):
-    """A row that cannot be read: its position in the file, a reason code, what was found, and its id if it has one."""
+    """A row that cannot be read: its position in the file, a reason code, a detail, and its id if it has one."""
 
     source_row: int
     reason: str
@@ -108,9 +108,9 @@ class Malformed(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A stretch of a source file that cannot be read: where it begins, its rows (one where unknown), and why.
+    """A stretch of a source file that cannot be read: its first row, number of rows (one if unknown), and why.
 
-    Without a path it is of the file that the detail names, or else of the one file with its part.
+    Without a path it belongs to the file that the detail names, or else to the only file with its part.
     """
 
     first_row: int
@@ -122,14 +122,14 @@ class Damage(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Rows that are counted for a reason and not written."""
+    """Rows that are only counted, by reason."""
 
     reason: str
     n_rows: int
 
 
 class Chosen(NamedTuple):
-    """Rows that were asked for, in file order, and those of them that turned out to be malformed."""
+    """The requested rows in file order, and those of them that turned out to be malformed."""
 
     table: pa.Table
     malformed: tuple[Malformed, ...]
@@ -137,16 +137,16 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """Consecutive rows of a source file, or those of them that are wanted; only the captions are read at first.
+    """Consecutive rows of a source file, or selected ones; only the captions are read at first.
 
     Attributes:
         first_row: position in the file of the first row.
-        captions: one string per row, valid UTF-8, as keywords are searched in it; null where there is none or the row
-            is malformed.
+        captions: one string per row, valid UTF-8, to search for keywords; null if there is none or the row is
+            malformed.
         malformed: rows that cannot be read, in file order.
         part: the number in the published file name.
         choose: the function behind `rows`; it takes offsets from first_row, ascending.
-        left_out: by reason, true for rows that are only counted for it; their caption is null.
+        left_out: by reason, true for rows that are only counted; their caption is null.
     """
 
     first_row: int
@@ -157,9 +157,9 @@ class SourceBatch:
     left_out: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
 
     def rows(self, mask: pa.BooleanArray) -> Chosen:
-        """Return our columns of the rows where the mask is true; columns the file has not are null.
+        """Return our columns of the rows where the mask is true; columns that the file lacks are null.
 
-        Batches must be asked in file order, and before the next one is taken from the reader.
+        Must be called in file order, before the next batch is taken from the reader.
 
         Args:
             mask: as long as captions; false where a row is malformed.
@@ -167,15 +167,15 @@ class SourceBatch:
         return self.choose(pc.indices_nonzero(mask).cast(pa.int64()))
 
 
-# What a reader yields, in the order of the files.
+# Yielded by readers, in the order of the files.
 Read = SourceBatch | Damage | Counted
 
 
 def rows_table(columns: Mapping[str, pa.Array]) -> pa.Table:
-    """Return rows in our columns; those that are not given are null, and so are pairs that are no position.
+    """Return rows in our columns; missing columns are null, and so are invalid positions.
 
     Args:
-        columns: by the names of ROWS_SCHEMA, source_row among them.
+        columns: by the names of ROWS_SCHEMA, including source_row.
     """
     n_rows = len(columns["source_row"])
     filled = {f.name: columns[f.name] if f.name in columns else pa.nulls(n_rows, f.type) for f in ROWS_SCHEMA}

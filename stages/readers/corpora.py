@@ -1,6 +1,6 @@
-"""Load corpora whose reader exists and can use what their manifest says.
+"""Load corpora whose reader exists and accepts their manifest.
 
-Not for the keys themselves: those are `schemas/corpora.py`.
+The keys of manifests are in `schemas/corpora.py`.
 """
 
 from pathlib import Path
@@ -11,29 +11,29 @@ from stages.readers.readers import READERS, Reader
 
 
 def load_corpora(folder: Path | None = None) -> dict[str, Corpus]:
-    """Return the corpora whose manifest has no fault, by code. Raises ManifestError where there is no manifest."""
+    """Return the corpora with a valid manifest, by code. Raises ManifestError if there is no manifest."""
     return corpora.load_corpora(folder, check_reader)
 
 
 def load_corpus(code: str, folder: Path | None = None) -> Corpus:
-    """Return one corpus. Raises ManifestError where its manifest is missing or has a fault."""
+    """Return one corpus. Raises ManifestError if its manifest is missing or has a fault."""
     return corpora.load_corpus(code, folder, check_reader)
 
 
 def manifest_faults(folder: Path | None = None) -> dict[str, str]:
-    """Return by code what is wrong with a manifest: file, key and fault. Empty where all are sound."""
+    """Return the faults of manifests by code: file, key and fault. Empty if all are valid."""
     return corpora.manifest_faults(folder, check_reader)
 
 
 def check_reader(corpus: Corpus) -> str:
-    """Return why the reader of a corpus cannot use its manifest; "" where it can."""
+    """Return why the reader of a corpus cannot use its manifest; "" if it can."""
     reader = READERS.get(corpus.reader)
     if reader is None:
         return f"key reader: no reader {corpus.reader!r}; known are {', '.join(READERS)}"
     if corpus.half != reader.half:
         return f"key half: half {corpus.half} and reader {corpus.reader} do not go together"
     if reader.only_for not in ("", corpus.code) or (corpus.code == LIST_CODE and not reader.is_sample_list):
-        only_for = f"reads {reader.only_for} alone" if reader.only_for else f"does not read {LIST_CODE}'s lists"
+        only_for = f"only reads {reader.only_for}" if reader.only_for else f"does not read {LIST_CODE}'s lists"
         return f"key reader: reader {corpus.reader} {only_for}; found code {corpus.code}"
     if corpus.is_last_field_rest and reader.columns_are != "fields":
         return f"key is_last_field_rest: lines of {corpus.reader} have no fields that are counted"

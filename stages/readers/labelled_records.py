@@ -1,6 +1,6 @@
-"""What a reader of a labelled corpus is given and returns: the files of a sample, the sample, or what is wrong with it.
+"""Input and output of readers of labelled corpora: the files of a sample, the sample, or its fault.
 
-Not for what is special to a corpus.
+Code for a single corpus is in its reader.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from stages.contract import InputError
 from stages.geometa.positions import is_position
 
-DEGREE_DECIMALS = 7  # about a centimetre: libraries differ behind it
+DEGREE_DECIMALS = 7  # about a centimetre: libraries differ beyond it
 
 
 class SampleFault(Exception):
@@ -28,7 +28,7 @@ class SampleFault(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """A file of a sample, as inventory saw it; its path is one under SOURCES."""
+    """A file of a sample, as inventory listed it; its path is under SOURCES."""
 
     path: str
     size_bytes: int
@@ -40,10 +40,10 @@ class FileRole:
     """Where a file of a labelled corpus belongs.
 
     Attributes:
-        sample_id: its sample.
-        partition: of the sample.
-        role: what it is to the sample, such as its image or its record.
-        number: of the sample, where the corpus's samples are numbered by a list of names.
+        sample_id: the sample of the file.
+        partition: the sample's partition.
+        role: the file's role in the sample, such as image or record.
+        number: the sample's number, if a list of names numbers the corpus's samples.
     """
 
     sample_id: str
@@ -54,7 +54,7 @@ class FileRole:
 
 @dataclass(frozen=True)
 class Unplaced:
-    """A file that belongs to no sample: the reason and the detail of its reject row."""
+    """A file without a sample: the reason and the detail of its reject row."""
 
     reason: str
     detail: str
@@ -64,7 +64,7 @@ Placer = Callable[[str, re.Match[str]], FileRole | Unplaced]  # by path under th
 
 
 class ListFault(InputError):
-    """A list by which a corpus's samples are named cannot be used; `path` is under the corpus's folder."""
+    """A list that names a corpus's samples cannot be used; `path` is under the corpus's folder."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
@@ -73,13 +73,13 @@ class ListFault(InputError):
 
 @dataclass(frozen=True)
 class Holding:
-    """The files of a labelled corpus, in paths under its folder.
+    """The files of a labelled corpus, as paths under its folder.
 
     Attributes:
-        folder: of the corpus, under SOURCES.
-        paths: of source files.
-        lists: of the companions: lists of names and tables of facts.
-        known: of files that were listed before; a sample whose files have vanished keeps its name.
+        folder: the corpus's folder under SOURCES.
+        paths: source files.
+        lists: companions: lists of names and tables of facts.
+        known: files listed before; a sample whose files have vanished keeps its name.
     """
 
     folder: Path
@@ -90,12 +90,12 @@ class Holding:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as its corpus describes it.
+    """A sample with its metadata from the corpus.
 
     Attributes:
         path: its image, or the folder of its bands, under SOURCES.
-        image: the image file where the corpus has one, or the bytes of the picture made of its bands.
-        columns: what else the corpus says, under the names of the table.
+        image: the image file, or the bytes of the picture rendered from its bands.
+        columns: metadata by column of the table.
     """
 
     path: str
@@ -111,11 +111,11 @@ ReadFile = Callable[[File], bytes]
 
 @dataclass(frozen=True)
 class Raster:
-    """What opens GeoTIFFs.
+    """Functions that open GeoTIFFs.
 
     Attributes:
-        render: makes a JPEG of the red, green and blue band.
-        locate: returns the EPSG code and the centre, x and y in metres, of a band; None where it has no such place.
+        render: makes a JPEG from the red, green and blue band.
+        locate: returns EPSG code and centre (x and y in metres) of a band; None if it has no such position.
     """
 
     render: Callable[[Mapping[str, bytes]], bytes]
@@ -124,11 +124,11 @@ class Raster:
 
 @dataclass(frozen=True)
 class LabelledChoices:
-    """What a run chose.
+    """The settings of a run for labelled corpora.
 
     Attributes:
         n_box_cells: cells of a 3 x 3 grid to name for a labelled box.
-        is_rs5m_selection: refuse the samples that RS5M left out.
+        is_rs5m_selection: whether to refuse the samples that RS5M left out.
     """
 
     n_box_cells: int = 2
@@ -137,13 +137,13 @@ class LabelledChoices:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader is given besides the files of a sample.
+    """The further input of a reader besides the files of a sample.
 
     Attributes:
         read_file: returns the bytes of a file.
         raster: opens GeoTIFFs.
-        listed: what the corpus's lists say of the sample, by column of `patch`; empty where it has no lists.
-        choices: what the run chose.
+        listed: the sample's entries in the corpus's lists, by column of `patch`; empty without lists.
+        choices: the settings of the run.
     """
 
     read_file: ReadFile
@@ -153,7 +153,7 @@ class Reading:
 
 
 def list_role(path: str) -> str:
-    """Return what a list is, by its path: packed and unpacked it is the same list."""
+    """Return the role of a list by its path, the same for packed and unpacked lists."""
     return path.removesuffix(".bz2")
 
 
@@ -166,7 +166,7 @@ def parse_record(data: bytes, file: File) -> dict[str, Any]:
     """Return a metadata record.
 
     Raises:
-        SampleFault: when it is no JSON object.
+        SampleFault: it is not a JSON object.
     """
     try:
         record = json.loads(data)
@@ -178,7 +178,7 @@ def parse_record(data: bytes, file: File) -> dict[str, Any]:
 
 
 def number(value: object, low: float = -math.inf, high: float = math.inf) -> float | None:
-    """Return a published number, or None where it is none, not finite or out of its range."""
+    """Return a published number; None if it is not a number, not finite or out of range."""
     try:
         found = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -187,7 +187,7 @@ def number(value: object, low: float = -math.inf, high: float = math.inf) -> flo
 
 
 def text(value: object) -> str | None:
-    """Return a published text, or None where it is none or blank."""
+    """Return a published text; None if it is not a text or blank."""
     return value.strip() or None if isinstance(value, str) and _is_utf8(value) else None
 
 
@@ -204,7 +204,7 @@ def utc(value: object) -> str | None:
 
 
 def position(latitude_deg: float, longitude_deg: float) -> dict[str, float]:
-    """Return the two columns of a position, empty where the pair is none."""
+    """Return the two columns of a position, empty if it is invalid."""
     if not is_position(latitude_deg, longitude_deg):
         return {}
     return {
@@ -214,5 +214,5 @@ def position(latitude_deg: float, longitude_deg: float) -> dict[str, float]:
 
 
 def _is_utf8(value: str) -> bool:
-    # JSON may spell half of a surrogate pair, which no table can hold.
+    # JSON may contain half of a surrogate pair, which tables cannot store.
     return not any("\ud800" <= c <= "\udfff" for c in value)

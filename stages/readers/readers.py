@@ -1,6 +1,6 @@
-"""Read the source files of one partition in batches of rows, whatever their format.
+"""Read the source files of one partition in batches of rows, for any format.
 
-Not for deciding which rows are kept: that is `stages/filter/filtering.py`.
+`stages/filter/filtering.py` decides which rows are kept.
 """
 
 import importlib
@@ -29,38 +29,38 @@ DEFAULT_CHOICES = Choices()
 
 
 class WebReader(Protocol):
-    """What the module of a reader of a web corpus has."""
+    """The functions in the module of a reader of a web corpus."""
 
     def read(self, source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int) -> Iterator[Read]:
-        """Yield what is in the files of a partition, in order; memory does not grow with the number of rows.
+        """Yield the content of a partition's files in order; memory does not grow with the number of rows.
 
         Args:
             source: the files.
-            corpus: says how they are read.
-            choices: what the run chose.
-            from_row: batches that end before this row may be left out.
+            corpus: its manifest says how to read them.
+            choices: the settings of the run.
+            from_row: batches that end before this row may be skipped.
 
         Raises:
             SourceFileError: the rest of the files cannot be read.
-            InputError: a file is missing without which nothing can be read.
+            InputError: a required file is missing.
         """
 
     def count(self, source: SourceFiles, corpus: Corpus) -> int:
-        """Return the number of rows by another way than reading them: a footer, line ends, lengths of lists.
+        """Return the number of rows, counted independently of reading: by a footer, line ends, or lengths of lists.
 
         Raises:
-            SourceFileError: they cannot be counted to the end.
+            SourceFileError: the rows cannot be counted to the end.
         """
 
 
 class LabelledReader(Protocol):
-    """What the module of a reader of a labelled corpus has."""
+    """The functions in the module of a reader of a labelled corpus."""
 
     def placer(self, corpus: Corpus, holding: Holding) -> Placer:
-        """Return what says where each file belongs: its sample, its partition and its role.
+        """Return a function that assigns sample, partition and role to each file.
 
         Args:
-            corpus: whose code names samples and partitions.
+            corpus: its code prefixes names of samples and partitions.
             holding: all files of the corpus.
 
         Raises:
@@ -69,13 +69,13 @@ class LabelledReader(Protocol):
         """
 
     def role_of(self, path: str, found: re.Match[str]) -> str:
-        """Return what a file is to its sample, by its path under the corpus's folder and its match."""
+        """Return a file's role in its sample, by its path under the corpus's folder and its match."""
 
     def scene_of(self, sample_id: str) -> str:
-        """Return the place that a sample shows: a pilot takes all samples of a scene or none."""
+        """Return the scene of a sample: a pilot takes all samples of a scene or none."""
 
     def is_sample_folder(self, name: str) -> bool:
-        """Return whether a folder of this name is one sample, so that an empty one is named in the listing."""
+        """Return whether a folder of this name is one sample, so that an empty one gets a row in the listing."""
 
     def read(self, sample_id: str, files: Files, reading: Reading) -> Sample:
         """Return a sample.
@@ -87,22 +87,21 @@ class LabelledReader(Protocol):
 
 @dataclass(frozen=True)
 class Reader:
-    """A format: the module that reads it, and what is to be known before it is read.
+    """A format: the module that reads it, and its properties.
 
     Attributes:
-        module: its name; imported at the first use.
+        module: name of the module; imported at first use.
         half: "pub11" for captions with a URL (the module is a `WebReader`), "rs3" for labelled images (it is a
             `LabelledReader`).
-        only_for: the code of the one corpus that it can read; "" where a manifest of any corpus may name it.
-        columns_are: what `columns` of a manifest names: "names" of columns, positions of "fields"; "" where the reader
+        only_for: code of the only corpus that it can read; "" for any corpus.
+        columns_are: content of `columns` in a manifest: "names" of columns, positions of "fields", or "" if the reader
             knows the columns.
-        is_one_partition: all files are one partition, since what belongs to a sample, or how often an id occurs, is
-            known of all together.
-        has_native_sample_ids: a sample is named by the corpus's own id, not by its part and row.
-        has_files_by_name: files are distinguished by their names, not by a number in them.
-        is_sample_list: rows are samples of other corpora that its authors chose: each names its corpus and its id.
-        has_tag_companion: a companion adds tags to chosen rows; the filter joins them.
-        lists_samples: a companion lists samples, also such as have no row: the module has `lists_sample`.
+        is_one_partition: whether all files form one partition, because samples or repeated ids span files.
+        has_native_sample_ids: whether samples are named by the corpus's own id, not by part and row.
+        has_files_by_name: whether files are distinguished by name, not by a number in it.
+        is_sample_list: whether rows are samples of other corpora, each with its corpus and id.
+        has_tag_companion: whether a companion adds tags to selected rows; the filter joins them.
+        lists_samples: whether a companion lists samples, also ones without a row; the module has `lists_sample`.
     """
 
     module: str
@@ -140,7 +139,7 @@ READERS: dict[str, Reader] = {
         is_sample_list=True,
     ),
     "fmow": Reader("stages.readers.fmow.reader", half="rs3"),
-    "ben": Reader("stages.readers.ben.reader", half="rs3", only_for="ben"),  # its lists are a stage of their own
+    "ben": Reader("stages.readers.ben.reader", half="rs3", only_for="ben"),  # its lists are read by a separate stage
     "millionaid": Reader("stages.readers.millionaid.reader", half="rs3"),
 }
 
@@ -163,7 +162,7 @@ def labelled_reader(corpus: Corpus) -> LabelledReader:
 def read_source(
     source: SourceFiles, corpus: Corpus, choices: Choices = DEFAULT_CHOICES, from_row: int = 0
 ) -> Iterator[Read]:
-    """Yield what is in the files of a partition; where they cannot be read to the end, the rest as a damaged stretch.
+    """Yield the content of a partition's files; if they cannot be read to the end, the rest as a damaged stretch.
 
     Raises:
         InputError: a file is missing without which nothing can be read.
@@ -181,7 +180,7 @@ def read_source(
 
 
 def count_source(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows by another way than reading them; everything after a fault counts as one."""
+    """Return the number of rows, counted independently of reading; everything after a fault counts as one."""
     try:
         return web_reader(corpus).count(source, corpus)
     except SourceFileError as error:
@@ -191,9 +190,9 @@ def count_source(source: SourceFiles, corpus: Corpus) -> int:
 def read_row(
     source: SourceFiles, corpus: Corpus, row: int, choices: Choices = DEFAULT_CHOICES
 ) -> dict[str, Any] | None:
-    """Return our columns of one row of one file, without nulls; of a malformed one its reason and detail.
+    """Return our columns of one row of a file, without nulls; reason and detail if it is malformed.
 
-    None where the file has no such row.
+    None if the file has no such row.
     """
     for found in read_source(source, corpus, choices, max(row, 0)):
         if isinstance(found, Counted):
@@ -209,7 +208,7 @@ def read_row(
 def read_sample(
     source: SourceFiles, corpus: Corpus, native_id: str, choices: Choices = DEFAULT_CHOICES
 ) -> dict[str, Any] | None:
-    """Return the same of the first row that has an id of the corpus's own; None if no row has one."""
+    """Return the same for the first row with a native id; None if there is none."""
     for found in read_source(source, corpus, choices):
         if not isinstance(found, SourceBatch):
             continue
@@ -223,10 +222,10 @@ def read_sample(
 
 
 def _sound_rows(batch: SourceBatch) -> pa.Array:
-    """Return the offsets of rows that can be chosen.
+    """Return the offsets of readable rows.
 
-    Rows of YFCC's files are not adjacent, so a fault's position in its file is none in the batch; but there only a
-    malformed row has no caption at all.
+    Rows of YFCC's files are not adjacent, so a fault's position in the file is not one in the batch; but there only
+    malformed rows have no caption.
     """
     has_text = batch.captions.is_valid().to_pylist()
     bad = {fault.source_row - batch.first_row for fault in batch.malformed}

@@ -88,7 +88,7 @@ def test_a_source_file_that_changed_after_inventory_is_refused_even_at_the_same_
     file = next((sources / "cc3m").glob("*.tsv"))
     data = file.read_bytes()
     file.write_bytes(data.replace(b"a", b"b"))
-    with pytest.raises(StageFailure, match="is not as inventory saw it"):
+    with pytest.raises(StageFailure, match="has changed since inventory"):
         build.run(InlineExecutor(), ("filter",))
 
 

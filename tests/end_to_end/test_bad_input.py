@@ -77,7 +77,7 @@ def test_an_empty_corpus_is_named(sources: Path, tmp_path: Path) -> None:
         file.unlink()
     done = run("stage", "inventory", "--sources", sources, "--build", tmp_path / "build")
     assert done.returncode == 1
-    assert "cc3m holds no file named like" in done.stdout
+    assert "cc3m has no file named like" in done.stdout
     chosen = run(
         "stage", "inventory", "--sources", sources, "--build", tmp_path / "build",
         "--set", 'inventory.corpora=["laion2b", "coyo700m"]',

@@ -1,6 +1,6 @@
-"""What is published beside BigEarthNet's patches: lists of v1 names, and version 2's tables, which lead back to them.
+"""Read the lists of v1 names published with BigEarthNet, and version 2's tables, which refer to v1 names.
 
-Not for reading patches.
+Patches are read in reader.py.
 """
 
 import bz2
@@ -36,7 +36,7 @@ def is_v1_name(name: str) -> bool:
 
 
 def is_v2_name(name: str) -> bool:
-    """Return whether a text is the name of a patch of version 2, which has tile and orbit in it."""
+    """Return whether a text is the name of a patch of version 2, which contains tile and orbit."""
     return _V2_NAME.fullmatch(name) is not None
 
 
@@ -46,17 +46,17 @@ def is_metadata(path: str) -> bool:
 
 
 def read_names(path: str, data: bytes) -> Iterator[str]:
-    """Yield the v1 names of a list: its first column, where there are two (BigEarthNet-MM names radar patches).
+    """Yield the v1 names of a list, from the first of its columns (BigEarthNet-MM's second column has radar patches).
 
     Raises:
-        InputError: a line is no name: every number behind it would be another.
+        InputError: a line is not a name, which would change all later numbers.
     """
     for n_line, line in enumerate(_unpack(path, data).decode("utf-8-sig", "replace").splitlines(), 1):
         name = line.partition(",")[0].strip()
         if name and not is_v1_name(name):
             raise InputError(
                 f"{path}, line {n_line}: expected the name of a BigEarthNet v1 patch, found {name[:60]!r}. Samples"
-                " are numbered by these lists: move a file that is no list of patches out of SOURCES/ben"
+                " are numbered by these lists: move a file that is not a list of patches out of SOURCES/ben"
             )
         if name:
             yield name
@@ -66,7 +66,7 @@ def read_metadata(path: Path) -> pa.Table:
     """Return a table of version 2, one row per patch, with the columns of `METADATA_SCHEMA`.
 
     Raises:
-        InputError: it is no such table.
+        InputError: it is not such a table.
     """
     columns = METADATA_SCHEMA.names
     try:
@@ -88,14 +88,14 @@ def read_metadata(path: Path) -> pa.Table:
 
 
 def v1_by_v2(paths: Iterable[Path]) -> dict[str, str]:
-    """Return the v1 name of each patch of version 2, from its tables. Raises InputError where one is damaged."""
+    """Return the v1 name of each patch of version 2, from its tables. Raises InputError if one is damaged."""
     columns = ("patch_id", "s2v1_name")
     read = map(read_metadata, paths)
     return {v2: v1 for table in read for v2, v1 in zip(*(table[name].to_pylist() for name in columns), strict=True)}
 
 
 def patch_indices(names: Iterable[str], lists: Iterable[tuple[str, bytes]]) -> Mapping[str, int]:
-    """Return the position of each v1 name in the plain sort of those given and those on lists: its number in RS5M."""
+    """Return each v1 name's position among the sorted names, given or listed, which is its number in RS5M."""
     known = set(names)
     for path, data in lists:
         known.update(read_names(path, data))

@@ -1,4 +1,4 @@
-"""The number of each patch of BigEarthNet, by which its sample is named. Not for reading lists: that is lists.py."""
+"""Number the patches of BigEarthNet, as samples are named by number. lists.py reads the lists."""
 
 import re
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ def patch_of(found: re.Match[str]) -> str:
 
 
 def number_patches(corpus: Corpus, holding: Holding) -> dict[str, int]:
-    """Return the number of each patch by its name; a patch of version 2 that no table names has none.
+    """Return the number of each patch by name; a patch of version 2 that is in no table has none.
 
     Raises:
         ListFault: a list is damaged.
-        InputError: a list is gone, there are patches of both versions, or of version 2 without its table.
+        InputError: a list is missing, or there are patches of both versions, or of version 2 without its table.
     """
     _check_lists(corpus, holding)
     lists = {path: holding.folder / path for path in sorted(holding.lists)}
@@ -45,26 +45,25 @@ def _patches(paths: Sequence[str], corpus: Corpus) -> set[str]:
 
 
 def _check_lists(corpus: Corpus, holding: Holding) -> None:
-    """Check that no list is gone that the samples of the build are numbered by."""
+    """Check that no list which numbers the build's samples is missing."""
     names = {list_name(path) for path in holding.lists}
     known = [path for path in holding.known if corpus.is_companion(path)]
     for path in sorted(path for path in known if list_name(path) not in names):
         raise InputError(
-            f"{corpus.code}/{path} is gone, and this build's samples are numbered by it: restore it, or begin another"
-            " build"
+            f"{corpus.code}/{path} is missing, and it numbers this build's samples: restore it, or begin another build"
         )
 
 
 def _check_one_version(holding: Holding, patches: set[str], has_metadata: bool) -> None:
-    """Check that patches of version 2 are alone, and that there is what leads from them to version 1."""
+    """Check that there is one version of patches, and for version 2 the table of version 1's names."""
     if first := min(filter(ben_lists.is_v1_name, patches), default=""):
         raise InputError(
             f"{holding.folder}: {first} is a patch of version 1, {min(filter(ben_lists.is_v2_name, patches))} one of"
-            " version 2, whose pixels are processed otherwise. Expected one version in a build: move the other out of"
-            " SOURCES, and begin another build where this one was made of it"
+            " version 2, whose pixels are processed differently. Expected one version in a build: move the other out of"
+            " SOURCES, and begin another build if this one was made from it"
         )
     if not has_metadata:
         raise InputError(
-            f"{holding.folder} holds patches of version 2, whose samples are named through its metadata.parquet, which"
-            " is not there: download it (Zenodo 10891137) and put it beside them"
+            f"{holding.folder} holds patches of version 2, whose samples are named by its metadata.parquet, which"
+            " is missing: download it (Zenodo 10891137) and put it beside them"
         )

@@ -1,7 +1,7 @@
 """BigEarthNet: a folder of single-band GeoTIFFs makes one sample, rendered to a JPEG.
 
-Version 1 has a label record beside the bands; version 2 has its labels in a table, and its place in the bands. Not for
-rendering itself.
+Version 1 has a label record beside the bands; version 2 has its labels in a table, and its position in the bands.
+rendering.py renders the bands.
 """
 
 import re
@@ -31,8 +31,8 @@ from stages.readers.labelled_records import (
 PATCHES_PER_PARTITION = 1000
 RGB_BANDS = ("B04", "B03", "B02")
 RECORD = "labels_metadata"
-# BigEarthNet covers ten countries. Of these Finland alone reaches north of Lithuania's end at 56.5 degrees; its own
-# south end is at 59.8: no map of borders is needed.
+# BigEarthNet covers ten countries. Only Finland is north of 59.8 degrees, and the next one, Lithuania, ends at 56.5, so
+# borders are not needed.
 FINLAND, FINLAND_FROM_DEG = "Finland", 58.0
 COUNTRY_CODES = {
     "Austria": "AUT", "Belgium": "BEL", FINLAND: "FIN", "Ireland": "IRL", "Kosovo": "XKX", "Lithuania": "LTU",
@@ -43,25 +43,25 @@ _LAST_AUTHORITY = re.compile(r'AUTHORITY\["EPSG",\s*"(\d+)"\]\s*\]\s*$')
 
 
 def placer(corpus: Corpus, holding: Holding) -> Placer:
-    """Return what places a file of a patch, by the patch's number.
+    """Return a function that places files of patches, by the patch's number.
 
     Raises:
         ListFault: a list is damaged.
-        InputError: a list is gone, there are patches of both versions, or of version 2 without its table.
+        InputError: a list is missing, or there are patches of both versions, or of version 2 without its table.
     """
     numbers = number_patches(corpus, holding)
 
     def place(path: str, found: re.Match[str]) -> FileRole | Unplaced:
         number = numbers.get(patch_of(found))
         if number is None:
-            return Unplaced("unexpected_file", "no table of version 2 names the patch, so that it has no number")
+            return Unplaced("unexpected_file", "the patch is in no table of version 2, so it has no number")
         return place_patch(corpus.code, path, found, number)
 
     return place
 
 
 def place_patch(code: str, path: str, found: re.Match[str], number: int) -> FileRole:
-    """Return where a file of the patch with this number belongs."""
+    """Return the place of a file of the patch with this number."""
     return FileRole(f"{code}_{number}", partition_of(code, number), role_of(path, found), number)
 
 
@@ -71,12 +71,12 @@ def partition_of(code: str, number: int) -> str:
 
 
 def role_of(path: str, found: re.Match[str]) -> str:
-    """Return what a file is to its patch: the name of a band, or its record."""
+    """Return the role of a file: the name of a band, or record."""
     return path.removesuffix(".tif").removesuffix(".json").rpartition(patch_of(found) + "_")[2]
 
 
 def scene_of(sample_id: str) -> str:
-    """Return the sample: each patch is a place of its own."""
+    """Return the sample, as each patch is its own scene."""
     return sample_id
 
 
@@ -88,33 +88,33 @@ def is_sample_folder(name: str) -> bool:
 def check_selected(patch: Mapping[str, Any], latitude_deg: float | None) -> None:
     """Check that a patch belongs to RS5M's selection.
 
-    A patch with neither a known country nor a known position counts as outside Finland and is selected.
+    A patch with unknown country and unknown position counts as outside Finland and is selected.
 
     Args:
         patch: its row of the table `patch`.
-        latitude_deg: of its centre, None where unknown.
+        latitude_deg: latitude of its centre, None if unknown.
 
     Raises:
         SampleFault: it is on the snow or cloud list, or in Finland.
 
-    Source: the released captions of RS5M's validation set, decoded: on no list, none of 1,724 in Finland.
+    Source: the released captions of RS5M's validation set, decoded: of 1,724 patches none is on a list or in Finland.
     """
     if patch["has_seasonal_snow"]:
         raise SampleFault("seasonal_snow", f"{patch['v1_patch']} is on the list of patches with seasonal snow")
     if patch["has_cloud_or_shadow"]:
         raise SampleFault("cloud_or_shadow", f"{patch['v1_patch']} is on the list of patches with cloud and shadow")
     if patch["v2_country"] == FINLAND:
-        raise SampleFault("outside_selection", f"version 2 says that {patch['v1_patch']} lies in {FINLAND}")
+        raise SampleFault("outside_selection", f"version 2 states that {patch['v1_patch']} is in {FINLAND}")
     if patch["v2_country"] is None and latitude_deg is not None and latitude_deg > FINLAND_FROM_DEG:
-        raise SampleFault("outside_selection", f"at {latitude_deg:.2f} degrees north: of its countries, {FINLAND}")
+        raise SampleFault("outside_selection", f"{latitude_deg:.2f} degrees north is in {FINLAND}")
 
 
 def read(sample_id: str, files: Files, reading: Reading) -> Sample:
-    """Return a patch as a picture of its red, green and blue bands, with its labels, place and time.
+    """Return a patch as a picture of its red, green and blue bands, with its labels, position and time.
 
     Args:
-        sample_id: as `placer` names it.
-        files: by role.
+        sample_id: the id from `placer`.
+        files: files by role.
         reading: reads and renders files, and has the patch's row of the table `patch`.
 
     Raises:
@@ -123,7 +123,7 @@ def read(sample_id: str, files: Files, reading: Reading) -> Sample:
     folder = next(iter(files.values())).path.rpartition("/")[0]
     patch, is_selecting = reading.listed, reading.choices.is_rs5m_selection
     if is_selecting:
-        check_selected(patch, None)  # before anything is opened
+        check_selected(patch, None)  # before any file is opened
     describe = _describe_v2 if is_v2_name(folder.rpartition("/")[2]) else _describe_v1
     labels, columns = describe(folder, files, reading)
     if is_selecting:
@@ -149,7 +149,7 @@ def _describe_v1(folder: str, files: Files, reading: Reading) -> tuple[list[str]
 def _describe_v2(folder: str, files: Files, reading: Reading) -> tuple[list[str], dict[str, Any]]:
     labels = reading.listed["v2_labels"]
     if not labels or None in map(text, labels):
-        raise SampleFault("bad_metadata", f"the table of version 2 gives {folder} no labels")
+        raise SampleFault("bad_metadata", f"the table of version 2 has no labels for {folder}")
     _check_bands(folder, files)
     found = reading.raster.locate(reading.read_file(files[RGB_BANDS[0]]))
     columns: dict[str, Any] = dict(_to_position(*found)) if found else {}
@@ -157,9 +157,9 @@ def _describe_v2(folder: str, files: Files, reading: Reading) -> tuple[list[str]
 
 
 def taken_at(name: str) -> str | None:
-    """Return when a patch of version 2 was taken, by its name, as ISO 8601 in UTC; None where that is no time.
+    """Return when a patch of version 2 was taken, by its name, as ISO 8601 in UTC; None if it is not a time.
 
-    Names of version 1 are less exact: leading zeros are lost, and 13,599 end in the seconds 60 or 61.
+    Names of version 1 are not reliable: leading zeros are lost, and 13,599 have 60 or 61 seconds.
     """
     time = _TIME.search(name)
     return utc("{}-{}-{}T{}:{}:{}Z".format(*time.groups())) if time else None
@@ -171,7 +171,7 @@ def _check_bands(folder: str, files: Files) -> None:
 
 
 def _position(record: Mapping[str, Any]) -> dict[str, float]:
-    """Return the centre of a patch; nothing where its corners or their UTM zone are not stated."""
+    """Return the centre of a patch; empty if its corners or their UTM zone are not stated."""
     corners = record.get("coordinates")
     edges = [number(corners.get(name)) for name in ("ulx", "lrx", "uly", "lry")] if isinstance(corners, dict) else []
     projection = record.get("projection")
@@ -183,7 +183,7 @@ def _position(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _to_position(epsg: int, x_m: float, y_m: float) -> dict[str, float]:
-    """Return the two columns of a position in a UTM zone, empty where it is in none."""
+    """Return the two columns of a position in a UTM zone, empty if it is in no zone."""
     if not (32601 <= epsg <= 32660 or 32701 <= epsg <= 32760):
         return {}
     longitude_deg, latitude_deg = _to_degrees(epsg)(x_m, y_m)

@@ -1,4 +1,4 @@
-"""Three single-band GeoTIFFs of a BigEarthNet patch become one RGB JPEG. Not for reading metadata."""
+"""Render three single-band GeoTIFFs of a BigEarthNet patch as one RGB JPEG."""
 
 import io
 import logging
@@ -12,18 +12,18 @@ import numpy as np
 from stages.readers.ben.reader import RGB_BANDS
 from stages.readers.labelled_records import SampleFault
 
-SIDE_PX = 120  # of the 10 m bands, as published
+SIDE_PX = 120  # side of the 10 m bands, as published
 
 
 class Renderer:
-    """Renders patches; GDAL is kept open between them."""
+    """Renders patches, with GDAL kept open between them."""
 
     def __init__(self, clip_reflectance: int, quality: int, has_full_chroma: bool) -> None:
         self._clip = clip_reflectance
         self._options: dict[str, Any] = {"quality": quality, "subsampling": 0 if has_full_chroma else 2}
 
     def render(self, bands: Mapping[str, bytes]) -> bytes:
-        """Return a JPEG of the red, green and blue bands, reflectance 0 to the clip spread over 0 to 255.
+        """Return a JPEG of the red, green and blue bands, with reflectance from 0 to the clip scaled to 0 to 255.
 
         Raises:
             SampleFault: a band cannot be read, or has another size or type than published.
@@ -38,7 +38,7 @@ class Renderer:
         return out.getvalue()
 
     def locate(self, data: bytes) -> tuple[int, float, float] | None:
-        """Return the EPSG code and the centre, x and y in its unit, of a band; None where it states no such place.
+        """Return the EPSG code and the centre (x and y in its unit) of a band; None if it has no position.
 
         Raises:
             SampleFault: the band cannot be read.
@@ -68,17 +68,17 @@ def _opened(data: bytes, band: str) -> Iterator[Any]:
     if not data:
         raise SampleFault("bad_band", f"{band} is empty")
     try:
-        # GeoTIFF alone: other drivers of GDAL follow what a file names, to other files or to the network.
+        # Only GeoTIFF: other drivers of GDAL follow references to other files or to the network.
         with MemoryFile(data) as memory, memory.open(driver="GTiff") as raster:
             yield raster
     except RasterioError as error:
-        # GDAL names its file in memory by a random number: the same fault must read the same in every run.
+        # GDAL gives its file in memory a random name, but details must be the same in every run.
         said = _IN_MEMORY.sub("the file", str(error.__cause__ or error))
         raise SampleFault("bad_band", f"{band}: {said}") from error
 
 
 def renderer_identity() -> Mapping[str, str]:
-    """Return the versions that decide a rendered file; the wheels of rasterio and pyproj bring GDAL and PROJ along."""
+    """Return the versions that affect a rendered file; the wheels of rasterio and pyproj contain GDAL and PROJ."""
     from importlib.metadata import version
 
     from PIL import features
@@ -89,7 +89,7 @@ def renderer_identity() -> Mapping[str, str]:
 
 @contextmanager
 def open_renderer(clip_reflectance: int, quality: int, has_full_chroma: bool) -> Iterator[Renderer]:
-    """Open GDAL for a renderer; what it finds wrong with a file goes into the reject, not to the terminal."""
+    """Open GDAL for a renderer; its messages go into rejects, not to the terminal."""
     import rasterio
 
     log = logging.getLogger("rasterio")

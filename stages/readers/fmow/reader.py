@@ -1,4 +1,4 @@
-"""FMoW: an image, the record beside it, and the ground truth record, which alone says where it was taken."""
+"""FMoW: an image, the record beside it, and the ground truth record, the only one with the position."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from stages.readers.labelled_records import (
 SCENES_PER_PARTITION = 100  # about 900 images and their records
 _PAIR = re.compile(r"([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)\s+([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)")
 _NAME = re.compile(r"[a-z0-9]+_(.+)_(\d+)_(\d+)_(rgb|msrgb)")
-# Rows from the north, columns from the west: the order in which equal shares are named.
+# Rows from the north, columns from the west: the order of cells with equal overlap.
 CELLS = (
     "top left", "top centre", "top right", "centre left", "centre", "centre right",
     "bottom left", "bottom centre", "bottom right",
@@ -31,7 +31,7 @@ CELLS = (
 
 
 def placer(corpus: Corpus, holding: Holding) -> Placer:
-    """Return what places a file; the scenes of a partition depend on their own numbers alone."""
+    """Return a function that places files; the partition of a scene depends only on its number."""
 
     def place(path: str, found: re.Match[str]) -> FileRole:
         category, n, m, kind = found["category"], found["n"], found["m"], found["kind"]
@@ -42,29 +42,29 @@ def placer(corpus: Corpus, holding: Holding) -> Placer:
 
 
 def role_of(path: str, found: re.Match[str]) -> str:
-    """Return what a file is to its sample: its image, the record beside it, or its ground truth record."""
+    """Return the role of a file: image, record beside it, or ground truth record."""
     if path.endswith(".jpg"):
         return "image"
     return "ground_truth" if "groundtruth" in path.split("/")[:-1] else "record"
 
 
 def scene_of(sample_id: str) -> str:
-    """Return the scene of a sample: its views at other times, and in other colours, show the same place."""
+    """Return the scene of a sample; views at other times and in other colours show the same scene."""
     return sample_id.rsplit("_", 2)[0]
 
 
 def is_sample_folder(name: str) -> bool:
-    """Return whether a folder is one sample: none is."""
+    """Return False: no folder is a sample."""
     return False
 
 
 def read(sample_id: str, files: Files, reading: Reading) -> Sample:
-    """Return an image with what its record says; without a ground truth record it has no position.
+    """Return an image with the metadata of its record; without a ground truth record it has no position.
 
     Args:
-        sample_id: as `placer` names it.
-        files: by role.
-        reading: reads files, and says how many cells of the grid to name.
+        sample_id: the id from `placer`.
+        files: files by role.
+        reading: reads files, and has the number of grid cells to name.
 
     Raises:
         SampleFault: the image or every record is missing, or the record is unreadable.
@@ -85,7 +85,7 @@ def read(sample_id: str, files: Files, reading: Reading) -> Sample:
         **_position([*boxes[:1], record]),
         "stated_datetime": utc(record.get("timestamp")),
         "stated_country_code": text(record.get("country_code")),
-        # Not multi_resolution_dbl, which is of the multispectral band whatever the image is: this is the image's own.
+        # Not multi_resolution_dbl, which is always that of the multispectral band: this is the image's own.
         "gsd_m": number(record.get("gsd"), low=0),
         "cloud_cover_percent": number(record.get("cloud_cover"), 0, 100),
         "scan_direction": text(record.get("scan_direction")),
@@ -98,14 +98,14 @@ def read(sample_id: str, files: Files, reading: Reading) -> Sample:
 
 
 def _boxes(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    # The records beside the images hold a single box without a list.
+    # The records beside the images have a single box instead of a list.
     found = record.get("bounding_boxes")
     listed = found if isinstance(found, list) else [found]
     return [box for box in listed if isinstance(box, dict)]
 
 
 def _labelled_box(boxes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    # In ground truth records the first box, of ID -1, is the raw annotation; the challenge's own follows it.
+    # In ground truth records the first box, with ID -1, is the raw annotation; the challenge's box follows it.
     own = [box for box in boxes if box.get("ID") != -1]
     return (own or list(boxes) or [{}])[0]
 
@@ -137,7 +137,7 @@ def _centre(corners: Sequence[tuple[float, float]]) -> dict[str, float]:
 
 
 def _cells(box: Mapping[str, Any], record: Mapping[str, Any], n_cells: int) -> list[str] | None:
-    """Return the cells of a 3 x 3 grid that a box [x, y, width, height] overlaps most, None where that is unknown."""
+    """Return the cells of a 3 x 3 grid that a box [x, y, width, height] overlaps most, None if unknown."""
     edges = box.get("box")
     edges = [number(edge) for edge in edges] if isinstance(edges, list) else []
     width_px, height_px = number(record.get("img_width"), low=1), number(record.get("img_height"), low=1)

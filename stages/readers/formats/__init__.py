@@ -1,1 +1,1 @@
-"""Parts that several readers share: lines, JSON, CSV records, archives, texts."""
+"""Code shared by several readers: lines, JSON, CSV records, archives, texts."""

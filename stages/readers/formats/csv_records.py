@@ -1,6 +1,6 @@
-"""Split a CSV file into records, quoted line breaks included, and records into fields, whatever the bytes.
+"""Split a CSV file with any bytes into records, including quoted line breaks, and records into fields.
 
-Not for what the fields mean: that is for the readers. A comma separates fields, LF or CR LF ends a line.
+Readers interpret the fields. A comma separates fields; LF or CR LF ends a line.
 """
 
 import csv
@@ -13,16 +13,16 @@ import numpy.typing as npt
 from stages.readers.batch import SourceFileError, describe_invalid_utf8
 from stages.readers.formats.lines import BLOCK_BYTES, read_blocks
 
-# A quote that is never closed must not swallow the rest of the file: no caption has so many lines.
+# A quote that is never closed must not swallow the rest of the file: no caption has this many lines.
 RUN_LINES = 100
 MAX_FIELD_CHARACTERS = 1 << 17
 _LF, _QUOTE = 10, 34
-# Replaces a lone CR while the csv module looks at a record: that module takes CR for a line end.
+# Replaces a lone CR while the csv module parses a record, because that module takes CR for a line end.
 _CR = "\ud800"
 
 
 class RecordFault(ValueError):
-    """A record is none: reason and what was found."""
+    """A record is invalid: reason and detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -30,24 +30,24 @@ class RecordFault(ValueError):
 
 
 class Unended(bytes):
-    """A record that may be cut: the file ends in it without a line end, or in a quote that it opens."""
+    """A record that may be cut off: the file ends in it without a line end, or within a quote."""
 
 
 def begins_never(line: bytes) -> bool:
-    """Return False: nothing is known of how rows begin."""
+    """Return False, because it is not known how rows begin."""
     return False
 
 
 def read_records(
     path: Path, block_bytes: int = BLOCK_BYTES, begins_row: Callable[[bytes], bool] = begins_never
 ) -> Iterator[list[bytes]]:
-    """Yield records, without their line ends, in lists.
+    """Yield lists of records without their line ends.
 
-    A record is a line; from a line with an odd number of quotes on it is all lines up to the next such line, where
-    that comes within RUN_LINES lines and before a line that begins a row.
+    A record is a line. A line with an odd number of quotes begins a record up to the next such line, if that follows
+    within RUN_LINES lines and before a line that begins a row.
 
     Raises:
-        SourceFileError: the file is missing or damaged; what is before the fault has been yielded.
+        SourceFileError: the file is missing or damaged; records before the fault have been yielded.
     """
     run: list[bytes] = []
     try:
@@ -70,7 +70,7 @@ def read_records(
 def _join_lines(
     lines: list[bytes], run: list[bytes], records: list[bytes], begins_row: Callable[[bytes], bool]
 ) -> list[bytes]:
-    """Append the records that end in some lines; return the lines of the one that is open at their end."""
+    """Append the records that end in some lines; return the lines of the unfinished one."""
     for line in lines:
         is_odd = line.count(b'"') % 2
         if run and begins_row(line):
@@ -92,7 +92,7 @@ def _join_lines(
 def count_records(
     path: Path, block_bytes: int = BLOCK_BYTES, begins_row: Callable[[bytes], bool] = begins_never
 ) -> int:
-    """Return the number of records, counted by the positions of quotes and line ends.
+    """Return the number of records by the positions of quotes and line ends.
 
     Raises:
         SourceFileError: the file is missing or damaged.
@@ -108,7 +108,7 @@ def count_records(
 
 
 class _Counter:
-    """Lines so far, those that belong to a record that begins in another line, and the line that is open, if any."""
+    """The number of lines, of lines that continue a record, and the unfinished line, if any."""
 
     def __init__(self, begins_row: Callable[[bytes], bool]) -> None:
         self._begins_row = begins_row
@@ -116,7 +116,7 @@ class _Counter:
         self._open: int | None = None
 
     def feed(self, block: bytes) -> None:
-        """Count the lines of a block, which are whole."""
+        """Count the lines of a block of complete lines."""
         ends, odd = _odd_lines(block)
         first = self.n_lines
         self.n_lines += len(ends)
@@ -128,7 +128,7 @@ class _Counter:
             stop = min(close + 1, self._open + RUN_LINES, self.n_lines)
             behind = range(max(self._open + 1, first), stop)
             if any(self._begins_row(_line(block, ends, line - first)) for line in behind):
-                self._open = None  # a line that begins a row and has an odd number of quotes opens a record of its own
+                self._open = None  # a line that begins a row and has an odd number of quotes opens a new record
             elif close < self._open + RUN_LINES and places:
                 self.n_joined += places.pop() - self._open
                 self._open = None
@@ -143,7 +143,7 @@ def _line(block: bytes, ends: npt.NDArray[np.int64], number: int) -> bytes:
 
 
 def _odd_lines(block: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return where the lines of a block end, and which of them have an odd number of quotes."""
+    """Return the ends of the lines of a block, and which lines have an odd number of quotes."""
     codes = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(codes == _LF)
     if codes[-1] != _LF:
@@ -153,7 +153,7 @@ def _odd_lines(block: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
 
 
 def split_records(records: Sequence[bytes]) -> Iterator[list[str] | RecordFault]:
-    """Yield the fields of each record, or what is wrong with it."""
+    """Yield the fields of each record, or its fault."""
     for record in records:
         try:
             yield split_record(record.decode())
@@ -172,7 +172,7 @@ def split_record(text: str) -> list[str]:
     text = text.removesuffix("\r")
     if not text:
         raise RecordFault("bad_record", "a blank line")
-    if len(text) <= MAX_FIELD_CHARACTERS:  # the csv module looks at each character: only where there is need
+    if len(text) <= MAX_FIELD_CHARACTERS:  # the csv module inspects each character, so it is used only if needed
         parts = text.split('"')
         if len(parts) == 1:
             return text.split(",")
@@ -181,7 +181,7 @@ def split_record(text: str) -> list[str]:
             return [*before.split(",")[:-1], parts[1], *after.split(",")[1:]]
     try:
         (fields,) = csv.reader([text.replace("\r", _CR)])
-        if max(map(len, fields)) > MAX_FIELD_CHARACTERS:  # the module's own limit depends on what the process has read
+        if max(map(len, fields)) > MAX_FIELD_CHARACTERS:  # the module's own limit is global to the process
             raise csv.Error(f"field larger than {MAX_FIELD_CHARACTERS} characters")
     except csv.Error as error:
         is_large = str(error).startswith("field larger")

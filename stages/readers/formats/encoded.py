@@ -1,6 +1,6 @@
-"""Texts that a corpus stores URL-encoded: what their author wrote, and the same without HTML tags.
+"""Decode URL-encoded texts, and remove HTML tags from texts.
 
-Not for the cleaning that all captions get: that is `stages/filter/keywords.py`.
+All captions are cleaned in `stages/filter/keywords.py`.
 """
 
 from urllib.parse import unquote_plus
@@ -8,13 +8,13 @@ from urllib.parse import unquote_plus
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# RE2. A "<" before anything but a name is a sign, not a tag. Flickr's inline tags occur inside words.
+# RE2. A "<" that no name follows is not a tag. Flickr's inline tags occur inside words.
 _INLINE_TAG = r"(?i)</?(?:a|b|i|u|s|em|strong|strike|del|ins|span|font|small|sub|sup)(?:\s[^<>]*)?/?>"
 _TAG = r"</?[A-Za-z][^<>]*>|<!--[^<>]*-->"
 
 
 def url_decoded(texts: pa.Array) -> pa.Array:
-    """Return texts stored as in a URL, a plus for a blank, as their author wrote them; null where null.
+    """Return URL-encoded texts, with a plus for a space, as their author wrote them; nulls stay null.
 
     Codes that are not UTF-8 become replacement characters.
     """
@@ -22,6 +22,6 @@ def url_decoded(texts: pa.Array) -> pa.Array:
 
 
 def strip_tags(texts: pa.Array) -> pa.Array:
-    """Return texts without HTML tags; one that parts words becomes a blank."""
+    """Return texts without HTML tags; a tag that separates words becomes a space."""
     joined = pc.replace_substring_regex(texts, pattern=_INLINE_TAG, replacement="")
     return pc.replace_substring_regex(joined, pattern=_TAG, replacement=" ")

@@ -1,6 +1,6 @@
-"""Find the commas and brackets of JSON outside of strings, a chunk of bytes at a time.
+"""Find the commas and brackets of JSON outside strings, one chunk of bytes at a time.
 
-Not for taking elements out between them: that is `stages/readers/formats/json_stream.py`.
+json_stream.py extracts the elements between them.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 Places = npt.NDArray[np.int64]
 COMMA, _QUOTE, _BACKSLASH, LIST = b',"\\['
-STEPS = np.zeros(256, np.int8)  # what a character outside of strings does to the depth
+STEPS = np.zeros(256, np.int8)  # change of depth by a character outside strings
 STEPS[list(b"[{")], STEPS[list(b"]}")] = 1, -1
 _IS_MARK = STEPS != 0
 _IS_MARK[[COMMA, _QUOTE, _BACKSLASH]] = True
@@ -16,13 +16,13 @@ _MARKED = _IS_MARK.tobytes()
 
 
 class Scanner:
-    """Finds brackets and commas outside of strings, chunk by chunk; a backslash takes the meaning off a quote."""
+    """Finds brackets and commas outside strings, chunk by chunk; a backslash escapes a quote."""
 
     def __init__(self) -> None:
         self._depth, self._is_inside, self._is_escaped = 0, False, False
 
     def scan(self, chunk: bytes, level: int) -> tuple[Places, npt.NDArray[np.uint8], Places]:
-        """Return place, code and depth afterwards of the brackets and commas at depth ≤ level."""
+        """Return position, code and resulting depth of the brackets and commas at depth ≤ level."""
         codes = np.frombuffer(chunk, np.uint8)
         # bytes.translate is ten times as fast as numpy's look-up.
         places = np.flatnonzero(np.frombuffer(chunk.translate(_MARKED), np.bool_))

@@ -1,6 +1,6 @@
-"""Take the elements out of large JSON lists a chunk of bytes at a time, or count them, even if some are damaged.
+"""Extract or count the elements of large JSON lists one chunk of bytes at a time, even if some are damaged.
 
-Not for what the elements mean: that is for the readers.
+Readers interpret the elements.
 """
 
 import codecs
@@ -14,7 +14,7 @@ from stages.readers.batch import SourceFileError
 from stages.readers.formats.json_marks import COMMA, LIST, STEPS, Places, Scanner
 from stages.readers.formats.json_values import BLANKS, lost_element, parse_elements
 
-WHOLE = ""  # the name of the list in a file that is one list
+WHOLE = ""  # name of the list in a file that is a single list
 ELEMENT_LIMIT_BYTES = 1 << 22  # parsed, it may take thirty times as much memory
 _KEY_LIMIT_BYTES = 1 << 10
 _KEY = re.compile(rb'\s*"((?:[^"\\]|\\.)*)"\s*:\s*', re.DOTALL)
@@ -25,7 +25,7 @@ class CutError(SourceFileError):
 
 
 class ListCounts(NamedTuple):
-    """The number of elements by the name of their list, and the fault of the file, or None."""
+    """The number of elements by list name, and the fault of the file, or None."""
 
     n_elements: Mapping[str, int]
     fault: SourceFileError | None
@@ -34,26 +34,26 @@ class ListCounts(NamedTuple):
 def read_lists(
     chunks: Iterable[bytes], names: Collection[str], place: str, limit_bytes: int = ELEMENT_LIMIT_BYTES
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Yield elements of the named lists, some at a time, in the order of the file; bad ones as BadElement.
+    """Yield elements of the named lists in groups, in the order of the file; invalid ones as BadElement.
 
-    An element ends at the comma or bracket outside of its strings and brackets, whether it is JSON or not: a bad one
-    hides no other. Bytes that are not UTF-8 become lone surrogates, NaN and Infinity become None.
+    An element ends at the next comma or bracket outside its strings and brackets, even if it is not valid JSON, so an
+    invalid one hides no other. Bytes that are not UTF-8 become lone surrogates; NaN and Infinity become None.
 
     Args:
         chunks: the bytes of the file; a UTF-8 byte order mark before them is skipped.
-        names: keys of lists in the object that the file is; WHOLE for a file that is one list.
+        names: keys of lists in the file's object; WHOLE for a file that is a single list.
         place: the file's name in messages.
-        limit_bytes: a longer element is not read.
+        limit_bytes: longer elements are not read.
 
     Raises:
-        SourceFileError: the file ends too early or too late, or lacks a list; all whole elements have been yielded.
+        SourceFileError: the file ends too early or too late, or lacks a list; all complete elements have been yielded.
     """
     for found in _Walk(names, place, limit_bytes).elements(chunks):
         yield found.name, found.parse()
 
 
 def count_lists(chunks: Iterable[bytes], names: Collection[str], place: str) -> ListCounts:
-    """Return the number of elements of the named lists by their brackets and commas; nothing is parsed."""
+    """Return the number of elements of the named lists by brackets and commas, without parsing."""
     n_elements = dict.fromkeys(names, 0)
     try:
         for found in _Walk(names, place, ELEMENT_LIMIT_BYTES).elements(chunks):
@@ -67,11 +67,11 @@ class _Elements(NamedTuple):
     """Consecutive elements of a list.
 
     Attributes:
-        name: of the list.
-        data: the elements with the commas between them, in brackets.
-        commas: their places in the data.
+        name: name of the list.
+        data: the elements with commas between them, in brackets.
+        commas: positions of the commas in the data.
         n_parsed: elements in the data.
-        too_large: what to say of one more element before them, which was too large; empty if none.
+        too_large: message on one more element before them, which was too large; "" if none.
     """
 
     name: str
@@ -91,14 +91,14 @@ class _Elements(NamedTuple):
 
 
 class _Walk:
-    """Where in the file a chunk begins: in which list, and after which bytes of an unfinished element or key."""
+    """The state at the beginning of a chunk: the list, and the bytes of an unfinished element or key."""
 
     def __init__(self, names: Collection[str], place: str, limit_bytes: int) -> None:
         self._place, self._limit_bytes = place, limit_bytes
         self._names, self._missing = frozenset(names), set(names)
         self._scanner, self._level, self._is_done = Scanner(), 0, False
-        self._name: str | None = None  # of the list that is being read
-        self._is_inside = False  # of a list or object at the level, wanted or not
+        self._name: str | None = None  # level of the list that is being read
+        self._is_inside = False  # inside a list or object at the level, wanted or not
         self._n_elements = 0
         self._head = b""
         self._carried: list[bytes] = []
@@ -158,7 +158,7 @@ class _Walk:
             else:
                 if self._name is not None and (self._n_elements or self._n_carried or chunk[begin:place].strip(BLANKS)):
                     yield self._cut(self._name, chunk, begin, places[bracket : bracket + 1])
-                # What follows a value is no key of the next one.
+                # Text after a value is not the key of the next one.
                 self._name, self._is_inside, self._head = None, False, b"]"
                 if depths[bracket] == 0:
                     self._is_done = True
@@ -175,7 +175,7 @@ class _Walk:
             self._missing.discard(name)
 
     def _cut(self, name: str, chunk: bytes, begin: int, ends: Places) -> _Elements:
-        """Return the elements that end at some places of a chunk, the first of them begun before it or not."""
+        """Return the elements that end at some positions of a chunk; the first may have begun in an earlier chunk."""
         n_carried, too_large = self._n_carried, ""
         data = b"".join([b"[", *self._carried, chunk[begin : ends[-1]], b"]"])
         self._carried, self._n_carried = [], 0
@@ -204,7 +204,7 @@ def _without_mark(chunks: Iterable[bytes], place: str) -> Iterator[bytes]:
     head = b""
     while len(head) < len(codecs.BOM_UTF8) and (chunk := next(rest, None)) is not None:
         head += chunk
-    # JSON begins with two ASCII characters, of which none is zero.
+    # JSON begins with two ASCII characters other than NUL.
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:2]:
         raise SourceFileError(f"{place}: expected UTF-8, found UTF-16 or UTF-32; save it as UTF-8 or download it again")
     yield head.removeprefix(codecs.BOM_UTF8)
@@ -212,5 +212,5 @@ def _without_mark(chunks: Iterable[bytes], place: str) -> Iterator[bytes]:
 
 
 def _as_head(text: bytes) -> bytes:
-    """Return the beginning of the text before a value, each run of blanks made one: no wanted key is longer."""
+    """Return the beginning of the text before a value, with single spaces; no wanted key is longer."""
     return b" ".join(text.split())[:_KEY_LIMIT_BYTES] + (b" " if text[-1:].isspace() else b"")

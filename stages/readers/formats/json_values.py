@@ -1,6 +1,6 @@
-"""Parse JSON elements whose bounds are known, make Arrow texts of them, and say why some cannot be read.
+"""Parse JSON elements between known bounds, convert texts to Arrow, and report elements that cannot be read.
 
-Not for finding the bounds: that is `stages/readers/formats/json_stream.py`.
+json_stream.py finds the bounds.
 """
 
 import json
@@ -14,17 +14,17 @@ from stages.readers.formats.json_marks import Places
 
 BLANKS = b" \t\r\n"
 _LOST = "damaged_source"
-# Some libraries write these for null.
+# Some libraries write these instead of null.
 _DECODER = json.JSONDecoder(parse_constant=lambda constant: None)
 
 Faults = dict[int, tuple[str, str]]  # reason and detail by position
 
 
 class BadElement(NamedTuple):
-    """An element that cannot be read: a reason code and what was found.
+    """An element that cannot be read: a reason code and a detail.
 
-    damaged_source means that it is no JSON: several elements may have run into one there. bad_record means that it is
-    JSON which no reader here accepts.
+    damaged_source: it is not JSON, and several elements may have been merged into it. bad_record: it is JSON that no
+    reader accepts.
     """
 
     reason: str
@@ -32,7 +32,7 @@ class BadElement(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Consecutive elements that damage has made unreadable: the first, their number, and what was found there."""
+    """Consecutive damaged elements: the first, their number, and a detail."""
 
     first: int
     n_elements: int
@@ -40,19 +40,19 @@ class Lost(NamedTuple):
 
 
 def lost_element(detail: str) -> BadElement:
-    """Return an element that is no JSON."""
+    """Return the fault of an element that is not JSON."""
     return BadElement(_LOST, detail)
 
 
 def lost_places(values: Sequence[Any]) -> list[int]:
-    """Return the positions of parsed elements that are no JSON."""
+    """Return the positions of elements that are not JSON."""
     if BadElement not in set(map(type, values)):
         return []
     return [place for place, value in enumerate(values) if type(value) is BadElement and value.reason == _LOST]
 
 
 def lost_stretches(faults: Faults) -> Iterator[Lost]:
-    """Yield the elements that are no JSON, consecutive ones together."""
+    """Yield the elements that are not JSON, with consecutive ones together."""
     first, n_elements, detail = 0, 0, ""
     for place in sorted(place for place, (reason, _) in faults.items() if reason == _LOST):
         if n_elements and place == first + n_elements:
@@ -66,14 +66,14 @@ def lost_stretches(faults: Faults) -> Iterator[Lost]:
 
 
 def parse_elements(data: bytes, commas: Places) -> list[Any]:
-    """Return the values of a list; each element is parsed alone if one of them is faulty.
+    """Return the values of a list; elements are parsed one by one if any of them is invalid.
 
     Args:
-        data: the list in its brackets.
-        commas: places of the commas between its elements.
+        data: the list with its brackets.
+        commas: positions of the commas between its elements.
     """
     values = None
-    # The fast parser refuses NaN, lone surrogates and control characters: the other one judges what it refuses.
+    # The fast parser refuses NaN, lone surrogates and control characters, so the standard one parses what it refuses.
     for parse in (orjson.loads, _decode):
         try:
             values = parse(data)
@@ -105,11 +105,11 @@ def _decode(text: bytes) -> Any:
 
 
 def as_texts(values: Sequence[Any], what: str) -> tuple[pa.Array, Faults]:
-    """Return strings, null where the value is null or no text, and what is wrong with those that are no text.
+    """Return strings, null if the value is null or not a text, and the faults of values that are not texts.
 
     Args:
-        values: as parsed.
-        what: names the values in the details.
+        values: parsed values.
+        what: name of the values in details.
     """
     try:
         return pa.array(values, pa.string()), {}
@@ -130,6 +130,6 @@ def _fault_of(value: Any, what: str) -> tuple[str, str] | None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        # Bytes that are not UTF-8 come so too.
+        # Also for bytes that are not UTF-8.
         return "invalid_utf8", f"{what} holds {value[error.start]!a} at {error.start}: no character"
     return None

@@ -1,6 +1,6 @@
-"""Read a file of lines a block of bytes at a time, and take fields out of a block without looking at each line.
+"""Read a file of lines one block of bytes at a time, and extract fields of a block without a loop over lines.
 
-Not for what the fields mean: that is for the readers. No quoting: a tab separates fields, LF or CR LF ends a line.
+Readers interpret the fields. There is no quoting: a tab separates fields, LF or CR LF ends a line.
 """
 
 import re
@@ -15,11 +15,11 @@ from stages.readers.batch import SourceFileError, describe_invalid_utf8, find_in
 from stages.readers.formats.packed import BLOCK_BYTES as BLOCK_BYTES
 from stages.readers.formats.packed import read_bytes
 
-# The longest caption known of any corpus has 61,192 characters, and Flickr's descriptions end at 65,535 (590 KB when
-# URL-encoded): a longer line is none of a corpus, and must not fill the memory.
+# The longest known caption of any corpus has 61,192 characters, and Flickr's descriptions end at 65,535 (590 KB when
+# URL-encoded): a longer line does not come from a corpus, and must not fill the memory.
 MAX_LINE_BYTES = 1 << 20
 _LF, _CR, _TAB, _ZERO, _NINE = 10, 13, 9, 48, 57
-_MAX_DIGITS = 18  # more do not all fit into int64
+_MAX_DIGITS = 18  # longer numbers may not fit into int64
 UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 4096
@@ -30,7 +30,7 @@ Positions = npt.NDArray[np.int32]
 
 
 def read_text(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield the bytes of a text file, packed or not, without the byte order mark that some editors write first.
+    """Yield the bytes of a text file, packed or not, without a byte order mark.
 
     Raises:
         SourceFileError: the file is missing, damaged or UTF-16; the bytes before the fault were yielded.
@@ -52,16 +52,16 @@ def read_text(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
 
 
 def _is_utf16(head: bytes) -> bool:
-    """Return whether bytes begin with the mark of UTF-16, or every second one is zero, as in Latin texts."""
+    """Return whether bytes begin with a UTF-16 byte order mark, or every second one is zero, as in Latin texts."""
     n_even, n_odd = head[::2].count(0), head[1::2].count(0)
     return head.startswith(_UTF16_MARKS) or abs(n_even - n_odd) > 0.3 * (len(head) // 2) > 2
 
 
 def count_lines(path: Path) -> int:
-    """Return the number of lines, a last one without a line end among them.
+    """Return the number of lines, including a last one without a line end.
 
     Raises:
-        SourceFileError: the file is missing or damaged; the lines that end before the fault are before it.
+        SourceFileError: the file is missing or damaged; n_rows_before counts the lines that end before the fault.
     """
     n_lines, last = 0, b"\n"
     try:
@@ -75,12 +75,12 @@ def count_lines(path: Path) -> int:
 
 
 def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield whole lines of a file, packed or not; only the last block may end without a line end.
+    """Yield blocks of complete lines of a file, packed or not; only the last block may end without a line end.
 
-    Of a line of more than MAX_LINE_BYTES so much is left that it still has more (`Lines.too_long`).
+    A line of more than MAX_LINE_BYTES is shortened, but not below that limit (`Lines.too_long`).
 
     Raises:
-        SourceFileError: the file is missing or damaged; lines that end before the fault were yielded.
+        SourceFileError: the file is missing or damaged; lines that end before the fault have been yielded.
     """
     carried: list[bytes] = []
     n_carried = 0
@@ -97,12 +97,12 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
 
 
 class Lines:
-    """The lines of one block, and where their fields are.
+    """The lines of one block, and the positions of their fields.
 
     Attributes:
         buffer: the bytes of the block.
         codes: the same as uint8.
-        starts, ends: positions of each line in the block, the line end (LF or CR LF) left out.
+        starts, ends: positions of each line in the block, without its line end (LF or CR LF).
         n_fields: number of fields of each line; an empty line has one.
     """
 
@@ -131,7 +131,7 @@ class Lines:
         return bytes(self.buffer[int(self.starts[row]) : int(self.ends[row])])
 
     def too_long(self) -> list[int]:
-        """Return the numbers of the lines of more than MAX_LINE_BYTES; what they hold may not be all of them."""
+        """Return the numbers of the lines of more than MAX_LINE_BYTES, which may be shortened."""
         return [int(row) for row in np.flatnonzero(self.ends - self.starts > MAX_LINE_BYTES)]
 
     def with_zeros(self) -> list[int]:
@@ -140,7 +140,7 @@ class Lines:
         return list(map(int, np.unique(np.searchsorted(self.starts, places, side="right") - 1)))
 
     def bounds(self, number: int, rows: npt.NDArray[np.int64]) -> tuple[Positions, Positions]:
-        """Return begin and end of a field of some lines; it is empty where a line has fewer fields.
+        """Return begin and end of a field of some lines; empty if a line has fewer fields.
 
         Args:
             number: position of the field, from 0.
@@ -157,7 +157,7 @@ class Lines:
         return slices(self.buffer, *self.bounds(number, rows))
 
     def whole_numbers(self, number: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return a field of some lines as whole numbers, -1 where it is none of at most 18 digits."""
+        """Return a field of some lines as integers, -1 if it is not an integer of at most 18 digits."""
         begin, end = self.bounds(number, rows)
         n_digits = end - begin
         is_number, value = (n_digits > 0) & (n_digits <= _MAX_DIGITS), np.zeros(len(rows), np.int64)
@@ -169,11 +169,11 @@ class Lines:
         return np.where(is_number, value, -1)
 
     def lines(self, rows: npt.NDArray[np.int64]) -> pa.Array:
-        """Return whole lines as strings, which may hold bytes that are not UTF-8; rows ascend."""
+        """Return complete lines as strings, which may hold bytes that are not UTF-8; rows ascend."""
         return slices(self.buffer, self.starts[rows], self.ends[rows])
 
     def invalid_utf8(self) -> dict[int, str]:
-        """Return what is wrong with each line that is not UTF-8, by its number in the block."""
+        """Return the faults of lines that are not UTF-8, by their number in the block."""
         if is_utf8(self.buffer):
             return {}
         bad = find_invalid_utf8(self.lines(np.arange(len(self))))
@@ -181,20 +181,20 @@ class Lines:
 
 
 def zero_runs(block: bytes) -> list[int]:
-    """Return where runs of zeros begin: one zero may be anybody's text, four are bytes that were lost."""
-    # One byte is looked for twenty times as fast as four.
+    """Return where runs of zeros begin: a single zero may be text, four are lost bytes."""
+    # A search for one byte is twenty times as fast as for four.
     return [found.start() for found in _ZEROS.finditer(block)] if b"\0" in block else []
 
 
 def has_control(text: bytes) -> bool:
-    """Return whether there are control characters other than tab, CR and LF: in bytes that are no UTF-8, no text."""
+    """Return whether there are control characters other than tab, CR and LF; with them, non-UTF-8 is not text."""
     return _CONTROL.search(text) is not None
 
 
 def _count_tabs(tabs: Positions, starts: Positions, ends: Positions) -> tuple[Positions, Positions]:
     """Return the number of tabs before each line, and each line's number of fields."""
     n_lines, n_each = len(starts), len(tabs) // len(starts)
-    if n_each and len(tabs) == n_lines * n_each:  # nearly always, and four times as fast as a search
+    if n_each and len(tabs) == n_lines * n_each:  # the usual case, and four times as fast as a search
         by_line = tabs.reshape(n_lines, n_each)
         if bool(np.all(by_line[:, 0] >= starts)) and bool(np.all(by_line[:, -1] < ends)):
             return np.arange(n_lines, dtype=np.int32) * np.int32(n_each), np.full(n_lines, n_each + 1, np.int32)
@@ -208,7 +208,7 @@ def slices(
     """Return one string per slice of the buffer; slices ascend and do not overlap."""
     offsets = np.empty(2 * len(begins) + 1, np.int32)
     offsets[0:-1:2], offsets[1::2], offsets[-1] = begins, ends, buffer.size
-    # Slices and the gaps between them, without a copy; then every second one.
+    # Slices and the gaps between them, without a copy; then only the slices.
     pieces = pa.StringArray.from_buffers(2 * len(begins), pa.py_buffer(offsets), buffer)
     evens = np.arange(0, 2 * len(begins), 2, dtype=np.int64)
     return pieces.take(pa.array(evens, mask=is_null))

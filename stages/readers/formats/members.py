@@ -1,6 +1,6 @@
-"""Read files as their corpora pack them, a chunk at a time: plain, in a zip, or in a gzipped tar. Nothing is unpacked.
+"""Read files one chunk at a time: plain, in a zip, or in a gzipped tar. Nothing is unpacked to disk.
 
-Not for what is in them: that is for the readers.
+Readers interpret the content.
 """
 
 import gzip
@@ -18,7 +18,7 @@ from stages.readers.batch import SourceFileError
 from stages.readers.formats import packed
 from stages.readers.formats.zip_rest import scan_members
 
-CHUNK_BYTES = 1 << 18  # what is made of a chunk stays in the cache: four megabytes take half as long again
+CHUNK_BYTES = 1 << 18  # a chunk and its results stay in the cache: four megabytes take 1.5 times as long
 _TAR_BLOCK_BYTES = 512
 _TAR_FILES = (b"0", b"\0")
 _OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
@@ -29,22 +29,22 @@ _FAULTS = (
 
 
 class Member(NamedTuple):
-    """A file, packed or not: its name in messages, and its bytes, to be taken before the next member's."""
+    """A file, packed or not: its name in messages, and its bytes, which must be read before the next member."""
 
     place: str
     chunks: Iterator[bytes]
 
 
 def read_members(path: Path, pattern: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Member]:
-    """Yield the file, or the members of an archive whose names fit, in the order of their names (tar: of the file).
+    """Yield the file, or the members of an archive with matching names, ordered by name (in a tar by position).
 
     Args:
-        path: ends in .zip or .tar.gz where it is an archive.
-        pattern: regular expression for the last part of a member's name.
-        chunk_bytes: the most that is held at once.
+        path: ends with .zip or .tar.gz if it is an archive.
+        pattern: regular expression for the base name of a member.
+        chunk_bytes: maximum number of bytes in memory.
 
     Raises:
-        SourceFileError: the archive cannot be read, or has no such member; also raised by the chunks.
+        SourceFileError: the archive cannot be read, or has no such member; may also be raised while reading chunks.
     """
     is_wanted = re.compile(pattern).fullmatch
     n_found = 0
@@ -57,10 +57,10 @@ def read_members(path: Path, pattern: str, chunk_bytes: int = CHUNK_BYTES) -> It
 
 
 def read_one(path: Path, pattern: str, chunk_bytes: int = CHUNK_BYTES) -> Member:
-    """Return the file, or the one member of an archive whose name fits; a second one is a fault that the chunks raise.
+    """Return the file, or the only matching member of an archive; the chunks raise an error if there is a second one.
 
     Raises:
-        SourceFileError: raised by the chunks, as by those of `read_members`.
+        SourceFileError: raised by the chunks, as in `read_members`.
     """
 
     def chunks() -> Iterator[bytes]:
@@ -110,7 +110,7 @@ def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> zipfile.ZipExtFile
 
 
 def _fault_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> SourceFileError | None:
-    """Return why a member that is not wanted may be a wanted one: its two names in the archive differ."""
+    """Return why an unwanted member may be a wanted one: its two names in the archive differ."""
     try:
         with _named(place):
             archive.open(info).close()
@@ -125,14 +125,14 @@ def _raise(fault: SourceFileError) -> Iterator[bytes]:
 
 
 class _Tar:
-    """The bytes of a gzipped tar, read once from its beginning to its end."""
+    """The bytes of a gzipped tar, read once from beginning to end."""
 
     def __init__(self, path: Path, chunk_bytes: int) -> None:
         self._blocks = packed.read_to_fault(partial(gzip.GzipFile, path), chunk_bytes, _FAULTS)
         self._block, self.n_read = b"", 0
 
     def read(self, n_bytes: int) -> bytes:
-        """Return at most so many bytes; none at the end only."""
+        """Return up to n bytes; b"" only at the end."""
         if not self._block:
             self._block = next(self._blocks, b"")
         found, self._block = self._block[:n_bytes], self._block[n_bytes:]
@@ -140,7 +140,7 @@ class _Tar:
         return found
 
     def header(self) -> bytes:
-        """Return the next header, or what there is of it."""
+        """Return the next header, which may be cut off."""
         found = b""
         while len(found) < _TAR_BLOCK_BYTES and (more := self.read(_TAR_BLOCK_BYTES - len(found))):
             found += more
@@ -148,7 +148,7 @@ class _Tar:
 
 
 def _tar_members(path: Path, is_wanted: Callable[[str], bool], chunk_bytes: int) -> Iterator[Member]:
-    # tarfile loses the buffer before a cut, and holds what a header calls a long name, whatever its size.
+    # tarfile loses the buffer before a cut, and reads a long name of any size into memory.
     tar = _Tar(path, chunk_bytes)
     while (header := tar.header()).strip(b"\0"):
         n_bytes = _tar_size(path, header)
@@ -165,7 +165,7 @@ def _tar_members(path: Path, is_wanted: Callable[[str], bool], chunk_bytes: int)
 def _tar_size(path: Path, header: bytes) -> int:
     """Return the size of a member in bytes."""
     checksum, size = (_OCTAL.fullmatch(field) for field in (header[148:156], header[124:136]))
-    # The checksum is taken with blanks in its own place.
+    # The checksum is computed with spaces in its own field.
     found = sum(header[:148]) + sum(header[156:]) + 8 * ord(" ")
     if checksum and size and int(checksum[1], 8) == found and len(header) == _TAR_BLOCK_BYTES:
         return int(size[1], 8)
@@ -173,18 +173,18 @@ def _tar_size(path: Path, header: bytes) -> int:
 
 
 def _tar_chunks(path: Path, tar: _Tar, end: int, chunk_bytes: int) -> Iterator[bytes]:
-    """Yield the bytes up to a place in the tar."""
+    """Yield the bytes up to a position in the tar."""
     with _named(path):
         while (n_left := end - tar.n_read) > 0:
             chunk = tar.read(min(n_left, chunk_bytes))
             if not chunk:
-                raise SourceFileError(f"{path}: expected a whole tar, found its end before; download it again")
+                raise SourceFileError(f"{path}: expected a complete tar, found its end before; download it again")
             yield chunk
 
 
 @contextmanager
 def _named(place: object) -> Iterator[None]:
-    """Raise what goes wrong with a file as SourceFileError."""
+    """Raise errors of a file as SourceFileError."""
     try:
         yield
     except SourceFileError:

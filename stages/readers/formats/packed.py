@@ -1,6 +1,6 @@
-"""Read the bytes of a source file, packed with gzip or bzip2 or not at all, up to where it is damaged.
+"""Read the bytes of a source file, plain or packed with gzip or bzip2, up to where it is damaged.
 
-Not for archives of several files (`members.py`), nor for what the bytes mean: that is for the readers.
+For archives of several files see `members.py`. Readers interpret the bytes.
 """
 
 import bz2
@@ -15,10 +15,10 @@ from typing import BinaryIO, Protocol
 
 from stages.readers.batch import SourceFileError
 
-BLOCK_BYTES = 1 << 22  # a block stays near the processor; 16 MiB took a third longer
+BLOCK_BYTES = 1 << 22  # a block stays in the cache; 16 MiB took a third longer
 _PIECE_BYTES = 1 << 16
-_PACKED_BYTES = 1 << 16  # of bzip2 that are unpacked at once
-_BZIP2_STEP_BYTES = 1 << 13  # up to so many bytes before a fault are lost: bzip2 cannot go back
+_PACKED_BYTES = 1 << 16  # bytes of bzip2 unpacked at once
+_BZIP2_STEP_BYTES = 1 << 13  # maximum number of bytes lost before a fault: bzip2 cannot go back
 FAULTS = (OSError, EOFError, zlib.error)
 
 
@@ -26,18 +26,18 @@ class Readable(Protocol):
     """An open file."""
 
     def read1(self, n_bytes: int, /) -> bytes:
-        """Return at most so many bytes from one read of the file below; none at the end."""
+        """Return up to n bytes from one read of the underlying file; b"" at the end."""
 
 
 def read_bytes(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield the bytes of a file, unpacked if its name ends with .gz or .bz2; all bytes before a fault come first.
+    """Yield the bytes of a file, unpacked if its name ends with .gz or .bz2; all bytes before a fault are yielded.
 
     Args:
         path: the file.
-        block_bytes: bytes that are read at once; of a packed file, the least that is yielded at once.
+        block_bytes: bytes read at once; for a packed file, the minimum number yielded at once.
 
     Raises:
-        SourceFileError: the file is missing, cannot be read, or its packed data are cut short or damaged.
+        SourceFileError: the file is missing or unreadable, or its packed data are cut short or damaged.
     """
     waiting, n_waiting = list[bytes](), 0
     fault: Exception | None = None
@@ -63,7 +63,7 @@ def read_bytes(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
 def _pieces(path: Path, block_bytes: int) -> Iterator[bytes]:
     if path.suffix == ".gz":
         if not path.stat().st_size:
-            raise EOFError("the packed data end too early")  # GzipFile takes it for whole
+            raise EOFError("the packed data end too early")  # GzipFile does not notice
         yield from read_to_fault(partial(gzip.GzipFile, path), _PIECE_BYTES, FAULTS)
     elif path.suffix == ".bz2":
         with path.open("rb") as file:
@@ -75,14 +75,14 @@ def _pieces(path: Path, block_bytes: int) -> Iterator[bytes]:
 def read_to_fault(
     open_file: Callable[[], AbstractContextManager[Readable]], n_bytes: int, faults: tuple[type[Exception], ...]
 ) -> Iterator[bytes]:
-    """Yield the bytes of a file; a fault is raised behind the last byte before it.
+    """Yield the bytes of a file; a fault is raised after the last byte before it.
 
-    A read that fails loses the bytes that it has unpacked already: they are read once more, one at a time.
+    A failed read loses bytes that it has already unpacked, so they are read again one by one.
 
     Args:
         open_file: opens the file at its beginning.
-        n_bytes: the most that is read at once.
-        faults: what a damaged file raises.
+        n_bytes: maximum number of bytes to read at once.
+        faults: exceptions raised by a damaged file.
     """
     n_read = 0
     try:
@@ -98,7 +98,7 @@ def read_to_fault(
             while n_read:
                 n_read -= len(file.read1(min(n_read, n_bytes)))
             if isinstance(file, zipfile.ZipExtFile):
-                file.MIN_READ_SIZE = 1  # else a fault takes the bytes with it that it has read ahead
+                file.MIN_READ_SIZE = 1  # otherwise a fault loses bytes that were read ahead
             while byte := file.read1(1):
                 yield byte
     except faults:
@@ -107,12 +107,12 @@ def read_to_fault(
 
 
 def _unpack_bzip2(file: BinaryIO) -> Iterator[bytes]:
-    """Yield unpacked bytes of one stream or several. BZ2File takes a damaged second stream for the end."""
+    """Yield unpacked bytes of one or several streams. BZ2File takes a damaged second stream for the end."""
     unpacker: bz2.BZ2Decompressor | None = bz2.BZ2Decompressor()
     while piece := file.read(_PACKED_BYTES):
         while piece:
             if unpacker is None:
-                piece = piece.lstrip(b"\0")  # tape and block devices fill up with zeros
+                piece = piece.lstrip(b"\0")  # tape and block devices pad with zeros
                 if not piece:
                     break
                 unpacker = bz2.BZ2Decompressor()

@@ -1,13 +1,13 @@
-"""Split a file of quoted, tab-parted records into records: fields may hold line ends, and a stray quote costs few rows.
+"""Split a file of quoted, tab-separated records; fields may hold line ends, and a stray quote loses only few rows.
 
-Not for what the fields mean. The grammar, which is that of Python's csv module when it is strict: a record is a line
-of a known number of fields; a field that begins with a quote ends at the next single quote, behind which a tab or the
-line end stands, and a quote in it is doubled; another field holds no tab, CR or line end, and its quotes are its own.
+The grammar is that of Python's csv module in strict mode: a record is a line with a known number of fields; a field
+that begins with a quote ends at the next single quote, which a tab or the line end follows, and quotes in it are
+doubled; any other field has no tab, CR or line end, and its quotes are literal.
 
-Where no record of that many fields begins, or one of more than MAX_RECORD_BYTES, the line and all lines behind it up
-to the next one at which a whole record begins, or which begins as records do, are one row that is refused. At the end
-of a damaged file those lines belong to the damage instead. No record holds a line that begins as records do: a quote
-that is never closed swallows no rows.
+If no record with that number of fields and at most MAX_RECORD_BYTES begins at a line, the line and those after it, up
+to the next one at which a complete record begins or which looks like the beginning of a record, are one refused row.
+At the end of a damaged file those lines belong to the damage instead. No record contains a line that looks like the
+beginning of a record, so a quote that is never closed swallows no rows.
 """
 
 import re
@@ -25,11 +25,11 @@ from stages.readers.batch import SourceFileError, find_invalid_utf8, is_utf8
 from stages.readers.formats.lines import MAX_LINE_BYTES, read_text, slices, zero_runs
 from stages.readers.formats.packed import BLOCK_BYTES
 
-# What holds for a caption's line holds for a record, and a quote that is never closed must not be followed for ever.
+# The limit of a caption's line also applies to records; a quote that is never closed must not be followed forever.
 MAX_RECORD_BYTES = MAX_LINE_BYTES
 _QUOTE = ord('"')
-# Records of 1.7 KB on one core: this 380 MB/s, the csv module 120, pyarrow.csv 500, the parity of quotes by numpy 690.
-# But the csv module swallows the rows behind a stray quote, pyarrow.csv refuses the file, and parity is lost for good.
+# Records of 1.7 KB on one core: 380 MB/s here, 120 with the csv module, 500 with pyarrow.csv, 690 with numpy and the
+# parity of quotes. But after a stray quote csv swallows rows, pyarrow.csv refuses the file, and parity never recovers.
 _FIELD = rb'(?:"(?:[^"]++|"")*+"(?=[\t\r\n])|(?!")[^\t\r\n]*+)'
 _NEVER = rb"(?!)"
 
@@ -38,13 +38,13 @@ _Group = tuple[int, int]
 
 
 class Look(NamedTuple):
-    """What records look like, for telling torn ones from those with stray quotes; both are expressions.
+    """Patterns of a corpus's records, to distinguish torn ones from those with stray quotes.
 
     Attributes:
-        begin: matches where a record begins, and no line inside of one.
-        mark: matches in a record n_marks times, or a little more often.
+        begin: regular expression that matches the beginning of a record, but no line inside one.
+        mark: regular expression that matches n_marks times in a record, or slightly more often.
         n_marks: see mark.
-        n_tabs: tabs of a record.
+        n_tabs: tabs in a record.
     """
 
     begin: bytes = _NEVER
@@ -57,10 +57,10 @@ NO_LOOK = Look()
 
 
 def record_pattern(n_fields: int, wanted: Sequence[int]) -> re.Pattern[bytes]:
-    """Return the expression of a record with its line end; its groups are the wanted fields in their order.
+    """Return the regular expression of a record with its line end; its groups are the wanted fields in order.
 
     Args:
-        n_fields: fields of a record.
+        n_fields: number of fields in a record.
         wanted: positions from 0, ascending.
     """
     fields = [b"(" + _FIELD + b")" if place in wanted else _FIELD for place in range(n_fields)]
@@ -72,9 +72,9 @@ class Records:
     """Consecutive rows of a file.
 
     Attributes:
-        first_row: position of the first of them in the file.
-        buffer: the bytes that hold them.
-        spans: int32 [n, 1 + wanted, 2]: begin and end of each record and of its wanted fields; empty where refused.
+        first_row: position of the first row in the file.
+        buffer: the bytes of the rows.
+        spans: int32 [n, 1 + wanted, 2]: begin and end of each record and of its wanted fields; empty if refused.
         refused: reason and detail by position in spans.
     """
 
@@ -91,9 +91,9 @@ class Records:
         return slices(pa.py_buffer(self.buffer), *self._bounds(0, rows))
 
     def field(self, group: int, rows: npt.NDArray[np.int64], is_null: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-        """Return a wanted field of some rows, without its quotes, null where asked; rows ascend."""
+        """Return a wanted field of some rows without its quotes, null where requested; rows ascend."""
         begins, ends = self._bounds(group, rows)
-        codes = np.frombuffer(self.buffer or b"\0", np.uint8)  # at the end of a file only a refused row may be left
+        codes = np.frombuffer(self.buffer or b"\0", np.uint8)  # at the end of a file there may be only a refused row
         is_quoted = (begins < ends) & (codes[np.minimum(begins, len(codes) - 1)] == _QUOTE)
         texts = slices(pa.py_buffer(self.buffer), begins + is_quoted, ends - is_quoted, is_null)
         if not is_quoted.any():
@@ -121,18 +121,18 @@ class Records:
 def read_records(
     path: Path, pattern: re.Pattern[bytes], block_bytes: int = BLOCK_BYTES, look: Look = NO_LOOK
 ) -> Iterator[Records]:
-    """Yield the records behind the first line of a file, packed or not.
+    """Yield the records after the first line of a file, packed or not.
 
-    Rows that are refused have the reason damaged_source where rows may be lost.
+    Refused rows have the reason damaged_source if rows may be lost.
 
     Args:
         path: the file.
-        pattern: what a record is, from `record_pattern`.
-        block_bytes: bytes that are split at once, and what is left of the bytes before.
-        look: what records look like.
+        pattern: pattern of a record, from `record_pattern`.
+        block_bytes: bytes to split at once, in addition to the rest of the previous ones.
+        look: patterns of the corpus's records.
 
     Raises:
-        SourceFileError: the file is missing or damaged; the records before the fault were yielded.
+        SourceFileError: the file is missing or damaged; the records before the fault have been yielded.
     """
     blocks, splitter = read_text(path, block_bytes), _Splitter(pattern, look)
     rest, first_row, is_end = b"", 0, False
@@ -159,7 +159,7 @@ def read_records(
 
 @dataclass
 class _Refused:
-    """A row that begins where no record does: its reason and detail, and what its lines hold."""
+    """A row that begins where no record does: its reason, its detail, and counts of its lines' content."""
 
     reason: str
     detail: str
@@ -170,7 +170,7 @@ class _Refused:
 
 
 class _Splitter:
-    """Where the splitting is between two buffers."""
+    """The state of splitting between two buffers."""
 
     def __init__(self, pattern: re.Pattern[bytes], look: Look) -> None:
         self._match, self._n_groups = pattern.match, pattern.groups
@@ -182,18 +182,18 @@ class _Splitter:
         self._refused: dict[int, tuple[str, str]] = {}
 
     def is_unended(self, rest: bytes) -> bool:
-        """Return whether the bytes that were not yet split, the last ones, have no line end."""
+        """Return whether the last bytes, not split yet, have no line end."""
         self._is_unended = bool(rest and not rest.endswith(b"\n")) or self._is_inside_line
         return self._is_unended and bool(rest)
 
     def split(self, buffer: bytes, *, is_end: bool) -> tuple[list[tuple[_Group, ...]], int]:
-        """Return the spans of the rows of a buffer and where what is not yet known begins."""
+        """Return the spans of the rows of a buffer and the position of the undecided rest."""
         spans: list[tuple[_Group, ...]] = []
         place, size, begin_inside = 0, len(buffer), self._begin_inside.search
         while place < size:
             if self._is_inside_line:
                 place = self._skip_line(buffer, place)
-            # In the pattern the second test would cost more than all of it.
+            # In the pattern this second test would cost more than the rest of it.
             elif (found := self._match(buffer, place, place + MAX_RECORD_BYTES)) and (
                 buffer.find(b"\n", place, found.end() - 1) < 0 or not begin_inside(buffer, place, found.end())
             ):
@@ -201,7 +201,7 @@ class _Splitter:
                 spans.append(found.regs)
                 place = found.end()
             elif is_end or size - place >= MAX_RECORD_BYTES:
-                # The first bytes of a line that a damaged file cuts off belong to the damage.
+                # The bytes of a line cut off in a damaged file belong to the damage.
                 if self._begin.match(buffer, place) and not (is_end and buffer.find(b"\n", place) < 0):
                     self.close(spans, place)
                 self._open = self._open or _Refused(*_describe(buffer, place))
@@ -211,14 +211,14 @@ class _Splitter:
         return spans, place
 
     def close(self, spans: list[tuple[_Group, ...]], place: int, *, is_end: bool = False) -> None:
-        """Add the row that is refused, if one is open."""
+        """Add the open refused row, if any."""
         if self._open is not None:
             self._refused[len(spans)] = self._fault_of(self._open, is_end=is_end)
             spans.append(((place, place),) * (1 + self._n_groups))
             self._open = None
 
     def take_refused(self) -> dict[int, tuple[str, str]]:
-        """Return the rows that were refused since the last time."""
+        """Return the rows refused since the last call."""
         refused, self._refused = self._refused, {}
         return refused
 
@@ -247,4 +247,4 @@ def _describe(buffer: bytes, place: int) -> tuple[str, str]:
     if end < 0:
         return "field_too_large", f"a line of more than {MAX_RECORD_BYTES} bytes"
     n_fields = buffer.count(b"\t", place, end) + 1
-    return "wrong_field_count", f"no whole record begins here; its first line has {n_fields} fields"
+    return "wrong_field_count", f"no complete record begins here; its first line has {n_fields} fields"

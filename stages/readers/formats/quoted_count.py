@@ -1,7 +1,7 @@
-"""Count the rows of a file of quoted, tab-parted records without `quoted.py`, by the same grammar.
+"""Count the rows of a file of quoted, tab-separated records by the same grammar as `quoted.py`, but independently.
 
-A line without quotes is a record if its tabs are as many as they must be; where there is a quote, the csv module of
-the standard library, in strict mode, counts how many lines the record has. No field is kept.
+A line without quotes is a record if it has the right number of tabs; for a line with a quote, the csv module in strict
+mode counts the lines of the record. Fields are not kept.
 """
 
 import csv
@@ -16,18 +16,18 @@ from stages.readers.formats.quoted import MAX_RECORD_BYTES, NO_LOOK, Look
 
 
 def count_records(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES, look: Look = NO_LOOK) -> int:
-    """Return the number of rows behind the first line: records, and stretches of lines at which none begins.
+    """Return the number of rows after the first line: records, and stretches of lines without one.
 
     Args:
         path: the file, packed or not.
-        n_fields: fields of a record.
-        block_bytes: bytes that are looked at at once.
-        look: what records look like.
+        n_fields: number of fields in a record.
+        block_bytes: bytes to count at once.
+        look: patterns of the corpus's records.
 
     Raises:
-        SourceFileError: the file is missing or damaged; a stretch without a record that ends there is not before it.
+        SourceFileError: the file is missing or damaged; a stretch without a record that ends there is not counted.
     """
-    # The module has one limit for the process; that of a record is the larger one, and harms no other user.
+    # The module has one limit per process; the limit of a record is larger, and does not affect other callers.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
     counter, lines, is_header = _Counter(n_fields, look), list[bytes](), True
     try:
@@ -45,14 +45,14 @@ def count_records(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES, loo
 
 
 class _Counter:
-    """How many rows there are so far, and whether one is open at which no record begins; it is not yet counted."""
+    """The number of rows so far, and whether a row without a record is open, which is not counted yet."""
 
     def __init__(self, n_fields: int, look: Look) -> None:
         self._n_fields, self._begins = n_fields, re.compile(look.begin).match
         self.n_rows, self.is_refusing = 0, False
 
     def feed(self, lines: Sequence[bytes], end: int) -> int:
-        """Count the rows that begin before line `end`, and return where the next one begins."""
+        """Count the rows that begin before line `end`; return where the next one begins."""
         place = 0
         while place < end:
             n_lines = _count_lines(lines, place, self._n_fields)
@@ -68,12 +68,12 @@ class _Counter:
 
 
 def _count_lines(lines: Sequence[bytes], place: int, n_fields: int) -> int:
-    """Return the number of lines of the record that begins at a line, 0 where none does."""
+    """Return the number of lines of the record that begins at a line, 0 if none does."""
     first = lines[place]
     if b'"' not in first:
         has_cr_inside = b"\r" in first and b"\r" in first.rstrip(b"\r\n")
         return int(first.count(b"\t") == n_fields - 1 and not has_cr_inside and len(first) <= MAX_RECORD_BYTES)
-    # Its bytes one by one: what is text of which kind does not matter here.
+    # As Latin-1, because the encoding does not matter here.
     reader = csv.reader((line.decode("latin-1") for line in _within(lines, place)), delimiter="\t", strict=True)
     try:
         fields = next(reader, [])
@@ -83,7 +83,7 @@ def _count_lines(lines: Sequence[bytes], place: int, n_fields: int) -> int:
 
 
 def _within(lines: Sequence[bytes], place: int) -> Iterator[bytes]:
-    """Yield lines that may belong to the record that begins at a line."""
+    """Yield the lines that may belong to the record that begins at a line."""
     n_bytes = 0
     for row in range(place, len(lines)):
         n_bytes += len(lines[row])
@@ -93,7 +93,7 @@ def _within(lines: Sequence[bytes], place: int) -> Iterator[bytes]:
 
 
 def _first_unsure(lines: Sequence[bytes]) -> int:
-    """Return the first line behind which there are too few bytes to say that no record begins at it."""
+    """Return the first line followed by too few bytes to rule out that a record begins at it."""
     n_bytes, row = 0, len(lines)
     while row and n_bytes < MAX_RECORD_BYTES:
         row -= 1

@@ -1,6 +1,6 @@
-"""Which whole numbers have been met before, in eight bytes each and exactly.
+"""An exact set of integers already seen, with eight bytes each.
 
-Not for ids that are texts: their readers make numbers of them.
+Readers convert ids that are texts to numbers.
 """
 
 import numpy as np
@@ -10,13 +10,13 @@ _Ids = npt.NDArray[np.int64]
 
 
 class SeenIds:
-    """The ids that were met, in sorted runs of which each is at least twice as long as the next."""
+    """The ids seen so far, in sorted runs, each at least twice as long as the next."""
 
     def __init__(self) -> None:
         self._runs: list[_Ids] = []
 
     def claim(self, ids: _Ids) -> npt.NDArray[np.bool_]:
-        """Return true where an id is met for the first time; it has been met now."""
+        """Return true where an id is new, and add the ids."""
         is_first = np.zeros(len(ids), bool)
         fresh, places = np.unique(ids, return_index=True)
         is_new = np.ones(len(fresh), bool)
@@ -33,5 +33,5 @@ class SeenIds:
         self._runs.append(fresh)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             merged = np.concatenate([self._runs.pop(), self._runs.pop()])
-            merged.sort(kind="stable")  # two sorted runs are merged, not sorted anew
+            merged.sort(kind="stable")  # two sorted runs are merged, not sorted again
             self._runs.append(merged)

@@ -1,6 +1,6 @@
-"""Rows that a damaged file has torn, as damaged stretches: they are marked and must be accepted by who builds.
+"""Report torn rows of a damaged file as damaged stretches, which the user must accept.
 
-Not for finding them: that is for the readers, which name them by a reason of stretches.
+Readers find them and give them a reason of stretches.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from stages.readers.batch import Chosen, Damage, SourceBatch
 
 
 def with_stretches(batch: SourceBatch, path: Path) -> Iterator[SourceBatch | Damage]:
-    """Yield the batch; where malformed rows have a reason of stretches, its pieces with a stretch between them.
+    """Yield the batch, or its pieces with stretches between them if malformed rows have a reason of stretches.
 
     Args:
-        batch: of a file.
+        batch: rows of a file.
         path: the file.
     """
     torn = [fault for fault in batch.malformed if REASON[fault.reason].is_stretch]
@@ -39,7 +39,7 @@ def with_stretches(batch: SourceBatch, path: Path) -> Iterator[SourceBatch | Dam
 
 
 def _piece(batch: SourceBatch, start: int, stop: int) -> SourceBatch:
-    """Return the rows from start up to stop."""
+    """Return the rows from start to before stop."""
     place, n_rows = start - batch.first_row, stop - start
 
     def choose(indices: pa.Array) -> Chosen:

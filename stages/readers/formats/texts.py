@@ -1,6 +1,6 @@
-"""Columns of texts as valid strings: invalid UTF-8 is reported by position, lists are joined, blanks are counted.
+"""Convert columns of texts to valid strings: report invalid UTF-8 by position, join lists, count blank texts.
 
-Not for meaning: which column is searched or kept says `stages/readers/parquet/columns.py`.
+`stages/readers/parquet/columns.py` decides which columns are searched or kept.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 
 from stages.readers.batch import describe_invalid_utf8, find_invalid_utf8
 
-SEAM = "\n"  # between joined texts: no keyword holds one, and cleaning makes a blank of it
+SEAM = "\n"  # between joined texts: no keyword contains it, and cleaning replaces it with a space
 _PRINTABLE = (0x21, 0x7E)
 
 
 def is_text(found: pa.DataType) -> bool:
-    """Return whether a type holds texts; files without the UTF8 mark show theirs as binary."""
+    """Return whether a type holds texts; in files without the UTF8 annotation they are binary."""
     types = pa.types
     return any(
         is_it(found)
@@ -35,7 +35,7 @@ def is_list(found: pa.DataType) -> bool:
 
 
 def as_strings(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
-    """Return texts as valid strings, null where they are not UTF-8, and what is wrong with those by position."""
+    """Return texts as valid strings, null if not UTF-8, and the faults by position."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_null(values.type):
@@ -53,7 +53,7 @@ def as_strings(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
 
 
 def as_joined(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
-    """Return texts, or the elements of lists of texts joined by SEAM, likewise; of no element the text is empty."""
+    """Return the same for texts, or for lists of texts joined by SEAM; the text of an empty list is empty."""
     if not is_list(values.type):
         return as_strings(values)
     lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -70,7 +70,7 @@ def as_joined(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
 
 
 def as_elements(values: pa.Array) -> list[list[str]]:
-    """Return the texts of each row that are not empty; only for the few rows that are kept, and valid ones."""
+    """Return the non-empty texts of each row; for valid rows, and only for the few that are kept."""
     lists: list[Any] = values.to_pylist() if is_list(values.type) else [[text] for text in values.to_pylist()]
     return [[_decoded(text) for text in row or [] if text] for row in lists]
 
@@ -82,18 +82,18 @@ def _decoded(text: str | bytes) -> str:
 def _with_nulls(values: pa.Array, places: list[int]) -> pa.Array:
     is_bad = np.zeros(len(values), bool)
     is_bad[places] = True
-    # take leaves no bytes under a null; if_else would, and kernels stumble over them
+    # take leaves no bytes under a null; if_else does, and some kernels fail on them
     return values.take(pa.array(np.arange(len(values)), mask=is_bad))
 
 
 def is_blank(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return true where a text is null, empty or Unicode white space only."""
+    """Return true if a text is null, empty or only Unicode white space."""
     is_empty = pc.equal(pc.binary_length(texts), 0)
     return pc.fill_null(pc.or_(is_empty, pc.utf8_is_space(texts)), True)
 
 
 def count_blank(texts: pa.Array) -> int:
-    """Return how many texts are blank; only those that do not begin with a printable ASCII character are looked at."""
+    """Return the number of blank texts; only texts that do not begin with printable ASCII are inspected."""
     if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
         return pc.sum(is_blank(texts)).as_py() or 0
     if not len(texts) or texts.buffers()[2] is None:
@@ -108,6 +108,6 @@ def count_blank(texts: pa.Array) -> int:
 
 
 def text_offsets(texts: pa.Array) -> npt.NDArray[Any]:
-    """Return where each text begins in the buffer of characters, and where the last one ends."""
+    """Return the offsets of the texts in the character buffer, and of the end of the last one."""
     offset_type = np.int64 if pa.types.is_large_string(texts.type) else np.int32
     return np.frombuffer(texts.buffers()[1], offset_type)[texts.offset : texts.offset + len(texts) + 1]

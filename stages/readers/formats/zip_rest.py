@@ -1,6 +1,6 @@
-"""Read the members of a zip whose directory at the end is cut off or damaged, by the headers before their data.
+"""Read the members of a zip with a missing or damaged directory, by the headers before their data.
 
-Not for whole zips: zipfile reads those.
+Intact zips are read by zipfile.
 """
 
 import struct
@@ -12,16 +12,16 @@ from typing import BinaryIO
 _HEADER = struct.Struct("<4s5H3I2H")
 _MAGIC = b"PK\3\4"
 _STORED, _DEFLATED = 0, 8
-_HAS_DESCRIPTOR = 8  # a flag: sizes follow the data, in at most so many bytes
+_HAS_DESCRIPTOR = 8  # flag: sizes follow the data, in at most this number of bytes
 _DESCRIPTOR_BYTES = 24
-_PIECE_BYTES = 512  # packed bytes that are lost before a fault, at most
+_PIECE_BYTES = 512  # maximum number of packed bytes lost before a fault
 
 
 class _Scan:
-    """A zip that is read from its beginning.
+    """A zip read from its beginning.
 
     Attributes:
-        is_whole: whether the member that was read last ended in order.
+        is_whole: whether the last member was complete.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -64,9 +64,9 @@ class _Scan:
 
 
 def scan_members(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Yield name and bytes of the members up to the first that is cut short or damaged.
+    """Yield name and bytes of the members, up to the first one that is cut short or damaged.
 
-    Checksums are not compared. A member's bytes are to be taken before the next member.
+    Checksums are not compared. A member's bytes must be read before the next member.
     """
     with path.open("rb") as file:
         scan = _Scan(file)

@@ -1,4 +1,4 @@
-"""MillionAID's test images: a flat folder of unlabelled pictures, with no metadata at all."""
+"""MillionAID's test images: a flat folder of unlabelled pictures without metadata."""
 
 import re
 
@@ -7,7 +7,7 @@ from stages.readers.labelled_records import FileRole, Files, Holding, Placer, Re
 
 
 def placer(corpus: Corpus, holding: Holding) -> Placer:
-    """Return what places an image: partitions hold up to a thousand numbers."""
+    """Return a function that places images: a partition has up to a thousand numbers."""
 
     def place(path: str, found: re.Match[str]) -> FileRole:
         return FileRole(f"{corpus.code}_{found['name']}", f"{corpus.code}-{found['name'][:5]}", role_of(path, found))
@@ -16,21 +16,21 @@ def placer(corpus: Corpus, holding: Holding) -> Placer:
 
 
 def role_of(path: str, found: re.Match[str]) -> str:
-    """Return what a file is to its sample: its image."""
+    """Return the role of a file: image."""
     return "image"
 
 
 def scene_of(sample_id: str) -> str:
-    """Return the sample: where it was taken is not known."""
+    """Return the sample as its own scene, because the location is unknown."""
     return sample_id
 
 
 def is_sample_folder(name: str) -> bool:
-    """Return whether a folder is one sample: none is."""
+    """Return False: no folder is a sample."""
     return False
 
 
 def read(sample_id: str, files: Files, reading: Reading) -> Sample:
-    """Return an image; nothing is known of it."""
+    """Return an image, without metadata."""
     image = files["image"]
     return Sample(image.path, image, sample_id)

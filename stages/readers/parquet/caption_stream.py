@@ -1,6 +1,6 @@
-"""Read columns of a row group by the fastest reader that is safe: all captions, and the other columns of a few rows.
+"""Read columns of a row group with the fastest safe reader: all captions, and other columns of a few rows.
 
-Not for lists, checksums or damaged files: `stages/readers/parquet/reader.py` reads those by Arrow.
+Lists, files with checksums and damaged files are read by Arrow in `stages/readers/parquet/reader.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,26 +12,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-BATCH_ROWS = 1 << 15  # of Arrow: some 2 MB of captions, which stay in the cache while they are searched
-# Of Polars: 80 MB of captions are decoded at once, whatever the size of the row group, and handed on in pieces. Pieces
-# of BATCH_ROWS take half as long again to search, since each search is set up anew; larger ones cost fresh memory.
+BATCH_ROWS = 1 << 15  # for Arrow: some 2 MB of captions, which stay in the cache while they are searched
+# For Polars: 80 MB of captions are decoded at once, for any size of the row group, and yielded in pieces. Pieces of
+# BATCH_ROWS take 1.5 times as long to search, because each search has a set-up cost; larger ones need new memory.
 SLICE_ROWS, _PIECE_ROWS = 1 << 20, 1 << 18
 _HEADER_BYTES = 64
-# Thrift's compact protocol: the step to the next field in the upper half of a byte, its type in the lower.
+# Thrift's compact protocol: the upper half of a byte is the delta of the field id, the lower half the type.
 _NEXT_INT32 = 0x15
 
 
 def read_fast(path: Path, file: pq.ParquetFile, group: int, first_row: int, name: str) -> Iterator[pa.Array]:
-    """Yield large strings of a row group as long as all is well; the caller reads on where this ends.
+    """Yield large strings of a row group until an error; the caller continues from there.
 
-    Polars decodes a column of texts in 0.6 of the time that Arrow takes. It verifies no checksums, and knows fewer
-    types: what it may not or cannot read is left to Arrow, which then says what is wrong.
+    Polars decodes a column of texts in 0.6 of Arrow's time, but verifies no checksums and supports fewer types: all
+    other columns are left to Arrow, which then reports errors.
 
     Args:
-        path: the file, once more.
-        file: opened.
+        path: the file.
+        file: the same, opened.
         group: the row group.
-        first_row: its first row, in the file.
+        first_row: position of its first row in the file.
         name: the column.
     """
     n_rows = file.metadata.row_group(group).num_rows
@@ -47,18 +47,18 @@ def read_fast(path: Path, file: pq.ParquetFile, group: int, first_row: int, name
 
 
 class FastRows:
-    """Other columns of some rows of a row group, of which one slice is held.
+    """Other columns of some rows of a row group, with one slice in memory.
 
-    Polars reads texts in place, and copies those of the chosen rows alone: a fifth of what Arrow takes.
+    Polars reads texts in place and copies only those of the chosen rows, in a fifth of Arrow's time.
     """
 
     def __init__(self, path: Path, first_row: int, n_rows: int, names: Sequence[str]) -> None:
-        """Begin with a row group of which `is_fast` holds; first_row is its first, in the file."""
+        """Open a row group for which `is_fast` is true; first_row is the position of its first row in the file."""
         self._path, self._first_row, self._n_rows, self._names = path, first_row, n_rows, names
         self._held: tuple[int, Any] | None = None
 
     def take(self, rows: npt.NDArray[np.int64]) -> pa.Table | None:
-        """Return the columns of ascending rows of the row group, or None where Polars cannot read them."""
+        """Return the columns of ascending rows of the row group; None if Polars cannot read them."""
         found = []
         for number in np.unique(rows // SLICE_ROWS).tolist():
             frame = self._slice(number)
@@ -73,20 +73,20 @@ class FastRows:
         if self._held is None or self._held[0] != number:
             start = number * SLICE_ROWS
             wanted = min(SLICE_ROWS, self._n_rows - start)
-            self._held = None  # the one is given back before the next is read
+            self._held = None  # freed before the next one is read
             self._held = number, _read_slice(self._path, self._first_row + start, wanted, self._names)
         return self._held[1]
 
 
 def is_fast(path: Path, file: pq.ParquetFile, group: int, names: Sequence[str]) -> bool:
-    """Return whether Polars may read columns of a row group: plain types, and no checksums, which it ignores."""
-    # Polars takes a pattern for a name between ^ and $.
+    """Return whether Polars may read columns of a row group: they have plain types and no checksums."""
+    # Polars takes a name between ^ and $ for a pattern.
     is_plain = all(_is_plain(file.schema_arrow.field(name).type) and not name.startswith("^") for name in names)
     return is_plain and not any(has_checksum(path, file, group, name) for name in names)
 
 
 def _read_slice(path: Path, first_row: int, n_rows: int, names: Sequence[str]) -> Any:
-    """Return a frame of Polars, None where it cannot read the rows."""
+    """Return a frame of Polars, None if it cannot read the rows."""
     import polars as pl
 
     scan = pl.scan_parquet(path, parallel="none", glob=False, use_statistics=False).select(pl.col(list(names)))
@@ -116,9 +116,9 @@ def _is_text(file: pq.ParquetFile, name: str) -> bool:
 
 
 def has_checksum(path: Path, file: pq.ParquetFile, group: int, name: str) -> bool:
-    """Return whether the first page of a column has a checksum: a writer gives one to every page or to none.
+    """Return whether the first page of a column has a checksum: writers add them to all pages or to none.
 
-    The header of a page begins with four int32: type, both sizes, and the checksum where there is one.
+    The header of a page begins with type, both sizes and, if present, the checksum, all int32.
     """
     chunk = file.metadata.row_group(group).column(file.metadata.schema.names.index(name))
     dictionary = chunk.dictionary_page_offset if chunk.has_dictionary_page else None
@@ -128,7 +128,7 @@ def has_checksum(path: Path, file: pq.ParquetFile, group: int, name: str) -> boo
     place = 0
     for _ in range(3):
         if header[place : place + 1] != bytes([_NEXT_INT32]):
-            return True  # no header as all write it: Arrow shall judge it
+            return True  # an unusual header: leave it to Arrow
         place += 1
         while place < len(header) and header[place] & 0x80:
             place += 1

@@ -1,6 +1,6 @@
 """Find our columns among those of a parquet file, and convert rows to them.
 
-Not for reading: that is `stages/readers/parquet/reader.py`.
+`stages/readers/parquet/reader.py` reads them.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ from stages.readers.formats.texts import SEAM, as_elements, as_joined, as_string
 
 _INT32 = range(-(1 << 31), 1 << 31)
 _INT64_END = float(1 << 63)
-_MARKED = ("image_licence", "nsfw")  # columns in which a corpus's null markers count
+_MARKED = ("image_licence", "nsfw")  # columns to which a corpus's null markers apply
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a file has what we read.
+    """The file's columns to read.
 
     Attributes:
-        names: the file's name for each of our columns it has.
-        searched: the file's columns in which keywords are searched, joined by line ends.
-        other_texts: its columns of further texts of the image.
+        names: the file's name of each of our columns.
+        searched: the file's columns to search for keywords, joined by line ends.
+        other_texts: the file's columns with other texts of the image.
     """
 
     names: Mapping[str, str]
@@ -36,21 +36,21 @@ class Layout:
 
     @property
     def has_several_texts(self) -> bool:
-        """Whether the caption is not the text that is searched."""
+        """Whether the caption differs from the searched text."""
         return bool(self.other_texts) or self.searched != (self.names["source_caption"],)
 
     @property
     def others(self) -> list[str]:
-        """The file's columns that only the rows with a keyword need."""
+        """The file's columns that are needed only for rows with a keyword."""
         known = () if self.has_several_texts else (self.names["source_caption"],)
         return list(dict.fromkeys(n for n in (*self.names.values(), *self.other_texts) if n not in known))
 
 
 def find_layout(path: Path, corpus: Corpus, choices: Choices, schema: pa.Schema) -> Layout:
-    """Return where a file has what we read, once names and types are found in order.
+    """Return the file's columns to read, after checking names and types.
 
     Raises:
-        SourceFileError: a column is missing, or there twice, or of a type that cannot be meant.
+        SourceFileError: a column is missing, ambiguous or of an impossible type.
     """
     names = _find_names(path, corpus, schema)
     if corpus.is_size_swapped and not _has_any(schema, corpus.size_is_right_with):
@@ -125,11 +125,11 @@ def _check_type(path: Path, name: str, found: pa.DataType, column: str, *, may_b
 
 
 def read_searched(columns: list[pa.Array], layout: Layout) -> tuple[pa.Array, dict[int, str]]:
-    """Return the texts that are searched, null where they are not UTF-8, and what is wrong with those by position.
+    """Return the texts to search, null if not UTF-8, and the faults by position.
 
     Args:
-        columns: those that layout.searched names, in its order.
-        layout: names them.
+        columns: the columns of layout.searched, in order.
+        layout: names of the columns.
     """
     found = [as_joined(values) for values in columns]
     faults: dict[int, str] = {}
@@ -142,14 +142,14 @@ def read_searched(columns: list[pa.Array], layout: Layout) -> tuple[pa.Array, di
 
 
 def convert_rows(rows: pa.Array, searched: pa.Array, found: pa.Table, corpus: Corpus, layout: Layout) -> Chosen:
-    """Return the rows in our columns; those with a text that is not UTF-8, or with shifted fields, are malformed.
+    """Return the rows in our columns; rows with invalid UTF-8 or with shifted fields are malformed.
 
     Args:
         rows: int64, positions in the file.
-        searched: their texts in which keywords were searched, checked.
+        searched: their searched texts, checked.
         found: the columns layout.others of these rows.
-        corpus: its null markers count.
-        layout: names the columns.
+        corpus: has the null markers.
+        layout: names of the columns.
     """
     columns = {"source_row": rows}
     faults: dict[int, tuple[str, str]] = {}
@@ -184,7 +184,7 @@ def _captions(searched: pa.Array, found: pa.Table, layout: Layout) -> dict[str, 
     if not layout.has_several_texts:
         return {"source_caption": searched}
     published, _ = as_joined(found[layout.names["source_caption"]].combine_chunks())
-    # A sample without the caption that was chosen has the text whose keyword it is here for.
+    # If the chosen caption is missing, the sample gets the text in which its keyword was found.
     caption = pc.if_else(is_blank(published), searched, published)
     texts = [as_elements(found[name].combine_chunks()) for name in layout.other_texts]
     others = [[text for texts_of_row in row for text in texts_of_row] for row in zip(*texts, strict=True)]
@@ -204,7 +204,7 @@ def _convert(values: pa.Array, ours: pa.DataType, markers: tuple[str, ...]) -> t
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_string(ours):
-        if pa.types.is_floating(values.type):  # an id that went through pandas
+        if pa.types.is_floating(values.type):  # an id converted by pandas
             values = _whole_numbers(values)
         if pa.types.is_integer(values.type):
             return values.cast(pa.string()), {}
@@ -220,7 +220,7 @@ def _convert(values: pa.Array, ours: pa.DataType, markers: tuple[str, ...]) -> t
 
 
 def _whole_numbers(values: pa.Array) -> pa.Array:
-    """Return floats as int64; null where they are not finite or too large."""
+    """Return floats as int64; null if not finite or too large."""
     doubles = values.cast(pa.float64())
     fits = pc.and_(pc.greater_equal(doubles, -_INT64_END), pc.less(doubles, _INT64_END))
     return pc.if_else(fits, doubles, pa.scalar(None, pa.float64())).cast(pa.int64(), safe=False)

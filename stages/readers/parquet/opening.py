@@ -1,7 +1,7 @@
-"""Open a foreign parquet file: its footer is read by a child process first, which may die of it.
+"""Open a foreign parquet file after a child process, which may crash, has read its footer.
 
-Arrow aborts the process on some footers (a column encrypted with a key of its own): the reader of millions of rows must
-not die with one file. Not for reading rows: what is wrong with those, Arrow reports without dying.
+Arrow aborts the process on some footers (a column encrypted with its own key), and one file must not end a reader of
+millions of rows. Rows are read in the main process, because Arrow reports their faults without aborting.
 """
 
 import json
@@ -20,17 +20,16 @@ from stages.readers.batch import SourceFileError
 
 _CHILD_SCRIPT = Path(__file__).with_name("probe_child.py")
 _MEMORY_BYTES = 8 << 30  # address space of the child; the footer of a file of 10,000 row groups takes 1 GB
-_BUFFER_BYTES = 1 << 20  # read column chunks piece by piece: a row group may be larger than the memory
-# What Arrow raises. A type without a Python class is a KeyError, a name that is not UTF-8 a ValueError.
+_BUFFER_BYTES = 1 << 20  # read column chunks in pieces: a row group may be larger than memory
+# Exceptions of Arrow. A type without a Python class is a KeyError, a name that is not UTF-8 a ValueError.
 FAULTS = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, MemoryError)
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """Return an opened file whose footer can be read without harm.
+    """Return an opened file whose footer can be read safely.
 
     Raises:
-        SourceFileError: it is damaged or encrypted; its n_rows is the number of rows that the footer states, one where
-            it states none.
+        SourceFileError: the file is damaged or encrypted; n_rows is the number of rows in the footer, one if unknown.
     """
     n_rows, fault = _PROBE.probe(path)
     if fault:
@@ -46,16 +45,16 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 
 
 def describe(path: Path, found: str, place: str = "") -> str:
-    """Return the message of a fault: what was expected, what was found, and what to do."""
+    """Return the message of a fault: what was expected and found, and what to do."""
     first_line = next(iter(found.splitlines()), "")
     if "decrypt" in found.lower() or "encrypt" in found.lower():
         why = first_line.partition(" (reading")[0]
         return f"{path.name}: {place}it is encrypted: {why}; store it without encryption"
-    return f"{path.name}: {place}expected a whole parquet file, found: {first_line}; download it again"
+    return f"{path.name}: {place}expected a complete parquet file, found: {first_line}; download it again"
 
 
 class _Probe:
-    """The child process; started at the first file, replaced when it dies."""
+    """The child process; started for the first file, replaced when it dies."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,13 +62,15 @@ class _Probe:
         self._pid = 0
 
     def probe(self, path: Path) -> tuple[int, str]:
-        """Return the number of rows that a footer states, and how its reading killed the child, "" where it did not.
+        """Return the number of rows in a footer, and how reading it killed the child ("" if it did not).
 
-        What the child only reports is no fault here: the caller meets it again.
+        Errors that the child only reports are ignored here: the caller gets them again.
         """
         with self._lock:
             found = self._ask(path)
-            if isinstance(found, str):  # another process may have killed the child: a second death is the file's own
+            if isinstance(
+                found, str
+            ):  # another process may have killed the child: only a second death is blamed on the file
                 found = self._ask(path)
             if isinstance(found, str):
                 return self._n_rows, found
@@ -100,7 +101,7 @@ class _Probe:
         return f"{said} (reading its footer ended a process with {how})"
 
     def _running(self) -> "subprocess.Popen[str]":
-        # A forked process must not talk to the child of its parent.
+        # A forked process must not use its parent's child.
         if self._child is None or self._pid != os.getpid() or self._child.poll() is not None:
             command = [sys.executable, "-I", str(_CHILD_SCRIPT), str(_MEMORY_BYTES), str(os.getpid())]
             pipe = subprocess.PIPE

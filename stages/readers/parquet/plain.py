@@ -1,6 +1,6 @@
-"""Replace column types on which few kernels work by equal plain ones: views, lists of views, extension types.
+"""Convert column types that few kernels support to plain ones: views, lists of views, extension types.
 
-Files state such types in their Arrow schema (DataFusion and Polars write views), and Arrow hands columns out in them.
+Files state such types in their Arrow schema (DataFusion and Polars write views), and Arrow returns columns in them.
 """
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 
 def plain_type(found: pa.DataType) -> pa.DataType:
-    """Return the type that a column is converted to; the same where it is plain."""
+    """Return the plain type of a type; the same if it is plain."""
     types = pa.types
     if isinstance(found, pa.BaseExtensionType):
         return plain_type(found.storage_type)
@@ -28,7 +28,7 @@ def plain_type(found: pa.DataType) -> pa.DataType:
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """Return a schema of the same names in plain types."""
+    """Return a schema with the same names and plain types."""
     return pa.schema([pa.field(field.name, plain_type(field.type)) for field in schema])
 
 
@@ -38,7 +38,7 @@ def as_plain(values: pa.Array) -> pa.Array:
     if isinstance(found, pa.BaseExtensionType):
         return as_plain(values.storage)
     if types.is_string_view(found) or types.is_binary_view(found):
-        # By way of bytes: a cast to strings would stop at what is no UTF-8, which is a fault of a row.
+        # By way of bytes: a cast to strings would fail on invalid UTF-8, which is the fault of a single row.
         wide = values.cast(pa.large_binary())
         return wide if types.is_binary_view(found) else wide.view(pa.large_string())
     if plain_type(found) == found or not (types.is_dictionary(found) or types.is_nested(found)):

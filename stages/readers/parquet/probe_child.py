@@ -1,7 +1,7 @@
-"""The script that opens parquet files for stages/readers/parquet/opening.py, in a process that may die of one.
+"""The script that opens parquet files for stages/readers/parquet/opening.py, in a process that may crash.
 
-Not to be imported by stages. It reads a path a line, and answers each with JSON lines: first the number of rows that
-the footer states, then what Arrow reports, or nothing where all of the footer was read.
+Stages must not import it. It reads one path per line, and answers each with JSON lines: first the number of rows in the
+footer, then Arrow's error, empty if the footer was read completely.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def walk(path: str) -> None:
-    """Read a footer as readers do: its schema, and the metadata of every column of every row group."""
+    """Read a footer like the readers: its schema, and the metadata of every column of every row group."""
     with pq.ParquetFile(path, pre_buffer=False) as file:
         _answer({"n_rows": file.metadata.num_rows})
         _ = file.schema_arrow, file.schema
@@ -30,17 +30,17 @@ def walk(path: str) -> None:
 
 
 def main(memory_bytes: int, parent: int) -> None:
-    """Answer for one file after another until the input ends."""
+    """Read one footer after another until stdin ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # the parent died before it could be watched
-        sys.exit("the parent is gone")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
+    if os.getppid() != parent:  # the parent died before PR_SET_PDEATHSIG was set
+        sys.exit("the parent process has ended")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and then ends this process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     for line in sys.stdin:
         try:
             walk(json.loads(line))
-        # Whatever Arrow raises is a property of the file: the reader meets it again and records it.
+        # Whatever Arrow raises is a property of the file: the reader gets it again and records it.
         except Exception as error:
             _answer({"fault": f"{type(error).__name__}: {error}"})
         else:
@@ -53,6 +53,6 @@ def _answer(facts: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    pa.set_cpu_count(1)  # threads would eat address space
+    pa.set_cpu_count(1)  # threads would use address space
     pa.set_io_thread_count(1)
     main(int(sys.argv[1]), int(sys.argv[2]))

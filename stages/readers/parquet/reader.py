@@ -1,7 +1,6 @@
 """Read a parquet source file: captions first, the other columns of the row groups that have a match.
 
-What cannot be read is a damaged stretch, and all else is read. Not for other formats; `stages/readers/readers.py` is
-the entrance.
+Unreadable data become damaged stretches; everything else is read. Entry point: `stages/readers/readers.py`.
 """
 
 from collections.abc import Iterator
@@ -30,14 +29,14 @@ from stages.readers.parquet.plain import plain_batch, plain_schema, plain_type
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
-    """Yield the rows of parquet files, leaving out row groups that end before from_row; damaged stretches as such."""
+    """Yield the rows and damaged stretches of parquet files, without row groups that end before from_row."""
     for path, part in source.files:
         for found in _read_file(path, corpus, choices, from_row):
             yield replace(found, part=part) if isinstance(found, SourceBatch) else found._replace(part=part)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows that the footers state; a file without one counts as a row."""
+    """Return the number of rows stated in the footers; a file without a footer counts as one row."""
     n_rows = 0
     for path, _ in source.files:
         try:
@@ -73,7 +72,7 @@ def _read_file(path: Path, corpus: Corpus, choices: Choices, from_row: int) -> I
 
 @contextmanager
 def _faults_named(path: Path, place: str = "") -> Iterator[None]:
-    """Turn what Arrow reports into a SourceFileError that names the file."""
+    """Convert Arrow's exceptions to a SourceFileError that names the file."""
     try:
         yield
     except SourceFileError:
@@ -83,7 +82,7 @@ def _faults_named(path: Path, place: str = "") -> Iterator[None]:
 
 
 class _RowGroup:
-    """One row group: a stream of captions, and a second one of the other columns that follows on demand."""
+    """One row group: a stream of captions, and on demand a second one of the other columns."""
 
     def __init__(
         self, path: Path, file: pq.ParquetFile, corpus: Corpus, layout: Layout, group: int, first_row: int
@@ -98,7 +97,7 @@ class _RowGroup:
         self._fault = ""
 
     def batches(self) -> Iterator[SourceBatch | Damage]:
-        """Yield batches of captions, each with a function that reads the other columns, then what cannot be read."""
+        """Yield batches of captions, each with a function that reads the other columns, then the unreadable rest."""
         n_seen = 0
         try:
             with _faults_named(self._path, f"row group {self._group}: "):
@@ -117,12 +116,12 @@ class _RowGroup:
         return SourceBatch(first, captions, malformed, lambda indices: self._choose(start, captions, indices))
 
     def _searched(self) -> Iterator[tuple[pa.Array, dict[int, str]]]:
-        """Yield the texts that are searched, of at most as many rows as the footer states, and what is no UTF-8."""
+        """Yield the texts to search, for at most the footer's number of rows, and the faults of invalid UTF-8."""
         n_seen = 0
         names = list(self._layout.searched)
         if len(names) == 1:
             for captions in read_fast(self._path, self._file, self._group, self._first_row, names[0]):
-                yield captions, {}  # Polars has none that are not valid
+                yield captions, {}  # texts from Polars are valid
                 n_seen += len(captions)
         if n_seen == self._n_rows:
             return
@@ -146,7 +145,7 @@ class _RowGroup:
                 taken = self._take(start, len(captions), indices, others) if len(indices) else self._nothing(others)
                 return convert_rows(rows, captions.take(indices).cast(pa.string()), taken, self._corpus, self._layout)
         except SourceFileError as error:
-            self._fault = str(error)  # the stream does not go on behind a fault
+            self._fault = str(error)  # the stream cannot continue after a fault
             malformed = (Malformed(row, error.reason, self._fault) for row in rows.to_pylist())
             return Chosen(rows_table({"source_row": pa.array([], pa.int64())}), tuple(malformed))
 
@@ -154,17 +153,17 @@ class _RowGroup:
         return pa.table({name: pa.nulls(0, plain_type(self._file.schema_arrow.field(name).type)) for name in names})
 
     def _take(self, start: int, n_rows: int, indices: pa.Array, names: list[str]) -> pa.Table:
-        """Return the other columns of some of the row group's rows start to start + n_rows."""
+        """Return the other columns of some of the rows from start to start + n_rows."""
         if self._fast is None and self._others is None and is_fast(self._path, self._file, self._group, names):
             self._fast = FastRows(self._path, self._first_row, self._n_rows, names)
         taken = self._fast.take(indices.to_numpy() + start) if self._fast is not None else None
-        if taken is None:  # and so it stays: Arrow's stream goes on from here
+        if taken is None:  # stays None: Arrow's stream continues from here
             self._fast = None
             taken = self._advance(start, n_rows, names).take(indices)
         return taken
 
     def _advance(self, start: int, n_rows: int, names: list[str]) -> pa.Table:
-        """Return the other columns of the row group's rows start to start + n_rows."""
+        """Return the other columns of the rows from start to start + n_rows."""
         if self._others is None:
             self._others = self._stream(names)
         while self._pending is None or self._pending_start + self._pending.num_rows < start + n_rows:

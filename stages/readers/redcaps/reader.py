@@ -1,6 +1,6 @@
 """Read the annotations of RedCaps: one JSON file for each subreddit and year, or the zip of all of them.
 
-Not for other formats; `stages/readers/readers.py` is the entrance.
+Entry point: `stages/readers/readers.py`.
 """
 
 import re
@@ -34,15 +34,15 @@ from stages.readers.formats.seen_ids import SeenIds
 _MEMBER = r"[^/]+_\d{4}\.json"
 _LIST = "annotations"
 _are_image_ids = re.compile(r"[0-9a-z]{1,11}(?: [0-9a-z]{1,11})*+").fullmatch
-_is_image_id = re.compile(r"[0-9a-z]{1,11}").fullmatch  # with a figure before it, it fits into int64
+_is_image_id = re.compile(r"[0-9a-z]{1,11}").fullmatch  # with a digit before it, it fits into int64
 
 
 def read(
     source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[Read]:
-    """Yield the records of all files, numbered through; a file that cannot be read does not end the others.
+    """Yield the records of all files, numbered consecutively; an unreadable file does not stop the others.
 
-    Where two records have an image id, the first counts. The ids are kept in eight bytes each: 100 MB for all.
+    Of several records with an image id the first counts. Each id takes eight bytes: 100 MB for all.
     """
     records = _Records()
     for path, part in source.files:
@@ -67,18 +67,18 @@ def count(source: SourceFiles, corpus: Corpus) -> int:
 
 
 class _Records:
-    """How many records have been read, and which images they are of."""
+    """The number of records read, and the ids of their images."""
 
     def __init__(self) -> None:
         self._seen, self._n_rows = SeenIds(), 0
 
     def damage(self, error: SourceFileError, path: Path, part: int) -> Damage:
-        """Return one more row for the unreadable rest of a file."""
+        """Return a fault with one more row for the unreadable rest of a file."""
         self._n_rows += 1
         return Damage(self._n_rows - 1, 1, error.reason, str(error).removeprefix(f"{path}/"), part, path)
 
     def read(self, member: Member, path: Path, part: int) -> Iterator[Read]:
-        """Yield the records of one file, and what of it cannot be read."""
+        """Yield the records and faults of one file."""
         first_of_file, name = self._n_rows, member.place.rpartition("/")[2]
         try:
             for _, records in read_lists(member.chunks, (_LIST,), member.place):
@@ -108,7 +108,7 @@ def _image_ids(records: list[Any]) -> tuple[npt.NDArray[np.int64], Faults]:
     for place, record in enumerate(records):
         image_id = record.get("image_id") if type(record) is dict else None
         if type(image_id) is str and _is_image_id(image_id):
-            ids[place] = int("1" + image_id, 36)  # the figure keeps apart what zeros in front would not
+            ids[place] = int("1" + image_id, 36)  # the digit distinguishes ids with leading zeros
         elif isinstance(record, BadElement):
             faults[place] = record
         elif type(record) is dict:
@@ -119,7 +119,7 @@ def _image_ids(records: list[Any]) -> tuple[npt.NDArray[np.int64], Faults]:
 
 
 def _all_image_ids(records: list[Any]) -> npt.NDArray[np.int64] | None:
-    """Return the same where no record has a fault, in half the time; else None."""
+    """Return the same in half the time if no record has a fault; else None."""
     try:
         names = [record["image_id"] for record in records]
         if not _are_image_ids(" ".join(names)):
@@ -130,7 +130,7 @@ def _all_image_ids(records: list[Any]) -> npt.NDArray[np.int64] | None:
 
 
 class _Batch:
-    """Records read together, without those whose image another record has."""
+    """A group of records, without those whose image an earlier record has."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class _Batch:
             self._records[number] = {}
 
     def as_source_batch(self, part: int) -> SourceBatch:
-        """Return the batch as the filter takes it; addresses and raw captions are looked at for chosen rows only."""
+        """Return the batch for the filter; URLs and raw captions are read only for chosen rows."""
         values = [record.get("caption") for record in self._records]
         captions, bad_captions = as_texts(values, "the caption")
         malformed = self._malformed({**bad_captions, **self._faults})

@@ -1,6 +1,6 @@
-"""What an image name of RS5M's lists says: the corpus of the sample, and the sample_id that it gets in a build.
+"""Parse image names of RS5M's lists: the corpus of the sample, and its sample_id in a build.
 
-Not for reading the lists: that is `stages/readers/rs5m_list/reader.py`.
+`stages/readers/rs5m_list/reader.py` reads the lists.
 """
 
 import re
@@ -15,21 +15,21 @@ _NAME = re.compile(r"([a-z0-9]+)_([a-z0-9_-]{1,100})(?:\.(?:jpe?g|png|webp|gif|b
 _CODES = {code: code for code in CORPUS_CODES if code not in LABELLED_CODES} | {"coyo": "coyo700m"}
 
 
-# At the beginning of a row, behind an index where there is one.
+# At the beginning of a row, after an index if there is one.
 _ROW = re.compile(rb"(?:\d{1,18},)?\"?([A-Za-z0-9]+_[A-Za-z0-9_-]{1,100}(?:\.[A-Za-z]{3,4})?)\"?,")
 
 
 class NameFault(NamedTuple):
-    """Why a name names no sample: a reason and what was found."""
+    """An invalid name: a reason and a detail."""
 
     reason: str
     detail: str
 
 
 def sample_id_of(name: str | None) -> str | NameFault:
-    """Return the sample_id of an image name: without the ending, and with our code of the corpus before it.
+    """Return the sample_id of an image name: without extension, and with our corpus code as prefix.
 
-    RS5M's own scripts call YFCC15M yfcc14m; any yfcc is taken for it.
+    RS5M's own scripts call YFCC15M yfcc14m, so any yfcc is accepted.
     """
     found = _NAME.fullmatch((name or "").strip())
     if found is None:
@@ -44,7 +44,7 @@ def sample_id_of(name: str | None) -> str | NameFault:
 
 
 def begins_row(line: bytes) -> bool:
-    """Return whether a line begins with an image name, as no line of a text does."""
+    """Return whether a line begins with an image name, which no line of a text does."""
     found = _ROW.match(line)
     if found is None:
         return False
@@ -53,18 +53,18 @@ def begins_row(line: bytes) -> bool:
 
 
 def check_alone(codes: Iterable[str]) -> None:
-    """Check that a list of samples is not read beside corpora whose samples it names.
+    """Check that a list of samples is not read together with corpora of its samples.
 
     Args:
         codes: corpora of the listed files.
 
     Raises:
-        InputError: it is.
+        InputError: both are listed.
     """
     web = set(codes) - set(LABELLED_CODES)
     if LIST_CODE in web and len(web) > 1:
         raise InputError(
-            f"{LIST_CODE} lists samples of other web corpora, and beside it stand source files of"
-            f" {', '.join(sorted(web - {LIST_CODE}))}: sample_ids would collide. Build from the one or the other, each"
-            " into a BUILD folder of its own"
+            f"{LIST_CODE} lists samples of other web corpora, and SOURCES also has source files of"
+            f" {', '.join(sorted(web - {LIST_CODE}))}: sample_ids would collide. Build from one or the other, each"
+            " with its own BUILD folder"
         )

@@ -1,6 +1,6 @@
-"""Read RS5M's lists of samples as the source of a build: every row names its own corpus and id.
+"""Read RS5M's lists of samples as the source of a build: each row names its corpus and id.
 
-Not for other formats; `stages/readers/readers.py` is the entrance.
+Entry point: `stages/readers/readers.py`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,9 +29,9 @@ from stages.readers.rs5m_list.rows import ListRows, count_list, read_list
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[Read]:
-    """Yield the rows of all lists; a repeated name counts at its first row.
+    """Yield the rows of all lists; of a repeated name only the first row counts.
 
-    The part of a batch is the number of its file, in the order of the paths: published names have none.
+    Published file names have no number, so a batch's part is the position of its file in the order of paths.
     """
     seen: set[str] = set()
     for number, (path, _) in enumerate(source.files):
@@ -49,12 +49,12 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows: by the positions of quotes and line ends, or as a footer states it."""
+    """Return the number of rows, by the positions of quotes and line ends, or from a footer."""
     return sum(count_list(path) for path, _ in source.files)
 
 
 def _batches(rows: ListRows, part: int, seen: set[str]) -> Iterator[SourceBatch | Counted]:
-    """Yield the rows but for those whose name was seen, in runs: a batch is of consecutive rows."""
+    """Yield the rows without repeated names, as batches of consecutive rows."""
     ids: list[str | None] = []
     faults: dict[int, Malformed] = {}
     is_again = np.zeros(len(rows.names), bool)

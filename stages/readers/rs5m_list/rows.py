@@ -1,7 +1,6 @@
 """Read the rows of one of RS5M's lists, CSV or parquet: image name, text and URL.
 
-Not for what the names mean (`names.py`) nor for several lists. Pickles are never opened: they run
-what they hold.
+`names.py` parses the names. Pickles are never opened, because they can run code.
 """
 
 import re
@@ -27,7 +26,7 @@ from stages.readers.parquet.opening import FAULTS, describe, open_parquet
 from stages.readers.parquet.plain import plain_batch, plain_schema
 from stages.readers.rs5m_list.names import begins_row, sample_id_of
 
-# Names of the columns, the likeliest first; published_text is what our own lists call the text.
+# Names of the columns, the most common first; our own lists call the text published_text.
 _NAMES = {
     "name": ("img_name", "image_name", "name", "key"),
     "text": ("text", "caption", "published_text"),
@@ -52,8 +51,8 @@ class ListRows:
     """Consecutive rows of a list.
 
     Attributes:
-        first_row: position in the file of the first row, the header not counted.
-        names, texts, urls: strings as published, null if missing or the row cannot be read.
+        first_row: position in the file of the first row, without the header.
+        names, texts, urls: strings as published, null if missing or if the row cannot be read.
         faults: reason and detail of the rows that cannot be read, by position among these rows.
     """
 
@@ -68,15 +67,15 @@ def read_list(path: Path) -> Iterator[ListRows]:
     """Yield the rows of one list.
 
     Raises:
-        SourceFileError: it cannot be read from somewhere on, or has not the columns.
+        SourceFileError: the list cannot be read beyond some point, or lacks the columns.
     """
     return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
 
 
 def count_list(path: Path) -> int:
-    """Return the number of rows: by the positions of quotes and line ends, or as a footer states it.
+    """Return the number of rows, by the positions of quotes and line ends, or from a footer.
 
-    What cannot be read counts as one.
+    Everything after a fault counts as one.
     """
     try:
         if path.suffix.lower() == ".parquet":
@@ -127,7 +126,7 @@ def _csv_rows(records: Sequence[bytes], layout: Layout, first_row: int) -> ListR
 
 
 def _torn(record: bytes, layout: Layout, reason: str, detail: str) -> tuple[str, str]:
-    """Return reason and detail of a record that is refused; of one that damage has torn, rows with it, the damage's."""
+    """Return reason and detail of a refused record; those of a damaged stretch if other rows may be lost in it."""
     if reason == "field_too_large" or len(record) >= MAX_LINE_BYTES:
         return reason, detail
     if isinstance(record, Unended):
@@ -139,7 +138,7 @@ def _torn(record: bytes, layout: Layout, reason: str, detail: str) -> tuple[str,
 
 
 def _layout(path: Path, first: bytes) -> Layout:
-    """Return the positions of the columns by the header; without one by order, after an index if any."""
+    """Return the positions of the columns by the header, or without one by order, after an index if any."""
     try:
         cells = split_record(first.decode("utf-8", "replace"))
     except RecordFault as fault:

@@ -1,6 +1,6 @@
-"""Read SBU's captioned photos: one JSON file of three parallel lists, the tar that it comes in, or the older text pair.
+"""Read SBU's captioned photos: one JSON file with three parallel lists, its tar, or the older pair of text files.
 
-Not for other formats; `stages/readers/readers.py` is the entrance.
+Entry point: `stages/readers/readers.py`.
 """
 
 from bisect import bisect_left
@@ -39,7 +39,7 @@ _PHOTO = r"/(?P<photo>\d+)_[^/_]+(?:_[a-z])?\.jpg$"
 
 
 class _Texts:
-    """The texts of one list, and why elements without a text have none, by their row."""
+    """The texts of one list, and the faults of elements without a text, by row."""
 
     def __init__(self, what: str) -> None:
         self._what, self.n_rows = what, 0
@@ -54,12 +54,12 @@ class _Texts:
         self.n_rows += len(values)
 
     def combine(self) -> None:
-        """End the adding."""
+        """Finish the list."""
         self._texts = pa.chunked_array(self._chunks, pa.string())
         self._rows = sorted(self.faults)
 
     def slice(self, first_row: int, n_rows: int) -> tuple[pa.Array, Faults]:
-        """Return some texts, and the faults among them by their place there."""
+        """Return some texts, and their faults by position."""
         texts = self._texts.slice(first_row, n_rows).combine_chunks()
         first, last = (bisect_left(self._rows, row) for row in (first_row, first_row + n_rows))
         return texts, {row - first_row: self.faults[row] for row in self._rows[first:last]}
@@ -68,9 +68,9 @@ class _Texts:
 def read(
     source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[Read]:
-    """Yield the rows whose elements are known to belong together; the others are damaged stretches.
+    """Yield the rows whose elements certainly belong together; the others are damaged stretches.
 
-    The addresses and captions of the whole file are held: some 150 MB.
+    URLs and captions of the entire file are kept in memory: some 150 MB.
     """
     if _is_pair(source):
         for found in text_pair.read(source, corpus, choices, from_row):
@@ -126,12 +126,12 @@ def _read_file(path: Path, part: int, from_row: int, chunk_bytes: int) -> Iterat
 
 
 def _is_cut(fault: SourceFileError | None) -> bool:
-    """Return whether the file is sound up to its end; packed data may be wrong long before their fault is seen."""
+    """Return whether the file is intact to its end; packed data may be wrong long before a fault is found."""
     return isinstance(fault, CutError) or isinstance(fault and fault.__cause__, EOFError)
 
 
 class _Lists:
-    """The three lists of a file: their lengths, the texts of two of them, and where each was damaged first."""
+    """The three lists of a file: their lengths, the texts of two of them, and the first damage of each."""
 
     def __init__(self) -> None:
         self.texts = {_URLS: _Texts("the URL"), _CAPTIONS: _Texts("the caption")}
@@ -149,15 +149,15 @@ class _Lists:
             self.texts[name].add(values)
 
     def combine(self) -> None:
-        """End the adding."""
+        """Finish the list."""
         for texts in self.texts.values():
             texts.combine()
 
     def n_aligned(self, is_cut: bool) -> int:
-        """Return the number of first rows whose elements are known to belong together.
+        """Return the number of leading rows whose elements certainly belong together.
 
-        Where damage has made one element of several, the list is shorter, and the elements behind have wrong numbers:
-        a caption would be another image's.
+        If damage has merged elements, the list is shorter, and later elements have wrong positions: captions would
+        belong to other images.
 
         Args:
             is_cut: the last list is shorter because the file ends too early.
@@ -169,12 +169,12 @@ class _Lists:
         return min(places) if self._first_lost or len(set(whole)) == 1 else 0
 
     def lost(self, n_rows: int) -> tuple[Lost, ...]:
-        """Return the stretches of the first rows of which an element is no JSON."""
+        """Return the stretches of leading rows with an element that is not JSON."""
         faults = {row: fault for texts in self.texts.values() for row, fault in texts.faults.items() if row < n_rows}
         return tuple(lost_stretches(faults))
 
     def first_lost(self) -> str:
-        """Return where lists are damaged, for a message."""
+        """Return the positions of damage in lists, for a message."""
         return "".join(f", {name} no JSON at {row}" for name, row in self._first_lost.items())
 
 

@@ -1,6 +1,6 @@
-"""Read two text files that go together line by line: URLs in the one, captions in the other.
+"""Read two text files with corresponding lines: URLs in one, captions in the other.
 
-Not for one file with both: that is `stages/readers/tsv/reader.py`. A tab is part of a text here.
+A single file with both is read by `stages/readers/tsv/reader.py`. Here tabs belong to texts.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ from stages.readers.formats.stretches import with_stretches
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
-    """Yield the rows of the pair, leaving out batches that end before from_row.
+    """Yield the rows of the pair, without batches that end before from_row.
 
     If one file has more lines than the other, a line end is damaged somewhere, and captions may belong to other images
-    from any row on: all rows are one damaged stretch; or those from the end of the shorter file on, if it was cut.
+    after any row: all rows are one damaged stretch. If the shorter file was cut off, only the rows after its end are.
 
     Raises:
-        SourceFileError: a file is damaged; the rows that both have before the fault were yielded.
-        InputError: there is not one companion.
+        SourceFileError: a file is damaged; the rows of both before the fault have been yielded.
+        InputError: there is not exactly one companion.
     """
     urls, captions = _pair_of(source, corpus)
     part = source.files[0][1]
@@ -58,8 +58,8 @@ def count(source: SourceFiles, corpus: Corpus) -> int:
     """Return the number of lines of the longer file.
 
     Raises:
-        SourceFileError: a file is damaged; before the fault are the lines that both have.
-        InputError: there is not one companion.
+        SourceFileError: a file is damaged; n_rows_before counts the lines that both have.
+        InputError: there is not exactly one companion.
     """
     urls, captions = _pair_of(source, corpus)
     n_urls, n_captions, fault = _count_both(urls, captions)
@@ -79,7 +79,7 @@ def _pair_of(source: SourceFiles, corpus: Corpus) -> tuple[Path, Path]:
 
 
 def _count_both(urls: Path, captions: Path) -> tuple[int, int, SourceFileError | None]:
-    """Return the lines of both files, or those before its fault, and the fault of the first that has one."""
+    """Return the number of lines of both files, up to a fault, and the first fault."""
     n_lines: list[int] = []
     faults: list[SourceFileError] = []
     for path in (urls, captions):
@@ -92,7 +92,7 @@ def _count_both(urls: Path, captions: Path) -> tuple[int, int, SourceFileError |
 
 
 def _ends_a_line(path: Path) -> bool:
-    """Return whether a file ends with a line end; a packed one that is cut is damaged anyway."""
+    """Return whether a file ends with a line end; a packed file that is cut off is damaged anyway."""
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 1, 0))
         return path.suffix != ".txt" or file.read(1) == b"\n"
@@ -109,17 +109,17 @@ def read_batches(
         first_row += n_rows
         for side in sides:
             side.place += n_rows
-    for side in sides:  # one may end before the fault of the other
+    for side in sides:  # one file may end before the fault of the other
         while n_left := side.n_ahead():
             side.place += n_left
 
 
 class _Side:
-    """The lines of one file, a block at a time.
+    """The lines of one file, one block at a time.
 
     Attributes:
-        lines: of the block.
-        place: the first of them that has not been read.
+        lines: lines of the block.
+        place: position of the next line to read.
     """
 
     def __init__(self, path: Path, block_bytes: int) -> None:
@@ -127,7 +127,7 @@ class _Side:
         self.lines, self.place = Lines(b"\n"), 1
 
     def n_ahead(self) -> int:
-        """Return the lines of the block that have not been read; of the next one if there are none; 0 at the end."""
+        """Return the number of unread lines of the block, or else of the next one; 0 at the end."""
         if self.place == len(self.lines) and (block := next(self._blocks, None)):
             self.lines, self.place = Lines(block), 0
         return len(self.lines) - self.place
@@ -156,7 +156,7 @@ def _read_rows(urls: _Side, captions: _Side, n_rows: int, first_row: int, part: 
 
 
 def _find_faults(side: _Side, n_rows: int, what: str) -> dict[int, tuple[str, str]]:
-    """Return reason and detail by position among the next rows of a file."""
+    """Return reason and detail of faults by position in the next rows of a file."""
     faults = {row: ("invalid_utf8", f"{what}: {detail}") for row, detail in side.lines.invalid_utf8().items()}
     for row in side.lines.with_zeros():
         faults[row] = ("damaged_source", f"{what} with bytes of zero")

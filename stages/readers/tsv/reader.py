@@ -1,8 +1,8 @@
-"""Read a source file of two fields a line, parted by a tab: no header, no quoting, lines end with LF.
+"""Read a source file with two tab-separated fields per line: no header, no quoting, lines end with LF.
 
-The last field may be the rest of the line, tabs and all, where the corpus says so.
+The last field may be the rest of the line including tabs, if the manifest says so.
 
-Not for other formats; `stages/readers/readers.py` is the entrance.
+Entry point: `stages/readers/readers.py`.
 """
 
 import re
@@ -28,14 +28,14 @@ from stages.readers.formats.lines import (
 from stages.readers.formats.stretches import with_stretches
 
 _N_FIELDS = 2
-# What a line has once: where there are two, a line end between them is lost. By whether the caption comes first.
+# Occurs once per line; if it occurs twice, a line end is lost in between. By whether the caption comes first.
 _ADDRESS = {True: re.compile(rb"\thttps?://"), False: re.compile(rb"https?://[^\s]++\t")}
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
-    """Yield the lines of the file, a block of bytes at a time, leaving out blocks that end before from_row.
+    """Yield the lines of the file, one block of bytes at a time, without blocks that end before from_row.
 
-    Lines that damage has torn, so that rows may be lost, are damaged stretches.
+    Lines torn by damage, in which rows may be lost, are damaged stretches.
     """
     for path, part in source.files:
         for batch in read_batches(path, corpus, from_row):
@@ -43,7 +43,7 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of lines, a last one without a line end among them."""
+    """Return the number of lines, including a last one without a line end."""
     return sum(count_lines(path) for path, _ in source.files)
 
 
@@ -88,12 +88,12 @@ def _read_block(block: bytes, first_row: int, corpus: Corpus) -> SourceBatch:
 def _find_malformed(
     lines: Lines, is_last_field_rest: bool, address: re.Pattern[bytes], is_ended: bool
 ) -> list[tuple[int, str, str]]:
-    """Return (line of the block, reason, detail) in the order of lines; size comes before encoding, then the fields.
+    """Return (line of the block, reason, detail) in the order of lines; size takes precedence over encoding and fields.
 
     Args:
-        lines: the block.
+        lines: the block of lines.
         is_last_field_rest: whether the last field may hold tabs.
-        address: what a line has once.
+        address: pattern that occurs once per line.
         is_ended: whether the last line has a line end.
     """
     faults = dict.fromkeys(lines.too_long(), ("field_too_large", f"a line of more than {MAX_LINE_BYTES} bytes"))

@@ -1,6 +1,6 @@
-"""Machine tags of CC3M's label file, joined to rows by URL: the file is read once, in blocks.
+"""Join the machine tags of CC3M's label file to rows by URL; the file is read once, in blocks.
 
-Not for rows of their own: a URL whose line cannot be read has no tags, nor has one without a line.
+A URL without a line, or with an unreadable one, gets no tags.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ class Tags(NamedTuple):
 
 
 def join_tags(candidates: pa.Table, path: Path) -> tuple[pa.Table, list[Damage]]:
-    """Return the rows with the tags of their URLs, and the damaged stretches of the label file.
+    """Return the rows with their tags, and the damaged stretches of the label file.
 
     Args:
         candidates: rows of the table candidate.
@@ -45,13 +45,13 @@ def join_tags(candidates: pa.Table, path: Path) -> tuple[pa.Table, list[Damage]]
 def read_tags(
     path: Path, urls: pa.Array, block_bytes: int = BLOCK_BYTES, lost: list[Damage] | None = None
 ) -> dict[str, Tags]:
-    """Return the tags of the URLs that have a line that can be read; of several the first.
+    """Return the tags of the URLs with a readable line; of several lines the first counts.
 
     Args:
         path: the label file.
-        urls: whose tags are wanted.
-        block_bytes: bytes that are read at once.
-        lost: takes the damaged stretches: torn lines, or all that follows a fault.
+        urls: URLs to find tags for.
+        block_bytes: bytes to read at once.
+        lost: receives damaged stretches: torn lines, or everything after a fault.
     """
     found: dict[str, Tags] = {}
     n_lines, lost = 0, [] if lost is None else lost
@@ -62,7 +62,7 @@ def read_tags(
             if not n_lines and not len(rows):
                 raise SourceFileError(
                     f"{path}: expected {_N_FIELDS} fields a line (caption, URL, labels, ids, probabilities), found"
-                    f" {lines.n_fields[0]} in the first; download it again, or take it out of SOURCES",
+                    f" {lines.n_fields[0]} in the first; download it again, or remove it from SOURCES",
                     "wrong_columns",
                 )
             if torn := _find_torn(lines, block.endswith(b"\n")):
@@ -79,7 +79,7 @@ def read_tags(
 
 
 def _find_torn(lines: Lines, is_ended: bool) -> list[int]:
-    """Return the lines of a block that damage has torn: other lines may be lost in them."""
+    """Return the torn lines of a block, in which other lines may be lost."""
     torn = set(lines.with_zeros()) | set(map(int, np.flatnonzero(lines.n_fields > _N_FIELDS)))
     torn |= {row for row in lines.invalid_utf8() if lines.n_fields[row] != _N_FIELDS}
     if not is_ended and lines.n_fields[-1] != _N_FIELDS:
@@ -88,7 +88,7 @@ def _find_torn(lines: Lines, is_ended: bool) -> list[int]:
 
 
 def _parse(line: bytes) -> tuple[str, Tags] | None:
-    """Return URL and tags of a line, None where the lists cannot be read or do not go together."""
+    """Return URL and tags of a line; None if the lists cannot be read or differ in length."""
     try:
         fields = line.decode().split("\t")
         tags, ids, probs = (text.split(",") if text.strip() else [] for text in fields[_FIRST_LIST_PLACE:])

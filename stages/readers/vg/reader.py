@@ -1,6 +1,6 @@
-"""Read Visual Genome: one row an image, whose caption are the phrases of its regions, a line each.
+"""Read Visual Genome: one row per image; the caption has the phrases of its regions, one per line.
 
-Not for other formats; `stages/readers/readers.py` is the entrance.
+Entry point: `stages/readers/readers.py`.
 """
 
 from collections.abc import Iterator
@@ -40,14 +40,14 @@ _Ids = npt.NDArray[np.int64]
 def read(
     source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[Read]:
-    """Yield the images, and after them the records of regions that belong to none, as malformed rows.
+    """Yield the images, and then the records of regions without an image, as malformed rows.
 
-    An image without regions has no caption. Where two rows have an image id, the first counts. Where the list of images
-    is damaged, regions without an image belong to its damaged stretches. Where the regions are damaged, images without
-    regions are a damaged stretch: they would seem to have no caption.
+    An image without regions has no caption. Of several rows with an image id the first counts. If the list of images is
+    damaged, regions without an image belong to its damaged stretches. If the regions are damaged, images without
+    regions are a damaged stretch, because they would seem to have no caption.
 
     Raises:
-        InputError: there is not one file of regions.
+        InputError: there is not exactly one file of regions.
     """
     companion = _regions_of(source, corpus)
     regions = read_regions(companion)
@@ -71,7 +71,7 @@ def read(
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of images, and of records of regions that belong to none; everything after a fault is one."""
+    """Return the number of images and of regions' records without an image; everything after a fault counts as one."""
     n_rows, is_damaged, ids = 0, False, [np.zeros(0, np.int64)]
     for path, _ in source.files:
         member = read_one(path, _MEMBER)
@@ -84,7 +84,7 @@ def count(source: SourceFiles, corpus: Corpus) -> int:
                 ids.append(_image_ids(records)[0])
                 is_damaged |= bool(lost_places(records))
         except SourceFileError:
-            continue  # as it was when they were counted
+            continue  # state when they were counted
     regions = count_regions(_regions_of(source, corpus), np.concatenate(ids))
     return n_rows + regions.n_damaged + (0 if is_damaged else regions.n_orphans)
 
@@ -103,7 +103,7 @@ def _choose_none(indices: pa.Array) -> Chosen:
 
 
 class _Images:
-    """The regions, and which images have been read.
+    """The regions, and the ids of the images read.
 
     Attributes:
         is_damaged: whether a record of an image could not be read.
@@ -114,7 +114,7 @@ class _Images:
         self._first_lost, self._n_lost = -1, 0
 
     def batch(self, records: list[Any], first_row: int, path: Path, part: int) -> Iterator[Read]:
-        """Yield records of images that were not met before, and how many were."""
+        """Yield records of new images, and the number of records."""
         ids, faults = _image_ids(records)
         places = np.flatnonzero(ids >= 0)
         is_kept = ids < 0
@@ -135,7 +135,7 @@ class _Images:
         yield SourceBatch(first_row, captions, read.malformed(bad), read.choose, part)
 
     def lost(self, end_row: int) -> tuple[int, int]:
-        """Return the first row whose regions are lost and the number of such rows; one row at the end if none is."""
+        """Return the first row with lost regions and the number of such rows; one row at the end if there is none."""
         return (self._first_lost, self._n_lost) if self._n_lost else (end_row, 1)
 
     def _drop_lost(self, ids: _Ids, is_kept: npt.NDArray[np.bool_], first_row: int) -> None:
@@ -169,7 +169,7 @@ def _image_ids(records: list[Any]) -> tuple[_Ids, Faults]:
 
 
 class _Rows(NamedTuple):
-    """Records read together, their images, their numbers in the file and their captions."""
+    """A group of records with their images, positions in the file and captions."""
 
     records: list[Any]
     ids: _Ids

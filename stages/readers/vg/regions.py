@@ -1,6 +1,6 @@
-"""The phrases of Visual Genome's regions by image, held compactly: five million of them take some 200 MB.
+"""The phrases of Visual Genome's regions by image, in compact form: five million take some 200 MB.
 
-Not for the images themselves: that is `stages/readers/vg/reader.py`.
+The images are read in `stages/readers/vg/reader.py`.
 """
 
 from pathlib import Path
@@ -20,10 +20,10 @@ _Ids = npt.NDArray[np.int64]
 
 
 class Regions:
-    """The phrases of each record, and the records whose image was found.
+    """The phrases of all records, and which records' images were found.
 
     Attributes:
-        damage: what was found where the file is damaged first; None where it is whole.
+        damage: the first damage of the file; None if it is intact.
     """
 
     def __init__(self, ids: _Ids, texts: pa.Array, faults: Faults, damage: str | None = None) -> None:
@@ -33,13 +33,13 @@ class Regions:
         self._is_found = np.zeros(len(ids), bool)
 
     def are_lost(self, images: _Ids) -> npt.NDArray[np.bool_]:
-        """Return whether the records of images are missing because the file is damaged."""
+        """Return whether records of images are missing because the file is damaged."""
         if self.damage is None:
             return np.zeros(len(images), bool)
         return ~np.isin(images, self._ids)
 
     def look_up(self, images: _Ids) -> tuple[pa.Array, Faults]:
-        """Return the phrases of images, joined by line ends, null if there are none, and why some are unreadable.
+        """Return the phrases of images, joined by line ends (null if there are none), and faults of unreadable ones.
 
         Args:
             images: ids of images, not negative.
@@ -64,10 +64,10 @@ class Regions:
         return texts, faults
 
     def orphans(self, first_row: int) -> tuple[Malformed, ...]:
-        """Return the records that no image was looked up for, as rows from a number on."""
+        """Return the records whose image was not looked up, as rows numbered from first_row."""
         found: list[Malformed] = []
         for record in map(int, np.flatnonzero(~self._is_found)):
-            if self._faults.get(record, ("",))[0] == "damaged_source":  # belongs to the damage of the file
+            if self._faults.get(record, ("",))[0] == "damaged_source":  # counted with the file's damage
                 continue
             image = int(self._ids[record])
             what = self._faults.get(record, ("bad_record", ""))[1] if image < 0 else f"image {image} is not listed"
@@ -108,11 +108,11 @@ def _texts_of(records: list[Any]) -> tuple[pa.Array, Faults]:
 
 
 class RegionCounts(NamedTuple):
-    """What a file of regions adds to the number of rows.
+    """The rows that a file of regions adds.
 
     Attributes:
-        n_orphans: records, counted without parsing, that belong to none of the images.
-        n_damaged: one if the file is damaged and no image has lost its regions by it.
+        n_orphans: number of records without an image, counted without parsing.
+        n_damaged: one if the file is damaged but no image has lost its regions.
     """
 
     n_orphans: int
@@ -120,11 +120,11 @@ class RegionCounts(NamedTuple):
 
 
 def count_regions(path: Path, images: _Ids) -> RegionCounts:
-    """Return what a file of regions adds to the rows of the images.
+    """Return the rows that a file of regions adds to those of the images.
 
     Args:
         path: the file.
-        images: their ids, -1 where a record has none.
+        images: ids of the images, -1 if a record has none.
     """
     images = np.unique(images[images >= 0])
     member = read_one(path, _MEMBER)
@@ -138,13 +138,13 @@ def count_regions(path: Path, images: _Ids) -> RegionCounts:
             n_lost += len(lost_places(records))
             has_regions |= np.isin(images, ids)
     except SourceFileError:
-        pass  # as it was when they were counted
+        pass  # state when they were counted
     is_damaged = counts.fault is not None or n_lost > 0
     return RegionCounts(counts.n_elements[WHOLE] - n_known - n_lost, int(is_damaged and bool(has_regions.all())))
 
 
 def _region_ids(records: list[Any]) -> _Ids:
-    """Return the image of each record, -1 where it names none."""
+    """Return the image id of each record, -1 if it has none."""
     return np.array([_image_of(record) for record in records], np.int64)
 
 
@@ -158,7 +158,7 @@ def _image_of(record: Any) -> int:
 
 
 def is_id(value: Any) -> TypeGuard[int]:
-    """Return whether a value can be the id of an image."""
+    """Return whether a value is a valid image id."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
@@ -166,7 +166,7 @@ def _phrases(record: Any) -> str | None:
     """Return the phrases of a record, joined by line ends; None if there are none.
 
     Raises:
-        ValueError: the record is not what is published.
+        ValueError: the record does not have the published form.
     """
     if isinstance(record, BadElement):
         raise ValueError(record.detail)

@@ -1,6 +1,6 @@
-"""Read WIT's files: one image on one page a record, with up to three texts of the image.
+"""Read WIT's files: each record is one image on one page, with up to three texts of the image.
 
-Not for other formats; `stages/readers/readers.py` is the entrance. `formats/quoted.py` says what a record is.
+Entry point: `stages/readers/readers.py`. `formats/quoted.py` defines records.
 """
 
 import re
@@ -34,11 +34,11 @@ from stages.readers.formats.stretches import with_stretches
 from stages.readers.formats.texts import is_blank
 from stages.readers.wit.texts import without_language_name
 
-_N_COLUMNS = (17, 18)  # Kaggle's edition has one more: title and reference text in one
-# The first that is not blank is the caption.
+_N_COLUMNS = (17, 18)  # Kaggle's edition has one more: title and reference text combined
+# The first one that is not blank is the caption.
 _TEXTS = ("caption_reference_description", "caption_attribution_description", "caption_alt_text_description")
 _NEEDED = ("language", "image_url", *_TEXTS, "original_height", "original_width")
-# Language and address of the page; that address and the image's are behind tabs.
+# Language and URL of the page; that URL and the image's follow tabs.
 _LOOK = Look(rb'[A-Za-z-]{2,16}\t"?https?://', rb'\t"?https?://', 2)
 _SIZE = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -46,14 +46,14 @@ _Rows = npt.NDArray[np.int64]
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
-    """Yield the records of the files, a block of bytes at a time, leaving out blocks that end before from_row."""
+    """Yield the records of the files, one block of bytes at a time, without blocks that end before from_row."""
     for path, part in source.files:
         for batch in read_batches(path, part, corpus, choices, from_row):
             yield from with_stretches(batch, path)
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows, as the csv module of the standard library sees them."""
+    """Return the number of rows, counted by the csv module of the standard library."""
     return sum(count_records(path, len(read_header(path, corpus)), look=_LOOK) for path, _ in source.files)
 
 
@@ -74,7 +74,7 @@ def read_header(path: Path, corpus: Corpus) -> list[str]:
     """Return the names of the columns.
 
     Raises:
-        SourceFileError: the file cannot be read, or its first line is not the header that the corpus publishes.
+        SourceFileError: the file cannot be read, or its first line is not the published header.
     """
     line = b""
     for block in read_text(path, 1 << 16):
@@ -95,14 +95,14 @@ def read_header(path: Path, corpus: Corpus) -> list[str]:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Records, the number of the group that holds each column, and the languages that are read (none: all)."""
+    """Records, the group number of each column, and the languages to read (empty: all)."""
 
     records: Records
     groups: dict[str, int]
     languages: tuple[str, ...]
 
     def as_source_batch(self, part: int) -> SourceBatch:
-        """Return what the filter looks at."""
+        """Return the batch for the filter."""
         first_row, faults = self.records.first_row, self.faults
         malformed = (Malformed(first_row + row, *faults[row]) for row in sorted(faults))
         captions, left_out = self.captions, {}
@@ -115,7 +115,7 @@ class _Batch:
 
     @cached_property
     def faults(self) -> dict[int, tuple[str, str]]:
-        """What is wrong with records, by position: reason and detail."""
+        """The faults of records by position: reason and detail."""
         faults = dict.fromkeys(self.records.with_zeros(), ("damaged_source", "bytes of zero in a record"))
         faults |= self.records.refused
         for row in self.records.invalid_utf8():
@@ -133,7 +133,7 @@ class _Batch:
 
     @cached_property
     def captions(self) -> pa.Array:
-        """The first text of each record that is not blank, as published."""
+        """The first non-blank text of each record, as published."""
         return pc.coalesce(*self._texts)
 
     def choose(self, indices: pa.Array) -> Chosen:
@@ -164,14 +164,14 @@ class _Batch:
 
 
 def _plain(reference: str | None, attribution: str | None, alt: str | None) -> str | None:
-    """Return the caption as people would write it; each text is null where it is blank."""
+    """Return the caption without the name of its language; blank texts are null."""
     if reference is None and attribution is not None:
         return without_language_name(attribution)
     return reference or alt
 
 
 def _others(*texts: str | None) -> list[str] | None:
-    """Return the texts of a record that are not its caption, None if there are none."""
+    """Return the texts of a record other than its caption, None if there are none."""
     return [text for text in texts if text is not None][1:] or None
 
 

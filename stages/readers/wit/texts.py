@@ -1,13 +1,13 @@
-"""Take the name of the language off a text of Wikimedia Commons, which puts it before each description.
+"""Remove the name of the language, which Wikimedia Commons puts before each description.
 
-Not for telling which language a text is in.
+Languages are not detected.
 """
 
 import re
 from functools import cache
 
-# The names by which Commons announces the languages of WIT. Any word before a colon would be too much: "Landsat: a
-# view of the Nile" and "Photo: NASA" are texts.
+# Commons's names of WIT's languages. Removing any word before a colon would be wrong: "Landsat: a view of the Nile" and
+# "Photo: NASA" are texts.
 LANGUAGE_NAMES = (
     "Afrikaans", "Alemannisch", "Aragonés", "Asturianu", "Azərbaycanca", "Bahasa Indonesia", "Bahasa Melayu",
     "Basa Jawa", "Basa Sunda", "Boarisch", "Bosanski", "Brezhoneg", "Català", "Cebuano", "Corsu", "Cymraeg", "Dansk",
@@ -26,14 +26,14 @@ LANGUAGE_NAMES = (
 
 
 def without_language_name(text: str) -> str:
-    """Return a text without the name of a language and its colon at its very begin."""
+    """Return a text without the name of a language and a colon at its beginning."""
     return _announcement().sub("", text, count=1)
 
 
 @cache
 def _announcement() -> re.Pattern[str]:
-    # Behind the name there may be a variant of the language in brackets or behind a stroke, as in "Српски / srpski:",
-    # a mark of the writing direction, and the blank that French has before a colon.
+    # The name may be followed by a variant in brackets or after a slash, as in "Српски / srpski:", by a mark of the
+    # writing direction, and by the space that French has before a colon.
     names = "|".join(map(re.escape, LANGUAGE_NAMES))
     variant = r"(?: ?[(（][^()（）]{1,30}[)）]| ?/ ?[^\W\d_]{1,20})?"
     return re.compile(rf"\A(?:{names}){variant}[\u200e\u200f]? ?[:：][ \u00a0]*")

@@ -1,4 +1,4 @@
-"""Where and when YFCC100M says that a photo was taken. Not for what is believed of it: that is geometa."""
+"""Positions and times of photos as stated by YFCC100M. geometa decides which are accepted."""
 
 import math
 import re
@@ -9,13 +9,13 @@ from stages.geometa.positions import is_position
 
 _DEGREES = re.compile(r"-?\d{1,3}(?:\.\d+)?(?:[eE]-?\d{1,2})?", re.ASCII)
 _TAKEN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?", re.ASCII)
-# Local time, without its zone: nowhere is it later than UTC+14.
+# Local time without a zone, which is at most UTC+14.
 _LATEST_ZONE_S = 14 * 3600
 _EPOCH = datetime(1970, 1, 1)
 
 
 def positions(latitudes: Sequence[str], longitudes: Sequence[str]) -> tuple[list[float | None], list[float | None]]:
-    """Return latitudes and longitudes in degrees; None for both where the pair is no position."""
+    """Return latitudes and longitudes in degrees; None for both if the pair is not a position."""
     north, east = _degrees(latitudes), _degrees(longitudes)
     is_known = is_position(north, east).tolist()
     return (
@@ -29,11 +29,11 @@ def _degrees(texts: Sequence[str]) -> list[float]:
 
 
 def times_taken(texts: Sequence[str], uploads_s: Iterable[int]) -> list[str | None]:
-    """Return ISO 8601 without a zone; None where the calendar has no such time, or it is later than the upload.
+    """Return ISO 8601 without a zone; None if the time does not exist, or is later than the upload.
 
     Args:
         texts: as published.
-        uploads_s: Unix time of the upload, not positive where it is not known.
+        uploads_s: Unix time of the upload, not positive if unknown.
     """
     return [_time_taken(text, int(upload_s)) for text, upload_s in zip(texts, uploads_s, strict=True)]
 

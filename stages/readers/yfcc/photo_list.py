@@ -1,6 +1,6 @@
 """The list of YFCC15M's photos, and which of them have been found.
 
-Not for their rows: that is `stages/readers/yfcc/reader.py`.
+Their rows are read in `stages/readers/yfcc/reader.py`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _Rows = npt.NDArray[np.int64]
 
 
 class LostLines(NamedTuple):
-    """Lines of the list that name no photo: the first of them, their number, and what was found."""
+    """Lines of the list without a photo: the first line, their number, and a detail."""
 
     first_row: int
     n_rows: int
@@ -27,17 +27,17 @@ class LostLines(NamedTuple):
 
 
 class PhotoList:
-    """The photos of the subset, and which of them have been found: each belongs to the first row that has its id.
+    """The photos of the subset, and which of them have been found; each belongs to the first row with its id.
 
     Attributes:
-        ids: photo ids, ascending, each once.
-        n_listed: lines of the list that name a photo.
-        lost: lines of the list that name none.
+        ids: distinct photo ids, ascending.
+        n_listed: number of lines with a photo.
+        lost: lines without a photo.
     """
 
     def __init__(self, ids: _Rows, lost: Sequence[LostLines] = ()) -> None:
         self.n_listed, self.ids, self.lost = len(ids), np.sort(ids), tuple(lost)
-        # np.unique takes ten times the memory of the ids.
+        # np.unique needs ten times the memory of the ids.
         is_again = self.ids[1:] == self.ids[:-1]
         if is_again.any():
             self.ids = np.delete(self.ids, np.flatnonzero(is_again))
@@ -45,11 +45,11 @@ class PhotoList:
 
     @property
     def n_missing(self) -> int:
-        """The number of photos that no row was found for."""
+        """The number of photos without a row so far."""
         return int(np.count_nonzero(~self._is_found))
 
     def find(self, photos: _Rows) -> _Rows:
-        """Return the positions of photos that are on the list and were not found before, each photo once."""
+        """Return the positions of listed photos that were not found before, each photo once."""
         if not len(self.ids):
             return np.zeros(0, np.int64)
         places = np.minimum(np.searchsorted(self.ids, photos), len(self.ids) - 1)
@@ -57,16 +57,16 @@ class PhotoList:
         return np.sort(rows[np.unique(places[rows], return_index=True)[1]])
 
     def claim(self, photos: _Rows) -> _Rows:
-        """Return the positions that `find` returns; these photos are found now."""
+        """Return the positions from `find`, and mark these photos as found."""
         rows = self.find(photos)
         self._is_found[np.searchsorted(self.ids, photos[rows])] = True
         return rows
 
 
 def read_list(path: Path) -> PhotoList:
-    """Return the photos of a list: line number, photo id and hash a line.
+    """Return the photos of a list; each line has a line number, a photo id and a hash.
 
-    Lines that name no photo are lost, and so is what follows where the list cannot be read: `PhotoList.lost`.
+    Lines without a photo are in `PhotoList.lost`, and so is the rest of a list that cannot be read to the end.
     """
     found, n_lines = [np.zeros(0, np.int64)], 0
     lost: list[LostLines] = []

@@ -1,6 +1,6 @@
-"""Read metadata of YFCC100M: the rows of the photos that a list names, from files of lines or from SQLite.
+"""Read metadata of YFCC100M for the photos on a list, from files of lines or from SQLite.
 
-Not for other formats; `stages/readers/readers.py` is the entrance.
+Entry point: `stages/readers/readers.py`.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,13 @@ _PHOTO_PLACES = {N_COLUMNS: 0, N_COLUMNS + 2: 1}  # position of the photo id by 
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[Read]:
-    """Yield the rows of the listed photos; where two files have a photo, the first counts.
+    """Yield the rows of the listed photos; of several rows of a photo the first counts.
 
-    A file that cannot be read does not end the others. The photos that are then found nowhere are its damaged stretch:
-    none where the other files have them all, for then nothing is lost. Lines of the list that name no photo are damaged
-    stretches of the list.
+    An unreadable file does not stop the others. Photos that are then not found in any file are its damaged stretch; if
+    the other files have them all, nothing is lost. Lines of the list without a photo are damaged stretches of the list.
 
     Raises:
-        InputError: there is not one list: it says which rows belong.
+        InputError: there is not exactly one list, which selects the rows.
     """
     companion = _list_of(source, corpus)
     photos = read_list(companion)
@@ -47,7 +46,7 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
         first, n_rows, part = faults[0]
         others = f"; {len(faults) - 1} more files cannot be read" if len(faults) > 1 else ""
         yield Damage(n_rows, photos.n_missing, first.reason, f"{first}{others}", part, first.path)
-    list_part = 1 + max((part for _, part in source.files), default=0)  # rows of the list are no rows of the files
+    list_part = 1 + max((part for _, part in source.files), default=0)  # rows of the list are not rows of the files
     for lost in photos.lost:
         yield Damage(lost.first_row, lost.n_rows, "damaged_source", lost.detail, list_part, companion)
     yield Counted("listed_again", photos.n_listed - len(photos.ids))
@@ -77,7 +76,7 @@ def _list_of(source: SourceFiles, corpus: Corpus) -> Path:
 def read_batches(
     path: Path, corpus: Corpus, wanted: PhotoList, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[SourceBatch]:
-    """Yield the rows of a metadata file whose photos are wanted and were not found before, block by block.
+    """Yield the rows of listed photos that were not found before, block by block.
 
     Raises:
         SourceFileError: the file cannot be read, or has neither 23 nor 25 columns.
@@ -88,7 +87,7 @@ def read_batches(
         n_columns = n_columns or _count_columns(path, lines)
         photos = _photos(lines, n_columns)
         if not block.endswith(b"\n") and lines.n_fields[-1] != n_columns:
-            photos[-1] = -1  # the file is cut, maybe inside the photo id
+            photos[-1] = -1  # the file is cut off, maybe inside the photo id
         fault = fault or _find_fault(lines, photos, n_columns, first_row)
         rows = wanted.claim(photos)
         yield replace(read_rows(lines, rows, photos[rows], rows + first_row, corpus, n_columns), first_row=first_row)
@@ -98,7 +97,7 @@ def read_batches(
 
 
 def _find_fault(lines: Lines, photos: Rows, n_columns: int, first_row: int) -> str:
-    """Return what is wrong with the first line that may hide a photo: one without photo id, or with other fields."""
+    """Return the fault of the first line that may hide a photo: no photo id, or a wrong number of fields."""
     is_bad = (photos < 0) | (lines.n_fields > max(_PHOTO_PLACES))
     bad = np.flatnonzero(is_bad & (lines.ends > lines.starts))
     if not len(bad):
@@ -113,14 +112,14 @@ def _count_columns(path: Path, lines: Lines) -> int:
     known = lines.n_fields[np.isin(lines.n_fields, list(_PHOTO_PLACES))]
     if not len(known):
         raise SourceFileError(
-            f"{path}: expected {' or '.join(map(str, _PHOTO_PLACES))} columns parted by tabs,"
+            f"{path}: expected {' or '.join(map(str, _PHOTO_PLACES))} columns separated by tabs,"
             f" found {lines.n_fields[0]} in the first line; put YFCC100M's metadata there"
         )
     return int(known[0])
 
 
 def _photos(lines: Lines, n_columns: int) -> Rows:
-    """Return the photo id of each line, -1 where it has none; a line of the other layout keeps its own place."""
+    """Return the photo id of each line, -1 if it has none; lines of the other layout have theirs in another column."""
     photos = lines.whole_numbers(_PHOTO_PLACES[n_columns], np.arange(len(lines)))
     for other, place in _PHOTO_PLACES.items():
         if other != n_columns:

@@ -1,6 +1,6 @@
-"""Make our columns of lines of YFCC100M's metadata: titles, descriptions, places, times and licences.
+"""Convert lines of YFCC100M's metadata to our columns: titles, descriptions, positions, times and licences.
 
-Not for choosing the lines: that is `stages/readers/yfcc/reader.py`. Nothing is quoted, texts are URL-encoded.
+`stages/readers/yfcc/reader.py` selects the lines. Nothing is quoted; texts are URL-encoded.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from stages.readers.formats.lines import Lines
 from stages.readers.yfcc.photo_facts import positions, times_taken
 
 N_COLUMNS = 23
-# Columns of the ten files without line number and hash; the whole file has those two around the photo id.
+# Columns of the ten files without line number and hash; the single file has those two around the photo id.
 _TAKEN, _UPLOADED, _TITLE, _DESCRIPTION, _LONGITUDE, _LATITUDE, _URL, _LICENCE = 3, 4, 6, 7, 10, 11, 14, 15
 
 Rows = npt.NDArray[np.int64]
@@ -26,10 +26,10 @@ def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Cor
 
     Args:
         lines: the block.
-        rows: which of its lines, ascending.
-        photos: photo id of each.
-        numbers: number of each in the file, ascending.
-        corpus: names the texts that mean no licence.
+        rows: lines to return, ascending.
+        photos: photo id of each line.
+        numbers: number of each line in the file, ascending.
+        corpus: has the texts that mean no licence.
         n_columns: 23, or 25 with a line number before the photo id and a hash after it.
     """
     faults = _find_malformed(lines, rows, n_columns)
@@ -56,7 +56,7 @@ def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Cor
 
 
 def _find_malformed(lines: Lines, rows: Rows, n_columns: int) -> dict[int, tuple[str, str]]:
-    """Return reason and detail by position in rows; encoding comes before the field count."""
+    """Return reason and detail by position in rows; encoding takes precedence over the number of fields."""
     whole = lines.lines(rows)
     faults = {i: ("invalid_utf8", describe_invalid_utf8(lines.line(rows[i]))) for i in find_invalid_utf8(whole)}
     for i in map(int, np.flatnonzero(lines.n_fields[rows] != n_columns)):
@@ -65,7 +65,7 @@ def _find_malformed(lines: Lines, rows: Rows, n_columns: int) -> dict[int, tuple
 
 
 def _captions(lines: Lines, rows: Rows, shift: int) -> pa.Array:
-    """Return title and description with a blank between them, as stored; one alone where the other is empty."""
+    """Return title and description as stored, joined by a space unless one is empty."""
     title, description = lines.field(_TITLE + shift, rows), lines.field(_DESCRIPTION + shift, rows)
     has_both = pc.and_(pc.greater(pc.binary_length(title), 0), pc.greater(pc.binary_length(description), 0))
     blank = pc.if_else(has_both, " ", "")

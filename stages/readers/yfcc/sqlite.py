@@ -1,6 +1,6 @@
-"""Read metadata of YFCC100M from its SQLite form: the rows of the photos that a list names.
+"""Read metadata of YFCC100M for the photos on a list from SQLite.
 
-Not for what their columns mean: a row is made a line as the other files have it, and read as one.
+Rows are converted to lines of the other files, and parsed as such.
 """
 
 import sqlite3
@@ -27,21 +27,21 @@ _CHUNK_ROWS = 50_000
 _MAX_DIGITS = 18
 _VALUE_LIMIT_BYTES = 1 << 26
 _FIRST_ROW_ID, _LAST_ROW_ID = -(1 << 63), (1 << 63) - 1
-_MAX_GAPS = 1000  # more damaged stretches than that are no file to read further
-# -1 where the photo id is no whole number of at most 18 digits, as in the files of lines.
+_MAX_GAPS = 1000  # a file with more damaged stretches is not read further
+# -1 if the photo id is not an integer of at most 18 digits, as in the files of lines.
 _IDS = f"""
     SELECT rowid, CASE WHEN typeof(photoid) = 'integer' AND photoid BETWEEN 0 AND 999999999999999999 THEN photoid
         WHEN length(photoid) BETWEEN 1 AND 18 AND CAST(photoid AS TEXT) NOT GLOB '*[^0-9]*'
         THEN CAST(photoid AS INTEGER) ELSE -1 END
     FROM {_TABLE} WHERE rowid >= ? ORDER BY rowid
 """
-# Texts are URL-encoded: a line end in one would be of no other meaning.
+# Texts are URL-encoded, so an encoded line end means the same.
 _FIELDS = " || char(9) || ".join(f"replace(coalesce(CAST({name} AS TEXT), ''), char(10), '%0A')" for name in _COLUMNS)
 _LINES = f"""
     SELECT rowid, {_FIELDS} FROM {_TABLE}
     WHERE rowid BETWEEN ? AND ? AND rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid
 """
-# What the module raises for a damaged file; its own messages need not be UTF-8.
+# Exceptions of the module for a damaged file; its messages may not be UTF-8.
 _FAULTS = (sqlite3.Error, OverflowError, UnicodeError, MemoryError)
 
 _Rows = npt.NDArray[np.int64]
@@ -50,14 +50,13 @@ _Rows = npt.NDArray[np.int64]
 def read_database(
     path: Path, corpus: Corpus, wanted: PhotoList, chunk_rows: int = _CHUNK_ROWS
 ) -> Iterator[SourceBatch]:
-    """Yield the rows of photos that are wanted and were not found before, in the order of rowid, chunk by chunk.
+    """Yield the rows of listed photos that were not found before, ordered by rowid, chunk by chunk.
 
-    A row's number is its position in that order. Pages that cannot be read are passed over, and the rows behind them
-    are read.
+    A row's number is its position in that order. Unreadable pages are skipped, and the rows after them are read.
 
     Raises:
-        SourceFileError: the file is no SQLite, is damaged, or has not the table and columns; the rows that can be read
-            were yielded.
+        SourceFileError: the file is not SQLite, is damaged, or lacks the table or columns; the readable rows have been
+            yielded.
     """
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
@@ -70,7 +69,7 @@ def read_database(
             rows = wanted.find(photos)
             lines, is_read = database.lines(row_ids[rows], photos[rows])
             rows = rows[is_read]
-            wanted.claim(photos[rows])  # a photo whose row cannot be read may have another one
+            wanted.claim(photos[rows])  # a photo with an unreadable row may have another one
             numbers = np.arange(len(rows), dtype=np.int64)
             batch = read_rows(Lines(lines), numbers, photos[rows], rows + first_row, corpus, N_COLUMNS)
             yield SourceBatch(first_row, batch.captions, batch.malformed, batch.choose)
@@ -89,7 +88,7 @@ class _Database:
     """An open database that may be damaged.
 
     Attributes:
-        fault: what was wrong with it first; None where nothing was.
+        fault: the first fault; None if there is none.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -97,7 +96,7 @@ class _Database:
         self.fault: object | None = None
 
     def ids(self, chunk_rows: int) -> Iterator[tuple[_Rows, _Rows]]:
-        """Yield rowids and photo ids; where a page cannot be read, go on with the first row behind it."""
+        """Yield rowids and photo ids; after an unreadable page, continue with the first row behind it."""
         last = _FIRST_ROW_ID
         start = _FIRST_ROW_ID
         for _ in range(_MAX_GAPS):
@@ -115,7 +114,7 @@ class _Database:
             start = behind
 
     def _rows_from(self, start: int, n_rows: int) -> Iterator[list[tuple[int, int]]]:
-        """Yield rows in lists, to the end of the table or to a page that cannot be read."""
+        """Yield lists of rows, to the end of the table or to an unreadable page."""
         self._is_at_end = False
         cursor = self._connection.execute(_IDS, (start,))
         try:
@@ -125,7 +124,7 @@ class _Database:
             self._is_at_end = True
         except _FAULTS as error:
             self._note(error)
-            found = []  # sound rows before the fault, which it took with it
+            found = []  # intact rows before the fault, lost with it
             while len(found) < n_rows and (row := self._row_from(start)) and row[0] >= start:
                 found.append(row)
                 start = row[0] + 1
@@ -133,7 +132,7 @@ class _Database:
                 yield found
 
     def _next_start(self, last: int) -> int | None:
-        """Return the lowest rowid behind a fault from which rows can be read; None where none can."""
+        """Return the lowest rowid after a fault from which rows can be read; None if there is none."""
         bad, step = last, 1
         while (good := max(last, 0) + step) <= _LAST_ROW_ID:
             if self._row_from(good) != ():
@@ -147,7 +146,7 @@ class _Database:
         return good
 
     def _row_from(self, start: int) -> tuple[int, int] | tuple[()] | None:
-        """Return the first row from a rowid on; nothing where it cannot be read, None where there is none."""
+        """Return the first row from a rowid on; () if it cannot be read, None if there is none."""
         try:
             found: tuple[int, int] | None = self._connection.execute(f"{_IDS} LIMIT 1", (start,)).fetchone()
         except _FAULTS:
@@ -155,7 +154,7 @@ class _Database:
         return found
 
     def lines(self, row_ids: _Rows, photos: _Rows) -> tuple[bytes, npt.NDArray[np.bool_]]:
-        """Return rows as lines, and which of the rows could be read."""
+        """Return rows as lines, and which rows could be read."""
         if not len(row_ids):
             return b"", np.zeros(0, bool)
         try:
@@ -166,12 +165,12 @@ class _Database:
             for row_id in row_ids:
                 with suppress(*_FAULTS):
                     found |= self._lines_of(np.array([row_id]))
-        # In a damaged tree the row with a number may be another one.
+        # In a damaged tree a lookup may return another row.
         is_read = np.array(
             [_photo_of(found.get(row_id, b"")) == photo for row_id, photo in zip(row_ids.tolist(), photos, strict=True)]
         )
         if not is_read.all():
-            self._note(f"no row {row_ids[~is_read][0]} where its page is")
+            self._note(f"row {row_ids[~is_read][0]} is not on its page")
         return b"".join(found[row_id] + b"\n" for row_id in row_ids[is_read].tolist()), is_read
 
     def _lines_of(self, row_ids: _Rows) -> dict[int, bytes]:
@@ -179,7 +178,7 @@ class _Database:
         return {row_id: bytes(line) for row_id, line in self._connection.execute(_LINES, asked)}
 
     def check(self) -> None:
-        """Look for damage that reading does not meet: rows that no page leads to any more."""
+        """Check for damage that reading does not find: rows that no page links to."""
         (said,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
         if said != b"ok":
             self._note(said.decode(errors="replace").replace("\n", " "))
@@ -194,9 +193,9 @@ def _photo_of(line: bytes) -> int:
 
 
 def _check_columns(path: Path, connection: sqlite3.Connection) -> None:
-    connection.text_factory = bytes  # which need not be UTF-8
+    connection.text_factory = bytes  # which may not be UTF-8
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_LIMIT_BYTES)
-    # A view could be anything, and without end.
+    # A view could have any content, even endless.
     is_table = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (_TABLE,)).fetchone()
     found = [row[1].decode(errors="replace") for row in connection.execute(f"PRAGMA table_info({_TABLE})")]
     if not is_table or (missing := set(_COLUMNS) - set(found)):

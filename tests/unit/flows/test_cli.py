@@ -93,7 +93,7 @@ def test_config_prints_everything_and_its_output_is_a_profile(
         (
             ["stage", "inventory", "--sources", "BUILD", "--build", "BUILD/b"],
             1,
-            "holds no corpus: expected at least one folder of",
+            "has no corpus: expected at least one folder of",
         ),
         (
             ["stage", "screen", "--sources", "BUILD", "--build", "BUILD/b", "--set", "run.reserve_gb=0"],

@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(build: Build) -> No
     (file,) = damaged_files(ledger)
     assert (file.path, file.partition, file.n_rows, file.is_accepted) == (NAMES[1], "laion2b-00001", 1, False)
     ((_, said),) = sentences(ledger)
-    assert said.startswith(f"damaged: {NAMES[1]}: at least 1 row lost: expected a whole parquet file, found: ")
+    assert said.startswith(f"damaged: {NAMES[1]}: at least 1 row lost: expected a complete parquet file, found: ")
     assert f"accept the loss with SET='filter.accept_damaged=[\"{NAMES[1]}\"]'" in said
     assert n_damaged(ledger) == 1
     assert [(fault.where, fault.what, fault.folder) for fault in faults(build)] == [("filter/laion2b-00001", said, "")]
@@ -151,7 +151,7 @@ def test_a_file_whose_name_is_longer_than_a_detail_is_named_with_its_loss(tmp_pa
     run(build)
     (file,) = damaged_files(build.ledger())
     assert (file.path, file.n_rows) == (name, 1)
-    assert file.found.startswith("expected a whole parquet file, found: ")
+    assert file.found.startswith("expected a complete parquet file, found: ")
     reads = Reads("candidate", ("path", "source_row", "n_rows", "corpus"), is_whole=True, section="rejects")
     (row,) = build.ledger().read(reads).to_pylist()
     assert row == {"path": name, "source_row": 0, "n_rows": 1, "corpus": "laion2b"}

@@ -70,14 +70,14 @@ def test_a_file_that_cannot_be_read_says_what_was_expected(tmp_path: Path, capsy
     [
         (["cc3n", "HERE"], "no corpus 'cc3n' (did you mean 'cc3m'?); corpora with a reader: "),
         (["zzz", "HERE"], "no corpus 'zzz'; corpora"),
-        (["cc3m", "NONE"], "none is not there: name a file of Conceptual Captions 3M. Download "),
-        (["cc3m", "FOLDER"], "is no file: name one file of Conceptual Captions 3M"),
-        (["cc3m", "HERE", "--companion", "NONE"], "none is not there"),
+        (["cc3m", "NONE"], "none does not exist: name a file of Conceptual Captions 3M. Download "),
+        (["cc3m", "FOLDER"], "is not a file: name one file of Conceptual Captions 3M"),
+        (["cc3m", "HERE", "--companion", "NONE"], "none does not exist"),
         (["laion2b", "HERE", "--companion", "HERE"], "laion2b has no companions: leave out --companion"),
-        (["cc3m", "HERE", "--rows", "0"], "--rows is at least 1"),
+        (["cc3m", "HERE", "--rows", "0"], "--rows of at least 1"),
         (["yfcc15m", "HERE"], "expected the one list of its samples"),
-        (["ben", "HERE"], "is no folder: ben is read by folders laid out as SOURCES/<code>"),
-        (["ben", "FOLDER"], "holds no file named like"),
+        (["ben", "HERE"], "is not a folder: ben is read by folders laid out as SOURCES/<code>"),
+        (["ben", "FOLDER"], "has no file named like"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_with_what_to_do(

@@ -142,7 +142,7 @@ def test_what_the_inventory_refuses_is_reported_with_what_is_there_of_the_others
     command = ["inventory", "--profile", "paper", "--build", str(tmp_path / "build"), "--sources", str(sources)]
     assert main(command) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 file, 13 bytes" in said and "holds no file named like" in said
+    assert "1 file, 13 bytes" in said and "has no file named like" in said
     assert "of 14 corpora:" in said and said.index("of 14 corpora:") < said.index("error: list_sources")
 
 

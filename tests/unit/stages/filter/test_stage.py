@@ -68,7 +68,7 @@ def test_a_file_of_the_partition_that_changed_is_refused(tmp_path: Path, path: s
     write(tmp_path, LABELS, b"x\thttp://a/1\tlake\t/m/1\t0.9\n")
     listed = listing(tmp_path)
     os.utime(tmp_path / path, ns=(1, 1))
-    with pytest.raises(InputError, match=f"{path} is not as inventory saw it"):
+    with pytest.raises(InputError, match=f"{path} has changed since inventory"):
         run(tmp_path, "cc3m-00000", listed)
 
 

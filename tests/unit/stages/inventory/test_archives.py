@@ -34,7 +34,7 @@ def test_the_parts_of_a_set_are_one_archive() -> None:
     parts = [f"x/test.zip.{n:03d}" for n in range(1, 18)]
     command = "cd SOURCES/millionaid/x && cat test.zip.* > test.zip && unzip -n -q test.zip"
     assert not_unpacked(CORPORA["millionaid"], parts, []) == [Archive("x/test.zip.001", 17, command)]
-    assert not_unpacked(CORPORA["millionaid"], parts, [])[0].detail == f"17 parts; unpack: {command}"
+    assert not_unpacked(CORPORA["millionaid"], parts, [])[0].detail == f"17 volumes; unpack: {command}"
     assert not_unpacked(CORPORA["millionaid"], [*parts, "x/test.zip"], []) == [
         Archive("x/test.zip", 0, "cd SOURCES/millionaid/x && unzip -n -q test.zip")
     ]
@@ -85,6 +85,6 @@ def test_the_command_unpacks_the_archive(
     paths = [path.name for path in folder.iterdir()]
     assert all(is_archive(CORPORA[code], path) for path in paths)
     [archive] = not_unpacked(CORPORA[code], paths, [])
-    assert archive.n_parts == (len(endings) if len(endings) > 1 else 0) and len(archive.detail) <= 200
+    assert archive.n_volumes == (len(endings) if len(endings) > 1 else 0) and len(archive.detail) <= 200
     subprocess.run(["sh", "-c", archive.command], cwd=tmp_path, check=True)
     assert (folder / unpacked).read_bytes() == b"x" * 3000

@@ -69,7 +69,7 @@ def test_the_folders_of_other_corpora_are_known_but_for_one_that_holds_this(tmp_
 
 def test_a_near_miss_is_named_where_there_is_no_corpus(tmp_path: Path) -> None:
     (tmp_path / "LAION-2B").mkdir()
-    with pytest.raises(InputError, match=r"holds no corpus: .*found LAION-2B: did you mean laion2b\?"):
+    with pytest.raises(InputError, match=r"has no corpus: .*found LAION-2B: did you mean laion2b\?"):
         look_at(tmp_path, CORPORA, ())
 
 

@@ -105,7 +105,7 @@ def test_a_list_may_be_unpacked_or_moved_but_not_removed_or_held_twice(tmp_path:
     (tmp_path / "ben/lists/cloud.csv.bz2").unlink()
     rows, _ = look(tmp_path, "ben", known=("ben/cloud.csv.bz2",))
     assert {row["sample_id"] for row in rows} == {None, "ben_1"}
-    with pytest.raises(InputError, match=r"ben/train\.csv is gone, and this build's samples are numbered by it"):
+    with pytest.raises(InputError, match=r"ben/train\.csv is missing, and it numbers this build's samples"):
         look(tmp_path, "ben", known=("ben/cloud.csv.bz2", "ben/train.csv"))
 
 
@@ -125,7 +125,7 @@ def test_two_files_in_one_role_of_a_sample_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_file_of_the_corpus_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "ben/v2/S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57_B04.tif")
-    with pytest.raises(InputError, match=r"ben holds no file named like .*found: .*T33UUP_26_57_B04"):
+    with pytest.raises(InputError, match=r"ben has no file named like .*found: .*T33UUP_26_57_B04"):
         look(tmp_path, "ben")
 
 
@@ -153,7 +153,7 @@ def test_a_patch_of_version_2_has_the_number_of_its_patch_of_version_1(tmp_path:
     assert [(row[1].rpartition("/")[2], row[2]) for row in left_out] == [
         (f"{v2_name(99)}_{band}.tif", "unexpected_file") for band in ("B02", "B03", "B04")
     ]
-    assert left_out[0][3] == "no table of version 2 names the patch, so that it has no number"
+    assert left_out[0][3] == "the patch is in no table of version 2, so it has no number"
 
 
 def test_two_versions_in_one_build_are_refused(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_two_versions_in_one_build_are_refused(tmp_path: Path) -> None:
 
 def test_version_2_without_its_table_is_refused(tmp_path: Path) -> None:
     write_v2(tmp_path, 4, has_table=False)
-    with pytest.raises(InputError, match=r"named through its metadata\.parquet, which is not there"):
+    with pytest.raises(InputError, match=r"named by its metadata\.parquet, which is missing"):
         look(tmp_path, "ben")
 
 
@@ -188,7 +188,7 @@ def test_a_slice_takes_whole_scenes_and_counts_the_other_files_once(tmp_path: Pa
     expected = [row for row in everything if scene_of(str(row["sample_id"])) in inside]
     assert [{**row, "pilot_share": 1.0} for row in rows] == expected
     assert [row[:3] for row in left_out] == [("fmow", "fmow", "scenes_outside_pilot")]
-    assert left_out[0][3].startswith(f"{len(everything) - len(rows)} files of scenes that are not in the slice")
+    assert left_out[0][3].startswith(f"{len(everything) - len(rows)} files of scenes outside the slice")
 
 
 def test_the_numbers_of_patches_do_not_depend_on_the_slice(tmp_path: Path) -> None:

@@ -93,12 +93,12 @@ def test_parts_and_partitions_come_from_published_names(look: Look) -> None:
 @pytest.mark.parametrize(
     ("setup", "corpora", "words"),
     [
-        ("gone", (), "is no folder: expected one with a folder per corpus"),
-        ("none", (), "holds no corpus: expected at least one folder of ben, cc12m, cc3m, coyo700m"),
+        ("gone", (), "is not a folder: expected one with a folder per corpus"),
+        ("none", (), "has no corpus: expected at least one folder of ben, cc12m, cc3m, coyo700m"),
         ("here", ("cc3",), "inventory.corpora names 'cc3'; corpora with a reader: ben, cc12m, cc3m"),
-        ("here", ("coyo700m",), "inventory.corpora names coyo700m, but .* is no folder"),
-        ("empty", (), "coyo700m holds no file named like .*found: nothing.*leave it out with SET="),
-        ("odd", (), r"coyo700m holds no file named like .*found: \['coyo700m/data.parquet'\]"),
+        ("here", ("coyo700m",), "inventory.corpora names coyo700m, but .* is not a folder"),
+        ("empty", (), "coyo700m has no file named like .*found: nothing.*leave it out with SET="),
+        ("odd", (), r"coyo700m has no file named like .*found: \['coyo700m/data.parquet'\]"),
         ("twice", (), "coyo700m/a/part-00001-x.parquet and coyo700m/b/part-00001-y.parquet would both be part 1"),
     ],
 )
@@ -185,11 +185,11 @@ def test_a_companion_that_vanished_stays_listed_until_another_replaces_it(look: 
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["yfcc100m_subset_data.tsv"], "holds no file named like"),
+        (["yfcc100m_subset_data.tsv"], "has no file named like"),
         (["yfcc100m_dataset", "yfcc100m_dataset.bz2"], "would both be part 0"),
         (
             ["yfcc100m_dataset", "yfcc100m_subset_data.tsv", "yfcc100m_subset_data.tsv.bz2"],
-            "would both tell of part 0: keep one",
+            "would both describe part 0: keep one",
         ),
     ],
 )
@@ -235,7 +235,7 @@ def test_a_file_that_was_damaged_since_it_was_published_is_refused(look: Look) -
     look.again()
     assert look.hashes().kept.num_rows == 1
     look.write("cc3m/SHA256SUMS", f"{'0' * 64}  GCC-training.tsv\n".encode())
-    with pytest.raises(InputError, match=f"has sha256 {digest}, SHA256SUMS says 0000.*Download it again"):
+    with pytest.raises(InputError, match=f"has sha256 {digest}, SHA256SUMS states 0000.*Download it again"):
         look.hashes()
 
 

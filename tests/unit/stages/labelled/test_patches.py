@@ -74,5 +74,5 @@ def test_a_list_that_is_not_as_inventory_saw_it_is_refused(sources: Path, change
     (sources / "ben/lists").mkdir()
     if change == "changed":
         (sources / "ben/lists/val.csv").write_text(f"{PATCHES[0]}\n")
-    with pytest.raises(InputError, match={"gone": "cannot be read", "changed": "is not as inventory saw it"}[change]):
+    with pytest.raises(InputError, match={"gone": "cannot be read", "changed": "has changed since inventory"}[change]):
         look(sources, stated)

@@ -237,7 +237,7 @@ def test_a_record_that_is_not_as_inventory_saw_it_is_refused(
         record.unlink()
     else:
         record.write_text(json.dumps({**json.loads(record.read_text()), "gsd": 9}))
-    words = {"gone": "cannot be read .No such file", "changed": "is not as inventory saw it"}[change]
+    words = {"gone": "cannot be read .No such file", "changed": "has changed since inventory"}[change]
     with pytest.raises(InputError, match=words):
         read_labelled(inputs, context(tmp_path, LabelledParams(), name, Files(tmp_path), {"renderer": renderer}))
 

@@ -44,8 +44,8 @@ def test_classes_by_number_are_ordered_by_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"names": ["other", "aerial"]}, "a class 'remote_sensing' is expected"),
-        ({"names": ["remote_sensing", "remote_sensing"]}, "one distinct name a class"),
+        ({"names": ["other", "aerial"]}, "expected a class 'remote_sensing'"),
+        ({"names": ["remote_sensing", "remote_sensing"]}, "one distinct name per class"),
         ({"names": ["a", "b", "remote_sensing"]}, "nc is 2"),
         ({"names": {5: "remote_sensing", 6: "other"}}, "names"),
         ({"scale": "x"}, "scale is 'x'"),

@@ -19,7 +19,7 @@ PATCH = "S2A_MSIL2A_20170617T113321_4_55"
 ROLES = ("B02", "B03", "B04", ben.RECORD)
 COMMAS = "Land principally occupied by agriculture, with significant areas of natural vegetation"
 
-# Renders names of bands; every band lies in Portugal.
+# Renders names of bands; every band is in Portugal.
 RASTER = Raster(lambda bands: b"".join(bands.values()), lambda band: (32629, 605_400.0, 4_500_600.0))
 
 

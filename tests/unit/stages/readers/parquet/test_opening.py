@@ -93,6 +93,6 @@ def test_a_killed_child_is_replaced_and_no_file_is_blamed(tmp_path: Path) -> Non
 def test_what_arrow_only_reports_is_reported_by_the_opening(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1 and nothing else PAR1")
-    with pytest.raises(SourceFileError, match=r"a\.parquet: expected a whole parquet file") as raised:
+    with pytest.raises(SourceFileError, match=r"a\.parquet: expected a complete parquet file") as raised:
         open_parquet(path)
     assert raised.value.path == path and raised.value.n_rows == 1

@@ -131,7 +131,7 @@ def test_a_line_of_the_list_that_names_no_photo_is_lost_and_the_others_are_read(
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("a", b"caption\turl\n", "expected 23 or 25 columns parted by tabs, found 2 in the first line"),
+        ("a", b"caption\turl\n", "expected 23 or 25 columns separated by tabs, found 2 in the first line"),
         ("a.bz2", b"no bzip2", "found: Invalid data stream"),
         ("a.bz2", bz2.compress(b"x" * 10_000)[:-9], "found: the packed data end too early"),
     ],
