@@ -1,1 +1,1 @@
-"""Models behind the protocols of `protocols.py`, one adapter a file, imported lazily by `opening.py`."""
+"""Model adapters for the protocols of `protocols.py`, one per file, imported lazily by `opening.py`."""

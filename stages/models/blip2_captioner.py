@@ -1,6 +1,6 @@
 """The captioner: BLIP-2 with an OPT language model, from transformers; captions drawn by nucleus sampling.
 
-Not for checking digests or choosing a device (stages/models/opening.py), nor for ranking captions.
+Digests and devices are handled in opening.py; captions are ranked in stages/caption.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 
 class Blip2Captioner:
-    """Draws captions, without a text prompt: a batch is of images, and each candidate of an image is a row.
+    """Draws captions without a text prompt; each candidate of each image in a batch is a row.
 
-    What is seen of an image is computed once: the language model reads it once, and its keys and values are copied.
-    On a CPU, rows whose caption has ended leave the batch when half of it has; the steps recorded on a GPU keep them to
-    the end. How a matrix product rounds may follow its number of rows, so that on a GPU a caption can hang on its
-    neighbours; on a CPU seven images at once gave the same 2,100 captions of the demo model as each alone (float32 and
+    Each image is encoded once: the language model reads it once, and its keys and values are copied. On a CPU, rows
+    with finished captions leave the batch once half of them are finished; on a GPU the recorded steps keep them. The
+    rounding of a matrix product may depend on its number of rows, so on a GPU a caption can depend on its neighbours.
+    On a CPU seven images at once gave the same 2,100 captions of the demo model as each one alone (float32 and
     bfloat16).
 
     Memory of BLIP2-OPT-6.7B in float16, from its numbers of parameters: vision encoder 0.99 G x 2 bytes, language model
     6.66 G x 2, Q-Former 0.11 G x 4 (transformers keeps it in float32): 15.7 GB; keys and values of 20 candidates of 83
-    tokens 0.9 GB an image. An H200 had 16.3, 19.3, 22.8 and 29.8 GB in use for 1, 4, 8 and 16 images of 20 new tokens:
-    by these, four images of 50 take 21 GB.
+    tokens 0.9 GB per image. On an H200, 1, 4, 8 and 16 images with 20 new tokens used 16.3, 19.3, 22.8 and 29.8 GB;
+    extrapolated, four images with 50 tokens use 21 GB.
     """
 
     def __init__(
         self, folder: Path, *, device: str = "cpu", precision: str = "float32", adapter: Path | None = None
     ) -> None:
-        """Load the model of a folder, and merge an adapter's folder into it where one is given.
+        """Load the model of a folder, and merge an adapter into it if one is given.
 
         Raises:
-            InputError: where the model or the adapter cannot be used.
+            InputError: the model or the adapter cannot be used.
         """
         import torch
 
@@ -57,14 +57,14 @@ class Blip2Captioner:
 
     @property
     def model(self) -> Any:
-        """Return transformers' model, for measuring it."""
+        """Return transformers' model, for measurements."""
         return self._model
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
-        """Return what the vision encoder is given, float32 [1, 3, height, width]; safe in threads. The image is RGB."""
+        """Return the vision encoder's input for an RGB image, float32 [1, 3, height, width]; thread-safe."""
         if image.mode != "RGB":
-            raise ContractError(f"a captioner is given RGB images, got mode {image.mode}")
-        # Named, as a guess would take the rows of a picture that is 1 or 3 px high for its channels.
+            raise ContractError(f"a captioner expects RGB images, got mode {image.mode}")
+        # Stated, because in a picture of 1 or 3 px height the rows would be guessed to be channels.
         found: torch.Tensor = self._pictures(images=[image], return_tensors="pt", input_data_format="channels_last")[
             "pixel_values"
         ]
@@ -73,16 +73,16 @@ class Blip2Captioner:
     def draw(self, prepared: Sequence[torch.Tensor], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
         """Return settings.n_candidates captions of each image, stripped; they may be empty or repeat each other.
 
-        An image's captions depend on its pixels, its seed, the settings and, by rounding, on the rest of the batch.
+        An image's captions depend on its pixels, its seed, the settings and, through rounding, on the batch.
 
         Raises:
-            ModelNotFinite: where the model gives NaN or infinity for one of the images.
-            InputError: where the model has no room for max_new_tokens.
+            ModelNotFinite: the model gives NaN or infinity for one of the images.
+            InputError: max_new_tokens exceeds the model's context.
         """
         import torch
 
         if len(prepared) != len(seeds):
-            raise ContractError(f"a captioner is given one seed an image: {len(prepared)} images, {len(seeds)} seeds")
+            raise ContractError(f"a captioner expects one seed per image: {len(prepared)} images, {len(seeds)} seeds")
         self._check_room(settings.max_new_tokens)
         if not prepared:
             return []
@@ -107,7 +107,7 @@ class Blip2Captioner:
     def _draw_tokens(
         self, logits: torch.Tensor, cache: Any, seeds: Sequence[int], settings: DrawSettings
     ) -> list[list[int]]:
-        """Return the tokens of each candidate, image after image, without the token that ends it."""
+        """Return the tokens of each candidate, image by image, without the end token."""
         import torch
 
         n, n_tokens = settings.n_candidates, settings.max_new_tokens
@@ -132,12 +132,12 @@ class Blip2Captioner:
         return found
 
     def _steps_from(self, cache: Any, n_candidates: int, n_tokens: int) -> Steps:
-        """Return the steps that follow what was read; those of the batch before serve again where they fit."""
+        """Return the steps that continue from the cache; those of the previous batch are reused if they fit."""
         n_places = self._model.config.num_query_tokens + 1 + n_tokens
         if self._steps is not None and self._steps.fits(cache, n_candidates, n_places):
             self._steps.restart(cache)
         else:
-            self._steps = None  # its memory is given back before the next is taken
+            self._steps = None  # frees its memory before the next is allocated
             self._steps = Steps(self._model.language_model, cache, n_candidates, n_places)
         return self._steps
 

@@ -1,6 +1,6 @@
-"""Loads BLIP-2 from a folder of safetensors, with a LoRA adapter merged into it where there is one.
+"""Load BLIP-2 from a folder of safetensors, and merge a LoRA adapter into it if there is one.
 
-Not for digests or devices (stages/models/opening.py), and not for drawing captions (blip2_captioner.py).
+Digests and devices are handled in opening.py; captions are drawn in blip2_captioner.py.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ FILES = ("config.json", "tokenizer.json")
 
 
 def load_blip2(folder: Path, *, precision: str, adapter: Path | None) -> Any:
-    """Return transformers' model in a precision; beside float16 transformers keeps the Q-Former in float32.
+    """Return transformers' model in a precision; with float16 transformers keeps the Q-Former in float32.
 
     Raises:
-        InputError: where configuration, weights or adapter cannot be used.
+        InputError: configuration, weights or adapter cannot be used.
     """
     import torch
     from safetensors import SafetensorError
@@ -28,7 +28,7 @@ def load_blip2(folder: Path, *, precision: str, adapter: Path | None) -> Any:
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    loader: Any = Blip2ForConditionalGeneration  # its return type depends on a flag, which types cannot follow
+    loader: Any = Blip2ForConditionalGeneration  # its return type depends on a flag
     config = _read_config(folder)
     try:
         model, found = loader.from_pretrained(
@@ -42,7 +42,7 @@ def load_blip2(folder: Path, *, precision: str, adapter: Path | None) -> Any:
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise _unusable(folder, "the weights of a BLIP-2 as safetensors", error) from error
-    # transformers fills what is missing, or of another shape, with random numbers and only warns.
+    # transformers only warns and fills missing weights, or those of another shape, with random numbers.
     if bad := sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]):
         text = f"missing or of another shape: {', '.join(bad[:5])}"
         raise _unusable(folder, "all weights in the shapes that config.json names", text)
@@ -50,7 +50,7 @@ def load_blip2(folder: Path, *, precision: str, adapter: Path | None) -> Any:
 
 
 def check_files(folder: Path) -> None:
-    """Check that a folder has what transformers would otherwise ask the network for. Raises InputError."""
+    """Check that a folder has the files that transformers would otherwise download. Raises InputError."""
     for name in FILES:
         if not (folder / name).is_file():
             raise _unusable(folder, name, "no such file")
@@ -67,10 +67,10 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_image_processor(folder: Path) -> Any:
-    """Return transformers' Pillow processor for BLIP images: the one that rounds alike on all machines.
+    """Return transformers' Pillow processor for BLIP images, which rounds the same on all machines.
 
     Raises:
-        InputError: where its settings cannot be used.
+        InputError: its settings cannot be used.
     """
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
@@ -84,7 +84,7 @@ def merge_adapter(model: Any, folder: Path) -> Any:
     """Return the model with a LoRA adapter added to its weights.
 
     Raises:
-        InputError: where the adapter is none of LoRA's, is a pickle, or does not fit the model weight by weight.
+        InputError: the adapter is not a LoRA adapter, is a pickle, or its weights do not match the model's.
     """
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors import SafetensorError
@@ -101,7 +101,7 @@ def merge_adapter(model: Any, folder: Path) -> Any:
         raise _unusable(folder, expected, error) from error
     missing = [name for name in found.missing_keys if ".lora_" in name]
     if missing or found.unexpected_keys:
-        text = f"{len(missing)} missing, {len(found.unexpected_keys)} that the model has no place for"
+        text = f"{len(missing)} missing, {len(found.unexpected_keys)} that the model does not have"
         raise _unusable(folder, "one pair of weights for each adapted layer", text)
     return adapted.merge_and_unload()
 

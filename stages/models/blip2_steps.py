@@ -1,6 +1,6 @@
-"""Runs BLIP-2's language model a token at a time, for many captions at once: on a GPU as one recorded graph of kernels.
+"""Run BLIP-2's language model one token at a time for many captions: on a GPU as one recorded graph of kernels.
 
-Not for choosing tokens (nucleus.py), nor for reading images (blip2_captioner.py).
+Tokens are chosen in nucleus.py, images are read in blip2_captioner.py.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-_N_WARM = 2  # runs before recording: libraries allocate what they work in
+_N_WARM = 2  # runs before recording, in which libraries allocate their workspaces
 
 
 class Steps:
     """Keys and values of a number of captions in memory of a fixed size, and the step that adds a token to each.
 
-    A step of OPT-6.7B is some 700 kernels. Started one by one from Python they took 33 ms for 80 captions on an H200;
-    recorded once as a graph and started as a whole, 7.5 ms, of which 3 ms are the reading of the weights.
+    A step of OPT-6.7B has some 700 kernels. Launched one by one from Python they took 33 ms for 80 captions on an H200;
+    recorded once and launched as one graph, 7.5 ms, of which 3 ms are spent reading the weights.
     """
 
     def __init__(self, language: Any, cache: Any, n_copies: int, n_places: int) -> None:
-        """Take over what was read of each image.
+        """Copy the cache of each image for its captions.
 
         Args:
             language: transformers' language model.
             cache: keys and values of [n_images, …].
-            n_copies: captions of an image.
-            n_places: tokens that an image and its longest caption take.
+            n_copies: captions per image.
+            n_places: tokens of an image and its longest caption.
         """
         import torch
         from transformers import StaticCache
@@ -48,37 +48,37 @@ class Steps:
 
     @property
     def n_rows(self) -> int:
-        """Captions that are at work."""
+        """Number of captions in the batch."""
         return len(self._keys)
 
     @property
     def can_shrink(self) -> bool:
-        """False where the step is a recorded graph, whose sizes are fixed."""
+        """False if the step is a recorded graph, whose sizes are fixed."""
         return bool(self._keys.device.type == "cpu")
 
     def fits(self, cache: Any, n_copies: int, n_places: int) -> bool:
-        """Return whether other images can take the place of these."""
+        """Return whether other images can replace these."""
         wanted = (len(cache.layers[0].keys) * n_copies, n_copies, n_places)
         return wanted == (self.n_rows, self._n_copies, self._n_places)
 
     def restart(self, cache: Any) -> None:
-        """Begin again with what was read of as many images."""
+        """Start again with the cache of the same number of images."""
         for layer, read in zip(self._cache.layers, cache.layers, strict=True):
             for ours, theirs in ((layer.keys, read.keys), (layer.values, read.values)):
                 n_read = theirs.shape[2]
                 ours[:, :, :n_read] = theirs.repeat_interleave(self._n_copies, dim=0)
-                ours[:, :, n_read:] = 0  # they have no weight, but nothing times NaN is NaN
+                ours[:, :, n_read:] = 0  # they have weight 0, but 0 times NaN is NaN
             layer.cumulative_length.fill_(read.keys.shape[2])
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Go on with some captions alone; only where `can_shrink`."""
+        """Continue with only some captions; requires `can_shrink`."""
         for layer in self._cache.layers:
             layer.keys, layer.values = layer.keys[rows], layer.values[rows]
 
     def advance(self, tokens: torch.Tensor) -> torch.Tensor:
         """Add a token to each caption and return the logits of the next one, [n_rows, vocabulary].
 
-        They are overwritten by the next step.
+        The next step overwrites them.
 
         Args:
             tokens: int64 [n_rows].
@@ -98,7 +98,7 @@ class Steps:
         return self._cache.layers[0].keys
 
     def _step(self) -> torch.Tensor:
-        n_seen = self._cache.layers[0].cumulative_length  # counted up by the step itself
+        n_seen = self._cache.layers[0].cumulative_length  # incremented by the step itself
         is_seen = (self._places <= n_seen).expand(self.n_rows, 1, 1, self._n_places)
         logits: torch.Tensor = self._language(
             input_ids=self._tokens,
@@ -133,7 +133,7 @@ class Steps:
 
 @contextmanager
 def _unchecked() -> Iterator[None]:
-    """Let keys and values be written by the fast kernel: each goes to a place of its own, whatever the order."""
+    """Write keys and values with the fast kernel; every one has its own position, so the order does not matter."""
     import torch
 
     is_strict = torch.are_deterministic_algorithms_enabled()

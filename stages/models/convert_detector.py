@@ -1,6 +1,6 @@
-"""Turns an ultralytics checkpoint, a pickle, into a folder: `python -m stages.models.convert_detector IN.pt OUT`.
+"""Convert an ultralytics checkpoint, a pickle, to a folder: `python -m stages.models.convert_detector IN.pt OUT`.
 
-A pickle may run code: it is opened in a child process, by allow-list; without one only when --trust is given.
+A pickle may run code, so it is opened in a child process by allow-list; --trust is needed to open it without one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600
 _IN_CHILD = "RS5M_CONVERTS_IN_CHILD"
-_MAX_DIFFERENCE = 1e-4  # of probabilities, before and after; the layers are the same, so only rounding is left
+_MAX_DIFFERENCE = 1e-4  # of probabilities before and after; the layers are the same, so they differ only by rounding
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Convert as the command line says, in a child process; return the exit code."""
+    """Run the command line in a child process; return the exit code."""
     options = _parse(arguments)
     try:
         if _IN_CHILD in os.environ:
@@ -52,7 +52,7 @@ def convert(checkpoint: Path, folder: Path, positive: str, *, is_trusted: bool) 
     """Write weights, description and digests of a checkpoint into a new folder; the class `positive` is renamed.
 
     Raises:
-        InputError: where the checkpoint needs trust, or holds no classifier that can be rebuilt from its layers.
+        InputError: the checkpoint needs --trust, or has no classifier that can be rebuilt from its layers.
     """
     import yaml
     from safetensors.torch import save_file
@@ -79,19 +79,19 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"the checkpoint's name of the class {REMOTE_SENSING}",
     )
-    parser.add_argument("--trust", action="store_true", help="let the checkpoint run code of its own while it is read")
+    parser.add_argument("--trust", action="store_true", help="allow the checkpoint to run code while it is read")
     return parser.parse_args(arguments)
 
 
 def _check_paths(checkpoint: Path, folder: Path) -> None:
     if checkpoint.suffix != ".pt" or not checkpoint.is_file():
-        raise InputError(f"expected a checkpoint of ultralytics, a file IN.pt; {checkpoint} is none. Name another")
+        raise InputError(f"expected a checkpoint of ultralytics, a file IN.pt; {checkpoint} is not one. Name another")
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"expected a new folder for the result; {folder} has files in it. Name another")
 
 
 def _run_child(arguments: Sequence[str]) -> int:
-    """Run this command again without the user's environment; that is no sandbox, but nothing of it leads anywhere."""
+    """Run this command again without the user's environment, which is not a sandbox but hides the user's secrets."""
     options = _parse(arguments)
     command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, str(options.checkpoint)]
     command += [str(options.folder), "--positive", options.positive, *(["--trust"] if options.trust else [])]
@@ -115,15 +115,15 @@ def _open_model(path: Path, is_trusted: bool) -> tuple[torch.nn.Module, dict[str
             checkpoint, _ = layers.torch_safe_load(str(path), safe_only=True)
         except (TypeError, RuntimeError, EOFError) as error:
             met = str(error.__cause__ or error)
-            # The name of what was met follows torch's advice to load everything.
+            # torch's message names the refused object after its advice to load everything.
             named = re.search(r"GLOBAL (\S+)", met)
             met = f"it holds {named[1]}" if named else " ".join(met.split())[:200]
             raise InputError(
-                f"{path} cannot be read by allow-list: {met}. Reading it whole would run"
-                " whatever code its author put in. If you trust the author, repeat with --trust, on a machine you can"
-                " lose; else ask them for safetensors"
+                f"{path} cannot be read by allow-list: {met}. Reading it without the list would run"
+                " any code its author put in. If you trust the author, repeat with --trust on an isolated machine;"
+                " else ask for safetensors"
             ) from error
-        except AttributeError as error:  # what it says of a file that holds neither a dictionary nor a model
+        except AttributeError as error:  # raised for a file with neither a dictionary nor a model
             raise InputError(f"{path} should hold an ultralytics classifier: {error}. Name another") from error
     candidate = checkpoint.get("ema") or checkpoint.get("model") if isinstance(checkpoint, dict) else None
     if not isinstance(candidate, layers.ClassificationModel):
@@ -141,7 +141,7 @@ def _describe(model: Any, training: dict[str, Any], positive: str, where: str) -
     if len(epsilons) != 1:
         raise InputError(f"{where} should have one batch-norm epsilon, found {sorted(epsilons)}: save it unfused")
     if positive not in names:
-        raise InputError(f"{where} has the classes {names}, none is {positive!r}: name one with --positive")
+        raise InputError(f"{where} has the classes {names}, without {positive!r}: name one with --positive")
     kept = {key: model.yaml[key] for key in ("nc", "scale", "scales", "backbone", "head") if key in model.yaml}
     facts = {
         "names": [REMOTE_SENSING if name == positive else name for name in names],
@@ -152,14 +152,14 @@ def _describe(model: Any, training: dict[str, Any], positive: str, where: str) -
 
 
 def _input_px(model: Any, training: dict[str, Any], where: str) -> int:
-    """Return the side of the input, after a check that it is scaled, cut and otherwise left alone."""
+    """Return the side of the input, after checking that images are only scaled and cropped."""
     for step in getattr(getattr(model, "transforms", None), "transforms", ()):
         if type(step).__name__ == "Normalize" and (any(step.mean) or any(value != 1 for value in step.std)):
-            raise InputError(f"{where} shifts colours by {step.mean}, {step.std}: a detector here takes them in [0, 1]")
+            raise InputError(f"{where} shifts colours by {step.mean}, {step.std}: expected colours in [0, 1]")
         if type(step).__name__ == "Resize":
             return int(step.size if isinstance(step.size, int) else step.size[0])
     if not isinstance(training.get("imgsz"), int):
-        raise InputError(f"{where} should say the size of its input (imgsz), found {training.get('imgsz')!r}")
+        raise InputError(f"{where} should state the size of its input (imgsz), found {training.get('imgsz')!r}")
     return int(training["imgsz"])
 
 
@@ -171,7 +171,7 @@ def _compare(model: Any, description: DetectorDescription, weights: dict[str, An
         rebuilt.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise InputError(
-            f"{where} has other layers than its description: {' '.join(str(error).split())[:300]}"
+            f"{where} has layers that differ from its description: {' '.join(str(error).split())[:300]}"
         ) from error
     side_px = description.input_px
     pixels = torch.rand((2, 3, side_px, side_px), generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,6 @@
-"""Turns a pickle of weights into safetensors: `python -m stages.models.convert_weights IN.bin OUT.safetensors`.
+"""Convert a pickle of weights to safetensors: `python -m stages.models.convert_weights IN.bin OUT.safetensors`.
 
-Read by torch's allow-list (weights_only) in a child process; not for detectors: see convert_detector.py.
+The pickle is read by torch's allow-list (weights_only) in a child process. For detectors see convert_detector.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _IN_CHILD = "RS5M_CONVERTS_IN_CHILD"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Convert as the command line says, in a child process without the user's environment; return the exit code."""
+    """Run the command line in a child process without the user's environment; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m stages.models.convert_weights", description=__doc__)
     parser.add_argument("pickle", type=lambda text: Path(text).absolute(), metavar="IN")
     parser.add_argument("weights", type=lambda text: Path(text).absolute(), metavar="OUT.safetensors")
@@ -48,7 +48,7 @@ def convert(pickle: Path, weights: Path) -> None:
     """Write the tensors of a pickled state dictionary as safetensors.
 
     Raises:
-        InputError: the file holds anything but tensors by name.
+        InputError: the file has content other than tensors by name.
     """
     import pickle as pickles
 
@@ -59,8 +59,8 @@ def convert(pickle: Path, weights: Path) -> None:
         found = torch.load(pickle, map_location="cpu", weights_only=True)
     except (pickles.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(
-            f"{pickle} cannot be read by allow-list: {' '.join(str(error).split())[:300]}. Reading it whole would run"
-            " whatever code its author put in: ask them for safetensors"
+            f"{pickle} cannot be read by allow-list: {' '.join(str(error).split())[:300]}. Reading it without the list"
+            " would run any code its author put in: ask for safetensors"
         ) from error
     found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(isinstance(values, torch.Tensor) for values in found.values()):

@@ -1,6 +1,6 @@
 """The content of a detector's `model.yaml`: layers, classes and input size.
 
-Not for building it: that is stages/models/yolo_detector.py.
+yolo_detector.py builds the detector.
 """
 
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from stages.contract import InputError
 DESCRIPTION = "model.yaml"
 REMOTE_SENSING = "remote_sensing"
 
-# Layers of ultralytics' published classifiers: its parser looks up any name it is given, and evaluates some values.
+# Layers of ultralytics' published classifiers: an allow-list, as its parser looks up any name and evaluates values.
 LayerName = Literal["Conv", "DWConv", "C2f", "C3", "C3k2", "C2PSA", "SPPF", "Classify"]
 Layer = tuple[int, int, LayerName, tuple[bool | int | float | Literal["nc"], ...]]
 
 
 class DetectorDescription(BaseModel):
-    """An ultralytics classifier's model file with the facts that ultralytics keeps in a pickle.
+    """An ultralytics classifier's model file, with facts that ultralytics stores in a pickle.
 
     Attributes:
         names: classes by index.
         input_px: side of the square that the network sees.
-        batch_norm_eps: of all batch normalisations; no state dictionary holds it.
-        scale: the key of `scales` that is built; ultralytics builds other layers for m, l and x.
-        scales: depth, width and largest number of channels.
+        batch_norm_eps: epsilon of all batch normalisations, which state dictionaries lack.
+        scale: the key of `scales` to build; ultralytics builds other layers for m, l and x.
+        scales: depth, width and maximum number of channels.
         backbone: layers as (from, repeats, name, arguments).
         head: the same.
     """
@@ -46,17 +46,15 @@ class DetectorDescription(BaseModel):
     @field_validator("names", mode="before")
     @classmethod
     def _order_names(cls, names: Any) -> Any:
-        # Ultralytics writes classes as a list in some files and by number in others.
+        # ultralytics writes classes as a list in some files and by number in others.
         return [names.get(n) for n in range(len(names))] if isinstance(names, dict) else names
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if len(set(self.names)) != self.nc or len(self.names) != self.nc:
-            raise ValueError(
-                f"nc is {self.nc}, but names are {list(self.names)}: one distinct name a class is expected"
-            )
+            raise ValueError(f"nc is {self.nc}, but names are {list(self.names)}: expected one distinct name per class")
         if REMOTE_SENSING not in self.names:
-            raise ValueError(f"a class {REMOTE_SENSING!r} is expected, names are {list(self.names)}: rename it there")
+            raise ValueError(f"expected a class {REMOTE_SENSING!r}, found {list(self.names)}: rename it there")
         if self.scale not in self.scales:
             raise ValueError(f"scale is {self.scale!r}, but scales has {list(self.scales)}")
         return self
@@ -67,7 +65,7 @@ class DetectorDescription(BaseModel):
         return self.names.index(REMOTE_SENSING)
 
     def architecture(self) -> dict[str, Any]:
-        """Return what ultralytics builds a classifier from."""
+        """Return the dictionary from which ultralytics builds a classifier."""
         return {
             "nc": self.nc,
             "scale": self.scale,
@@ -81,7 +79,7 @@ def read_description(folder: Path) -> DetectorDescription:
     """Return the description of the detector in a folder.
 
     Raises:
-        InputError: where it is missing or does not describe a classifier with the class `remote_sensing`.
+        InputError: it is missing or does not describe a classifier with the class `remote_sensing`.
     """
     import yaml
 
@@ -90,7 +88,7 @@ def read_description(folder: Path) -> DetectorDescription:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
-            f"{path} is missing: a detector's folder holds {DESCRIPTION} (layers, names, input_px) beside its weights."
+            f"{path} is missing: a detector's folder has {DESCRIPTION} (layers, names, input_px) beside its weights."
             " Convert the checkpoint again with `python -m stages.models.convert_detector IN.pt OUT_FOLDER`"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -99,7 +97,7 @@ def read_description(folder: Path) -> DetectorDescription:
 
 
 def check_description(values: Any, where: str) -> DetectorDescription:
-    """Return the description that plain values make, or raise InputError naming the place they come from."""
+    """Return the description from plain values; raise InputError, naming their source, if they are invalid."""
     try:
         return DetectorDescription.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What both kinds of scorers do to features: to float32, and to unit length where asked."""
+"""Convert features of both kinds of scorers to float32, and on request to unit length."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from stages.models.protocols import Floats
 
 
 def to_rows(features: Any, *, is_normalised: bool) -> Floats:
-    """Return a torch tensor [n, dim] as float32 rows, of unit length where asked; NaN, and no length, become NaN."""
+    """Return a torch tensor [n, dim] as float32 rows, if asked of unit length; rows with NaN or length 0 become NaN."""
     rows: Floats = features.detach().float().cpu().numpy().astype(np.float32)
     if not is_normalised:
         return rows

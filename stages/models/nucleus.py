@@ -1,6 +1,6 @@
-"""Nucleus sampling: which token follows, given logits and numbers drawn beforehand.
+"""Nucleus sampling: choose the next tokens from logits and previously drawn random numbers.
 
-Not for running a model: stages/models/blip2_captioner.py asks here once a step.
+blip2_captioner.py runs the model and calls this once per step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def draw_numbers(seed: int, n_candidates: int, n_steps: int) -> torch.Tensor:
     """Return the random numbers of all captions of an image, float64 [n_candidates, n_steps] in [0, 1).
 
-    All are drawn before the first token: when a caption ends does not touch the numbers of the others.
+    All are drawn before the first token, so the length of a caption does not affect the numbers of the others.
     """
     import torch
 
@@ -25,27 +25,27 @@ def draw_numbers(seed: int, n_candidates: int, n_steps: int) -> torch.Tensor:
 
 
 def choose_tokens(logits: torch.Tensor, numbers: torch.Tensor, *, top_p: float, top_k: int) -> torch.Tensor:
-    """Return one token a row, int64 [n] on the CPU, drawn from the nucleus of each row at temperature 1.
+    """Return one token per row, int64 [n] on the CPU, drawn from the nucleus of each row at temperature 1.
 
-    The top_k likeliest are kept, then of these the fewest that together reach top_p.
+    Keeps the top_k most probable tokens, then the fewest of these that together reach top_p.
 
     Args:
         logits: [n, vocabulary], any float type, on any device.
-        numbers: float64 [n] in [0, 1), on the CPU: where in the nucleus a row's token is taken.
+        numbers: float64 [n] in [0, 1), on the CPU: the position in the nucleus of a row's token.
         top_p: share of the probability, above 0.
         top_k: 0 for all tokens.
 
     Raises:
-        ModelNotFinite: where logits hold NaN or infinity.
+        ModelNotFinite: logits contain NaN or infinity.
 
     Source: Holtzman et al., The curious case of neural text degeneration, section 3.1.
     """
     n_kept = min(top_k, logits.shape[-1]) or logits.shape[-1]
     values, tokens = logits.float().topk(n_kept, dim=-1)
-    # On the CPU in double precision: a device's own rounding would move the nucleus's edge.
+    # On the CPU in double precision, because rounding on a device could change the nucleus.
     values, tokens = values.cpu().double(), tokens.cpu()
     if not values.isfinite().all():
-        raise ModelNotFinite("the captioner's logits hold NaN or infinity")
+        raise ModelNotFinite("the captioner's logits contain NaN or infinity")
     probs = values.softmax(-1)
     is_nucleus = probs.cumsum(-1) - probs < top_p
     is_nucleus[:, 0] = True

@@ -1,6 +1,6 @@
-"""The adapter to open_clip: a folder with open_clip_config.json and safetensors, as `local-dir:` reads it.
+"""Adapter to open_clip: reads a folder with open_clip_config.json and safetensors, as `local-dir:` does.
 
-Not for checking digests or choosing a device (stages/models/opening.py).
+Digests and devices are handled in opening.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
 class OpenClipScorer:
-    """Features by an open_clip model, without autocast; images are resized and cut by PIL, as its config says.
+    """Features from an open_clip model, without autocast; PIL resizes and crops images as configured.
 
     Attributes:
         dim: length of a feature.
@@ -32,7 +32,7 @@ class OpenClipScorer:
         """Load the model of a folder.
 
         Raises:
-            InputError: the folder's configuration, weights or tokenizer do not make a model.
+            InputError: configuration, weights or tokenizer of the folder cannot be loaded as a model.
         """
         import open_clip
         import torch
@@ -54,12 +54,12 @@ class OpenClipScorer:
         self.dim = int(open_clip.get_model_config(name)["embed_dim"])
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
-        """Return the pixels that the model sees, float32 [3, height, width]; safe in threads. The image is RGB."""
+        """Return the model's input for an RGB image, float32 [3, height, width]; thread-safe."""
         pixels: torch.Tensor = self._preprocess(image)
         return pixels
 
     def image_features(self, prepared: Sequence[torch.Tensor]) -> Floats:
-        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so."""
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN is unchanged."""
         import torch
 
         pixels = torch.stack(list(prepared)).to(self._device, self._dtype)
@@ -67,7 +67,7 @@ class OpenClipScorer:
             return to_rows(self._model.encode_image(pixels), is_normalised=True)
 
     def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
-        """Return float32 [n, dim]; rows L2-normalised, or as the text encoder gives them."""
+        """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
         import torch
 
         tokens = self._tokenizer(list(texts)).to(self._device)

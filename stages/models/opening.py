@@ -1,6 +1,6 @@
-"""Opens a model of manifests/models.toml behind its protocol: found, checked, on a device, with fixed threads.
+"""Open a model of manifests/models.toml: check its files, choose the device, fix the number of threads.
 
-Not for what models do: each adapter is a module of its own, imported when its model is opened.
+Each adapter is its own module, imported when its model is opened.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_T
 
 @dataclass(frozen=True)
 class Checked:
-    """A model whose weights are the pinned ones.
+    """A model whose weights match the pinned digest.
 
     Attributes:
-        model: as pinned.
+        model: the pinned model.
         folder: the folder of its files.
-        device: torch's name of it.
-        precision: the model's; float32 on a CPU, whose half precision is slow and rounds coarsely.
+        device: torch's name of the device.
+        precision: the model's; float32 on a CPU, where half precision is slow and coarse.
     """
 
     model: Model
@@ -39,11 +39,11 @@ class Checked:
 
 
 def model_identity(name: str, params: Any) -> Mapping[str, str]:
-    """Return what a model's results depend on, without reading its weights.
+    """Return everything a model's results depend on, without reading its weights.
 
     Args:
         name: a model of manifests/models.toml.
-        params: the stage's parameters; a field `n_threads` of theirs is part of it.
+        params: the stage's parameters; a field `n_threads` is included.
     """
     model = find_model(name)
     facts = {
@@ -64,7 +64,7 @@ def model_identity(name: str, params: Any) -> Mapping[str, str]:
 
 @contextmanager
 def open_scorer(name: str, *, models: str, device: str, n_threads: int) -> Iterator[ImageTextScorer]:
-    """Open an image-text model, for as long as the block runs.
+    """Open an image-text model for the duration of a with block.
 
     Args:
         name: a scorer of manifests/models.toml.
@@ -73,7 +73,7 @@ def open_scorer(name: str, *, models: str, device: str, n_threads: int) -> Itera
         n_threads: CPU threads of this process.
 
     Raises:
-        InputError: the model is unknown, missing or not what is pinned, or the device is not there.
+        InputError: the model is unknown, missing or differs from the pinned one, or the device does not exist.
     """
     checked = check_model(name, "scorer", models=models, device=device, n_threads=n_threads)
     if checked.model.library == "open_clip":
@@ -88,7 +88,7 @@ def open_scorer(name: str, *, models: str, device: str, n_threads: int) -> Itera
 
 @contextmanager
 def open_captioner(name: str, *, models: str, device: str, n_threads: int) -> Iterator[Captioner]:
-    """Open a captioner, for as long as the block runs; arguments and errors as of `open_scorer`."""
+    """Open a captioner; arguments and errors as in `open_scorer`."""
     from stages.models.blip2_captioner import Blip2Captioner
 
     checked = check_model(name, "captioner", models=models, device=device, n_threads=n_threads)
@@ -98,7 +98,7 @@ def open_captioner(name: str, *, models: str, device: str, n_threads: int) -> It
 
 @contextmanager
 def open_detector(name: str, *, models: str, device: str, n_threads: int) -> Iterator[Detector]:
-    """Open a detector, for as long as the block runs; arguments and errors as of `open_scorer`."""
+    """Open a detector; arguments and errors as in `open_scorer`."""
     from stages.models.yolo_detector import YoloDetector
 
     checked = check_model(name, "detector", models=models, device=device, n_threads=n_threads)
@@ -109,7 +109,7 @@ def find_model(name: str, task: str = "") -> Model:
     """Return a model of manifests/models.toml.
 
     Raises:
-        InputError: it is not there, or does something else.
+        InputError: it does not exist, or has another task.
     """
     known = load_models()
     if name not in known or task not in ("", known[name].task):
@@ -122,7 +122,7 @@ def find_model(name: str, task: str = "") -> Model:
 
 
 def check_model(name: str, task: str, *, models: str, device: str, n_threads: int) -> Checked:
-    """Return a model's folder and how to run it, with weights checked and this process made deterministic."""
+    """Return a model ready to load, after checking its weights and making this process deterministic."""
     model = find_model(name, task)
     folder = MANIFESTS / model.folder if model.folder else Path(models) / model.name
     check_weights(model, folder)
@@ -139,13 +139,13 @@ def _stay_offline() -> None:
 
 def _steady(device: str, n_threads: int) -> str:
     """Fix threads and algorithms; return the device."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS varies between runs without it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS varies between runs
     import torch
 
     torch.set_num_threads(n_threads)
-    # Warnings only: some layers have no deterministic kernel on a GPU, and design.md, 4 allows 1e-3 between machines.
+    # Warnings only: some layers have no deterministic GPU kernel, and design.md, 4 allows 1e-3 between machines.
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else each new tensor costs a kernel that fills it, to make faults of torch's own show.
+    # Otherwise torch runs a kernel to fill each new tensor, which only helps to debug torch.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -155,5 +155,5 @@ def _steady(device: str, n_threads: int) -> str:
         return "cuda" if n_devices else "cpu"
     known = ["cpu", *(["cuda"] if n_devices else []), *(f"cuda:{n}" for n in range(n_devices))]
     if device not in known:
-        raise InputError(f"device {device!r} is not there: expected auto or one of {', '.join(known)}. Set another")
+        raise InputError(f"device {device!r} does not exist: expected auto or one of {', '.join(known)}. Set another")
     return device

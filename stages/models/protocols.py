@@ -1,6 +1,6 @@
-"""What a stage asks of a model: features, a probability, captions. Light to import; the adapters are not.
+"""The protocols of models: features, probabilities, captions. Importing it is cheap, unlike the adapters.
 
-Each model prepares an image by itself, which threads may do while it works on others, and then takes many at once.
+Models prepare images one by one, which threads may do while a model runs, and process prepared images in batches.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class ModelNotFinite(Exception):
-    """The model gave NaN or infinity where numbers are needed: the image cannot be judged by it."""
+    """The model gave NaN or infinity, so the image cannot be scored."""
 
 
 class ImageTextScorer(Protocol):
@@ -28,20 +28,20 @@ class ImageTextScorer(Protocol):
     dim: int
 
     def prepare(self, image: Image.Image) -> Any:
-        """Return what `image_features` takes of an RGB image; safe in threads."""
+        """Return the input of `image_features` for an RGB image; thread-safe."""
 
     def image_features(self, prepared: Sequence[Any]) -> Floats:
-        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays as it is."""
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN is unchanged."""
 
     def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
-        """Return float32 [n, dim]; rows L2-normalised, or as the text encoder gives them."""
+        """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
 
 
 class Detector(Protocol):
     """Distinguishes remote sensing images from others."""
 
     def prepare(self, image: Image.Image) -> Any:
-        """Return what `probabilities` takes of an RGB image; safe in threads."""
+        """Return the input of `probabilities` for an RGB image; thread-safe."""
 
     def probabilities(self, prepared: Sequence[Any]) -> Floats:
         """Return float32 [n], in [0, 1] or NaN: the probability of "remote sensing"."""
@@ -52,10 +52,10 @@ class DrawSettings:
     """How captions are drawn: nucleus sampling within the k most probable tokens, without a text prompt.
 
     Attributes:
-        n_candidates: captions an image.
+        n_candidates: captions per image.
         top_p: probability mass that is sampled from, in (0, 1].
-        top_k: tokens that are sampled from.
-        max_new_tokens: longest caption, tokens.
+        top_k: number of tokens to sample from.
+        max_new_tokens: maximum length of a caption, tokens.
     """
 
     n_candidates: int = 20
@@ -68,13 +68,13 @@ class Captioner(Protocol):
     """Draws captions for images."""
 
     def prepare(self, image: Image.Image) -> Any:
-        """Return what `draw` takes of an RGB image; safe in threads."""
+        """Return the input of `draw` for an RGB image; thread-safe."""
 
     def draw(self, prepared: Sequence[Any], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
-        """Return n_candidates captions an image, stripped; they may be empty or repeat each other.
+        """Return n_candidates captions per image, stripped; they may be empty or repeat each other.
 
-        The captions of an image depend on its seed, and on the images around it by no more than rounding.
+        The captions of an image depend on its seed, and on the other images only through rounding.
 
         Raises:
-            ModelNotFinite: when the model gives NaN or infinity for one of the images.
+            ModelNotFinite: the model gives NaN or infinity for one of the images.
         """

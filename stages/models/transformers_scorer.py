@@ -1,6 +1,6 @@
-"""The adapter to CLIP and SigLIP of transformers: a folder with config, safetensors, tokenizer and image processor.
+"""Adapter to CLIP and SigLIP of transformers: reads a folder with config, safetensors, tokenizer and image processor.
 
-Not for checking digests or choosing a device (stages/models/opening.py).
+Digests and devices are handled in opening.py.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ KINDS = ("clip", "siglip", "siglip2")
 
 
 class TransformersScorer:
-    """Features by a CLIP or SigLIP model, without autocast; images go through the PIL image processor.
+    """Features from a CLIP or SigLIP model, without autocast; images are prepared by the PIL image processor.
 
-    Texts are padded to the model's full length: SigLIP was trained so, and reads padding as text.
+    Texts are padded to the model's full length, as in SigLIP's training; SigLIP reads padding as text.
 
     Attributes:
         dim: length of a feature.
@@ -34,7 +34,7 @@ class TransformersScorer:
         """Load the model of a folder.
 
         Raises:
-            InputError: the folder does not make a CLIP or SigLIP model.
+            InputError: the folder has no CLIP or SigLIP model that can be loaded.
         """
         import torch
         from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
@@ -56,15 +56,15 @@ class TransformersScorer:
             ) from error
         self._model = model.to(device).eval()
         self._max_tokens = int(config.text_config.max_position_embeddings)
-        # SigLIP has no projection: its towers are as wide as the space.
+        # SigLIP has no projection: its towers have the width of the embedding.
         self.dim = int(getattr(config, "projection_dim", 0) or config.text_config.hidden_size)
 
     def prepare(self, image: Image.Image) -> dict[str, torch.Tensor]:
-        """Return what the model takes of an image by name, each [1, …]; safe in threads. The image is RGB."""
+        """Return the model's inputs for an RGB image by name, each [1, …]; thread-safe."""
         return dict(self._processor(images=[image], return_tensors="pt"))
 
     def image_features(self, prepared: Sequence[dict[str, torch.Tensor]]) -> Floats:
-        """Return float32 [n, dim], rows L2-normalised; a row with NaN stays so."""
+        """Return float32 [n, dim], rows L2-normalised; a row with NaN is unchanged."""
         import torch
 
         pixels = {name: self._place(torch.cat([one[name] for one in prepared])) for name in prepared[0]}
@@ -72,7 +72,7 @@ class TransformersScorer:
             return to_rows(_pooled(self._model.get_image_features(**pixels)), is_normalised=True)
 
     def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
-        """Return float32 [n, dim]; rows L2-normalised, or as the text encoder gives them."""
+        """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
         import torch
 
         tokens = self._tokenizer(
@@ -89,5 +89,5 @@ class TransformersScorer:
 
 
 def _pooled(found: Any) -> Any:
-    """Return the features themselves: some versions of transformers wrap them."""
+    """Return the features, which some versions of transformers wrap."""
     return getattr(found, "pooler_output", found)

@@ -1,6 +1,6 @@
-"""Weight files on disk: their digests against what is pinned, and that they are safetensors and no pickle.
+"""Check weight files on disk: they match the pinned digests, and are safetensors, not pickles.
 
-Not for loading them: that is each adapter's, after these checks.
+The adapters load them after these checks.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ CONVERT_DETECTOR = "python -m stages.models.convert_detector IN.pt OUT_FOLDER"
 
 
 def check_weights(model: Model, folder: Path) -> None:
-    """Check that a folder holds the model's weights, as safetensors, with the digests that are pinned.
+    """Check that a folder has the model's weights, as safetensors, with the pinned digests.
 
     Raises:
-        InputError: the folder is missing, has other weights or a pickle in their place, or nothing to compare with.
+        InputError: the folder is missing, has other weights or a pickle, or states no digest to compare with.
     """
     if not folder.is_dir():
         raise InputError(f"{model.name} is missing: expected the folder {folder}. {advise(model, folder)}")
@@ -59,7 +59,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def combine_digests(digests: dict[str, str]) -> str:
-    """Return the digest of one file as it is; of several the sha256 of their sorted lines `<sha256>  <name>`."""
+    """Return the sha256 of one file, or for several the sha256 of their sorted lines `<sha256>  <name>`."""
     if len(digests) == 1:
         return next(iter(digests.values()))
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
@@ -67,7 +67,7 @@ def combine_digests(digests: dict[str, str]) -> str:
 
 
 def weights_digest(folder: Path) -> str:
-    """Return what `weights_sha256` of models.toml says for a folder."""
+    """Return the value of `weights_sha256` in models.toml for a folder."""
     return combine_digests({path.relative_to(folder).as_posix(): file_digest(path) for path in weight_files(folder)})
 
 
@@ -91,7 +91,7 @@ def check_safetensors(path: Path, model: Model) -> None:
     """Check that a file has the header of safetensors: a length, then a JSON object of that length.
 
     Raises:
-        InputError: it has not; a pickle that was given another name is refused here.
+        InputError: it has not, for example because it is a renamed pickle.
     """
     with path.open("rb") as file:
         start = file.read(8)
@@ -104,14 +104,14 @@ def check_safetensors(path: Path, model: Model) -> None:
     if not is_header:
         raise InputError(
             f"{path} should be safetensors, and starts with {start!r}: it is damaged, or a pickle under another name."
-            f" {advise(model, path.parent)}; or convert a pickle in a process of its own: {_converter(model)}"
+            f" {advise(model, path.parent)}; or convert a pickle in a separate process: {_converter(model)}"
         )
 
 
 def advise(model: Model, folder: Path) -> str:
-    """Return how a model's folder is filled, as models.toml says it."""
+    """Return how to get a model's files, from models.toml."""
     if model.folder:
-        return f"It belongs to the repository: `git checkout manifests/{model.folder}`, or make it: {model.how_to_get}"
+        return f"It belongs to the repository: `git checkout manifests/{model.folder}`, or build it: {model.how_to_get}"
     fetched = f"revision {model.revision} of {model.repository}" if model.revision != "own" else model.repository
     command = model.how_to_get.replace("{folder}", str(folder))
     return f"Put {fetched} there: {command}"
@@ -124,8 +124,8 @@ def _converter(model: Model) -> str:
 def _no_weights(model: Model, folder: Path, pickles: list[Path]) -> InputError:
     if pickles:
         return InputError(
-            f"{model.name}: expected safetensors in {folder}, found {pickles[0].name}, a pickle: opening one may run"
-            f" code. Convert it in a process of its own: {_converter(model)}, or get safetensors."
+            f"{model.name}: expected safetensors in {folder}, found {pickles[0].name}, a pickle, which may run"
+            f" code. Convert it in a separate process: {_converter(model)}, or get safetensors."
             f" {advise(model, folder)}"
         )
     return InputError(f"{model.name}: expected safetensors in {folder}, found none. {advise(model, folder)}")
@@ -150,5 +150,5 @@ def _compare(model: Model, what: str, expected: str, found: str, folder: Path) -
     if expected != found:
         raise InputError(
             f"{what}: expected weights with sha256 {expected}, found {found}: another version, or damaged."
-            f" {advise(model, folder)}; or pin what is there in manifests/models.toml or {DIGESTS}"
+            f" {advise(model, folder)}; or pin these weights in manifests/models.toml or {DIGESTS}"
         )

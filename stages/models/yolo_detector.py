@@ -1,6 +1,6 @@
-"""The detector: an ultralytics classifier built from `model.yaml`, its weights read from safetensors.
+"""The detector: an ultralytics classifier built from `model.yaml`, with weights from safetensors.
 
-The only module that imports ultralytics. Not for checking digests or choosing a device (stages/models/opening.py).
+The only module that imports ultralytics. Digests and devices are handled in opening.py.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ WEIGHTS = "model.safetensors"
 
 
 class YoloDetector:
-    """Probability of the class `remote_sensing`, image by image."""
+    """The probability of the class `remote_sensing` per image."""
 
     def __init__(self, folder: Path, *, device: str = "cpu", precision: str = "float32") -> None:
         """Load the detector of a folder.
 
         Raises:
-            InputError: where the folder's description or weights cannot be used.
+            InputError: the folder's description or weights cannot be used.
         """
         import torch
 
@@ -46,11 +46,11 @@ class YoloDetector:
         self._model = model.to(self._device, self._dtype).eval()
 
     def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Return the square that the model sees, [side, side, 3]; safe in threads. The image is RGB."""
+        """Return the model's input for an RGB image, [side, side, 3]; thread-safe."""
         return np.asarray(cut_square(image, self._description.input_px))
 
     def probabilities(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> Floats:
-        """Return the probability of "remote sensing" of each image, float32 [n]; NaN where the model gives NaN."""
+        """Return the probability of "remote sensing" per image, float32 [n]; NaN if the model gives NaN."""
         import torch
 
         if not prepared:
@@ -63,12 +63,12 @@ class YoloDetector:
 
 
 def cut_square(image: Image.Image, side_px: int) -> Image.Image:
-    """Return what ultralytics' classifiers see: the short side scaled to side_px, the middle of the long one.
+    """Return the input of ultralytics' classifiers: the short side scaled to side_px, the centre of the long one.
 
-    The middle is cut and scaled in one step: scaled whole, a picture of 1 x 50,000 px would fill the memory.
+    The centre is cropped and scaled in one step: scaling a picture of 1 x 50,000 px first would fill the memory.
     """
     if image.mode != "RGB":
-        raise ContractError(f"a detector is given RGB images, got mode {image.mode}")
+        raise ContractError(f"a detector expects RGB images, got mode {image.mode}")
     short_px = min(image.size)
     box = [0.0, 0.0, float(image.width), float(image.height)]
     for axis, length_px in enumerate(image.size):
@@ -92,7 +92,7 @@ def build_classifier(description: DetectorDescription) -> torch.nn.Module:
 
 
 def import_ultralytics() -> Any:
-    """Return ultralytics' module of models, imported without its changes to this process and its user."""
+    """Return ultralytics' module of models, imported without side effects on this process and the user's files."""
     if "ultralytics.nn.tasks" not in sys.modules:
         with _undisturbed():
             import ultralytics.nn.tasks
@@ -106,7 +106,7 @@ def import_ultralytics() -> Any:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Import ultralytics here: it writes settings, looks for a network and replaces functions of other libraries."""
+    """Import ultralytics here: it writes settings, tries the network and replaces functions of other libraries."""
     import torch
 
     environment, opens, saves, shown = dict(os.environ), Image.open, torch.save, np.get_printoptions()
@@ -115,7 +115,7 @@ def _undisturbed() -> Iterator[None]:
         try:
             yield
         finally:
-            # Its Image.open installs packages for formats it lacks, which is not what a reader of images expects.
+            # Its Image.open installs packages for missing formats, which callers do not expect.
             Image.open, torch.save = opens, saves
             np.set_printoptions(**shown)
             torch.set_printoptions(profile="default")  # type: ignore[no-untyped-call]
