@@ -1,4 +1,4 @@
-"""The commands that only look at a build: tables, status, explain, show, fates, compare, verify, gc, config, peek."""
+"""The commands that inspect a build: tables, status, explain, show, fates, compare, verify, gc, config, peek."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def run_tables(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_show(options: argparse.Namespace, console: Console) -> None:
-    """Write the picture of a sample into a file."""
+    """Write the picture of a sample to a file."""
     _, ledger = open_existing(options)
     path, what = write_picture(ledger, options.sample_id, sources_of(options, ledger), options.out)
     say(console, f"{path}: {what}")
 
 
 def run_peek(options: argparse.Namespace, console: Console) -> int:
-    """Print the first rows of a source file; return 1 where some of it cannot be read."""
+    """Print the first rows of a source file; return 1 if some of it cannot be read."""
     has_damage = False
     for line, style in peek_file(options, settings_of(options)):
         say(console, line, style)
@@ -49,14 +49,14 @@ def run_peek(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_new_corpus(options: argparse.Namespace, console: Console) -> None:
-    """Write the draft of a manifest and print the next steps."""
+    """Write a draft manifest and print the next steps."""
     path = write_draft(options.code, options.file)
     for line in next_steps(options.code, options.file, path):
         say(console, line)
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> int:
-    """Print every fault; return 1 where there is one."""
+    """Print every fault; return 1 if there is one."""
     started = time.monotonic()
     _, ledger = open_existing(options)
     faults = []
@@ -110,7 +110,7 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_compare(options: argparse.Namespace, console: Console) -> None:
-    """Print what a build keeps of a list."""
+    """Print which rows of a list a build keeps."""
     _, ledger = open_existing(options)
     for report in compare(ledger, options.compared or options.metafile, options.out):
         report.show(console)
@@ -118,7 +118,7 @@ def run_compare(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:
-    """Remove rubbish."""
+    """Remove files that no current receipt names."""
     _, ledger = open_existing(options)
     with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
         n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)

@@ -1,6 +1,6 @@
-"""A build beside one of RS5M's lists, joined by normalised URL: what it keeps, where it loses the others, what is new.
+"""Compare a build with one of RS5M's lists by normalised URL: rows kept, rows lost by stage, and new samples.
 
-Not for building from a list: that is `flows/corpora/metafile.py`.
+Builds from a list are made by `flows/corpora/metafile.py`.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _LISTED_SCHEMA = pa.schema(
 
 
 def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, Report]:
-    """Write the fate of every listed row to a CSV; return one table per corpus of the list and one of the build's.
+    """Write the fate of every listed row to a CSV; return the table of the list by corpus, and that of the build.
 
-    A listed row is kept where any sample of its URL is; else it has the fate of the sample that came furthest, ties
-    broken by sample_id. In a build without tars yet, kept is what no stage has refused so far.
+    A listed row is kept if any sample with its URL is; else it has the fate of the sample that came furthest, with ties
+    broken by sample_id. In a build without tars, samples that no stage has refused yet count as kept.
 
     Raises:
         InputError: no list is named, one of its files cannot be read, or the build has no plan yet.
-        ContractError: the rows of the list are not all counted, each once.
+        ContractError: not every row of the list is counted exactly once.
     """
     if metafile is None:
-        raise InputError("compare with what? Say METAFILE=…: a list of RS5M or a folder of lists")
+        raise InputError("METAFILE is missing: name a list of RS5M or a folder of lists")
     if not ledger.state(ledger.writer["planned"]).is_complete:
         raise InputError(f"{ledger.store.root} cannot be compared by URL yet: run `make stage-plan` first")
     listed = read_listed(list_files(metafile))
@@ -64,7 +64,7 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
 
 
 def read_listed(paths: Sequence[Path]) -> pa.Table:
-    """Return one row per row of some lists, in their order, with the fetch_id of its URL.
+    """Return one row per row of some lists, in order, with the fetch_id of its URL.
 
     Raises:
         InputError: a list cannot be read.
@@ -103,7 +103,7 @@ def _listed(rows: ListRows, n_before: int) -> pa.RecordBatch:
 
 def _sample_fates(ledger: Ledger) -> str:
     """Return SQL for a row per planned web sample: its URL, its fate, and how far it came."""
-    # A sample on which no stage has decided is kept as far as the build goes; in a finished one there is none.
+    # Samples on which no stage has decided yet count as kept; in a finished build there are none.
     done = takewhile(lambda stage: ledger.state(stage).is_complete, ledger.stages)
     last = [stage.name for stage in done if stage.reasons and stage.half != "rs3"][-1]
     order = ", ".join(f"'{stage.name}'" for stage in ledger.stages)
@@ -147,7 +147,7 @@ _NEW = """
 
 
 def _lost(db: duckdb.DuckDBPyConnection, n_listed: int) -> Report:
-    """Return rows published, kept and lost, by stage and reason, of each corpus of the list and of all."""
+    """Return rows published, kept and lost by stage and reason, per corpus of the list and in total."""
     found = db.execute(
         f"SELECT corpus, CASE fate WHEN '{KEPT}' THEN '{KEPT}' ELSE stage || ': ' || reason END, count(*)"
         " FROM row_fate GROUP BY ALL"

@@ -1,6 +1,6 @@
-"""Source files that could not be read, or not to the end: which, what is lost, and whether the user accepts it.
+"""Source files that could not be read completely: what is lost, and whether the user accepts it.
 
-Answered from receipts and reject rows; nothing is read again.
+The answers come from receipts and reject rows; no file is read again.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _REJECTED = Reads("source_listing", tuple(SOURCE_LISTING.reject_schema.names), i
 
 @dataclass(frozen=True)
 class DamagedFile:
-    """A source file of which rows are lost.
+    """A source file with lost rows.
 
     Attributes:
-        path: under SOURCES; the corpus's folder where its files are one partition and none is named.
-        partition: of the table candidate.
-        n_rows: rows lost, as far as their number is known.
-        found: what was found, at the first stretch.
-        n_stretches: stretches that could not be read.
-        is_accepted: filter.accept_damaged names it.
+        path: path under SOURCES; the corpus's folder if its files are one partition and no file is named.
+        partition: partition of the table candidate.
+        n_rows: number of lost rows, as far as known.
+        found: detail of the first stretch.
+        n_stretches: number of unreadable stretches.
+        is_accepted: whether filter.accept_damaged names it.
     """
 
     path: str
@@ -51,17 +51,17 @@ class DamagedFile:
         lost = f"{least}{self.n_rows:,} row{'s' if self.n_rows > 1 else ''} lost{more}"
         return (
             f"damaged: {self.path}: {lost}: {self.found}."
-            " Put back a whole file, and the next run reads that one alone; or accept the loss with"
+            " Restore the complete file, and the next run reads only that one; or accept the loss with"
         )
 
 
 def is_damaged(receipt: Receipt) -> bool:
-    """Return whether a partition has a stretch of source rows that could not be read."""
+    """Return whether a partition has an unreadable stretch of source rows."""
     return any(receipt.reasons.get(reason) for reason in STRETCH_REASONS)
 
 
 def damaged_files(ledger: Ledger) -> list[DamagedFile]:
-    """Return the damaged source files of the current candidates, by path, accepted ones too."""
+    """Return the damaged source files of the current candidates by path, including accepted ones."""
     stage = ledger.writer[_TABLE]
     damaged = [receipt for receipt in ledger.state(stage).receipts if is_damaged(receipt)]
     if not damaged:
@@ -72,46 +72,46 @@ def damaged_files(ledger: Ledger) -> list[DamagedFile]:
 
 
 def unaccepted(ledger: Ledger) -> list[DamagedFile]:
-    """Return the damaged source files whose losses nobody has accepted."""
+    """Return the damaged source files whose losses are not accepted."""
     return [file for file in damaged_files(ledger) if not file.is_accepted]
 
 
 def sentences(ledger: Ledger) -> list[tuple[DamagedFile, str]]:
-    """Return what is to be said of each damaged file that is not accepted: what is lost, and what to do."""
+    """Return a message for each damaged file that is not accepted: what is lost, and what to do."""
     accepted = _accepted(ledger, ledger.writer[_TABLE])
     return [(file, f"{file} {_accepting((*accepted, file.path))}") for file in unaccepted(ledger)]
 
 
 def unreadable(ledger: Ledger) -> list[tuple[str, str]]:
-    """Return the paths under SOURCES that could not be looked at or read, and why; without those that are accepted."""
+    """Return the unreadable paths under SOURCES that are not accepted, and why they are unreadable."""
     rows = ledger.read(_REJECTED).to_pylist()
     accepted = _accepted(ledger, ledger.writer[_TABLE])
     return sorted((r["path"], r["detail"]) for r in rows if r["reason"] in _LOST and r["path"] not in accepted)
 
 
 def unreadable_sentences(ledger: Ledger) -> Iterator[str]:
-    """Yield what is to be said of each unreadable path: what is wrong with it, and what to do."""
+    """Yield a message for each unreadable path: its fault, and what to do."""
     accepted = _accepted(ledger, ledger.writer[_TABLE])
     for path, detail in unreadable(ledger):
         yield (
-            f"unreadable: {path}: {detail}. What it holds is missing from the build: mend that and run again;"
+            f"unreadable: {path}: {detail}. Its content is missing from the build: correct that and run again;"
             f" or accept that with {_accepting((*accepted, path))}"
         )
 
 
 def accept_all(ledger: Ledger) -> str:
-    """Return the setting that accepts all damage there is."""
+    """Return the setting that accepts all current damage."""
     paths = [*(path for path, _ in unreadable(ledger)), *(file.path for file in unaccepted(ledger))]
     return _accepting((*_accepted(ledger, ledger.writer[_TABLE]), *paths))
 
 
 def warnings(ledger: Ledger, modules: Sequence[str], is_generated: bool) -> Iterator[str]:
-    """Yield what a run of some modules ends with: source files not as published, not readable, or not read to the end.
+    """Yield the messages at the end of a run: source files that differ from the published ones, or are unreadable.
 
     Args:
         ledger: the build.
-        modules: that were run.
-        is_generated: the sources are the generated world, which is not as published and need not say so.
+        modules: modules that were run.
+        is_generated: whether the sources are the generated world, which differs from the published files.
     """
     for mismatch in () if is_generated else mismatches(ledger):
         yield f"not as published: {mismatch}"

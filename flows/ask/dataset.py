@@ -1,6 +1,6 @@
-"""`<build>/dataset/`: what people use and publish, made of hard links to what the current receipts name.
+"""Publish `<build>/dataset/`: hard links to the files that the current receipts name.
 
-Replaced as a whole by one rename of a link; no stage reads it.
+It is replaced atomically by renaming one link; no stage reads it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 5  # raised when a report says something else of the same receipts
+REPORT_FORMAT = 5  # raised when reports change for the same receipts
 _METAFILE_CSV_SPLITS = ("train", "val")
 _ROWS_SHOWN = 12
-_PORTION = 131_072  # rows held at once, and of a row group
+_PORTION = 131_072  # rows in memory at once, and per row group
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
     "source_count": "rows of the source files",
@@ -45,7 +45,7 @@ STATISTICS = {
 
 
 def module_reports(ledger: Ledger, module: str) -> list[Report]:
-    """Return the tables of a module; kept beside the build until one of its receipts changes."""
+    """Return the tables of a module, cached beside the build until one of its receipts changes."""
     last = max(i for i, stage in enumerate(ledger.stages) if stage.module == module)
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages[: last + 1]])
     path = ledger.store.root / ".reports" / f"{module}-{digest}-{REPORT_FORMAT}.json"
@@ -60,15 +60,15 @@ def module_reports(ledger: Ledger, module: str) -> list[Report]:
 
 
 def publish_dataset(ledger: Ledger) -> Path:
-    """Make `<build>/dataset/` what the current receipts say; return its path. Does nothing where it is that.
+    """Bring `<build>/dataset/` up to date with the current receipts; return its path.
 
-    No tar is read, for receipts hold its sha256; files made from tables that did not change are linked again.
+    No tar is read, because receipts have its sha256; files made from unchanged tables are linked again.
     """
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages]) + f"-{REPORT_FORMAT}"
     root = ledger.store.root
     link, made = root / "dataset", root / ".dataset" / digest
     if link.exists() and not link.is_symlink():
-        raise InputError(f"{link} is a folder of its own, not ours to replace: move it away and run this again")
+        raise InputError(f"{link} was not made by this program and is not replaced: move it away and run this again")
     if not made.exists():
         draft = made.with_name(f"{digest}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
@@ -114,11 +114,11 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
 
 
 def dataset_faults(root: Path, digest_of: Callable[[Path], str] = digest_file) -> Iterator[str]:
-    """Yield what is wrong with the files of `<build>/dataset/`, by their checksums.
+    """Yield the files of `<build>/dataset/` that differ from their checksums.
 
     Args:
         root: the build folder.
-        digest_of: returns the sha256 of a file: one that was read already need not be read again.
+        digest_of: returns the sha256 of a file: files read before need not be read again.
     """
     folder = root / "dataset"
     if not folder.exists():
@@ -128,11 +128,11 @@ def dataset_faults(root: Path, digest_of: Callable[[Path], str] = digest_file) -
         yield f"{CHECKSUMS} is missing: {advice}"
         return
     for name in folder_faults(folder, digest_of):
-        yield f"{name} is not what was published: {advice}"
+        yield f"{name} differs from the published file: {advice}"
 
 
 def statistic_report(db: duckdb.DuckDBPyConnection, table: str) -> Report:
-    """Return a table of the module stats; the PUB11 funnel in its published order: by what remained, the total last."""
+    """Return a table of the module stats; the PUB11 funnel is ordered by the published remainder, the total last."""
     query = f"SELECT * FROM {table}"
     if table == "pub11_funnel":
         query += " ORDER BY source = 'Total', published_remain DESC NULLS LAST, source"
@@ -140,7 +140,7 @@ def statistic_report(db: duckdb.DuckDBPyConnection, table: str) -> Report:
 
 
 def statistics_for_people(ledger: Ledger) -> Iterator[Report]:
-    """Yield the statistics that are made, the long ones cut to their most frequent rows."""
+    """Yield the available statistics; long ones are cut to their most frequent rows."""
     with open_views(ledger) as db:
         for table in STATISTICS:
             if not ledger.state(ledger.writer[table]).is_complete:
@@ -155,7 +155,7 @@ def statistics_for_people(ledger: Ledger) -> Iterator[Report]:
 
 
 def all_reports(ledger: Ledger) -> Iterator[Report]:
-    """Yield every table that a build has: per module, the statistics, the assumptions."""
+    """Yield every table of a build: one per module, the statistics, the assumptions."""
     for module in dict.fromkeys(stage.module for stage in ledger.stages):
         yield from module_reports(ledger, module)
     yield from statistics_for_people(ledger)
@@ -163,7 +163,7 @@ def all_reports(ledger: Ledger) -> Iterator[Report]:
 
 
 def published_below(report: Report) -> Report:
-    """Return a table with the published figures below ours instead of beside them: it fits a terminal."""
+    """Return a table with the published figures below ours instead of beside them, to fit a terminal."""
     ours = tuple(name for name in report.columns if name != "source" and not name.startswith("published_"))
     rows: list[Row] = []
     for row in report.rows:

@@ -1,4 +1,4 @@
-"""Every sample's fate: the stage that decided, and why."""
+"""The fate of every sample: the stage that decided, and why."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
     """Write one row per candidate and labelled image: the stage that decided, and why; return rows by fate.
 
     Raises:
-        InputError: when the build is not finished up to its tars.
-        ContractError: when a sample has no fate, or two.
+        InputError: the build is not finished up to its tars.
+        ContractError: a sample has no fate, or two.
     """
     last = ledger.writer["shard"]
     state = ledger.state(last)

@@ -1,4 +1,4 @@
-"""Questions about a build, answered from its receipts: status and one sample's fate."""
+"""Answer questions about a build from its receipts: its status, and one sample's fate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LIST_SHOWN = 40  # all keywords of a caption, not all values of a feature
 def status_report(ledger: Ledger) -> Report:
     """Return stages × partitions done, stale, missing, failed and damaged, rows kept and rejected, and disk.
 
-    Damaged ones are done: rows of their source files could not be read, and nobody has accepted that.
+    Damaged partitions are done, but rows of their source files could not be read and the loss is not accepted.
     """
     rows = []
     with collector_paused():
@@ -52,7 +52,7 @@ def status_report(ledger: Ledger) -> Report:
 
 
 def _n_damaged(ledger: Ledger, stage: Stage, has_damage: bool) -> int:
-    """Return how many partitions are damaged; of the listing, how many paths could not be read."""
+    """Return the number of damaged partitions; for the listing, the number of unreadable paths."""
     if stage.writes.name == "source_listing":
         return len(unreadable(ledger))
     return len({file.partition for file in unaccepted(ledger)}) if has_damage else 0
@@ -72,17 +72,17 @@ def _failure(ledger: Ledger, stage: Stage, partition: PartitionState) -> str | N
 
 
 def _why_due(ledger: Ledger, stage: Stage, partition: PartitionState) -> str:
-    """Return the one column of `status` that a partition without a current receipt counts in."""
+    """Return the column of `status` for a partition without a current receipt."""
     if _failure(ledger, stage, partition) is not None:
         return "failed"
     return "stale" if ledger.store.fingerprints(stage.writes.name, partition.name) else "missing"
 
 
 def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
-    """Return lines on what every stage did with a sample.
+    """Return the lines of `explain`: what every stage did with a sample.
 
     Raises:
-        InputError: when no row of any source file has the id.
+        InputError: no row of any source file has the id.
     """
     with open_views(ledger) as db:
         names = names_of(ledger, db, sample_id)
@@ -93,7 +93,7 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
             found = _rows_of(ledger, stage, db, names.get(stage.writes.key[0]))
             rows += found
             if stage.decides and any(row.verdict == "REJECTED" for row in found):
-                break  # its picture and its caption may go on, for other samples
+                break  # its picture and its caption may continue for other samples
         has_image = any(row.stage.writes.name in ("fetched", "labelled_image") for row in rows if row.verdict == "kept")
         picture = [f"its picture: `make show ID={sample_id}` writes it to a file"] if has_image else []
         return [f"sample {sample_id}: {_verdict(ledger, rows)}", *picture, *(row.text() for row in rows)]
@@ -101,7 +101,7 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
 
 @dataclass(frozen=True)
 class _StageRow:
-    """A row that a stage has of a sample: kept, REJECTED, an attempt, or not run."""
+    """A stage's row on a sample: kept, REJECTED, an attempt, or not run."""
 
     stage: Stage
     verdict: str
@@ -113,7 +113,7 @@ class _StageRow:
 
 
 def _verdict(ledger: Ledger, rows: Sequence[_StageRow]) -> str:
-    """Return what became of a sample, in a few words."""
+    """Return the fate of a sample in a few words."""
     for row in rows:
         if row.verdict == "REJECTED" and row.stage.decides:
             detail = row.facts.get("detail", "")
@@ -178,7 +178,7 @@ def _explain_unmatched(
         near = scalar(db, "SELECT min(sample_id) FROM candidate")
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:
-        raise InputError(f"{sample_id} is no candidate; give SOURCES=… to read its row again from {', '.join(files)}")
+        raise InputError(f"{sample_id} is not a candidate; set SOURCES=… to read its row again from {', '.join(files)}")
     params = ledger.settings.params(ledger.writer["candidate"])
     search = search_of(params, load_keywords())  # type: ignore[arg-type]
     row = read_again(sample_id, files, sources, corpus, search.choices)
@@ -195,13 +195,13 @@ def _explain_unmatched(
 
 
 def filter_reason(row: Mapping[str, Any], search: Search, pilot_share: float, is_listed: bool = False) -> str:
-    """Return why the filter did not keep a source row that it read without fault.
+    """Return why the filter did not keep a readable source row.
 
     Args:
-        row: in our columns.
-        search: what the run looks for.
-        pilot_share: share of the rows that is taken.
-        is_listed: the row is of a list of samples, and needs no keyword.
+        row: the row in our columns.
+        search: the keywords of the run.
+        pilot_share: share of the rows in the pilot.
+        is_listed: whether the row is from a list of samples, and needs no keyword.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""What the table of a module shows beside given, kept and rejected: a title and a query, by module."""
+"""Further tables of modules, besides given, kept and rejected rows: titles and queries by module."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,6 @@
-"""Write the picture of one sample into a file, as it was fetched or as its corpus has it.
+"""Write the image file of one sample, as fetched or as its corpus has it.
 
-The file is copied and not decoded: what a viewer makes of it is the viewer's business.
+The file is copied without decoding.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from stages.contract import InputError
 
-# Where the bytes of an image are stored, by the half it belongs to; the key of each is a name that a sample goes by.
+# The tables with the location of an image's bytes, one per half, and their keys.
 _LOCATED = (("fetched", "fetch_id"), ("labelled_image", "sample_id"))
-_UNSAFE = re.compile(r"[^\w.-]")  # a sample's id may come from a corpus: no part of a path is taken from it as it is
+_UNSAFE = re.compile(r"[^\w.-]")  # a sample_id may come from a corpus, so it is not used unchanged in a path
 
 
 def write_picture(ledger: Ledger, sample_id: str, sources: Path | None, out: Path | None) -> tuple[Path, str]:
-    """Write a sample's image file, and return its path and a sentence on it.
+    """Write a sample's image file; return its path and a sentence on it.
 
     Args:
         ledger: the build.
         sample_id: the sample.
         sources: the SOURCES folder, where files of labelled corpora are.
-        out: where to; else `<sample_id>` with the ending of its format in this folder.
+        out: path to write; by default `<sample_id>` with the extension of its format in the current folder.
 
     Raises:
-        InputError: there is no such sample, or nothing was fetched for it, or its file is gone.
+        InputError: there is no such sample, nothing was fetched for it, or its file is missing.
     """
     with open_views(ledger) as db:
         names = names_of(ledger, db, sample_id)
@@ -44,7 +44,7 @@ def write_picture(ledger: Ledger, sample_id: str, sources: Path | None, out: Pat
                 break
         else:
             raise InputError(
-                f"{sample_id} has no image file: `make explain ID={sample_id}` says at which stage it ended"
+                f"{sample_id} has no image file: `make explain ID={sample_id}` shows the stage that rejected it"
             )
         formats = db.execute(
             "SELECT image_format, width_px, height_px FROM image WHERE image_id IN (SELECT unnest(?::VARCHAR[]))",

@@ -1,6 +1,6 @@
-"""The table each `make stage-…` ends with: per corpus what a stage was given, kept and rejected, and why.
+"""The table printed after `make stage-…`: rows given, kept and rejected per corpus, and the reasons.
 
-Not the published statistics: those are tables of the stage `stats`.
+The published statistics are tables of the stage `stats`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stages.checks import given_keys
 from stages.contract import Stage
 
 Row = Mapping[str, object]
-_PORTION = 50_000  # rows held at once
+_PORTION = 50_000  # rows in memory at once
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """A small table for people and for CSV.
+    """A small table for the terminal and for CSV.
 
     Attributes:
-        folded: columns that are figures of one kind (reasons): printed as one column, written apart.
+        folded: columns of one kind (reasons), printed as one column but written separately.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Report:
     folded: tuple[str, ...] = ()
 
     def csv(self) -> str:
-        """Return the table as CSV; a cell that a spreadsheet would run as a formula is quoted with an apostrophe."""
+        """Return the table as CSV; a cell that a spreadsheet would take for a formula gets an apostrophe."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.columns)
@@ -53,7 +53,7 @@ class Report:
         return out.getvalue()
 
     def markdown(self) -> str:
-        """Return the table as Markdown, figures with thousands separators."""
+        """Return the table as Markdown, with thousands separators."""
         lines = [
             "| " + " | ".join(self.columns) + " |",
             "|" + "|".join("---:" if self._is_figure(name) else "---" for name in self.columns) + "|",
@@ -62,7 +62,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def show(self, console: Console) -> None:
-        """Print the table: reasons are named in one column, columns that are empty in every row left out."""
+        """Print the table with reasons in one column and without empty columns."""
         console.print(self.title, style="bold", markup=False)
         shown = [c for c in self.columns if c not in self.folded and any(row.get(c) for row in self.rows)]
         table = RichTable(box=None, pad_edge=False)
@@ -73,7 +73,7 @@ class Report:
         for row in self.rows:
             why = ", ".join(f"{name} {_cell(row[name])}" for name in self.folded if row.get(name))
             cells = [*(_cell(row.get(name)) for name in shown), *([why] if self.folded else [])]
-            table.add_row(*(Text(cell) for cell in cells))  # as text: a file may be named like markup
+            table.add_row(*(Text(cell) for cell in cells))  # as plain text, because a file name may look like markup
         console.print(table)
         console.print()
 
@@ -82,7 +82,7 @@ class Report:
 
 
 def stage_reports(ledger: Ledger, module: str) -> list[Report]:
-    """Return the tables of a module: one over its stages, then what is particular to it."""
+    """Return the tables of a module: one over its stages, then its further tables."""
     stages = [s for s in ledger.stages if s.module == module]
     reasons = tuple(dict.fromkeys(code for stage in stages for code in stage.reasons))
     with open_views(ledger) as db:
@@ -96,7 +96,7 @@ def stage_reports(ledger: Ledger, module: str) -> list[Report]:
 
 
 def stage_report(ledger: Ledger, stage: Stage) -> Report:
-    """Return the table of one stage alone: what it was given, kept and rejected."""
+    """Return the table of one stage: rows given, kept and rejected."""
     so_far = ledger.stages[: ledger.stages.index(stage) + 1]
     with open_views(ledger, (*so_far, *spine_stages(ledger))) as db:
         rows = _stage_rows(ledger, stage, db, so_far)
@@ -110,7 +110,7 @@ def query_report(db: duckdb.DuckDBPyConnection, title: str, query: str) -> Repor
 
 
 def unbalanced(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of a stage table in which given is not kept + rejected."""
+    """Return the rows of a stage table in which given differs from kept + rejected."""
     return [row for row in rows if row["given"] != int(str(row["kept"])) + int(str(row["rejected"]))]
 
 
@@ -118,7 +118,7 @@ def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, sta
     table = stage.writes
     is_counted = stage.grain == "count"
     corpus_of = corpus_query(ledger, table, stages, is_counted=is_counted)
-    # What fans out is counted as it was given.
+    # In stages that fan out, given rows are counted.
     names = table.key[: len(stage.given.columns) or 1] if stage.grain == "fan_out" else table.key
     keys = ", ".join((*names, "corpus") if is_counted else names)
     kept = _count(db, corpus_of.format(rest="'' AS reason", rows=f'(SELECT DISTINCT {keys} FROM "{table.name}")'))
@@ -175,7 +175,7 @@ def _filter_counts(
 
 
 def write_csv(found: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Write the rows of a query as CSV, a portion at a time."""
+    """Write the rows of a query as CSV, in batches."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(column[0] for column in found.description or ())
@@ -184,17 +184,17 @@ def write_csv(found: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text without characters that steer a terminal: captions and file names are foreign text."""
+    """Return a text without terminal control characters, as captions and file names are foreign text."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print a line as it is, without what would steer the terminal."""
+    """Print a line without markup and without terminal control characters."""
     console.print(printable(text), style=style, markup=False)
 
 
 def safe_cell(value: object) -> object:
-    """Return a value for CSV: text that begins like a spreadsheet formula gets an apostrophe before it."""
+    """Return a value for CSV; a text that begins like a spreadsheet formula gets an apostrophe."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return "" if value is None else value

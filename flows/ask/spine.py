@@ -1,6 +1,6 @@
-"""How a sample is followed from table to table: by the columns that tables declare to lead to others.
+"""Follow a sample from table to table, by the columns that are keys of other tables.
 
-Not for what a table records of it: see `inspect.py`, `fates.py` and `report.py` beside this module.
+`inspect.py`, `fates.py` and `report.py` show the rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY = SAMPLE.key[0]
 
 @dataclass(frozen=True)
 class Step:
-    """From the key of a table to another column of it."""
+    """A step from the key of a table to another of its columns."""
 
     table: Table
     column: str
@@ -36,26 +36,26 @@ class Step:
 
 
 def samples_query(ledger: Ledger) -> str:
-    """Return SQL for all samples: the table, or while it is not written what it will be written from."""
+    """Return SQL for all samples: the table, or before it is written the query for it."""
     is_written = SAMPLE.name in ledger.writer and ledger.state(ledger.writer[SAMPLE.name]).is_complete
     return f'SELECT * FROM "{SAMPLE.name}"' if is_written else SAMPLES_QUERY
 
 
 def spine_stages(ledger: Ledger) -> tuple[Stage, ...]:
-    """Return the stages whose tables `samples_query` may name."""
+    """Return the stages whose tables `samples_query` may use."""
     writer = ledger.writer[SAMPLE.name]
     return (*(ledger.writer[reads.table] for reads in writer.reads), writer)
 
 
 def ways(stages: Sequence[Stage]) -> dict[str, tuple[Step, ...]]:
-    """Return the steps from a sample to each key column that tables lead to, the shortest way, nearest columns first.
+    """Return the shortest sequences of steps from a sample to each key column, nearest columns first.
 
     Args:
-        stages: those whose tables may be passed through.
+        stages: stages whose tables may be used.
     """
     found: dict[str, tuple[Step, ...]] = {_KEY: ()}
     waiting = [_KEY]
-    for key in waiting:  # it grows
+    for key in waiting:  # the dictionary grows meanwhile
         for table in (stage.writes for stage in stages if stage.writes.key[0] == key):
             new = [column for column in table.leads_to if column not in found]
             found |= {column: (*found[key], Step(table, column)) for column in new}
@@ -64,21 +64,21 @@ def ways(stages: Sequence[Stage]) -> dict[str, tuple[Step, ...]]:
 
 
 def known_by(ledger: Ledger, key: str, stages: Sequence[Stage] = ()) -> str | None:
-    """Return SQL for every sample with its corpus and each value of a key column that belongs to it.
+    """Return SQL for every sample with its corpus and its values of a key column.
 
-    None where no column leads there.
+    None if no column leads to it.
 
     Args:
         ledger: the build.
         key: the first column of a table's key.
-        stages: those whose tables may be passed through; none for all.
+        stages: stages whose tables may be used; empty for all.
     """
     steps = ways(stages or ledger.stages).get(key)
     if steps is None:
         return None
     joins, at = "", "s"
     for n, step in enumerate(steps):
-        if step.table is not SAMPLE:  # its columns are there already
+        if step.table is not SAMPLE:  # its columns are available already
             column = f'(SELECT DISTINCT "{step.key}", "{step.column}" FROM "{step.table.name}") t{n}'
             joins, at = f'{joins} JOIN {column} ON t{n}."{step.key}" = {at}."{step.key}"', f"t{n}"
     columns = f"s.{_KEY}, s.corpus" if key == _KEY else f's.{_KEY}, s.corpus, {at}."{key}"'
@@ -86,7 +86,7 @@ def known_by(ledger: Ledger, key: str, stages: Sequence[Stage] = ()) -> str | No
 
 
 def names_of(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str) -> dict[str, list[str]]:
-    """Return the values of each key column under which tables know a sample; nothing where it is none."""
+    """Return a sample's values of each key column; empty if it is not a sample."""
     samples = samples_query(ledger)
     if not scalar(db, f"SELECT count(*) FROM ({samples}) WHERE {_KEY} = ?", [sample_id]):
         return {}
@@ -106,18 +106,18 @@ def names_of(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str) -> d
 
 
 def corpus_query(ledger: Ledger, table: Table, stages: Sequence[Stage], *, is_counted: bool) -> str:
-    """Return SQL with places for {rows} of a table and the {rest} that is asked of them, by corpus.
+    """Return SQL by corpus, with placeholders for {rows} of a table and the {rest} to select from them.
 
-    A row counts once per sample that it belongs to; "all" is the corpus of rows that belong to none.
+    A row counts once per sample it belongs to; rows without a sample have the corpus "all".
 
     Args:
         ledger: the build.
-        table: by its key its rows are assigned.
-        stages: those whose tables can be asked.
-        is_counted: the stage counts its rows and lists no samples yet: its rows have a corpus of their own.
+        table: its key assigns rows to samples.
+        stages: stages whose tables may be used.
+        is_counted: whether the stage only counts its rows and lists no samples yet; its rows have a corpus column.
     """
     if is_counted:
-        # Rows of a list of samples count as the list's where they are read, and as their own corpora's from there on.
+        # Rows of a list of samples count for the list when they are read, and for their own corpora afterwards.
         listed = f"(SELECT min(corpus) FROM source_listing WHERE corpus = '{LIST_CODE}')"
         return f"SELECT coalesce({listed}, corpus) AS corpus, {{rest}} FROM {{rows}}"
     if "corpus" in table.key:
@@ -127,6 +127,6 @@ def corpus_query(ledger: Ledger, table: Table, stages: Sequence[Stage], *, is_co
     samples = known_by(ledger, key, asked)
     if samples is None:
         return "SELECT 'all' AS corpus, {rest} FROM {rows}"
-    # A sample that the list of samples lacks must not vanish from a table that is to add up.
+    # A sample missing from the list of samples must not vanish from a table whose numbers add up.
     side = "LEFT JOIN" if key == _KEY else "JOIN"
     return f"SELECT coalesce(s.corpus, 'all') AS corpus, {{rest}} FROM {{rows}} r {side} ({samples}) s USING ({key})"

@@ -1,4 +1,4 @@
-"""A DuckDB connection with a view of every table of a build, read through its current receipts."""
+"""Open a DuckDB connection with a view of every table of a build, by its current receipts."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_views(ledger: Ledger, stages: Sequence[Stage] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection with the kept rows of `candidate` under that name; a table not made yet is empty.
+    """Yield a connection with the kept rows of each table as a view of its name; tables not written yet are empty.
 
-    `candidate_rejects` holds its rejects, `candidate_counts` what its stage counted.
+    For example, `candidate_rejects` has the rejects and `candidate_counts` the counts of `candidate`.
 
     Args:
         ledger: the build.
-        stages: those whose tables are wanted; none for all.
+        stages: stages whose tables are needed; empty for all.
     """
-    import duckdb  # a tenth of a second to import, in every command
+    import duckdb  # the import takes a tenth of a second in every command
 
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as db:
         for stage in dict.fromkeys(stages or ledger.stages):

@@ -1,1 +1,1 @@
-"""Look at the corpora under SOURCES: inventory report, preview of a file, RS5M's lists."""
+"""Inspect the corpora under SOURCES: inventory report, preview of a file, RS5M's lists."""

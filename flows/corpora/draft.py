@@ -1,6 +1,6 @@
 """Write the draft of a corpus's manifest from the schema of one of its files.
 
-Not for choosing rights: the draft leaves both of them to be filled in, and is a faulty manifest until they are.
+The draft leaves both rights to be filled in, and is invalid until they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stages.readers.batch import SourceFileError
 from stages.readers.formats.texts import is_text
 from stages.readers.parquet.opening import open_parquet
 
-# Usual names of our columns, in order of preference, without regard to case.
+# Usual names of our columns, in order of preference, case-insensitive.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "url": ("url", "image_url", "img_url", "image_link", "link", "src", "uri"),
     "source_caption": ("caption", "text", "alt_text", "alt", "title", "description"),
@@ -52,15 +52,15 @@ def write_draft(code: str, file: Path) -> Path:
     if path.exists() or code in CORPUS_CODES:
         raise InputError(f"CODE={code}: {shown(path)} exists or is reserved for a corpus of RS5M; choose another code")
     if not file.is_file():
-        raise InputError(f"FILE={file} is no file: name one file of the corpus")
+        raise InputError(f"FILE={file} is not a file: name one file of the corpus")
     lines = "\n".join(_draft(file)) + "\n"
-    with path.open("x", encoding="utf-8") as draft:  # never over another's
+    with path.open("x", encoding="utf-8") as draft:  # never overwrites a file
         draft.write(lines)
     return path
 
 
 def next_steps(code: str, file: Path, path: Path) -> Iterator[str]:
-    """Yield where the draft is and what to do next."""
+    """Yield the path of the draft and the next steps."""
     yield f"{shown(path)}: fill in annotation_licence and image_rights, check the columns. Then:"
     yield f"  make peek CORPUS={code} FILE={file}"
     yield f"  mkdir -p SOURCES/{code}, and put the files there"
@@ -73,10 +73,10 @@ def _draft(file: Path) -> Iterator[str]:
     ending = file.suffix if re.fullmatch(r"\.\w+", file.suffix) else ""
     columns = list(_parquet_columns(file)) if head.startswith(b"PAR1") else list(_tsv_columns(file, head))
     yield f'reader = "{"parquet" if head.startswith(b"PAR1") else "tsv"}"'
-    yield "# The group part is the number in a file's name, by which its rows are named: each file needs another."
+    yield "# The group part is the number in a file's name; it is part of its samples' names and must be unique."
     number = r"[^/]*?(?P<part>\d{1,9})(?:-of-\d+)?[^/0-9]*" if re.search(r"\d", file.stem) else "[^/]*"
     yield rf"file_pattern = '(?:.*/)?{number}{re.escape(ending)}'"
-    yield f"{_UNDECIDED} the licence of the texts and tables, and who holds which right in the images."
+    yield f"{_UNDECIDED} the licence of the texts and tables, and who has which right in the images."
     yield '# annotation_licence = "CC-BY-4.0"'
     yield '# image_rights = "Each image belongs to its owner; the corpus grants no right in it."'
     yield "may_redistribute_annotations = false"

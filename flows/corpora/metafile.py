@@ -1,6 +1,6 @@
-"""RS5M's own lists as the sources of a build, or to compare one with: METAFILE=… is made visible as a SOURCES folder.
+"""Present RS5M's own lists (METAFILE=…) as a SOURCES folder, to build from or to compare a build with.
 
-Not for reading lists: that is `stages/readers/rs5m_list/rows.py`.
+The lists are read by `stages/readers/rs5m_list/rows.py`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ FOLDER = ".metafile"
 
 
 def list_files(metafile: Path) -> list[Path]:
-    """Return the lists that a METAFILE names: itself, or those in the folder, by name.
+    """Return the lists of a METAFILE: the file itself, or the lists in the folder, by name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no list.
     """
     corpus = load_corpus(LIST_CODE)
     if not metafile.exists():
@@ -35,12 +35,12 @@ def list_files(metafile: Path) -> list[Path]:
 
 
 def as_sources(metafile: Path, build: Path) -> Path:
-    """Return a SOURCES folder in which a METAFILE is what is read: links to its files, whole or not there.
+    """Return a SOURCES folder with links to the files of a METAFILE, made atomically.
 
     Raises:
         InputError: there is no list.
     """
-    list_files(metafile)  # what is no list is shown too: inventory names what it leaves out
+    list_files(metafile)  # other files are linked too, so that inventory names them as passed over
     files = [path.resolve() for path in _files_under(metafile)]
     made = build / FOLDER / digest_json([str(path) for path in files])[:16]
     if not made.exists():

@@ -1,6 +1,6 @@
-"""The first rows of a source file as its reader sees them: a look before a corpus is filtered.
+"""Show the first rows of a source file as its reader sees them, before a corpus is filtered.
 
-Not for samples of a build: `explain` shows those.
+`explain` shows the samples of a build.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from stages.readers.batch import Choices, Counted, Damage, SourceBatch, SourceFi
 from stages.readers.corpora import load_corpora, manifest_faults
 from stages.readers.readers import count_source, read_source, reader_of
 
-Line = tuple[str, str]  # text and style; what cannot be read is red
+Line = tuple[str, str]  # text and style; unreadable rows are red
 _WIDTH, _LABEL_WIDTH, _TEXT_SHOWN = 100, 28, 1000
 
 
@@ -40,20 +40,24 @@ def peek_file(options: argparse.Namespace, settings: Settings) -> Iterator[Line]
     """Yield the lines that show the first rows of a source file, or the first samples of a labelled corpus's folder.
 
     Raises:
-        InputError: for a corpus that is not known, a file that is not there, or one that needs another beside it.
+        InputError: the corpus is unknown, the file does not exist, or it needs a companion.
     """
     corpus = _corpus(options.corpus)
     if options.rows < 1 or options.from_row < 0:
-        raise InputError(f"--rows is at least 1 and --from at least 0; found {options.rows} and {options.from_row}")
+        raise InputError(
+            f"expected --rows of at least 1 and --from of at least 0; found {options.rows} and {options.from_row}"
+        )
     for path in (options.path, *options.companion):
         if not path.exists():
-            raise InputError(f"{path} is not there: name a file of {corpus.title}. {corpus.how_to_get}")
+            raise InputError(f"{path} does not exist: name a file of {corpus.title}. {corpus.how_to_get}")
     if corpus.half == "rs3":
         yield from _labelled(corpus, options, settings)
         return
     for path in (options.path, *options.companion):
         if not path.is_file():
-            raise InputError(f"{path} is no file: name one file of {corpus.title} (named like {corpus.file_pattern})")
+            raise InputError(
+                f"{path} is not a file: name one file of {corpus.title} (named like {corpus.file_pattern})"
+            )
     if options.companion and corpus.companion_pattern == Corpus.model_fields["companion_pattern"].default:
         raise InputError(f"{corpus.code} has no companions: leave out --companion {options.companion[0]}")
     source = SourceFiles(
@@ -104,7 +108,7 @@ def _count(source: SourceFiles, corpus: Corpus, n_shown: int) -> Iterator[Line]:
 
 
 def _rows_of(batch: SourceBatch, from_row: int) -> list[Mapping[str, Any]]:
-    """Return the rows of a batch from a row on, in file order: our columns, or reason and detail of malformed ones."""
+    """Return the rows of a batch from a row on, in file order: our columns, or reason and detail if malformed."""
     chosen = batch.choose(pa.array(_readable(batch), pa.int64()))
     rows: list[Mapping[str, Any]] = chosen.table.to_pylist()
     rows += [fault._asdict() for fault in (*batch.malformed, *chosen.malformed)]
@@ -112,7 +116,7 @@ def _rows_of(batch: SourceBatch, from_row: int) -> list[Mapping[str, Any]]:
 
 
 def _readable(batch: SourceBatch) -> list[int]:
-    """Return the offsets of the rows that are not malformed; those have no caption, as others may."""
+    """Return the offsets of the rows that are not malformed, with or without a caption."""
     is_null = batch.captions.is_null().to_pylist()
     if len(batch.malformed) == batch.captions.null_count:
         return [i for i, has_none in enumerate(is_null) if not has_none]
@@ -146,7 +150,7 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[Line]:
 
 @dataclass(frozen=True)
 class _Scratch:
-    """Files of a stage that is run for its rows alone."""
+    """Files of a stage that is run only for its rows."""
 
     root: Path
 
@@ -163,13 +167,13 @@ class _Scratch:
         return self.root
 
     def read(self, address: str, offset: int, n_bytes: int) -> bytes:
-        raise InputError(f"{address} is not kept: a look at samples writes no build")
+        raise InputError(f"{address} is not stored: peek writes no build")
 
 
 def _labelled(corpus: Corpus, options: argparse.Namespace, settings: Settings) -> Iterator[Line]:
-    """Yield the samples of a folder by the very functions of the stages, over a SOURCES that has this folder alone."""
+    """Yield the samples of a folder by running the stages' functions on a SOURCES with only this folder."""
     if not options.path.is_dir():
-        raise InputError(f"{options.path} is no folder: {corpus.code} is read by folders laid out as SOURCES/<code>")
+        raise InputError(f"{options.path} is not a folder: {corpus.code} is read by folders laid out as SOURCES/<code>")
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as opened:
         sources = Path(scratch, "sources")
         sources.mkdir()
@@ -186,13 +190,13 @@ def _labelled(corpus: Corpus, options: argparse.Namespace, settings: Settings) -
         found = outcome.kept.to_pylist() + outcome.rejects.to_pylist()
         for row in sorted(found, key=lambda row: str(row["sample_id"])):
             yield f"{row.pop('sample_id')}" + ("  REJECTED" if "reason" in row else ""), "bold"
-            hidden = ("corpus", "partition", "body_file", "body_offset")  # of the build that this is not
+            hidden = ("corpus", "partition", "body_file", "body_offset")  # there is no build
             yield from _facts({name: v for name, v in row.items() if v is not None and name not in hidden})
         yield f"samples shown: {len(found):,} of {len(names):,} in {listed.num_rows:,} files of {options.path}", "bold"
 
 
 def _inputs(stage: Stage, tables: dict[str, pa.Table], context: Context, settings: Settings) -> dict[str, pa.Table]:
-    """Return what a stage reads; a table that is not there yet is made by the stage that writes it."""
+    """Return the inputs of a stage, running the stages that write them."""
     for reads in stage.reads:
         if reads.table not in tables:
             writer = next(other for other in STAGES if other.writes.name == reads.table)

@@ -1,6 +1,6 @@
-"""What is under SOURCES beside what is published: how much of each corpus is there, and which files are other ones.
+"""Compare SOURCES with the published corpora: how much of each is there, and which files differ.
 
-Not for finding or hashing files: that is the stage `inventory`; nor for printing: that is `sources_report.py`.
+Files are found and hashed by the stage `inventory`; `sources_report.py` prints the result.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LISTED = Reads("source_listing", ("corpus", "path", "size_bytes", "pilot_share"
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A source file that has another sha256 than its publisher states."""
+    """A source file whose sha256 differs from its publisher's."""
 
     path: str
     found: str
@@ -46,13 +46,13 @@ class Holding:
 
     Attributes:
         code: its code.
-        corpus: its manifest; None where no reader is known.
-        n_files, n_bytes: its source files and their size, companions apart.
-        companions: paths of the files beside them.
-        missing_parts: numbers of published files that are not there, where files are numbered.
-        mismatches: files that are not as their publisher states.
-        pilot_share: share of a labelled corpus's scenes that was listed, in (0, 1].
-        note: why nothing is listed though something is there.
+        corpus: its manifest; None if no reader is known.
+        n_files, n_bytes: number and size of its source files, without companions.
+        companions: paths of companions.
+        missing_parts: numbers of missing published files, if files are numbered.
+        mismatches: files that differ from the published ones.
+        pilot_share: listed share of a labelled corpus's scenes, in (0, 1].
+        note: why nothing is listed although the folder is not empty.
     """
 
     code: str
@@ -67,7 +67,7 @@ class Holding:
 
     @property
     def state(self) -> State:
-        """How much is there; "there" where it is not known of how much."""
+        """How complete the corpus is; "there" if the published size is unknown."""
         if not self.n_files or self.corpus is None:
             return "missing"
         files, n_bytes = self.corpus.n_files_published, self.corpus.n_bytes_published
@@ -80,15 +80,15 @@ class Holding:
 
 
 def holdings(ledger: Ledger, sources: Path | None, corpora: Mapping[str, Corpus] | None = None) -> list[Holding]:
-    """Return the files found of each corpus: RS5M's in its order, then the others that can be read.
+    """Return the files found of each corpus: RS5M's in its order, then the other readable ones.
 
     Args:
-        ledger: of a build whose inventory is current, or of none.
+        ledger: a build whose inventory is current, or one without an inventory.
         sources: the SOURCES folder, if any.
-        corpora: by code; the manifests of the repository where none are given.
+        corpora: corpora by code; by default the repository's manifests.
     """
     corpora = load_corpora() if corpora is None else corpora
-    # What an earlier look found is not there without its folder.
+    # Files of an earlier listing do not count without their folder.
     listed = ledger.read(_LISTED).slice(0, None if has_corpus(sources) else 0)
     wrong = mismatches(ledger, corpora)
     found, faults = [], manifest_faults()
@@ -113,7 +113,7 @@ def has_corpus(sources: Path | None) -> bool:
 
 
 def _look(sources: Path, code: str) -> tuple[pa.Table, str]:
-    """Return the files of a corpus that the build does not list, or why there are none: another one's may stop it."""
+    """Return the files of a corpus that the build does not list, or why there are none."""
     given = {
         "source_listing": SOURCE_LISTING.schema.empty_table(),
         "source_listing_rejects": no_rejects(SOURCE_LISTING),
@@ -128,11 +128,11 @@ def _look(sources: Path, code: str) -> tuple[pa.Table, str]:
 
 
 def mismatches(ledger: Ledger, corpora: Mapping[str, Corpus] | None = None) -> list[Mismatch]:
-    """Return the hashed files that are not as their publishers state, by path."""
+    """Return the hashed files that differ from their publishers' sha256, by path."""
     found = []
     state = ledger.state(ledger.writer["source_file"])
     for corpus in (load_corpora() if corpora is None else corpora).values():
-        # The files of labelled corpora are millions: only those of corpora with a statement are looked at.
+        # Labelled corpora have millions of files: only corpora with published digests are checked.
         names = [name for name in sorted(state.parts) if corpus.sha256 and name.startswith(f"{corpus.code}-")]
         for name in names:
             for row in ledger.read(Reads("source_file", ("path", "file_sha256")), name).to_pylist():
@@ -147,7 +147,7 @@ def _holding(corpus: Corpus, rows: pa.Table, sources: Path | None, wrong: tuple[
         share = float(pc.min(rows["pilot_share"]).as_py())
         n_bytes = int(pc.sum(rows["size_bytes"]).as_py())
         return Holding(corpus.code, corpus, rows.num_rows, n_bytes, mismatches=wrong, pilot_share=share)
-    # A listed file that has gone stays listed, for its rows are in the build.
+    # A missing file stays listed, because its rows are in the build.
     there = [row for row in rows.to_pylist() if sources is not None and is_readable_file(sources / row["path"])]
     files = [(row["path"].partition("/")[2], row["size_bytes"]) for row in there]
     own = [(name, size) for name, size in files if not corpus.is_companion(name)]
@@ -163,7 +163,7 @@ def _holding(corpus: Corpus, rows: pa.Table, sources: Path | None, wrong: tuple[
 
 
 def missing_parts_of(corpus: Corpus, names: Sequence[str]) -> tuple[int, ...]:
-    """Return the numbers that are not there, where files are numbered from 0 or 1 to their published number."""
+    """Return the missing numbers, if files are numbered from 0 or 1 to their published number."""
     matches = [match for name in names if (match := corpus.match_file(name))]
     numbers = {match.groupdict().get("part") for match in matches}
     n_published = corpus.n_files_published

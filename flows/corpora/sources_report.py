@@ -1,6 +1,6 @@
 """The report of `make inventory`: per corpus the files found and published, its rights, and how to get the rest.
 
-Not for finding that out: that is `flows/corpora/sources.py`.
+`flows/corpora/sources.py` finds these facts.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _SHOWN = 12  # files or runs of numbers
 
 
 def render(found: Sequence[Holding], sources: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield the lines of the report with their style; the last says how much there is in all."""
-    yield f"SOURCES={sources}" if sources is not None else "no SOURCES given: nothing is there", "bold"
+    """Yield the lines of the report with their style; the last is the total."""
+    yield f"SOURCES={sources}" if sources is not None else "SOURCES is not set: nothing is there", "bold"
     if sources is not None and not sources.is_dir():
-        yield "is no folder yet: make it, with one folder per corpus, named by its code", ""
+        yield "does not exist yet: make it, with one folder per corpus, named by its code", ""
     for holding in found:
         if holding.code == _first_other(found):
             yield "", ""
@@ -48,7 +48,7 @@ def _title(holding: Holding) -> str:
 
 
 def summary(found: Sequence[Holding]) -> str:
-    """Return the sentence that says how many of RS5M's corpora are complete, partly there and missing."""
+    """Return a sentence on how many of RS5M's corpora are complete, partly there and missing."""
     ours = [holding.state for holding in found if holding.code in CORPUS_CODES]
     words = [f"{ours.count(state)} {state}" for state in ("complete", "partly there", "missing")]
     if unknown := ours.count("there"):
@@ -62,7 +62,7 @@ def _first_other(found: Sequence[Holding]) -> str:
 
 
 def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
-    """Yield label, text and style of each thing that is to be said of a corpus."""
+    """Yield label, text and style of the report's lines on a corpus."""
     corpus = holding.corpus
     there = f"{_files(holding.n_files)}, {_size(holding.n_bytes)}" if holding.n_files else holding.note or "nothing"
     if holding.pilot_share < 1:
@@ -72,7 +72,7 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
     yield "there", there, ""
     if corpus is None:
         if not holding.note:
-            yield "get it", "nothing of it is read by this version", ""
+            yield "get it", "this version has no reader for it", ""
         return
     yield "published", _published(corpus), ""
     if holding.missing_parts:
