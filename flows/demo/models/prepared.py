@@ -1,4 +1,4 @@
-"""Models asked about images as they are: each prepares what it is then given."""
+"""Apply models directly to images: each image is prepared first."""
 
 from collections.abc import Sequence
 
