@@ -1,4 +1,4 @@
-"""What was said on the command line, and what the last run on the build said: profile, folders, settings."""
+"""Parse the command line, and remember the last run on a build: profile, folders, settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flows.settings import Settings, load_settings
 from stages import MODULES, STAGES
 from stages.contract import InputError
 
-MEMORY = ".last-run.json"  # what was said at the last run on a build
+MEMORY = ".last-run.json"  # the options of the last run on a build
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "demo": ("demo", "demo --build /tmp/demo --verbose"),
@@ -81,15 +81,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def recall(options: argparse.Namespace) -> None:
-    """Fill in what was not said from the last run on the build: its profile, and its SOURCES or METAFILE.
+    """Fill in missing options from the last run on the build: its profile, and its SOURCES or METAFILE.
 
-    Commands that only look take its overrides too: a build is judged by the settings it was made with.
+    Commands that only inspect a build use its overrides too, as they must see the settings it was made with.
     """
     path = build_folder(options) / MEMORY
     try:
         last = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        last = {}  # never written, or cut by a crash: a convenience, not a record
+        last = {}  # never written, or cut off by a crash: only a convenience
     is_same_profile = options.profile in (None, last.get("profile"))
     options.profile = options.profile or last.get("profile") or "demo"
     if options.sources is None and options.metafile is None and is_same_profile:
@@ -100,7 +100,7 @@ def recall(options: argparse.Namespace) -> None:
 
 
 def remember(options: argparse.Namespace) -> None:
-    """Write down what was said, for `recall`."""
+    """Store the options for `recall`."""
     said = {
         "profile": options.profile,
         "sources": str(Path(options.sources).resolve()) if options.sources is not None else None,
@@ -114,15 +114,15 @@ def remember(options: argparse.Namespace) -> None:
 
 
 def build_folder(options: argparse.Namespace) -> Path:
-    """Return the build folder: as said, or build/<profile>."""
+    """Return the build folder: the given one, or build/<profile>."""
     return Path(options.build or Path("build") / Path(options.profile or "demo").stem)
 
 
 def given_sources(options: argparse.Namespace) -> Path | None:
-    """Return the SOURCES folder: as said, or one that shows METAFILE; None where neither was said.
+    """Return the SOURCES folder: the given one, or one with the METAFILE; None if neither is given.
 
     Raises:
-        InputError: METAFILE holds no list.
+        InputError: METAFILE has no list.
     """
     if options.metafile is not None:
         return as_sources(Path(options.metafile), build_folder(options))
@@ -130,14 +130,14 @@ def given_sources(options: argparse.Namespace) -> Path | None:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Return the checked settings: the profile, the overrides, and what retry and refetch mean now.
+    """Return the checked settings: the profile, the overrides, and the current meaning of retry and refetch.
 
     Raises:
-        InputError: a setting is wrong, or both SOURCES and METAFILE were said.
+        InputError: a setting is wrong, or both SOURCES and METAFILE are given.
     """
     if options.sources is not None and options.metafile is not None:
         raise InputError(
-            f"SOURCES={options.sources} and METAFILE={options.metafile}: a build is made from the one or the other."
+            f"SOURCES={options.sources} and METAFILE={options.metafile}: a build is made from one or the other."
             " For a list beside labelled corpora put it under SOURCES/rs5m"
         )
     overrides = list(options.set)
@@ -154,12 +154,12 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def is_generated(options: argparse.Namespace) -> bool:
-    """Return True where the sources are the generated world."""
+    """Return whether the sources are the generated world."""
     return options.profile == "demo" and options.sources is None and options.metafile is None
 
 
 def command_again(options: argparse.Namespace) -> str:
-    """Return the make command that does the same again."""
+    """Return the make command that repeats this run."""
     targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
     words = [f"make {' '.join(targets)}"]
     if options.command != "demo":
@@ -176,7 +176,7 @@ def command_again(options: argparse.Namespace) -> str:
 
 
 def _word(variable: str, value: object) -> str:
-    """Return a make variable as a shell takes it."""
+    """Return a make variable quoted for a shell."""
     return f"{variable.upper()}={shlex.quote(str(value))}"
 
 
@@ -271,4 +271,4 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     if name == "verify":
         command.add_argument("--repair", action="store_true", help="set damaged receipts aside, to be done again")
     if name == "gc":
-        command.add_argument("--dry-run", action="store_true", help="only say what would go")
+        command.add_argument("--dry-run", action="store_true", help="only print what would be removed")

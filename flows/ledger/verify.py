@@ -1,6 +1,6 @@
 """Check a whole build from its files alone: digests, schemas, keys, conservation per partition, stage and corpus.
 
-Trusts nothing that a run concluded; every fault is named with what to do.
+Results of a run are not trusted; every fault is named with what to do.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def set_aside(ledger: Ledger, faults: Sequence[Fault]) -> Iterator[tuple[str, st
     for folder in sorted({fault.folder for fault in faults if fault.folder}):
         receipt = ledger.store.path(folder) / "receipt.json"
         if folder.split("/")[0] in observed:
-            yield f"left as it is: {folder} records what was seen and cannot be made again", "red"
+            yield f"left unchanged: {folder} records observations, which cannot be repeated", "red"
         elif receipt.exists():
             receipt.rename(receipt.with_name(f"receipt.json.set-aside-{int(time.time())}"))
             yield f"set aside: {folder}", ""
