@@ -136,7 +136,7 @@ def test_explain_of_an_unknown_id_says_how_ids_look(finished: Build, sample_id: 
 
 
 def test_explain_of_an_unmatched_row_needs_the_sources(finished: Build) -> None:
-    with pytest.raises(InputError, match=r"give SOURCES=… to read its row again from laion2b/part-00000-a\.parquet"):
+    with pytest.raises(InputError, match=r"set SOURCES=… to read its row again from laion2b/part-00000-a\.parquet"):
         explain(finished.ledger(), "laion2b_0_3", None)
 
 
