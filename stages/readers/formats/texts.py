@@ -100,8 +100,11 @@ def count_blank(texts: pa.Array) -> int:
         return len(texts)
     offsets = text_offsets(texts)
     characters = np.frombuffer(texts.buffers()[2], np.uint8)
-    first = characters[np.minimum(offsets[:-1], len(characters) - 1)] if len(characters) else np.zeros(len(texts))
-    may_be = (offsets[1:] == offsets[:-1]) | (first < _PRINTABLE[0]) | (first > _PRINTABLE[1])
+    # An empty text at the end begins behind the last character: clipped, it has another's, and counts by its length.
+    first = characters.take(offsets[:-1], mode="clip") if len(characters) else np.zeros(len(texts), np.uint8)
+    first -= np.uint8(_PRINTABLE[0])  # what is less becomes large: one comparison for both ends
+    may_be = first > _PRINTABLE[1] - _PRINTABLE[0]
+    may_be |= offsets[1:] == offsets[:-1]
     if texts.null_count:
         may_be |= texts.is_null().to_numpy(zero_copy_only=False)
     return pc.sum(is_blank(texts.take(pa.array(np.flatnonzero(may_be))))).as_py() or 0
