@@ -103,7 +103,7 @@ def test_a_build_without_tars_is_compared_as_far_as_it_goes(small_sources: Path,
 
 
 def test_compare_says_what_it_needs(finished: Build, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Say METAFILE=…"):
+    with pytest.raises(InputError, match="METAFILE is missing"):
         compare(finished.ledger(), None, tmp_path / "out.csv")
     with pytest.raises(InputError, match="expected columns img_name"):
         path = tmp_path / "a.csv"
