@@ -28,7 +28,7 @@ class _Group:
 class PassedOver:
     """The paths passed over under one corpus's folder.
 
-    Each path has a row. If there are more than `_MOST_ROWS`, a row covers all paths with one reason below a folder,
+    Each path has a row. If there are more than `_MOST_ROWS`, a row stands for all paths with one reason below a folder,
     at the deepest level of folders that the limit allows: the rows depend on the paths, not on the order in which they
     are found.
     """

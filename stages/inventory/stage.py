@@ -55,7 +55,7 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
     """Return the source files under SOURCES; no rows if nothing has changed since the last listing.
 
     A file that was listed before and is missing now stays listed, because its rows are in the build. Every other path
-    is rejected with a reason; one row may cover many paths.
+    is rejected with a reason; one row may stand for many paths.
 
     Raises:
         InputError: SOURCES, a chosen corpus or its files are missing, nothing can be read, or
