@@ -11,11 +11,11 @@ from flows.ledger.store import Store
 from flows.settings import load_settings
 from stages import STAGES
 from tests.benchmarks.contract_cost import measure_filter, measure_screen
-from tests.benchmarks.harness import BENCH, Goal, Row, process_seconds, report, seconds, sized
+from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, process_cpu_seconds, process_seconds, report, sized
 from tests.benchmarks.large_ledger import SETTINGS, make_large_ledger
 
 MAX_OVERHEAD_PERCENT = 10
-MAX_STATUS_S = 2
+MAX_STATUS_CPU_S = 2
 MAX_NOTHING_TO_DO_S = 20
 N_RECEIPTS = sized(10_000, 40)
 
@@ -47,18 +47,23 @@ def measure_ledger(root: Path) -> tuple[list[Row], list[Goal]]:
     made_s = time.perf_counter() - started
     start_up_s = process_seconds(["-c", "import flows.cli"], sized(3, 1))
     options = ["--profile", "demo", "--build", str(build), "--sources", str(sources)]
-    status_s = process_seconds(["-m", "flows.cli", "status", *options], sized(5, 1))
+    start_up_cpu_s = process_cpu_seconds(["-c", "import flows.cli"], sized(3, 1))
+    status_s = process_cpu_seconds(["-m", "flows.cli", "status", *options], sized(5, 1))
+    nothing_cpu_s = process_cpu_seconds(["-m", "flows.cli", "build", *options], sized(3, 1))
     nothing_s = process_seconds(["-m", "flows.cli", "build", *options], sized(3, 1))
-    in_process_s = seconds(lambda: status_report(Ledger(Store(build), STAGES, load_settings("demo", SETTINGS, STAGES))))
+    in_process_s = cpu_seconds(
+        lambda: status_report(Ledger(Store(build), STAGES, load_settings("demo", SETTINGS, STAGES)))
+    )
     case = f"{n_receipts:,} receipts"
     rows = [
         Row(f"{case}: made, or found current", made_s, "s"),
-        Row(f"{case}: status, in this process", in_process_s, "s"),
-        Row(f"{case}: status, whole process", status_s, "s", start_up_s, status_s / start_up_s),
+        Row(f"{case}: status, in this process", in_process_s, "CPU s"),
+        Row(f"{case}: status, whole process", status_s, "CPU s", start_up_cpu_s, status_s / start_up_cpu_s),
+        Row(f"{case}: nothing to do", nothing_cpu_s, "CPU s", start_up_cpu_s, nothing_cpu_s / start_up_cpu_s),
         Row(f"{case}: nothing to do, whole process", nothing_s, "s", start_up_s, nothing_s / start_up_s),
     ]
     goals = [
-        Goal(f"status over {case}, s", status_s, MAX_STATUS_S),
+        Goal(f"status over {case}, CPU s", status_s, MAX_STATUS_CPU_S),
         Goal(f"nothing to do over {case}, s", nothing_s, MAX_NOTHING_TO_DO_S),
         Goal(f"receipts short of {N_RECEIPTS:,}", max(0, N_RECEIPTS - n_receipts), 0),
     ]
