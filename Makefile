@@ -16,11 +16,13 @@ FROM ?=
 COMPANION ?=
 OUT ?=
 REPAIR ?=
+QUICK ?=
+RESUME ?=
 VERBOSE ?=
 PORT ?= 4200
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT REPAIR VERBOSE
+SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT REPAIR QUICK RESUME VERBOSE
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -83,7 +85,7 @@ stats: stage-stats  ## regenerate the published statistics tables
 tables: $(READY)  ## print all tables of a build
 	@$(CLI) tables
 
-verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged files aside)
+verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damaged files aside; QUICK=yes, RESUME=yes)
 	@$(CLI) verify
 
 explain: $(READY)  ## print what became of one sample, stage by stage: ID=laion2b_0_12

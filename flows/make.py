@@ -26,6 +26,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
 }
+_VERIFY = ("REPAIR", "QUICK", "RESUME")
 _VERBOSE = ("demo", "build", "stage", "inventory")
 _POSITIONAL = {"peek": ("CORPUS", "FILE"), "new-corpus": ("CODE", "FILE"), "explain": ("ID",), "show": ("ID",)}
 
@@ -48,8 +49,8 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
     words += [f"--companion={path}" for path in _paths(said.get("COMPANION", ""))] if name == "peek" else []
     if name in _VERBOSE and said.get("VERBOSE", "").lower() not in ("", "0", "no", "false"):
         words.append("--verbose")
-    if name == "verify" and said.get("REPAIR") == "yes":
-        words.append("--repair")
+    if name == "verify":
+        words += [f"--{variable.lower()}" for variable in _VERIFY if said.get(variable) == "yes"]
     if name in _POSITIONAL:
         words += ["--", *(said.get(variable, "") for variable in _POSITIONAL[name])]
     return [*command, *words]

@@ -1,4 +1,4 @@
-"""Parse the command line, and remember the last run on a build: profile, folders, settings."""
+"""What was said on the command line, and what the last run on the build said: profile, folders, settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flows.settings import Settings, load_settings
 from stages import MODULES, STAGES
 from stages.contract import InputError
 
-MEMORY = ".last-run.json"  # the options of the last run on a build
+MEMORY = ".last-run.json"  # what was said at the last run on a build
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "demo": ("demo", "demo --build /tmp/demo --verbose"),
@@ -41,7 +41,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "show": ("show laion2b_0_12 --build build/demo --out picture.jpg",),
     "fates": ("fates --build build/demo --out fates.csv",),
     "compare": ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
-    "verify": ("verify --build build/demo", "verify --build BUILD --repair"),
+    "verify": ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
     "gc": ("gc --build BUILD --dry-run",),
     "config": ("config --profile paper --set download.max_per_host=2",),
 }
@@ -81,15 +81,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def recall(options: argparse.Namespace) -> None:
-    """Fill in missing options from the last run on the build: its profile, and its SOURCES or METAFILE.
+    """Fill in what was not said from the last run on the build: its profile, and its SOURCES or METAFILE.
 
-    Commands that only inspect a build use its overrides too, as they must see the settings it was made with.
+    Commands that only look take its overrides too: a build is judged by the settings it was made with.
     """
     path = build_folder(options) / MEMORY
     try:
         last = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        last = {}  # never written, or cut off by a crash: only a convenience
+        last = {}  # never written, or cut by a crash: a convenience, not a record
     is_same_profile = options.profile in (None, last.get("profile"))
     options.profile = options.profile or last.get("profile") or "demo"
     if options.sources is None and options.metafile is None and is_same_profile:
@@ -100,7 +100,7 @@ def recall(options: argparse.Namespace) -> None:
 
 
 def remember(options: argparse.Namespace) -> None:
-    """Store the options for `recall`."""
+    """Write down what was said, for `recall`."""
     said = {
         "profile": options.profile,
         "sources": str(Path(options.sources).resolve()) if options.sources is not None else None,
@@ -114,15 +114,15 @@ def remember(options: argparse.Namespace) -> None:
 
 
 def build_folder(options: argparse.Namespace) -> Path:
-    """Return the build folder: the given one, or build/<profile>."""
+    """Return the build folder: as said, or build/<profile>."""
     return Path(options.build or Path("build") / Path(options.profile or "demo").stem)
 
 
 def given_sources(options: argparse.Namespace) -> Path | None:
-    """Return the SOURCES folder: the given one, or one with the METAFILE; None if neither is given.
+    """Return the SOURCES folder: as said, or one that shows METAFILE; None where neither was said.
 
     Raises:
-        InputError: METAFILE has no list.
+        InputError: METAFILE holds no list.
     """
     if options.metafile is not None:
         return as_sources(Path(options.metafile), build_folder(options))
@@ -130,14 +130,14 @@ def given_sources(options: argparse.Namespace) -> Path | None:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Return the checked settings: the profile, the overrides, and the current meaning of retry and refetch.
+    """Return the checked settings: the profile, the overrides, and what retry and refetch mean now.
 
     Raises:
-        InputError: a setting is wrong, or both SOURCES and METAFILE are given.
+        InputError: a setting is wrong, or both SOURCES and METAFILE were said.
     """
     if options.sources is not None and options.metafile is not None:
         raise InputError(
-            f"SOURCES={options.sources} and METAFILE={options.metafile}: a build is made from one or the other."
+            f"SOURCES={options.sources} and METAFILE={options.metafile}: a build is made from the one or the other."
             " For a list beside labelled corpora put it under SOURCES/rs5m"
         )
     overrides = list(options.set)
@@ -154,12 +154,12 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def is_generated(options: argparse.Namespace) -> bool:
-    """Return whether the sources are the generated world."""
+    """Return True where the sources are the generated world."""
     return options.profile == "demo" and options.sources is None and options.metafile is None
 
 
 def command_again(options: argparse.Namespace) -> str:
-    """Return the make command that repeats this run."""
+    """Return the make command that does the same again."""
     targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
     words = [f"make {' '.join(targets)}"]
     if options.command != "demo":
@@ -176,7 +176,7 @@ def command_again(options: argparse.Namespace) -> str:
 
 
 def _word(variable: str, value: object) -> str:
-    """Return a make variable quoted for a shell."""
+    """Return a make variable as a shell takes it."""
     return f"{variable.upper()}={shlex.quote(str(value))}"
 
 
@@ -270,5 +270,9 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--out", type=Path, default=Path("fates.csv"), help="the CSV to write (fates.csv)")
     if name == "verify":
         command.add_argument("--repair", action="store_true", help="set damaged receipts aside, to be done again")
+        command.add_argument("--quick", action="store_true", help="look at sizes, receipts and schemas, read no bytes")
+        command.add_argument(
+            "--resume", action="store_true", help="leave out what was found sound before and is unchanged since"
+        )
     if name == "gc":
-        command.add_argument("--dry-run", action="store_true", help="only print what would be removed")
+        command.add_argument("--dry-run", action="store_true", help="only say what would go")

@@ -115,7 +115,7 @@ class Corpus(_Manifest):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, content: Any) -> Any:
-        """Use the code as default title, and read a single source of a column as a list of one."""
+        """Name a corpus without a title by its code, and read one source of a column as a list of one."""
         if not isinstance(content, Mapping):
             return content
         code, columns = content.get("code", ""), content.get("columns", {})
@@ -149,7 +149,7 @@ class Corpus(_Manifest):
         return re.compile(self.companion_pattern)
 
     def advice_on(self, path: str) -> str:
-        """Return what to do with a file that cannot be read directly, by its path under the corpus's folder."""
+        """Return what to do with a file that is not read as it is, by its path under the corpus's folder."""
         return next((text for pattern, text in self.advice.items() if re.fullmatch(pattern, path)), "")
 
     def is_companion(self, path: str) -> bool:
@@ -161,23 +161,23 @@ class Corpus(_Manifest):
         return re.compile(self.ignored_pattern)
 
     def match_file(self, path: str) -> re.Match[str] | None:
-        """Return the groups of `file_pattern` in a path under the corpus's folder, None if it is not a source file."""
+        """Return the groups of `file_pattern` in a path under the corpus's folder, None where it is no source file."""
         return self._file_regex.fullmatch(path)
 
     def is_ignored(self, path: str) -> bool:
-        """Return whether a path under the corpus's folder is known but not read; a folder's path ends with a slash."""
+        """Return whether a path under the corpus's folder is known and not read; a folder's ends with a slash."""
         return self._ignored_regex.fullmatch(path) is not None
 
     def part_of(self, path: str) -> int | None:
-        """Return the number in the name of a file or companion; None if the file is neither.
+        """Return the number of the part that a file is or belongs to, or None where it is of no use.
 
-        Names without a number have part 0.
+        Names without a number are part 0.
 
         Args:
-            path: path under the corpus's folder, with "/" as separator.
+            path: path under the corpus's folder, with "/" between its parts.
 
         Raises:
-            ManifestError: the group of the pattern is not a number that fits a table's column.
+            ManifestError: the group of the pattern is no number that a table can hold.
         """
         found = self._file_regex.fullmatch(path) or self._companion_regex.fullmatch(path)
         if found is None:
@@ -198,7 +198,7 @@ class Corpus(_Manifest):
         return part
 
     def stated_sha256(self, path: str) -> str:
-        """Return the sha256 that the publisher states for a file, by its name; "" if not stated."""
+        """Return what the publisher states of a file, by the last part of its path; "" where it states nothing."""
         return self.sha256.get(path.rpartition("/")[2], "").lower()
 
 
@@ -206,16 +206,16 @@ Check = Callable[[Corpus], str]  # why a manifest cannot be used, or ""
 
 
 def no_check(corpus: Corpus) -> str:
-    """Return "": no fault."""
+    """Return no fault."""
     return ""
 
 
 def load_corpora(folder: Path | None = None, check: Check = no_check) -> dict[str, Corpus]:
-    """Return the corpora with a valid manifest, in the order of their codes.
+    """Return the corpora whose manifest has no fault, by code, in the order of their codes.
 
     Args:
-        folder: folder of the manifests; by default the repository's.
-        check: returns another fault of a manifest, or "".
+        folder: of the manifests; the repository's where none is given.
+        check: returns a further fault of a manifest, or "".
 
     Raises:
         ManifestError: the folder has no manifest.
@@ -224,12 +224,12 @@ def load_corpora(folder: Path | None = None, check: Check = no_check) -> dict[st
 
 
 def load_corpus(code: str, folder: Path | None = None, check: Check = no_check) -> Corpus:
-    """Return one corpus. Raises ManifestError if its manifest is missing or invalid."""
+    """Return one corpus. Raises ManifestError where its manifest is missing or has a fault."""
     return _load_one((folder or CORPORA) / f"{code}.toml", check)
 
 
 def manifest_faults(folder: Path | None = None, check: Check = no_check) -> dict[str, str]:
-    """Return the faults of manifests by code: file, key and fault. Empty if all are valid."""
+    """Return by code what is wrong with a manifest: file, key and fault. Empty where all are sound."""
     return {code: str(found) for code, found in _load_all(folder or CORPORA, check) if isinstance(found, ManifestError)}
 
 
@@ -255,7 +255,7 @@ def _half_in(path: Path) -> object:
 
 
 def known_codes() -> tuple[str, ...]:
-    """Return the codes of RS5M's corpora in its order, then those of other corpora with a manifest."""
+    """Return the codes of RS5M's corpora, in its order, and behind them those of other corpora with a manifest."""
     return (*CORPUS_CODES, *(code for code in load_corpora() if code not in CORPUS_CODES))
 
 

@@ -113,12 +113,13 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
     _add_metafiles(ledger, folder)
 
 
-def dataset_faults(root: Path, digest_of: Callable[[Path], str] = digest_file) -> Iterator[str]:
+def dataset_faults(root: Path, digest_of: Callable[[Path], str] | None = digest_file) -> Iterator[str]:
     """Yield the files of `<build>/dataset/` that differ from their checksums.
 
     Args:
         root: the build folder.
-        digest_of: returns the sha256 of a file: files read before need not be read again.
+        digest_of: returns the sha256 of a file: files read before need not be read again. None to check only that
+            files exist.
     """
     folder = root / "dataset"
     if not folder.exists():

@@ -78,7 +78,7 @@ class Ledger:
         self._counted: dict[str, tuple[tuple[str, Reads], ...]] = {}
 
     def refresh(self) -> None:
-        """Forget all states; receipts that were read are kept."""
+        """Forget what was concluded; receipts that were read stay read."""
         self._states.clear()
         self._digests.clear()
 

@@ -157,7 +157,7 @@ class Store:
         return shutil.disk_usage(self.root).free
 
     def folders(self, tables: Iterable[str]) -> Iterator[Path]:
-        """Yield every fingerprint folder of some tables; other files under the build folder are ignored."""
+        """Yield every fingerprint folder of some tables; nothing else under the build folder is ours to judge."""
         for table in tables:
             for path in sorted((self.root / table).glob("*/*")):
                 if _FINGERPRINT.fullmatch(path.name) and path.is_dir() and not path.is_symlink():

@@ -1,60 +1,100 @@
 """Check a whole build from its files alone: digests, schemas, keys, conservation per partition, stage and corpus.
 
-Results of a run are not trusted; every fault is named with what to do.
+Trusts nothing that a run concluded; every fault is named with what to do.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-
-import pyarrow as pa
+from itertools import chain, islice
+from pathlib import Path
 
 from flows.ask.damage import sentences, unreadable_sentences
 from flows.ask.dataset import dataset_faults
 from flows.ask.report import stage_reports, unbalanced
 from flows.ask.views import open_views
-from flows.ledger.digests import digest_columns, digest_file
-from flows.ledger.ledger import Ledger
-from flows.ledger.parts import digested_columns
+from flows.ledger.check_pool import run_checks
+from flows.ledger.journal import Journal, receipt_digest
+from flows.ledger.ledger import Ledger, StageState
+from flows.ledger.partition_check import Check, Checked, Fault, SeenFile, see_file
 from flows.ledger.receipt import Receipt, read_receipt
-from stages.checks import check_conserved, check_reasons, check_typed, check_unique, given_keys
-from stages.contract import ContractError, InputError, Outcome, Reads, Stage
+from flows.ledger.store import Store
+from flows.ledger.verify_progress import Progress
+from stages.contract import Stage
+
+# A process takes a second to begin: in that time these are checked.
+_BYTES_WORTH_A_PROCESS = 400_000_000
+_CHECKS_WORTH_A_PROCESS = 400
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Something wrong with a build; `folder` is the receipt to set aside for a repair, if there is one."""
+class How:
+    """How a build is verified.
 
-    where: str
-    what: str
-    folder: str = ""
+    Attributes:
+        workers: processes that read files.
+        is_quick: only sizes, receipts and schemas are looked at, no bytes and no rows.
+        is_resumed: leave out what an earlier verification found sound and is as it was, by size, inode and time.
+        catalogue: `module:NAME` of the stages, for other processes.
+        show: takes the progress whenever a partition was checked.
+    """
+
+    workers: int = 1
+    is_quick: bool = False
+    is_resumed: bool = False
+    catalogue: str = "stages:STAGES"
+    show: Callable[[Progress], None] = lambda progress: None
 
 
-def verify(ledger: Ledger) -> Iterator[Fault | str]:
-    """Yield faults, and between them a line per stage on what was checked."""
+IN_FULL = How()
+
+
+def verify(ledger: Ledger, how: How = IN_FULL) -> Iterator[Fault | str]:
+    """Yield faults, and between them a line per stage on what was checked.
+
+    The bytes of every file are hashed once, however many names it has; the keys that a partition was given are read
+    from the tables they are in. A journal in the build keeps what was found sound.
+    """
+    if how.is_quick:
+        yield from _verify(ledger, how, None)
+        return
+    with Journal(ledger.store, how.is_resumed) as journal:
+        yield from _verify(ledger, how, journal)
+
+
+def _verify(ledger: Ledger, how: How, journal: Journal | None) -> Iterator[Fault | str]:
     n_faults = 0
     for fault in _damaged_receipts(ledger):
         n_faults += 1
         yield fault
+    files = _Files(ledger.store, journal)
+    known = {r.folder for stage in ledger.stages for r in ledger.state(stage).receipts if files.is_known(r)}
+    found = _check_all(ledger, how, files, known)
     for stage in ledger.stages:
-        state = ledger.state(stage)
-        for fault in _verify_stage(ledger, stage):
+        state, n_before = ledger.state(stage), n_faults
+        checked = islice(found, sum(r.folder not in known for r in state.receipts))
+        for fault in chain(_cut_receipts(ledger, stage), chain.from_iterable(one.faults for one in checked)):
             n_faults += 1
             yield fault
-        rows = sum(r.n_kept + sum(r.reasons.values()) for r in state.receipts)
-        missing = f", {len(state.due)} partitions to do" if state.due else ", blocked" if state.blocked else ""
-        yield f"{stage.name}: {len(state.receipts)} receipts, {rows:,} rows{missing}"
+        if n_faults == n_before and len(state.receipts) > 1 and not how.is_quick:
+            for fault in verify_table(ledger, stage):
+                n_faults += 1
+                yield fault
+        yield _line(state, known)
         if stage.writes.name == "source_listing" and not n_faults:
             yield from (Fault(stage.name, what) for what in unreadable_sentences(ledger))
         if stage.writes.name == "candidate" and not n_faults:
             yield from (Fault(f"{stage.name}/{file.partition}", what) for file, what in sentences(ledger))
+    next(found, None)  # ends the processes
     if n_faults:
         return  # sums over tables of which some are damaged would blame the sound ones
-    for module in dict.fromkeys(stage.module for stage in ledger.stages):
-        yield from _verify_corpora(ledger, module)
-    yield from (Fault("dataset", what) for what in dataset_faults(ledger.store.root))
+    if not how.is_quick:
+        for module in dict.fromkeys(stage.module for stage in ledger.stages):
+            yield from _verify_corpora(ledger, module)
+    digest_of = None if how.is_quick else files.digest_of
+    yield from (Fault("dataset", what) for what in dataset_faults(ledger.store.root, digest_of))
 
 
 def set_aside(ledger: Ledger, faults: Sequence[Fault]) -> Iterator[tuple[str, str]]:
@@ -66,52 +106,46 @@ def set_aside(ledger: Ledger, faults: Sequence[Fault]) -> Iterator[tuple[str, st
     for folder in sorted({fault.folder for fault in faults if fault.folder}):
         receipt = ledger.store.path(folder) / "receipt.json"
         if folder.split("/")[0] in observed:
-            yield f"left unchanged: {folder} records observations, which cannot be repeated", "red"
+            yield f"left as it is: {folder} records what was seen and cannot be made again", "red"
         elif receipt.exists():
             receipt.rename(receipt.with_name(f"receipt.json.set-aside-{int(time.time())}"))
             yield f"set aside: {folder}", ""
 
 
-def _verify_stage(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
-    state = ledger.state(stage)
-    for partition in state.due:
+def _check_all(ledger: Ledger, how: How, files: _Files, known: Collection[str]) -> Iterator[Checked]:
+    """Yield what is found in the receipts that are not known to be sound, in the order of stages and partitions."""
+    due = [(s, r) for s in ledger.stages for r in ledger.state(s).receipts if r.folder not in known]
+    progress = Progress(len(due), sum(r.n_bytes for _, r in due))
+    checks = (_check(ledger, stage, receipt, how.is_quick) for stage, receipt in due)
+    workers = min(how.workers, 1 + progress.bytes_due // _BYTES_WORTH_A_PROCESS + len(due) // _CHECKS_WORTH_A_PROCESS)
+    results = run_checks(checks, ledger.store, ledger.stages, how.catalogue, workers)
+    for (_, receipt), checked in zip(due, results, strict=True):
+        if not how.is_quick:
+            files.take(receipt, checked)
+        progress.advance(receipt.n_bytes)
+        how.show(progress)
+        yield checked
+
+
+def _check(ledger: Ledger, stage: Stage, receipt: Receipt, is_quick: bool) -> Check:
+    given = [r for r in stage.reads if r.name in stage.given.names] if stage.keeps == "current" and not is_quick else []
+    return Check(stage.name, receipt, {r.name: ledger.pieces(r, receipt.partition) for r in given}, is_quick)
+
+
+def _cut_receipts(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
+    for partition in ledger.state(stage).due:
         folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
         if isinstance(read_receipt(ledger.store.path(folder) / "receipt.json"), dict):
             what = "its receipt names files that are gone or cut, or belongs to another partition"
             yield Fault(f"{stage.name}/{partition.name}", what, folder)
-    faults = [fault for receipt in state.receipts for fault in verify_partition(ledger, stage, receipt)]
-    yield from faults
-    if not faults and len(state.receipts) > 1:
-        yield from verify_table(ledger, stage)
 
 
-def verify_partition(ledger: Ledger, stage: Stage, receipt: Receipt) -> Iterator[Fault]:
-    """Yield what is wrong with the files of one receipt, and with their rows."""
-    where = f"{stage.name}/{receipt.partition}"
-    broken = [fault for file in receipt.files if (fault := _file_fault(ledger, receipt, file))]
-    if broken:
-        yield from (Fault(where, what, receipt.folder) for what in broken)
-        return
-    table = stage.writes
-    try:
-        kept = _read(ledger, receipt.kept_file, table.schema)
-        rejects = _read(ledger, receipt.rejects_file, table.reject_schema)
-    except (OSError, pa.ArrowException) as error:
-        yield Fault(where, f"its tables cannot be read: {error}", receipt.folder)
-        return
-    try:
-        check_typed(stage, kept, table.schema, "kept rows")
-        check_typed(stage, rejects, table.reject_schema, "reject rows")
-        check_unique(stage, kept)
-        check_reasons(stage, rejects)
-        if stage.keeps == "current":  # what was observed was given by inputs of its time, not of now
-            inputs = {r.name: ledger.read(r, receipt.partition) for r in stage.reads if _gives_keys(stage, r)}
-            check_conserved(stage, given_keys(stage, inputs), Outcome(kept, rejects, receipt.counts or None))
-    except ContractError as error:
-        yield Fault(where, str(error), receipt.folder)
-    except InputError as error:
-        yield Fault(where, f"its input cannot be read: {error}")  # not its own fault: nothing to set aside
-    yield from (Fault(where, what, receipt.folder) for what in _digest_faults(stage, receipt, kept, rejects))
+def _line(state: StageState, known: Collection[str]) -> str:
+    rows = sum(r.n_kept + sum(r.reasons.values()) for r in state.receipts)
+    missing = f", {len(state.due)} partitions to do" if state.due else ", blocked" if state.blocked else ""
+    n_known = sum(r.folder in known for r in state.receipts)
+    before = f", {n_known} of them verified before" if n_known else ""
+    return f"{state.stage.name}: {len(state.receipts)} receipts{before}, {rows:,} rows{missing}"
 
 
 def verify_table(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
@@ -133,36 +167,41 @@ def _damaged_receipts(ledger: Ledger) -> Iterator[Fault]:
             yield Fault(address, f"{found}; the next run does the partition again", address)
 
 
-def _file_fault(ledger: Ledger, receipt: Receipt, file: object) -> str | None:
-    assert isinstance(file, dict)
-    path = ledger.store.path(f"{receipt.folder}/{file['file']}")
-    if not path.exists():
-        return f"{path.name} is gone"
-    if path.stat().st_size != file["size_bytes"]:
-        return f"{path.name} has {path.stat().st_size} bytes, {file['size_bytes']} by its receipt"
-    return None if digest_file(path) == file["sha256"] else f"{path.name} has not the sha256 of its receipt"
+class _Files:
+    """The files that were read, by inode: a file that is published under a second name is not read again."""
 
+    def __init__(self, store: Store, journal: Journal | None) -> None:
+        self._store = store
+        self._journal = journal
+        self._seen: dict[tuple[int, int], SeenFile] = {}
 
-def _read(ledger: Ledger, address: str | None, schema: pa.Schema) -> pa.Table:
-    return ledger.store.read_parts([(address, 0, -1)], schema) if address else schema.empty_table()
+    def is_known(self, receipt: Receipt) -> bool:
+        """Return whether a partition was found sound before, and is as it was then."""
+        return self._remember(receipt.folder, receipt_digest(self._store, receipt.folder))
 
+    def take(self, receipt: Receipt, checked: Checked) -> None:
+        """Note what a check read; a sound partition goes into the journal."""
+        self._seen.update({(file.device, file.inode): file for file in checked.seen})
+        if self._journal is not None and not checked.faults:
+            self._journal.add(receipt.folder, receipt_digest(self._store, receipt.folder), checked.seen)
 
-def _gives_keys(stage: Stage, reads: Reads) -> bool:
-    return reads.name in stage.given.names
+    def digest_of(self, path: Path) -> str:
+        """Return the sha256 of a published file, which is read only where it was not."""
+        now = path.stat()
+        seen = self._seen.get((now.st_dev, now.st_ino))
+        address = path.resolve().relative_to(self._store.root.resolve()).as_posix()
+        if seen is None and self._remember(address, ""):
+            seen = self._seen.get((now.st_dev, now.st_ino))
+        if seen is None or (seen.size_bytes, seen.mtime_ns) != (now.st_size, now.st_mtime_ns):
+            seen = see_file(path, address)
+            if self._journal is not None:
+                self._journal.add(address, "", (seen,))
+        return seen.sha256
 
-
-def _digest_faults(stage: Stage, receipt: Receipt, kept: pa.Table, rejects: pa.Table) -> Iterator[str]:
-    start = 0
-    columns = digested_columns(stage.writes)
-    for name, part in receipt.parts.items():
-        rows = kept.slice(start, part.n_rows)
-        start += part.n_rows
-        if digest_columns(rows.select(columns)) != dict(part.digests):
-            yield f"rows of part {name} have not the digests of the receipt"
-    if start != kept.num_rows or receipt.n_kept != kept.num_rows:
-        yield f"{kept.num_rows} kept rows in the file, {receipt.n_kept} by the receipt"
-    if digest_columns(rejects) != dict(receipt.rejects_digests):
-        yield "reject rows have not the digests of the receipt"
+    def _remember(self, name: str, receipt: str) -> bool:
+        files = self._journal.known(name, receipt) if self._journal is not None else None
+        self._seen.update({(file.device, file.inode): file for file in files or ()})
+        return files is not None
 
 
 def _verify_corpora(ledger: Ledger, module: str) -> Iterator[Fault]:

@@ -1,6 +1,6 @@
 """The adapter to NLTK: a text in, its named entities out; tokenizer, tagger and chunker are loaded once.
 
-`nltk_packages` selects the packages, and the stage selects the labels.
+Not for choosing packages or judging labels: that is `nltk_packages` and the stage.
 """
 
 from __future__ import annotations

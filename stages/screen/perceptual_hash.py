@@ -14,7 +14,7 @@ from PIL import Image
 
 SIDE, LOW = 32, 8  # px of the reduced picture, and frequencies a side of which the hash has a bit each
 DETAIL_RANK = 16
-# Pillow's resampling of 8-bit pixels, src/libImaging/Resample.c: fractional bits of the fixed-point weights.
+# Pillow's resampling of 8-bit pixels, src/libImaging/Resample.c: weights are integers of so many bits behind the point.
 PRECISION_BITS = 32 - 8 - 2
 LANCZOS_SUPPORT = 3.0
 UNSURE = 1e-6  # weights this near to a half may be rounded otherwise by another sine; doubles are good to 1e-9 here
@@ -65,7 +65,7 @@ def reduce_grey(grey: Image.Image) -> Values:
 
 
 def _reduce_rows(values: Values | Pixels) -> Values:
-    """Return float64 [rows, 32]: each row of grey levels reduced to 32; unchanged if it has that length."""
+    """Return float64 [rows, 32]: each row of grey levels reduced; as it is where it has that length."""
     n_rows, length = values.shape
     if length == SIDE:
         return values.astype(np.float64, copy=False)

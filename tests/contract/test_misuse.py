@@ -9,7 +9,8 @@ import pytest
 
 from flows.ask.report import printable
 from flows.ledger.garbage import collect_garbage
-from flows.ledger.verify import Fault, verify
+from flows.ledger.partition_check import Fault
+from flows.ledger.verify import verify
 from flows.run.executor import InlineExecutor
 from flows.run.runner import StageFailure
 from flows.run.worker import Failed

@@ -1,21 +1,25 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from flows.ask.dataset import publish_dataset, tars
 from flows.cli import main
 from flows.ledger.digests import digest_file
+from flows.ledger.partition_check import Fault
 from flows.ledger.receipt import Receipt, encode_receipt, read_receipt
-from flows.ledger.verify import Fault, verify
+from flows.ledger.verify import IN_FULL, How, verify
+from flows.ledger.verify_progress import Progress
 from flows.run.executor import InlineExecutor
 from tests.contract.laws import dependents
 from tests.small_build import Build, assert_same_contents, contents
 
 
-def faults(build: Build) -> list[Fault]:
-    return [found for found in verify(build.ledger()) if isinstance(found, Fault)]
+def faults(build: Build, how: How = IN_FULL) -> list[Fault]:
+    return [found for found in verify(build.ledger(), how) if isinstance(found, Fault)]
 
 
 def receipt_of(build: Build, stage: str, position: int = 0) -> Receipt:
@@ -188,3 +192,76 @@ def test_a_fault_ends_verify_with_exit_code_1_and_what_to_do(
     assert main(["verify", *damaged.arguments(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "FAULT filter/" in said and "make verify REPAIR=yes" in said
+
+
+def counts(build: Build, how: How) -> tuple[int, int]:
+    """Return how many partitions a verification without a fault checked, and how many bytes of files."""
+    seen = [(0, 0)]
+    shown = replace(how, show=lambda progress: seen.append((progress.n_done, progress.bytes_done)))
+    assert [found for found in verify(build.ledger(), shown) if isinstance(found, Fault)] == []
+    return seen[-1]
+
+
+def test_a_resumed_verification_reads_only_what_is_new_or_changed(damaged: Build) -> None:
+    publish_dataset(damaged.ledger())
+    ledger = damaged.ledger()
+    receipts = [r for stage in damaged.stages for r in ledger.state(stage).receipts]
+    everything = (len(receipts), sum(r.n_bytes for r in receipts))
+    assert counts(damaged, How(is_resumed=True)) == everything  # there is nothing to resume
+    assert counts(damaged, How(is_resumed=True)) == (0, 0)
+    receipt = receipt_of(damaged, "write_shards")
+    tar = damaged.root / receipt.folder / receipt.body["files"][0]["file"]
+    flip_a_byte(tar)
+    found = faults(damaged, How(is_resumed=True))
+    assert [(f.where, f.folder) for f in found] == [(f"write_shards/{receipt.partition}", receipt.folder)]
+    flip_a_byte(tar)
+    assert counts(damaged, How(is_resumed=True)) == (1, receipt.n_bytes)
+    assert counts(damaged, How()) == everything
+
+
+def test_an_interrupted_verification_goes_on_where_it_stopped(damaged: Build) -> None:
+    ledger = damaged.ledger()
+    n_receipts = sum(len(ledger.state(stage).receipts) for stage in damaged.stages)
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_ten(progress: Progress) -> None:
+        if progress.n_done == 10:
+            raise Stop
+
+    with pytest.raises(Stop):
+        list(verify(damaged.ledger(), How(show=stop_at_ten)))
+    assert counts(damaged, How(is_resumed=True))[0] == n_receipts - 10
+
+
+def test_published_files_are_read_once_under_their_two_names(damaged: Build) -> None:
+    folder = publish_dataset(damaged.ledger()).resolve()
+    name, path = next(iter(tars(damaged.ledger()).items()))
+    assert (folder / name).samefile(path)
+    flip_a_byte(path)
+    assert {fault.where.split("/")[0] for fault in faults(damaged)} == {"write_shards"}
+    flip_a_byte(path)
+    # A copy in its place is another inode: its own bytes decide.
+    data = path.read_bytes()
+    (folder / name).unlink()
+    (folder / name).write_bytes(data)
+    assert faults(damaged) == []
+    flip_a_byte(folder / name)
+    assert [fault.where for fault in faults(damaged)] == ["dataset"]
+    assert faults(damaged, How(is_quick=True)) == []
+    (folder / name).unlink()
+    assert [fault.where for fault in faults(damaged, How(is_quick=True))] == ["dataset"]
+
+
+def test_a_quick_look_finds_what_is_cut_and_says_what_it_did_not_read(
+    damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", *damaged.arguments(tmp_path), "--quick"]) == 0
+    assert "no bytes and no rows were read" in capsys.readouterr().out
+    tamper_kept(damaged)  # the size is right
+    assert faults(damaged, How(is_quick=True)) == [] and faults(damaged) != []
+    receipt = receipt_of(damaged, "write_shards")
+    tar = damaged.root / receipt.folder / receipt.body["files"][0]["file"]
+    tar.write_bytes(tar.read_bytes()[:-1])
+    assert [fault.folder for fault in faults(damaged, How(is_quick=True))] == [receipt.folder]

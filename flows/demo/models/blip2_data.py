@@ -48,7 +48,7 @@ def normalise(squares: torch.Tensor) -> torch.Tensor:
 
 
 def turn(pixels: torch.Tensor, is_from_above: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return the pictures mirrored at random; those from above also rotated by 90 degrees and flipped upside down."""
+    """Return the pictures mirrored at random, those from above also turned by a quarter and stood on their heads."""
     is_chosen = torch.rand((3, len(pixels)), generator=generator) < 0.5
     makers: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
         lambda x: x.flip(3), lambda x: x.flip(2), lambda x: x.transpose(2, 3),

@@ -63,7 +63,7 @@ def build_model(n_tokens: int) -> Blip2ForConditionalGeneration:
         image_token_index=IMAGE_ID, initializer_range=SPREAD,
     )  # fmt: skip
     model = Blip2ForConditionalGeneration(config)
-    # Queries that start equal stay equal: nothing else distinguishes them.
+    # Queries that start alike stay alike: nothing else tells them apart.
     torch.nn.init.normal_(model.query_tokens, std=1.0)
     return model
 

@@ -150,7 +150,7 @@ def contrast(logits: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
 
 
 def part(seen: torch.Tensor, read: torch.Tensor, n_prompts: int, above: torch.Tensor) -> torch.Tensor:
-    """Return the loss of separating views from above, by the prompts' mean, from other pictures."""
+    """Return the loss of telling views from above by the prompts' mean, and other pictures by ordinary words."""
     means = torch.stack([read[:n_prompts].mean(0), read[n_prompts:].mean(0)])
     logits = PROMPT_SCALE * (seen @ F.normalize(means, dim=1).T - PROMPT_MIDDLE)
     targets = torch.stack([above, ~above], dim=1).float()

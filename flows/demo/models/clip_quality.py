@@ -49,7 +49,7 @@ def see(scorer: OpenClipScorer, squares: np.ndarray) -> np.ndarray:
 
 
 def _threshold(scorer: OpenClipScorer, prompts: np.ndarray) -> float:
-    """Return the cosine that best separates the generated world's images, on images that are not tested."""
+    """Return the cosine that parts the generated world's images best, on other images of it than are tested."""
     squares, is_above, _ = draw_world(THRESHOLD_GALLERY, N_WORLD)
     return choose_threshold(see(scorer, squares) @ prompts, is_above)
 

@@ -187,7 +187,7 @@ def common_words() -> list[str]:
 
 
 def text_of(sentence: Sequence[Word]) -> str:
-    """Return a sentence in its written form."""
+    """Return a sentence as it is written."""
     text = " ".join(word for word, _, _ in sentence)
     for mark in (",", ".", ":", "'s", ")"):
         text = text.replace(f" {mark}", mark)
@@ -205,7 +205,7 @@ def _with_case(sentence: list[Word], rng: random.Random) -> list[Word]:
         return [(word[:1].upper() + word[1:], tag, entity) for word, tag, entity in sentence]
     if kind < 0.15:
         return [(word.upper(), tag, entity) for word, tag, entity in sentence]
-    if kind < 0.19:  # names can no longer be distinguished
+    if kind < 0.19:  # nothing tells a name apart any more
         return [(word.lower(), tag, "O") for word, tag, _ in sentence]
     first, tag, entity = sentence[0]
     return [(first[:1].upper() + first[1:], tag, entity), *sentence[1:]] if kind < 0.7 else sentence

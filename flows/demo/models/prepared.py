@@ -1,4 +1,4 @@
-"""Apply models directly to images: each image is prepared first."""
+"""Models asked about images as they are: each prepares what it is then given."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The quality of a detector: shares, ranks, a threshold, and the accuracy of the image size alone."""
+"""How good a detector is: shares, ranks, a threshold, and what the size of an image alone would tell."""
 
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -50,7 +50,7 @@ def guess_from_sizes(trained_on: Sized, sizes: np.ndarray) -> np.ndarray:
 
     Args:
         trained_on: pictures to learn from.
-        sizes: width, height and aspect of the tested pictures, one row per picture.
+        sizes: width, height and aspect of those that are judged, one row a picture.
     """
     logs = np.log(trained_on.sizes)
     mean, spread = logs.mean(0), logs.std(0) + 1e-9

@@ -31,7 +31,7 @@ _COMMAS = "Land principally occupied by agriculture, with significant areas of n
 
 
 def plan_ben(n_patches: int, seed: int, gallery: Gallery, files: dict[str, bytes]) -> list[LabelledRow]:
-    """Add the files of some patches and two lists of names; return the samples in the order of their numbers."""
+    """Add the files of so many patches and two lists of names, and return the samples in the order of their numbers."""
     rng = np.random.default_rng([seed, 1 << 23])
     names = [_name(n) for n in range(n_patches)]
     # Lists name more than is there, and not all of it: a sample's number counts both.

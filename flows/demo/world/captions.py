@@ -68,7 +68,7 @@ def holds_keyword(caption: str) -> bool:
 
 
 def ascii_lower(text: str) -> str:
-    """Return the text with its ASCII letters in lower case and all others unchanged."""
+    """Return the text with its ASCII letters in lower case, and all others as they are."""
     return text.translate(_TO_LOWER)
 
 

@@ -27,7 +27,7 @@ def _robots(value: str) -> Answer:
 
 
 FAILING: dict[str, tuple[tuple[Answer, ...], ...]] = {
-    # A URL refused for a final reason must not be requested again in the second pass.
+    # What is refused for a final reason is settled: the second pass must not ask again.
     "http_not_found": ((_status(404),), (_status(410),), (_status(404), FILE), (_status(503), _status(404))),
     "http_forbidden": ((_status(403),), (_status(403),), (_status(401),), (_status(451),)),
     "http_client_error": ((_status(400),), (_status(405),), (_status(418),)),

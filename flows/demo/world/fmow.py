@@ -29,7 +29,7 @@ _DEGREE_M = 111_320.0
 
 
 def plan_fmow(n_views: int, seed: int, gallery: Gallery, files: dict[str, bytes]) -> list[LabelledRow]:
-    """Add the files of some views, two images each; return their samples, the first without a fault."""
+    """Add the files of so many views, two images each, and return their samples; the first has no fault."""
     rng = np.random.default_rng([seed, 1 << 22])
     rows: list[LabelledRow] = []
     for n_view in range(n_views):

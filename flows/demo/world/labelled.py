@@ -49,7 +49,7 @@ class Labelled:
 
 
 def plan_labelled(n_rows: int, seed: int, gallery: Gallery, web_rows: Sequence[Row]) -> Labelled:
-    """Plan the labelled corpora of a world; the gallery has already drawn the pictures of its web rows."""
+    """Plan the labelled corpora of a world with so many web rows, whose pictures the gallery has drawn before."""
     planned, size = Labelled(), int(n_rows < SMALL_WORLD_ROWS)
     planned.rows += plan_fmow(N_VIEWS[size], seed, gallery, planned.files)
     planned.rows += plan_ben(N_PATCHES[size], seed, gallery, planned.files)

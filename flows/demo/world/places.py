@@ -37,7 +37,7 @@ def place(planned: Sequence[Row], seed: int) -> dict[tuple[str, int], list[Row]]
 
 
 def _kept_apart(rows: Sequence[Row], rng: random.Random) -> list[Row]:
-    """Return the rows without adjacent ones of a wrong number of fields, whose boundary may be ambiguous."""
+    """Return the rows with none of a wrong number of fields beside another: where the second begins may not be told."""
     wrong = [row for row in rows if row.reason == "wrong_field_count"]
     apart = [row for row in rows if row.reason != "wrong_field_count"]
     places = sorted(rng.sample(range(len(apart)), len(wrong)), reverse=True)

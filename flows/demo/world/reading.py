@@ -40,7 +40,7 @@ def arriving_file(routes: dict[str, list[Answer]], path: str) -> str:
     """Return the file that a patient client gets in the end, following redirects."""
     for _ in range(9):
         answers = routes[path]
-        # A delivered URL is not requested again in a later pass.
+        # What was delivered is settled; a later pass does not ask again.
         answer = next((a for a in answers if a["kind"] in ("file", "redirect")), answers[-1])
         if answer["kind"] != "redirect":
             return str(answer["file"])

@@ -142,7 +142,7 @@ class _Handler(socketserver.BaseRequestHandler):
         self._send_file({**answer, "headers": {"Location": answer["location"]}}, b"", is_head)
 
     def _send_cut(self, answer: Answer, body: bytes, is_head: bool) -> None:
-        """Announce the whole body and send only its beginning."""
+        """Announce the whole body and send its first part."""
         self.request.sendall(self._head(answer, len(body)) + body[: len(body) * 2 // 3])
 
     def _send_padded(self, answer: Answer, body: bytes, is_head: bool) -> None:

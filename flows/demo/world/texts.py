@@ -53,7 +53,7 @@ class Texts:
         return Text(caption, {})
 
     def other(self, corpus: str) -> Text:
-        """Return a text without a keyword where it counts; it may occur elsewhere."""
+        """Return a text without a keyword where it counts; it may stand elsewhere."""
         turn = self._turn(f"{corpus} other")
         caption = self._captions.other(corpus)
         match corpus:

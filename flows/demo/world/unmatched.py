@@ -22,7 +22,7 @@ _PLANNED = (
     ("listed_again", 18, 3, (YFCC, REDCAPS, VG)),
     ("bad_record", 6, 3, (REDCAPS,)),
     ("shifted_row", 12, 3, (LAION400M,)),
-    ("no_keyword", 0, 8, _WITH_TRAPS),  # enough for each to have all of its traps
+    ("no_keyword", 0, 8, _WITH_TRAPS),  # so many that each has all of its traps
     ("no_keyword", 0, 3, tuple(corpus for corpus in WEB if corpus not in _WITH_TRAPS)),
 )
 _BAD_RECORDS: tuple[object, ...] = (None, "7nbxym", 12.5, ["7nbxym"])

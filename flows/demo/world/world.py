@@ -134,7 +134,7 @@ def _check_room(out: Path) -> None:
     """Refuse a folder with anything in it but a world, whole or half-made."""
     foreign = sorted(path.name for path in out.iterdir() if path.name not in _WORLD_NAMES) if out.exists() else []
     if foreign:
-        raise FileExistsError(f"{out} holds {foreign[0]}, which does not belong to a world: give a new or empty folder")
+        raise FileExistsError(f"{out} holds {foreign[0]}, which is no part of a world: give a new or empty folder")
 
 
 def _clear(out: Path) -> None:

@@ -115,7 +115,8 @@ def test_the_command_line_has_what_was_said(value: str) -> None:
 def test_what_is_not_said_is_left_to_the_program() -> None:
     assert arguments(["stage", "dedup"], {"SOURCES": "", "SET": " "}) == ["stage", "dedup"]
     assert arguments(["verify"], {"REPAIR": "yes"}) == ["verify", "--repair"]
-    assert arguments(["verify"], {"REPAIR": "no"}) == ["verify"]
+    assert arguments(["verify"], {"REPAIR": "no", "QUICK": "", "RESUME": "no"}) == ["verify"]
+    assert arguments(["verify"], {"QUICK": "yes", "RESUME": "yes"}) == ["verify", "--quick", "--resume"]
     assert arguments(["peek"], {"COMPANION": "a 'b c'", "CORPUS": "vg", "FILE": "f"})[1:3] == [
         "--companion=a", "--companion=b c",
     ]  # fmt: skip

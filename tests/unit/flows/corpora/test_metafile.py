@@ -182,7 +182,7 @@ def test_metafile_is_remembered_and_sources_said_later_win(metafile: Path, tmp_p
 
 
 def test_sources_and_metafile_together_are_refused(metafile: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="from one or the other"):
+    with pytest.raises(InputError, match="from the one or the other"):
         settings_of(_said(tmp_path / "b", "build", "--sources", tmp_path, "--metafile", metafile))
 
 

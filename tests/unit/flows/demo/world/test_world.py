@@ -57,7 +57,7 @@ def test_a_world_read_back_is_the_world_that_was_made(world: World) -> None:
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x")
-    with pytest.raises(FileExistsError, match=r"precious\.txt, which does not belong to a world"):
+    with pytest.raises(FileExistsError, match=r"precious\.txt, which is no part of a world"):
         make_world(tmp_path, n_rows=N_ROWS)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
