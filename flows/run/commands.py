@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +22,11 @@ from flows.opening import open_build, sources_of, world_of
 from flows.options import command_again, is_generated, remember
 from flows.run.executor import LocalExecutor
 from flows.run.runner import Runner, StageFailure
+from flows.watch.course import Course
 from flows.watch.mirror import mirrored
 from flows.watch.progress import Terminal
-from stages import MODULES
+from flows.watch.ui import FLOW_RUN
+from stages import MODULES, STAGES
 from stages.contract import InputError
 
 _SHOWN_AT_THE_END = ("PUB11 funnel", "RS3")
@@ -86,12 +90,12 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
     """Bring modules up to date and return the build, and how many partitions were run."""
     settings, ledger = open_build(options)
     build, command = ledger.store.root, command_again(options)
-    terminal, tell = Terminal(console), partial(say, console)
-    said = {"profile": Path(options.profile or "demo").stem, "build": str(build), "command": command}
+    course = Course([stage for stage in STAGES if stage.module in modules], ledger.store)
+    terminal, tell = Terminal(console, course), partial(say, console)
     with (
         hold_lease(build, command, tell),
         LocalExecutor(settings.run) as executor,
-        mirrored(terminal, ledger, said, tell) as watcher,
+        _shown(options, course, ledger, tell),
     ):
         remember(options)
         world = world_of(options, ledger)
@@ -109,7 +113,7 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
                 " METAFILE=…, a list of RS5M; `make demo` needs neither"
             )
         runner = Runner(
-            ledger, executor, watcher, "stages:STAGES", sources or Path(),
+            ledger, executor, terminal, "stages:STAGES", sources or Path(),
             before_pass=world.serve if world is not None else lambda number: None,
         )  # fmt: skip
         try:
@@ -122,6 +126,18 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
         if not terminal.n_run:
             console.print("nothing to do: every partition is current", style="bold")
     return ledger, terminal.n_run
+
+
+def _shown(
+    options: argparse.Namespace, course: Course, ledger: Ledger, tell: Callable[[str], None]
+) -> contextlib.AbstractContextManager[None]:
+    """Show the run in Prefect where a server is up; a look at SOURCES is no run, unless a flow has started it."""
+    if options.command == "inventory" and FLOW_RUN not in os.environ:
+        return contextlib.nullcontext()
+    build = ledger.store.root
+    flow = options.modules[0] if options.command == "stage" and len(options.modules) == 1 else "build"
+    said = {"profile": Path(options.profile or "demo").stem, "build": str(build.resolve()), "name": build.name}
+    return mirrored(course, ledger, {**said, "flow": flow, "command": command_again(options)}, tell)
 
 
 def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> int:

@@ -1,23 +1,26 @@
-"""Write a build into Prefect: a flow run, a subflow run per stage, task runs, artifacts.
+"""The calls to a Prefect server: flow runs, subflow runs, task runs, artifacts, logs. It decides nothing.
 
-The only file that imports Prefect; `flows.watch.mirror` imports it only when a server is named. It decides nothing.
+The only file of the run itself that imports Prefect; `flows.watch.mirror` imports it only when a server is named.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import httpx
 from prefect import Flow, Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import LogCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
     TaskRunFilter,
     TaskRunFilterFlowRunId,
     TaskRunFilterState,
@@ -30,145 +33,107 @@ from prefect.states import Running
 
 Outcome = Literal["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]
 _CALL_S = 10.0  # a loaded server is slow; nobody waits for it but a thread
-_REMEMBERED = 20  # builds that were killed while their server was away
-_OPEN = (StateType.RUNNING, StateType.PENDING)
-_WORDS_AFTER_KILL = "the process ended without a word; what has its receipt is done"
+_OPEN = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
+_INFO = 20
 
 
 class Scribe:
-    """Writes one build; for one thread.
+    """Makes the calls, for one thread.
 
     Attributes:
-        refusals: errors of calls that the server did not take and that may be made again.
-        build_run_id: the flow run of the build.
-        stages_open: the runs of stages that have begun and not ended.
+        lost: errors of a server that is away or overloaded: a call may be made again.
+        gone: the error of a run that the server does not know: its database is another one.
     """
 
-    refusals = (httpx.ConnectError,)
+    lost = (httpx.HTTPError,)
+    gone = (ObjectNotFound,)
 
-    def __init__(self, client: SyncPrefectClient, memory: Path) -> None:
+    def __init__(self, client: SyncPrefectClient) -> None:
         self._client = client
-        self._memory = memory  # runs that are not known to have ended
-        self.build_run_id = UUID(int=0)
-        self._placeholders: dict[int, UUID] = {}
-        self._stage_runs: dict[int, UUID] = {}
-        self.stages_open: set[int] = set()
-        self._waves: dict[tuple[int, int], UUID] = {}
-        self._artifacts: dict[str, str] = {}
 
-    @property
-    def page(self) -> str:
-        """The address of the build's page."""
-        return f"{str(self._client.api_url).rstrip('/').removesuffix('/api')}/runs/flow-run/{self.build_run_id}"
+    def page(self, run: str) -> str:
+        """Return the address of a flow run's page."""
+        return f"{str(self._client.api_url).rstrip('/').removesuffix('/api')}/runs/flow-run/{run}"
 
-    def open_build(self, name: str, parameters: Mapping[str, str | int]) -> None:
-        """Begin the flow run; those that a killed process left open are closed first."""
-        self._bury_the_killed()
-        run = self._client.create_flow_run(_flow("build"), name=name, parameters=dict(parameters), state=Running())
-        self.build_run_id = run.id
-        self._remember([*self._recall(), str(run.id)])
-
-    def open_stage(self, number: int, stage: str, parameters: Mapping[str, str | int]) -> None:
-        """Begin the subflow run of a stage, under a task run that represents it in the build."""
-        task = self._client.create_task_run(
-            _task(stage), self.build_run_id, dynamic_key=str(number), name=stage, state=Running()
-        )
+    def open_run(self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None) -> str:
+        """Begin a flow run, or the subflow run that a task run stands for; return its id."""
         run = self._client.create_flow_run(
-            _flow(stage), name=stage, parameters=dict(parameters), parent_task_run_id=task.id, state=Running()
-        )
-        self._placeholders[number], self._stage_runs[number] = task.id, run.id
-        self.stages_open.add(number)
+            _flow(flow), name=name, parameters=dict(parameters), state=Running(),
+            parent_task_run_id=UUID(parent_task) if parent_task else None,
+        )  # fmt: skip
+        return str(run.id)
 
-    def open_wave(self, number: int, stage: str, wave: int, name: str) -> None:
-        """Begin a task run of a stage."""
-        run = self._client.create_task_run(
-            _task(f"{stage} wave"), self._stage_runs[number], dynamic_key=str(wave), name=name, state=Running()
-        )
-        self._waves[number, wave] = run.id
+    def open_task(self, run: str, task: str, key: str, name: str) -> str:
+        """Begin a task run of a flow run and return its id; the same key leads to the same task run."""
+        made = self._client.create_task_run(_task(task), UUID(run), dynamic_key=key, name=name, state=Running())
+        return str(made.id)
 
-    def close_wave(self, number: int, wave: int, outcome: Outcome, message: str) -> None:
-        """End a task run."""
-        self._client.set_task_run_state(self._waves.pop((number, wave)), _state(outcome, message), force=True)
+    def close_task(self, task: str, outcome: Outcome, message: str, child: str | None = None) -> None:
+        """End a task run; `child` is the subflow run that it stands for."""
+        state = _state(outcome, message)
+        state.state_details.child_flow_run_id = UUID(child) if child else None
+        self._client.set_task_run_state(UUID(task), state, force=True)
 
-    def close_stage(self, number: int, outcome: Outcome, message: str) -> None:
-        """End a subflow run, and the task run that represents it."""
-        self.stages_open.discard(number)
-        run_id = self._stage_runs[number]
-        self._client.set_flow_run_state(run_id, _state(outcome, message), force=True)
-        placeholder = _state(outcome, message)
-        placeholder.state_details.child_flow_run_id = run_id
-        self._client.set_task_run_state(self._placeholders.pop(number), placeholder, force=True)
+    def state(self, run: str) -> tuple[str, str]:
+        """Return the type and the message of a flow run's state."""
+        state = self._client.read_flow_run(UUID(run)).state
+        return (state.type.value, state.message or "") if state is not None else ("", "")
 
-    def close_build(self, outcome: Outcome, message: str) -> None:
-        """End the flow run and all that is still open in it."""
-        self._close_run(self.build_run_id, outcome, message)
-        self._remember([run for run in self._recall() if run != str(self.build_run_id)])
+    def reopen(self, run: str) -> None:
+        """Set a flow run to Running again."""
+        self._client.set_flow_run_state(UUID(run), Running(), force=True)
 
-    def show_progress(self, number: int, key: str, percent: float, description: str) -> None:
-        """Show how far a stage is."""
-        self._show(number, key, "progress", round(percent, 1), description)
+    def close_run(self, run: str, outcome: Outcome, message: str) -> None:
+        """End a flow run."""
+        self._client.set_flow_run_state(UUID(run), _state(outcome, message), force=True)
 
-    def show_markdown(self, number: int, key: str, text: str, description: str) -> None:
-        """Show a text; it must be safe to render."""
-        self._show(number, key, "markdown", text, description)
-
-    def show_table(self, number: int, key: str, rows: Sequence[Mapping[str, object]], description: str) -> None:
-        """Show a table, each row by column."""
-        self._show(number, key, "table", json.dumps(list(rows)), description)
-
-    def _show(self, number: int, key: str, kind: str, data: object, description: str) -> None:
-        # Not by the client's own methods: those also send events, in a thread that outlives a dead server.
-        known = f"{number}/{key}"
-        body: dict[str, Any] = {"data": data, "description": description}
-        if known in self._artifacts:
-            path = {"id": self._artifacts[known]}
-            self._client.request("PATCH", "/artifacts/{id}", json=body, path_params=path)
-            return
-        body |= {"key": key, "type": kind, "flow_run_id": str(self._stage_runs[number])}
-        self._artifacts[known] = self._client.request("POST", "/artifacts/", json=body).json()["id"]
-
-    def _close_run(self, run_id: UUID, outcome: Outcome, message: str) -> None:
-        children = self._client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
-        )
+    def close_inside(self, run: str, outcome: Outcome, message: str) -> None:
+        """End what is still open inside a flow run: its subflow runs and the task runs of all of them."""
+        parent = FlowRunFilterParentFlowRunId(any_=[UUID(run)])
+        children = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parent))
         for child in children:
             if child.state_type in _OPEN:
                 self._client.set_flow_run_state(child.id, _state(outcome, message), force=True)
-        for run in [run_id, *(child.id for child in children)]:
-            for task in self._client.read_task_runs(task_run_filter=_open_tasks(run)):
+        for inside in (UUID(run), *(child.id for child in children)):
+            for task in self._client.read_task_runs(task_run_filter=_open_tasks(inside)):
                 self._client.set_task_run_state(task.id, _state(outcome, message), force=True)
-        self._client.set_flow_run_state(run_id, _state(outcome, message), force=True)
 
-    def _bury_the_killed(self) -> None:
-        left = []
-        for run in self._recall():  # the lease on the build says that none of them is alive
-            try:
-                if self._client.read_flow_run(UUID(run)).state_type in _OPEN:
-                    self._close_run(UUID(run), "CRASHED", _WORDS_AFTER_KILL)
-            except ObjectNotFound:
-                left.append(run)  # of another server
-        self._remember(left)
+    def open_runs(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return id and parameters of the flow runs that are open and no subflow runs."""
+        is_open = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_OPEN)))
+        found = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(state=is_open))
+        return [(str(run.id), run.parameters) for run in found if run.parent_task_run_id is None]
 
-    def _recall(self) -> list[str]:
-        try:
-            return [str(UUID(run)) for run in json.loads(self._memory.read_text(encoding="utf-8"))]
-        except (FileNotFoundError, ValueError, AttributeError, TypeError):
-            return []  # never written, or not by us: a convenience, not a record
+    def show(self, run: str, key: str, kind: str, data: object, description: str) -> str:
+        """Make an artifact of a flow run and return its id; Markdown must be safe to render."""
+        # Not by the client's own methods: those also send events, in a thread that outlives a dead server.
+        body = {"key": key, "type": kind, "flow_run_id": run, "data": _data(kind, data), "description": description}
+        return str(self._client.request("POST", "/artifacts/", json=body).json()["id"])
 
-    def _remember(self, runs: Sequence[str]) -> None:
-        draft = self._memory.with_suffix(".draft")
-        draft.write_text(json.dumps(list(runs)[-_REMEMBERED:]), encoding="utf-8")
-        draft.replace(self._memory)
+    def change(self, artifact: str, kind: str, data: object, description: str) -> None:
+        """Show an artifact's new content in its place."""
+        body = {"data": _data(kind, data), "description": description}
+        self._client.request("PATCH", "/artifacts/{id}", json=body, path_params={"id": artifact})
+
+    def log(self, run: str, lines: Sequence[str]) -> None:
+        """Add lines to a flow run's logs."""
+        now = cast(Any, datetime.now(UTC))
+        logs = [LogCreate(name="rs5m", level=_INFO, message=m, timestamp=now, flow_run_id=UUID(run)) for m in lines]
+        self._client.create_logs(logs)
 
 
-def connect(api_url: str, memory: Path) -> Scribe:
+def connect(api_url: str) -> Scribe:
     """Return a scribe for a server; a call that fails raises at once or after some seconds."""
     client = SyncPrefectClient(
         api_url, api_key=PREFECT_API_KEY.value(), auth_string=PREFECT_API_AUTH_STRING.value(),
         httpx_settings={"timeout": _CALL_S},
     )  # fmt: skip
     client.__enter__()  # the scribe lives as long as its thread
-    return Scribe(client, memory)
+    return Scribe(client)
+
+
+def _data(kind: str, data: object) -> object:
+    return json.dumps(data) if kind == "table" else data
 
 
 def _flow(name: str) -> Flow[..., Any]:

@@ -10,7 +10,10 @@ from flows.run.events import Advanced, Event, Poisoned
 from flows.run.worker import Committed, Failed
 
 _TOO_SOON_S = 0.5  # a rate over less says nothing
-_TOO_SMALL = 0.01  # share done, before which the time left is a guess
+# A time left needs a basis: models are loaded and caches filled in the first seconds, and one partition is no rate.
+_BASIS_S = 10.0
+_BASIS_PARTITIONS = 3
+_BASIS_SHARE = 0.1
 
 
 @dataclass
@@ -48,19 +51,31 @@ class Pace:
 
     @property
     def share(self) -> float:
-        """What part is done, 0 to 1."""
+        """The share that is done, 0 to 1."""
         # Source rows are not known before they are read: the filter's share is that of its files.
         if self.n_rows > self.n_rows_due or not self.n_rows:
             return self.n_ended / self.n_due if self.n_due else 1.0
         return self.n_rows / self.n_rows_due
 
+    @property
+    def rate(self) -> float | None:
+        """Rows a second since the start; None where it is too early to say."""
+        seconds = time.monotonic() - self._started
+        return self.n_rows / seconds if self.n_rows and seconds >= _TOO_SOON_S else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until what is due now is done; None before there is a basis for it."""
+        seconds, share = time.monotonic() - self._started, self.share
+        has_basis = seconds >= _BASIS_S and (self.n_ended >= _BASIS_PARTITIONS or share >= _BASIS_SHARE)
+        return seconds / share - seconds if has_basis and 0 < share < 1 else None
+
     def words(self) -> str:
         """Return rate and time left; "" where it is too early to say."""
-        seconds = time.monotonic() - self._started
-        if not self.n_rows or seconds < _TOO_SOON_S:
+        rate, left = self.rate, self.left_s
+        if rate is None:
             return ""
-        left = f", {duration(seconds / self.share - seconds)} left" if self.share >= _TOO_SMALL else ""
-        return f"{self.n_rows / seconds:,.0f} rows/s{left}"
+        return f"{rate:,.0f} rows/s" + (f", {duration(left)} left" if left is not None else "")
 
 
 def duration(seconds: float) -> str:
@@ -69,7 +84,7 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def first_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Show a run on the terminal: one line per stage, and meanwhile a bar with rate and time left, or plain lines."""
+"""Show a run on the terminal: one line per stage, and meanwhile bars with rate and time left, or plain lines."""
 
 from __future__ import annotations
 
@@ -8,23 +8,16 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.run.events import Event, Retried, Watcher
+from flows.run.events import Event, Retried
 from flows.run.worker import Committed, Task
-from flows.watch.pace import Pace, first_line
+from flows.watch.course import Course
+from flows.watch.pace import first_line
+from flows.watch.waves import StageRun
 from stages.contract import Stage
 
-_PLAIN_EVERY_S = 10.0  # a log of a run of days stays readable
+_PLAIN_EVERY_S = 10.0
+_PLAIN_SHARE = 1 / 60  # of the time that a run took so far: the log of a run of days stays readable
 _REASONS_SHOWN = 2
-
-
-@dataclass
-class _Shown:
-    """A stage that has begun: its figures, and its bar if there is one."""
-
-    n_partitions: int
-    pace: Pace
-    bar: TaskID | None = None
-    printed_at: float = field(default_factory=lambda: time.monotonic())
 
 
 @dataclass
@@ -33,18 +26,59 @@ class Terminal:
 
     Attributes:
         console: where to.
+        course: takes every event first; what is printed comes from it.
         n_run: partitions that were run and committed so far, over all stages.
     """
 
     console: Console
+    course: Course = field(default_factory=lambda: Course(()))
     n_run: int = 0
-    _shown: dict[str, _Shown] = field(default_factory=dict)
+    _began: float = field(default_factory=lambda: time.monotonic())
+    _printed_at: dict[str, float] = field(default_factory=dict)
     _bars: Progress | None = None
+    _bar_of: dict[str, TaskID] = field(default_factory=dict)
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """Start the bar; nothing is printed of a stage without anything to do."""
-        shown = self._shown[stage.name] = _Shown(n_partitions, Pace(n_due, n_rows_due))
-        if stage.grain == "observe" or not n_due or not self.console.is_terminal:
+        """Start a bar; nothing is printed of a stage without anything to do."""
+        self.course.begin(stage, n_partitions, n_due, n_rows_due)
+        self._printed_at[stage.name] = time.monotonic()
+        self._show_bar(stage)
+
+    def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
+        """Lengthen the bar."""
+        self.course.grow(stage, n_due, n_rows_due)
+        self._printed_at.setdefault(stage.name, time.monotonic())
+        self._show_bar(stage)
+
+    def see(self, stage: Stage, task: Task, event: Event) -> None:
+        """Take an event into the figures; print what a person must know."""
+        self.course.see(stage, task, event)
+        if isinstance(event, Committed):
+            self.n_run += event.is_new
+        elif isinstance(event, Retried):
+            again = f"{stage.name}/{task.partition} is tried again: {first_line(event.message)}"
+            self.console.print(again, markup=False)
+        self._show(stage)
+
+    def end(self, stage: Stage, seconds: float) -> None:
+        """Remove the bar and print the stage's line."""
+        run = self.course.run_of(stage)
+        is_under_way = run is not None and not run.is_over
+        self.course.end(stage, seconds)
+        bar = self._bar_of.pop(stage.name, None)
+        if self._bars is not None and bar is not None:
+            self._bars.remove_task(bar)
+            if not self._bar_of:
+                self._bars.stop()
+                self._bars = None
+        if run is not None and is_under_way and (stage.grain != "observe" or run.pace.n_kept):
+            self.console.print(self._line(run, seconds), markup=False)
+            if stage.name == "download" and self.course.attempts.n_tried:
+                self.console.print(f"{'':<17}{self.course.attempts.words()}", markup=False)
+
+    def _show_bar(self, stage: Stage) -> None:
+        run = self.course.run_of(stage)
+        if stage.grain == "observe" or run is None or run.is_over or not self.console.is_terminal:
             return
         if self._bars is None:
             columns = (
@@ -53,86 +87,40 @@ class Terminal:
             )  # fmt: skip
             self._bars = Progress(*columns, console=self.console, transient=True)
             self._bars.start()
-        shown.bar = self._bars.add_task(stage.name, total=n_due, speed="")
+        if stage.name not in self._bar_of:
+            self._bar_of[stage.name] = self._bars.add_task(stage.name, total=run.pace.n_due, speed="")
+        self._bars.update(self._bar_of[stage.name], total=run.pace.n_due)
 
-    def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
-        """Lengthen the bar."""
-        shown = self._shown[stage.name]
-        shown.n_partitions += n_due
-        shown.pace.n_due += n_due
-        shown.pace.n_rows_due += n_rows_due
-        if self._bars is not None and shown.bar is not None:
-            self._bars.update(shown.bar, total=shown.pace.n_due)
+    def _line(self, run: StageRun, seconds: float) -> str:
+        """Return what a stage was given, kept and rejected in this run: one line that is complete by itself."""
+        pace, stage = run.pace, run.stage
+        n_rejected = sum(pace.reasons.values())
+        given = f"{pace.n_rows:>13,} given" if stage.grain != "observe" else " " * 19
+        line = f"{stage.name:<17}{given}{pace.n_kept:>13,} kept{n_rejected:>13,} rejected{seconds:>9,.1f} s"
+        biggest = [f"{reason} {n:,}" for reason, n in pace.reasons.most_common(_REASONS_SHOWN)]
+        if len(pace.reasons) > _REASONS_SHOWN:
+            biggest.append("…")
+        if run.n_partitions > pace.n_due:
+            before = f"({run.n_partitions - pace.n_due:,} of {run.n_partitions:,} partitions were done)"
+            return f"{line}  {', '.join(biggest)} {before}".replace("   (", "  (")
+        return f"{line}  {', '.join(biggest)}".rstrip()
 
-    def see(self, stage: Stage, task: Task, event: Event) -> None:
-        """Take an event into the figures; print what a person must know."""
-        shown = self._shown[stage.name]
-        shown.pace.take(event)
-        if isinstance(event, Committed):
-            self.n_run += event.is_new
-        elif isinstance(event, Retried):
-            again = f"{stage.name}/{task.partition} is tried again: {first_line(event.message)}"
-            self.console.print(again, markup=False)
-        self._show(stage, shown)
-
-    def end(self, stage: Stage, seconds: float) -> None:
-        """Remove the bar and print the stage's line."""
-        shown = self._shown.pop(stage.name)
-        if self._bars is not None and shown.bar is not None:
-            self._bars.remove_task(shown.bar)
-        if self._bars is not None and not self._bars.tasks:
-            self._bars.stop()
-            self._bars = None
-        if shown.pace.n_due and (stage.grain != "observe" or shown.pace.n_kept):
-            self.console.print(_line(stage, shown, seconds), markup=False)
-
-    def _show(self, stage: Stage, shown: _Shown) -> None:
-        pace = shown.pace
-        if self._bars is not None and shown.bar is not None:
-            self._bars.update(shown.bar, completed=pace.n_ended, speed=pace.words())
-        elif not self.console.is_terminal and time.monotonic() - shown.printed_at > _PLAIN_EVERY_S:
-            shown.printed_at = time.monotonic()
-            self.console.print(f"{stage.name}: {pace.n_ended} of {pace.n_due} partitions, {pace.words()}")
-
-
-def _line(stage: Stage, shown: _Shown, seconds: float) -> str:
-    """Return what a stage was given, kept and rejected in this run: one line that is complete by itself."""
-    pace = shown.pace
-    n_rejected = sum(pace.reasons.values())
-    given = f"{pace.n_rows:>13,} given" if stage.grain != "observe" else " " * 19
-    line = f"{stage.name:<17}{given}{pace.n_kept:>13,} kept{n_rejected:>13,} rejected{seconds:>9,.1f} s"
-    biggest = [f"{reason} {n:,}" for reason, n in pace.reasons.most_common(_REASONS_SHOWN)]
-    if len(pace.reasons) > _REASONS_SHOWN:
-        biggest.append("…")
-    if shown.n_partitions > pace.n_due:
-        before = f"({shown.n_partitions - pace.n_due:,} of {shown.n_partitions:,} partitions were done)"
-        return f"{line}  {', '.join(biggest)} {before}".replace("   (", "  (")
-    return f"{line}  {', '.join(biggest)}".rstrip()
-
-
-@dataclass(frozen=True)
-class Both:
-    """Two watchers that act as one."""
-
-    first: Watcher
-    second: Watcher
-
-    def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """Pass the begin of a stage on to both."""
-        self.first.begin(stage, n_partitions, n_due, n_rows_due)
-        self.second.begin(stage, n_partitions, n_due, n_rows_due)
-
-    def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
-        """Pass on to both that more is due."""
-        self.first.grow(stage, n_due, n_rows_due)
-        self.second.grow(stage, n_due, n_rows_due)
-
-    def see(self, stage: Stage, task: Task, event: Event) -> None:
-        """Pass an event on to both."""
-        self.first.see(stage, task, event)
-        self.second.see(stage, task, event)
-
-    def end(self, stage: Stage, seconds: float) -> None:
-        """Pass the end of a stage on to both."""
-        self.first.end(stage, seconds)
-        self.second.end(stage, seconds)
+    def _show(self, stage: Stage) -> None:
+        run, now = self.course.run_of(stage), time.monotonic()
+        if run is None:
+            return
+        words = run.pace.words()
+        if stage.name == "download" and self.course.attempts.n_tried:
+            words = f"{words}; {self.course.attempts.words()}"
+        bar = self._bar_of.get(stage.name)
+        if self._bars is not None and bar is not None:
+            self._bars.update(bar, completed=run.pace.n_ended, speed=words)
+        every = max(_PLAIN_EVERY_S, (now - self._began) * _PLAIN_SHARE)
+        is_over = run.is_over or run.pace.n_ended == run.pace.n_due  # its line follows at once
+        if not self.console.is_terminal and not is_over and now - self._printed_at.get(stage.name, 0.0) > every:
+            self._printed_at[stage.name] = now
+            self.console.print(
+                f"{stage.name}: {run.pace.n_ended} of {run.pace.n_due} partitions, {words}", markup=False
+            )
+            if len(self.course.stages) > 1:
+                self.console.print(f"build: {self.course.summary()}; time left: {self.course.left()}", markup=False)

@@ -1,10 +1,11 @@
-"""Serve the Prefect UI on loopback while it is wanted, and find the one that is served.
+"""Serve the Prefect UI and its deployments on loopback while they are wanted, and find the server that is up.
 
-Not for telling it anything: that is `flows.watch.orchestrate`. Nothing here imports Prefect.
+Not for reporting to it: that is `flows.watch.orchestrate`. Nothing here imports Prefect.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -17,12 +18,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 API_URL = "PREFECT_API_URL"  # Prefect's own; where it is set, empty too, nothing is looked for
+FLOW_RUN = "RS5M_FLOW_RUN"  # of a run that a flow started: the flow run's id and the flow's process, id:pid
 UI_HOME = "RS5M_UI_HOME"  # the folder that `make ui` keeps its server in; the Makefile says it
 URL_FILE = "url"
 LOG_FILE = "server.log"
+RUNNER_LOG_FILE = "deployments.log"
 HOST = "127.0.0.1"
 PORT = 4200  # Prefect's own
 NO_TELEMETRY = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+ROOT = Path(__file__).parent.parent.parent
+# The scheduler and what notes late runs stay on. Of the others some would end runs that they take for lost.
+_IDLE_SERVICES = (
+    "CANCELLATION_CLEANUP", "CLEANUP_RECONCILER", "DB_VACUUM", "EVENT_LOGGER", "EVENT_PERSISTER", "FOREMAN",
+    "PAUSE_EXPIRATIONS", "REPOSSESSOR", "TASK_RUN_RECORDER", "TRIGGERS",
+)  # fmt: skip
+_PR_SET_PDEATHSIG = 1
 _ANSWER_S = 1.0
 _START_S = 90.0  # 10 to 18 s on two idle cores
 _STOP_S = 10.0
@@ -70,43 +80,91 @@ def serve(home: Path, port: int, say: Callable[[str], None]) -> int:
     if address.exists() and answers(address.read_text(encoding="utf-8").strip()):
         say(f"served already: {address.read_text(encoding='utf-8').strip()}")
         return 0
+    address.unlink(missing_ok=True)  # of one that was killed
     url = f"http://{HOST}:{_free_port(port)}"
     with (home / LOG_FILE).open("w", encoding="utf-8") as log:
         server = start_server(home, url, log.fileno())
+    runner = None
     try:
         if not _wait_for(server, url):
             say(f"error: the Prefect server did not come up: {home / LOG_FILE} says why")
             return 1
         address.write_text(url, encoding="utf-8")
-        say(f"Prefect: {url}   runs started now show there; Ctrl-C ends it, what it has seen stays in {home}")
-        server.wait()
-        say(f"error: the Prefect server ended by itself: {home / LOG_FILE} says why")
+        with (home / RUNNER_LOG_FILE).open("w", encoding="utf-8") as log:
+            runner = start_runner(home, url, log.fileno())
+        say(f"Prefect: {url}   start, schedule, cancel and retry under Deployments; runs started elsewhere show too")
+        say(f"Ctrl-C ends the server, not the runs; what it has seen stays in {home}")
+        _wait_for_end(server, runner, url, home, say)
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one would leave the server behind
+            signal.signal(number, signal.SIG_IGN)
         address.unlink(missing_ok=True)
+        if runner is not None:
+            stop_runner(runner)
         stop_server(server)
 
 
 def start_server(home: Path, url: str, log: int) -> subprocess.Popen[bytes]:
     """Start a Prefect server with a home of its own, deaf to the Ctrl-C that is ours."""
     port = url.rpartition(":")[2]
-    words = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", port, "--no-services"]
+    words = [
+        sys.executable, "-m", "uvicorn", "--factory", "flows.deploy.guard:create_app", "--host", HOST, "--port", port,
+        "--log-level", "warning", "--timeout-keep-alive", "5",
+    ]  # fmt: skip
+    return _start(words, server_environment(home, url), log)
+
+
+def start_runner(home: Path, url: str, log: int) -> subprocess.Popen[bytes]:
+    """Start what serves the deployments: it begins the runs that the server asks for."""
+    environment = {**server_environment(home, url), API_URL: f"{url}/api", UI_HOME: str(home.resolve())}
+    return _start([sys.executable, "-m", "flows.deploy.serve"], environment, log)
+
+
+def stop_runner(runner: subprocess.Popen[bytes]) -> None:
+    """End it at once: asked to end, Prefect's runner would cancel the runs that it has started."""
+    runner.kill()
+    runner.wait()
+
+
+def _start(words: list[str], environment: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        words, env=server_environment(home, url), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        start_new_session=True,
+        words, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        preexec_fn=_end_with_parent,
     )  # fmt: skip
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, however it dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _wait_for_end(
+    server: subprocess.Popen[bytes], runner: subprocess.Popen[bytes], url: str, home: Path, say: Callable[[str], None]
+) -> None:
+    """Wait until the server ends by itself; a runner that ended is said, once."""
+    has_said = False
+    while server.poll() is None:
+        if runner.poll() is not None and not has_said:
+            has_said = True
+            say(f"error: deployments are served no more: {home / RUNNER_LOG_FILE} says why; {url} still shows runs")
+        time.sleep(_POLL_S)
+    say(f"error: the Prefect server ended by itself: {home / LOG_FILE} says why")
 
 
 def server_environment(home: Path, url: str) -> dict[str, str]:
     """Return the server's environment: none of the user's own Prefect settings, nothing sent to anybody."""
     ours: Mapping[str, str] = {
+        **{f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in _IDLE_SERVICES},
         "PREFECT_HOME": str(home.resolve()),
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": url.rpartition(":")[2],
         "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else the page asks port 4200
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{url},{url.replace(HOST, 'localhost')}",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",  # s; its own 10 s are long for a person who clicked
         **NO_TELEMETRY,
     }
     return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | dict(ours)

@@ -1,6 +1,6 @@
 """What a run of a stage looks like to a server: partitions in waves, faults counted, figures in Markdown.
 
-Knows no server: `flows.watch.mirror` passes on what is said here.
+Knows no server: `flows.watch.sync` passes on what is said here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from flows.watch.pace import Pace, first_line
 from stages.contract import Stage
 
 MOST_WAVES = 200  # a server with its database in one file labours at thousands of task runs
-_TOP_FAULTS = 5
+_DOUBLED_EVERY = 16  # waves, in a stage whose number of partitions is not known: 65,536 in 192
+_TOP = 5
 _LONGEST_FAULT = 300  # characters
 _MARKS = frozenset(string.punctuation) - {","}
 _BARE_LINK = re.compile(r"(?i)www(?=\.)|:(?=//)|@")  # renderers make links of bare addresses: a break after these
@@ -28,21 +29,23 @@ class Wave:
     """Partitions shown as one: those taken up one after the other."""
 
     number: int
-    n_partitions: int
+    size: int
     first: str
+    n_taken: int = 0
     n_ended: int = 0
+    is_closed: bool = False  # the stage ended: nothing more joins
     faults: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         """How it is called: by its first partition."""
-        others = f" and {self.n_partitions - 1} more" if self.n_partitions > 1 else ""
+        others = f" and {self.size - 1:,} more" if self.size > 1 else ""
         return f"{printable(self.first)}{others}"
 
     @property
     def is_over(self) -> bool:
         """True where all its partitions ended."""
-        return self.n_ended == self.n_partitions
+        return self.n_ended == self.n_taken and (self.n_taken >= self.size or self.is_closed)
 
 
 @dataclass
@@ -55,16 +58,33 @@ class StageRun:
     pace: Pace
     faults: Counter[str] = field(default_factory=Counter)
     n_failed: int = 0
-    seconds: float = 0.0  # once it is over
-    _waves: list[Wave] = field(default_factory=list)
+    seconds: float | None = None  # once it is over
+    n_grown: int = 0
+    waves: list[Wave] = field(default_factory=list)
+    table: list[dict[str, object]] | None = None  # once it is over and was counted
+    by_corpus: Counter[str] = field(default_factory=Counter)  # partitions that ended, by the code they begin with
     _wave_of: dict[str, Wave] = field(default_factory=dict)
 
-    def take(self, event: Event) -> tuple[Wave, bool]:
-        """Take an event in; return the wave it belongs to, and whether that has just begun."""
-        wave = self._wave_of.get(event.partition)
-        is_new = False
-        if wave is None:
-            wave, is_new = self._assign(event.partition)
+    @property
+    def is_over(self) -> bool:
+        """True once the stage ended, well or not."""
+        return self.seconds is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """True where it ended with everything done."""
+        return self.is_over and self.pace.n_ended == self.pace.n_due and not self.n_failed
+
+    def grow(self, n_due: int, n_rows_due: int) -> None:
+        """Note that more partitions became due."""
+        self.pace.n_due += n_due
+        self.pace.n_rows_due += n_rows_due
+        self.n_partitions += n_due
+        self.n_grown += 1
+
+    def take(self, event: Event) -> Wave:
+        """Take an event in; return the wave it belongs to."""
+        wave = self._wave_of.get(event.partition) or self._assign(event.partition)
         self.pace.take(event)
         if isinstance(event, Retried | Failed | Poisoned):
             fault = first_line(event.message).removeprefix(f"{self.stage.name}/{event.partition}: ")[:_LONGEST_FAULT]
@@ -72,37 +92,63 @@ class StageRun:
             if not isinstance(event, Retried):
                 wave.faults.append(f"{event.partition}: {fault}")
                 self.n_failed += 1
-        wave.n_ended += isinstance(event, Committed | Failed | Poisoned)
-        return wave, is_new
+        if isinstance(event, Committed | Failed | Poisoned):
+            wave.n_ended += 1
+            self.by_corpus[event.partition.partition("-")[0]] += 1
+        return wave
 
-    def _assign(self, partition: str) -> tuple[Wave, bool]:
-        size = wave_size(self.pace.n_due)
-        is_new = len(self._wave_of) % size == 0
-        if is_new:
-            left = self.pace.n_due - len(self._wave_of)
-            self._waves.append(Wave(len(self._waves), min(size, left), partition))
-        self._wave_of[partition] = self._waves[-1]
-        return self._waves[-1], is_new
+    def end(self, seconds: float) -> None:
+        """Note that it is over."""
+        self.seconds = seconds
+        for wave in self.waves:
+            wave.is_closed = True
+
+    def _assign(self, partition: str) -> Wave:
+        last = self.waves[-1] if self.waves else None
+        if last is None or (last.n_taken >= last.size and len(self.waves) < MOST_WAVES):
+            size = wave_size(max(self.pace.n_due, self.n_partitions))
+            if self.n_grown:
+                size = max(size, 2 ** (len(self.waves) // _DOUBLED_EVERY))
+            size = min(size, max(1, self.pace.n_due - len(self._wave_of)))
+            last = Wave(len(self.waves), size, partition)
+            self.waves.append(last)
+        last.n_taken += 1
+        self._wave_of[partition] = last
+        return last
 
     def summary(self) -> str:
         """Return in a few words how many partitions ended, how fast, how long it may take."""
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         before = self.n_partitions - self.pace.n_due
         earlier = f", {before} were done before" if before > 0 else ""
-        words = f"{self.seconds:,.1f} s" if self.seconds else self.pace.words()
-        if self.seconds and self.pace.n_rows:
-            words += f", {self.pace.n_rows / self.seconds:,.0f} rows/s"
+        words = self.pace.words()
+        if self.seconds is not None:
+            words = f"{self.seconds:,.1f} s"
+            if self.pace.n_rows and self.seconds:
+                words += f", {self.pace.n_rows / self.seconds:,.0f} rows/s"
         return f"{self.pace.n_ended} of {self.pace.n_due} partitions{failed}{earlier}{', ' if words else ''}{words}"
 
     def markdown(self) -> str:
-        """Return the figures and the faults that came most, safe to render."""
-        lines = [f"## {safe_markdown(self.stage.name)}", "", safe_markdown(self.summary()), ""]
+        """Return the figures, the rejects by reason and the faults that came most, safe to render."""
+        rows = (
+            f"{self.pace.n_rows:,} rows read, {self.pace.n_kept:,} kept, {sum(self.pace.reasons.values()):,} rejected"
+        )
+        lines = [f"## {safe_markdown(self.stage.name)}", "", safe_markdown(self.stage.does), ""]
+        lines += [safe_markdown(self.summary()), "", safe_markdown(rows), ""]
+        lines += counted("rejected because", self.pace.reasons, len(self.pace.reasons))
         if not self.faults:
-            return "\n".join([*lines, "No faults."])
-        lines += ["| times | fault |", "|---:|---|"]
-        lines += [f"| {n:,} | {safe_markdown(fault)} |" for fault, n in self.faults.most_common(_TOP_FAULTS)]
-        n_others = len(self.faults) - _TOP_FAULTS
-        return "\n".join([*lines, *(["", f"{n_others} other faults"] if n_others > 0 else [])])
+            return "\n".join([*lines, "No partition failed or had to be tried again."])
+        return "\n".join([*lines, *counted("fault of a partition", self.faults, _TOP)])
+
+
+def counted(what: str, counts: Counter[str], n_shown: int) -> list[str]:
+    """Return counts as the lines of a Markdown table, most first; no line where there are none."""
+    if not counts:
+        return []
+    lines = [f"| {what} | times |", "|---|---:|"]
+    lines += [f"| {safe_markdown(name)} | {n:,} |" for name, n in counts.most_common(n_shown)]
+    n_others = len(counts) - n_shown
+    return [*lines, *(["", f"{n_others} others"] if n_others > 0 else []), ""]
 
 
 def wave_size(n_due: int) -> int:

@@ -1,0 +1,59 @@
+"""Serve the flows as deployments: start what a person, or a schedule, asks for in the Prefect UI, until killed.
+
+`make ui` runs it beside the server, and ends it by SIGKILL: asked to end, Prefect's runner cancels what it started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import serve
+
+from flows.deploy.targets import DOES, FLOWS
+from flows.watch.memory import MEMORY, Memory
+from flows.watch.orchestrate import Scribe, connect
+from flows.watch.sync import bury
+from flows.watch.ui import API_URL
+
+AT_ONCE = 16  # flow runs; those on one build wait for each other
+_SWEPT_EVERY_S = 30.0
+
+
+def close_the_dead(scribe: Scribe) -> None:
+    """Close the runs that show as open although the process that worked for them is gone from this machine."""
+    for _, parameters in scribe.open_runs():
+        bury(scribe, Memory(_build_of(parameters) / MEMORY), only_dead=True)
+
+
+def _build_of(parameters: Mapping[str, Any]) -> Path:
+    profile = str(parameters.get("profile") or "demo")
+    return Path(str(parameters.get("build") or Path("build") / Path(profile).stem))
+
+
+def _sweep() -> None:
+    scribe = connect(os.environ[API_URL])
+    while True:
+        try:
+            close_the_dead(scribe)
+        except (*scribe.lost, OSError) as error:
+            print(f"runs that may be dead were not looked at: {error}", flush=True)
+        time.sleep(_SWEPT_EVERY_S)
+
+
+def main() -> int:
+    """Serve the deployments, each under the name of its flow."""
+    threading.Thread(target=_sweep, daemon=True).start()
+    deployments = [flow.to_deployment(name=name, description=DOES[name], tags=["rs5m"]) for name, flow in FLOWS.items()]
+    # Schedules made in the UI stay on: what was due meanwhile runs when `make ui` is started again.
+    serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=AT_ONCE)  # type: ignore[arg-type]
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What came of the URLs of a running download so far, from its committed partitions: for a person who watches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.ledger.store import Store
+from flows.run.worker import Task
+from flows.watch.waves import counted, safe_markdown
+from schemas.tables import FETCH_ATTEMPT, FETCH_PASS
+
+_WORST = 10  # hosts shown
+_MOST_HOSTS = 50_000  # counted; beyond, hosts with a single refusal are forgotten
+_ATTEMPT = pa.schema([FETCH_ATTEMPT.schema.field(n) for n in ("fetch_id", "is_fetched", "fetch_reason", "n_bytes")])
+_HOST = pa.schema([FETCH_PASS.schema.field(name) for name in ("fetch_id", "host")])
+
+
+@dataclass
+class Attempts:
+    """Figures of the attempts of this run.
+
+    Attributes:
+        n_tried: URLs tried.
+        n_fetched: URLs whose body arrived.
+        n_bytes: bytes of those bodies.
+        reasons: URLs that failed, by reason.
+        refused: URLs that failed, by host.
+        tried: URLs tried, by host.
+    """
+
+    n_tried: int = 0
+    n_fetched: int = 0
+    n_bytes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)
+
+    def take(self, store: Store, task: Task) -> None:
+        """Take in a partition that was committed.
+
+        Args:
+            store: of the build.
+            task: a partition of `download`; a receipt that is gone again is passed over, as it counts for nothing.
+        """
+        receipt = store.receipt(FETCH_ATTEMPT.name, task.partition, task.fingerprint)
+        if receipt is None:
+            return
+        runs = [(receipt.kept_file, part.first_group, part.n_groups) for part in receipt.parts.values()]
+        attempts = store.read_parts(runs, _ATTEMPT)
+        pieces = [(piece.address, piece.first_group, piece.n_groups) for piece in task.inputs[FETCH_PASS.name]]
+        hosts = store.read_parts(pieces, _HOST)
+        self.n_tried += attempts.num_rows
+        self.n_fetched += pc.sum(attempts["is_fetched"]).as_py() or 0
+        self.n_bytes += pc.sum(attempts.filter(attempts["is_fetched"])["n_bytes"]).as_py() or 0
+        failed = attempts.filter(pc.invert(attempts["is_fetched"]))
+        self.reasons.update(_counts(failed["fetch_reason"]))
+        self.tried.update(_counts(hosts["host"]))
+        self.refused.update(_counts(hosts.filter(pc.is_in(hosts["fetch_id"], failed["fetch_id"]))["host"]))
+        if len(self.refused) > _MOST_HOSTS:
+            self.refused = Counter({host: n for host, n in self.refused.items() if n > 1})
+        if len(self.tried) > 2 * _MOST_HOSTS:
+            self.tried = Counter({host: n for host, n in self.tried.items() if host in self.refused})
+
+    def words(self) -> str:
+        """Return the figures in one line; "" before any URL was tried."""
+        if not self.n_tried:
+            return ""
+        worst = ", ".join(f"{reason} {n:,}" for reason, n in self.reasons.most_common(3))
+        return (
+            f"{self.n_fetched:,} of {self.n_tried:,} URLs fetched ({self.n_fetched / self.n_tried:.1%}),"
+            f" {_size(self.n_bytes)}{'; ' if worst else ''}{worst}"
+        )
+
+    def markdown(self) -> str:
+        """Return the figures with all reasons and the hosts that refused most, safe to render."""
+        lines = ["## Download so far", "", safe_markdown(self.words()), ""]
+        lines += counted("not fetched because", self.reasons, len(self.reasons))
+        return "\n".join([*lines, *self._hosts()])
+
+    def _hosts(self) -> Iterator[str]:
+        if self.refused:
+            yield from ("| host | not fetched | tried |", "|---|---:|---:|")
+        for host, n in self.refused.most_common(_WORST):
+            yield f"| {safe_markdown(host)} | {n:,} | {self.tried[host]:,} |"
+
+
+def _counts(values: pa.ChunkedArray) -> dict[str, int]:
+    return {row["values"]: row["counts"] for row in pc.value_counts(values).to_pylist() if row["values"] is not None}
+
+
+def _size(n_bytes: int) -> str:
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:,.1f} {unit}"
+    return f"{n_bytes / 1e3:,.1f} kB"

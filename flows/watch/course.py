@@ -1,0 +1,174 @@
+"""The course of a run: stages done, running and to come, with their figures; the terminal and Prefect show it.
+
+Fed by the runner's events alone, in the main thread; another thread reads it under its lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from flows.ledger.store import Store
+from flows.run.events import Event, Poisoned, Retried
+from flows.run.worker import Committed, Failed, Task
+from flows.watch.attempts import Attempts
+from flows.watch.pace import Pace, duration, first_line
+from flows.watch.waves import StageRun, safe_markdown
+from stages.contract import Stage
+
+
+@dataclass
+class Course:
+    """A watcher that keeps what a person asks of a run.
+
+    Attributes:
+        stages: what the run goes through, in order.
+        store: of the build; None where no download is watched.
+        runs: one for each stage that had something to do, in the order of their beginnings.
+        is_done: stages that were complete before this run.
+        lines: what is worth a line in a log; a reader takes them out.
+        attempts: of the download.
+        corpora: kept rows by corpus, by stage that ended.
+    """
+
+    stages: Sequence[Stage]
+    store: Store | None = None
+    runs: list[StageRun] = field(default_factory=list)
+    is_done: set[str] = field(default_factory=set)
+    lines: list[str] = field(default_factory=list)
+    attempts: Attempts = field(default_factory=Attempts)
+    corpora: dict[str, dict[str, int]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    on_end: Callable[[StageRun], None] = field(default=lambda run: None)
+    _current: dict[str, StageRun] = field(default_factory=dict)
+    _started: float = field(default_factory=lambda: time.monotonic())
+
+    def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
+        """Begin a stage; one with nothing due is done."""
+        with self.lock:
+            self._current.pop(stage.name, None)
+            if n_due:
+                self._open(stage, n_partitions, n_due, n_rows_due)
+            else:
+                self.is_done.add(stage.name)
+
+    def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
+        """Add partitions that became due."""
+        with self.lock:
+            run = self._current.get(stage.name)
+            if run is not None:
+                run.grow(n_due, n_rows_due)
+            elif n_due:
+                self._open(stage, n_due, n_due, n_rows_due)
+
+    def see(self, stage: Stage, task: Task, event: Event) -> None:
+        """Take an event into the figures."""
+        if isinstance(event, Committed) and stage.name == "download" and self.store is not None:
+            self.attempts.take(self.store, task)
+        with self.lock:
+            run = self._current.get(stage.name)
+            if run is None:
+                return
+            run.take(event)
+            if isinstance(event, Retried):
+                self.lines.append(f"{stage.name}/{event.partition} is tried again: {first_line(event.message)}")
+            elif isinstance(event, Failed | Poisoned):
+                self.lines.append(f"{stage.name}/{event.partition} failed: {first_line(event.message)}")
+
+    def end(self, stage: Stage, seconds: float) -> None:
+        """End a stage."""
+        with self.lock:
+            run = self._current.pop(stage.name, None)
+            if run is None:
+                return
+            run.end(seconds)
+            if run.is_complete:
+                self.is_done.add(stage.name)
+            self.lines.append(f"{stage.name}: {run.summary()}")
+        self.on_end(run)
+
+    def run_of(self, stage: Stage) -> StageRun | None:
+        """Return the run of a stage that is under way, or its last."""
+        return self._current.get(stage.name) or next(
+            (r for r in reversed(self.runs) if r.stage.name == stage.name), None
+        )
+
+    @property
+    def running(self) -> list[StageRun]:
+        """The runs under way."""
+        return list(self._current.values())
+
+    def _open(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
+        run = StageRun(len(self.runs), stage, max(n_partitions, n_due), Pace(n_due, n_rows_due))
+        self.is_done.discard(stage.name)
+        self.runs.append(run)
+        self._current[stage.name] = run
+
+    @property
+    def share(self) -> float:
+        """The share of the stages that is done, 0 to 1; stages differ in length by far."""
+        n_done = sum(stage.name in self.is_done for stage in self.stages)
+        parts = sum(run.pace.share for run in self.running if run.stage.name not in self.is_done)
+        return min(1.0, (n_done + parts) / len(self.stages)) if self.stages else 1.0
+
+    def summary(self) -> str:
+        """Return in a line how far the run is."""
+        n_done = sum(stage.name in self.is_done for stage in self.stages)
+        words = f"{n_done} of {len(self.stages)} stages done, {duration(time.monotonic() - self._started)} so far"
+        running = ", ".join(f"{r.stage.name} {r.pace.share:.0%}" for r in self.running)
+        return f"{words}; running: {running}" if running else words
+
+    def left(self) -> str:
+        """Return the time left of the build, as far as there is a basis for it."""
+        lefts = [run.pace.left_s for run in self.running]
+        n_open = sum(stage.name not in self.is_done for stage in self.stages)
+        n_to_come = n_open - len({r.stage.name for r in self.running})
+        known = max((left for left in lefts if left is not None), default=None)
+        if known is None or None in lefts:
+            return "not known yet" if n_open else "nothing"
+        if n_to_come <= 0:
+            return duration(known)
+        return f"at least {duration(known)}: stages to come, without a rate yet: {n_to_come}"
+
+    def markdown(self) -> str:
+        """Return the stages with state and figures as Markdown, safe to render."""
+        lines = [safe_markdown(self.summary()), "", f"Time left: {safe_markdown(self.left())}", ""]
+        lines += ["| stage | state | partitions | rows read | kept | rejected | rows/s | time left |"]
+        lines += ["|---|---|---:|---:|---:|---:|---:|---:|", *map(self._row, self.stages)]
+        return "\n".join(lines)
+
+    def _row(self, stage: Stage) -> str:
+        run, name = self.run_of(stage), safe_markdown(stage.name)
+        if run is None:
+            return f"| {name} | {'done before' if stage.name in self.is_done else 'to come'} | | | | | | |"
+        pace, paces = run.pace, [other.pace for other in self.runs if other.stage.name == stage.name]
+        n_before = run.n_partitions - pace.n_due
+        rate = pace.n_rows / run.seconds if run.seconds else pace.rate
+        cells = [
+            name, _state(run), f"{n_before + pace.n_ended:,} of {run.n_partitions:,}",
+            f"{sum(p.n_rows for p in paces):,}", f"{sum(p.n_kept for p in paces):,}",
+            f"{sum(sum(p.reasons.values()) for p in paces):,}", f"{rate:,.0f}" if rate else "", _left(run),
+        ]  # fmt: skip
+        return f"| {' | '.join(cells)} |"
+
+    def corpora_rows(self) -> list[dict[str, object]]:
+        """Return one row per corpus: rows kept by the stages that ended, partitions of those under way."""
+        names = dict.fromkeys(corpus for kept in self.corpora.values() for corpus in kept)
+        last = {stage.module: stage.name for stage in self.stages}.values()  # what its module leads to
+        running = [run for run in self.running if set(run.by_corpus) & set(names)]
+        table = {f"{stage} kept": self.corpora[stage] for stage in last if stage in self.corpora}
+        table |= {f"{run.stage.name}, partitions so far": dict(run.by_corpus) for run in running}
+        return [{"corpus": c, **{column: counts.get(c, "") for column, counts in table.items()}} for c in names]
+
+
+def _state(run: StageRun) -> str:
+    if run.n_failed:
+        return f"**{run.n_failed:,} failed**"
+    return "running" if not run.is_over else "done" if run.is_complete else "stopped"
+
+
+def _left(run: StageRun) -> str:
+    left = None if run.is_over else run.pace.left_s
+    return duration(left) if left is not None else ""

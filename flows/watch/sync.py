@@ -1,0 +1,250 @@
+"""Bring what a Prefect server shows into line with a run, call by call: what failed is made up for at the next step.
+
+Nothing is queued: each step compares the run as it is with what the server was given. So a server that was away for a
+day, or comes back with an empty database, gets the state of that moment. For one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from flows.ask.report import printable
+from flows.watch.course import Course
+from flows.watch.memory import Memory
+from flows.watch.waves import StageRun, Wave
+
+if TYPE_CHECKING:
+    from flows.watch.orchestrate import Outcome, Scribe
+
+LONGEST_MESSAGE = 1000  # characters
+_WORDS_AFTER_KILL = "the process ended without a word; what has its receipt is done"
+_RUNNER_ENDED = "Runner is shutting down."  # Prefect's message where nobody has asked for an end of the run
+_SHOWN_EVERY_S = 2.0
+_SHOWN_SHARE = 1 / 100  # of the time so far
+_SHOWN_AT_LEAST_EVERY_S = 60.0
+_LINES_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a flow that started this process handed on: its flow run, and the process it runs in."""
+
+    run: str
+    pid: int
+
+    @property
+    def is_open(self) -> bool:
+        """True while the flow's process lives: it passes a cancellation on, and ends its flow run itself."""
+        return os.getppid() == self.pid
+
+
+@dataclass
+class Sync:
+    """What a server was given of a run.
+
+    Attributes:
+        say: prints a line.
+        cancel: ends the run as Ctrl-C does.
+    """
+
+    scribe: Scribe
+    course: Course
+    memory: Memory
+    said: Mapping[str, str]
+    door: Door | None
+    say: Callable[[str], None]
+    cancel: Callable[[], None]
+    run: str = ""
+    is_cancelled: bool = False
+    _is_known: bool = True  # the door's flow run is known to this server
+    _token: str = field(default_factory=lambda: uuid4().hex[:8])  # a second attempt of a flow run has its own task runs
+    _ids: dict[tuple[str, int, int], str] = field(default_factory=dict)
+    _over: set[tuple[str, int, int]] = field(default_factory=set)
+    _artifacts: dict[str, tuple[str, object]] = field(default_factory=dict)
+    _shown_at: float = 0.0
+    _started: float = field(default_factory=lambda: time.monotonic())
+
+    def step(self, is_last: bool = False) -> None:
+        """Make the calls that are due. Raises what the scribe raises: then the next step goes on from there."""
+        if not self.run:
+            self._open()
+        self._heed_state()
+        self._log()
+        for run in self._snapshot():
+            self._show_stage(run)
+        every = min(_SHOWN_AT_LEAST_EVERY_S, (time.monotonic() - self._started) * _SHOWN_SHARE)
+        if is_last or time.monotonic() - self._shown_at >= max(_SHOWN_EVERY_S, every):
+            self._show_figures()
+            self._shown_at = time.monotonic()
+
+    def finish(self, outcome: Outcome, message: str) -> None:
+        """End what is open; the flow run itself is left to the flow that started it, if that still lives."""
+        self.step(is_last=True)
+        for run in self._snapshot():
+            self._close_stage(run, outcome, message)
+        self.scribe.close_inside(self.run, outcome, message)
+        if self._has_door:
+            self.memory.note(self.run, outcome, message)
+            return
+        self.scribe.close_run(self.run, outcome, message)
+        self.memory.remove(self.run)
+
+    def forget(self) -> None:
+        """Begin anew: the server has another database."""
+        if self.run:
+            self.memory.remove(self.run)
+        self.run, self._is_known = "", False
+        self._ids.clear()
+        self._over.clear()
+        self._artifacts.clear()
+
+    @property
+    def _has_door(self) -> bool:
+        return self.door is not None and self._is_known and self.door.is_open
+
+    def _snapshot(self) -> list[StageRun]:
+        with self.course.lock:
+            return list(self.course.runs)
+
+    def _open(self) -> None:
+        given = self.door.run if self.door is not None and self._is_known else ""
+        bury(self.scribe, self.memory, given)
+        name = f"{self.said['profile']} {self.said['name']}"
+        self.run = given or self.scribe.open_run(self.said["flow"], name, self.said)
+        self.memory.add(self.run)
+        self.say(f"Prefect: {self.scribe.page(self.run)}")
+
+    def _heed_state(self) -> None:
+        kind, message = self.scribe.state(self.run)
+        if self._has_door:
+            return
+        if kind in ("CANCELLING", "CANCELLED") and message != _RUNNER_ENDED:
+            if not self.is_cancelled:
+                self.is_cancelled = True
+                self.say("cancelled in Prefect")
+                self.cancel()
+        elif kind != "RUNNING":
+            self.scribe.reopen(self.run)
+
+    def _log(self) -> None:
+        with self.course.lock:
+            lines = self.course.lines[:_LINES_AT_ONCE]
+        if lines and not self._has_door:  # a flow passes on all lines of its child
+            self.scribe.log(self.run, [printable(line) for line in lines])
+        with self.course.lock:
+            del self.course.lines[: len(lines)]
+
+    def _show_stage(self, run: StageRun) -> None:
+        key, stage = ("stage", run.number, 0), run.stage.name
+        if key in self._over:
+            return
+        if key not in self._ids:
+            parameters = {"partitions": run.n_partitions, "due": run.pace.n_due, "rows_due": run.pace.n_rows_due}
+            task = self.scribe.open_task(self.run, stage, f"{self._token}-{run.number}", stage)
+            self._ids["task", run.number, 0] = task
+            self._ids[key] = self.scribe.open_run(stage, stage, parameters, parent_task=task)
+        with self.course.lock:
+            waves = list(run.waves)
+        for wave in waves:
+            self._show_wave(run, wave)
+        if run.is_complete or (run.is_over and run.n_failed):
+            self._close_stage(run, "FAILED" if run.n_failed else "COMPLETED", "")
+
+    def _show_wave(self, run: StageRun, wave: Wave) -> None:
+        key = ("wave", run.number, wave.number)
+        if key in self._over:
+            return
+        if key not in self._ids:
+            name, task = f"{run.stage.name} wave", f"{self._token}-{wave.number}"
+            self._ids[key] = self.scribe.open_task(self._ids["stage", run.number, 0], name, task, wave.name)
+        if wave.is_over:
+            outcome: Outcome = "FAILED" if wave.faults else "COMPLETED"
+            message = "\n".join(wave.faults) if wave.faults else f"{wave.n_taken:,} partitions"
+            self.scribe.close_task(self._ids[key], outcome, printable(message)[:LONGEST_MESSAGE])
+            self._over.add(key)
+
+    def _close_stage(self, run: StageRun, outcome: Outcome, message: str) -> None:
+        key = ("stage", run.number, 0)
+        if key in self._over or key not in self._ids:
+            return
+        self._show_stage_figures(run)
+        child, words = self._ids[key], message or run.summary()
+        self.scribe.close_inside(child, outcome, words)
+        self.scribe.close_run(child, outcome, words)
+        self.scribe.close_task(self._ids["task", run.number, 0], outcome, words, child)
+        self._over.add(key)
+
+    def _show_figures(self) -> None:
+        for run in self._snapshot():
+            if ("stage", run.number, 0) in self._ids:
+                self._show_stage_figures(run)
+        course, run_id = self.course, self.run
+        with course.lock:
+            share, summary, stages = course.share, course.summary(), course.markdown()
+            corpora, attempts = course.corpora_rows(), course.attempts.markdown() if course.attempts.n_tried else ""
+        self._show(
+            run_id, "build-progress", "progress", round(100 * share, 1), f"{summary}; time left: {course.left()}"
+        )
+        self._show(run_id, "build-stages", "markdown", stages, "stage by stage: done, running, to come")
+        if corpora:
+            self._show(
+                run_id, "build-corpora", "table", corpora, "corpus by corpus: rows kept by each stage that ended"
+            )
+        if attempts:
+            self._show(run_id, "download-attempts", "markdown", attempts, "what came of the URLs of this run so far")
+
+    def _show_stage_figures(self, run: StageRun) -> None:
+        if ("figures", run.number, 0) in self._over:
+            return
+        is_last = run.is_over and run.table is not None
+        stage, child = run.stage.name.replace("_", "-"), self._ids["stage", run.number, 0]  # Prefect takes dashes
+        with self.course.lock:
+            share, summary, text = run.pace.share, run.summary(), run.markdown()
+            if run.stage.name == "download" and self.course.attempts.n_tried:
+                text += f"\n\n{self.course.attempts.markdown()}"
+        self._show(child, f"progress-{stage}", "progress", round(100 * share, 1), summary)
+        self._show(child, f"figures-{stage}", "markdown", text, "rate, time left, rejects and faults")
+        if run.table is not None:
+            self._show(child, f"table-{stage}", "table", run.table, "rows given, kept and rejected, by corpus")
+        if is_last:
+            self._over.add(("figures", run.number, 0))
+
+    def _show(self, run: str, key: str, kind: str, data: object, description: str) -> None:
+        known, content = f"{run}/{key}", (data, description)
+        if known not in self._artifacts:
+            self._artifacts[known] = (self.scribe.show(run, key, kind, data, description), content)
+        elif self._artifacts[known][1] != content:
+            artifact = self._artifacts[known][0]
+            self.scribe.change(artifact, kind, data, description)
+            self._artifacts[known] = (artifact, content)
+
+
+def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = False) -> None:
+    """Close the runs that ended without closing what they had opened.
+
+    Args:
+        scribe: of the server that may know them.
+        memory: of a build.
+        ours: a run that goes on: only what an earlier attempt left open inside it is closed.
+        only_dead: leave those alone whose process lives; who holds the build's lease knows that none does.
+    """
+    for entry in memory.read():
+        if only_dead and entry.is_alive:
+            continue
+        outcome: Outcome = entry.outcome or "CRASHED"  # type: ignore[assignment]
+        message = entry.message if entry.outcome else _WORDS_AFTER_KILL
+        try:
+            kind, _ = scribe.state(entry.run)
+            if entry.run == ours:
+                scribe.close_inside(entry.run, outcome, message)
+            elif kind in ("RUNNING", "PENDING", "CANCELLING"):
+                scribe.close_inside(entry.run, outcome, message)
+                scribe.close_run(entry.run, outcome, message)
+        except scribe.gone:
+            continue  # of another server
+        memory.remove(entry.run)

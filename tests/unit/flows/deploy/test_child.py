@@ -1,0 +1,87 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.deploy.child import Child
+
+
+def child_of(tmp_path: Path, code: str, lines: list[str]) -> Child:
+    return Child([sys.executable, "-u", "-c", code], os.environ, tmp_path / "runs" / "log", lines.append)
+
+
+def run(child: Child) -> int:
+    with child.start() as reader:
+        return child.wait(reader)
+
+
+@pytest.mark.parametrize(("code", "expected"), [("print('a')", 0), ("raise SystemExit(3)", 3)])
+def test_it_ends_with_the_exit_code(tmp_path: Path, code: str, expected: int) -> None:
+    assert run(child_of(tmp_path, code, [])) == expected
+
+
+def test_a_signal_is_a_negative_code(tmp_path: Path) -> None:
+    assert run(child_of(tmp_path, "import os; os.kill(os.getpid(), 9)", [])) == -signal.SIGKILL
+
+
+def test_every_line_is_passed_on_once_and_an_unfinished_one_at_the_end(tmp_path: Path) -> None:
+    lines: list[str] = []
+    code = (
+        "import sys; [print('line', n) for n in range(5000)]; print('é\\x00b', file=sys.stderr); print('end', end='')"
+    )
+    child = child_of(tmp_path, code, lines)
+    assert run(child) == 0
+    assert lines == [*(f"line {n}" for n in range(5000)), "é\x00b", "end"] and child.last_line == "end"
+    lines.clear()
+    assert run(child) == 0
+    assert len(lines) == 5002, "a second run says its own lines, not those of the first"
+
+
+def test_it_is_asked_to_end_once_and_sits_in_a_session_of_its_own(tmp_path: Path) -> None:
+    lines: list[str] = []
+    code = (
+        "import os, signal, time\n"
+        "n = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: n.append(1))\n"
+        "print('ready', os.getsid(0) == os.getpid())\n"
+        "while not n: time.sleep(0.01)\n"
+        "time.sleep(0.3)\n"
+        "print('asked', len(n))\n"
+    )
+    child = child_of(tmp_path, code, lines)
+    with child.start() as reader:
+
+        def stop() -> None:
+            end = time.monotonic() + 20
+            while not lines and time.monotonic() < end:
+                time.sleep(0.01)
+            for _ in range(3):
+                child.stop()
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        assert child.wait(reader) == 0
+        thread.join()
+    assert lines == ["ready True", "asked 1"]
+
+
+def test_it_goes_on_when_what_started_it_is_killed(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    code = f"import time, pathlib; time.sleep(1); print('x' * 100_000); pathlib.Path({str(done)!r}).touch()"
+    starter = (
+        "import os, pathlib; from flows.deploy.child import Child\n"
+        f"words, log = [{sys.executable!r}, '-c', {code!r}], pathlib.Path({str(tmp_path / 'log')!r})\n"
+        "child = Child(words, os.environ, log, print)\n"
+        "child.start(); os.kill(os.getpid(), 9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", starter], cwd=Path(__file__).parents[4], check=False)
+    assert ended.returncode == -signal.SIGKILL and not done.exists()
+    end = time.monotonic() + 20
+    while not done.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert done.exists() and (tmp_path / "log").stat().st_size == 100_001

@@ -1,0 +1,118 @@
+"""A Prefect server in memory, behind the calls that `flows.watch.orchestrate.Scribe` makes."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Away(Exception):
+    """The server does not answer."""
+
+
+class Unknown(Exception):
+    """The server knows no such run."""
+
+
+@dataclass
+class FakeServer:
+    """Holds runs, tasks, artifacts and logs; fails calls as it is asked to."""
+
+    lost = (Away,)
+    gone = (Unknown,)
+    runs: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+    task_runs: dict[str, str] = field(default_factory=dict)
+    keys: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    artifacts: dict[str, tuple[str, str, object]] = field(default_factory=dict)
+    logs: list[str] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    n_away: int = 0  # calls that fail from now on
+    is_away: bool = False
+    _n: int = 0
+
+    def _call(self, name: str, *known: str) -> None:
+        if self.is_away or self.n_away:
+            self.n_away = max(0, self.n_away - 1)
+            raise Away("away")
+        self.calls[name] += 1
+        for one in known:
+            if one not in self.runs and one not in self.tasks:
+                raise Unknown(one)
+
+    def _new(self, kind: str) -> str:
+        self._n += 1
+        return f"00000000-0000-4000-8000-{self._n:012d}" if kind == "run" else f"{kind}-{self._n}"
+
+    def page(self, run: str) -> str:
+        return f"page of {run}"
+
+    def open_run(self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None) -> str:
+        self._call("open_run", *([parent_task] if parent_task else []))
+        run = self._new("run")
+        self.runs[run] = "RUNNING"
+        if parent_task:
+            self.parents[run] = self.task_runs[parent_task]
+        return run
+
+    def open_task(self, run: str, task: str, key: str, name: str) -> str:
+        self._call("open_task", run)
+        if (run, task, key) not in self.keys:
+            made = self.keys[run, task, key] = self._new("task")
+            self.tasks[made], self.task_runs[made] = "RUNNING", run
+        return self.keys[run, task, key]
+
+    def close_task(self, task: str, outcome: str, message: str, child: str | None = None) -> None:
+        self._call("close_task", task)
+        self.tasks[task] = outcome
+
+    def state(self, run: str) -> tuple[str, str]:
+        self._call("state", run)
+        return self.runs[run], self.messages.get(run, "")
+
+    def reopen(self, run: str) -> None:
+        self._call("reopen", run)
+        self.runs[run] = "RUNNING"
+
+    def close_run(self, run: str, outcome: str, message: str) -> None:
+        self._call("close_run", run)
+        self.runs[run], self.messages[run] = outcome, message
+
+    def close_inside(self, run: str, outcome: str, message: str) -> None:
+        self._call("close_inside", run)
+        inside = [child for child, parent in self.parents.items() if parent == run]
+        for child in inside:
+            if self.runs[child] == "RUNNING":
+                self.runs[child] = outcome
+        for task, owner in self.task_runs.items():
+            if owner in (run, *inside) and self.tasks[task] == "RUNNING":
+                self.tasks[task] = outcome
+
+    def show(self, run: str, key: str, kind: str, data: object, description: str) -> str:
+        self._call("show", run)
+        artifact = self._new("artifact")
+        self.artifacts[artifact] = (run, key, data)
+        return artifact
+
+    def change(self, artifact: str, kind: str, data: object, description: str) -> None:
+        self._call("change")
+        if artifact not in self.artifacts:
+            raise Unknown(artifact)
+        run, key, _ = self.artifacts[artifact]
+        self.artifacts[artifact] = (run, key, data)
+
+    def log(self, run: str, lines: Sequence[str]) -> None:
+        self._call("log", run)
+        self.logs += lines
+
+    def lose_everything(self) -> None:
+        """Become a server with an empty database."""
+        for held in (self.runs, self.tasks, self.task_runs, self.parents, self.keys, self.artifacts):
+            held.clear()
+
+    def shown(self, key: str) -> object:
+        """Return the content of an artifact that there is once."""
+        (data,) = [data for _, known, data in self.artifacts.values() if known == key]
+        return data

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import pytest
+
+from flows.run.events import Advanced
+from flows.run.worker import Committed, Failed
+from flows.watch import pace as pace_module
+from flows.watch.course import Course
+from tests.contract.broken import MAKE
+from tests.unit.flows.watch.test_progress import task
+
+SORT, LAST = replace(MAKE, name="sort"), replace(MAKE, name="last")
+
+
+def rows_of(course: Course) -> dict[str, list[str]]:
+    """Return the cells of each stage's row."""
+    lines = [line.replace("\\", "") for line in course.markdown().splitlines() if line.startswith("| ")]
+    return {cells[0]: cells[1:] for cells in ([c.strip() for c in line.split("|")[1:-1]] for line in lines[1:])}
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(pace_module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_stages_that_interleave_are_done_running_and_to_come(now: list[float]) -> None:
+    course = Course([MAKE, SORT, LAST])
+    course.begin(MAKE, 3, 2, 20)
+    course.begin(SORT, 1, 1, 10)
+    for name in ("a", "b"):
+        course.see(MAKE, task(name), Committed(name, 9, 10, {"no_url": 1}))
+    course.see(SORT, task("a"), Advanced("a", 5))
+    now[0] += 20
+    course.end(MAKE, 20.0)
+    found = rows_of(course)
+    assert found["make"] == ["done", "3 of 3", "20", "18", "2", "1", ""]
+    assert found["sort"] == ["running", "0 of 1", "5", "0", "0", "0", "20 s"]
+    assert found["last"][0] == "to come"
+    assert course.summary() == "1 of 3 stages done, 20 s so far; running: sort 50%"
+    assert course.left() == "at least 20 s: stages to come, without a rate yet: 1"
+    assert course.share == 0.5
+
+
+def test_there_is_no_time_left_before_there_is_a_basis(now: list[float]) -> None:
+    course = Course([MAKE])
+    course.begin(MAKE, 100, 100, 1000)
+    now[0] += 9  # models are loaded
+    course.see(MAKE, task("a"), Committed("a", 10, 10))
+    assert course.left() == "not known yet" and rows_of(course)["make"][-1] != "15 min"
+    now[0] += 9
+    assert course.left() == "not known yet", "one partition of a hundred is no rate"
+    for name in ("b", "c"):
+        course.see(MAKE, task(name), Committed(name, 10, 10))
+    assert course.left() == "10 min"
+
+
+def test_stages_of_earlier_runs_are_done_and_a_failure_shows(now: list[float]) -> None:
+    course = Course([MAKE, SORT])
+    course.begin(SORT, 4, 0, 0)
+    course.end(SORT, 0.0)
+    course.begin(MAKE, 2, 2, 20)
+    course.see(MAKE, task("a"), Failed("a", "input", "it is gone\nmore"))
+    course.see(MAKE, task("b"), Committed("b", 10, 10))
+    course.end(MAKE, 1.0)
+    assert rows_of(course)["sort"][0] == "done before"
+    assert rows_of(course)["make"][0] == "**1 failed**"
+    assert course.lines[0] == "make/a failed: it is gone" and course.share == 0.5
+
+
+def test_a_stage_that_grows_from_nothing_begins_then(now: list[float]) -> None:
+    course = Course([MAKE])
+    course.begin(MAKE, 1, 0, 0)
+    course.grow(MAKE, 2, 20)
+    course.grow(MAKE, 1, 10)
+    course.see(MAKE, task("a"), Committed("a", 10, 10))
+    assert rows_of(course)["make"][:3] == ["running", "1 of 3", "10"]
+
+
+def test_corpora_show_what_their_module_leads_to() -> None:
+    course = Course([MAKE, replace(SORT, module=MAKE.module), replace(LAST, module="other")])
+    course.corpora = {"make": {"cc3m": 9}, "sort": {"cc3m": 5, "wit": 7}, "last": {"wit": 6}}
+    assert course.corpora_rows() == [
+        {"corpus": "cc3m", "sort kept": 5, "last kept": ""}, {"corpus": "wit", "sort kept": 7, "last kept": 6}
+    ]  # fmt: skip

@@ -1,0 +1,196 @@
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.run.events import Advanced
+from flows.run.worker import Committed, Failed
+from flows.watch.course import Course
+from flows.watch.memory import MEMORY, Memory
+from flows.watch.sync import _RUNNER_ENDED, Door, Sync, bury
+from tests.contract.broken import MAKE
+from tests.unit.flows.watch.fake_server import Away, FakeServer, Unknown
+from tests.unit.flows.watch.test_progress import task
+
+SORT = replace(MAKE, name="sort")
+SAID = {"profile": "small", "name": "b", "flow": "build"}
+GIVEN = "11111111-1111-4111-8111-111111111111"
+ALIVE = Door(GIVEN, os.getppid())
+GONE = Door(GIVEN, 1 << 22)
+
+
+class Wanted:
+    """A sync on a fake server, and what it said and did."""
+
+    def __init__(self, folder: Path, door: Door | None = None) -> None:
+        self.server, self.said, self.n_cancelled = FakeServer(), list[str](), 0
+        self.course = Course([MAKE, SORT])
+        self.memory = Memory(folder / MEMORY)
+        if door is not None:
+            self.server.runs[door.run] = "RUNNING"
+        self.sync = Sync(self.server, self.course, self.memory, SAID, door, self.said.append, self._cancel)  # type: ignore[arg-type]
+
+    def _cancel(self) -> None:
+        self.n_cancelled += 1
+
+    def half_way(self) -> None:
+        """Have one stage done and one under way."""
+        self.course.begin(MAKE, 2, 2, 20)
+        for name in ("a", "b"):
+            self.course.see(MAKE, task(name), Committed(name, 9, 10, {"no_url": 1}))
+        self.course.end(MAKE, 1.0)
+        self.course.begin(SORT, 3, 3, 30)
+        self.course.see(SORT, task("a"), Committed("a", 10, 10))
+        self.course.see(SORT, task("b"), Advanced("b", 5))
+
+    def complete(self) -> None:
+        for name in ("b", "c"):
+            self.course.see(SORT, task(name), Committed(name, 10, 10))
+        self.course.end(SORT, 1.0)
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> Wanted:
+    return Wanted(tmp_path)
+
+
+def test_stages_and_waves_show_as_they_are_and_nothing_is_made_twice(wanted: Wanted) -> None:
+    wanted.half_way()
+    wanted.sync.step()
+    server = wanted.server
+    assert Counter(server.runs.values()) == {"RUNNING": 2, "COMPLETED": 1}
+    assert Counter(server.tasks.values()) == {"COMPLETED": 4, "RUNNING": 2}  # make, its 2 waves, one of sort
+    made = (server.calls["open_run"], server.calls["open_task"])
+    wanted.sync.step()
+    assert (server.calls["open_run"], server.calls["open_task"]) == made
+    wanted.complete()
+    wanted.sync.finish("COMPLETED", "")
+    assert set(server.runs.values()) == set(server.tasks.values()) == {"COMPLETED"}
+    assert server.shown("build-progress") == 100
+    assert wanted.memory.read() == []
+    assert any(line.startswith("make: 2 of 2 partitions") for line in server.logs) and not wanted.course.lines
+
+
+@pytest.mark.parametrize("n_calls", range(0, 30, 3))
+def test_a_server_that_is_away_for_any_call_is_given_all_of_it_afterwards(tmp_path: Path, n_calls: int) -> None:
+    wanted = Wanted(tmp_path)
+    wanted.half_way()
+    wanted.server._call = _away_after(wanted.server, n_calls)  # type: ignore[method-assign]
+    with pytest.raises(Away):
+        wanted.sync.step(is_last=True)
+        wanted.sync.step(is_last=True)
+        wanted.sync.finish("COMPLETED", "")
+        pytest.fail(f"it took fewer than {n_calls} calls")
+    del wanted.server._call  # type: ignore[method-assign]
+    wanted.complete()
+    wanted.sync.step()
+    wanted.sync.finish("COMPLETED", "")
+    assert set(wanted.server.runs.values()) == set(wanted.server.tasks.values()) == {"COMPLETED"}
+    assert len(wanted.server.runs) == 3 and len(wanted.server.tasks) == 7
+    assert wanted.server.shown("build-progress") == 100
+
+
+def _away_after(server: FakeServer, n_calls: int):  # type: ignore[no-untyped-def]
+    left = [n_calls]
+    call = type(server)._call
+
+    def fail(name: str, *known: str) -> None:
+        if not left[0]:
+            raise Away("away")
+        left[0] -= 1
+        call(server, name, *known)
+
+    return fail
+
+
+def test_an_empty_database_is_filled_again_with_what_is_so_now(wanted: Wanted) -> None:
+    wanted.half_way()
+    wanted.sync.step()
+    before = wanted.sync.run
+    wanted.server.lose_everything()
+    with pytest.raises(Unknown):
+        wanted.sync.step()
+    wanted.sync.forget()
+    wanted.complete()
+    wanted.sync.step()
+    wanted.sync.finish("COMPLETED", "")
+    assert wanted.sync.run != before
+    assert len(wanted.server.runs) == 3 and set(wanted.server.runs.values()) == {"COMPLETED"}
+
+
+@pytest.mark.parametrize("kind", ["CANCELLING", "CANCELLED"])
+def test_a_run_is_cancelled_once_by_its_own_state(wanted: Wanted, kind: str) -> None:
+    wanted.sync.step()
+    wanted.server.runs[wanted.sync.run] = kind
+    for _ in range(3):
+        wanted.sync.step()
+    assert wanted.n_cancelled == 1 and wanted.server.runs[wanted.sync.run] == kind
+
+
+def test_while_the_flow_lives_it_cancels_logs_and_ends_its_run_itself(tmp_path: Path) -> None:
+    wanted = Wanted(tmp_path, ALIVE)
+    wanted.half_way()
+    wanted.server.runs[GIVEN] = "CANCELLING"
+    wanted.sync.step()
+    assert wanted.sync.run == GIVEN and wanted.n_cancelled == 0 and wanted.server.logs == []
+    wanted.sync.finish("CANCELLED", "stopped")
+    assert wanted.server.runs[GIVEN] == "CANCELLING", "the flow sets it"
+    assert [(entry.run, entry.outcome) for entry in wanted.memory.read()] == [(GIVEN, "CANCELLED")]
+
+
+@pytest.mark.parametrize(("kind", "message"), [("CRASHED", "Process exited"), ("CANCELLED", _RUNNER_ENDED)])
+def test_a_run_whose_flow_was_lost_goes_on_and_is_ended_here(tmp_path: Path, kind: str, message: str) -> None:
+    wanted = Wanted(tmp_path, GONE)
+    wanted.sync.step()
+    wanted.server.runs[GIVEN], wanted.server.messages[GIVEN] = kind, message
+    wanted.sync.step()
+    assert wanted.server.runs[GIVEN] == "RUNNING" and wanted.n_cancelled == 0
+    wanted.sync.finish("COMPLETED", "")
+    assert wanted.server.runs[GIVEN] == "COMPLETED" and wanted.memory.read() == []
+
+
+def test_what_a_killed_process_left_open_is_closed_and_a_second_attempt_has_its_own_tasks(tmp_path: Path) -> None:
+    first = Wanted(tmp_path, GONE)
+    first.half_way()
+    first.sync.step()
+    second = Wanted(tmp_path, GONE)
+    second.server = second.sync.scribe = first.server  # type: ignore[assignment]
+    second.half_way()
+    second.sync.step()
+    assert Counter(first.server.tasks.values()) == {"COMPLETED": 8, "CRASHED": 2, "RUNNING": 2}
+    assert first.server.runs[GIVEN] == "RUNNING"
+
+
+def test_only_runs_that_are_dead_are_closed_with_the_outcome_that_they_left(tmp_path: Path) -> None:
+    server, memory = FakeServer(), Memory(tmp_path / MEMORY)
+    alive, dead, ended = (server.open_run("build", "b", {}) for _ in range(3))
+    for run in (alive, dead, ended):
+        memory.add(run)
+    memory.note(ended, "FAILED", "the disk is full")
+    memory._write([replace(e, born="") if e.run != alive else e for e in memory.read()])
+    bury(server, memory, only_dead=True)  # type: ignore[arg-type]
+    assert (server.runs[alive], server.runs[dead], server.runs[ended]) == ("RUNNING", "CRASHED", "FAILED")
+    assert server.messages[ended] == "the disk is full"
+    assert [entry.run for entry in memory.read()] == [alive]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '["x"]', '[{"run": "no id"}]', '[{"run": 3}]'])
+def test_a_damaged_memory_closes_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / MEMORY).write_text(text)
+    bury(FakeServer(), Memory(tmp_path / MEMORY))  # type: ignore[arg-type]
+    Memory(tmp_path / MEMORY).add(GIVEN)
+    assert [entry.run for entry in Memory(tmp_path / MEMORY).read()] == [GIVEN]
+
+
+def test_a_failed_partition_shows_as_a_failed_wave_and_stage(wanted: Wanted) -> None:
+    wanted.course.begin(MAKE, 2, 2, 20)
+    wanted.course.see(MAKE, task("a"), Failed("a", "input", "no such file"))
+    wanted.course.see(MAKE, task("b"), Committed("b", 10, 10))
+    wanted.course.end(MAKE, 1.0)
+    wanted.sync.step()
+    assert Counter(wanted.server.tasks.values()) == {"FAILED": 2, "COMPLETED": 1}
+    wanted.sync.finish("FAILED", "make: 1 of 2 partitions failed")
+    assert set(wanted.server.runs.values()) == {"FAILED"}
+    assert "**1 failed**" in str(wanted.server.shown("build-stages"))
