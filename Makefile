@@ -109,7 +109,7 @@ gc: $(READY)  ## remove files that no current receipt names
 config: $(READY)  ## print all settings in full
 	@$(CLI) config
 
-ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): runs started meanwhile show there
+ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): start, schedule, cancel, retry runs there
 	@$(PY) -m flows.watch.ui $(UI_HOME) $(PORT)
 
 check: $(READY)  ## format, lint, types, unit tests: some minutes

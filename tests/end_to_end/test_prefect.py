@@ -1,92 +1,76 @@
-"""A run shows in a real Prefect server, and a server that dies changes nothing but what is shown."""
+"""Runs in a real Prefect server: shown, started, cancelled, retried; a server that dies changes no row."""
 
 import json
 import os
 import signal
 import socket
 import subprocess
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.watch.mirror import MEMORY
-from flows.watch.ui import API_URL, HOST, answers, start_server
+from flows.watch.memory import MEMORY
+from flows.watch.ui import API_URL, HOST
 from flows.watch.waves import MOST_WAVES
+from tests.end_to_end.prefect_server import (
+    FINAL,
+    Ui,
+    begin_ui,
+    end_quietly,
+    status,
+    wait_for_deployments,
+)
 from tests.end_to_end.runs import ENVIRONMENT, ROOT, command, copy_world, rows, wait_until
 
-MODULES = ("inventory", "filter", "plan", "download", "labelled", "screen")
-TABLES = ("candidate", "planned", "fetched", "image")
-FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
-
-
-@dataclass
-class Server:
-    home: Path
-    process: subprocess.Popen[bytes]
-    url: str
-
-    def find(self, kind: str, **filters: object) -> list[dict[str, Any]]:
-        """Return what the server knows of a kind."""
-        body = json.dumps({"limit": 200, **filters}).encode()
-        request = urllib.request.Request(f"{self.url}/api/{kind}/filter", body, {"Content-Type": "application/json"})
-        with urllib.request.build_opener().open(request, timeout=20) as answer:
-            found: list[dict[str, Any]] = json.load(answer)
-            return found
-
-    def environment(self) -> dict[str, str]:
-        return {**ENVIRONMENT, API_URL: f"{self.url}/api", "PREFECT_HOME": str(self.home)}
-
-
-def start(home: Path) -> Server:
-    home.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        url = f"http://{HOST}:{probe.getsockname()[1]}"
-    with (home / "log").open("w") as log:
-        server = Server(home, start_server(home, url, log.fileno()), url)
-    wait_until(lambda: answers(url), 90)
-    return server
-
-
-def kill(server: Server) -> None:
-    os.killpg(server.process.pid, signal.SIGKILL)
-    server.process.wait()
+BEFORE = ("inventory", "filter", "plan")
+TABLES = ("candidate", "planned", "fetched")
+EVIL = "http://evil.example"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start(tmp_path_factory.mktemp("prefect") / "home")
-    yield server
-    kill(server)
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    ui = begin_ui(tmp_path_factory.mktemp("prefect") / "home")
+    yield ui
+    end_quietly(ui)
 
 
-def begin(world: Path, build: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    if not build.exists():
-        copy_world(world, build)
-    words = command("stage", *MODULES, "--build", build)
+def begin(build: Path, environment: dict[str, str], *modules: str) -> subprocess.Popen[str]:
+    words = command("stage", *modules, "--build", build)
     return subprocess.Popen(
         words, cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def finish(run: subprocess.Popen[str]) -> str:
-    told = run.communicate(timeout=240)[0]
-    assert run.returncode == 0, told
-    return told
+def finish(run: subprocess.Popen[str], code: int = 0) -> str:
+    printed = run.communicate(timeout=240)[0]
+    assert run.returncode == code, printed
+    return printed
 
 
 @pytest.fixture(scope="module")
-def silent(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same run, without a server."""
-    build = tmp_path_factory.mktemp("silent") / "build"
-    finish(begin(small_world, build, {**ENVIRONMENT, API_URL: ""}))
+def planned(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build that has everything but its download."""
+    build = tmp_path_factory.mktemp("planned") / "build"
+    copy_world(small_world, build)
+    finish(begin(build, {**ENVIRONMENT, API_URL: ""}, *BEFORE))
     return build
+
+
+@pytest.fixture(scope="module")
+def silent(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same build with its download, never shown and never interrupted."""
+    build = copied(planned, tmp_path_factory.mktemp("silent"))
+    finish(begin(build, {**ENVIRONMENT, API_URL: ""}, "download"))
+    return build
+
+
+def copied(build: Path, folder: Path) -> Path:
+    subprocess.run(["cp", "-r", str(build), str(folder / "build")], check=True)
+    return folder / "build"
 
 
 def assert_same_rows(build: Path, silent: Path) -> None:
@@ -97,74 +81,194 @@ def assert_same_rows(build: Path, silent: Path) -> None:
         assert table.select(compared).equals(theirs[name].select(compared)), name
 
 
-def only_build(server: Server, build: Path) -> dict[str, Any]:
-    return next(r for r in server.find("flow_runs") if r["parameters"].get("build") == str(build))
+def all_inside(ui: Ui, run_id: str) -> list[dict[str, Any]]:
+    """Return a flow run with its subflow runs and the task runs of all of them."""
+    runs = [ui.run(run_id), *ui.children(run_id)]
+    return [*runs, *ui.find("task_runs", task_runs={"flow_run_id": {"any_": [run["id"] for run in runs]}})]
 
 
-def children(server: Server, run: dict[str, Any]) -> list[dict[str, Any]]:
-    return server.find("flow_runs", flow_runs={"parent_flow_run_id": {"any_": [run["id"]]}})
+def child_of(ui: Ui, run_id: str) -> int:
+    """Return the process that works for a flow run, and by the way the flow's own."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            words = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"RS5M_FLOW_RUN={run_id}:".encode() in environment and b"flows.cli" in words:
+            return int(folder.name)
+    raise AssertionError(f"no process works for {run_id}")
 
 
-def test_a_run_shows_as_a_flow_with_a_subflow_per_stage_and_three_artifacts_each(
-    small_world: Path, server: Server, silent: Path, tmp_path: Path
+def flow_of(child: int) -> int:
+    return int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_run_begun_in_a_terminal_shows_stage_by_stage_with_its_refusals(
+    planned: Path, ui: Ui, silent: Path, tmp_path: Path
 ) -> None:
-    build = tmp_path / "build"
-    told = finish(begin(small_world, build, server.environment()))
-    run = only_build(server, build)
-    assert run["state_type"] == "COMPLETED" and run["name"] == "demo build"
-    assert f"/runs/flow-run/{run['id']}" in told
-    stages = children(server, run)
-    assert {"filter", "plan", "download", "settle", "screen"} <= {stage["name"] for stage in stages}
-    assert {stage["state_type"] for stage in stages} == {"COMPLETED"}
+    build = copied(planned, tmp_path)
+    printed = finish(begin(build, ui.environment(), "download"))
+    run = ui.run_of(build)
+    assert run is not None and run["state_type"] == "COMPLETED" and f"/runs/flow-run/{run['id']}" in printed
+    stages = ui.children(run["id"])
+    assert {"open_pass", "download", "settle"} == {stage["name"] for stage in stages}
+    assert {one["state_type"] for one in all_inside(ui, run["id"])} == {"COMPLETED"}
     for stage in stages:
-        waves = server.find("task_runs", task_runs={"flow_run_id": {"any_": [stage["id"]]}})
-        assert 0 < len(waves) <= MOST_WAVES and {wave["state_type"] for wave in waves} == {"COMPLETED"}
-        shown = server.find("artifacts", flow_runs={"id": {"any_": [stage["id"]]}})
-        assert Counter(a["type"] for a in shown) == {"progress": 1, "table": 1, "markdown": 1}, stage["name"]
-        assert next(a["data"] for a in shown if a["type"] == "progress") == 100
+        waves = ui.find("task_runs", task_runs={"flow_run_id": {"any_": [stage["id"]]}})
+        assert 0 < len(waves) <= MOST_WAVES
+        shown = ui.artifacts(stage["id"])
+        assert Counter(a["type"] for a in shown.values()) == {"progress": 1, "table": 1, "markdown": 1}, stage["name"]
+    shown = ui.artifacts(run["id"])
+    assert set(shown) == {"build-progress", "build-stages", "build-corpora", "download-attempts"}
+    assert shown["build-progress"]["data"] == 100
+    refused = Counter(reason for table in silent_attempts(silent) for reason in table if reason is not None)
+    text = shown["download-attempts"]["data"].replace("\\", "")
+    for reason, n in refused.items():
+        assert f"| {reason} | {n:,} |" in text
+    assert "URLs fetched" in printed and f"http_not_found {refused['http_not_found']}" in printed
+    assert any(line.startswith("download: ") for line in ui.logs(run["id"]))
     assert json.loads((build / MEMORY).read_text()) == []
     assert_same_rows(build, silent)
 
 
-def stop_when_shown(run: subprocess.Popen[str], server: Server, memory: Path, number: int) -> str:
-    """Send a signal once a task run shows; return the flow run."""
-    before = json.loads(memory.read_text()) if memory.exists() else []
-    wait_until(lambda: memory.exists() and json.loads(memory.read_text()) not in ([], before), 60)
-    known: str = json.loads(memory.read_text())[-1]
-    wait_until(lambda: server.find("task_runs", flow_runs={"parent_flow_run_id": {"any_": [known]}}), 60)
-    os.killpg(run.pid, number)
-    run.communicate(timeout=60)
-    return known
+def silent_attempts(silent: Path) -> Iterator[list[str | None]]:
+    import pyarrow.parquet as pq
+
+    for receipt in sorted(silent.glob("fetch_attempt/*/*/receipt.json")):
+        yield pq.read_table(receipt.parent / json.loads(receipt.read_text())["kept"]["file"])[
+            "fetch_reason"
+        ].to_pylist()
 
 
-def test_a_killed_run_is_shown_as_crashed_by_the_next_and_a_stopped_one_as_cancelled(
-    small_world: Path, server: Server, tmp_path: Path
+def test_a_run_begun_in_a_terminal_is_cancelled_in_the_browser_and_a_killed_one_closed_by_the_next(
+    planned: Path, ui: Ui, silent: Path, tmp_path: Path
 ) -> None:
-    build = tmp_path / "build"
-    killed, stopped = (
-        stop_when_shown(begin(small_world, build, server.environment()), server, build / MEMORY, number)
-        for number in (signal.SIGKILL, signal.SIGINT)
-    )
-    found = {run["id"]: run for run in server.find("flow_runs")}
-    assert (found[killed]["state_type"], found[stopped]["state_type"]) == ("CRASHED", "CANCELLED")
-    for run in (killed, stopped):
-        inside = [found[run], *children(server, found[run])]
-        tasks = server.find("task_runs", task_runs={"flow_run_id": {"any_": [r["id"] for r in inside]}})
-        assert len(tasks) > 1
-        assert {r["state_type"] for r in (*inside, *tasks)} <= FINAL
-
-
-def test_a_server_killed_in_the_middle_of_a_stage_changes_nothing(
-    small_world: Path, silent: Path, tmp_path: Path
-) -> None:
-    server = start(tmp_path / "home")
-    try:
-        build = tmp_path / "build"
-        run = begin(small_world, build, server.environment())
-        in_download = {"flow_runs": {"name": {"any_": ["download"]}, "state": {"type": {"any_": ["RUNNING"]}}}}
-        wait_until(lambda: server.find("flow_runs", **in_download), 90)
-    finally:
-        kill(server)
-    told = finish(run)
-    assert told.count("Prefect gets no further updates") == 1
+    build = copied(planned, tmp_path)
+    killed = begin(build, ui.environment(), "download")
+    wait_until(lambda: (run := ui.run_of(build)) is not None and ui.has_wave(run["id"], "download"), 90)
+    first = ui.run_of(build)
+    assert first is not None
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    stopped = begin(build, ui.environment(), "download")
+    wait_until(lambda: (run := ui.run_of(build)) is not None and run["id"] != first["id"], 90)
+    assert ui.run(first["id"])["state_type"] == "CRASHED"
+    second = ui.run_of(build)
+    assert second is not None
+    wait_until(lambda: ui.has_wave(second["id"], "download"), 60)
+    ui.set_state(second["id"], "CANCELLING", "Cancelling")
+    assert "cancelled in Prefect" in finish(stopped, 130)
+    ui.wait_for(second["id"], "CANCELLED", 10)
+    for run in (first, second):
+        inside = all_inside(ui, run["id"])
+        assert len(inside) > 3 and {one["state_type"] for one in inside} <= FINAL
+    finish(begin(build, {**ENVIRONMENT, API_URL: ""}, "download"))
     assert_same_rows(build, silent)
+
+
+def test_a_deployment_starts_a_run_that_is_cancelled_and_retried(
+    planned: Path, ui: Ui, silent: Path, tmp_path: Path
+) -> None:
+    wait_for_deployments(ui)
+    build = copied(planned, tmp_path)
+    run_id = ui.start("download", build=str(build))
+    wait_until(lambda: ui.has_wave(run_id, "download"), 90)
+    child = child_of(ui, run_id)
+    assert os.getsid(child) == child, "the child is in a session of its own"
+    ui.set_state(run_id, "CANCELLING", "Cancelling")
+    ui.wait_for(run_id, "CANCELLED")
+    wait_until(lambda: not is_alive(child), 10)
+    assert {one["state_type"] for one in all_inside(ui, run_id)} <= FINAL
+    wait_until(lambda: any("stopped. What was finished stays finished" in line for line in ui.logs(run_id)), 20)
+
+    ui.set_state(run_id, "SCHEDULED", "AwaitingRetry")
+    wait_until(lambda: ui.run(run_id)["state_type"] != "CANCELLED", 20)
+    ui.wait_for(run_id, "COMPLETED", 120)
+    assert ui.run(run_id)["run_count"] == 2
+    assert {"settle", "download"} <= {stage["name"] for stage in ui.children(run_id)}
+    assert_same_rows(build, silent)
+
+
+def test_a_run_that_fails_says_why_and_retries_are_a_parameter(planned: Path, ui: Ui, tmp_path: Path) -> None:
+    wait_for_deployments(ui)
+    run_id = ui.start("download", build=str(tmp_path / "none"), set="download.n_threads=zero")
+    ui.wait_for(run_id, "FAILED")
+    message = ui.run(run_id)["state"]["message"]
+    assert message.startswith("exit code 2 (wrong input or use): error: download.n_threads = 'zero'")
+    assert not any("Traceback" in line for line in ui.logs(run_id))
+    named = {deployment["name"]: deployment for deployment in ui.find("deployments")}
+    schema = named["download"]["parameter_openapi_schema"]["properties"]
+    assert {"profile", "sources", "build", "set", "retry"} <= set(schema)
+    assert {"build", *BEFORE, "download", "stats"} <= set(named)
+
+
+def test_a_server_and_a_flow_that_die_end_no_run_and_what_is_shown_is_made_up_for(
+    planned: Path, silent: Path, tmp_path: Path
+) -> None:
+    ui = begin_ui(tmp_path / "home")
+    try:
+        wait_for_deployments(ui)
+        build = copied(planned, tmp_path)
+        run_id = ui.start("download", build=str(build))
+        wait_until(lambda: ui.has_wave(run_id, "download"), 90)
+        child = child_of(ui, run_id)
+        flow = flow_of(child)
+        ui.end(signal.SIGKILL)  # the kernel takes the server and the runner along
+        assert is_alive(child) and is_alive(flow)
+        os.kill(flow, signal.SIGKILL)
+        ui = begin_ui(tmp_path / "home", int(ui.url.rpartition(":")[2]))
+        ui.wait_for(run_id, "COMPLETED", 120)
+        wait_until(lambda: not is_alive(child), 20)
+        inside = all_inside(ui, run_id)
+        assert len(inside) > 5 and {one["state_type"] for one in inside} == {"COMPLETED"}
+        assert ui.artifacts(run_id)["build-progress"]["data"] == 100
+        printed = (tmp_path / "home" / "runs" / f"{run_id}.log").read_text()
+        assert printed.count("Prefect does not answer") == printed.count("Prefect answers again") == 1
+        assert any(line.startswith("settle: ") for line in ui.logs(run_id)), "logged without the flow that is gone"
+    finally:
+        end_quietly(ui)
+    assert_same_rows(build, silent)
+
+
+def test_the_server_answers_its_own_host_and_origin_alone(ui: Ui) -> None:
+    own = ui.url.removeprefix("http://")
+    port = own.rpartition(":")[2]
+    post = {"path": "/api/flows/filter", "method": "POST", "Content_Type": "application/json"}
+    assert status(ui)[0] == 200 and status(ui, **post)[0] == 200
+    assert status(ui, Origin=ui.url, **post)[0] == 200
+    assert status(ui, Host=f"localhost:{port}", Origin=f"http://localhost:{port}")[0] == 200
+    assert status(ui, path="/", Sec_Fetch_Site="cross-site")[0] == 200, "a link may lead to the page"
+    for headers in (
+        {"Host": f"evil.example:{port}"}, {"Host": "evil.example"}, {"Host": HOST}, {"Host": f"{HOST}:1"},
+        {"Origin": EVIL}, {"Origin": "null"}, {"Origin": f"http://{HOST}:1"}, {"Origin": f"https://{own}"},
+        {"Origin": f"{ui.url}.evil.example"}, {"Sec_Fetch_Site": "cross-site"},
+    ):  # fmt: skip
+        for request in ({}, post):
+            code, answered = status(ui, **request, **headers)  # type: ignore[arg-type]
+            assert code == 403 and "access-control-allow-origin" not in answered, headers
+    code, answered = status(ui, "/api/flows/filter", "OPTIONS", Origin=EVIL, Access_Control_Request_Method="POST")
+    assert code == 403 and "access-control-allow-origin" not in answered
+    assert websocket_answer(ui, EVIL).startswith("HTTP/1.1 403")
+    assert websocket_answer(ui, ui.url).startswith("HTTP/1.1 101")
+
+
+def websocket_answer(ui: Ui, origin: str) -> str:
+    """Return the first line that answers the opening of a WebSocket."""
+    own = ui.url.removeprefix("http://")
+    host, _, port = own.partition(":")
+    lines = [
+        "GET /api/events/out HTTP/1.1", f"Host: {own}", f"Origin: {origin}", "Upgrade: websocket",
+        "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Protocol: prefect", "", "",
+    ]  # fmt: skip
+    with socket.create_connection((host, int(port)), 20) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return connection.recv(4096).decode().split("\r\n")[0]
