@@ -36,7 +36,7 @@ STAGES := inventory filter plan download labelled sample screen embed dedup outl
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build inventory peek new-corpus tables stats verify explain show status fates compare gc config ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc config ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ demo: $(READY)  ## build the demo profile from start to finish (BUILD=build/demo
 
 build: $(READY)  ## bring all stages up to date and publish BUILD/dataset
 	@$(CLI) build
+
+preflight: $(READY)  ## print all that is missing and what a build will cost, before anything runs: PROFILE=paper SOURCES=…
+	@$(CLI) preflight
+
+weights: $(READY)  ## fetch the weights of the profile's models, resume, compare their digests: PROFILE=paper
+	@$(CLI) weights
 
 stage-%: $(READY)  ## bring one stage up to date and print its table
 	@$(CLI) stage '$*'

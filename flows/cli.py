@@ -16,6 +16,7 @@ from rich.console import Console
 from flows.ask import commands as ask
 from flows.ask.report import say
 from flows.options import build_folder, command_again, parse
+from flows.preflight import commands as preflight
 from flows.run import commands as run
 from flows.run.executor import Interrupted
 from flows.run.runner import StageFailure
@@ -26,6 +27,8 @@ from stages.readers.corpora import manifest_faults
 COMMANDS = {
     "demo": run.run_demo,
     "build": run.run_build,
+    "preflight": preflight.run_preflight,
+    "weights": preflight.run_weights,
     "stage": run.run_stage,
     "inventory": run.run_inventory,
     "peek": ask.run_peek,

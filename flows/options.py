@@ -27,6 +27,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "build --profile paper --sources SOURCES --build BUILD",
         "build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD",
     ),
+    "preflight": ("preflight --profile paper --sources SOURCES",),
+    "weights": ("weights --profile paper",),
     "stage": (
         "stage filter --profile paper --sources SOURCES --build BUILD",
         "stage dedup --profile demo --set dedup.max_distance=6",
@@ -54,6 +56,8 @@ ID=, OUT=, CORPUS=, CODE=, FILE=, ROWS=, FROM=, COMPANION=, VERBOSE=1.
 _HELP = {
     "demo": "build the demo profile on the generated world",
     "build": "bring all stages up to date and publish the dataset",
+    "preflight": "print all that is missing and what the build will cost, before anything runs",
+    "weights": "fetch the weights of the profile's models and compare their digests",
     "stage": "bring one stage up to date, or several, and print their tables",
     "inventory": "print how much of each corpus is under SOURCES, its rights, and how to get the rest",
     "peek": "print the first rows of a source file as its reader sees them",
@@ -95,7 +99,7 @@ def recall(options: argparse.Namespace) -> None:
     if options.sources is None and options.metafile is None and is_same_profile:
         for name in ("sources", "metafile"):
             setattr(options, name, Path(last[name]) if last.get(name) else None)
-    if options.command not in ("build", "stage", "demo") and is_same_profile and not options.set:
+    if options.command not in ("build", "stage", "demo", "preflight") and is_same_profile and not options.set:
         options.set = list(last.get("set", []))
 
 

@@ -37,6 +37,7 @@ class RunSettings(BaseModel):
     )
     backoff_s: float = Field(2.0, ge=0, description="wait before the first further attempt, doubled each time, s")
     reserve_gb: float = Field(1.0, ge=0, description="disk to keep free beyond the need of a stage, GB")
+    preflight: bool = Field(True, description="refuse a build that lacks something which would stop it later")
     grace_s: float = Field(6.0, ge=0, le=60, description="time for running partitions to finish after Ctrl-C, s")
 
 

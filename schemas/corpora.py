@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.companions import Companion, checked_pattern
 from schemas.manifest_files import MANIFESTS, ManifestError, shown
 from schemas.manifest_files import Manifest as _Manifest
 from schemas.manifest_files import load_manifest as _load
@@ -58,6 +59,7 @@ class Corpus(_Manifest):
         is_size_swapped: width and height are exchanged in the files ...
         size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
         null_markers: texts that mean "not known" in image_licence and nsfw.
+        companions: the files that readers want beside the corpus's own, for the check before a build.
         advice: by regular expression for a path under the corpus's folder, what to do with such a file, which is not
             read as it is.
         has_shifted_rows: rows of the corpus may have lost their columns' order; a similarity outside [-1, 1] shows it.
@@ -93,17 +95,14 @@ class Corpus(_Manifest):
     advice: Mapping[str, str] = {}
     has_shifted_rows: bool = False
     text_columns: tuple[str, ...] = ()
+    companions: tuple[Companion, ...] = ()
     date_checked: date | None = None
     how_to_get: str = ""
 
     @field_validator("file_pattern", "ignored_pattern", "companion_pattern")
     @classmethod
     def _check_pattern(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return pattern
+        return checked_pattern(pattern)
 
     @field_validator("advice", "archives")
     @classmethod

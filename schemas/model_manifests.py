@@ -44,6 +44,9 @@ class Model(Manifest):
     licence: str = Field(min_length=1)
     weights_note: str = ""
     adapter: str = ""
+    gpu_gb: float = Field(0.0, ge=0)
+    download_gb: float = Field(0.0, ge=0)
+    files: tuple[str, ...] = ()
     how_to_get: str = Field(min_length=1)
     date_checked: date
 
@@ -58,6 +61,8 @@ class Model(Manifest):
     def _check_task(self) -> Self:
         if self.library not in LIBRARIES[self.task]:
             raise ValueError(f"a {self.task} comes from {' or '.join(LIBRARIES[self.task])}, not {self.library}")
+        if self.files and self.revision == "own":
+            raise ValueError("files are fetched from a repository, and revision says that there is none")
         if self.folder and not self.weights_sha256:
             raise ValueError("a committed model needs weights_sha256")
         return self

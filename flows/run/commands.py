@@ -20,6 +20,7 @@ from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
 from flows.opening import open_build, sources_of, world_of
 from flows.options import command_again, is_generated, remember
+from flows.preflight.commands import refuse_gaps
 from flows.run.executor import LocalExecutor
 from flows.run.runner import Runner, StageFailure
 from flows.watch.course import Course
@@ -39,6 +40,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
 
 def run_build(options: argparse.Namespace, console: Console) -> int:
     """Bring all modules up to date, publish the dataset; return 1 if some of SOURCES cannot be read."""
+    refuse_gaps(options, console)
     ledger, n_run = _run_modules(options, console, MODULES)
     if n_run and not options.verbose:
         console.print()

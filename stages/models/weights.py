@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from schemas.manifests import Model
@@ -26,31 +27,57 @@ def check_weights(model: Model, folder: Path) -> None:
     Raises:
         InputError: the folder is missing, has other weights or a pickle, or states no digest to compare with.
     """
+    for fault in weight_faults(model, folder):
+        raise InputError(fault)
+
+
+def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | None = None) -> Iterator[str]:
+    """Yield every reason why a folder's weights cannot be used, each with what to do.
+
+    Args:
+        model: as pinned.
+        folder: of its files.
+        digest: returns a file's sha256, "" where it is not known and must not be compared; reads it if none is given.
+    """
     if not folder.is_dir():
-        raise InputError(f"{model.name} is missing: expected the folder {folder}. {advise(model, folder)}")
+        yield f"{model.name} is missing: expected the folder {folder}. {advise(model, folder)}"
+        return
     files = weight_files(folder)
     pickles = [path for path in sorted(folder.rglob("*")) if path.suffix in PICKLES and path.is_file()]
     if model.adapter and not weight_files(folder / model.adapter):
-        raise _no_weights(model, folder / model.adapter, pickles)
+        yield _no_weights(model, folder / model.adapter, pickles)
     if not files:
-        raise _no_weights(model, folder, pickles)
-    for path in files:
-        check_safetensors(path, model)
-    found = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+        yield _no_weights(model, folder, pickles)
+        return
+    damaged = [fault for path in files if (fault := safetensors_fault(path, model))]
+    yield from damaged
+    if not damaged:
+        yield from _digest_faults(model, folder, files, digest or file_digest)
+
+
+def _digest_faults(model: Model, folder: Path, files: list[Path], digest: Callable[[Path], str]) -> Iterator[str]:
+    found = {path.relative_to(folder).as_posix(): digest(path) for path in files}
     if model.weights_sha256:
-        _compare(model, str(folder), model.weights_sha256, combine_digests(found), folder)
+        if all(found.values()):
+            yield from _compare(model, str(folder), model.weights_sha256, combine_digests(found), folder)
         return
     expected = _read_digests(model, folder)
-    for name, digest in found.items():
+    if isinstance(expected, str):
+        yield expected
+        return
+    for name, one in found.items():
         if name not in expected:
-            raise InputError(
+            yield (
                 f"{folder / DIGESTS} does not name {name}: expected a line `<sha256>  {name}`."
                 " Remove the file if it is not the model's, or write its digest there"
             )
-        _compare(model, str(folder / name), expected[name], digest, folder)
+        elif one:
+            yield from _compare(model, str(folder / name), expected[name], one, folder)
     for name in sorted(set(expected) - set(found)):
         path = folder / name
-        _compare(model, str(path), expected[name], file_digest(path) if path.is_file() else "no file", folder)
+        one = digest(path) if path.is_file() else "no file"
+        if one:
+            yield from _compare(model, str(path), expected[name], one, folder)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -88,24 +115,33 @@ def file_digest(path: Path) -> str:
 
 
 def check_safetensors(path: Path, model: Model) -> None:
-    """Check that a file has the header of safetensors: a length, then a JSON object of that length.
+    """Check that a file is whole safetensors. Raises InputError, also for a pickle under another name."""
+    if fault := safetensors_fault(path, model):
+        raise InputError(fault)
 
-    Raises:
-        InputError: it has not, for example because it is a renamed pickle.
-    """
+
+def safetensors_fault(path: Path, model: Model) -> str:
+    """Return why a file is no whole safetensors, or "": a length, a JSON object of that length, the bytes it names."""
     with path.open("rb") as file:
         start = file.read(8)
         n_bytes = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        header = file.read(n_bytes) if 0 < n_bytes <= min(MAX_HEADER_BYTES, path.stat().st_size) else b""
+        size = path.stat().st_size
+        header = file.read(n_bytes) if 0 < n_bytes <= min(MAX_HEADER_BYTES, size) else b""
     try:
-        is_header = isinstance(json.loads(header), dict)
+        named = json.loads(header)
     except ValueError:
-        is_header = False
-    if not is_header:
-        raise InputError(
+        named = None
+    if not isinstance(named, dict):
+        return (
             f"{path} should be safetensors, and starts with {start!r}: it is damaged, or a pickle under another name."
             f" {advise(model, path.parent)}; or convert a pickle in a separate process: {_converter(model)}"
         )
+    ends = [one["data_offsets"][1] for one in named.values() if isinstance(one, dict) and "data_offsets" in one]
+    expected = 8 + n_bytes + max(ends, default=0)
+    if size != expected:
+        found = f"{path} has {size:,} bytes, its header says {expected:,}"
+        return f"{found}: it is cut or damaged. {advise(model, path.parent)}"
+    return ""
 
 
 def advise(model: Model, folder: Path) -> str:
@@ -121,34 +157,34 @@ def _converter(model: Model) -> str:
     return f"`{CONVERT_DETECTOR if model.task == 'detector' else CONVERT}`"
 
 
-def _no_weights(model: Model, folder: Path, pickles: list[Path]) -> InputError:
+def _no_weights(model: Model, folder: Path, pickles: list[Path]) -> str:
     if pickles:
-        return InputError(
+        return (
             f"{model.name}: expected safetensors in {folder}, found {pickles[0].name}, a pickle, which may run"
             f" code. Convert it in a separate process: {_converter(model)}, or get safetensors."
             f" {advise(model, folder)}"
         )
-    return InputError(f"{model.name}: expected safetensors in {folder}, found none. {advise(model, folder)}")
+    return f"{model.name}: expected safetensors in {folder}, found none. {advise(model, folder)}"
 
 
-def _read_digests(model: Model, folder: Path) -> dict[str, str]:
+def _read_digests(model: Model, folder: Path) -> dict[str, str] | str:
     path = folder / DIGESTS
     try:
         lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         return {name.strip().lstrip("*").removeprefix("./"): digest for digest, name in lines}
     except FileNotFoundError:
-        raise InputError(
+        return (
             f"{path} is missing: expected a line `<sha256>  <file>` for each weight file of {model.name}. Compare the"
             f" digests with those the publisher shows, then write them: `cd {folder} && sha256sum *.safetensors >"
             f" {DIGESTS}`"
-        ) from None
+        )
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} should have lines `<sha256>  <file>`: {error}. Write it again") from error
+        return f"{path} should have lines `<sha256>  <file>`: {error}. Write it again"
 
 
-def _compare(model: Model, what: str, expected: str, found: str, folder: Path) -> None:
+def _compare(model: Model, what: str, expected: str, found: str, folder: Path) -> Iterator[str]:
     if expected != found:
-        raise InputError(
+        yield (
             f"{what}: expected weights with sha256 {expected}, found {found}: another version, or damaged."
             f" {advise(model, folder)}; or pin these weights in manifests/models.toml or {DIGESTS}"
         )

@@ -19,6 +19,8 @@ LEFT_OUT = {
     "demo": "run as a whole by tests/end_to_end/conftest.py",
     "demo-models": "trains for half an hour; its functions are tested in tests/unit/flows/demo/models",
     "ui": "serves until Ctrl-C; tests/end_to_end/test_prefect.py serves it",
+    "preflight": "exits with 2 where a list is wanted; run by tests/unit/flows/preflight/test_commands.py",
+    "weights": "takes a network; run against a hub by tests/unit/flows/preflight/test_fetch.py",
     "bench-ledger": "run at toy size by tests/benchmarks/test_toy.py",
 }
 # What stands for the placeholders of a command.

@@ -6,6 +6,7 @@ Not for deciding what a URL answers: OUT/routes.json says it. Imports nothing of
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import socketserver
@@ -38,7 +39,9 @@ class WorldServer:
     """
 
     def __init__(self, out: Path, pass_number: int = 0) -> None:
-        self.port = int(json.loads((out / "world.json").read_text())["port"])
+        about = json.loads((out / "world.json").read_text())
+        self.port, self.seed = int(about["port"]), int(about["seed"])
+        self._delay_s = float(about.get("delay_s", 0.0))
         self.pass_number = pass_number
         self.requests: Counter[str] = Counter()
         self.stopping = threading.Event()
@@ -76,6 +79,10 @@ class WorldServer:
         answers = self._routes.get(target) or self._routes.get(unquote(target)) or [{"kind": "status", "status": 404}]
         return answers[min(self.pass_number, len(answers) - 1)]
 
+    def delay_s(self, target: str) -> float:
+        """Return how long an answer waits, in seconds: drawn by seed and path around world.json's delay_s, if any."""
+        return random.Random(f"{self.seed}{target}").expovariate(1 / self._delay_s) if self._delay_s else 0.0
+
     def body(self, answer: Answer) -> bytes:
         """Return the bytes of the file an answer names; none where it names no file."""
         return (self._bodies / answer["file"]).read_bytes() if "file" in answer else b""
@@ -111,6 +118,7 @@ class _Handler(socketserver.BaseRequestHandler):
         method, target = asked
         world = self.server.world
         answer = world.answer(target)
+        world.stopping.wait(world.delay_s(target))
         getattr(self, f"_send_{answer['kind']}")(answer, world.body(answer), method == "HEAD")
 
     def _read_request(self) -> tuple[str, str] | None:

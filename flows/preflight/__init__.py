@@ -1,0 +1,1 @@
+"""What a full build lacks and what it will cost, before anything runs."""

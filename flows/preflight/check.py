@@ -1,0 +1,126 @@
+"""All gaps of a build at once: what its stages would lack, found before any of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from flows.ledger.ledger import Ledger
+from flows.preflight.companions import companion_gaps
+from flows.preflight.forecast import StageForecast
+from flows.preflight.gaps import Gap
+from flows.preflight.machine import Gpu
+from flows.preflight.models import Digests, Need, gpu_gaps, needs_of, weight_gaps
+from schemas.corpora import LABELLED_CODES, Corpus
+from schemas.tables import SOURCE_LISTING
+from stages.contract import InputError, Reads, Stage
+from stages.gpe.nltk_packages import find_packages
+
+
+def needed_models(ledger: Ledger, forecast: Sequence[StageForecast]) -> list[Need | Gap]:
+    """Return the models of the stages that have something left to do: captions need labelled corpora, for example."""
+    busy = {one.stage for one in forecast if one.n_rows and one.share_left}
+    return list(needs_of(ledger.settings, [stage for stage in ledger.stages if stage.name in busy]))
+
+
+def find_gaps(
+    ledger: Ledger,
+    sources: Path | None,
+    corpora: Mapping[str, Corpus],
+    forecast: Sequence[StageForecast],
+    gpus: Sequence[Gpu],
+    digests: Digests,
+    weights_command: str,
+) -> list[Gap]:
+    """Return every gap: models, tools, lists, GPU memory, sources and disk.
+
+    Args:
+        ledger: of the build, which need not exist.
+        sources: the SOURCES folder, which need not exist.
+        corpora: the manifests of those that are read.
+        forecast: what is left to do.
+        gpus: of this machine.
+        digests: returns the digests of weight files.
+        weights_command: the command that fetches models.
+    """
+    found = needed_models(ledger, forecast)
+    needs = [one for one in found if isinstance(one, Need)]
+    gaps = [one for one in found if isinstance(one, Gap)]
+    gaps += weight_gaps(needs, weights_command, digests)
+    gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers)
+    gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model])
+    gaps += _nltk_gaps(ledger, forecast)
+    gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
+    gaps += _gone_sources(ledger, sources)
+    gaps += disk_gaps(forecast, ledger.store.free_bytes(), ledger.settings.run.reserve_gb, ledger.store.root)
+    return gaps
+
+
+def _tool_gaps(ledger: Ledger, stages: Sequence[Stage]) -> Iterator[Gap]:
+    """Yield tools whose files are missing or changed: packages of NLTK, GeoNames' places, templates."""
+    for stage in stages:
+        try:
+            ledger.tool_identities(stage)
+        except InputError as error:
+            yield Gap("tool", stage.name, str(error))
+
+
+def _nltk_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Gap]:
+    is_due = any(one.stage == "tag_places" and one.share_left and one.n_rows for one in forecast)
+    if not is_due or ledger.settings.profile == "demo":
+        return
+    try:
+        packages = find_packages()
+    except InputError:
+        return  # a gap of the tool
+    if packages.is_small:
+        yield Gap(
+            "list", "NLTK's packages", f"wanted: NLTK_DATA is not set, so this build gets {packages.describe()}",
+            ".venv/bin/python -m nltk.downloader -d nltk_data punkt_tab averaged_perceptron_tagger_eng"
+            " maxent_ne_chunker_tab words, then NLTK_DATA=nltk_data make build …", False,
+        )  # fmt: skip
+
+
+def _gone_sources(ledger: Ledger, sources: Path | None) -> Iterator[Gap]:
+    """Yield corpora that are listed in the build, whose folder is gone, and that stages still have to read."""
+    listing = Reads("source_listing", ("corpus",), is_whole=True)
+    listed = ledger.read(listing)["corpus"].value_counts().to_pylist() if _has_listing(ledger) else []
+    reader = {stage.name: stage for stage in ledger.stages}
+    for row in listed:
+        code, folder = row["values"], (sources or Path()) / row["values"]
+        if sources is not None and folder.is_dir():
+            continue
+        # Labelled images stay in their files until the tars are written; web corpora are read by the filter alone.
+        state = ledger.state(reader["write_shards" if code in LABELLED_CODES else "filter"])
+        if state.blocked or any(p.name.startswith(f"{code}-") or code in LABELLED_CODES for p in state.due):
+            yield Gap(
+                "source", code, f"{folder} is gone; {row['counts']:,} listed files of it are still to be read",
+                "mount the disk again, name the folder with SOURCES=…, or leave the corpus out with"
+                " SET='inventory.corpora=[…]'",
+            )  # fmt: skip
+
+
+def _has_listing(ledger: Ledger) -> bool:
+    return bool(ledger.state(ledger.writer[SOURCE_LISTING.name]).partitions)
+
+
+def disk_gaps(forecast: Sequence[StageForecast], free_bytes: float, reserve_gb: float, build: Path) -> Iterator[Gap]:
+    """Yield what the disk lacks for all stages that are left; fatal where even half of the estimate does not fit.
+
+    Args:
+        forecast: with the bytes that each stage writes.
+        free_bytes: free on the disk of the build.
+        reserve_gb: to stay free, GB.
+        build: the build folder.
+    """
+    left = {one.stage: one.disk_bytes * one.share_left for one in forecast}
+    needed = sum(left.values()) + reserve_gb * 1e9
+    if needed > free_bytes:
+        largest = sorted(left.items(), key=lambda item: -item[1])[:3]
+        words = ", ".join(f"{name} {n_bytes / 1e9:,.1f} GB" for name, n_bytes in largest)
+        yield Gap(
+            "disk", str(build), f"about {needed / 1e9:,.1f} GB are needed ({words}; {reserve_gb:g} GB stay free by"
+            f" run.reserve_gb), {free_bytes / 1e9:,.1f} GB are free",
+            "build on a larger disk, or try a slice: SET='inventory.pilot=0.01'",
+            sum(left.values()) / 2 + reserve_gb * 1e9 > free_bytes,
+        )  # fmt: skip

@@ -1,0 +1,118 @@
+"""The commands `preflight` and `weights`, and the check before `build`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.ask.report import say
+from flows.ledger.ledger import Ledger
+from flows.opening import open_build, sources_of
+from flows.options import is_generated
+from flows.preflight.check import find_gaps, needed_models
+from flows.preflight.fetch import fetch_models
+from flows.preflight.forecast import Forecaster, StageForecast
+from flows.preflight.gaps import Gap
+from flows.preflight.machine import Gpu, find_gpus
+from flows.preflight.models import Digests, Need, needs_of
+from flows.preflight.report import cost_lines, gap_lines, model_lines
+from flows.preflight.volumes import shares_present
+from stages import STAGES
+from stages.contract import InputError
+from stages.readers.corpora import load_corpora
+
+BENCH = Path("build") / "bench"
+_BUDGET_S = 10.0  # for reading weight files whose digest is not remembered
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What the check found."""
+
+    needs: Sequence[Need]
+    gaps: Sequence[Gap]
+    forecast: Sequence[StageForecast]
+    gpus: Sequence[Gpu]
+    n_unread: int
+
+
+def run_preflight(options: argparse.Namespace, console: Console) -> int:
+    """Print all that is missing and what the build will cost; return 2 where there is a gap."""
+    _, ledger = open_build(options)
+    found = look(ledger, sources_of(options, ledger), _weights_command(options))
+    for lines in (
+        model_lines(found.needs, found.gaps, found.n_unread),
+        gap_lines(found.gaps),
+        cost_lines(found.forecast, found.gpus),
+    ):
+        for text, style in lines:
+            say(console, text, style)
+        console.print()
+    return 2 if found.gaps else 0
+
+
+def run_weights(options: argparse.Namespace, console: Console) -> int:
+    """Fetch the weights of a profile's models; return 2 where some are still missing, with what to put where."""
+    settings, _ = open_build(options)
+    needs = [one for one in needs_of(settings, STAGES) if isinstance(one, Need)]
+    is_whole = True
+    for text, style in fetch_models(needs):
+        say(console, text, style)
+        is_whole &= style != "red"
+    return 0 if is_whole else 2
+
+
+def refuse_gaps(options: argparse.Namespace, console: Console) -> None:
+    """Refuse a build that would fail for want of something, days from now; the generated world lacks nothing.
+
+    Raises:
+        InputError: there is a gap without which a stage fails; all such gaps are printed first.
+    """
+    if is_generated(options):
+        return
+    settings, ledger = open_build(options)
+    if not settings.run.preflight:
+        return
+    found = look(ledger, sources_of(options, ledger), _weights_command(options))
+    fatal = [gap for gap in found.gaps if gap.is_fatal]
+    n_wanted = len(found.gaps) - len(fatal)
+    if n_wanted:
+        say(
+            console,
+            f"{n_wanted} files or tools would add something to this build: `make preflight` names them",
+            "yellow",
+        )
+    if fatal:
+        for text, style in gap_lines(fatal):
+            say(console, text, style)
+        raise InputError(
+            f"{len(fatal)} gaps would stop this build later ({', '.join(dict.fromkeys(gap.name for gap in fatal))})."
+            " Mend them, or build all the same with SET='run.preflight=false'; single stages run by `make stage-…`"
+        )
+
+
+def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Preflight:
+    """Return all gaps of a build and the costs of what is left to do."""
+    listing = ledger.settings.params(STAGES[0])
+    corpora = {code: one for code, one in load_corpora().items() if not listing.corpora or code in listing.corpora}  # type: ignore[attr-defined]
+    gpus = find_gpus()
+    shares = shares_present(sources, corpora)
+    forecast = Forecaster(ledger, shares, len(gpus), BENCH).forecast()
+    digests = Digests(_models_folder(ledger), _BUDGET_S)
+    gaps = find_gaps(ledger, sources, corpora, forecast, gpus, digests, weights_command)
+    digests.save()
+    needs = [one for one in needed_models(ledger, forecast) if isinstance(one, Need)]
+    return Preflight(needs, gaps, forecast, gpus, len(digests.unread))
+
+
+def _models_folder(ledger: Ledger) -> Path:
+    folders = [getattr(ledger.settings.resources(stage), "models", "") for stage in STAGES if stage.has_model]
+    return Path(next((folder for folder in folders if folder), "models"))
+
+
+def _weights_command(options: argparse.Namespace) -> str:
+    return f"make weights PROFILE={options.profile or 'demo'}"

@@ -1,0 +1,152 @@
+"""Fetch published weights from Hugging Face at their pinned commit, resume, compare with the publisher's digests.
+
+The only place that asks the hub for anything; stages never do. HF_ENDPOINT names another hub.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from flows.preflight.models import Need
+from schemas.manifests import Model
+from stages.models.weights import DIGESTS, file_digest, weight_faults
+
+COMMIT = "COMMIT"  # in a model's folder: the commit that its files were fetched from
+_RESERVE_BYTES = 1_000_000_000
+Line = tuple[str, str]  # text and style; red for what is still missing
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of a repository: its name, its size in bytes, and its sha256 where the hub states it."""
+
+    name: str
+    n_bytes: int
+    sha256: str
+
+
+def fetch_models(needs: Sequence[Need]) -> Iterator[Line]:
+    """Fetch what is missing of each model and yield what was done; red lines say what is still missing.
+
+    Args:
+        needs: models and their folders; one that several stages open is fetched once.
+    """
+    for need in {(need.model.name, need.folder): need for need in needs}.values():
+        model, folder = need.model, need.folder
+        if not list(weight_faults(model, folder)):
+            yield f"{model.name}: ready in {folder}", ""
+        elif not model.files:
+            yield from ((fault, "red") for fault in weight_faults(model, folder))
+        else:
+            yield f"{model.name}: fetching {model.repository} into {folder}; licence: {model.licence}", ""
+            yield from _fetch(model, folder)
+
+
+def _fetch(model: Model, folder: Path) -> Iterator[Line]:
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        commit, files = published_files(model, folder)
+        yield from _fetch_files(model, folder, commit, files)
+    except (httpx2.HTTPError, HfHubHTTPError, OSError) as error:
+        yield f"{model.name}: not fetched: {type(error).__name__}: {str(error).strip().splitlines()[0]}", "red"
+        yield what_to_put_where(model, folder), "red"
+        return
+    yield from ((fault, "red") for fault in weight_faults(model, folder))
+
+
+def published_files(model: Model, folder: Path) -> tuple[str, list[Published]]:
+    """Return the commit to fetch and its files that the model needs.
+
+    A fetch of `main` that was interrupted goes on at the commit that it began with.
+    """
+    from huggingface_hub import HfApi
+
+    begun = folder / COMMIT
+    revision = model.revision
+    if revision == "main" and begun.is_file():
+        revision = begun.read_text(encoding="ascii").split()[-1]
+    info = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).model_info(
+        model.repository, revision=revision, files_metadata=True, timeout=30
+    )
+    commit = str(info.sha)
+    files = [_published(one) for one in info.siblings or () if _is_wanted(one.rfilename, model)]
+    folder.mkdir(parents=True, exist_ok=True)
+    begun.write_text(f"{model.repository} {commit}\n", encoding="ascii")
+    return commit, files
+
+
+def _is_wanted(name: str, model: Model) -> bool:
+    return "/" not in name and any(fnmatch(name, pattern) for pattern in model.files)
+
+
+def _published(sibling: Any) -> Published:
+    sha256 = sibling.lfs.sha256 if sibling.lfs else ""
+    return Published(sibling.rfilename, int(sibling.size or 0), str(sha256))
+
+
+def _fetch_files(model: Model, folder: Path, commit: str, files: Sequence[Published]) -> Iterator[Line]:
+    weights = [file for file in files if file.name.endswith(".safetensors")]
+    if not weights:
+        yield f"{model.name}: commit {commit} of {model.repository} has no safetensors. {model.weights_note}", "red"
+        return
+    missing = [file for file in files if not _is_there(folder / file.name, file)]
+    needed, free = sum(file.n_bytes for file in missing), shutil.disk_usage(folder).free
+    if needed + _RESERVE_BYTES > free:
+        yield f"{model.name}: {needed / 1e9:.1f} GB are needed in {folder}, {free / 1e9:.1f} GB are free", "red"
+        return
+    for file in missing:
+        _download(model, folder, commit, file)
+        if not _is_there(folder / file.name, file):
+            yield (
+                f"{folder / file.name} came with another sha256 than the hub states: run the same command again",
+                "red",
+            )
+            return
+        yield f"  {file.name}: {file.n_bytes / 1e6:,.1f} MB", ""
+    lines = "".join(f"{file.sha256 or file_digest(folder / file.name)}  {file.name}\n" for file in weights)
+    draft = folder / f"{DIGESTS}.draft"
+    draft.write_text(lines, encoding="ascii")
+    draft.replace(folder / DIGESTS)
+    pinned = f'; pin it: revision = "{commit}" in manifests/models.toml' if model.revision == "main" else ""
+    yield f"{model.name}: fetched at commit {commit}, {DIGESTS} written{pinned}", ""
+
+
+def _download(model: Model, folder: Path, commit: str, file: Published) -> None:
+    """Fetch a file, on from where an earlier fetch of the same content stopped."""
+    # hf_hub_download of this version begins each file anew when its process was killed: 31 GB for one lost line.
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils._headers import build_hf_headers
+
+    url = hf_hub_url(model.repository, file.name, revision=commit, endpoint=os.environ.get("HF_ENDPOINT"))
+    partial = folder / f"{file.name}.{(file.sha256 or commit)[:12]}.incomplete"
+    with partial.open("ab") as out:
+        http_get(url, out, resume_size=out.tell(), headers=build_hf_headers(), expected_size=file.n_bytes)
+    if file.sha256 and file_digest(partial) != file.sha256:
+        partial.unlink()
+        return
+    partial.replace(folder / file.name)
+
+
+def _is_there(path: Path, file: Published) -> bool:
+    if not path.is_file() or path.stat().st_size != file.n_bytes:
+        return False
+    return not file.sha256 or file_digest(path) == file.sha256
+
+
+def what_to_put_where(model: Model, folder: Path) -> str:
+    """Return what a person does on a machine with a network, and where the files go here."""
+    command = model.how_to_get.replace("{folder}", model.name).replace(".venv/bin/hf", "hf")
+    return (
+        f"{model.name}: without a network run on a machine that has one (pip install huggingface_hub):\n    {command}\n"
+        f"  and copy the folder {model.name}, about {model.download_gb:g} GB, to {folder}"
+    )

@@ -1,0 +1,72 @@
+"""Fixed and per-row cost of a stage, fitted over the partitions that were run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.preflight.history import Run
+
+_ENOUGH = 4  # partitions for a fit of three costs
+_LARGEST_FIXED = 0.9  # share of the cheapest run that may be fixed cost
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage costs, in seconds of CPU or by the clock.
+
+    Attributes:
+        per_row_s: a row.
+        per_partition_s: a partition, however small.
+        per_process_s: a worker process: imports and opened tools.
+    """
+
+    per_row_s: float
+    per_partition_s: float
+    per_process_s: float
+
+    def total_s(self, n_rows: float, n_partitions: float, n_processes: float) -> float:
+        """Return the cost of so many rows in so many partitions by so many processes."""
+        return self.per_row_s * n_rows + self.per_partition_s * n_partitions + self.per_process_s * n_processes
+
+
+def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float) -> Cost:
+    """Return the cost that explains the runs of a stage best: least squares, no cost below 0.
+
+    Rows of one partition count as their share of all: a large partition weighs more than a small one.
+
+    Args:
+        runs: of one stage, at least one.
+        by_clock: seconds by the clock instead of CPU seconds.
+        fixed_s: fixed cost of a process, where too few partitions or sizes were run to fit it.
+    """
+    from scipy.optimize import nnls
+
+    seconds = np.array([run.wall_s if by_clock else run.cpu_s for run in runs])
+    rows = np.array([run.n_rows for run in runs], float)
+    first = _is_first(runs)
+    opening = [
+        run.tools_s if by_clock else run.tools_cpu_s for run, is_first in zip(runs, first, strict=True) if is_first
+    ]
+    opened_s = float(np.mean(opening))
+    if len(set(rows)) < 2 or len(runs) < _ENOUGH:
+        # Too few to tell fixed and per-row cost apart: every process pays the fixed cost that is known.
+        fixed = min(fixed_s, _LARGEST_FIXED * float(seconds[first > 0].min()))
+        n_rows = float(rows.sum())
+        per_row = max(0.0, float(seconds.sum()) - fixed * float(first.sum())) / n_rows if n_rows else 0.0
+        return Cost(per_row, 0.0, fixed + opened_s)
+    per_row, per_partition, per_process = nnls(np.column_stack([rows, np.ones(len(runs)), first]), seconds)[0]
+    return Cost(float(per_row), float(per_partition), float(per_process) + opened_s)
+
+
+def _is_first(runs: Sequence[Run]) -> np.ndarray:
+    """Return which runs were the first of the stage in their process: imports are theirs."""
+    seen: set[str] = set()
+    first = []
+    for run in sorted(runs, key=lambda run: run.started):
+        if run.process not in seen:
+            first.append(id(run))
+        seen.add(run.process)
+    return np.array([float(id(run) in first) for run in runs])

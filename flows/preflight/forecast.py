@@ -1,0 +1,229 @@
+"""What each stage will cost: rows, CPU and GPU hours, time, bytes fetched and written, and what each figure rests on.
+
+Costs come from the build's own receipts where its stage was run, else from this machine's benchmarks, else from
+manifests/rates.toml.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.ledger.ledger import Ledger
+from flows.preflight.fit import Cost, fit_cost
+from flows.preflight.history import Run, read_history
+from flows.preflight.volumes import (
+    AFTER_DEDUP,
+    BY_DOWNLOAD,
+    CAPTIONS_EACH,
+    NOT_GROWN,
+    Halves,
+    growth,
+    halves_of,
+    published_volumes,
+    survivors_factor,
+)
+from schemas.rate_manifests import Rate, load_rates
+from stages.contract import Reads, Stage
+
+_OWN_RANGE = (0.8, 1.25)  # of a fit over at least _ENOUGH partitions; `make bench-preflight` measures it
+_THIN_RANGE = (0.5, 2.0)
+_ENOUGH = 4
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """The forecast of one stage.
+
+    Attributes:
+        stage: its name.
+        n_rows: rows that it accounts for in the whole build.
+        share_left: share of them that is still to do, in [0, 1].
+        cpu_s, gpu_s, wall_s: of the whole stage.
+        down_bytes, disk_bytes: fetched and written by the whole stage.
+        low, high: factors of a range for the seconds.
+        basis: what the rates rest on.
+    """
+
+    stage: str
+    n_rows: float
+    share_left: float
+    cpu_s: float
+    gpu_s: float
+    wall_s: float
+    down_bytes: float
+    disk_bytes: float
+    low: float
+    high: float
+    basis: str
+
+
+@dataclass
+class Forecaster:
+    """Forecasts the stages of a build.
+
+    Attributes:
+        ledger: of the build, which need not exist.
+        shares: share of each corpus that is there.
+        n_gpus: of this machine.
+        bench: folder of this machine's benchmark results.
+    """
+
+    ledger: Ledger
+    shares: Mapping[str, float]
+    n_gpus: int
+    bench: Path
+    _rates: Mapping[str, Rate] = field(default_factory=load_rates)
+
+    def __post_init__(self) -> None:
+        stages = self.ledger.stages
+        history = read_history(self.ledger.store.root, stages)
+        self._runs = {stage.name: [run for run in history if run.stage == stage.name] for stage in stages}
+        listing = next((stage for stage in stages if stage.name == "list_sources"), None)
+        self._target = float(getattr(self.ledger.settings.params(listing), "pilot", 1.0)) if listing else 1.0
+        self._pilot = history[-1].pilot if history else self._target
+        self._published = published_volumes(self.shares, self._target, stages)
+
+    @property
+    def is_same_slice(self) -> bool:
+        """True where the build has the share of the corpora that is wanted now."""
+        return self._pilot == self._target
+
+    def forecast(self) -> list[StageForecast]:
+        """Return the forecast of each stage, in their order."""
+        return [self._stage(stage) for stage in self.ledger.stages]
+
+    def _stage(self, stage: Stage) -> StageForecast:
+        is_done = self.is_same_slice and bool(self._latest(stage.name)) and self.ledger.state(stage).is_complete
+        rows, n_partitions = self._volume(stage)
+        done = sum(run.n_rows for run in self._latest(stage.name)) if self.is_same_slice or stage.keeps == "all" else 0
+        left = 0.0 if is_done else max(0.0, 1 - done / rows.total) if rows.total else 0.0
+        run, rate = self.ledger.settings.run, self._rates.get(stage.name, self._rates[""])
+        n_workers = run.model_workers if stage.has_model else run.workers
+        n_processes = min(n_workers, max(1.0, n_partitions))
+        has_gpu = stage.has_model and self.n_gpus > 0
+        cpu, cpu_basis, span = self._cost(stage, rate, by_clock=False)
+        cpu_s = cpu.total_s(rows.total, n_partitions, n_processes) if rows.total else 0.0
+        gpu_s, wall_s, basis = 0.0, cpu_s / min(n_processes, os.cpu_count() or 1), cpu_basis
+        if stage.has_model and (has_gpu or not self._runs[stage.name]):
+            clock, basis, span = self._cost(stage, rate, by_clock=True)
+            gpu_s = clock.total_s(rows.total, n_partitions, n_processes) if rows.total else 0.0
+            wall_s = gpu_s / max(1, min(self.n_gpus or 1, int(n_processes)))
+        elif rate.network_s_per_row:
+            wall_s, basis, span = self._network(stage, rate, rows.total, n_partitions, n_processes)
+        per_row = self._bytes_per_row(stage)
+        return StageForecast(
+            stage.name, rows.total, left, cpu_s, gpu_s, wall_s,
+            rows.total * (per_row if self._runs[stage.name] else rate.bytes_per_row) if rate.bytes_per_row else 0.0,
+            self._disk_rows(stage, rows) * per_row, *span, basis,
+        )  # fmt: skip
+
+    def _cost(self, stage: Stage, rate: Rate, *, by_clock: bool) -> tuple[Cost, str, tuple[float, float]]:
+        runs = self._runs[stage.name]
+        if sum(run.n_rows for run in runs):
+            fitted = fit_cost(runs, by_clock=by_clock, fixed_s=rate.fixed_cpu_s)
+            basis = f"this build: {len(runs)} partitions, {sum(run.n_rows for run in runs):,} rows"
+            return fitted, basis, _OWN_RANGE if len(runs) >= _ENOUGH else _THIN_RANGE
+        per_row, basis = (rate.gpu_s_per_row if by_clock else rate.cpu_s_per_row), f"shipped: {rate.source}"
+        measured = bench_rate(self.bench, rate.bench) if rate.bench else None
+        if measured is not None:
+            per_row, basis = measured, f"this machine: make bench-{rate.bench.partition(':')[0]}"
+        return Cost(per_row, 0.0, rate.fixed_cpu_s), basis, (rate.low, rate.high)
+
+    def _network(
+        self, stage: Stage, rate: Rate, n_rows: float, n_partitions: float, n_processes: float
+    ) -> tuple[float, str, tuple[float, float]]:
+        runs = self._runs[stage.name]
+        if not sum(run.n_rows for run in runs):
+            return n_rows * rate.network_s_per_row, f"shipped: {rate.source}", (rate.low, rate.high)
+        cost, basis, span = self._cost(stage, rate, by_clock=True)
+        return cost.total_s(n_rows, n_partitions, n_processes) / n_processes, basis, span
+
+    def _latest(self, stage: str) -> list[Run]:
+        """Return the last run of each partition under the last listing."""
+        return list({run.partition: run for run in self._runs[stage] if run.pilot == self._pilot}.values())
+
+    def _volume(self, stage: Stage) -> tuple[Halves, float]:
+        """Return the rows of the whole stage and its number of partitions."""
+        runs = self._latest(stage.name)
+        if not runs:
+            published = self._published[stage.name]
+            rows = published if stage.name in NOT_GROWN else published.times(self._scale())
+            return rows, self._n_partitions(stage, rows, self.ledger.settings.run.workers)
+        rows = halves_of(runs, self._share_rs3())
+        if self.is_same_slice:
+            return self._completed(stage, rows, runs)
+        if stage.name not in NOT_GROWN:
+            by = self._growth()
+            if stage.name in AFTER_DEDUP:
+                by = Halves(by.pub11 * survivors_factor(self._latest("drop_duplicates"), by.pub11), by.rs3)
+            rows = rows.times(by)
+        return rows, self._n_partitions(stage, rows, len(runs))
+
+    def _completed(self, stage: Stage, rows: Halves, runs: Sequence[Run]) -> tuple[Halves, float]:
+        """Return rows and partitions of a stage that is perhaps half done: the others are as large as these."""
+        state = self.ledger.state(stage)
+        n_all = max(len(state.partitions), len(runs))
+        share = n_all / len(runs)
+        return rows.times(Halves(share, share)), n_all
+
+    def _growth(self) -> Halves:
+        rejects = Reads("source_listing", ("corpus", "reason", "detail"), is_whole=True, section="rejects")
+        sentences = [r for r in self.ledger.read(rejects).to_pylist() if r["reason"] == "scenes_outside_pilot"]
+        listed = self.ledger.read(Reads("source_listing", ("corpus",), is_whole=True))["corpus"].to_pylist()
+        outside = [(listed.count(row["corpus"]), row["detail"]) for row in sentences]
+        return growth(self._latest("filter"), outside, self._pilot, self._target)
+
+    def _scale(self) -> Halves:
+        """Return the rows found over the published ones: what the corpora that were read say of the later stages."""
+        found = {}
+        for half, name in (("pub11", "filter"), ("rs3", "read_labelled")):
+            runs = self._latest(name)
+            stage = next(stage for stage in self.ledger.stages if stage.name == name)
+            expected = getattr(self._published["plan" if half == "pub11" else "read_labelled"], half)
+            is_whole = self.is_same_slice and bool(runs) and self.ledger.state(stage).is_complete
+            found[half] = sum(run.n_kept for run in runs) / expected if is_whole and expected else 1.0
+        return Halves(**found)
+
+    def _share_rs3(self) -> float:
+        web = sum(run.n_kept for run in self._latest("plan"))
+        labelled = sum(run.n_kept for run in self._latest("read_labelled"))
+        return labelled / (web + labelled) if web + labelled else 0.0
+
+    def _n_partitions(self, stage: Stage, rows: Halves, n_now: int) -> float:
+        if stage.is_whole:
+            return 1
+        download = next(stage for stage in self.ledger.stages if stage.name == "open_pass")
+        each = getattr(self.ledger.settings.params(download), "urls_per_partition", 1000)
+        return max(n_now, rows.pub11 / each) if stage.name in BY_DOWNLOAD else n_now
+
+    def _disk_rows(self, stage: Stage, rows: Halves) -> float:
+        """Return the rows that the stage's bytes_per_row counts: candidates of the filter, images of the captioner."""
+        if self._runs[stage.name] or stage.name not in ("filter", "draw_captions"):
+            return rows.total
+        return self._published["plan"].total if stage.name == "filter" else rows.total / CAPTIONS_EACH
+
+    def _bytes_per_row(self, stage: Stage) -> float:
+        runs = self._runs[stage.name]
+        n_rows = sum(run.n_rows for run in runs)
+        return sum(run.n_bytes for run in runs) / n_rows if n_rows else stage.bytes_per_row
+
+
+def bench_rate(folder: Path, wanted: str) -> float | None:
+    """Return seconds a row by a benchmark's result on this machine; None where it has not been run.
+
+    Args:
+        folder: of the results.
+        wanted: `name: beginning of the case`.
+    """
+    name, _, case = wanted.partition(": ")
+    try:
+        rows = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+    except (OSError, ValueError, KeyError):
+        return None
+    units = {"CPU s per 1 M rows": 1e-6, "CPU ms an image": 1e-3, "CPU ms a sample": 1e-3}
+    found = [row for row in rows if row["case"].startswith(case) and row["unit"] in units]
+    return float(found[0]["value"]) * units[found[0]["unit"]] if found else None

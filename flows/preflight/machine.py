@@ -1,0 +1,46 @@
+"""The GPUs of this machine, without importing torch (two seconds) or touching CUDA."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+_ANSWER_S = 10.0  # a driver that hangs must not hang the check
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU: its name and its whole memory, in GB."""
+
+    name: str
+    memory_gb: float
+
+
+def find_gpus() -> list[Gpu]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves to this process, as nvidia-smi names them."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_ANSWER_S).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []  # no driver behind the program
+    return visible(parse_gpus(found), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def parse_gpus(lines: str) -> list[Gpu]:
+    """Return the GPUs of nvidia-smi's lines `name, MiB`."""
+    pairs = [line.rpartition(",")[::2] for line in lines.splitlines() if line.strip()]
+    return [Gpu(name.strip(), float(mebibytes) * 2**20 / 1e9) for name, mebibytes in pairs]
+
+
+def visible(gpus: list[Gpu], chosen: str | None) -> list[Gpu]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names by number; all where it is not set or names them otherwise."""
+    if chosen is None:
+        return gpus
+    words = [word.strip() for word in chosen.split(",") if word.strip()]
+    if not all(word.lstrip("-").isdigit() for word in words):
+        return gpus[: len(words)]
+    return [gpus[int(word)] for word in words if 0 <= int(word) < len(gpus)]

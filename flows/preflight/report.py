@@ -1,0 +1,107 @@
+"""The printed report of `make preflight`: models, gaps, and costs by stage with what each figure rests on."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from flows.preflight.forecast import StageForecast
+from flows.preflight.gaps import Gap
+from flows.preflight.machine import Gpu
+from flows.preflight.models import Need
+from flows.watch.pace import duration
+
+_WIDTH = 118
+_SHORT_S = 100.0  # stages that cost less are summed in one line
+Line = tuple[str, str]  # text and style
+
+
+def model_lines(needs: Sequence[Need], gaps: Sequence[Gap], unread: int) -> Iterator[Line]:
+    """Yield each model once, with its state, licence and stages.
+
+    Args:
+        needs: the models that stages will open.
+        gaps: those of kind "model" name what is wrong.
+        unread: weight files whose digest there was no time to read.
+    """
+    if needs:
+        yield "models", "bold"
+    faulty = {gap.name for gap in gaps if gap.kind == "model"}
+    for need in {need.model.name: need for need in needs}.values():
+        model = need.model
+        stages = ", ".join(dict.fromkeys(one.stage for one in needs if one.model.name == model.name))
+        state = "NOT READY" if model.name in faulty else "ready"
+        gpu = f", GPU {model.gpu_gb:g} GB" if model.gpu_gb else ""
+        yield (
+            f"  {model.name:<18} {state:<10} {stages}{gpu}; licence: {model.licence}",
+            "red" if model.name in faulty else "",
+        )
+        if model.revision == "main":
+            yield f"  {'':<18} {'':<10} no commit is pinned: `make weights` takes today's, SHA256SUMS pins it", ""
+    if unread:
+        yield f"  {unread} weight files are too large to be read in seconds: `make weights` reads them once", "yellow"
+
+
+def gap_lines(gaps: Sequence[Gap]) -> Iterator[Line]:
+    """Yield the gaps, those that stop a build first."""
+    if not gaps:
+        yield "no gaps: nothing that the build needs is missing", "bold"
+        return
+    yield f"{len(gaps)} gaps", "bold"
+    for gap in sorted(gaps, key=lambda gap: not gap.is_fatal):
+        style = "red" if gap.is_fatal else "yellow"
+        yield from ((line, style) for line in _wrap(f"{gap.kind} {gap.name}: {gap.problem}"))
+        if gap.remedy:
+            yield from ((line, "") for line in _wrap(f"→ {gap.remedy}", 6))
+
+
+def cost_lines(forecast: Sequence[StageForecast], gpus: Sequence[Gpu]) -> Iterator[Line]:
+    """Yield the costs that are left, by stage; short ones are summed."""
+    left = [one for one in forecast if one.share_left and one.n_rows]
+    shown = [one for one in left if _is_shown(one)]
+    yield f"costs of what is left to do ({len(left)} of {len(forecast)} stages; GPU: {_gpus(gpus)})", "bold"
+    yield (
+        f"  {'stage':<16} {'rows left':>14} {'CPU':>8} {'GPU':>8} {'time':>8}  {'range':<18} {'disk GB':>8}  rests on",
+        "",
+    )
+    for one in shown:
+        share = one.share_left
+        gpu = duration(one.gpu_s * share) if one.gpu_s else ""
+        span = f"{duration(one.wall_s * share * one.low)} to {duration(one.wall_s * share * one.high)}"
+        yield (
+            f"  {one.stage:<16} {one.n_rows * share:>14,.0f} {duration(one.cpu_s * share):>8} {gpu:>8}"
+            f" {duration(one.wall_s * share):>8}  {span:<18} {one.disk_bytes * share / 1e9:>8,.2f}  {one.basis}"
+        ), ""  # fmt: skip
+    rest = [one for one in left if not _is_shown(one)]
+    if rest:
+        cpu_s, disk = (sum(getattr(one, name) * one.share_left for one in rest) for name in ("cpu_s", "disk_bytes"))
+        name, bases = f"{len(rest)} others", "; ".join(sorted({one.basis for one in rest if "shipped" in one.basis}))
+        yield f"  {name:<16} {'':>14} {duration(cpu_s):>8} {'':>8} {'':>8}  {'':<18} {disk / 1e9:>8,.2f}  {bases}", ""
+    low, high = (sum(o.wall_s * o.share_left * getattr(o, name) for o in left) for name in ("low", "high"))
+    down = sum(one.down_bytes * one.share_left for one in left)
+    urls = sum(one.n_rows * one.share_left for one in left if one.down_bytes)
+    cpu, gpu_s, wall, disk = (
+        sum(getattr(one, name) * one.share_left for one in left) for name in ("cpu_s", "gpu_s", "wall_s", "disk_bytes")
+    )
+    yield (
+        (
+            f"in all {urls:,.0f} URLs, {down / 1e9:,.2f} GB down, {disk / 1e9:,.2f} GB of disk, {duration(cpu)} of CPU,"
+            f" {duration(gpu_s)} of GPU, {duration(wall)} if no stages overlap ({duration(low)} to {duration(high)})"
+        ),
+        "bold",
+    )
+
+
+def _is_shown(one: StageForecast) -> bool:
+    return max(one.cpu_s, one.gpu_s) * one.share_left >= _SHORT_S or bool(one.down_bytes)
+
+
+def _gpus(gpus: Sequence[Gpu]) -> str:
+    return ", ".join(f"{gpu.name} {gpu.memory_gb:.0f} GB" for gpu in gpus) or "none"
+
+
+def _wrap(text: str, indent: int = 2) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + 4), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

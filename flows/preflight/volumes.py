@@ -1,0 +1,183 @@
+"""How many rows each stage will account for: from the published counts of the corpora, or grown from a pilot's rows."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.preflight.companions import look_into
+from flows.preflight.history import Run
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, Corpus
+from schemas.manifests import load_published
+from stages.contract import Stage
+from stages.inventory.tree import holds_something
+
+CAPTIONS_EACH = 20  # of a labelled image (caption.n_candidates)
+# What later stages see of the web half once copies are gone.
+AFTER_DEDUP = frozenset(
+    {"set_thresholds", "drop_outliers", "describe_geometa", "list_texts", "tag_places", "name_places", "plan_shards",
+     "write_shards", "write_metafile", "count_texts", "count_countries", "count_months", "count_utm_zones"}
+)  # fmt: skip
+BY_DOWNLOAD = frozenset({"download", "screen", "embed", "score_detector", "score_vlm"})  # partitions of URLs
+NOT_GROWN = frozenset({"list_sources", "inventory", "filter"})  # a pilot reads every source row too
+_PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: images removed as copies, of those downloaded
+_MAX_ENTRIES = 50_000  # files looked at to count labelled images: half a second; beyond, as if all were there
+_BYTES_PER_ROW = 50  # of a packed text file without a published size
+_LEAST_COPIES = 10  # fewer in a pilot say nothing on their share
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Rows of the two halves."""
+
+    pub11: float = 0.0
+    rs3: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Rows of both."""
+        return self.pub11 + self.rs3
+
+    def times(self, by: Halves) -> Halves:
+        """Return the rows, each half times its factor."""
+        return Halves(self.pub11 * by.pub11, self.rs3 * by.rs3)
+
+
+def shares_present(sources: Path | None, corpora: Mapping[str, Corpus]) -> dict[str, float]:
+    """Return the share of each corpus that is under SOURCES, in (0, 1]; all of RS5M's where nothing is there yet."""
+    here = [code for code in corpora if sources is not None and holds_something(sources / code)]
+    if not here:
+        return {code: 1.0 for code in CORPUS_CODES if code in corpora}
+    assert sources is not None
+    return {code: _share(sources / code, corpora[code]) for code in here}
+
+
+def _share(folder: Path, corpus: Corpus) -> float:
+    """Return the share of a corpus that a folder holds, from names, sizes and the footers of parquet files."""
+    n_published = corpus.n_rows_published or 0
+    if corpus.half == "rs3":
+        n_samples = _count_images(folder)
+        return min(1.0, n_samples / n_published) if n_samples is not None and n_published else 1.0
+    files = [folder / name for name in look_into(folder) if corpus.match_file(name)]
+    n_bytes = sum(path.stat().st_size for path in files if path.is_file())
+    if n_published and files and all(path.suffix == ".parquet" for path in files):
+        return min(1.0, sum(map(_parquet_rows, files)) / n_published)
+    if corpus.n_bytes_published:
+        return min(1.0, n_bytes / corpus.n_bytes_published)
+    return min(1.0, n_bytes / (_BYTES_PER_ROW * n_published)) if n_published else 1.0
+
+
+def _parquet_rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, ValueError):
+        return 0  # a damaged file: the inventory names it
+
+
+def _count_images(folder: Path) -> int | None:
+    """Return about how many samples a labelled corpus's folder holds; None where there are too many to count quickly.
+
+    Patches are folders of TIFF files, one a band; all other samples are one JPEG each.
+    """
+    n_seen, n_images, patches = 0, 0, set()
+    for below, _, names in os.walk(folder, followlinks=True):
+        n_seen += 1 + len(names)
+        n_images += sum(name.lower().endswith((".jpg", ".jpeg")) for name in names)
+        patches |= {below} if any(name.lower().endswith(".tif") for name in names) else set()
+        if n_seen > _MAX_ENTRIES:
+            return None
+    return n_images + len(patches)
+
+
+def published_volumes(shares: Mapping[str, float], pilot: float, stages: Sequence[Stage]) -> dict[str, Halves]:
+    """Return the rows of each stage by the counts that RS5M states.
+
+    Args:
+        shares: share of each corpus that is there.
+        pilot: share of rows and scenes that is taken.
+        stages: the pipeline.
+    """
+    published = load_published()
+    funnel = {row.source: row for row in published.funnel}
+    # RS5M's own lists have no keyword filter in front of them: all rows go on to the download.
+    lists = shares.get(LIST_CODE, 0.0) * funnel["Total"].remain
+
+    def web(name: str) -> float:
+        return float(sum(getattr(funnel[code], name) * share for code, share in shares.items() if code in funnel))
+
+    remains = {row.source: row.remain or 0 for row in published.metadata}
+    rs3 = pilot * sum(remains.get(code, 0) * share for code, share in shares.items() if code in LABELLED_CODES)
+    found, fetched = pilot * (web("keyword") + lists), pilot * (web("downloaded") + 0.86 * lists)
+    unique = fetched - pilot * (web("duplicate") + web("invalid"))
+    remain = pilot * (web("remain") + lists)
+    rows = {
+        "list_sources": Halves(1), "inventory": Halves(len(shares)), "filter": Halves(web("rows") + lists),
+        "plan": Halves(found), "open_pass": Halves(found), "download": Halves(found), "settle": Halves(found),
+        "list_patches": Halves(0, 590_326 * shares.get("ben", 0.0)), "read_labelled": Halves(0, rs3),
+        "list_samples": Halves(found, rs3), "screen": Halves(fetched, rs3), "plan_pictures": Halves(fetched, rs3),
+        "embed_prompts": Halves(33), "embed": Halves(fetched, rs3), "score_detector": Halves(fetched, rs3),
+        "score_vlm": Halves(fetched, rs3), "cluster": Halves(found, rs3), "drop_duplicates": Halves(fetched),
+        "set_thresholds": Halves(unique), "drop_outliers": Halves(unique),
+        "draw_captions": Halves(0, CAPTIONS_EACH * rs3), "rank_captions": Halves(0, CAPTIONS_EACH * rs3),
+        "choose_captions": Halves(0, rs3), "list_texts": Halves(remain), "tag_places": Halves(remain),
+        "name_places": Halves(remain),
+    }  # fmt: skip
+    return {stage.name: rows.get(stage.name, Halves(remain, rs3)) for stage in stages}
+
+
+def halves_of(runs: Sequence[Run], share_rs3: float) -> Halves:
+    """Return the rows of runs by half, as the names of their partitions say it; `whole` by a given share."""
+    found = {"pub11": 0.0, "rs3": 0.0}
+    for run in runs:
+        if run.partition == "whole":
+            found["rs3"] += run.n_rows * share_rs3
+            found["pub11"] += run.n_rows * (1 - share_rs3)
+        else:
+            found["rs3" if _is_rs3(run.partition) else "pub11"] += run.n_rows
+    return Halves(**found)
+
+
+def growth(filters: Sequence[Run], outside: Sequence[tuple[int, str]], pilot: float, target: float) -> Halves:
+    """Return by how much each half grows from a pilot to the share that is wanted.
+
+    Args:
+        filters: the filter's runs in the pilot: they count the matching rows outside of it.
+        outside: listed files of each labelled corpus and the sentence on those outside of the pilot.
+        pilot: share that was taken, in (0, 1].
+        target: share that is wanted, in (0, 1].
+    """
+    inside = sum(run.n_kept for run in filters)
+    left_out = sum(run.reasons.get("outside_pilot", 0) for run in filters)
+    web = (inside + left_out) / inside if inside and left_out else 1 / pilot
+    n_listed = n_outside = 0
+    for listed, sentence in outside:
+        n_listed += listed
+        n_outside += int(re.sub(r"\D", "", sentence.partition(" files")[0]) or 0)
+    labelled = (n_listed + n_outside) / n_listed if n_listed and n_outside else 1 / pilot
+    return Halves(web * target, labelled * target)
+
+
+def survivors_factor(dedup: Sequence[Run], grown: float) -> float:
+    """Return by how much the share of survivors falls when a pilot grows: copies meet that a slice holds apart.
+
+    Pairs in a slice of share p are p² of all pairs, so the removed share grows by 1 / p; it is held to at most the
+    published share, as clusters of more than two grow by less. Rows of one URL are all in the slice or all outside.
+    """
+    n_rows = sum(run.n_rows for run in dedup)
+    copies = sum(n for run in dedup for reason, n in run.reasons.items() if reason != "url_duplicate")
+    if not n_rows:
+        return 1.0
+    share = copies / n_rows
+    full = (
+        min(share * grown, max(share, _PUBLISHED_COPIES)) if copies >= _LEAST_COPIES else max(share, _PUBLISHED_COPIES)
+    )
+    return (1 - full) / (1 - share) if share < 1 else 1.0
+
+
+def _is_rs3(partition: str) -> bool:
+    return partition.partition("-")[0] in (*LABELLED_CODES, "rs3")

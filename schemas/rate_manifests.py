@@ -1,0 +1,55 @@
+"""What a row costs at each stage where a build itself does not say it: rates, each with where it was measured."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from schemas.manifest_files import MANIFESTS, Manifest, ManifestError, load_manifest
+
+
+class Rate(Manifest):
+    """The cost of one stage.
+
+    Attributes:
+        stage: name of the stage; "" for stages that have no rate of their own.
+        cpu_s_per_row: CPU seconds a row that it accounts for.
+        gpu_s_per_row: seconds of one GPU a row; 0 for a stage without a model.
+        network_s_per_row: seconds of the whole download a URL: it waits for hosts, not for a core.
+        fixed_cpu_s: CPU seconds that do not depend on the rows: imports, models opened.
+        bytes_per_row: bytes fetched a row; 0 where nothing is fetched.
+        low: the least that the cost may be, as a share of it.
+        high: the most likewise.
+        bench: benchmark whose result on this machine replaces the rate: `name: beginning of the case`; "" for none.
+        source: where it was measured, or what it assumes.
+    """
+
+    stage: str
+    cpu_s_per_row: float = Field(0.0, ge=0)
+    gpu_s_per_row: float = Field(0.0, ge=0)
+    network_s_per_row: float = Field(0.0, ge=0)
+    fixed_cpu_s: float = Field(0.5, ge=0)
+    bytes_per_row: float = Field(0.0, ge=0)
+    low: float = Field(0.5, gt=0, le=1)
+    high: float = Field(2.0, ge=1)
+    bench: str = Field("", pattern=r"^([a-z_]+: .+)?$")
+    source: str = Field(min_length=1)
+
+
+class _Rates(Manifest):
+    rates: tuple[Rate, ...] = Field(alias="rate", min_length=1)
+
+    @model_validator(mode="after")
+    def _check_default(self) -> Self:
+        if [rate.stage for rate in self.rates].count("") != 1:
+            raise ValueError('expected one rate of stage = "", for all other stages')
+        return self
+
+
+def load_rates(path: Path = MANIFESTS / "rates.toml") -> dict[str, Rate]:
+    """Return the shipped rates by stage; "" is for all other stages. Raises ManifestError."""
+    rates = load_manifest(path, _Rates).rates
+    names = [rate.stage for rate in rates]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ManifestError(f"{path}: key rate.stage: {twice} named twice")
+    return dict(zip(names, rates, strict=True))

@@ -1,0 +1,109 @@
+"""How near the forecast from a 10 % pilot comes to a full build: CPU seconds stage by stage, and a slow download.
+
+Both builds are of one generated world, in folders of their own; the web server answers after a seeded delay. At toy
+size the stages without a model run alone. The full size takes hours on two cores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
+from flows.preflight.forecast import Forecaster, StageForecast
+from flows.preflight.history import Run, read_history
+from flows.settings import load_settings
+from stages import STAGES
+from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, sized
+
+N_ROWS = sized(75_000, 1_500)  # 20,000 candidates are 27 % of the rows
+PILOT = 0.1
+DELAY_S = 0.1
+LEAST_S = 30.0  # of CPU: stages below it are not judged
+MAX_ERROR = 0.2
+N_STAGES = 5
+_TOY_MODULES = ("inventory", "filter", "plan", "download", "labelled", "sample", "screen")
+_SET = ("shard.n_shards=8", "outliers.rule=absolute")
+
+
+def main() -> None:
+    """Build twice, compare, print and write build/bench/preflight.json."""
+    folder = BENCH / "preflight"
+    shutil.rmtree(folder, ignore_errors=True)
+    make_world(folder / "world")
+    builds = {name: folder / name for name in ("pilot", "full")}
+    for name, build in builds.items():
+        run_build(build, folder / "world", PILOT if name == "pilot" else 1.0)
+    settings = load_settings("demo", [*_SET, "download.allow_loopback=true"], STAGES)
+    ledger = Ledger(Store(builds["pilot"]), STAGES, settings)
+    forecast = Forecaster(ledger, {"cc3m": 1.0}, 0, BENCH).forecast()
+    rows, goals = compare(forecast, read_history(builds["full"], STAGES), settings.run.workers)
+    report("preflight", rows, goals)
+
+
+def make_world(folder: Path) -> None:
+    """Make a world whose server answers after a delay drawn by seed and path, DELAY_S on average."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.demo.world",
+        "make",
+        str(folder),
+        "--rows",
+        str(N_ROWS),
+        "--port",
+        str(port),
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    about = json.loads((folder / "world.json").read_text())
+    (folder / "world.json").write_text(json.dumps({**about, "delay_s": DELAY_S}))
+
+
+def run_build(build: Path, world: Path, pilot: float) -> None:
+    """Run the demo profile on the world; at toy size only its first stages."""
+    build.mkdir(parents=True)
+    (build / "world").symlink_to(world.resolve())
+    words = ["stage", *_TOY_MODULES] if IS_TOY else ["build"]
+    words += [
+        "--profile",
+        "demo",
+        "--build",
+        str(build),
+        f"--set=inventory.pilot={pilot}",
+        *(f"--set={s}" for s in _SET),
+    ]
+    environment = {**os.environ, "PREFECT_API_URL": "", "DO_NOT_TRACK": "1"}
+    subprocess.run([sys.executable, "-m", "flows.cli", *words], check=True, stdout=subprocess.DEVNULL, env=environment)
+
+
+def compare(forecast: list[StageForecast], full: list[Run], n_workers: int) -> tuple[list[Row], list[Goal]]:
+    """Return a row a stage, forecast over measured, and the goals: the error of each large one."""
+    rows, goals, n_large = [], [], 0
+    for one in forecast:
+        runs = [run for run in full if run.stage == one.stage]
+        cpu_s = sum(run.cpu_s + run.tools_cpu_s for run in runs)
+        if not cpu_s:
+            continue
+        rows.append(Row(f"{one.stage}: {one.n_rows:,.0f} rows", one.cpu_s, "CPU s", cpu_s, one.cpu_s / cpu_s))
+        if cpu_s >= LEAST_S:
+            n_large += 1
+            goals.append(Goal(f"{one.stage}: error of its CPU time", abs(one.cpu_s / cpu_s - 1), MAX_ERROR))
+        if one.stage == "download":
+            wall_s = sum(run.wall_s for run in runs) / min(n_workers, len(runs))
+            rows.append(Row("download: by the clock", one.wall_s, "s", wall_s, one.wall_s / wall_s))
+            goals.append(Goal("download: error of its time", abs(one.wall_s / wall_s - 1), MAX_ERROR))
+    goals.append(Goal(f"stages above {LEAST_S:g} CPU s that are missing of {N_STAGES}", max(0, N_STAGES - n_large), 0))
+    return rows, goals
+
+
+if __name__ == "__main__":
+    main()

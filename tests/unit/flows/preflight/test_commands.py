@@ -1,0 +1,110 @@
+"""`preflight`, `weights` and the check before `build`, through the command line."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from flows.preflight import commands
+from flows.preflight.machine import Gpu
+from tests.unit.flows.preflight.hub import safetensors
+
+PAPER = ("clip-convnext-xxl", "rs-detector", "blip2-opt-6.7b", "clip-vit-h-14", "clip-rn50x64")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NLTK_DATA", raising=False)
+    monkeypatch.setattr(commands, "find_gpus", lambda: [])
+    return tmp_path
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_all_gaps_of_the_paper_are_named_at_once_and_in_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    started = time.process_time()
+    assert main(["preflight", "--profile", "paper", "--sources", "empty"]) == 2
+    assert time.process_time() - started < 5
+    found = words(capsys)
+    for model in PAPER:
+        assert f"{model} NOT READY" in found and f"model {model}: {model} is missing" in found
+    for stage in ("embed", "score_detector", "draw_captions", "rank_captions"):
+        assert f"gpu {stage}" in found
+    for said in (
+        "licence: MIT", "make weights PROFILE=paper", "NLTK_DATA is not set", "6,121,583 URLs", "612.16 GB down",
+        "disk", "shipped: BLIP2-OPT-6.7B", "if no stages overlap (",
+    ):  # fmt: skip
+        assert said in found, said
+
+
+def test_a_filled_folder_with_its_weights_has_no_gap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sources" / "cc12m").mkdir(parents=True)
+    (tmp_path / "sources" / "cc12m" / "cc12m.tsv").write_text("http://x.test/a.jpg\taerial view\n")
+    import hashlib
+
+    for model in PAPER:
+        for folder in (tmp_path / "models" / model, tmp_path / "models" / model / "rsitmd-lora"):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "model.safetensors").write_bytes(safetensors(10))
+        digest = hashlib.sha256(safetensors(10)).hexdigest()
+        names = ("model.safetensors", "rsitmd-lora/model.safetensors")
+        (tmp_path / "models" / model / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name in names))
+    monkeypatch.setattr(commands, "find_gpus", lambda: [Gpu("H200", 150.0)])
+    monkeypatch.setattr("flows.preflight.check._nltk_gaps", lambda ledger, forecast: iter(()))
+    set_ = "--set=run.reserve_gb=0"
+    assert main(["preflight", "--profile", "paper", "--sources", "sources", set_]) == 0
+    found = words(capsys)
+    assert "no gaps" in found and "draw_captions" not in found, "no labelled corpus: the captioner is not needed"
+
+
+def test_a_build_that_would_fail_later_is_refused_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sources" / "cc12m").mkdir(parents=True)
+    (tmp_path / "sources" / "cc12m" / "cc12m.tsv").write_text("http://x.test/a.jpg\taerial view\n")
+    assert main(["build", "--profile", "paper", "--sources", "sources", "--build", "b"]) == 2
+    found = words(capsys)
+    assert "clip-convnext-xxl is missing" in found and "run.preflight=false" in found
+    assert not (tmp_path / "b" / "source_listing").exists(), "nothing was run"
+
+
+def test_weights_without_a_network_say_what_to_put_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert main(["weights", "--profile", "workstation"]) == 2
+    found = words(capsys)
+    assert "hf download google/siglip2-so400m-patch14-384 --revision e8e4" in found
+    assert "train a classifier" in found and "copy the folder siglip2-so400m" in found
+
+
+def test_a_corpus_whose_disk_went_away_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "sources" / "cc12m"
+    folder.mkdir(parents=True)
+    (folder / "cc12m.tsv").write_text("http://x.test/a.jpg\taerial view\n")
+    common = ["--profile", "paper", "--sources", "sources", "--build", "b"]
+    assert main(["stage", "inventory", *common]) == 0
+    folder.rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert main(["preflight", *common]) == 2
+    assert "sources/cc12m is gone; 1 listed files of it are still to be read" in words(capsys)
+
+
+def test_a_benchmark_of_this_machine_replaces_the_shipped_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "build" / "bench").mkdir(parents=True)
+    row = {"case": "screen, JPEGs of 500 px (90 kB), over decoding", "value": 7.2, "unit": "CPU ms an image"}
+    (tmp_path / "build" / "bench" / "screen.json").write_text(json.dumps({"rows": [row]}))
+    main(["preflight", "--profile", "paper", "--sources", "nowhere"])
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  screen"))
+    assert "this machine: make bench-screen" in line and "14.6 h" in line

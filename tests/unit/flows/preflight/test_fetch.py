@@ -1,0 +1,106 @@
+"""Weights are fetched from a hub on loopback: whole, resumed, compared; without a hub the files to put are named."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from flows.preflight.fetch import COMMIT as COMMIT_FILE
+from flows.preflight.fetch import fetch_models
+from flows.preflight.models import Need
+from schemas.manifests import Model
+from stages.models.weights import check_weights
+from tests.unit.flows.preflight.hub import COMMIT, Hub, safetensors, serve
+
+MODEL = Model(
+    name="some-clip", task="scorer", library="open_clip", repository="someone/clip", revision="main",
+    precision="float32", licence="MIT", files=("open_clip_config.json", "*.safetensors"), weights_note="no commit",
+    weights_sha256="", gpu_gb=0.0, download_gb=0.01,
+    how_to_get=".venv/bin/hf download someone/clip --local-dir {folder}",
+    date_checked=date(2026, 1, 1),
+)  # fmt: skip
+WEIGHTS = {f"model-{n}-of-5.safetensors": safetensors(26_000_000 if n == 2 else 20_000, n) for n in range(1, 6)}
+FILES = {"open_clip_config.json": b"{}", **WEIGHTS, "model.bin": b"a pickle", "README.md": b"words"}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serve(Hub("someone/clip", dict(FILES))) as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.address)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        yield served
+
+
+def fetch(folder: Path) -> list[tuple[str, str]]:
+    return list(fetch_models([Need("embed", MODEL, folder, "cpu")]))
+
+
+def test_a_model_is_fetched_compared_and_pinned(hub: Hub, tmp_path: Path) -> None:
+    lines = fetch(tmp_path / "some-clip")
+    assert not [text for text, style in lines if style == "red"]
+    folder = tmp_path / "some-clip"
+    check_weights(MODEL, folder)
+    assert {path.name for path in folder.iterdir() if path.is_file()} >= {*WEIGHTS, "open_clip_config.json"}
+    assert not (folder / "model.bin").exists()
+    sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in WEIGHTS.items()}
+    assert (folder / COMMIT_FILE).read_text().split() == ["someone/clip", COMMIT]
+    assert any(f'revision = "{COMMIT}"' in text for text, _ in lines)
+    hub.sent.clear()
+    assert fetch(folder) == [(f"some-clip: ready in {folder}", "")] and not hub.sent
+
+
+def test_an_interrupted_fetch_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+    large = "model-2-of-5.safetensors"
+    hub.cut = large
+    folder = tmp_path / "some-clip"
+    cut = [text for text, style in fetch(folder) if style == "red"]
+    assert any("not fetched" in text for text in cut)
+    assert not (folder / "SHA256SUMS").exists()
+    n_before, hub.cut, hub.is_down = hub.sent[large], "", False
+    hub.starts.clear()
+    assert not [text for text, style in fetch(folder) if style == "red"]
+    check_weights(MODEL, folder)
+    assert n_before > 0
+    assert [name for name, _ in hub.starts if name == "model-1-of-5.safetensors"] == []
+    assert min(start for name, start in hub.starts if name == large) > 0, "it began anew"
+    assert hub.revisions[-1] == COMMIT, "a fetch of main goes on at the commit that it began with"
+
+
+def test_one_damaged_file_of_five_is_named_and_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "some-clip"
+    fetch(folder)
+    damaged = folder / "model-4-of-5.safetensors"
+    data = bytearray(damaged.read_bytes())
+    data[-1] ^= 1
+    damaged.write_bytes(bytes(data))
+    hub.starts.clear()
+    assert not [text for text, style in fetch(folder) if style == "red"]
+    assert [name for name, _ in hub.starts] == [damaged.name]
+    check_weights(MODEL, folder)
+
+
+def test_a_file_that_comes_with_another_digest_is_not_pinned(hub: Hub, tmp_path: Path) -> None:
+    described = hub.describe()
+    hub.describe = lambda: described  # type: ignore[method-assign]
+    hub.files["model-3-of-5.safetensors"] = safetensors(20_000, 99)
+    red = [text for text, style in fetch(tmp_path / "some-clip") if style == "red"]
+    assert "model-3-of-5.safetensors came with another sha256" in red[0]
+    assert not (tmp_path / "some-clip" / "SHA256SUMS").exists()
+
+
+def test_a_repository_of_pickles_is_refused(hub: Hub, tmp_path: Path) -> None:
+    for name in WEIGHTS:
+        del hub.files[name]
+    red = [text for text, style in fetch(tmp_path / "some-clip") if style == "red"]
+    assert f"commit {COMMIT} of someone/clip has no safetensors" in red[0]
+
+
+def test_without_a_network_the_files_to_put_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    folder = tmp_path / "some-clip"
+    red = "\n".join(text for text, style in fetch(folder) if style == "red")
+    for words in ("not fetched", "hf download someone/clip --local-dir some-clip", "0.01 GB", str(folder)):
+        assert words in red

@@ -1,0 +1,41 @@
+"""Fixed and per-row cost are found again from runs that were made of them."""
+
+import random
+
+import pytest
+
+from flows.preflight.fit import fit_cost
+from flows.preflight.history import Run
+
+
+def run(n_rows: int, cpu_s: float, process: str = "a", started: float = 0.0, tools_cpu_s: float = 0.0) -> Run:
+    return Run(
+        "embed", f"p{started}", n_rows, n_rows, {}, cpu_s, cpu_s * 2, tools_cpu_s, 0, 0, started, started + 1, process
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_costs_are_found_again_and_carry_to_ten_times_the_rows(seed: int) -> None:
+    rng = random.Random(seed)
+    per_row, per_partition, per_process, opening = 0.01, 0.2, 1.5, 4.0
+    runs = []
+    for n in range(24):
+        rows, is_first = rng.choice([3, 20, 60, 200]), n < 2
+        cpu_s = (per_row * rows + per_partition + per_process * is_first) * rng.uniform(0.93, 1.07)
+        runs.append(run(rows, cpu_s, f"worker{n % 2}", float(n), opening if is_first else 0.0))
+    cost = fit_cost(runs, by_clock=False, fixed_s=0.5)
+    expected = per_row * 20_000 + per_partition * 40 + (per_process + opening) * 2
+    assert abs(cost.total_s(20_000, 40, 2) / expected - 1) < 0.2
+    clock = fit_cost(runs, by_clock=True, fixed_s=0.5)
+    assert clock.per_row_s == pytest.approx(2 * cost.per_row_s, rel=0.01)
+
+
+def test_one_partition_pays_the_known_fixed_cost_once() -> None:
+    cost = fit_cost([run(100, 3.0)], by_clock=False, fixed_s=1.0)
+    assert cost.total_s(100, 1, 1) == pytest.approx(3.0) and cost.total_s(1000, 1, 1) == pytest.approx(21.0)
+
+
+def test_no_cost_is_negative() -> None:
+    runs = [run(n, 5.0 - n / 100, started=n) for n in (10, 100, 200, 300, 400)]
+    cost = fit_cost(runs, by_clock=False, fixed_s=0.1)
+    assert min(cost.per_row_s, cost.per_partition_s, cost.per_process_s) >= 0

@@ -1,0 +1,64 @@
+"""Rows of the stages: from published counts, and grown from a pilot."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.preflight.history import Run
+from flows.preflight.volumes import growth, halves_of, published_volumes, shares_present, survivors_factor
+from stages import STAGES
+from stages.readers.corpora import load_corpora
+
+
+def run(stage: str, partition: str, n_rows: int, n_kept: int = 0, **reasons: int) -> Run:
+    return Run(stage, partition, n_rows, n_kept, reasons, 1, 1, 0, 0, 0, 0, 1, "a")
+
+
+def test_an_empty_folder_is_planned_as_all_of_rs5m(tmp_path: Path) -> None:
+    shares = shares_present(tmp_path, load_corpora())
+    assert len(shares) == 14 and set(shares.values()) == {1.0}
+    rows = published_volumes(shares, 1.0, STAGES)
+    assert rows["download"].total == 6_121_583
+    assert rows["draw_captions"].total == 20 * 2_062_377
+    assert rows["write_shards"].total == 3_007_809 + 2_062_377
+    assert set(rows) == {stage.name for stage in STAGES}
+
+
+def test_only_what_is_there_counts(tmp_path: Path) -> None:
+    (tmp_path / "laion400m").mkdir()
+    table = pa.table({"URL": ["u"] * 413, "TEXT": ["t"] * 413})
+    pq.write_table(table, tmp_path / "laion400m" / "part-00000-x.snappy.parquet")
+    (tmp_path / "millionaid" / "test").mkdir(parents=True)
+    for n in range(7):
+        (tmp_path / "millionaid" / "test" / f"P000000{n}.jpg").write_bytes(b"x")
+    shares = shares_present(tmp_path, load_corpora())
+    assert set(shares) == {"laion400m", "millionaid"}
+    assert shares["laion400m"] == pytest.approx(1e-6)
+    rows = published_volumes(shares, 1.0, STAGES)
+    assert rows["download"].total == pytest.approx(0.286102)
+    assert rows["read_labelled"].total == pytest.approx(7, rel=0.01)
+
+
+def test_a_pilot_grows_by_the_rows_that_the_filter_left_outside() -> None:
+    found = growth(
+        [run("filter", "cc3m-00000", 1000, 40, outside_pilot=440)], [(100, "1,100 files of scenes …")], 0.1, 1.0
+    )
+    assert found.pub11 == pytest.approx(12.0) and found.rs3 == pytest.approx(12.0)
+    assert growth([], [], 0.1, 0.5).pub11 == pytest.approx(5.0)
+
+
+def test_copies_meet_in_the_whole_that_a_slice_holds_apart() -> None:
+    few = [run("drop_duplicates", "whole", 1000, 980, near_duplicate=20)]
+    assert survivors_factor(few, 10.0) == pytest.approx((1 - 0.2) / (1 - 0.02))
+    by_url = [run("drop_duplicates", "whole", 1000, 980, url_duplicate=20)]
+    assert survivors_factor(by_url, 1.0) == pytest.approx(1 - 1_224_790 / 5_244_251)
+    assert survivors_factor([], 10.0) == 1.0
+
+
+def test_halves_are_told_by_the_names_of_partitions() -> None:
+    runs = [run("screen", "fmow-train", 10), run("screen", "00003", 30), run("write_shards", "rs3-val-0000", 5)]
+    found = halves_of(runs, 0.0)
+    assert (found.pub11, found.rs3) == (30, 15)
+    assert halves_of([run("cluster", "whole", 100)], 0.25).rs3 == 25
