@@ -75,9 +75,10 @@ def refuse_gaps(options: argparse.Namespace, console: Console) -> None:
     if is_generated(options):
         return
     settings, ledger = open_build(options)
-    if not settings.run.preflight:
+    sources = sources_of(options, ledger)
+    if not settings.run.preflight or sources is None:  # without SOURCES nothing runs
         return
-    found = look(ledger, sources_of(options, ledger), _weights_command(options))
+    found = look(ledger, sources, _weights_command(options))
     fatal = [gap for gap in found.gaps if gap.is_fatal]
     n_wanted = len(found.gaps) - len(fatal)
     if n_wanted:
