@@ -51,7 +51,7 @@ def find_gaps(
     gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model])
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
-    gaps += _gone_sources(ledger, sources)
+    gaps += _gone_sources(ledger, sources, forecast)
     gaps += disk_gaps(forecast, ledger.store.free_bytes(), ledger.settings.run.reserve_gb, ledger.store.root)
     return gaps
 
@@ -81,18 +81,17 @@ def _nltk_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Ga
         )  # fmt: skip
 
 
-def _gone_sources(ledger: Ledger, sources: Path | None) -> Iterator[Gap]:
+def _gone_sources(ledger: Ledger, sources: Path | None, forecast: Sequence[StageForecast]) -> Iterator[Gap]:
     """Yield corpora that are listed in the build, whose folder is gone, and that stages still have to read."""
     listing = Reads("source_listing", ("corpus",), is_whole=True)
     listed = ledger.read(listing)["corpus"].value_counts().to_pylist() if _has_listing(ledger) else []
-    reader = {stage.name: stage for stage in ledger.stages}
+    left = {one.stage: one.share_left for one in forecast}
     for row in listed:
         code, folder = row["values"], (sources or Path()) / row["values"]
         if sources is not None and folder.is_dir():
             continue
         # Labelled images stay in their files until the tars are written; web corpora are read by the filter alone.
-        state = ledger.state(reader["write_shards" if code in LABELLED_CODES else "filter"])
-        if state.blocked or any(p.name.startswith(f"{code}-") or code in LABELLED_CODES for p in state.due):
+        if left["write_shards" if code in LABELLED_CODES else "filter"]:
             yield Gap(
                 "source", code, f"{folder} is gone; {row['counts']:,} listed files of it are still to be read",
                 "mount the disk again, name the folder with SOURCES=…, or leave the corpus out with"

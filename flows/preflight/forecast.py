@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.ledger.ledger import Ledger
+from flows.ledger.ledger import Ledger, StageState
 from flows.preflight.fit import Cost, fit_cost
 from flows.preflight.history import Run, read_history
 from flows.preflight.volumes import (
@@ -27,7 +27,7 @@ from flows.preflight.volumes import (
     survivors_factor,
 )
 from schemas.rate_manifests import Rate, load_rates
-from stages.contract import Reads, Stage
+from stages.contract import InputError, Reads, Stage
 
 _OWN_RANGE = (0.8, 1.25)  # of a fit over at least _ENOUGH partitions; `make bench-preflight` measures it
 _THIN_RANGE = (0.5, 2.0)
@@ -97,7 +97,7 @@ class Forecaster:
         return [self._stage(stage) for stage in self.ledger.stages]
 
     def _stage(self, stage: Stage) -> StageForecast:
-        is_done = self.is_same_slice and bool(self._latest(stage.name)) and self.ledger.state(stage).is_complete
+        is_done = self._is_done(stage)
         rows, n_partitions = self._volume(stage)
         done = sum(run.n_rows for run in self._latest(stage.name)) if self.is_same_slice or stage.keeps == "all" else 0
         left = 0.0 if is_done else max(0.0, 1 - done / rows.total) if rows.total else 0.0
@@ -120,6 +120,17 @@ class Forecaster:
             rows.total * (per_row if self._runs[stage.name] else rate.bytes_per_row) if rate.bytes_per_row else 0.0,
             self._disk_rows(stage, rows) * per_row, *span, basis,
         )  # fmt: skip
+
+    def _is_done(self, stage: Stage) -> bool:
+        state = self._state(stage) if self.is_same_slice else None
+        return state is not None and bool(state.partitions) and state.is_complete
+
+    def _state(self, stage: Stage) -> StageState | None:
+        """Return a stage's state; None where a tool that fingerprints depend on is missing: that is a gap by itself."""
+        try:
+            return self.ledger.state(stage)
+        except InputError:
+            return None
 
     def _cost(self, stage: Stage, rate: Rate, *, by_clock: bool) -> tuple[Cost, str, tuple[float, float]]:
         runs = self._runs[stage.name]
@@ -165,8 +176,8 @@ class Forecaster:
 
     def _completed(self, stage: Stage, rows: Halves, runs: Sequence[Run]) -> tuple[Halves, float]:
         """Return rows and partitions of a stage that is perhaps half done: the others are as large as these."""
-        state = self.ledger.state(stage)
-        n_all = max(len(state.partitions), len(runs))
+        state = self._state(stage)
+        n_all = max(len(state.partitions) if state is not None else 0, len(runs))
         share = n_all / len(runs)
         return rows.times(Halves(share, share)), n_all
 
@@ -184,7 +195,7 @@ class Forecaster:
             runs = self._latest(name)
             stage = next(stage for stage in self.ledger.stages if stage.name == name)
             expected = getattr(self._published["plan" if half == "pub11" else "read_labelled"], half)
-            is_whole = self.is_same_slice and bool(runs) and self.ledger.state(stage).is_complete
+            is_whole = bool(runs) and self._is_done(stage)
             found[half] = sum(run.n_kept for run in runs) / expected if is_whole and expected else 1.0
         return Halves(**found)
 

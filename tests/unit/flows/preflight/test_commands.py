@@ -108,3 +108,13 @@ def test_a_benchmark_of_this_machine_replaces_the_shipped_rate(
     main(["preflight", "--profile", "paper", "--sources", "nowhere"])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  screen"))
     assert "this machine: make bench-screen" in line and "14.6 h" in line
+
+
+def test_a_model_or_package_that_does_not_exist_is_one_gap_among_the_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLTK_DATA", "nowhere")
+    assert main(["preflight", "--profile", "paper", "--sources", "x", "--set=embed.model=clip-nowhere"]) == 2
+    found = words(capsys)
+    assert "no scorer 'clip-nowhere'" in found or "no model 'clip-nowhere'" in found
+    assert "NLTK_DATA=nowhere lacks" in found and "model rs-detector" in found
