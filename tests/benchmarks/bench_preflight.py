@@ -22,7 +22,7 @@ from flows.settings import load_settings
 from stages import STAGES
 from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, sized
 
-N_ROWS = sized(75_000, 1_500)  # 20,000 candidates are 27 % of the rows
+N_ROWS = sized(75_000, 600)  # 20,000 candidates are 27 % of the rows
 PILOT = 0.1
 DELAY_S = 0.1
 LEAST_S = 30.0  # of CPU: stages below it are not judged

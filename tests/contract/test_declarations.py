@@ -26,7 +26,7 @@ THIRD_PARTY = {
         "transformers", "safetensors", "peft", "open_clip", "ultralytics", "yaml",
         "brotli", "idna",
     },
-    "flows": {"pyarrow", "pydantic", "duckdb", "rich"},
+    "flows": {"pyarrow", "pydantic", "duckdb", "rich", "orjson", "numpy", "scipy", "huggingface_hub", "httpx2"},
 }  # fmt: skip
 MODULE_OF_PACKAGE = {"pillow": "PIL", "open_clip_torch": "open_clip", "pyyaml": "yaml"}
 FILES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
