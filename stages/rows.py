@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import duckdb
 
 N_THREADS = 2
-ROWS_AT_ONCE = 131_072  # a row group of an intermediate file
+ROWS_AT_ONCE = 131_072  # what Python holds of a result at once
+_ROW_GROUP_ROWS = 32_768  # of an intermediate file: DuckDB holds one for each thread while it writes
 _LEAST_MEMORY_BYTES = 256 << 20  # with less, DuckDB cannot even sort
 
 
@@ -138,7 +139,7 @@ def query_rows(query: str, tables: Tables, **parameters: object) -> Any:
     path = space.new_path()
     with open_tables(tables) as db:
         found = db.sql(query, params=parameters or None)
-        found.to_parquet(str(path), compression="snappy", row_group_size=ROWS_AT_ONCE)
+        found.to_parquet(str(path), compression="snappy", row_group_size=_ROW_GROUP_ROWS)
     return _written(path, space)
 
 

@@ -82,10 +82,21 @@ def _split(kept: Rows, split_by: str, partition: str) -> tuple[Rows, dict[str, i
     return kept.take(order), dict(sorted((c["values"], c["counts"]) for c in counts.to_pylist()))
 
 
+# A part begins behind the rows of all parts before it, and holds as many rows as there are from its first to its last.
+_SIZES = """
+    SELECT name, n, CASE WHEN last - first + 1 = n THEN first END AS first, sum(n) OVER (ORDER BY name) - n AS n_before
+    FROM (SELECT name, count(*) AS n, min(place) AS first, max(place) AS last
+          FROM (SELECT "{split_by}" AS name, row_number() OVER () - 1 AS place FROM kept) GROUP BY name)
+    ORDER BY name
+"""
+
+
 def _split_file(kept: FileRows, split_by: str) -> tuple[Rows, dict[str, int]]:
     numbered = {"kept": kept}
-    sizes = run_sql(f'SELECT "{split_by}" AS name, count(*) AS n FROM kept GROUP BY name ORDER BY name', numbered)
+    sizes = run_sql(_SIZES.format(split_by=split_by), numbered)
     counts = dict(zip(sizes["name"].to_pylist(), sizes["n"].to_pylist(), strict=True))
+    if sizes["first"].to_pylist() == sizes["n_before"].to_pylist():
+        return kept, counts  # sorted already
     columns = ", ".join(f'"{name}"' for name in kept.column_names)
     query = f'SELECT {columns} FROM (SELECT *, row_number() OVER () AS place FROM kept) ORDER BY "{split_by}", place'
     return query_rows(query, numbered).cast(kept.schema), counts

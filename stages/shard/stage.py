@@ -50,7 +50,11 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     removing a sample moves no other one, and views of one scene are never in both splits.
     """
     params: ShardParams = context.params
-    kept = map_rows(query_rows(_PUBLISHED, inputs), lambda rows: _deal_out(rows, params), SHARD_PLAN.schema)
+    # One after the other: joins and the order of wide rows in one query need several times the memory.
+    located = query_rows(_SAMPLES, inputs)
+    rows = query_rows(_PUBLISHED, {"located": located, "image": inputs["image"], "geometa": inputs["geometa"]})
+    dealt = map_rows(rows, lambda some: _deal_out(some, params), SHARD_PLAN.schema)
+    kept = query_rows("FROM dealt ORDER BY sample_id", {"dealt": dealt}).cast(SHARD_PLAN.schema)
     return Outcome(kept, no_rejects(SHARD_PLAN))
 
 
@@ -68,19 +72,18 @@ def _deal_out(rows: pa.Table, params: ShardParams) -> pa.Table:
 
 
 # Labelled images are named as released, with their extension; web images are named by their sample_id.
+_SAMPLES = """
+    SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS group_key, c.caption AS text,
+           r.sample_id AS img_name, f.n_bytes, f.body_sha256, f.body_file, f.body_offset
+    FROM relevant r JOIN candidate c USING (sample_id) JOIN fetched f ON f.fetch_id = r.image_id
+    UNION ALL
+    SELECT 'rs3', l.sample_id, l.sample_id, l.scene_id, c.generated_caption,
+           l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
+    FROM caption c JOIN labelled_image l USING (sample_id)
+"""
 _PUBLISHED = """
-    WITH located AS (
-        SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS group_key, c.caption AS text,
-               r.sample_id AS img_name, f.n_bytes, f.body_sha256, f.body_file, f.body_offset
-        FROM relevant r JOIN candidate c USING (sample_id) JOIN fetched f ON f.fetch_id = r.image_id
-        UNION ALL
-        SELECT 'rs3', l.sample_id, l.sample_id, l.scene_id, c.generated_caption,
-               l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
-        FROM caption c JOIN labelled_image l USING (sample_id)
-    )
-    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256,
-           i.published_n_bytes, g.meta_caption
-    FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id) ORDER BY sample_id
+    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, i.published_n_bytes, g.meta_caption
+    FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id)
 """
 
 
