@@ -23,6 +23,7 @@ from flows.preflight.volumes import (
     Halves,
     growth,
     halves_of,
+    is_rs3,
     published_volumes,
     survivors_factor,
 )
@@ -159,27 +160,31 @@ class Forecaster:
 
     def _volume(self, stage: Stage) -> tuple[Halves, float]:
         """Return the rows of the whole stage and its number of partitions."""
+        rows, runs = self._rows(stage), self._latest(stage.name)
+        if runs and self.is_same_slice:
+            return rows, len(runs) * self._completion(stage, runs)
+        return rows, self._n_partitions(stage, len(runs) or self.ledger.settings.run.workers)
+
+    def _rows(self, stage: Stage) -> Halves:
         runs = self._latest(stage.name)
         if not runs:
             published = self._published[stage.name]
-            rows = published if stage.name in NOT_GROWN else published.times(self._scale())
-            return rows, self._n_partitions(stage, rows, self.ledger.settings.run.workers)
+            return published if stage.name in NOT_GROWN else published.times(self._scale())
         rows = halves_of(runs, self._share_rs3())
         if self.is_same_slice:
-            return self._completed(stage, rows, runs)
-        if stage.name not in NOT_GROWN:
-            by = self._growth()
-            if stage.name in AFTER_DEDUP:
-                by = Halves(by.pub11 * survivors_factor(self._latest("drop_duplicates"), by.pub11), by.rs3)
-            rows = rows.times(by)
-        return rows, self._n_partitions(stage, rows, len(runs))
+            share = self._completion(stage, runs)
+            return rows.times(Halves(share, share))
+        if stage.name in NOT_GROWN:
+            return rows
+        by = self._growth()
+        if stage.name in AFTER_DEDUP:
+            by = Halves(by.pub11 * survivors_factor(self._latest("drop_duplicates"), by.pub11), by.rs3)
+        return rows.times(by)
 
-    def _completed(self, stage: Stage, rows: Halves, runs: Sequence[Run]) -> tuple[Halves, float]:
-        """Return rows and partitions of a stage that is perhaps half done: the others are as large as these."""
+    def _completion(self, stage: Stage, runs: Sequence[Run]) -> float:
+        """Return all partitions over those that were run: a stage that is half done goes on as it began."""
         state = self._state(stage)
-        n_all = max(len(state.partitions) if state is not None else 0, len(runs))
-        share = n_all / len(runs)
-        return rows.times(Halves(share, share)), n_all
+        return max(1.0, len(state.partitions) / len(runs)) if state is not None else 1.0
 
     def _growth(self) -> Halves:
         rejects = Reads("source_listing", ("corpus", "reason", "detail"), is_whole=True, section="rejects")
@@ -204,12 +209,23 @@ class Forecaster:
         labelled = sum(run.n_kept for run in self._latest("read_labelled"))
         return labelled / (web + labelled) if web + labelled else 0.0
 
-    def _n_partitions(self, stage: Stage, rows: Halves, n_now: int) -> float:
-        if stage.is_whole:
-            return 1
-        download = next(stage for stage in self.ledger.stages if stage.name == "open_pass")
-        each = getattr(self.ledger.settings.params(download), "urls_per_partition", 1000)
-        return max(n_now, rows.pub11 / each) if stage.name in BY_DOWNLOAD else n_now
+    def _n_partitions(self, stage: Stage, n_now: int) -> float:
+        """Return the partitions of the whole stage: of download's rows there are more, of files as many as now."""
+        if stage.is_whole or stage.name not in BY_DOWNLOAD:
+            return 1 if stage.is_whole else n_now
+        planned = self._volume_rows("download").pub11 / self._urls_per_partition()
+        n_labelled = sum(is_rs3(run.partition) for run in self._latest(stage.name))
+        return max(n_now, planned + n_labelled)
+
+    def _volume_rows(self, name: str) -> Halves:
+        return self._rows(next(stage for stage in self.ledger.stages if stage.name == name))
+
+    def _urls_per_partition(self) -> float:
+        """Return how many URLs a download partition holds, as the settings of the stages of its module say."""
+        settings = self.ledger.settings
+        stages = [stage for stage in self.ledger.stages if stage.module == "download"]
+        found = [one for stage in stages for one in (settings.params(stage), settings.resources(stage))]
+        return float(next(one.urls_per_partition for one in found if hasattr(one, "urls_per_partition")))
 
     def _disk_rows(self, stage: Stage, rows: Halves) -> float:
         """Return the rows that the stage's bytes_per_row counts: candidates of the filter, images of the captioner."""

@@ -138,7 +138,7 @@ def halves_of(runs: Sequence[Run], share_rs3: float) -> Halves:
             found["rs3"] += run.n_rows * share_rs3
             found["pub11"] += run.n_rows * (1 - share_rs3)
         else:
-            found["rs3" if _is_rs3(run.partition) else "pub11"] += run.n_rows
+            found["rs3" if is_rs3(run.partition) else "pub11"] += run.n_rows
     return Halves(**found)
 
 
@@ -179,5 +179,6 @@ def survivors_factor(dedup: Sequence[Run], grown: float) -> float:
     return (1 - full) / (1 - share) if share < 1 else 1.0
 
 
-def _is_rs3(partition: str) -> bool:
+def is_rs3(partition: str) -> bool:
+    """Return whether a partition is of the labelled half, by the beginning of its name."""
     return partition.partition("-")[0] in (*LABELLED_CODES, "rs3")

@@ -1,0 +1,69 @@
+"""The forecast of a build: by shipped rates, and by the receipts of its pilot, which come near the whole."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
+from flows.preflight.forecast import Forecaster, bench_rate
+from flows.preflight.history import Run
+from flows.preflight.volumes import growth
+from flows.settings import load_settings
+from stages import STAGES
+
+PER_ROW, PER_PARTITION, PER_PROCESS = 0.004, 0.3, 2.5
+
+
+def forecaster(build: Path, *overrides: str) -> Forecaster:
+    settings = load_settings("demo", ["download.urls_per_partition=40", *overrides], STAGES)
+    return Forecaster(Ledger(Store(build), STAGES, settings), {"cc3m": 1.0}, 0, build)
+
+
+def runs_of(stage: str, n_partitions: int, n_rows: int, rng: random.Random) -> list[Run]:
+    found = []
+    for n in range(n_partitions):
+        rows = rng.randint(n_rows // 2, n_rows)
+        cpu_s = (PER_ROW * rows + PER_PARTITION + PER_PROCESS * (n < 2)) * rng.uniform(0.95, 1.05)
+        found.append(Run(stage, f"{n:05d}", rows, rows, {}, cpu_s, cpu_s * 3, 0, 0, 0, n, n + 1, f"w{n % 2}", 0.1))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_whole_costs_what_its_pilot_says_fixed_and_per_row_apart(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    found = forecaster(tmp_path)
+    found._pilot = 0.1
+    found._runs["download"] = runs_of("download", 10, 40, rng)
+    found._runs["filter"] = [Run("filter", "cc3m-0", 9000, 300, {"outside_pilot": 2700}, 1, 1, 0, 0, 0, 0, 1, "w", 0.1)]
+    found._growth = lambda: growth(  # type: ignore[method-assign]
+        found._latest("filter"), [], 0.1, 1.0
+    )
+    one = next(one for one in found.forecast() if one.stage == "download")
+    n_rows = 10 * sum(run.n_rows for run in found._runs["download"])
+    assert one.n_rows == n_rows and one.share_left > 0.8
+    expected = PER_ROW * n_rows + PER_PARTITION * n_rows / 40 + PER_PROCESS * 2
+    assert abs(one.cpu_s / expected - 1) < 0.2
+    assert abs(one.wall_s / (expected * 3 / 2) - 1) < 0.2
+    assert one.basis.startswith("this build: 10 partitions")
+
+
+def test_without_a_build_each_stage_says_where_its_rate_comes_from(tmp_path: Path) -> None:
+    forecast = forecaster(tmp_path).forecast()
+    assert [one.stage for one in forecast] == [stage.name for stage in STAGES]
+    assert all(one.basis.startswith("shipped: ") for one in forecast)
+    assert all(one.low <= 1 <= one.high and one.cpu_s >= 0 for one in forecast)
+    labelled = {one.stage: one.n_rows for one in forecast}
+    assert labelled["draw_captions"] == 0 and labelled["download"] == 12_563
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("CPU s per 1 M rows", 3e-6), ("CPU ms an image", 3e-3), ("furlongs", None)]
+)
+def test_a_benchmark_counts_in_its_unit(tmp_path: Path, unit: str, expected: float | None) -> None:
+    rows = [{"case": "other", "value": 9, "unit": unit}, {"case": "screen, of 500 px", "value": 3, "unit": unit}]
+    (tmp_path / "screen.json").write_text(json.dumps({"rows": rows}))
+    assert bench_rate(tmp_path, "screen: screen, of") == expected
+    assert bench_rate(tmp_path, "nothing: x") is None
