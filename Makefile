@@ -15,6 +15,9 @@ ROWS ?=
 FROM ?=
 COMPANION ?=
 OUT ?=
+DATA ?=
+MODEL ?=
+START ?=
 REPAIR ?=
 QUICK ?=
 RESUME ?=
@@ -22,7 +25,7 @@ VERBOSE ?=
 PORT ?= 4200
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT REPAIR QUICK RESUME VERBOSE
+SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA MODEL START REPAIR QUICK RESUME VERBOSE
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -36,7 +39,7 @@ STAGES := inventory filter plan download labelled sample screen embed dedup outl
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc config ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc config train-detector ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +117,9 @@ gc: $(READY)  ## remove files that no current receipt names
 
 config: $(READY)  ## print all settings in full
 	@$(CLI) config
+
+train-detector: $(READY)  ## train detectors of remote sensing images: DATA=folder with rs/ and other/ (MODEL=lite0|yolo OUT=models)
+	@$(CLI) train-detector
 
 ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): start, schedule, cancel, retry runs there
 	@$(PY) -m flows.watch.ui $(UI_HOME) $(PORT)

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a fault or a failed partition, 2 wrong input or use, 130 s
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -24,6 +25,13 @@ from schemas.manifest_files import ManifestError
 from stages.contract import ContractError, InputError
 from stages.readers.corpora import manifest_faults
 
+
+def _train_detector(options: argparse.Namespace, console: Console) -> int:
+    from flows.detector.commands import run_train_detector  # imports torch and scipy, which other commands do without
+
+    return run_train_detector(options, console)
+
+
 COMMANDS = {
     "demo": run.run_demo,
     "build": run.run_build,
@@ -42,6 +50,7 @@ COMMANDS = {
     "verify": ask.run_verify,
     "gc": ask.run_gc,
     "config": ask.run_config,
+    "train-detector": _train_detector,
 }
 
 

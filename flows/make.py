@@ -25,10 +25,17 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "peek": {"ROWS": "rows", "FROM": "from"},
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
+    "train-detector": {"MODEL": "model", "OUT": "out", "START": "start"},
 }
 _VERIFY = ("REPAIR", "QUICK", "RESUME")
 _VERBOSE = ("demo", "build", "stage", "inventory")
-_POSITIONAL = {"peek": ("CORPUS", "FILE"), "new-corpus": ("CODE", "FILE"), "explain": ("ID",), "show": ("ID",)}
+_POSITIONAL = {
+    "peek": ("CORPUS", "FILE"),
+    "new-corpus": ("CODE", "FILE"),
+    "explain": ("ID",),
+    "show": ("ID",),
+    "train-detector": ("DATA",),
+}
 
 
 def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:

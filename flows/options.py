@@ -46,6 +46,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "verify": ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
     "gc": ("gc --build BUILD --dry-run",),
     "config": ("config --profile paper --set download.max_per_host=2",),
+    "train-detector": (
+        "train-detector Images",
+        "train-detector labels.csv --model lite0 --out models",
+        "train-detector Images --model yolo --start models/rs-detector --out models/second",
+    ),
 }
 _VARIABLES = """
 make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, SET="key=value …", RETRY=, REFETCH=,
@@ -71,6 +76,7 @@ _HELP = {
     "verify": "check the whole build from its files",
     "gc": "remove files that no current receipt names",
     "config": "print all settings in full",
+    "train-detector": "train detectors of remote sensing images on your own images, and measure them",
 }
 
 
@@ -235,6 +241,18 @@ def _add_peek_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_training_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "data", type=Path, help="a folder with rs/ and other/, or with labels.csv; or a TOML file of folders"
+    )
+    command.add_argument("--model", default="", choices=["", "lite0", "yolo"], help="train one of the two alone")
+    command.add_argument(
+        "--out", type=Path, default=Path("models"), help="folder for rs-lite0 and rs-detector (models)"
+    )
+    command.add_argument("--start", type=Path, help="folder of a YOLO detector whose weights to begin with")
+    command.add_argument("--n-threads", type=int, default=2, help="CPU threads (2)")
+
+
 def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument(
         "--profile", help="a name under manifests/profiles, or a .toml file (the build's own, or demo)"
@@ -278,5 +296,7 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument(
             "--resume", action="store_true", help="leave out what was found sound before and is unchanged since"
         )
+    if name == "train-detector":
+        _add_training_options(command)
     if name == "gc":
         command.add_argument("--dry-run", action="store_true", help="only say what would go")

@@ -14,7 +14,7 @@ from schemas.manifest_files import MANIFESTS, Manifest, ManifestError, load_mani
 LIBRARIES = {
     "scorer": ("open_clip", "transformers"),
     "captioner": ("transformers",),
-    "detector": ("ultralytics",),
+    "detector": ("ultralytics", "timm"),
 }
 PLACE = "{noun}"
 
@@ -35,7 +35,7 @@ class Model(Manifest):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     task: Literal["scorer", "captioner", "detector"]
-    library: Literal["open_clip", "transformers", "ultralytics"]
+    library: Literal["open_clip", "transformers", "ultralytics", "timm"]
     repository: str = Field(min_length=1)
     revision: str = Field(pattern=r"^([0-9a-f]{40}|main|own)$")
     folder: str = ""

@@ -99,9 +99,14 @@ def open_captioner(name: str, *, models: str, device: str, n_threads: int) -> It
 @contextmanager
 def open_detector(name: str, *, models: str, device: str, n_threads: int) -> Iterator[Detector]:
     """Open a detector; arguments and errors as in `open_scorer`."""
+    checked = check_model(name, "detector", models=models, device=device, n_threads=n_threads)
+    if checked.model.library == "timm":
+        from stages.models.lite0_detector import Lite0Detector
+
+        yield Lite0Detector(checked.folder, device=checked.device)
+        return
     from stages.models.yolo_detector import YoloDetector
 
-    checked = check_model(name, "detector", models=models, device=device, n_threads=n_threads)
     yield YoloDetector(checked.folder, device=checked.device, precision=checked.precision)
 
 

@@ -157,7 +157,7 @@ def test_the_looking_commands_answer_from_a_finished_build(
     assert code == 0 and "filter: not among its candidates 1" in said and "samples that this build keeps" in said
     assert len((tmp_path / "compare.csv").read_text().splitlines()) == 2
     code, said = run(capsys, "compare", *small)
-    assert code == 2 and "Say METAFILE=…" in said
+    assert code == 2 and "METAFILE is missing" in said
     code, said = run(capsys, "explain", "laion2b_0_3", *small)
     assert code == 0 and "reason = no_keyword" in said
     code, said = run(capsys, "explain", "laion2b_5_3", *small)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from flows.demo.models.yolo import describe, fit
+from flows.demo.models.yolo import WIDTH, fit
 from flows.demo.models.yolo_data import SIDE_PX, Examples, draw_examples
 from flows.demo.models.yolo_quality import Measured, choose_threshold, guess_from_sizes
+from flows.detector.yolo import describe
 from stages.models.yolo_detector import build_classifier
 
 N_SCENES, N_VIEWS = 32, 2
@@ -36,7 +37,7 @@ def test_examples_are_balanced_and_repeatable(examples: Examples) -> None:
 
 
 def test_training_twice_gives_the_same_weights(examples: Examples) -> None:
-    description = describe()
+    description = describe(SIDE_PX, WIDTH)
     found = []
     for _ in range(2):
         torch.manual_seed(0)

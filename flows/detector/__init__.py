@@ -1,0 +1,1 @@
+"""Train and measure a detector of remote sensing images on a user's folder."""

@@ -1,0 +1,127 @@
+"""`make train-detector`: train the detectors of remote sensing images on a folder of the user's."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from flows.ask.report import say
+from flows.detector.examples import Example, find_examples
+from flows.detector.learners import Learner, Lite0Learner, YoloLearner
+from flows.detector.measure import area_under_curve
+from flows.detector.page import PAGE, write_pages
+from flows.detector.training import Trained, prepare, train
+from stages.contract import InputError
+from stages.models.weights import DIGESTS, file_digest
+from stages.models.yolo_detector import WEIGHTS
+
+NAMES = {"lite0": "rs-lite0", "yolo": "rs-detector"}
+_LICENCES = {
+    "lite0": "Weights of EfficientNet-Lite0: Apache-2.0; the head is yours, under the terms of the images.",
+    "yolo": "ultralytics claims AGPL-3.0 for weights trained with it; further, the terms of the images hold.",
+}
+_TELL_EVERY_S = 15.0
+
+
+def run_train_detector(options: argparse.Namespace, console: Console) -> int:
+    """Train the detectors that were asked for, and print where they are and how good."""
+    import torch
+
+    torch.set_num_threads(options.n_threads)
+    examples = find_examples(Path(options.data))
+    counts = Counter((example.label, example.source) for example in examples)
+    listed = ", ".join(f"{label}/{source} {n}" for (label, source), n in sorted(counts.items()))
+    say(console, f"{len(examples):,} images: {listed}")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    started = time.monotonic()
+    learners = _learners(options, examples, device)
+    hashes, sizes = prepare(examples, learners, _teller(console, len(examples), started))
+    for learner in learners:
+        say(console, f"training {NAMES[learner.name]}")
+        trained = train(learner, examples, hashes, is_leaving_sources_out=learner.name == "lite0")
+        _write(Path(options.out) / NAMES[learner.name], learner, trained, examples, sizes, options, started, console)
+    return 0
+
+
+def _learners(options: argparse.Namespace, examples: Sequence[Example], device: str) -> list[Learner]:
+    chosen = [options.model] if options.model else list(NAMES)
+    for name in chosen:
+        if (Path(options.out) / NAMES[name] / WEIGHTS).exists():
+            raise InputError(
+                f"{Path(options.out) / NAMES[name]} has a detector already. Move it away, or name another folder: OUT=…"
+            )
+    start = Path(options.start) if options.start else None
+    make: dict[str, Callable[[], Learner]] = {
+        "lite0": lambda: Lite0Learner(examples, device=device),
+        "yolo": lambda: YoloLearner(examples, device=device, start=start),
+    }
+    return [make[name]() for name in chosen]
+
+
+def _teller(console: Console, n: int, started: float) -> Callable[[int], None]:
+    last = [started]
+
+    def advance(n_done: int) -> None:
+        now = time.monotonic()
+        if now - last[0] > _TELL_EVERY_S or n_done == n:
+            last[0] = now
+            left = (now - started) / n_done * (n - n_done)
+            say(
+                console,
+                f"  {n_done:,} of {n:,} images seen, {n_done / (now - started):.1f} a second, {left:,.0f} s left",
+            )
+
+    return advance
+
+
+def _write(
+    folder: Path, learner: Learner, trained: Trained, examples: Sequence[Example], sizes: npt.NDArray[np.float64],
+    options: argparse.Namespace, started: float, console: Console,
+) -> None:  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    learner.save(trained.model, folder, {"threshold": trained.metrics["threshold"]})
+    digest = file_digest(folder / WEIGHTS)
+    (folder / DIGESTS).write_text(f"{digest}  {WEIGHTS}\n", encoding="utf-8")
+    facts = {
+        "name": folder.name,
+        "sha256": digest,
+        "data": str(options.data),
+        "seconds": round(time.monotonic() - started),
+        "licence": _LICENCES[learner.name],
+        "baseline_auc": round(_guess_from_sizes(examples, sizes, trained), 4),
+    }
+    write_pages(folder, trained, examples, facts)
+    found = trained.metrics
+    kept, refused = found["kept_rs"], found["refused_other"]
+    say(
+        console,
+        f"{folder}: area under the curve {found['auc']:.4f} of {found['n']} unseen images; at {found['threshold']:.3f}"
+        f" {kept['share']:.1%} of remote sensing is kept ({kept['low']:.1%} to {kept['high']:.1%}) and"
+        f" {refused['share']:.1%} of others refused ({refused['low']:.1%} to {refused['high']:.1%})",
+    )
+    say(console, f"  look at {folder / PAGE}")
+    say(
+        console,
+        f'  use it with SET="outliers.detector={folder.name} outliers.rule=absolute'
+        f' outliers.min_detector_prob={found["threshold"]:.3f}" and pin weights_sha256 = "{digest}" in'
+        " manifests/models.toml",
+    )
+
+
+def _guess_from_sizes(examples: Sequence[Example], sizes: npt.NDArray[np.float64], trained: Trained) -> float:
+    """Return the area under the curve of the test part for a logistic regression on size and aspect alone."""
+    from flows.detector.head import fit_head
+
+    is_test = np.array([part == "test" for part in trained.parts])
+    inputs = np.log(sizes).astype(np.float32)
+    known = [example for example, test in zip(examples, is_test, strict=True) if not test]
+    head = fit_head(inputs[~is_test], known)
+    is_rs = np.array([example.is_rs for example in examples])
+    return area_under_curve(is_rs[is_test], head.probabilities(inputs[is_test]))

@@ -1,0 +1,117 @@
+"""The images that a detector learns from: found in folders or a table, with their source, class and group.
+
+Not for opening them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stages.contract import InputError
+
+Label = Literal["rs", "other"]
+LABELS: tuple[Label, Label] = ("rs", "other")
+TABLE = "labels.csv"
+_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+_NUMBER = re.compile(r"[-_ ]*\d+$")
+_LAYOUT = (
+    "expected a folder with rs/ and other/ (a folder a source in each), a folder with labels.csv (columns path, label"
+    " and, where known, source, class, group), or a TOML file with [[folder]] tables of path, label and, where wanted,"
+    " source and n"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Example:
+    """An image with what is known of it.
+
+    Attributes:
+        path: of the file.
+        label: "rs" for remote sensing, "other".
+        source: where it comes from; a source has a look of its own, so whole sources are left out to measure.
+        kind: its class in the source, such as Airport.
+        group: what must not be on both sides of a split, such as a site; "" where nothing is stated.
+    """
+
+    path: Path
+    label: Label
+    source: str
+    kind: str
+    group: str = ""
+
+    @property
+    def is_rs(self) -> bool:
+        """Whether it is a remote sensing image."""
+        return self.label == "rs"
+
+    @property
+    def name(self) -> str:
+        """Source and class, for tables."""
+        return f"{self.source}/{self.kind}"
+
+
+def find_examples(data: Path) -> list[Example]:
+    """Return all images of a folder, a table or a manifest of folders, sorted by path.
+
+    Raises:
+        InputError: there are none of one label, or the table or manifest cannot be read.
+    """
+    if data.is_file() and data.suffix == ".toml":
+        found = list(_of_manifest(data))
+    elif data.is_file() or (data / TABLE).is_file():
+        found = list(_of_table(data if data.is_file() else data / TABLE))
+    else:
+        found = [example for label in LABELS for example in _of_folder(data / label, label)]
+    for label in LABELS:
+        if not any(example.label == label for example in found):
+            raise InputError(f"{data} has no images of label {label}: {_LAYOUT}")
+    return sorted(found)
+
+
+def _of_folder(folder: Path, label: Label, source: str = "") -> Iterator[Example]:
+    """Yield the images below a folder: its own folders are sources, theirs classes, else names without numbers are."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _ENDINGS and path.is_file():
+            above = path.relative_to(folder).parts[:-1]
+            kind = above[-1] if len(above) > 1 or (source and above) else _NUMBER.sub("", path.stem) or path.stem
+            yield Example(path, label, source or (above[0] if above else folder.name), kind)
+
+
+def _of_table(table: Path) -> Iterator[Example]:
+    with table.open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.DictReader(lines)
+        if missing := {"path", "label"} - set(rows.fieldnames or ()):
+            raise InputError(f"{table} has no column {', '.join(sorted(missing))}: {_LAYOUT}")
+        for row in rows:
+            if row["label"] not in LABELS:
+                raise InputError(f"{table}, line {rows.line_num}: expected label rs or other, found {row['label']!r}")
+            path = next(
+                (p for p in (table.parent / row["path"], table.parent.parent / row["path"]) if p.is_file()), None
+            )
+            if path is None:
+                raise InputError(f"{table}, line {rows.line_num}: there is no file {row['path']}")
+            source = row.get("source") or path.parent.name
+            kind = row.get("class") or _NUMBER.sub("", path.stem)
+            yield Example(path, "rs" if row["label"] == "rs" else "other", source, kind, row.get("group") or "")
+
+
+def _of_manifest(path: Path) -> Iterator[Example]:
+    """Yield the images of each folder of a manifest; with `n`, that many by a hash of their names."""
+    try:
+        folders = tomllib.loads(path.read_text(encoding="utf-8"))["folder"]
+        for facts in folders:
+            folder, label = path.parent / facts["path"], facts["label"]
+            if label not in LABELS or not folder.is_dir():
+                raise InputError(f"{path}: expected a folder and label rs or other, found {folder} and {label!r}")
+            found = list(_of_folder(folder, label, facts.get("source", folder.name)))
+            order = sorted(found, key=lambda example: hashlib.sha256(str(example.path.name).encode()).digest())
+            yield from order[: facts.get("n", len(found))]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): {_LAYOUT}") from error

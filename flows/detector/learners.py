@@ -1,0 +1,131 @@
+"""The two detectors that can be trained: a linear head on frozen features, and an ultralytics classifier.
+
+Not for choosing what they learn from, nor for measuring them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from flows.detector.examples import Example
+from flows.detector.head import Head, fit_head
+
+Chosen = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Tell = Callable[[int], None]
+_BATCH = 32
+
+
+class Learner(Protocol):
+    """Learns from views of examples, which `add` hands it once, one view after another."""
+
+    name: str
+
+    def add(self, view: str, images: Sequence[Image.Image]) -> None:
+        """Take the next examples' images of a view, in the order of the examples."""
+
+    def fit(self, chosen: Chosen) -> Any:
+        """Return a model trained on all views of some examples."""
+
+    def probabilities(self, model: Any, view: str) -> Floats:
+        """Return the probability of "remote sensing" of a view of every example, float64 [n]."""
+
+    def save(self, model: Any, folder: Path, facts: dict[str, Any]) -> None:
+        """Write weights and description of a model."""
+
+
+class Lite0Learner:
+    """A linear head on EfficientNet-Lite0's features."""
+
+    name = "lite0"
+
+    def __init__(self, examples: Sequence[Example], *, device: str) -> None:
+        """Load the network; see `stages.models.convert_lite0` for its errors."""
+        from stages.models.convert_lite0 import lite0_tensors
+        from stages.models.lite0_detector import Lite0
+
+        self._examples = examples
+        self._tensors = lite0_tensors()
+        self._network = Lite0(self._tensors, device=device)
+        self._features: dict[str, list[npt.NDArray[np.float32]]] = {}
+
+    def add(self, view: str, images: Sequence[Image.Image]) -> None:
+        """Take the next examples' images of a view."""
+        from stages.models.lite0_detector import prepare_lite0
+
+        found = self._network.features([prepare_lite0(image) for image in images])
+        self._features.setdefault(view, []).append(np.asarray(found.cpu(), np.float32))
+
+    def fit(self, chosen: Chosen) -> Head:
+        """Return the head that fits all views of some examples."""
+        known = [example for example, is_chosen in zip(self._examples, chosen, strict=True) if is_chosen]
+        features = [np.concatenate(rows)[chosen] for rows in self._features.values()]
+        return fit_head(np.concatenate(features), known * len(features))
+
+    def probabilities(self, model: Head, view: str) -> Floats:
+        """Return the probability of a view of every example."""
+        return model.probabilities(np.concatenate(self._features[view]))
+
+    def save(self, model: Head, folder: Path, facts: dict[str, Any]) -> None:
+        """Write network and head in one file."""
+        import torch
+        import yaml
+        from safetensors.torch import save_file
+
+        from stages.models.detector_description import DESCRIPTION
+        from stages.models.lite0_detector import ARCHITECTURE, INPUT_PX, JPEG_QUALITY
+        from stages.models.yolo_detector import WEIGHTS
+
+        head = {"head.weight": torch.tensor(model.weight), "head.bias": torch.tensor([model.bias])}
+        tensors = {**self._tensors, **{name: values.to(torch.float32) for name, values in head.items()}}
+        save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+        described = {"architecture": ARCHITECTURE, "input_px": INPUT_PX, "jpeg_quality": JPEG_QUALITY, **facts}
+        (folder / DESCRIPTION).write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+
+
+class YoloLearner:
+    """An ultralytics YOLO11 classifier, from nothing or from the weights of a detector's folder."""
+
+    name = "yolo"
+
+    def __init__(self, examples: Sequence[Example], *, device: str, start: Path | None = None) -> None:
+        """Describe the network; `start` is the folder of a detector to go on from."""
+        from flows.detector.yolo import describe
+        from stages.models.detector_description import read_description
+
+        self._examples, self._device, self._start = examples, device, start
+        self._description = read_description(start) if start else describe()
+        self._squares: dict[str, list[npt.NDArray[np.uint8]]] = {}
+
+    def add(self, view: str, images: Sequence[Image.Image]) -> None:
+        """Take the next examples' images of a view."""
+        from flows.detector.yolo import prepare
+
+        rows = [prepare(image, self._description.input_px) for image in images]
+        self._squares.setdefault(view, []).append(np.stack(rows))
+
+    def fit(self, chosen: Chosen) -> Any:
+        """Return a network trained on all views of some examples."""
+        from flows.detector.yolo import fit
+
+        known = [example for example, is_chosen in zip(self._examples, chosen, strict=True) if is_chosen]
+        squares = [np.concatenate(rows)[chosen] for rows in self._squares.values()]
+        return fit(self._description, np.concatenate(squares), known * len(squares), self._device, self._start)
+
+    def probabilities(self, model: Any, view: str) -> Floats:
+        """Return the probability of a view of every example."""
+        from flows.detector.yolo import probabilities
+
+        return probabilities(model, np.concatenate(self._squares[view]), self._description, self._device)
+
+    def save(self, model: Any, folder: Path, facts: dict[str, Any]) -> None:
+        """Write weights and description, as `stages/models/yolo_detector.py` reads them."""
+        from flows.detector.yolo import save
+
+        save(model, self._description, folder)

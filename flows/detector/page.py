@@ -1,0 +1,64 @@
+"""Write what is known of a trained detector: a page to look at, a model card, and metrics.json."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader
+
+from flows.detector.examples import Example
+from flows.detector.training import Trained, thumbnail
+
+PAGE, CARD, METRICS, USED = "report.html", "README.md", "metrics.json", "trained_on.csv"
+_N_WORST = 24  # mistakes of each kind on the contact sheet
+
+
+def write_pages(folder: Path, trained: Trained, examples: Sequence[Example], facts: dict[str, Any]) -> None:
+    """Write report.html, README.md, metrics.json and trained_on.csv into a detector's folder.
+
+    Args:
+        folder: of the detector.
+        trained: the detector and its figures.
+        examples: all examples.
+        facts: name, digest, data, seconds and licence, for the card.
+    """
+    content = {"metrics": trained.metrics, "facts": facts, "sheets": _sheets(trained, examples)}
+    environment = Environment(loader=PackageLoader("flows.detector"), autoescape=True, trim_blocks=True)
+    environment.filters["percent"] = lambda value: "–" if value is None or np.isnan(value) else f"{100 * value:.1f} %"
+    (folder / PAGE).write_text(environment.get_template("report.html.j2").render(content), encoding="utf-8")
+    plain = environment.overlay(autoescape=False)  # Markdown; nothing in it but names of the user's own folders
+    (folder / CARD).write_text(plain.get_template("card.md.j2").render(content), encoding="utf-8")
+    (folder / METRICS).write_text(json.dumps(trained.metrics | {"facts": facts}, indent=1) + "\n", encoding="utf-8")
+    rows = [
+        f"{part},{example.label},{example.name},{example.path.name}"
+        for part, example in zip(trained.parts, examples, strict=True)
+    ]
+    (folder / USED).write_text("\n".join(["part,label,class,file", *rows, ""]), encoding="utf-8")
+
+
+def _sheets(trained: Trained, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """Return the worst mistakes of the test part: remote sensing refused, and others kept."""
+    threshold = trained.metrics["threshold"]
+    sheets = []
+    for is_rs, title in ((True, "Remote sensing that is refused"), (False, "Others that are kept")):
+        numbers = [n for n in trained.test if examples[n].is_rs == is_rs]
+        wrong = [n for n in numbers if (trained.probs[n] >= threshold) != is_rs]
+        worst = sorted(wrong, key=lambda n: trained.probs[n], reverse=not is_rs)[:_N_WORST]
+        pictures = [
+            {"name": examples[n].name, "prob": float(trained.probs[n]), "data": _data_url(examples[n].path)}
+            for n in worst
+        ]
+        sheets.append({"title": title, "n_wrong": len(wrong), "n": len(numbers), "pictures": pictures})
+    return sheets
+
+
+def _data_url(path: Path) -> str:
+    packed = io.BytesIO()
+    thumbnail(path).save(packed, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode()

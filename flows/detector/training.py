@@ -1,0 +1,143 @@
+"""Train a detector on a folder of images and say how good it is on images, classes and sources it has not seen.
+
+Three disjoint sets: the threshold is chosen on classes left out of training, and the figures are of images that were
+in neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from flows.detector.examples import Example
+from flows.detector.groups import N_FOLDS, fold_classes, group_examples, split
+from flows.detector.learners import Learner
+from flows.detector.measure import choose_threshold, measure
+from flows.detector.views import VIEWS, open_image, view
+
+SEED = "detector"
+_CHUNK = 32
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A detector and what is known of it.
+
+    Attributes:
+        model: as the learner makes it.
+        metrics: plain values, written as metrics.json.
+        test: numbers of the examples that neither training nor threshold saw.
+        probs: of all examples, float64 [n].
+        parts: train, val or test of each example.
+    """
+
+    model: Any
+    metrics: dict[str, Any]
+    test: npt.NDArray[np.int64]
+    probs: Floats
+    parts: Sequence[str]
+
+
+def prepare(
+    examples: Sequence[Example], learners: Sequence[Learner], advance: Callable[[int], None]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]:
+    """Show every view of every example to the learners; return the perceptual hashes and the sizes, [n, 3].
+
+    Raises:
+        InputError: an image cannot be decoded.
+    """
+    hashes, sizes = [], []
+    for start in range(0, len(examples), _CHUNK):
+        chunk = examples[start : start + _CHUNK]
+        images = [open_image(example.path) for example in chunk]
+        hashes += [int(str(imagehash.phash(image)), 16) for image in images]
+        sizes += [(image.width, image.height, image.width / image.height) for image in images]
+        for name in VIEWS:
+            shown = [view(image, name, example.path.name) for image, example in zip(images, chunk, strict=True)]
+            for learner in learners:
+                learner.add(name, shown)
+        advance(start + len(chunk))
+    return np.array(hashes, np.uint64), np.array(sizes, np.float64)
+
+
+def train(
+    learner: Learner, examples: Sequence[Example], hashes: npt.NDArray[np.uint64], *, is_leaving_sources_out: bool
+) -> Trained:
+    """Return a detector trained on seven tenths of the examples, measured on two.
+
+    Args:
+        learner: has seen all views of all examples.
+        examples: the examples.
+        hashes: their perceptual hashes.
+        is_leaving_sources_out: train once more for each source, without it.
+    """
+    parts = split(examples, group_examples(examples, hashes), SEED)
+    is_test = np.array([part == "test" for part in parts])
+    is_rs = np.array([example.is_rs for example in examples])
+    left_out = _score_left_out(learner, fold_classes(examples, SEED), ~is_test)
+    threshold = choose_threshold(is_rs[~is_test], left_out[~is_test])
+    model = learner.fit(~is_test)
+    probs = learner.probabilities(model, VIEWS[0])
+    test = np.flatnonzero(is_test)
+    metrics = {
+        "detector": learner.name,
+        **measure([examples[n] for n in test.tolist()], probs[test], threshold),
+        "n_trained_on": int((~is_test).sum()),
+        "classes_left_out": measure(
+            [examples[n] for n in np.flatnonzero(~is_test).tolist()], left_out[~is_test], threshold
+        ),
+        "marked": _measure_marked(learner, model, examples, test, threshold),
+    }
+    if is_leaving_sources_out:
+        metrics["sources_left_out"] = _leave_sources_out(learner, examples, threshold)
+    return Trained(model, metrics, test, probs, parts)
+
+
+def _score_left_out(learner: Learner, folds: npt.NDArray[np.int64], is_known: npt.NDArray[np.bool_]) -> Floats:
+    """Return the probability of every example by a model that saw none of its class."""
+    found = np.zeros(len(folds))
+    for number in range(N_FOLDS):
+        is_out = folds == number
+        model = learner.fit(is_known & ~is_out)
+        found[is_out] = learner.probabilities(model, VIEWS[0])[is_out]
+    return found
+
+
+def _leave_sources_out(learner: Learner, examples: Sequence[Example], threshold: float) -> list[dict[str, Any]]:
+    """Return the share of each source that a model without it decides rightly at the threshold."""
+    rows = []
+    names = np.array([f"{example.label}: {example.source}" for example in examples], object)
+    labels = {label: {n for n in names if n.startswith(label)} for label in ("rs", "other")}
+    for name in sorted(set(names)):
+        if len(labels[name.partition(":")[0]]) < 2:
+            continue  # nothing would be left of its label
+        is_out = names == name
+        probs = learner.probabilities(learner.fit(~is_out), VIEWS[0])
+        rows += measure([e for e, out in zip(examples, is_out, strict=True) if out], probs[is_out], threshold)[
+            "sources"
+        ]
+    return rows
+
+
+def _measure_marked(
+    learner: Learner, model: Any, examples: Sequence[Example], test: npt.NDArray[np.int64], threshold: float
+) -> list[dict[str, Any]]:
+    """Return the shares of test images with a frame or text on them that are decided rightly, by label."""
+    probs = learner.probabilities(model, "marked")[test]
+    found = measure([examples[n] for n in test.tolist()], probs, threshold)
+    return [found["kept_rs"], found["refused_other"]]
+
+
+def thumbnail(path: Path, side_px: int = 96) -> Image.Image:
+    """Return a small copy of an image."""
+    image = open_image(path)
+    image.thumbnail((side_px, side_px))
+    return image

@@ -1,0 +1,165 @@
+"""Train an ultralytics YOLO11 classifier of remote sensing images, from nothing or from given weights.
+
+Not for the model that scores: that is `stages/models/yolo_detector.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from flows.detector.examples import Example
+from flows.detector.head import weigh
+from stages.models.detector_description import DESCRIPTION, REMOTE_SENSING, DetectorDescription, check_description
+from stages.models.yolo_detector import WEIGHTS, build_classifier, cut_square, import_ultralytics
+
+Squares = npt.NDArray[np.uint8]
+SIDE_PX = 64
+WIDTH = 0.25  # yolo11n's own
+_SCORE_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained: AdamW, one cycle; images mirrored, differently bright and sometimes grey.
+
+    Attributes:
+        n_epochs: times that every image is seen.
+        batch: images of a step.
+        peak_rate: highest learning rate.
+        weight_decay: of AdamW.
+        smoothing: of the labels: keeps sure probabilities off 0 and 1, where a threshold is a matter of rounding.
+        share_grey: of the images that are shown without colours: with them alone, charts and faces are easily confused
+            with fields.
+    """
+
+    n_epochs: int = 8
+    batch: int = 64
+    peak_rate: float = 3e-3
+    weight_decay: float = 0.05
+    smoothing: float = 0.02
+    share_grey: float = 0.15
+
+
+def describe(side_px: int = SIDE_PX, width: float = WIDTH) -> DetectorDescription:
+    """Return yolo11n-cls with two classes."""
+    tasks = import_ultralytics()
+    published = yaml.safe_load((Path(tasks.__file__).parents[1] / "cfg/models/11/yolo11-cls.yaml").read_text())
+    depth, _, max_channels = published["scales"]["n"]
+    facts = {"nc": 2, "names": ["other", REMOTE_SENSING], "input_px": side_px}
+    layers = {"backbone": published["backbone"], "head": published["head"]}
+    scales = {"n": (depth, width, max_channels)}
+    return check_description({**facts, "scale": "n", "scales": scales, **layers}, "yolo11-cls.yaml")
+
+
+def prepare(image: Image.Image, side_px: int) -> Squares:
+    """Return the square that the network sees, [side, side, 3]."""
+    return np.asarray(cut_square(image, side_px))
+
+
+def fit(
+    description: DetectorDescription, squares: Squares, examples: Sequence[Example], device: str, start: Path | None
+) -> torch.nn.Module:
+    """Return a trained network; both labels count alike, and sources by the root of their size.
+
+    Args:
+        description: of the network.
+        squares: uint8 [n, side, side, 3].
+        examples: one a square.
+        device: torch's name of it.
+        start: folder of the weights to begin with; None for random ones, seeded.
+    """
+    torch.manual_seed(0)
+    model = build_classifier(description)
+    if start is not None:
+        model.load_state_dict(load_file(start / WEIGHTS))
+    is_rs = np.array([example.is_rs for example in examples])
+    targets = np.where(is_rs, description.positive, 1 - description.positive)
+    train(model.to(device), squares, targets, Recipe(), weigh(examples))
+    return model
+
+
+def train(
+    model: torch.nn.Module, squares: Squares, targets: npt.NDArray[np.int64], recipe: Recipe,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> None:  # fmt: skip
+    """Train a network in place.
+
+    Args:
+        model: on its device.
+        squares: uint8 [n, side, side, 3].
+        targets: class numbers, int64 [n].
+        recipe: how.
+        weights: float64 [n], how often each is drawn, relatively; None: each once an epoch.
+    """
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.from_numpy(squares).permute(0, 3, 1, 2).contiguous()
+    labels = torch.from_numpy(targets)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
+    n_steps = recipe.n_epochs * max(1, len(labels) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.peak_rate, total_steps=n_steps, pct_start=0.2)
+    model.train()
+    for _ in range(recipe.n_epochs):
+        order = _order(len(labels), weights, generator)
+        for start in range(0, max(1, len(labels) - recipe.batch + 1), recipe.batch):
+            chosen = order[start : start + recipe.batch]
+            shown = vary(pixels[chosen].float() / 255, generator, recipe.share_grey).to(device)
+            logits = model(shown)
+            loss = torch.nn.functional.cross_entropy(
+                logits, labels[chosen].to(device), label_smoothing=recipe.smoothing
+            )
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+
+
+def _order(n: int, weights: npt.NDArray[np.float64] | None, generator: torch.Generator) -> torch.Tensor:
+    if weights is None:
+        return torch.randperm(n, generator=generator)
+    return torch.multinomial(torch.from_numpy(weights), n, replacement=True, generator=generator)
+
+
+def vary(pixels: torch.Tensor, generator: torch.Generator, share_grey: float) -> torch.Tensor:
+    """Return images, float32 [n, 3, h, w] in 0 to 1, mirrored, grey or of another contrast by chance."""
+    n = len(pixels)
+    is_mirrored = torch.rand(n, generator=generator) < 0.5
+    pixels = torch.where(is_mirrored[:, None, None, None], pixels.flip(3), pixels)
+    is_grey = torch.rand(n, generator=generator) < share_grey
+    pixels = torch.where(is_grey[:, None, None, None], pixels.mean(1, keepdim=True), pixels)
+    contrast, shift = (1 + spread * (2 * torch.rand((n, 1, 1, 1), generator=generator) - 1) for spread in (0.3, 0.15))
+    mean = pixels.mean((1, 2, 3), keepdim=True)
+    return ((pixels - mean) * contrast + mean + (shift - 1)).clamp(0, 1)
+
+
+def probabilities(
+    model: torch.nn.Module, squares: Squares, description: DetectorDescription, device: str
+) -> npt.NDArray[np.float64]:
+    """Return the probability of "remote sensing" of squares, float64 [n]."""
+    model.eval()
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(squares), _SCORE_BATCH):
+            pixels = torch.from_numpy(squares[start : start + _SCORE_BATCH]).to(device).permute(0, 3, 1, 2)
+            _, logits = model(pixels.contiguous().float() / 255)
+            found.append(logits.float().softmax(1)[:, description.positive].cpu().numpy())
+    return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
+
+
+def save(model: torch.nn.Module, description: DetectorDescription, folder: Path) -> None:
+    """Write weights as float16 and the description."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights: dict[str, Any] = {n: v.half() if v.is_floating_point() else v for n, v in model.cpu().state_dict().items()}
+    save_file({name: values.contiguous() for name, values in weights.items()}, folder / WEIGHTS)
+    text = yaml.safe_dump(description.model_dump(mode="json"), sort_keys=False)
+    (folder / DESCRIPTION).write_text(text, encoding="utf-8")

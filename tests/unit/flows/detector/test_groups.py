@@ -1,0 +1,47 @@
+"""Copies and stated groups stay on one side of a split; every class is split 7:1:2."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from flows.detector.examples import Example
+from flows.detector.groups import fold_classes, group_examples, split
+
+RNG = np.random.default_rng(1)
+EXAMPLES = [Example(Path(f"{n}.jpg"), "rs" if n % 2 else "other", f"s{n % 4}", f"k{n % 8}") for n in range(400)]
+HASHES = RNG.integers(0, 1 << 63, 400, np.uint64)
+
+
+def test_copies_and_stated_groups_are_one_group() -> None:
+    hashes = HASHES.copy()
+    hashes[7] = hashes[100] ^ np.uint64(0b10110)
+    examples = [*EXAMPLES]
+    for n in (3, 11):
+        examples[n] = Example(Path(f"{n}.jpg"), "rs", "s3", "k3", "site 1")
+    groups = group_examples(examples, hashes)
+    assert groups[7] == groups[100] and groups[3] == groups[11]
+    assert len(set(groups)) == 398
+
+
+def test_a_split_keeps_groups_whole_and_shares_in_every_class() -> None:
+    groups = [n // 2 * 2 if n < 100 else n for n in range(400)]
+    parts = split(EXAMPLES, groups, "x")
+    assert all(parts[n] == parts[n + 1] for n in range(0, 100, 2))
+    assert parts == split(EXAMPLES, groups, "x") != split(EXAMPLES, groups, "y")
+    for kind in range(8):
+        counts = Counter(part for part, e in zip(parts, EXAMPLES, strict=True) if e.kind == f"k{kind}")
+        assert abs(counts["train"] - 35) <= 4 and abs(counts["test"] - 10) <= 4 and abs(counts["val"] - 5) <= 4
+
+
+def test_a_source_of_single_classes_is_split_too() -> None:
+    examples = [Example(Path(f"{n}.jpg"), "other", "net", f"k{n}") for n in range(100)]
+    counts = Counter(split(examples, list(range(100)), "x"))
+    assert (counts["train"], counts["val"], counts["test"]) == (70, 10, 20)
+
+
+def test_a_class_is_in_one_fold() -> None:
+    folds = fold_classes(EXAMPLES, "x")
+    names = np.array([example.name for example in EXAMPLES])
+    assert all(len(set(folds[names == name])) == 1 for name in set(names))
+    assert set(folds) <= set(range(5))

@@ -1,0 +1,90 @@
+"""Both detectors are trained on a folder of drawn images by the command, measured, written, and opened by the stage."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.cli import main
+from flows.demo.models.scenes import draw_scene
+from stages.models.lite0_detector import Lite0Detector, prepare_lite0
+from stages.models.opening import open_detector
+from stages.models.protocols import Detector
+from stages.models.yolo_detector import YoloDetector
+
+N_SCENES = 60
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of drawn scenes, of two sources for each label."""
+    folder = tmp_path_factory.mktemp("images")
+    for seed in range(N_SCENES):
+        scene = draw_scene(seed)
+        label = "rs" if scene.is_from_above else "other"
+        path = folder / label / f"source{seed % 2}" / f"{scene.kind}_{seed}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scene.image.resize((128, 128)).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the command wrote."""
+    folder = tmp_path_factory.mktemp("models")
+    build = tmp_path_factory.mktemp("build")
+    words = ["train-detector", str(data), "--out", str(folder), "--n-threads", "1", "--build", str(build)]
+    assert main(words) == 0
+    return folder
+
+
+@pytest.mark.parametrize(("name", "kind"), [("rs-lite0", Lite0Detector), ("rs-detector", YoloDetector)])
+def test_a_trained_detector_is_opened_as_a_pinned_one(out: Path, data: Path, name: str, kind: type[Detector]) -> None:
+    with open_detector(name, models=str(out), device="cpu", n_threads=1) as detector:
+        assert isinstance(detector, kind)
+        images = [Image.open(path).convert("RGB") for path in sorted(data.rglob("*.png"))[:4]]
+        found = detector.probabilities([detector.prepare(image) for image in images])
+    assert found.dtype == np.float32 and found.shape == (4,) and ((found >= 0) & (found <= 1)).all()
+
+
+@pytest.mark.parametrize("name", ["rs-lite0", "rs-detector"])
+def test_its_figures_are_of_images_that_it_has_not_seen(out: Path, name: str) -> None:
+    metrics = json.loads((out / name / "metrics.json").read_text())
+    rows = [line.split(",") for line in (out / name / "trained_on.csv").read_text().splitlines()[1:]]
+    assert len(rows) == N_SCENES and metrics["n"] == sum(row[0] == "test" for row in rows) > 5
+    assert metrics["n_trained_on"] == N_SCENES - metrics["n"]
+    assert metrics["kept_rs"]["n"] + metrics["refused_other"]["n"] == metrics["n"]
+    assert 0 <= metrics["threshold"] <= 1 and metrics["classes_left_out"]["n"] == metrics["n_trained_on"]
+
+
+def test_the_light_one_tells_drawn_scenes_apart(out: Path) -> None:
+    metrics = json.loads((out / "rs-lite0/metrics.json").read_text())
+    assert metrics["auc"] > 0.9 and len(metrics["sources_left_out"]) == 4
+
+
+def test_the_page_escapes_names_and_needs_no_network(out: Path) -> None:
+    page = (out / "rs-lite0/report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "") and "<script" not in page
+    assert "rs-lite0" in (out / "rs-lite0/README.md").read_text()
+
+
+def test_a_detector_is_not_overwritten(out: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train-detector", str(data), "--out", str(out), "--model", "lite0"]) == 2
+    assert "has a detector already" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for label in ("rs", "other"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.jpg").write_bytes(b"no image")
+    assert main(["train-detector", str(tmp_path), "--out", str(tmp_path / "out"), "--model", "yolo"]) == 2
+    assert "is no image of a known format" in capsys.readouterr().out
+
+
+def test_the_prepared_square_is_the_middle() -> None:
+    image = Image.new("RGB", (400, 200), "white")
+    image.paste("black", (0, 0, 100, 200))
+    square = prepare_lite0(image)
+    assert square.shape == (224, 224, 3) and square.min() > 200
