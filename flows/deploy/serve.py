@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
@@ -13,7 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import serve
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
+from prefect.runner import Runner
 
 from flows.deploy.targets import DOES, FLOWS
 from flows.watch.memory import MEMORY, Memory
@@ -22,6 +26,7 @@ from flows.watch.sync import bury
 from flows.watch.ui import API_URL
 
 AT_ONCE = 16  # flow runs; those on one build wait for each other
+_SCHEDULE = ("schedule", "active", "max_scheduled_runs", "parameters", "slug")
 _SWEPT_EVERY_S = 30.0
 
 
@@ -49,10 +54,26 @@ def _sweep() -> None:
 def main() -> int:
     """Serve the deployments, each under the name of its flow."""
     threading.Thread(target=_sweep, daemon=True).start()
-    deployments = [flow.to_deployment(name=name, description=DOES[name], tags=["rs5m"]) for name, flow in FLOWS.items()]
-    # Schedules made in the UI stay on: what was due meanwhile runs when `make ui` is started again.
-    serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=AT_ONCE)  # type: ignore[arg-type]
+    runner = Runner(pause_on_shutdown=False, limit=AT_ONCE)
+    with get_client(sync_client=True) as client:
+        for name, flow in FLOWS.items():
+            schedules = _schedules_of(client, name)
+            deployment = flow.to_deployment(name=name, description=DOES[name], tags=["rs5m"])
+            known = runner.add_deployment(deployment)  # type: ignore[arg-type]
+            if schedules:
+                client.request("POST", "/deployments/{id}/schedules", json=schedules, path_params={"id": known})
+    asyncio.run(runner.start())
     return 0
+
+
+def _schedules_of(client: SyncPrefectClient, name: str) -> list[dict[str, Any]]:
+    """Return the schedules that were made in the UI: to serve a deployment again drops them."""
+    try:
+        names = {"flow_name": name, "deployment_name": name}
+        found = client.request("GET", "/deployments/name/{flow_name}/{deployment_name}", path_params=names).json()
+    except ObjectNotFound:
+        return []
+    return [{key: one[key] for key in _SCHEDULE if one.get(key) is not None} for one in found["schedules"]]
 
 
 if __name__ == "__main__":

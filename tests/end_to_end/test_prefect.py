@@ -210,6 +210,15 @@ def test_a_run_that_fails_says_why_and_retries_are_a_parameter(planned: Path, ui
     assert {"build", *BEFORE, "download", "stats"} <= set(named)
 
 
+def test_a_schedule_makes_runs(ui: Ui, tmp_path: Path) -> None:
+    wait_for_deployments(ui)
+    deployment = ui.call("GET", "/deployments/name/inventory/inventory")["id"]
+    hourly = {"active": True, "schedule": {"interval": 3600}, "parameters": {"build": str(tmp_path / "build")}}
+    (schedule,) = ui.call("POST", f"/deployments/{deployment}/schedules", [hourly])
+    wait_until(lambda: ui.find("flow_runs", deployments={"id": {"any_": [deployment]}}), 60)
+    ui.call("DELETE", f"/deployments/{deployment}/schedules/{schedule['id']}")
+
+
 def test_a_server_and_a_flow_that_die_end_no_run_and_what_is_shown_is_made_up_for(
     planned: Path, silent: Path, tmp_path: Path
 ) -> None:
@@ -217,6 +226,8 @@ def test_a_server_and_a_flow_that_die_end_no_run_and_what_is_shown_is_made_up_fo
     try:
         wait_for_deployments(ui)
         build = copied(planned, tmp_path)
+        deployment = ui.call("GET", "/deployments/name/inventory/inventory")["id"]
+        ui.call("POST", f"/deployments/{deployment}/schedules", [{"active": True, "schedule": {"cron": "0 4 1 1 *"}}])
         run_id = ui.start("download", build=str(build))
         wait_until(lambda: ui.has_wave(run_id, "download"), 90)
         child = child_of(ui, run_id)
@@ -230,6 +241,9 @@ def test_a_server_and_a_flow_that_die_end_no_run_and_what_is_shown_is_made_up_fo
         inside = all_inside(ui, run_id)
         assert len(inside) > 5 and {one["state_type"] for one in inside} == {"COMPLETED"}
         assert ui.artifacts(run_id)["build-progress"]["data"] == 100
+        wait_for_deployments(ui)
+        schedules = ui.call("GET", f"/deployments/{deployment}/schedules")
+        assert [one["schedule"]["cron"] for one in schedules] == ["0 4 1 1 *"], "a schedule made in the browser stays"
         printed = (tmp_path / "home" / "runs" / f"{run_id}.log").read_text()
         assert printed.count("Prefect does not answer") == printed.count("Prefect answers again") == 1
         assert any(line.startswith("settle: ") for line in ui.logs(run_id)), "logged without the flow that is gone"
