@@ -48,7 +48,7 @@ def _flow(target: str, does: str) -> Flow[..., Any]:
     Args:
         profile: demo, paper, workstation, from-metafile, or a TOML file of your own
         sources: the folder with one folder per corpus; the demo makes its own
-        build: the build folder; empty: build/<profile>
+        build: the build folder; empty: the folder of that profile under build
         set: further settings, such as dedup.max_distance=6 run.workers=4
         retry: transient: fetch again what failed for a transient reason
         metafile: a list of RS5M that the build is made from, instead of sources
@@ -68,7 +68,8 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
     logger = get_run_logger()
     words = command_of(target, said)
     logger.info(" ".join(["$ python", *words[1:]]))
-    child = Child(words, _environment(run_id), Path(os.environ[UI_HOME]) / "runs" / f"{run_id}.log", logger.info)
+    log = Path(os.environ[UI_HOME]) / "runs" / f"{run_id}.log"
+    child = Child(words, _environment(run_id), log, lambda line: logger.log(_level_of(line), line))
     try:
         with child.start() as reader:
             try:
@@ -85,6 +86,10 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
     except OSError as error:
         return Failed(message=f"the command could not be started: {error}")
     return _state_of(code, child.last_line)
+
+
+def _level_of(line: str) -> int:
+    return logging.ERROR if line.startswith("error: ") else logging.INFO
 
 
 def _state_of(code: int, last_line: str) -> State[None]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.ask.report import printable
 from flows.ledger.store import Store
 from flows.run.worker import Task
 from flows.watch.waves import counted, safe_markdown
 from schemas.tables import FETCH_ATTEMPT, FETCH_PASS
 
 _WORST = 10  # hosts shown
+_WORST_IN_LINE = 3
 _MOST_HOSTS = 50_000  # counted; beyond, hosts with a single refusal are forgotten
 _ATTEMPT = pa.schema([FETCH_ATTEMPT.schema.field(n) for n in ("fetch_id", "is_fetched", "fetch_reason", "n_bytes")])
 _HOST = pa.schema([FETCH_PASS.schema.field(name) for name in ("fetch_id", "host")])
@@ -75,6 +77,13 @@ class Attempts:
             f"{self.n_fetched:,} of {self.n_tried:,} URLs fetched ({self.n_fetched / self.n_tried:.1%}),"
             f" {_size(self.n_bytes)}{'; ' if worst else ''}{worst}"
         )
+
+    def worst(self) -> str:
+        """Return the hosts that refused most in one line; "" where none did."""
+        hosts = [
+            f"{printable(host)} {n:,} of {self.tried[host]:,}" for host, n in self.refused.most_common(_WORST_IN_LINE)
+        ]
+        return f"not fetched from {', '.join(hosts)}" if hosts else ""
 
     def markdown(self) -> str:
         """Return the figures with all reasons and the hosts that refused most, safe to render."""

@@ -94,7 +94,8 @@ class Mirror:
             self._wait(self._threads[1], end)
             self._wake.set()
             self._wait(self._threads[0], end)
-            if not self._off.is_set() and self._threads[0].is_alive():
+            has_flow = self.door is not None and self.door.is_open  # it says how the run ended
+            if not self._off.is_set() and self._threads[0].is_alive() and not has_flow:
                 self.say("Prefect did not get the last updates in time: the next run on this build makes them good")
         finally:  # the threads end with what they do just now: the interpreter waits for them
             self._off.set()

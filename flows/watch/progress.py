@@ -74,7 +74,8 @@ class Terminal:
         if run is not None and is_under_way and (stage.grain != "observe" or run.pace.n_kept):
             self.console.print(self._line(run, seconds), markup=False)
             if stage.name == "download" and self.course.attempts.n_tried:
-                self.console.print(f"{'':<17}{self.course.attempts.words()}", markup=False)
+                for words in (self.course.attempts.words(), self.course.attempts.worst()):
+                    self.console.print(f"{'':<17}{words}".rstrip(), markup=False)
 
     def _show_bar(self, stage: Stage) -> None:
         run = self.course.run_of(stage)

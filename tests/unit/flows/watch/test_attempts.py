@@ -62,4 +62,5 @@ def test_the_line_says_success_rate_bytes_and_the_worst_reasons(taken: Attempts)
     assert taken.words() == "1 of 4 URLs fetched (25.0%), 1.0 MB; http_not_found 2, timeout 1"
     text = taken.markdown().replace("\\", "")
     assert text.index("| bad.example | 2 | 2 |") < text.index("| one.example | 1 | 2 |")
-    assert Attempts().words() == ""
+    assert taken.worst() == "not fetched from bad.example 2 of 2, one.example 1 of 2"
+    assert Attempts().words() == Attempts().worst() == ""
