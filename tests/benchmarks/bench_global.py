@@ -1,4 +1,7 @@
-"""bench-global: CPU time and memory of every stage over whole tables, at two sizes, and what they come to at RS5M's."""
+"""bench-global: CPU time and memory of every stage over whole tables, at two sizes, and extrapolated to RS5M's.
+
+Memory is extrapolated in proportion to rows: too much where queries reach their share of run.memory_gb and spill.
+"""
 
 from __future__ import annotations
 
