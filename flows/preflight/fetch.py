@@ -114,10 +114,18 @@ def _fetch_files(model: Model, folder: Path, commit: str, files: Sequence[Publis
         yield f"  {file.name}: {file.n_bytes / 1e6:,.1f} MB", ""
     lines = "".join(f"{file.sha256 or file_digest(folder / file.name)}  {file.name}\n" for file in weights)
     draft = folder / f"{DIGESTS}.draft"
-    draft.write_text(lines, encoding="ascii")
+    draft.write_text(lines + _other_lines(folder, {file.name for file in weights}), encoding="ascii")
     draft.replace(folder / DIGESTS)
     pinned = f'; pin it: revision = "{commit}" in manifests/models.toml' if model.revision == "main" else ""
     yield f"{model.name}: fetched at commit {commit}, {DIGESTS} written{pinned}", ""
+
+
+def _other_lines(folder: Path, names: set[str]) -> str:
+    """Return the lines of SHA256SUMS on other files, such as an adapter's, which the repository does not have."""
+    path = folder / DIGESTS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [line for line in lines if line.strip() and line.split(maxsplit=1)[-1].strip() not in names]
+    return "".join(f"{line}\n" for line in kept)
 
 
 def _download(model: Model, folder: Path, commit: str, file: Published) -> None:

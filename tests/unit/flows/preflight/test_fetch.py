@@ -82,6 +82,21 @@ def test_one_damaged_file_of_five_is_named_and_fetched_again(hub: Hub, tmp_path:
     check_weights(MODEL, folder)
 
 
+def test_the_digest_of_an_adapter_beside_the_weights_is_kept(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "some-clip"
+    fetch(folder)
+    (folder / "lora").mkdir()
+    (folder / "lora" / "adapter.safetensors").write_bytes(safetensors(10))
+    digest = hashlib.sha256(safetensors(10)).hexdigest()
+    with (folder / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{digest}  lora/adapter.safetensors\n")
+    (folder / "model-1-of-5.safetensors").unlink()
+    assert not [text for text, style in fetch(folder) if style == "red"]
+    assert (folder / "SHA256SUMS").read_text().count("lora/adapter.safetensors") == 1
+    assert len((folder / "SHA256SUMS").read_text().splitlines()) == 6
+    check_weights(MODEL, folder)
+
+
 def test_a_file_that_comes_with_another_digest_is_not_pinned(hub: Hub, tmp_path: Path) -> None:
     described = hub.describe()
     hub.describe = lambda: described  # type: ignore[method-assign]
