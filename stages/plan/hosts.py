@@ -3,6 +3,7 @@
 Whether a host may be contacted is checked at download, by its addresses.
 """
 
+import functools
 import ipaddress
 import re
 import unicodedata
@@ -19,6 +20,7 @@ _JOINERS = "\u200c\u200d"
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 
+@functools.lru_cache(maxsize=10_000)  # neighbours in a list, and the URLs of a download partition, share few hosts
 def ascii_host(host: str) -> str:
     """Return the host of an http URL in ASCII: a name in lower case, a dotted IPv4 or a bracketed IPv6 address.
 

@@ -1,4 +1,4 @@
-"""Download: the order of hosts, in a model with LAION's shares and on loopback; a host that never answers.
+"""Download: the order of hosts, modelled and on loopback; a host that never answers; CPU and memory.
 
 Not for the network: the server is on the same machine.
 """
@@ -6,6 +6,8 @@ Not for the network: the server is on the same machine.
 from __future__ import annotations
 
 import multiprocessing
+import resource
+import shutil
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -17,9 +19,10 @@ from pathlib import Path
 from stages.download.fetching import FetchLimits, fetch
 from stages.download.packing import pack
 from stages.plan.urls import fetch_id
-from tests.benchmarks.harness import Goal, Row, report, sized
+from tests.benchmarks.bare_img2dataset import fetch_bare
+from tests.benchmarks.harness import Goal, Row, cpu_seconds, report, run_pairs, sized
 from tests.benchmarks.host_shares import draw_hosts, one_after_the_other, pass_seconds
-from tests.benchmarks.slow_web import slow_web
+from tests.benchmarks.slow_web import BODY, slow_web
 
 # A full build at a tenth of its size: 6.1 million URLs in partitions of 1,000.
 N_MODELLED, SCALE = sized(610_000, 6_100), sized(10, 1000)
@@ -28,6 +31,7 @@ N_WORKERS, N_THREADS, MAX_PER_HOST, FETCH_S = 16, 32, 4, 0.3
 SLOW_HOSTS = {f"127.0.0.{n + 2}": sized(80 + 40 * n, 8) for n in range(6)}
 SLOW_MS = 100
 LOOPBACK_WORKERS = 4
+N_CPU, N_MEMORY = sized(2000, 100), sized(20_000, 200)
 N_SILENT = sized(1000, 60)
 SILENT_TIMEOUT_S = sized(2000, 100) / 1000
 DEFAULT_TIMEOUT_S = FetchLimits().timeout_s
@@ -92,6 +96,56 @@ def silent_host(pool: Pool, port: int) -> tuple[list[Row], list[Goal]]:
     return [row], goals
 
 
+def cpu_and_memory(port: int) -> tuple[list[Row], list[Goal]]:
+    """Return the CPU time of a URL beside bare img2dataset's, and the peak of memory over many URLs."""
+    hosts = [f"127.0.0.{n + 10}" for n in range(8)]  # as many as keep all threads busy
+    urls = [f"http://{hosts[n % 8]}:{port}/0/{n}" for n in range(N_CPU)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pairs = run_pairs(
+            lambda i: cpu_seconds(lambda: _fetch_here(urls, folder / f"ours-{i}")),
+            lambda i: cpu_seconds(lambda: _fetch_bare(urls, folder / f"bare-{i}")),
+            sized(5, 1),
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for n in range(N_MEMORY // N_CPU):
+            _fetch_here(urls, folder / f"memory-{n}")
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rows = [
+        pairs.row(f"CPU of a URL of {len(BODY) / 1000:.0f} kB over bare img2dataset", "ms", 1000 / N_CPU),
+        Row(f"peak memory after {N_MEMORY:,} URLs more", after / 1024, "MiB", before / 1024, after / before),
+    ]
+    return rows, [
+        Goal("CPU of a URL, x bare img2dataset (.85 of its throughput)", pairs.ratio, 1 / 0.85),
+        Goal("peak memory, x the one before", after / before, 1.05),
+    ]
+
+
+def _fetch_here(urls: list[str], work: Path) -> None:
+    limits = FetchLimits(allow_loopback=True, host_slots=work.with_name("slots"))
+    for start in range(0, len(urls), 1000):
+        portion = [(fetch_id(url), url) for url in urls[start : start + 1000]]
+        _expect(_fetch_partition((portion, work.with_name(f"{work.name}-{start}"), limits, 0)), len(portion))
+    _remove_tars(work.parent)
+
+
+def _fetch_bare(urls: list[str], folder: Path) -> None:
+    n_bytes = fetch_bare(urls, folder, FetchLimits().n_threads, 1000)
+    if n_bytes < len(urls) * len(BODY):
+        raise RuntimeError(f"img2dataset wrote {n_bytes} bytes for {len(urls)} URLs of {len(BODY)}")
+    shutil.rmtree(folder)
+
+
+def _remove_tars(folder: Path) -> None:
+    for tar in folder.glob("*.tar"):
+        tar.unlink()
+
+
+def _expect(reasons: Counter[str | None], n_urls: int) -> None:
+    if reasons != {None: n_urls}:
+        raise RuntimeError(f"not all of {n_urls} URLs were fetched: {reasons}")
+
+
 def _loopback_seconds(pool: Pool, urls: list[str], names: list[str]) -> float:
     """Return how long a pass takes; every URL must be fetched.
 
@@ -102,8 +156,7 @@ def _loopback_seconds(pool: Pool, urls: list[str], names: list[str]) -> float:
         started = time.monotonic()
         reasons = _run_pass(pool, urls, names, Path(folder), FetchLimits(allow_loopback=True))
         took_s = time.monotonic() - started
-    if reasons != {None: len(urls)}:
-        raise RuntimeError(f"not all of {len(urls)} URLs were fetched: {reasons}")
+    _expect(reasons, len(urls))
     return took_s
 
 
@@ -135,6 +188,8 @@ def main() -> None:
         for case in (loopback_order, silent_host):
             found = case(pool, port)
             rows, goals = [*rows, *found[0]], [*goals, *found[1]]
+        found = cpu_and_memory(port)
+        rows, goals = [*rows, *found[0]], [*goals, *found[1]]
     report("download", rows, goals)
 
 

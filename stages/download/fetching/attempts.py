@@ -24,7 +24,7 @@ from stages.download.fetching.answer import Note
 from stages.download.fetching.faults import Refused
 from stages.download.fetching.guard import Guard
 from stages.download.fetching.limits import FetchLimits
-from stages.download.fetching.spool import Spool, keep_bytes, write_tar
+from stages.download.fetching.spool import Spool, keep_bytes
 
 __all__ = ["Attempt", "FetchLimits", "fetch"]
 
@@ -99,19 +99,19 @@ def fetch(
         shutil.rmtree(scratch, ignore_errors=True)  # of a process that died
         scratch.mkdir(parents=True)
         guard = Guard(limits, pass_number=pass_number)
-        spool = Spool(scratch / "bodies", on_write=on_progress, on_failure=guard.stop)
+        spool = Spool(tar_path, on_write=on_progress, on_failure=guard.stop)
         try:
             urllib.request.install_opener(guard)
             _download(_take_turns(urls, pass_number), scratch, limits, spool)
             failure = spool.failure or guard.failure
             if failure is not None:
                 raise failure
-            offsets = write_tar(spool, list(spool.bodies), tar_path)
+            spool.finish()
         finally:
             guard.stop()
             spool.close()
             shutil.rmtree(scratch, ignore_errors=True)
-    return [attempt_of(fetch_id, guard.notes.get(fetch_id, Note()), spool, offsets) for fetch_id, _ in urls]
+    return [attempt_of(fetch_id, guard.notes.get(fetch_id, Note()), spool) for fetch_id, _ in urls]
 
 
 def _check_ids(fetch_ids: list[str]) -> None:
@@ -210,7 +210,7 @@ def _is_unicode(url: str) -> bool:
     return True
 
 
-def attempt_of(fetch_id: str, note: Note, spool: Spool, offsets: dict[str, int]) -> Attempt:
+def attempt_of(fetch_id: str, note: Note, spool: Spool) -> Attempt:
     """Return the row of one URL, from the guard's note and img2dataset's result."""
     body = spool.bodies.get(fetch_id)
     refused = None if body is not None else _refusal(note, spool.errors.get(fetch_id))
@@ -222,7 +222,7 @@ def attempt_of(fetch_id: str, note: Note, spool: Spool, offsets: dict[str, int])
         http_status=note.http_status,
         n_bytes=body.n_bytes if body else None,
         sha256=body.sha256 if body else None,
-        tar_offset=offsets[fetch_id] if body else None,
+        tar_offset=body.offset if body else None,
         retry_after_s=note.retry_after_s,
         fetch_ms=note.fetch_ms,
         peer_address=note.peer_address,

@@ -60,6 +60,7 @@ class Breaker:
         self._pass = pass_number
         self._max_in_row = max_in_row
         self._answered: set[str] = set()
+        self._files: dict[str, str] = {}
         self._seen: dict[str, tuple[object, dict[str, _Record]]] = {}
         self._lock = threading.Lock()
         if self._folder is not None:
@@ -120,7 +121,7 @@ class Breaker:
     def _record(self, authority: str) -> _Record:
         if self._folder is None:
             return _UNKNOWN
-        path = _file_of(self._folder, authority)
+        path = self._files.get(authority) or self._files.setdefault(authority, _file_of(self._folder, authority))
         try:
             found = os.stat(path)  # noqa: PTH116  # for each request: a Path costs more than the call
         except FileNotFoundError:

@@ -35,7 +35,10 @@ class Refused(Exception):
 
 def tidy(text: str) -> str:
     """Return the text as one printable line of at most 200 characters; it may come from a hostile server."""
-    return "".join(char if char.isprintable() else "?" for char in text[:MAX_DETAIL_CHARS])
+    text = text[:MAX_DETAIL_CHARS]
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def classify(error: Exception) -> Refused | None:

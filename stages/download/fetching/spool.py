@@ -1,23 +1,26 @@
-"""Bodies as they arrive, and the tar they become: img2dataset's writer and resizer, neither of which decodes.
+"""Bodies as they arrive, written once into a tar and hashed on the way: img2dataset's writer and resizer.
 
-Not for classification: what has no body is left to the caller.
+Nothing is decoded. A URL without a body is left to the caller.
 """
 
 import hashlib
-import io
 import os
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 Resized = tuple[bytes, None, None, None, None, None]
 
+# Positions of the fields of a ustar header that differ between members (POSIX.1-1988).
+_NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 136), slice(148, 156)
+_LARGEST_BYTES = 8**11 - 1
+
 
 @dataclass(frozen=True)
 class Body:
-    """The location of a body in the spool file, and its digest."""
+    """The location of a body in the tar, and its digest."""
 
     offset: int
     n_bytes: int
@@ -30,10 +33,16 @@ def keep_bytes(stream: BinaryIO, blurring_bbox_list: object = None) -> Resized:
 
 
 class Spool:
-    """One file of bodies in order of arrival; img2dataset writes into it from a single thread."""
+    """One plain tar of bodies in order of arrival, named by fetch_id; img2dataset writes it from a single thread.
 
-    def __init__(self, path: Path, *, on_write: Callable[[int], None] | None, on_failure: Callable[[], None]) -> None:
-        self._file = path.open("w+b")
+    The tar appears whole when `finish` is called, or not at all. Its bytes depend on the order of arrival: it is
+    addressed by the offsets alone, and to sort it every body would have to be written twice.
+    """
+
+    def __init__(self, tar: Path, *, on_write: Callable[[int], None] | None, on_failure: Callable[[], None]) -> None:
+        self._tar = tar
+        self._draft = tar.with_name(tar.name + ".part")
+        self._file = self._draft.open("wb", buffering=1 << 20)
         self._on_write = on_write
         self._on_failure = on_failure
         self._offset = 0
@@ -53,23 +62,35 @@ class Spool:
             if body is None:
                 self.errors[fetch_id] = error or "no body and no error"
             else:
-                self._file.write(body)
-                self.bodies[fetch_id] = Body(self._offset, len(body), hashlib.sha256(body).hexdigest())
-                self._offset += len(body)
+                self._write(fetch_id, body)
             if self._on_write is not None:
                 self._on_write(len(self.bodies) + len(self.errors))
         except Exception as failure:
             self.failure = failure
             self._on_failure()
 
-    def read(self, body: Body) -> bytes:
-        """Return a body."""
-        self._file.seek(body.offset)
-        return self._file.read(body.n_bytes)
+    def _write(self, fetch_id: str, body: bytes) -> None:
+        self._put(_header(fetch_id, len(body)))
+        offset = self._offset
+        self._put(body)
+        self._put(bytes(-len(body) % tarfile.BLOCKSIZE))
+        self.bodies[fetch_id] = Body(offset, len(body), hashlib.sha256(body).hexdigest())
+
+    def _put(self, data: bytes) -> None:
+        self._offset += self._file.write(data)
+
+    def finish(self) -> None:
+        """End the tar and give it its name."""
+        self._put(bytes(2 * tarfile.BLOCKSIZE))
+        self._put(bytes(-self._offset % tarfile.RECORDSIZE))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._draft.replace(self._tar)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and remove it if it was not finished."""
         self._file.close()
+        self._draft.unlink(missing_ok=True)
 
 
 class SpoolWriter:
@@ -86,32 +107,26 @@ class SpoolWriter:
         """Do nothing: the spool outlives the shard."""
 
 
-def write_tar(spool: Spool, fetch_ids: Sequence[str], tar_path: Path) -> dict[str, int]:
-    """Write the bodies into one plain tar, sorted by fetch_id, and return the offset of each one's data.
+def _header(name: str, n_bytes: int) -> bytes:
+    """Return the header of a member: mtime, uid and gid are 0, the mode is 0644.
 
-    The bytes depend on the bodies alone, not on the order of arrival; the file appears whole or not at all.
+    Raises:
+        ValueError: the body is larger than a ustar header can state (8 GiB).
     """
-    part = tar_path.with_name(tar_path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            offsets = _write_members(spool, sorted(fetch_ids), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(tar_path)
-    finally:
-        part.unlink(missing_ok=True)
-    return offsets
+    if n_bytes > _LARGEST_BYTES:
+        raise ValueError(f"a body of {n_bytes} bytes; a tar of this form holds at most {_LARGEST_BYTES}")
+    header = bytearray(_TEMPLATE)
+    header[_NAME] = name.encode("ascii").ljust(tarfile.LENGTH_NAME, b"\0")
+    header[_SIZE] = b"%011o\0" % n_bytes
+    # The sum of all bytes, with the checksum itself counted as spaces.
+    header[_CHECKSUM] = b"%06o\0 " % (_TEMPLATE_SUM + sum(header[_NAME]) + sum(header[_SIZE]))
+    return bytes(header)
 
 
-def _write_members(spool: Spool, fetch_ids: Sequence[str], file: BinaryIO) -> dict[str, int]:
-    """Write one member per id, in the given order, and return the offset of each one's data."""
-    offsets: dict[str, int] = {}
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for fetch_id in fetch_ids:
-            body = spool.read(spool.bodies[fetch_id])
-            member = tarfile.TarInfo(fetch_id)  # mtime, uid and gid are 0 and the mode is 0644 by default
-            member.size = len(body)
-            # A ustar header is one block; the data begins behind it.
-            offsets[fetch_id] = tar.offset + tarfile.BLOCKSIZE
-            tar.addfile(member, io.BytesIO(body))
-    return offsets
+def _blank(header: bytearray) -> bytes:
+    header[_NAME], header[_SIZE], header[_CHECKSUM] = bytes(100), bytes(12), b" " * 8
+    return bytes(header)
+
+
+_TEMPLATE = _blank(bytearray(tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)))
+_TEMPLATE_SUM = sum(_TEMPLATE)
