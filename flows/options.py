@@ -18,6 +18,7 @@ from flows.set_values import join_settings
 from flows.settings import Settings, load_settings
 from stages import MODULES, STAGES
 from stages.contract import InputError
+from stages.download.stage import check_contact
 
 MEMORY = ".last-run.json"  # what was said at the last run on a build
 
@@ -143,7 +144,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """Return the checked settings: the profile, the overrides, and what retry and refetch mean now.
 
     Raises:
-        InputError: a setting is wrong, or both SOURCES and METAFILE were said.
+        InputError: a setting is wrong, both SOURCES and METAFILE were said, or a download lacks a contact.
     """
     if options.sources is not None and options.metafile is not None:
         raise InputError(
@@ -160,7 +161,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
         overrides.append(f"download.asked_at_pass={n_passes}")
     if is_generated(options):
         overrides.append("download.allow_loopback=true")
-    return load_settings(options.profile, overrides, STAGES)
+    settings = load_settings(options.profile, overrides, STAGES)
+    if options.command in ("build", "demo") or "download" in getattr(options, "modules", ()):
+        check_contact(settings.by_stage["download"][1])  # now, not when the filter has run for hours
+    return settings
 
 
 def is_generated(options: argparse.Namespace) -> bool:

@@ -215,6 +215,7 @@ FIELDS: tuple[Field, ...] = (
     Field("n_pub11", pa.int64(), "samples", "Published samples of PUB11."),
     Field("n_rs3", pa.int64(), "samples", "Published samples of RS3."),
     Field("unpublished", pa.int64(), "samples", "Remaining samples refused by the shard stages."),
+    Field("opted_out", pa.int64(), "samples", "Samples not downloaded because of robots.txt or noai, noimageai, noml."),
     *(
         Field(f"published_{name}", pa.int64(), "samples", f"{name} as the RS5M paper states it.", True)
         for name in (*_FUNNEL, "with_meta_caption", "with_position", "with_place")

@@ -21,7 +21,7 @@ FETCH_REASONS = tuple(
         "connection_failed", "truncated_body", "host_not_found", "resolver_failed", "tls_failed", "private_address",
         "bad_redirect", "disallowed_by_header", "body_too_large", "invalid_response", "broken_encoding",
         "unknown_encoding", "no_result", "deferred",
-        "host_refuses", "host_silent",
+        "host_refuses", "host_silent", "robots_disallows", "robots_unreachable", "opted_out",
     }
 )  # fmt: skip
 # Reasons of URLs that were not requested: not attempts.

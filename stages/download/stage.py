@@ -13,6 +13,7 @@ from schemas.tables import FETCH_ATTEMPT, FETCH_PASS, FETCHED
 from stages.contract import (
     Context,
     Given,
+    InputError,
     Inputs,
     Outcome,
     Reads,
@@ -46,6 +47,28 @@ class FetchResources(Resources):
     user_agent: str = Field(
         "rs5m-rebuild/0.1 (research dataset)", pattern=r"^[ -~]+$", description="User-Agent header, printable ASCII"
     )
+    contact: str = Field(
+        "",
+        pattern=r"^([!-~]+@[!-~]+|https?://[!-~]+)?$",
+        description="your e-mail address or web page, sent in the User-Agent header; required outside the demo",
+    )
+    ask_robots: bool = Field(True, description="request robots.txt of each host first, and obey it")
+    heed_opt_outs: bool = Field(True, description="obey X-Robots-Tag (noai, noimageai, noml, noindex, noimageindex)")
+
+
+def check_contact(resources: Resources) -> None:
+    """Refuse to request anything of the web without a contact; on loopback nobody needs one.
+
+    Raises:
+        InputError: no contact is set.
+    """
+    if not isinstance(resources, FetchResources):
+        raise TypeError(f"the resources of download are FetchResources, found {type(resources).__name__}")
+    if not resources.contact and not resources.allow_loopback:
+        raise InputError(
+            "download.contact is not set: the owners of the servers must be able to reach you. Give an e-mail address"
+            " or a web page, for example SET='download.contact=you@example.org'; it is sent in the User-Agent header"
+        )
 
 
 def download(inputs: Inputs, context: Context) -> Outcome:
@@ -54,8 +77,11 @@ def download(inputs: Inputs, context: Context) -> Outcome:
 
     rows = inputs["fetch_pass"]
     resources: FetchResources = context.resources
+    check_contact(resources)
     slots = Path(context.files.shared("host-slots"))
-    limits = FetchLimits(**resources.model_dump(), host_slots=slots)
+    named = f"{resources.user_agent} (+{resources.contact})" if resources.contact else resources.user_agent
+    values = {**resources.model_dump(exclude={"contact"}), "user_agent": named}
+    limits = FetchLimits(**values, host_slots=slots)
     tar = context.files.new_file("bodies.tar")
     urls = list(zip(rows["fetch_id"].to_pylist(), rows["normalised_url"].to_pylist(), strict=True))
     attempts = fetch(

@@ -51,6 +51,7 @@ def _samples_of(join: str) -> str:
     return f"(SELECT count(*) FROM sample s {join} WHERE s.corpus = c.corpus)"
 
 
+_OPT_OUTS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason IN ('robots_disallows', 'opted_out')"
 # A placeholder was downloaded, but is not a valid image of its row.
 _PLACEHOLDERS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason = 'placeholder'"
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
@@ -76,11 +77,12 @@ _FUNNEL = f"""
             {_samples_of("JOIN relevant_rejects USING (sample_id)")} AS outlier,
             {_samples_of("JOIN relevant USING (sample_id)")} AS remain,
             {_samples_of("JOIN (FROM shard_plan_rejects UNION ALL FROM shard_rejects) USING (sample_id)")}
-                AS unpublished
+                AS unpublished,
+            {_samples_of(f"SEMI JOIN ({_OPT_OUTS}) USING (image_id)")} AS opted_out
         FROM (SELECT corpus FROM corpus UNION SELECT corpus FROM named) c
     ), ours AS (
         FROM by_corpus UNION ALL
-        SELECT '{TOTAL}', {", ".join(f"sum({name})" for name in (*_FIGURES, "unpublished"))} FROM by_corpus
+        SELECT '{TOTAL}', {", ".join(f"sum({name})" for name in (*_FIGURES, "unpublished", "opted_out"))} FROM by_corpus
     )
     SELECT ours.*, {", ".join(f"p.{name} AS published_{name}" for name in _FIGURES)}
     FROM ours LEFT JOIN published p USING (source)
@@ -107,7 +109,7 @@ PUBLISHED = Tool("published", _identity, _open)
 COUNT_FUNNEL = Stage(
     name="count_funnel",
     module="stats",
-    version=4,
+    version=5,
     does="Counts the PUB11 funnel beside the published one.",
     reads=(
         Reads("source_listing", ("corpus", "partition"), is_whole=True),

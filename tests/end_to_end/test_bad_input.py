@@ -91,7 +91,8 @@ def test_an_empty_source_file_gives_no_rows_and_no_fault(sources: Path, tmp_path
 
 
 def test_missing_sources_are_explained(tmp_path: Path) -> None:
-    done = run("build", "--profile", "paper", "--build", tmp_path / "build")
+    named = ("--set", "download.contact=you@example.org")
+    done = run("build", "--profile", "paper", "--build", tmp_path / "build", *named)
     assert done.returncode != 0
     assert "SOURCES" in done.stdout
 

@@ -15,6 +15,8 @@ from stages.download.fetching.faults import (
     parse_retry_after,
     refuse_status,
 )
+from stages.download.fetching.limits import FetchLimits
+from stages.download.fetching.opt_out import refuse_opt_outs
 from stages.download.fetching.wire import Deadline
 
 _READ_BYTES = 64 * 1024
@@ -67,16 +69,18 @@ class Fetch:
             raise refused from error
 
 
-def check_answer(response: http.client.HTTPResponse, note: Note, max_bytes: int) -> None:
-    """Refuse an answer that announces no whole body, or one that is too large."""
+def check_answer(response: http.client.HTTPResponse, note: Note, limits: FetchLimits) -> None:
+    """Refuse an answer that announces no whole body, one that is too large, and one whose server opts out."""
     if response.status not in OK_STATUSES:
         note.retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
         phrase = response.reason
         if response.status in REDIRECT_STATUSES:
             phrase = f"{phrase} without Location"
         raise refuse_status(response.status, phrase)
-    if response.length is not None and response.length > max_bytes:
-        raise Refused("body_too_large", f"{response.length} bytes announced, allowed are {max_bytes}")
+    if limits.heed_opt_outs:
+        refuse_opt_outs(response.headers.get_all("X-Robots-Tag", []), limits.token)
+    if response.length is not None and response.length > limits.max_bytes:
+        raise Refused("body_too_large", f"{response.length} bytes announced, allowed are {limits.max_bytes}")
 
 
 class GuardedResponse:

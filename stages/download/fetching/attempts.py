@@ -28,10 +28,7 @@ from stages.download.fetching.spool import Spool, keep_bytes
 
 __all__ = ["Attempt", "FetchLimits", "fetch"]
 
-DISALLOWED_DIRECTIVES = ("noai", "noimageai", "noindex", "noimageindex")
-
 _FETCH_ID = re.compile(r"[0-9a-f]{32}")
-_DISALLOWED_ERROR = "Use of image disallowed by X-Robots-Tag directive"
 # The opener and the redirected output belong to the whole process.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -109,6 +106,7 @@ def fetch(
             spool.finish()
         finally:
             guard.stop()
+            guard.close()
             spool.close()
             shutil.rmtree(scratch, ignore_errors=True)
     return [attempt_of(fetch_id, guard.notes.get(fetch_id, Note()), spool) for fetch_id, _ in urls]
@@ -181,8 +179,8 @@ def _download(urls: list[tuple[str, str]], scratch: Path, limits: FetchLimits, s
             verify_hash_type=None,
             encode_format="bin",
             retries=0,
-            user_agent_token=limits.user_agent.split("/")[0],
-            disallowed_header_directives=DISALLOWED_DIRECTIVES,
+            user_agent_token=None,
+            disallowed_header_directives=None,  # the guard reads them, robots' names and all
         )
         for shard in reader:
             # Calling the downloader itself would turn an exception into printed text.
@@ -236,7 +234,5 @@ def _refusal(note: Note, error: str | None) -> Refused:
         return Refused("no_result", "img2dataset gave no result")
     if note.reason is not None:
         return Refused(note.reason, note.detail or "")
-    if error == _DISALLOWED_ERROR:
-        return Refused("disallowed_by_header", error)
     # The guard saw nothing of it: urllib could not make a request of the URL.
     return Refused("invalid_response" if note.final_url is None else "no_result", error)

@@ -17,10 +17,16 @@ from stages.download.fetching.answer import Fetch, GuardedResponse, Note, check_
 from stages.download.fetching.breaker import Breaker
 from stages.download.fetching.faults import REDIRECT_STATUSES, Refused
 from stages.download.fetching.limits import FetchLimits
+from stages.download.fetching.robots import (
+    MAX_ROBOTS_BYTES,
+    MAX_ROBOTS_REDIRECTS,
+    Robots,
+    read_robots,
+    refuse_robots,
+)
 from stages.download.fetching.slots import HostSlots
 from stages.download.fetching.target import Target, parse_target, redirect_url
 from stages.download.fetching.wire import Deadline, PinnedConnection, Wire, open_socket
-
 
 # A wait for a slot looks this often whether it is of use: to look is a tenth of the CPU time of a fetch.
 _CHECK_EVERY_S = 0.02
@@ -43,6 +49,8 @@ class Guard(urllib.request.OpenerDirector):
         self._slots = HostSlots(limits.host_slots, max_per_host=limits.max_per_host)
         folder = limits.host_slots and limits.host_slots / "breakers"
         self._breaker = Breaker(folder, pass_number=pass_number, max_in_row=limits.max_failures_in_row)
+        cache = limits.host_slots and limits.host_slots / "robots"
+        self._robots = Robots(cache, limits.token) if limits.ask_robots else None
         self._stopped = threading.Event()
         self._began: float | None = None
         self.notes: dict[str, Note] = {}
@@ -51,6 +59,11 @@ class Guard(urllib.request.OpenerDirector):
     def stop(self) -> None:
         """Refuse every further URL: the caller cannot use the answers."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """Close what is shared with other processes, once no URL is open."""
+        if self._robots is not None:
+            self._robots.close()
 
     def open(self, fullurl: Any, data: Any = None, timeout: float | None = None) -> GuardedResponse:
         """Return the answer to a GET of the URL; only the URL is taken from a Request, not its headers.
@@ -96,23 +109,54 @@ class Guard(urllib.request.OpenerDirector):
                 raise Refused("bad_redirect", f"more than {limits.max_redirects} redirects")
             note.final_url, note.n_redirects = target.url, len(seen)
             seen.add(target.url)
+            if self._robots is not None:
+                started = time.monotonic()
+                self._robots.check(target, self._fetch_robots)
+                fetch.deadline.give_back(time.monotonic() - started)
             with ExitStack() as stack:
                 # One hop holds one slot: two at once could wait for each other.
                 response, wire = self._ask(target, fetch, stack)
                 location = response.headers.get("Location") if response.status in REDIRECT_STATUSES else None
                 if location is None:
-                    check_answer(response, note, limits.max_bytes)
+                    check_answer(response, note, limits)
                     wire.expect_body(limits.max_bytes)
                     return GuardedResponse(response, fetch, limits.max_bytes, stack.pop_all())
                 url = redirect_url(target, str(location))
 
-    def _ask(self, target: Target, fetch: Fetch, stack: ExitStack) -> tuple[http.client.HTTPResponse, Wire]:
+    def _fetch_robots(self, target: Target) -> bytes:
+        """Return robots.txt at its origin, b"" where there is none to obey (RFC 9309, 2.3.1).
+
+        Raises:
+            Refused: robots_unreachable, or why the host cannot be requested at all.
+        """
+        note = Note()
+        deadline = Deadline(max_fetch_s=self._limits.max_fetch_s, timeout_s=self._limits.timeout_s)
+        fetch = Fetch(note, deadline, self._fail)
+        try:
+            for _ in range(MAX_ROBOTS_REDIRECTS + 1):
+                with ExitStack() as stack:
+                    response, wire = self._ask(target, fetch, stack, is_robots=True)
+                    location = response.headers.get("Location") if response.status in REDIRECT_STATUSES else None
+                    if location is None:
+                        wire.expect_body(MAX_ROBOTS_BYTES)
+                        return read_robots(response)
+                    target = parse_target(redirect_url(target, str(location)), reason="bad_redirect")
+            return b""
+        except Exception as error:
+            refused = refuse_robots(error, note)
+            if refused is None:
+                return b""
+            raise refused from error
+
+    def _ask(
+        self, target: Target, fetch: Fetch, stack: ExitStack, *, is_robots: bool = False
+    ) -> tuple[http.client.HTTPResponse, Wire]:
         """Return the answer's headers; the stack closes the connection and frees the slot."""
         limits, deadline = self._limits, fetch.deadline
         fetch.note.http_status = fetch.note.peer_address = None
         deadline.give_back(stack.enter_context(self._hold_slot(target)))
         addresses = self._resolver.addresses(target.host, deadline.next_timeout_s())
-        with self._watching(target):
+        with self._watching(target, is_robots):
             sock = stack.enter_context(open_socket(target, addresses, deadline))
             fetch.note.peer_address = str(sock.getpeername()[0])
             wire = Wire(sock, deadline)
@@ -141,8 +185,11 @@ class Guard(urllib.request.OpenerDirector):
         )
 
     @contextmanager
-    def _watching(self, target: Target) -> Iterator[None]:
-        """Count whether the host answers; what it answers does not matter."""
+    def _watching(self, target: Target, is_robots: bool) -> Iterator[None]:
+        """Count whether the host answers; what it answers does not matter.
+
+        An answer for robots.txt does not count: it says nothing of a host that is silent about all its images.
+        """
         try:
             yield
         except TimeoutError:
@@ -152,13 +199,14 @@ class Guard(urllib.request.OpenerDirector):
             # It speaks, if not as it should; but to hang up without a word is no answer.
             if isinstance(error, http.client.RemoteDisconnected | ssl.SSLEOFError):
                 self._breaker.note_failure(target.authority, "host_refuses")
-            else:
+            elif not is_robots:
                 self._breaker.note_answer(target.authority)
             raise
         except OSError:
             self._breaker.note_failure(target.authority, "host_refuses")
             raise
-        self._breaker.note_answer(target.authority)
+        if not is_robots:
+            self._breaker.note_answer(target.authority)
 
 
 def _request(target: Target, wire: Wire, user_agent: str) -> http.client.HTTPResponse:

@@ -18,7 +18,9 @@ class FetchLimits:
         max_per_host: requests at once to one host, over all processes that share `host_slots`.
         max_failures_in_row: of one host and port, over all processes that share `host_slots`; 0: any number.
         allow_loopback: permits loopback addresses, and no other private ones (for tests and the generated world).
-        user_agent: sent as it is; the text before the first "/" is the name X-Robots-Tag may address us by.
+        user_agent: sent as it is; the text before the first "/" is our name.
+        ask_robots: request robots.txt of each origin first, and obey it.
+        heed_opt_outs: obey X-Robots-Tag.
         host_slots: folder of lock files and of hosts that do not answer; None limits hosts inside this process alone,
             and gives none up.
     """
@@ -33,6 +35,8 @@ class FetchLimits:
     max_failures_in_row: int = 20
     allow_loopback: bool = False
     user_agent: str = "rs5m-rebuild/0.1 (+research dataset; see README)"
+    ask_robots: bool = False
+    heed_opt_outs: bool = True
     host_slots: Path | None = None
 
     def __post_init__(self) -> None:
@@ -48,6 +52,11 @@ class FetchLimits:
             raise ValueError(f"max_redirects must not be negative, found {self.max_redirects}")
         if not (self.user_agent.isascii() and self.user_agent.isprintable()):
             raise ValueError(f"user_agent must be printable ASCII, found {self.user_agent!r}")
+
+    @property
+    def token(self) -> str:
+        """The name by which robots.txt and X-Robots-Tag address us, in lower case."""
+        return self.user_agent.split("/")[0].strip().lower()
 
     @property
     def max_slot_wait_s(self) -> float:

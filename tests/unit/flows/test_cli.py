@@ -81,6 +81,9 @@ def test_config_prints_everything_and_its_output_is_a_profile(
     assert settings.by_stage == load_settings("paper", ["dedup.max_distance=3"], STAGES).by_stage
 
 
+_LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # so that nobody needs a contact
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -90,6 +93,9 @@ def test_config_prints_everything_and_its_output_is_a_profile(
         (["status", "--build", "BUILD"], 2, "is no build folder: run `make build` first, or say which with BUILD=…"),
         (["verify", "--build", "BUILD"], 2, "is no build folder"),
         (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 2, "give SOURCES=…"),
+        (["stage", "download", "--profile", "paper", "--build", "BUILD"], 2, "download.contact is not set"),
+        (["build", "--profile", "workstation", "--build", "BUILD"], 2, "SET='download.contact=you@example.org'"),
+        (["config", "--set", "download.contact=you"], 2, "download.contact = 'you'"),
         (
             ["stage", "inventory", "--sources", "BUILD", "--build", "BUILD/b"],
             1,
@@ -101,7 +107,22 @@ def test_config_prints_everything_and_its_output_is_a_profile(
             "screen cannot start",
         ),
         (["stage", "screen", "--sources", "BUILD", "--build", "BUILD/b"], 2, "run `make stage-"),
-        (["stage", "download", "--refetch", "bad_luck", "--sources", "BUILD", "--build", "BUILD/b"], 2, "make stage-"),
+        (
+            [
+                "stage",
+                "download",
+                "--refetch",
+                "bad_luck",
+                "--sources",
+                "BUILD",
+                "--build",
+                "BUILD/b",
+                "--set",
+                "download.allow_loopback=true",
+            ],
+            2,
+            "make stage-",
+        ),
     ],
 )
 def test_wrong_input_ends_with_an_error_code_and_what_to_do(

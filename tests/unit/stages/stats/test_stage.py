@@ -36,7 +36,7 @@ def test_the_published_figures_are_read_only_for_the_columns_beside_ours(finishe
     one, other = count(finished, load_published()), count(finished, published_as(3))
     assert [row["source"] for row in one] == [row["source"] for row in other] == ["laion2b", "coyo700m", "cc3m", TOTAL]
     for before, after in zip(one, other, strict=True):
-        for name in (*FIGURES, "unpublished"):
+        for name in (*FIGURES, "unpublished", "opted_out"):
             assert before[name] == after[name]
         for name in FIGURES:
             assert after[f"published_{name}"] == 3 * before[f"published_{name}"]
@@ -60,7 +60,7 @@ def test_every_row_adds_up_and_the_total_is_the_sum(finished: Build) -> None:
         assert row["downloaded"] - row["invalid"] - row["duplicate"] - row["outlier"] == row["remain"]
         assert row["rows"] >= row["keyword"] >= row["downloaded"] >= row["remain"] > 0
     total = next(row for row in rows if row["source"] == TOTAL)
-    for name in (*FIGURES, "unpublished"):
+    for name in (*FIGURES, "unpublished", "opted_out"):
         assert total[name] == sum(row[name] for row in rows if row is not total)
     assert [total[name] for name in FIGURES] == [62, 54, 50, 2, 6, 4, 38]
 
@@ -79,6 +79,21 @@ def test_a_corpus_that_was_not_published_has_no_figures_beside_it(tmp_path: Path
         "remain": 1,
         "unpublished": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "n"), [("robots_disallows", 1), ("opted_out", 1), ("disallowed_by_header", 0), ("http_not_found", 0)]
+)
+def test_opt_outs_are_counted_apart_and_not_as_downloaded(tmp_path: Path, reason: str, n: int) -> None:
+    with HANDMADE["count_funnel"](tmp_path) as handmade:
+        rows = dict(handmade.rows)
+    before = _counted(rows)
+    (lost,) = {row["image_id"] for row in rows["sample"]} - {row["fetch_id"] for row in rows["fetched"]}
+    rows["fetched_rejects"] = [{"fetch_id": lost, "reason": reason}]
+    after = _counted(rows)
+    assert before["cc3m"]["opted_out"] == 0
+    assert after["cc3m"] == {**before["cc3m"], "opted_out": n}
+    assert after[TOTAL] == {**before[TOTAL], "opted_out": n}
 
 
 def test_a_placeholder_counts_as_downloaded_and_invalid(tmp_path: Path) -> None:

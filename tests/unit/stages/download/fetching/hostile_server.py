@@ -35,6 +35,7 @@ class HostileServer(socketserver.ThreadingTCPServer):
         self.stopping = threading.Event()
         self.heads: list[str] = []
         self.coded = b""
+        self.robots = answer(404)
         self.n_connections = 0
         self.n_busy = 0
         self.max_busy = 0
@@ -77,6 +78,9 @@ class _Handler(socketserver.BaseRequestHandler):
         with server.lock:
             server.heads.append(text)
         path = text.split(" ")[1]
+        if path == "/robots.txt":
+            self.send(server.robots)
+            return
         behaviour = _BEHAVIOURS.get(path.split("/")[1].split("?")[0], _not_found)
         behaviour(self, server, path)
 

@@ -1,0 +1,39 @@
+"""What X-Robots-Tag headers forbid to us. Not for robots.txt, nor for tags inside pages or images."""
+
+from collections.abc import Iterable, Iterator
+
+from stages.download.fetching.faults import Refused
+
+# For the training of models; DeviantArt's noai and noimageai, and noml as Bing and others read it.
+_OPT_OUTS = frozenset({"noai", "noimageai", "noml"})
+# Names with a value behind a colon: what stands before that colon is no robot.
+_VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+_UNINDEXED = frozenset({"noindex", "noimageindex"})
+
+
+def refuse_opt_outs(headers: Iterable[str], token: str) -> None:
+    """Refuse an image whose server opts out for everybody, or for us by name.
+
+    Args:
+        headers: the values of all X-Robots-Tag headers of an answer.
+        token: our name, in lower case: the user agent before its "/".
+
+    Raises:
+        Refused: opted_out or disallowed_by_header.
+    """
+    found = {directive for value in headers for robot, directive in _directives(value) if robot in ("", "*", token)}
+    for reason, forbidden in (("opted_out", _OPT_OUTS), ("disallowed_by_header", _UNINDEXED)):
+        if found & forbidden:
+            raise Refused(reason, f"X-Robots-Tag: {', '.join(sorted(found & forbidden))}")
+
+
+def _directives(value: str) -> Iterator[tuple[str, str]]:
+    """Yield (robot, directive) in lower case; a robot's name holds until the next one, "" is everybody."""
+    robot = ""
+    for item in value.lower().split(","):
+        name, colon, rest = (text.strip() for text in item.partition(":"))
+        if colon and name not in _VALUED:
+            robot, name = name, rest
+        # Some servers write blanks or semicolons for commas.
+        for directive in name.replace(";", " ").split():
+            yield robot, directive

@@ -1,0 +1,175 @@
+"""robots.txt by origin, as RFC 9309 says: requested once a day for all workers, and obeyed.
+
+Not for requesting: the guard does that, with its limits. Not for crawl delays: requests at once are limited instead.
+"""
+
+import http.client
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from protego import Protego
+
+from stages.download.fetching.answer import Note
+from stages.download.fetching.codings import codings_of, unpack
+from stages.download.fetching.faults import Refused, classify
+from stages.download.fetching.target import Target
+
+MAX_ROBOTS_BYTES = 500_000  # RFC 9309, 2.5: at least 500 KiB must be read; what follows is ignored
+MAX_ROBOTS_REDIRECTS = 5  # 2.3.1.2
+# Reasons that a request for an image would have too.
+_OF_THE_HOST = frozenset({
+    "host_not_found", "resolver_failed", "private_address", "tls_failed", "host_silent", "host_refuses", "deferred",
+    "no_result",
+})  # fmt: skip
+_NO_ANSWER = {"timeout": "host_silent", "connection_failed": "host_refuses"}
+_EXPIRY_S = 24 * 3600.0  # 2.4
+_WAIT_S = 60.0  # for the cache, behind other processes
+
+
+class Robots:
+    """The rules of origins (scheme, host and port); each origin is asked once, whoever needs it first."""
+
+    def __init__(self, cache: Path | None, token: str) -> None:
+        """Without a cache the rules live as long as this value.
+
+        Args:
+            cache: a folder that all workers share.
+            token: the name by which files address us.
+        """
+        self._token = token
+        self._lock = threading.Lock()
+        self._rules: dict[str, Future[Protego | None]] = {}
+        self._cache = None if cache is None else _Cache(cache)
+
+    def check(self, target: Target, fetch: Callable[[Target], bytes]) -> None:
+        """Refuse what the origin's robots.txt disallows.
+
+        Args:
+            target: what is about to be requested.
+            fetch: returns the file at the target's origin, b"" if there is none; called once an origin.
+
+        Raises:
+            Refused: robots_disallows, or why the file could not be had.
+        """
+        rules = self._rules_of(target, fetch)
+        if rules is not None and not rules.can_fetch(target.url, self._token):
+            raise Refused("robots_disallows", f"robots.txt of {target.authority} disallows {target.path}")
+
+    def _rules_of(self, target: Target, fetch: Callable[[Target], bytes]) -> Protego | None:
+        """Return the rules, None if all is allowed."""
+        origin = f"{target.scheme}://{target.authority}"
+        with self._lock:
+            known = self._rules.get(origin)
+            mine = Future[Protego | None]() if known is None else None
+            if mine is not None:
+                self._rules[origin] = mine
+        if mine is None:
+            assert known is not None
+            return _result(known)
+        try:
+            mine.set_result(_parse(self._text(origin, target, fetch)))
+        except BaseException as error:
+            mine.set_exception(error)
+            if isinstance(error, Refused) and error.reason == "deferred":
+                with self._lock:
+                    del self._rules[origin]
+            raise
+        return mine.result()
+
+    def _text(self, origin: str, target: Target, fetch: Callable[[Target], bytes]) -> bytes:
+        text = None if self._cache is None else self._cache.get(origin)
+        if text is None:
+            text = fetch(Target(target.scheme, target.host, target.port, "/robots.txt"))
+            if self._cache is not None:
+                self._cache.put(origin, text)
+        return text
+
+    def close(self) -> None:
+        """Close the cache."""
+        if self._cache is not None:
+            self._cache.close()
+
+
+def _result(known: "Future[Protego | None]") -> Protego | None:
+    error = known.exception()
+    if isinstance(error, Refused):
+        # A new instance: threads that share one exception would write into each other's traceback.
+        raise Refused(error.reason, error.detail)
+    return known.result()
+
+
+def _parse(text: bytes) -> Protego | None:
+    if b":" not in text:
+        return None
+    return Protego.parse(text[:MAX_ROBOTS_BYTES].decode("utf-8", "replace").removeprefix("\ufeff"))
+
+
+def read_robots(response: http.client.HTTPResponse) -> bytes:
+    """Return the file that was answered, cut at its size limit; b"" where the answer is that there is none.
+
+    Raises:
+        Refused: robots_unreachable for an answer of 5xx, or a coding that cannot be undone.
+    """
+    if response.status >= 500:
+        raise Refused("robots_unreachable", f"HTTP {response.status} for robots.txt")
+    if not 200 <= response.status < 300:
+        return b""
+    text = bytearray()
+    while len(text) < MAX_ROBOTS_BYTES and (piece := response.read(MAX_ROBOTS_BYTES - len(text))):
+        text += piece
+    return unpack(bytes(text), codings_of(response.headers), MAX_ROBOTS_BYTES)
+
+
+def refuse_robots(error: Exception, note: Note) -> Refused | None:
+    """Return why an origin's URLs cannot be requested when its robots.txt could not be; None if they can.
+
+    Raises:
+        Exception: the error itself, if no server can cause it.
+    """
+    refused = classify(error)
+    if refused is None:
+        raise error
+    if refused.reason in _OF_THE_HOST:
+        return refused
+    if refused.reason == "bad_redirect":
+        return None  # to nowhere: RFC 9309 calls that unavailable
+    if note.http_status is None and refused.reason in _NO_ANSWER:
+        return Refused(_NO_ANSWER[refused.reason], f"robots.txt: {refused.detail}")
+    return Refused("robots_unreachable", f"robots.txt: {refused.detail}")
+
+
+class _Cache:
+    """One database file for all workers: a file an origin would be a million small files."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        path = folder / "robots.sqlite"
+        # Each statement is a transaction of its own.
+        self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")  # a file that a crash costs is requested again
+        self._db.execute("CREATE TABLE IF NOT EXISTS robots (origin TEXT PRIMARY KEY, read_at REAL, text BLOB)")
+
+    def get(self, origin: str) -> bytes | None:
+        """Return the file of an origin, None if it is unknown or older than a day."""
+        with self._lock:
+            rows = self._db.execute("SELECT read_at, text FROM robots WHERE origin = ?", (origin,)).fetchall()
+        if not rows or not 0 <= time.time() - rows[0][0] < _EXPIRY_S:
+            return None
+        return zlib.decompress(rows[0][1])
+
+    def put(self, origin: str, text: bytes) -> None:
+        """Keep the file of an origin."""
+        row = (origin, time.time(), zlib.compress(text[:MAX_ROBOTS_BYTES]))
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO robots VALUES (?, ?, ?)", row)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
