@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 
 from flows.deploy.targets import DOES, FLOWS
@@ -71,7 +71,9 @@ def _schedules_of(client: SyncPrefectClient, name: str) -> list[dict[str, Any]]:
     try:
         names = {"flow_name": name, "deployment_name": name}
         found = client.request("GET", "/deployments/name/{flow_name}/{deployment_name}", path_params=names).json()
-    except ObjectNotFound:
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.NOT_FOUND:
+            raise
         return []
     return [{key: one[key] for key in _SCHEDULE if one.get(key) is not None} for one in found["schedules"]]
 

@@ -21,6 +21,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from flows.deploy.child import Child
 from flows.make import arguments
+from flows.watch.memory import MEMORY, Memory
 from flows.watch.ui import API_URL, FLOW_RUN, UI_HOME
 from stages import MODULES, STAGES
 
@@ -68,6 +69,7 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
     logger = get_run_logger()
     words = command_of(target, said)
     logger.info(" ".join(["$ python", *words[1:]]))
+    _forget_earlier_attempt(run_id, said)
     log = Path(os.environ[UI_HOME]) / "runs" / f"{run_id}.log"
     child = Child(words, _environment(run_id), log, lambda line: logger.log(_level_of(line), line))
     try:
@@ -86,6 +88,13 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
     except OSError as error:
         return Failed(message=f"the command could not be started: {error}")
     return _state_of(code, child.last_line)
+
+
+def _forget_earlier_attempt(run_id: str, said: dict[str, str]) -> None:
+    """Take back what an earlier attempt noted on its end: this run is under way again."""
+    memory = Memory(Path(said["BUILD"] or Path("build") / Path(said["PROFILE"]).stem) / MEMORY)
+    if any(entry.run == run_id for entry in memory.read()):
+        memory.remove(run_id)
 
 
 def _level_of(line: str) -> int:

@@ -48,7 +48,6 @@ class Sync:
     """What a server was given of a run.
 
     Attributes:
-        say: prints a line.
         cancel: ends the run as Ctrl-C does.
     """
 
@@ -114,6 +113,8 @@ class Sync:
     def _open(self) -> None:
         given = self.door.run if self.door is not None and self._is_known else ""
         bury(self.scribe, self.memory, given)
+        if given:
+            self.scribe.close_inside(given, "CRASHED", _WORDS_AFTER_KILL)  # of an earlier attempt
         name = f"{self.said['profile']} {self.said['name']}"
         self.run = given or self.scribe.open_run(self.said["flow"], name, self.said)
         self.memory.add(self.run)
@@ -180,9 +181,8 @@ class Sync:
         self._over.add(key)
 
     def _show_figures(self) -> None:
-        for run in self._snapshot():
-            if ("stage", run.number, 0) in self._ids:
-                self._show_stage_figures(run)
+        for run in [run for run in self._snapshot() if ("stage", run.number, 0) in self._ids]:
+            self._show_stage_figures(run)
         course, run_id = self.course, self.run
         with course.lock:
             share, summary, stages = course.share, course.summary(), course.markdown()
@@ -225,13 +225,13 @@ class Sync:
 
 
 def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = False) -> None:
-    """Close the runs that ended without closing what they had opened.
+    """Close the runs of a build that ended without closing what they had opened.
 
     Args:
         scribe: of the server that may know them.
-        memory: of a build.
-        ours: a run that goes on: only what an earlier attempt left open inside it is closed.
-        only_dead: leave those alone whose process lives; who holds the build's lease knows that none does.
+        memory: of the build.
+        ours: a run that goes on.
+        only_dead: leave out runs whose process lives; the holder of the build's lease knows that none does.
     """
     for entry in memory.read():
         if only_dead and entry.is_alive:
@@ -240,11 +240,11 @@ def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = Fa
         message = entry.message if entry.outcome else _WORDS_AFTER_KILL
         try:
             kind, _ = scribe.state(entry.run)
-            if entry.run == ours:
-                scribe.close_inside(entry.run, outcome, message)
-            elif kind in ("RUNNING", "PENDING", "CANCELLING"):
+            if entry not in memory.read():
+                continue  # taken back meanwhile: the flow run is tried again
+            if entry.run != ours and kind in ("RUNNING", "PENDING", "CANCELLING"):
                 scribe.close_inside(entry.run, outcome, message)
                 scribe.close_run(entry.run, outcome, message)
         except scribe.gone:
-            continue  # of another server
+            continue
         memory.remove(entry.run)
