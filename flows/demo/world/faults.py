@@ -46,7 +46,7 @@ FAILING: dict[str, tuple[tuple[Answer, ...], ...]] = {
         (_redirect("{hop29}"),),
         (_redirect("ftp://127.0.0.1/x.jpg", 307),),
     ),
-    "disallowed_by_header": (
+    "opted_out": (
         (_robots("noai"),), (_robots("noimageai"),), (_robots("NoAI, nofollow"),), (_robots("noindex, noai"),),
     ),
     "body_too_large": ((_LARGE,), ({**_LARGE, "is_announced": False},)),

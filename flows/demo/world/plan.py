@@ -22,7 +22,7 @@ _N_ROWS = {
     "not_a_url": 12, "unsupported_scheme": 9,
     "http_not_found": 40, "http_forbidden": 15, "http_client_error": 6, "http_throttled": 9, "http_server_error": 12,
     "timeout": 6, "connection_failed": 9, "truncated_body": 9, "private_address": 10, "bad_redirect": 8,
-    "disallowed_by_header": 10, "body_too_large": 5, "invalid_response": 4,
+    "opted_out": 10, "body_too_large": 5, "invalid_response": 4,
     "empty_file": 8, "not_an_image": 20, "format_not_allowed": 9, "truncated_image": 12, "corrupt_image": 9,
     "too_many_pixels": 5,
 }  # fmt: skip

@@ -91,7 +91,7 @@ def test_slow_urls_outlast_a_client_and_not_the_server(
 
 
 def test_disallowed_images_carry_the_header(world: World, server: WorldServer) -> None:
-    values = [outcome(normalise(fate.url)) for fate in world.web_fates if fate.reason == "disallowed_by_header"]
+    values = [outcome(normalise(fate.url)) for fate in world.web_fates if fate.reason == "opted_out"]
     assert len(values) >= 3
     assert all(re.match(r"robots .*(noai|noimageai)", value, re.IGNORECASE) for value in values)
 

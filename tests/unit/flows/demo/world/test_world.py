@@ -22,7 +22,7 @@ PLANNED = {
     "plan": {"not_a_url", "unsupported_scheme"},
     "settle": {
         "http_not_found", "http_forbidden", "http_client_error", "http_throttled", "http_server_error", "timeout",
-        "connection_failed", "truncated_body", "private_address", "bad_redirect", "disallowed_by_header",
+        "connection_failed", "truncated_body", "private_address", "bad_redirect", "opted_out",
         "body_too_large", "invalid_response",
     },
     "screen": {
