@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -31,8 +32,15 @@ class Ui:
         request = urllib.request.Request(
             f"{self.url}/api{path}", data, {"Content-Type": "application/json"}, method=method
         )
-        with urllib.request.build_opener().open(request, timeout=30) as answer:
-            text = answer.read()
+        for n_left in reversed(range(5)):
+            try:
+                with urllib.request.build_opener().open(request, timeout=30) as answer:
+                    text = answer.read()
+                break
+            except urllib.error.HTTPError as error:  # its database is locked for a moment
+                if error.code != 503 or not n_left:
+                    raise
+                time.sleep(0.5)
         return json.loads(text) if text else None
 
     def find(self, kind: str, **filters: object) -> list[dict[str, Any]]:
