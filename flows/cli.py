@@ -19,7 +19,7 @@ from flows.ask.report import say
 from flows.options import build_folder, command_again, parse
 from flows.preflight import commands as preflight
 from flows.run import commands as run
-from flows.run.executor import Interrupted
+from flows.run.interrupts import Interrupted
 from flows.run.runner import StageFailure
 from schemas.manifest_files import ManifestError
 from stages.contract import ContractError, InputError

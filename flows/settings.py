@@ -26,12 +26,21 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workers: int = Field(2, ge=1, le=512, description="worker processes")
+    workers: int = Field(2, ge=1, le=512, description="worker processes that compute at once")
+    download_workers: int = Field(
+        0, ge=0, le=512, description="worker processes that download at once, beside the others; 0: as many as workers"
+    )
     model_workers: int = Field(
-        1, ge=1, le=512, description="workers that run a stage with a model at once; each loads the model"
+        0, ge=0, le=512, description="workers that run a model at once, one for each GPU; 0: one for each GPU seen"
     )
     memory_gb: float = Field(4.0, gt=0.2, description="largest resident memory of a worker, GB")
+    total_memory_gb: float = Field(
+        0.0, ge=0, description="largest resident memory of all workers together, GB; 0: nine tenths of the machine's"
+    )
     deadline_s: float = Field(4 * 3600.0, gt=0, description="longest wall time of a partition, s")
+    silence_s: float = Field(
+        120.0, gt=0, description="longest time without a sign of life from a worker that is stopped or hangs, s"
+    )
     retries: int = Field(
         2, ge=0, le=20, description="further attempts at a partition after a failure outside the program"
     )

@@ -21,6 +21,7 @@ Grain = Literal["map", "fan_out", "reduce", "count", "observe"]
 Keeps = Literal["current", "latest", "all"]
 Section = Literal["kept", "rejects", "counts"]
 Half = Literal["", "pub11", "rs3"]
+Uses = Literal["cores", "network", "gpu"]
 
 WHOLE = "whole"
 COUNTS_SCHEMA = pa.schema([("partition", pa.string()), ("reason", pa.string()), ("n", pa.int64())])
@@ -210,13 +211,16 @@ class Stage:
         depends: what else its results depend on.
         partitions_from: tables whose parts are its partitions; empty: one partition, `whole`.
         half: of these, only partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), known by the
-            corpus code before the first dash of their names; "" for all.
+            corpus code before the first dash of their names; "" for all. Of a stage that splits its rows: the half that
+            all its parts belong to; partitions of the other half do not wait for it.
         split_by: column of the kept rows that names the parts of its output; empty: the output has one part.
         keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one
             that observes the world: each observation is a numbered partition, of which the latest or all count.
         is_queried: its function only queries its whole inputs: they stay in their files and are handed over as
             `FileRows`, so that memory does not limit how many rows they have.
         has_model: it loads a model: `run.model_workers` of its partitions run at once.
+        has_network: it waits for other machines: `run.download_workers` of its partitions run beside all others.
+        memory_gb: main memory that a partition needs, GB, so that no more begin than fit; 0 where it is little.
         decides: its reject is the end of the samples that it names; False where it names what samples share (a
             picture), and a later stage refuses them for it.
         is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).
@@ -243,9 +247,16 @@ class Stage:
     keeps: Keeps = "current"
     is_queried: bool = False
     has_model: bool = False
+    has_network: bool = False
+    memory_gb: float = 0.0
     decides: bool = True
     is_settled: bool = False
     bytes_per_row: int = 200
+
+    @property
+    def uses(self) -> Uses:
+        """What there is least of where it runs: it limits how many of its partitions run at once."""
+        return "gpu" if self.has_model else "network" if self.has_network else "cores"
 
     @property
     def is_whole(self) -> bool:

@@ -233,14 +233,14 @@ class Recorder:
     """A watcher that remembers."""
 
     begun: list[tuple[str, int, int]] = field(default_factory=list)
+    grown: list[tuple[str, int]] = field(default_factory=list)
     events: list[tuple[str, Event]] = field(default_factory=list)
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
         self.begun.append((stage.name, n_partitions, n_due))
 
     def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
-        name, n_partitions, n_before = next(begun for begun in reversed(self.begun) if begun[0] == stage.name)
-        self.begun[self.begun.index((name, n_partitions, n_before))] = (name, n_partitions + n_due, n_before + n_due)
+        self.grown.append((stage.name, n_due))
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         self.events.append((stage.name, event))
@@ -284,8 +284,7 @@ class Build:
         watcher = Recorder()
         with _given_or_local(executor, self.settings) as chosen:
             runner = Runner(self.ledger(), chosen, watcher, self.catalogue, self.sources)
-            for module in modules:
-                runner.run_module(module)
+            runner.run(modules)
         return watcher
 
     def arguments(self, folder: Path) -> list[str]:

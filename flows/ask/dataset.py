@@ -21,7 +21,8 @@ from flows.ask.dictionary import assumptions_report, columns_report
 from flows.ask.report import Report, Row, query_report, stage_reports, write_csv
 from flows.ask.views import open_views
 from flows.ledger.digests import digest_file
-from flows.ledger.ledger import Ledger, StageState, short
+from flows.ledger.ledger import Ledger, short
+from flows.ledger.state import StageState
 from stages.contract import InputError
 from stages.identity import digest_json
 

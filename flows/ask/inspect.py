@@ -12,8 +12,9 @@ from flows.ask.damage import is_damaged, unaccepted, unreadable
 from flows.ask.report import Report, printable
 from flows.ask.spine import names_of
 from flows.ask.views import open_views, scalar
-from flows.ledger.ledger import Ledger, PartitionState
+from flows.ledger.ledger import Ledger
 from flows.ledger.receipt import collector_paused
+from flows.ledger.state import PartitionState
 from stages.contract import InputError, Stage
 
 if TYPE_CHECKING:
@@ -139,9 +140,6 @@ def _rows_of(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values
     name = stage.writes.name
     if values is None or stage.grain == "observe":
         return []
-    state = ledger.state(stage)
-    if state.blocked:
-        return [_StageRow(stage, f"not run: {state.blocked}", {})]
     found_rows = []
     for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):
         key = ", ".join(f't."{name}"' for name in stage.writes.key)
@@ -153,7 +151,8 @@ def _rows_of(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values
         for row in found.fetchall():
             facts = {n: _shown(v) for n, v in zip(names, row, strict=True) if v is not None}
             found_rows.append(_StageRow(stage, "attempt" if stage.is_settled else verdict, facts))
-    return found_rows
+    blocked = "" if found_rows else ledger.state(stage).blocked
+    return [_StageRow(stage, f"not run: {blocked}", {})] if blocked else found_rows
 
 
 def _explain_unmatched(

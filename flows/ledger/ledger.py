@@ -5,9 +5,8 @@ Decides from receipts alone; it reads no data file and runs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,63 +14,41 @@ import pyarrow as pa
 from flows.ledger.digests import FINGERPRINT_LENGTH, combine
 from flows.ledger.fingerprint import Constants
 from flows.ledger.pieces import Piece, read_input
-from flows.ledger.receipt import Receipt, collector_paused, observation_fingerprint
+from flows.ledger.readiness import Due, halves, is_ready, lacking, partition_names, spread
+from flows.ledger.receipt import collector_paused, observation_fingerprint
+from flows.ledger.state import PartitionState, StageState
 from flows.ledger.store import Store
 from flows.settings import Settings
-from schemas.corpora import labelled_codes
 from schemas.fields import FIELD
-from stages.contract import WHOLE, Dependency, Reads, Stage, Tool
+from stages.contract import WHOLE, Dependency, InputError, Reads, Stage, Tool
 from stages.identity import digest_json
 
 
-@dataclass(frozen=True)
-class PartitionState:
-    """One partition as it should be now, and its receipt where it is."""
-
-    name: str
-    fingerprint: str
-    receipt: Receipt | None
-
-
-@dataclass(frozen=True)
-class StageState:
-    """All partitions of a stage; `blocked` says why they cannot be listed yet."""
-
-    stage: Stage
-    partitions: tuple[PartitionState, ...]
-    blocked: str = ""
-
-    @cached_property
-    def due(self) -> tuple[PartitionState, ...]:
-        """The partitions without a current receipt."""
-        return tuple(p for p in self.partitions if p.receipt is None)
-
-    @property
-    def is_complete(self) -> bool:
-        """True where every partition has its receipt."""
-        return not self.blocked and not self.due
-
-    @cached_property
-    def receipts(self) -> tuple[Receipt, ...]:
-        """The current receipts."""
-        return tuple(p.receipt for p in self.partitions if p.receipt is not None)
-
-    @cached_property
-    def parts(self) -> dict[str, Receipt]:
-        """The receipt that holds each part of the stage's table."""
-        return {part: receipt for receipt in self.receipts for part in receipt.parts}
-
-
 class Ledger:
-    """The state of a build under its settings. Make a new one, or call `refresh`, after something was committed."""
+    """The state of a build under its settings.
+
+    After something was committed: call `take`, or `refresh` where it is not known what.
+
+    Attributes:
+        writer: the stage that writes each table.
+        readers: the stages that read each table.
+        halves: the half that the parts of each table belong to, "" for either.
+    """
 
     def __init__(self, store: Store, stages: tuple[Stage, ...], settings: Settings) -> None:
         self.store = store
         self.stages = stages
         self.settings = settings
         self.writer = {stage.writes.name: stage for stage in stages}
+        self.readers: dict[str, list[Stage]] = {}
+        for stage in stages:
+            for table in dict.fromkeys(reads.table for reads in stage.reads):
+                self.readers.setdefault(table, []).append(stage)
+        self.halves = halves(self.writer)
+        self._held: set[str] = set()
         self._states: dict[str, StageState] = {}
         self._digests: dict[tuple[str, Reads], str] = {}
+        self._whole_digests: dict[str, dict[Reads, str]] = {}
         self._tools: dict[str, dict[str, Mapping[str, str]]] = {}
         self._params: dict[str, dict[str, Any]] = {}
         self._constants: dict[str, Constants] = {}
@@ -81,6 +58,7 @@ class Ledger:
         """Forget what was concluded; receipts that were read stay read."""
         self._states.clear()
         self._digests.clear()
+        self._whole_digests.clear()
 
     def state(self, stage: Stage) -> StageState:
         """Return a stage's partitions and receipts."""
@@ -89,19 +67,46 @@ class Ledger:
                 self._states[stage.name] = self._conclude(stage)
         return self._states[stage.name]
 
-    def inputs_ready(self, stage: Stage) -> str:
-        """Return "" when every input is complete, else a sentence on what is missing and how to get it."""
-        for reads in stage.reads:
-            writer = self.writer[reads.table]
-            if writer is stage:
-                continue
-            state = self.state(writer)
-            is_absent = bool(state.blocked) or (writer.keeps != "current" and not state.partitions)
-            if is_absent and not reads.is_optional:
-                return state.blocked or self.describe_due(state)
-            if state.due:
-                return self.describe_due(state)
-        return ""
+    def inputs_ready(self, stage: Stage, but: Collection[str] = ()) -> str:
+        """Return "" when every input but some tables is complete, else what is missing and how to get it."""
+        table = lacking(self, stage, but)
+        return "" if table is None else self._why(table)
+
+    def is_concluded(self, stage: Stage) -> bool:
+        """Return whether a stage's state is known; else it is found out when it is asked for."""
+        return stage.name in self._states
+
+    def hold(self, stages: Iterable[Stage]) -> None:
+        """Take nothing that these stages, and no others, observe for the last word: they are about to look again."""
+        names = {stage.name for stage in stages}
+        if names != self._held:
+            self._held = names
+            self.refresh()
+
+    def release(self, stage: Stage) -> Due:
+        """Take the last observation for the last word; return the partitions that are due by it."""
+        self._held.discard(stage.name)
+        self._states[stage.name] = self._conclude(stage)
+        self._whole_digests.pop(stage.writes.name, None)
+        due: Due = []
+        spread(self, stage, list(self._states[stage.name].parts), due)
+        return due
+
+    def take(self, stage: Stage, partition: PartitionState) -> Due:
+        """Take in that a partition was committed; return those that are due by it. Nothing else is looked at.
+
+        Raises:
+            InputError: when its receipt is gone or damaged again.
+        """
+        name, fingerprint = partition.name, partition.fingerprint
+        receipt = self.store.receipt(stage.writes.name, name, fingerprint)
+        if receipt is None:
+            raise InputError(f"the receipt of {stage.name}/{name} is gone or damaged: run the same command again")
+        self.state(stage).put(PartitionState(name, fingerprint, receipt))
+        self._whole_digests.pop(stage.writes.name, None)
+        due: Due = []
+        spread(self, stage, [name], due)
+        return due
 
     def input_digests(self, stage: Stage, partition: str) -> dict[str, str]:
         """Return one digest per input: of the columns read, in the partition or over all."""
@@ -113,9 +118,9 @@ class Ledger:
         """Return the locations of an input's rows, in the order of part names."""
         state = self.state(self.writer[reads.table])
         if reads.section == "counts":
-            return [Piece(r.partition, counts=tuple(sorted(r.counts.items()))) for r in _by_name(state.receipts)]
+            return [Piece(r.partition, counts=tuple(sorted(r.counts.items()))) for r in state.receipts_for()]
         if reads.section == "rejects":
-            chosen = [r for r in _by_name(state.receipts) if reads.is_whole or r.partition == partition]
+            chosen = state.receipts_for("" if reads.is_whole else partition)
             files = [(r.partition, r.rejects_file, r.body["rejects"]) for r in chosen]
             return [Piece(p, file, 0, -1, body["n_rows"], (), body["sha256"]) for p, file, body in files if file]
         names = sorted(state.parts) if reads.is_whole else [partition] if partition in state.parts else []
@@ -137,26 +142,34 @@ class Ledger:
             return 0
         return sum(piece.n_rows for piece in self.pieces(stage.reads[0], partition))
 
+    def look_up(self, stage: Stage, name: str) -> PartitionState:
+        """Return a partition of which all inputs are complete, with its receipt if it has one."""
+        fingerprint = self.fingerprint(stage, name)
+        return PartitionState(name, fingerprint, self.store.receipt(stage.writes.name, name, fingerprint))
+
     def _conclude(self, stage: Stage) -> StageState:
         if stage.keeps != "current":
             receipts = self.store.observations(stage.writes.name, stage.name)
             if stage.keeps == "latest":
                 receipts = receipts[-1:]
-            return StageState(stage, tuple(PartitionState(r.partition, r.fingerprint, r) for r in receipts))
-        problem = self.inputs_ready(stage)
-        if problem:
-            return StageState(stage, (), problem)
-        states = []
-        for name in self._partition_names(stage):
-            fingerprint = self.fingerprint(stage, name)
-            states.append(PartitionState(name, fingerprint, self.store.receipt(stage.writes.name, name, fingerprint)))
-        return StageState(stage, tuple(states))
+            seen = [PartitionState(r.partition, r.fingerprint, r) for r in receipts]
+            state = StageState(stage, seen, self._why)
+            state.lacks = stage.writes.name if stage.name in self._held else None
+            return state
+        lacks = lacking(self, stage)
+        names = partition_names(self, stage)
+        if lacks is not None:
+            names = [name for name in names if is_ready(self, stage, name)]
+        state = StageState(stage, [self.look_up(stage, name) for name in names], self._why)
+        state.lacks = lacks
+        return state
 
-    def _partition_names(self, stage: Stage) -> list[str]:
-        if not stage.partitions_from:
-            return [WHOLE]
-        names = {name for table in stage.partitions_from for name in self.state(self.writer[table]).parts}
-        return sorted(name for name in names if not stage.half or half_of(name) == stage.half)
+    def _why(self, table: str) -> str:
+        stage = self.writer[table]
+        if stage.name in self._held:
+            return f"{stage.name} is not over"
+        state = self.state(stage)
+        return state.blocked or self.describe_due(state)
 
     def fingerprint(self, stage: Stage, partition: str) -> str:
         """Return the digest of all that a partition's rows depend on."""
@@ -188,17 +201,21 @@ class Ledger:
         return self._tools[stage.name]
 
     def _input_digest(self, reads: Reads, partition: str) -> str:
-        key = ("" if reads.is_whole else partition, reads)
-        if key not in self._digests:
-            self._digests[key] = self._digest(reads, partition)
-        return self._digests[key]
+        if reads.is_whole:
+            wholes = self._whole_digests.setdefault(reads.table, {})
+            if reads not in wholes:
+                wholes[reads] = self._digest(reads, partition)
+            return wholes[reads]
+        if (partition, reads) not in self._digests:
+            self._digests[partition, reads] = self._digest(reads, partition)
+        return self._digests[partition, reads]
 
     def _digest(self, reads: Reads, partition: str) -> str:
         state = self.state(self.writer[reads.table])
         if reads.section == "counts":
-            return digest_json([[r.partition, r.counts] for r in _by_name(state.receipts)])
+            return digest_json([[r.partition, r.counts] for r in state.receipts_for()])
         if reads.section == "rejects":
-            chosen = [r for r in state.receipts if reads.is_whole or r.partition == partition]
+            chosen = state.receipts_for("" if reads.is_whole else partition)
             return combine({r.partition: r.rejects_digests for r in chosen}, reads.columns)
         names = state.parts if reads.is_whole else [partition] if partition in state.parts else []
         return combine({name: state.parts[name].parts[name].digests for name in names}, reads.columns)
@@ -227,15 +244,6 @@ def counted(stage: Stage, reads: Reads) -> Reads:
     return replace(reads, columns=columns)
 
 
-def half_of(partition: str) -> str:
-    """Return the half that a partition of source files belongs to, by the corpus code that its name begins with."""
-    return "rs3" if partition.partition("-")[0] in labelled_codes() else "pub11"
-
-
 def short(fingerprint: str) -> str:
     """Return the part of a fingerprint that names its folder."""
     return fingerprint[:FINGERPRINT_LENGTH]
-
-
-def _by_name(receipts: tuple[Receipt, ...]) -> list[Receipt]:
-    return sorted(receipts, key=lambda receipt: receipt.partition)

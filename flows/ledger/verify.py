@@ -17,9 +17,10 @@ from flows.ask.report import stage_reports, unbalanced
 from flows.ask.views import open_views
 from flows.ledger.check_pool import run_checks
 from flows.ledger.journal import Journal, receipt_digest
-from flows.ledger.ledger import Ledger, StageState
+from flows.ledger.ledger import Ledger
 from flows.ledger.partition_check import Check, Checked, Fault, SeenFile, see_file
 from flows.ledger.receipt import Receipt, read_receipt
+from flows.ledger.state import StageState
 from flows.ledger.store import Store
 from flows.ledger.verify_progress import Progress
 from stages.contract import Stage

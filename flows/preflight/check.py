@@ -47,7 +47,7 @@ def find_gaps(
     needs = [one for one in found if isinstance(one, Need)]
     gaps = [one for one in found if isinstance(one, Gap)]
     gaps += weight_gaps(needs, weights_command, digests)
-    gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers)
+    gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers or max(1, len(gpus)))
     gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model])
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)

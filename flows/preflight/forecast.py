@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.ledger.ledger import Ledger, StageState
+from flows.ledger.ledger import Ledger
+from flows.ledger.state import StageState
 from flows.preflight.fit import Cost, fit_cost
 from flows.preflight.history import Run, read_history
 from flows.preflight.volumes import (
@@ -103,7 +104,8 @@ class Forecaster:
         done = sum(run.n_rows for run in self._latest(stage.name)) if self.is_same_slice or stage.keeps == "all" else 0
         left = 0.0 if is_done else max(0.0, 1 - done / rows.total) if rows.total else 0.0
         run, rate = self.ledger.settings.run, self._rates.get(stage.name, self._rates[""])
-        n_workers = run.model_workers if stage.has_model else run.workers
+        by_kind = {"gpu": run.model_workers or max(1, self.n_gpus), "network": run.download_workers or run.workers}
+        n_workers = by_kind.get(stage.uses, run.workers)
         n_processes = min(n_workers, max(1.0, n_partitions))
         has_gpu = stage.has_model and self.n_gpus > 0
         cpu, cpu_basis, span = self._cost(stage, rate, by_clock=False)

@@ -119,8 +119,7 @@ def _run_modules(options: argparse.Namespace, console: Console, modules: Sequenc
             before_pass=world.serve if world is not None else lambda number: None,
         )  # fmt: skip
         try:
-            for module in modules:
-                runner.run_module(module)
+            runner.run(modules)
         finally:
             if world is not None:
                 world.stop()

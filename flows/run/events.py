@@ -56,4 +56,4 @@ class Watcher(Protocol):
         """Something happened to a partition."""
 
     def end(self, stage: Stage, seconds: float) -> None:
-        """The stage is over: nothing more of it runs. `seconds` is the wall time since its begin."""
+        """The stage is over: nothing more of it runs. `seconds` passed since its first partition was taken up."""

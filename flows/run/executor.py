@@ -1,243 +1,237 @@
-"""Run the partitions of a stage in supervised child processes, or in this one.
+"""Run partitions in supervised workers, or in this process; say what becomes of each.
 
-An executor yields what became of each partition; it decides nothing about what is due or done.
+An executor decides nothing about what is due or done, and its policy about failures is `flows/run/policy.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing as mp
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Protocol
 
-from flows.run.events import Advanced, Event, Poisoned, Retried
-from flows.run.worker import Committed, Failed, Task, Toolbox, try_partition, worker_main
+from flows.run.events import Advanced, Event, Retried
+from flows.run.handle import ChildProcesses, Handle, Hands
+from flows.run.machine import gpu_devices, memory_bytes
+from flows.run.policy import Attempt, Job, Policy
+from flows.run.worker import Committed, Failed, SignOfLife, Task, Toolbox, try_partition
 from flows.settings import RunSettings
+from stages.contract import Uses
 
 _POLL_S = 0.2
-_START_UP_S = 60.0  # a worker says when it takes a partition up; until then it may be importing
-_DEATHS_ALLOWED = 1  # a partition whose worker died is tried once more, alone in a fresh worker
+_LONGEST_GAP_S = 2.0  # between two looks at the workers; more, and this process was stopped or busy itself
+_BEAT_S = 5.0
+_BEATS_PER_SILENCE = 4.0
+_SHARE_OF_MEMORY = 0.9  # of the machine, for all workers together, where run.total_memory_gb says nothing
 
-
-class Interrupted(Exception):
-    """The user stopped the run; partitions ended whole or were abandoned whole."""
+Happened = tuple[Task, Event]
 
 
 class Executor(Protocol):
-    """Runs partitions of one stage."""
+    """Runs partitions of any stages side by side."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
-        """Yield what happens, and for each task at the end one of Committed, Failed, Poisoned.
+    def has_room(self, uses: Uses, memory_gb: float) -> bool:
+        """Return whether a partition that needs this may begin now."""
 
-        Raises:
-            Interrupted: after Ctrl-C, when all partitions under way have ended or were abandoned.
-        """
+    def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
+        """Take a partition for which there is room."""
+
+    def is_busy(self) -> bool:
+        """Return whether a partition that was taken has not ended."""
+
+    def listen(self) -> Iterator[Happened]:
+        """Yield what has happened, or nothing after a moment; a task ends with one of Committed, Failed, Poisoned."""
+
+    def wind_down(self, end: float) -> Iterator[Happened]:
+        """Yield what happens to the partitions that run until some time; call again, or `abandon`, when it is over."""
+
+    def abandon(self) -> None:
+        """End what still runs, without a trace."""
 
 
+@dataclass
 class InlineExecutor:
     """Runs partitions one after the other in this process: for tests and debuggers."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
-        """Yield one event per task."""
-        toolbox = Toolbox()
-        with toolbox.stack:
-            for task in tasks:
-                yield try_partition(task, toolbox, lambda n_rows: None)
+    _task: Task | None = None
+    _toolbox: Toolbox | None = None
+
+    def has_room(self, uses: Uses, memory_gb: float) -> bool:
+        """Return True where no partition waits."""
+        return self._task is None
+
+    def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
+        """Take a partition."""
+        self._task = task
+
+    def is_busy(self) -> bool:
+        """Return whether a partition waits."""
+        return self._task is not None
+
+    def listen(self) -> Iterator[Happened]:
+        """Run the partition; yield its one event."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._toolbox = self._toolbox or Toolbox()
+            yield task, try_partition(task, self._toolbox, lambda n_rows: None)
+
+    def wind_down(self, end: float) -> Iterator[Happened]:
+        """Yield nothing: nothing runs."""
+        return iter(())
+
+    def abandon(self) -> None:
+        """Close the tools."""
+        if self._toolbox is not None:
+            self._toolbox.stack.close()
+        self._toolbox = self._task = None
 
 
 @dataclass
 class _Worker:
-    process: SpawnProcess
-    pipe: Connection
-    task: Task | None = None
-    started: float = 0.0
-    stopped_for: str = ""
-
-
-@dataclass
-class _Job:
-    task: Task
-    not_before: float = 0.0
-    n_failures: int = 0
-    n_deaths: int = 0
+    handle: Handle
+    device: str
+    attempt: Attempt | None = None
 
 
 @dataclass
 class LocalExecutor:
-    """Supervised child processes on this machine, kept from one stage to the next."""
+    """Supervised workers, kept from one partition to the next; without other hands child processes of this one."""
 
     settings: RunSettings
+    hands: Hands | None = None
     _workers: list[_Worker] = field(default_factory=list)
+    _waiting: list[Job] = field(default_factory=list)  # to be tried again
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self._devices = gpu_devices()
+        self._limits: dict[Uses, int] = {
+            "cores": settings.workers,
+            "network": settings.download_workers or settings.workers,
+            "gpu": settings.model_workers or len(self._devices) or 1,
+        }
+        self.policy = Policy(settings, settings.total_memory_gb * 1e9 or _SHARE_OF_MEMORY * memory_bytes())
+        self._hands = self.hands or ChildProcesses(
+            n_threads=max(1, (os.cpu_count() or 1) // settings.workers),
+            beat_s=min(_BEAT_S, settings.silence_s / _BEATS_PER_SILENCE),
+        )
 
     def __enter__(self) -> LocalExecutor:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        for worker in self._workers:
-            if worker.task is None and worker.process.is_alive():
-                worker.pipe.send(None)
-            else:
-                worker.process.kill()
-        for worker in self._workers:
-            worker.process.join(2)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-        self._workers.clear()
+        self.abandon()
+        self._dismiss_idle()
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
-        """Yield what happens to the tasks; see `Executor`."""
-        jobs = {task.partition: _Job(task) for task in tasks}
-        waiting = list(jobs.values())
-        with _Interrupts() as interrupts:
-            while waiting or self._busy():
-                if interrupts.n:
-                    yield from self._wind_down(interrupts)
-                    raise Interrupted
-                self._hand_out(waiting)
-                for heard in self._listen():
-                    yield from self._judge(heard, jobs, waiting)
+    def has_room(self, uses: Uses, memory_gb: float) -> bool:
+        """Return whether the limits of the resource and of memory let a partition in; retries go first."""
+        now = time.monotonic()
+        if any(job.uses == uses and job.not_before <= now for job in self._waiting):
+            return False
+        return self._fits(uses, memory_gb)
+
+    def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
+        """Give a partition to an idle worker, or to a new one."""
+        self._begin(Job(task, uses, memory_gb))
+
+    def is_busy(self) -> bool:
+        """Return whether a partition runs or waits to be tried again."""
+        return bool(self._waiting or self._attempts())
+
+    def listen(self) -> Iterator[Happened]:
+        """Yield what the workers say and what becomes of those that say nothing; begin what is to be tried again."""
+        for job in [job for job in self._waiting if job.not_before <= time.monotonic()]:
+            if self._fits(job.uses, job.memory_gb):
+                self._waiting.remove(job)
+                self._begin(job)
+        yield from self._listen()
+
+    def wind_down(self, end: float) -> Iterator[Happened]:
+        """Yield the last of what runs; nothing is tried again."""
+        if self._attempts() and time.monotonic() < end:
+            yield from self._listen()
+        self._waiting.clear()
+
+    def abandon(self) -> None:
+        """Kill the workers that have a partition."""
+        for worker in self._busy():
+            worker.handle.kill()
+        self._workers = [worker for worker in self._workers if worker.attempt is None]
+        self._waiting.clear()
 
     def _busy(self) -> list[_Worker]:
-        return [worker for worker in self._workers if worker.task is not None]
+        return [worker for worker in self._workers if worker.attempt is not None]
 
-    def _hand_out(self, waiting: list[_Job]) -> None:
-        now = time.monotonic()
-        for job in [job for job in waiting if job.not_before <= now]:
-            limit = self.settings.model_workers if job.task.has_model else self.settings.workers
-            worker = self._idle_worker() if len(self._busy()) < limit else None
-            if worker is None:
-                return
-            waiting.remove(job)
-            worker.task, worker.started, worker.stopped_for = job.task, now + _START_UP_S, ""
-            with contextlib.suppress(BrokenPipeError):  # it died at its start: the end of the pipe says so next
-                worker.pipe.send(job.task)
+    def _attempts(self) -> list[Attempt]:
+        return [worker.attempt for worker in self._workers if worker.attempt is not None]
 
-    def _idle_worker(self) -> _Worker | None:
+    def _fits(self, uses: Uses, memory_gb: float) -> bool:
+        busy = [attempt.job.uses for attempt in self._attempts()]
+        if busy.count(uses) >= self._limits[uses]:
+            return False
+        # Without a GPU a model takes cores; with one it must not wait for them.
+        on_cores: tuple[Uses, ...] = ("cores",) if self._devices else ("cores", "gpu")
+        if uses in on_cores and sum(busy.count(kind) for kind in on_cores) >= self._limits["cores"]:
+            return False
+        idle = sum(worker.handle.memory_bytes() for worker in self._workers if worker.attempt is None)
+        if not self.policy.has_memory(memory_gb, self._attempts(), idle):
+            self._dismiss_idle()
+        return self.policy.has_memory(memory_gb, self._attempts())
+
+    def _begin(self, job: Job) -> None:
+        worker = self._idle_worker(self._free_device() if job.uses == "gpu" else "")
+        worker.attempt = self.policy.begin(job, worker.handle, time.monotonic())
+        worker.handle.send(job.task)
+
+    def _free_device(self) -> str:
+        if not self._devices:
+            return ""
+        taken = [worker.device for worker in self._busy()]
+        return min(self._devices, key=taken.count)
+
+    def _idle_worker(self, device: str) -> _Worker:
         for worker in self._workers:  # always the first: one that held a model takes the next stage's in its place
-            if worker.task is None and worker.process.is_alive():
+            if worker.attempt is None and worker.device == device and worker.handle.is_alive():
                 return worker
-        self._workers = [w for w in self._workers if w.task is not None]
-        if len(self._workers) >= self.settings.workers:
-            return None
-        ours, theirs = mp.get_context("spawn").Pipe()
-        n_threads = max(1, (os.cpu_count() or 1) // self.settings.workers)
-        process = mp.get_context("spawn").Process(target=worker_main, args=(theirs, n_threads))
-        # A worker is deaf to Ctrl-C from its first moment: it inherits the mask.
-        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
-        theirs.close()
-        self._workers.append(_Worker(process, ours))
+        self._workers = [worker for worker in self._workers if worker.attempt is not None or worker.handle.is_alive()]
+        self._workers.append(_Worker(self._hands.start(device), device))
         return self._workers[-1]
 
-    def _listen(self) -> Iterator[tuple[_Worker, object]]:
-        busy = self._busy()
-        self._watch(busy)
-        ready = wait([w.pipe for w in busy], timeout=_POLL_S)
-        for worker in busy:
-            if worker.pipe in ready:
-                try:
-                    yield worker, worker.pipe.recv()
-                except (EOFError, OSError):
-                    worker.process.join()
-                    yield worker, None
+    def _dismiss_idle(self) -> None:
+        for worker in [worker for worker in self._workers if worker.attempt is None]:
+            worker.handle.dismiss()
+            self._workers.remove(worker)
 
-    def _watch(self, busy: list[_Worker]) -> None:
-        for worker in busy:
-            ran_s = time.monotonic() - worker.started
-            resident = _resident_bytes(worker.process.pid or 0)
-            if ran_s > self.settings.deadline_s:
-                worker.stopped_for = f"it ran longer than run.deadline_s = {self.settings.deadline_s:g}"
-            elif resident > self.settings.memory_gb * 1e9:
-                worker.stopped_for = f"it held {resident / 1e9:.2f} GB; run.memory_gb = {self.settings.memory_gb:g}"
-            if worker.stopped_for:
-                worker.process.kill()
-                worker.process.join()  # until it is gone it would look fit for the next partition
-
-    def _judge(self, heard: tuple[_Worker, object], jobs: dict[str, _Job], waiting: list[_Job]) -> Iterator[Event]:
-        worker, message = heard
-        assert worker.task is not None
-        job = jobs[worker.task.partition]
-        if isinstance(message, int):
-            worker.started = min(worker.started, time.monotonic())
-            yield Advanced(job.task.partition, message)
+    def _listen(self) -> Iterator[Happened]:
+        busy = {id(worker.handle): worker for worker in self._busy()}
+        if not busy:
+            time.sleep(_POLL_S if self._waiting else 0)
             return
-        worker.task = None
-        if message is None:
-            yield self._after_death(worker, job, waiting)
-        elif isinstance(message, Failed) and message.kind == "transient" and job.n_failures < self.settings.retries:
-            job.not_before = time.monotonic() + self.settings.backoff_s * 2**job.n_failures
-            job.n_failures += 1
-            waiting.append(job)
-            yield Retried(job.task.partition, message.message)
+        for handle in self._hands.wait([worker.handle for worker in busy.values()], _POLL_S):
+            yield from self._judge(busy[id(handle)], handle.receive())
+        for attempt in self.policy.look(self._attempts(), time.monotonic(), _LONGEST_GAP_S):
+            attempt.handle.kill()
+            yield from self._judge(busy[id(attempt.handle)], None)
+
+    def _judge(self, worker: _Worker, message: object) -> Iterator[Happened]:
+        attempt, now = worker.attempt, time.monotonic()
+        assert attempt is not None
+        job, attempt.heard = attempt.job, now
+        if isinstance(message, SignOfLife):
+            return
+        if isinstance(message, int):
+            attempt.started = min(attempt.started, now)
+            yield job.task, Advanced(job.task.partition, message)
+            return
+        worker.attempt = None
+        event: Event
+        if isinstance(message, Committed):
+            event = message
+        elif isinstance(message, Failed):
+            event = self.policy.after_failure(job, message, now)
         else:
-            assert isinstance(message, Committed | Failed)
-            yield message
-
-    def _after_death(self, worker: _Worker, job: _Job, waiting: list[_Job]) -> Event:
-        why = worker.stopped_for or f"its process ended with {_exit_words(worker.process.exitcode)}"
-        message = f"{job.task.stage}/{job.task.partition}: {why}"
-        job.n_deaths += 1
-        if job.n_deaths > _DEATHS_ALLOWED:
-            return Poisoned(job.task.partition, f"{message}, {job.n_deaths} times; nothing of it was kept")
-        waiting.append(job)
-        return Retried(job.task.partition, message)
-
-    def _wind_down(self, interrupts: _Interrupts) -> Iterator[Event]:
-        end = time.monotonic() + self.settings.grace_s
-        while self._busy() and time.monotonic() < end and interrupts.n < 2:  # a second Ctrl-C abandons at once
-            for worker, message in self._listen():
-                if not isinstance(message, int):
-                    worker.task = None
-                if isinstance(message, Committed):
-                    yield message
-        for worker in self._busy():
-            worker.process.kill()
-            worker.process.join()
-            worker.task = None
-
-
-class _Interrupts:
-    """Counts SIGINT and SIGTERM instead of raising: an exception in the middle of a pipe message would break it."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._count)
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _count(self, number: int, frame: object) -> None:
-        self.n += 1
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")  # mapped files can be dropped at will
-
-
-def _exit_words(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    return f"signal {signal.Signals(-code).name}"
+            event = self.policy.after_death(attempt)
+        if isinstance(event, Retried):
+            self._waiting.append(job)
+        yield job.task, event

@@ -1,39 +1,59 @@
-"""Bring stages up to date: refuse on missing input, list what is due, run it, and say what came of it.
+"""Bring stages up to date: run what is due as it becomes due, all stages side by side, and say what came of it.
 
 Receipts decide; nothing here remembers anything between two runs.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.ledger.ledger import Ledger, PartitionState
+from flows.ledger.ledger import Ledger
+from flows.ledger.state import PartitionState
 from flows.run.events import Poisoned, Watcher
 from flows.run.executor import Executor
-from flows.run.worker import Committed, Failed, Task
+from flows.run.interrupts import Interrupts
+from flows.run.loop import Loop
+from flows.run.schedule import Schedule
+from flows.run.worker import Failed, Task
 from stages.contract import ContractError, InputError, Stage
 
 
 @dataclass
 class StageFailure(Exception):
-    """Some partitions of a stage have no receipt; the others have."""
+    """Some partitions of a stage have no receipt; the others have.
+
+    Attributes:
+        stage: the stage, the first if there are several.
+        failures: its partitions that failed.
+        n_done: its partitions that have their receipts.
+        n_partitions: its partitions.
+        waiting: names of the stages that were not finished since they read what failed.
+        others: the failures of further stages.
+    """
 
     stage: Stage
     failures: Sequence[Failed | Poisoned]
     n_done: int
     n_partitions: int
+    waiting: Sequence[str] = ()
+    others: Sequence[StageFailure] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.stage.name}: {len(self.failures)} of {self.n_partitions} partitions failed:"]
-        lines += [f"  {f.partition}: {f.message.rstrip()}" for f in self.failures[:10]]
+        lines = [line for failure in (self, *self.others) for line in failure._lines()]
+        if self.waiting:
+            lines.append(f"not finished, since they wait for these: {', '.join(self.waiting)}")
+        return "\n".join([*lines, "mend the cause and run the same command again"])
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{self.stage.name}: {len(self.failures)} of {self.n_partitions} partitions failed:"
+        for failure in self.failures[:10]:
+            yield f"  {failure.partition}: {failure.message.rstrip()}"
         if len(self.failures) > 10:
-            lines.append(f"  … and {len(self.failures) - 10} more: `make status` names them")
+            yield f"  … and {len(self.failures) - 10} more: `make status` names them"
         others = "the other" if self.n_done + len(self.failures) == self.n_partitions else "of the others"
-        lines.append(f"{others} {self.n_done} are done and stay done; mend the cause and run the same command again")
-        return "\n".join(lines)
+        yield f"{others} {self.n_done} are done and stay done"
 
 
 @dataclass
@@ -57,87 +77,34 @@ class Runner:
     before_pass: Callable[[int], None] = field(default=lambda number: None)
 
     def run_module(self, module: str) -> None:
-        """Bring the stages of a module up to date, in order.
+        """Bring the stages of one module up to date; see `run`."""
+        self.run([module])
+
+    def run(self, modules: Sequence[str]) -> None:
+        """Bring the stages of some modules up to date, side by side where none reads another's rows.
 
         Raises:
             InputError: when an input is missing or stale, or the disk is too small.
-            StageFailure: when partitions failed.
+            StageFailure: when partitions failed; what does not depend on them was run.
             ContractError: when a stage broke its contract.
+            Interrupted: after Ctrl-C, when all partitions under way have ended or were abandoned.
         """
-        stages = [stage for stage in self.ledger.stages if stage.module == module]
-        for position, stage in enumerate(stages):
-            if stage.keeps == "all":
-                self._run_passes(stage, stages[position + 1])
-            elif stage.keeps == "latest":
-                self._observe(stage)
-            else:
-                self.run_stage(stage)
-
-    def run_stage(self, stage: Stage) -> None:
-        """Run the partitions of a stage that have no current receipt."""
-        problem = self.ledger.inputs_ready(stage)
-        if problem:
-            raise InputError(f"{stage.name} cannot start: {problem}")
-        state = self.ledger.state(stage)
-        tasks = [self._task(stage, partition) for partition in state.due]
-        self._check_disk(stage, tasks)
-        self._run(stage, tasks, len(state.partitions))
-
-    def _run_passes(self, opener: Stage, worker: Stage) -> None:
-        # A pass that was opened is finished before the next is opened: a killed one is never left half done.
-        while True:
-            passes = self.ledger.state(opener).partitions
-            if passes:
-                if not self.ledger.state(worker).is_complete:
-                    self.before_pass(len(passes) - 1)
-                self.run_stage(worker)
-            if not self._observe(opener):
-                return
-
-    def _observe(self, stage: Stage) -> bool:
-        """Make a numbered observation; return False when there was nothing new to record."""
-        problem = self.ledger.inputs_ready(stage)
-        if problem:
-            raise InputError(f"{stage.name} cannot start: {problem}")
-        found = self.ledger.store.observations(stage.writes.name, stage.name)
-        name = f"{len(found):03d}"
-        task = self._task(stage, PartitionState(name, self.ledger.fingerprint(stage, name), None))
-        self._run(stage, [task], 1)
-        return len(self.ledger.store.observations(stage.writes.name, stage.name)) > len(found)
-
-    def _run(self, stage: Stage, tasks: list[Task], n_partitions: int) -> None:
-        started = time.monotonic()
-        by_name = {task.partition: task for task in tasks}
-        failures: list[Failed | Poisoned] = []
-        n_done = n_partitions - len(tasks)
-        has_new = False
-        self.watcher.begin(stage, n_partitions, len(tasks), sum(task.n_given for task in tasks))
+        stages = [stage for stage in self.ledger.stages if stage.module in modules]
+        schedule = Schedule(self.ledger, stages)
+        loop = Loop(self.ledger, schedule, self.executor, self.watcher, self.task, self.before_pass)
         try:
-            for event in self.executor.run(tasks):
-                self.watcher.see(stage, by_name[event.partition], event)
-                if isinstance(event, Committed):
-                    n_done += 1
-                    has_new |= event.is_new
-                if isinstance(event, Failed | Poisoned):
-                    failures.append(event)
-                    self._note(stage, by_name[event.partition], event)
-                if isinstance(event, Failed) and event.kind in ("contract", "disk"):
-                    break  # it would be the same in every other partition
+            with Interrupts() as interrupts:
+                try:
+                    loop.run(interrupts)
+                finally:
+                    loop.wind_down(interrupts)
         finally:
-            self.watcher.end(stage, time.monotonic() - started)
-            if has_new:  # to conclude all states anew costs seconds where there are thousands of receipts
-                self.ledger.refresh()
-        self._raise_failures(stage, failures, n_done, n_partitions)
+            loop.end()
+            schedule.close()
+        _raise_failures(self.ledger, schedule, loop)
 
-    def _raise_failures(self, stage: Stage, failures: list[Failed | Poisoned], n_done: int, n_partitions: int) -> None:
-        if not failures:
-            return
-        for failure in failures:
-            if isinstance(failure, Failed) and failure.kind == "contract":
-                raise ContractError(failure.message)
-        raise StageFailure(stage, failures, n_done, n_partitions)
-
-    def _task(self, stage: Stage, partition: PartitionState) -> Task:
+    def task(self, stage: Stage, partition: PartitionState) -> Task:
+        """Return all that a worker needs to run a partition."""
         ledger = self.ledger
         return Task(
             stage=stage.name,
@@ -150,26 +117,25 @@ class Runner:
             input_digests=ledger.input_digests(stage, partition.name),
             tool_identities=ledger.tool_identities(stage),
             n_given=ledger.rows_given(stage, partition.name),
-            has_model=stage.has_model,
             build=ledger.store.root,
             sources=self.sources,
-            memory_gb=ledger.settings.run.memory_gb,
+            memory_gb=stage.memory_gb or ledger.settings.run.memory_gb,
         )
 
-    def _note(self, stage: Stage, task: Task, event: Failed | Poisoned) -> None:
-        folder = self.ledger.store.folder(stage.writes.name, task.partition, task.fingerprint)
-        self.ledger.store.note_failure(folder, event.message)
 
-    def _check_disk(self, stage: Stage, tasks: Sequence[Task]) -> None:
-        if not tasks:
-            return
-        needed = sum(task.n_given for task in tasks) * stage.bytes_per_row
-        reserve = self.ledger.settings.run.reserve_gb * 1e9
-        free = self.ledger.store.free_bytes()
-        if free < needed + reserve:
-            raise InputError(
-                f"{stage.name} needs about {needed / 1e9:.2f} GB under {self.ledger.store.root}"
-                f" ({sum(t.n_given for t in tasks):,} rows of about {stage.bytes_per_row:,} bytes) and"
-                f" {reserve / 1e9:.2f} GB that stay free (run.reserve_gb); {free / 1e9:.2f} GB are free."
-                " Free some space (`make gc` removes what no receipt needs) or build on a larger disk"
-            )
+def _raise_failures(ledger: Ledger, schedule: Schedule, loop: Loop) -> None:
+    failed = [begun for begun in loop.begun.values() if begun.failures]
+    for failure in (failure for begun in failed for failure in begun.failures):
+        if isinstance(failure, Failed) and failure.kind == "contract":
+            raise ContractError(failure.message)
+    unfinished = [stage for stage in schedule.unfinished() if stage not in [begun.stage for begun in failed]]
+    found = []
+    for begun in failed:
+        state = ledger.state(begun.stage)
+        n = len(state.partitions)
+        found.append(StageFailure(begun.stage, begun.failures, n - state.n_due, n))
+    if found:
+        found[0].others, found[0].waiting = found[1:], [stage.name for stage in unfinished]
+        raise found[0]
+    if unfinished:
+        raise InputError(f"{unfinished[0].name} cannot start: {ledger.inputs_ready(unfinished[0])}")

@@ -5,20 +5,17 @@ Not for choosing partitions or retrying them: that is the executor's and the run
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import gc
 import importlib
 import os
 import platform
 import resource
-import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,8 +31,6 @@ from stages.identity import digest_json
 from stages.rows import Space
 
 Kind = Literal["input", "transient", "contract", "disk"]
-_PR_SET_PDEATHSIG = 1
-_ADVANCE_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,6 @@ class Task:
     input_digests: Mapping[str, str]
     tool_identities: Mapping[str, Any]
     n_given: int
-    has_model: bool
     build: Path
     sources: Path
     memory_gb: float = 4.0
@@ -82,6 +76,11 @@ class Failed:
     partition: str
     kind: Kind
     message: str
+
+
+@dataclass(frozen=True)
+class SignOfLife:
+    """Sent now and then while a partition runs."""
 
 
 @dataclass
@@ -233,36 +232,3 @@ def prepare_libraries(n_threads: int) -> None:
     # Polars' allocator: memory that goes back to the system between two slices of a file costs a page fault per 4 kB
     # to get again, a third of the time that reading captions takes.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:-1,muzzy_decay_ms:-1")
-
-
-def worker_main(pipe: Connection, n_threads: int) -> None:
-    """Serve partitions until the pipe closes; progress and results go back through it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's: it ends partitions whole
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    prepare_libraries(n_threads)
-    toolbox = Toolbox()
-    with toolbox.stack:
-        while True:
-            try:
-                task = pipe.recv()
-            except EOFError:
-                return
-            if task is None:
-                return
-            pipe.send(0)  # the deadline runs from here: a fresh worker has imported by now
-            pipe.send(try_partition(task, toolbox, _Advance(pipe)))
-
-
-class _Advance:
-    """Sends the number of rows done, at most a few times a second."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._sent = 0.0
-
-    def __call__(self, n_rows: int) -> None:
-        now = time.monotonic()
-        if now - self._sent >= _ADVANCE_EVERY_S:
-            self._sent = now
-            self._pipe.send(n_rows)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from flows.ask.report import printable, stage_report
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
-from flows.run.executor import Interrupted
+from flows.run.interrupts import Interrupted
 from flows.run.runner import StageFailure
 from flows.watch.course import Course
 from flows.watch.memory import MEMORY, Memory

@@ -128,6 +128,7 @@ OPEN_PASS = Stage(
     run=open_pass,
     is_queried=True,
     resources=PassResources,
+    half="pub11",
     split_by="partition",
     keeps="all",
 )
@@ -144,6 +145,7 @@ DOWNLOAD = Stage(
     run=download,
     resources=FetchResources,
     partitions_from=("fetch_pass",),
+    has_network=True,
     is_settled=True,
     bytes_per_row=120_000,  # RS5M: about 500 GB for 5 million images
 )
@@ -171,5 +173,6 @@ SETTLE = Stage(
     is_queried=True,
     params=SettleParams,
     reasons=(*FETCH_REASONS, PLACEHOLDER),
+    half="pub11",
     split_by="partition",
 )  # fmt: skip

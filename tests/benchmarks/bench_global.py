@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from flows.run.executor import Event
+from flows.run.events import Event
+from flows.run.executor import Happened
 from flows.run.worker import Task, Toolbox, prepare_libraries, try_partition
+from stages.contract import Uses
 from tests.benchmarks.global_build import REAL, bring_up_to_date
 from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, sized
 
@@ -39,20 +41,45 @@ class MeasuringExecutor:
     """Runs the real stages each in a process of its own, and notes what they cost; the others run here."""
 
     costs: dict[str, Cost] = field(default_factory=dict)
+    _tasks: list[Task] = field(default_factory=list)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
-        """Yield one event per task."""
-        if not tasks or tasks[0].stage not in {stage.name for stage in REAL}:
+    def has_room(self, uses: Uses, memory_gb: float) -> bool:
+        """Return True: all partitions of a stage are taken at once."""
+        return True
+
+    def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
+        """Take a partition."""
+        self._tasks.append(task)
+
+    def is_busy(self) -> bool:
+        """Return whether partitions wait."""
+        return bool(self._tasks)
+
+    def listen(self) -> Iterator[Happened]:
+        """Run the partitions of one stage; yield one event for each."""
+        tasks = [task for task in self._tasks if task.stage == self._tasks[0].stage]
+        self._tasks = [task for task in self._tasks if task.stage != self._tasks[0].stage]
+        yield from zip(tasks, self._run(tasks), strict=True)
+
+    def wind_down(self, end: float) -> Iterator[Happened]:
+        """Yield nothing: nothing runs."""
+        return iter(())
+
+    def abandon(self) -> None:
+        """Forget what waits."""
+        self._tasks.clear()
+
+    def _run(self, tasks: Sequence[Task]) -> list[Event]:
+        if tasks[0].stage not in {stage.name for stage in REAL}:
             toolbox = Toolbox()
-            yield from (try_partition(task, toolbox, lambda n_rows: None) for task in tasks)
-            return
+            return [try_partition(task, toolbox, lambda n_rows: None) for task in tasks]
         events, cost = _measure(tasks) if IS_TOY else _measure_apart(tasks)
         before = self.costs.get(tasks[0].stage, Cost(0, 0))  # passes of the download are opened one by one
         cost = Cost(before.cpu_s + cost.cpu_s, max(before.resident_gb, cost.resident_gb))
         self.costs[tasks[0].stage] = cost
         if not IS_TOY:  # minutes pass between two stages
             print(f"{tasks[0].stage}: {cost.cpu_s:.1f} CPU s, {cost.resident_gb:.2f} GB", file=sys.stderr, flush=True)
-        yield from events
+        return events
 
 
 def _measure_apart(tasks: Sequence[Task]) -> tuple[list[Event], Cost]:

@@ -127,7 +127,6 @@ class Bench:
             input_digests=dict.fromkeys(self.pieces, "0" * 64),
             tool_identities={},
             n_given=0,
-            has_model=False,
             build=self.store.root,
             sources=self.sources,
         )

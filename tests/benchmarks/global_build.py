@@ -213,6 +213,5 @@ def bring_up_to_date(root: Path, n_candidates: int, executor: Executor) -> Ledge
         shutil.rmtree(build / stage.writes.name, ignore_errors=True)
     ledger = Ledger(Store(build), SYNTHETIC, load_settings("paper", SETTINGS, SYNTHETIC))
     runner = Runner(ledger, executor, Silent(), CATALOGUE, sources)
-    for module in MODULES:
-        runner.run_module(module)
+    runner.run(MODULES)
     return ledger

@@ -72,8 +72,7 @@ def make_large_ledger(root: Path) -> tuple[Path, Path, int]:
 def _bring_up_to_date(build: Path, sources: Path) -> tuple[Path, Path, int]:
     ledger = Ledger(Store(build), STAGES, load_settings("demo", SETTINGS, STAGES))
     runner = Runner(ledger, InlineExecutor(), Silent(), "tests.benchmarks.large_ledger:WITHOUT_WEB", sources)
-    for module in MODULES:
-        runner.run_module(module)
+    runner.run(MODULES)
     ledger.refresh()
     publish_dataset(ledger)
     return build, sources, sum(len(ledger.state(stage).receipts) for stage in STAGES)

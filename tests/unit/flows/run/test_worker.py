@@ -10,7 +10,7 @@ from tests.unit.stages.test_rows import in_files
 
 
 def task(folder: Path) -> Task:
-    return Task("cluster", "", "whole", "f", {}, {}, {}, {}, {}, 0, False, folder, folder, memory_gb=2.0)
+    return Task("cluster", "", "whole", "f", {}, {}, {}, {}, {}, 0, folder, folder, memory_gb=2.0)
 
 
 def test_queries_get_half_of_the_memory_that_is_left() -> None:

@@ -45,7 +45,7 @@ def taken(tmp_path: Path) -> Attempts:
     assert told is not None
     fingerprint = write(store, FETCH_ATTEMPT, "000-00000", attempts)
     pieces = {"fetch_pass": [Piece("000", told.kept_file, 0, len(told.parts))]}
-    task = Task("download", "", "000-00000", fingerprint, {}, {}, pieces, {}, {}, 4, False, tmp_path, tmp_path)
+    task = Task("download", "", "000-00000", fingerprint, {}, {}, pieces, {}, {}, 4, tmp_path, tmp_path)
     found = Attempts()
     found.take(store, task)
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.run.events import Advanced
-from flows.run.executor import Interrupted
+from flows.run.interrupts import Interrupted
 from flows.run.worker import Committed
 from flows.watch import mirror as mirror_module
 from flows.watch.course import Course

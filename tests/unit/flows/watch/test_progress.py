@@ -17,7 +17,7 @@ SORT = replace(MAKE, name="sort")
 def task(name: str, n_given: int = 10) -> Task:
     from pathlib import Path
 
-    return Task("make", "", name, "f", {}, {}, {}, {}, {}, n_given, False, Path(), Path())
+    return Task("make", "", name, "f", {}, {}, {}, {}, {}, n_given, Path(), Path())
 
 
 @pytest.fixture

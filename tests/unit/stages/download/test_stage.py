@@ -148,7 +148,7 @@ def test_a_retry_opens_a_pass_over_transient_failures_alone_and_the_rest_of_the_
         if row["fetch_reason"] == "http_server_error"
     ]
     assert attempts == [0, 1]
-    assert {n_due for name, _, n_due in watcher.begun if name in ("screen", "write_shards", "filter")} == {0}
+    assert {n_due for name, _, n_due in watcher.begun if name in ("screen", "write_shards", "filter")} == set()
 
 
 def test_what_a_pass_puts_off_is_asked_in_the_next_passes_and_fates_stay_the_same(

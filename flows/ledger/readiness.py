@@ -1,0 +1,116 @@
+"""Which partitions can be run now, and what the commit of one makes possible.
+
+A partition is ready when what it reads, by partition or whole, is complete and current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from schemas.corpora import labelled_codes
+from stages.contract import WHOLE, Half, Reads, Stage
+
+if TYPE_CHECKING:
+    from flows.ledger.ledger import Ledger
+    from flows.ledger.state import PartitionState
+
+Due = list[tuple[Stage, "PartitionState"]]
+
+
+def lacking(ledger: Ledger, stage: Stage, but: Collection[str] = ()) -> str | None:
+    """Return the name of the first table that a stage reads, but some, and that is not complete; None if all are."""
+    for reads in stage.reads:
+        if reads.table not in but and not _is_whole(ledger, reads, stage):
+            return reads.table
+    return None
+
+
+def is_ready(ledger: Ledger, stage: Stage, partition: str) -> bool:
+    """Return whether all that a partition reads is complete, while other partitions may still miss something."""
+    return all(_has(ledger, reads, stage, partition) for reads in stage.reads)
+
+
+def partition_names(ledger: Ledger, stage: Stage) -> list[str]:
+    """Return the names of a stage's partitions, from the parts of its inputs that have their receipts."""
+    if not stage.partitions_from:
+        return [WHOLE]
+    names = {name for table in stage.partitions_from for name in ledger.state(ledger.writer[table]).parts}
+    return sorted(name for name in names if not stage.half or half_of(name) == stage.half)
+
+
+def half_of(partition: str) -> str:
+    """Return the half that a partition of source files belongs to, by the corpus code that its name begins with."""
+    return "rs3" if partition.partition("-")[0] in labelled_codes() else "pub11"
+
+
+def halves(writer: Mapping[str, Stage]) -> dict[str, Half]:
+    """Return the half that the parts of each table belong to, "" if they may belong to either."""
+    found: dict[str, Half] = {}
+    for table, stage in writer.items():  # in the order of STAGES: inputs first
+        of_inputs = {found.get(name, "") for name in stage.partitions_from}
+        found[table] = stage.half or (of_inputs.pop() if len(of_inputs) == 1 else "")
+    return found
+
+
+def extend(ledger: Ledger, stage: Stage, names: list[str] | None, due: Due) -> None:
+    """List the partitions of a stage that became ready, and what their receipts make possible in turn.
+
+    Args:
+        ledger: holds the states.
+        stage: a stage of which some partitions may be ready now.
+        names: these partitions; None to look at all, since a whole input was completed.
+        due: receives those without a receipt.
+    """
+    state = ledger.state(stage)
+    was_complete = state.is_complete
+    state.lacks = lacking(ledger, stage)
+    if names is None:
+        names = partition_names(ledger, stage)
+    else:
+        names = [name for name in names if _is_partition(ledger, stage, name)]
+    done = []
+    for name in names:
+        if name not in state and (state.lacks is None or is_ready(ledger, stage, name)):
+            partition = ledger.look_up(stage, name)
+            state.put(partition)
+            done += [name] if partition.receipt is not None else []
+            due += [(stage, partition)] if partition.receipt is None else []
+    if done or (state.is_complete and not was_complete):
+        spread(ledger, stage, done, due)
+
+
+def spread(ledger: Ledger, stage: Stage, names: list[str], due: Due) -> None:
+    """Extend the readers of a stage of which some partitions, by name, have their receipts now."""
+    is_over = ledger.state(stage).is_complete or bool(stage.split_by)
+    for reader in ledger.readers.get(stage.writes.name, ()):
+        if reader.keeps == "current" and ledger.is_concluded(reader):
+            extend(ledger, reader, None if is_over else names, due)
+
+
+def _is_partition(ledger: Ledger, stage: Stage, name: str) -> bool:
+    if stage.half and half_of(name) != stage.half:
+        return False
+    return any(name in ledger.state(ledger.writer[table]).parts for table in stage.partitions_from)
+
+
+def _is_whole(ledger: Ledger, reads: Reads, stage: Stage) -> bool:
+    writer = ledger.writer[reads.table]
+    if writer is stage:
+        return True
+    state = ledger.state(writer)
+    is_absent = state.lacks is not None or (writer.keeps != "current" and not state.partitions)
+    return not state.n_due and (reads.is_optional or not is_absent)
+
+
+def _has(ledger: Ledger, reads: Reads, stage: Stage, partition: str) -> bool:
+    if not reads.is_whole:
+        writer = ledger.writer[reads.table]
+        state = ledger.state(writer)
+        # The listing before the one that is being made says nothing of what it will have.
+        if partition in state.parts and (writer.keeps != "latest" or state.lacks is None):
+            return True
+        half = ledger.halves[reads.table]
+        if half and half != half_of(partition):
+            return True  # the table has nothing for this half
+    return _is_whole(ledger, reads, stage)

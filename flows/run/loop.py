@@ -1,0 +1,159 @@
+"""The loop of a run: what is due goes to the executor as it has room, what happens goes to ledger and watcher.
+
+In the main thread, and nothing in it waits for anything but a worker's next message.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flows.ledger.ledger import Ledger
+from flows.ledger.state import PartitionState
+from flows.run.events import Event, Poisoned, Watcher
+from flows.run.executor import Executor
+from flows.run.interrupts import Interrupted, Interrupts
+from flows.run.schedule import Schedule
+from flows.run.worker import Committed, Failed, Task
+from stages.contract import InputError, Stage
+
+
+@dataclass
+class Begun:
+    """A stage of which something was due in this run."""
+
+    stage: Stage
+    started: float = 0.0  # when its first partition began to run
+    failures: list[Failed | Poisoned] = field(default_factory=list)
+    is_over: bool = False
+
+
+@dataclass
+class Loop:
+    """One run over all wanted stages.
+
+    Attributes:
+        ledger: what is done.
+        schedule: what is due.
+        executor: runs it.
+        watcher: receives the events.
+        make_task: returns all that a worker needs to run a partition.
+        before_pass: called with the number of a download pass before its partitions run.
+        begun: the stages of which something was due, by name.
+    """
+
+    ledger: Ledger
+    schedule: Schedule
+    executor: Executor
+    watcher: Watcher
+    make_task: Callable[[Stage, PartitionState], Task]
+    before_pass: Callable[[int], None]
+    begun: dict[str, Begun] = field(default_factory=dict)
+    _running: dict[tuple[str, str], tuple[Stage, PartitionState]] = field(default_factory=dict)
+    _is_ending: bool = False
+    _n_bytes: int = 0  # that partitions which are due or run may take, about
+
+    def run(self, interrupts: Interrupts) -> None:
+        """Run until nothing is due and nothing runs.
+
+        Raises:
+            InputError: when the disk is too small.
+            Interrupted: when the user asked to stop; partitions may still run.
+        """
+        self._announce()
+        while not self._must_stop():
+            if interrupts.n:
+                raise Interrupted
+            self._hand_out()
+            if not self.executor.is_busy():
+                return
+            for task, event in self.executor.listen():
+                self._take(task, event)
+
+    def wind_down(self, interrupts: Interrupts) -> None:
+        """Let partitions that run end for a while; a second Ctrl-C abandons them at once."""
+        self._is_ending = True
+        end = time.monotonic() + self.ledger.settings.run.grace_s
+        while self._running and self.executor.is_busy() and time.monotonic() < end and interrupts.n < 2:
+            for task, event in self.executor.wind_down(end):
+                self._take(task, event)
+
+    def end(self) -> None:
+        """Abandon what still runs, and tell the watcher that all is over."""
+        self.executor.abandon()
+        for begun in self.begun.values():
+            self._end(begun)
+
+    def _must_stop(self) -> bool:
+        # It would be the same in every other partition.
+        failures = (failure for begun in self.begun.values() for failure in begun.failures)
+        return any(isinstance(failure, Failed) and failure.kind in ("contract", "disk") for failure in failures)
+
+    def _hand_out(self) -> None:
+        while True:
+            found = self.schedule.next(lambda stage: self.executor.has_room(stage.uses, self._memory_gb(stage)))
+            if found is None:
+                return
+            stage, partition = found
+            self._running[stage.name, partition.name] = found
+            self.begun[stage.name].started = self.begun[stage.name].started or time.monotonic()
+            self.executor.start(self.make_task(stage, partition), stage.uses, self._memory_gb(stage))
+
+    def _memory_gb(self, stage: Stage) -> float:
+        # Global stages read whole tables: they may take what a worker may.
+        return stage.memory_gb or (self.ledger.settings.run.memory_gb if stage.is_whole else 0.0)
+
+    def _announce(self) -> None:
+        for stage, partitions in self.schedule.take_added():
+            n_rows = sum(self.ledger.rows_given(stage, partition.name) for partition in partitions)
+            self._n_bytes += n_rows * stage.bytes_per_row
+            self._check_disk(stage, n_rows)
+            if stage.name in self.begun:
+                self.watcher.grow(stage, len(partitions), n_rows)
+            else:
+                self.begun[stage.name] = Begun(stage)
+                n_known = 1 if stage.keeps != "current" else len(self.ledger.state(stage).partitions)
+                self.watcher.begin(stage, n_known, len(partitions), n_rows)
+            openers = [self.ledger.writer[table] for table in stage.partitions_from]
+            for opener in (opener for opener in openers if opener.keeps == "all"):
+                self.before_pass(len(self.ledger.state(opener).partitions) - 1)
+
+    def _take(self, task: Task, event: Event) -> None:
+        stage, partition = self._running[task.stage, task.partition]
+        self.watcher.see(stage, task, event)
+        if not isinstance(event, Committed | Failed | Poisoned):
+            return
+        del self._running[task.stage, task.partition]
+        self._n_bytes -= task.n_given * stage.bytes_per_row
+        if isinstance(event, Committed):
+            self.schedule.commit(stage, partition, event.is_new)
+        else:
+            self.schedule.fail(stage)
+            self.begun[stage.name].failures.append(event)
+            folder = self.ledger.store.folder(stage.writes.name, task.partition, task.fingerprint)
+            self.ledger.store.note_failure(folder, event.message)
+        if not self._is_ending:
+            self._announce()
+        for begun in self.begun.values():
+            if not begun.is_over and self.schedule.is_over(begun.stage):
+                self._end(begun)
+
+    def _end(self, begun: Begun) -> None:
+        if not begun.is_over:
+            begun.is_over = True
+            self.watcher.end(begun.stage, time.monotonic() - begun.started if begun.started else 0.0)
+
+    def _check_disk(self, stage: Stage, n_rows: int) -> None:
+        reserve = self.ledger.settings.run.reserve_gb * 1e9
+        free = self.ledger.store.free_bytes()
+        if free < self._n_bytes + reserve:
+            needed = n_rows * stage.bytes_per_row
+            others = self._n_bytes - needed
+            beside = f", other partitions about {others / 1e9:.2f} GB," if others > 0 else ""
+            raise InputError(
+                f"{stage.name} needs about {needed / 1e9:.2f} GB under {self.ledger.store.root}"
+                f" ({n_rows:,} rows of about {stage.bytes_per_row:,} bytes){beside} and"
+                f" {reserve / 1e9:.2f} GB that stay free (run.reserve_gb); {free / 1e9:.2f} GB are free."
+                " Free some space (`make gc` removes what no receipt needs) or build on a larger disk"
+            )

@@ -1,0 +1,42 @@
+"""What this machine has: memory and GPUs, found without importing what would take either."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_DEVICES = "CUDA_VISIBLE_DEVICES"
+
+
+def memory_bytes() -> int:
+    """Return the main memory of this machine, or of the container if that has less."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in map(Path, _CGROUP_LIMITS):
+        text = path.read_text().strip() if path.exists() else ""
+        found += [int(text)] if text.isdigit() else []  # "max" without a limit
+    return min(found)
+
+
+def gpu_devices(folder: Path = Path("/dev")) -> tuple[str, ...]:
+    """Return the GPUs as CUDA names them: those that CUDA_VISIBLE_DEVICES allows, else all that are there."""
+    allowed = os.environ.get(_DEVICES)
+    if allowed is not None:
+        return tuple(name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1"))
+    n_devices = sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in folder.glob("nvidia*"))
+    return tuple(str(number) for number in range(n_devices))  # CUDA counts from 0 whatever the files are called
+
+
+def see_only(device: str) -> None:
+    """Let this process see one GPU; torch must not be imported yet."""
+    os.environ[_DEVICES] = device
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process holds, without mapped files, which can be dropped at will; 0 if it ended."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")

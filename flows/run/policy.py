@@ -1,0 +1,141 @@
+"""What is done about partitions that fail and workers that die, hang or take too much: plain decisions, no process.
+
+Not for telling a worker anything: that is the executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flows.run.events import Poisoned, Retried
+from flows.run.handle import Handle
+from flows.run.worker import Failed, Task
+from flows.settings import RunSettings
+from stages.contract import Uses
+
+START_UP_S = 60.0  # a worker says when it takes a partition up; until then it may be importing
+_DEATHS_ALLOWED = 1  # a partition whose worker died is tried once more, in a fresh worker
+
+
+@dataclass
+class Job:
+    """A partition to run, over all its attempts.
+
+    Attributes:
+        task: the partition.
+        uses: the kind of resource that limits it.
+        memory_gb: memory to keep free for it, GB; 0 where it is little.
+        not_before: when it may be tried again.
+        n_failures: attempts that failed outside the program.
+        n_deaths: attempts in which its worker died or was stopped for its own sake.
+    """
+
+    task: Task
+    uses: Uses
+    memory_gb: float = 0.0
+    not_before: float = 0.0
+    n_failures: int = 0
+    n_deaths: int = 0
+
+
+@dataclass
+class Attempt:
+    """A job in the hands of a worker.
+
+    Attributes:
+        job: the job.
+        handle: the worker.
+        started: when its deadline began to run; in the future while the worker may be importing.
+        heard: when the worker last gave a sign of life.
+        memory_bytes: what the worker held when it was last looked at.
+        stopped_for: why it was stopped, "" if it was not.
+        is_own_fault: False for one that was stopped since all workers together took too much.
+    """
+
+    job: Job
+    handle: Handle
+    started: float
+    heard: float
+    memory_bytes: int = 0
+    stopped_for: str = ""
+    is_own_fault: bool = True
+
+
+@dataclass
+class Policy:
+    """Decides about attempts under the settings of a run.
+
+    Attributes:
+        settings: the section `run`.
+        total_bytes: memory that all workers together may hold.
+    """
+
+    settings: RunSettings
+    total_bytes: float
+    _looked: float = field(default=0.0)
+
+    def begin(self, job: Job, handle: Handle, now: float) -> Attempt:
+        """Return an attempt that begins now."""
+        return Attempt(job, handle, now + START_UP_S, now + START_UP_S)
+
+    def has_memory(self, needed_gb: float, attempts: Sequence[Attempt], idle_bytes: int = 0) -> bool:
+        """Return whether a further partition fits beside those that run; one alone is always let in."""
+        held = sum(max(a.memory_bytes, a.job.memory_gb * 1e9) for a in attempts)
+        return not attempts or held + idle_bytes + needed_gb * 1e9 <= self.total_bytes
+
+    def look(self, attempts: Sequence[Attempt], now: float, longest_gap_s: float) -> list[Attempt]:
+        """Return the attempts to stop, with the reason set; none of them was before."""
+        gap = now - self._looked if self._looked else 0.0
+        self._looked = now
+        if gap > longest_gap_s:  # this process was stopped itself: nothing was looked at, nobody is to blame
+            for attempt in attempts:
+                attempt.started, attempt.heard = attempt.started + gap, attempt.heard + gap
+        for attempt in attempts:
+            attempt.memory_bytes = attempt.handle.memory_bytes()
+            attempt.stopped_for = self._own_fault(attempt, now)
+        stopped = [attempt for attempt in attempts if attempt.stopped_for]
+        return stopped or self._too_much_together(attempts)
+
+    def _own_fault(self, attempt: Attempt, now: float) -> str:
+        settings = self.settings
+        limit_gb = attempt.job.task.memory_gb
+        if now - attempt.started > settings.deadline_s:
+            return f"it ran longer than run.deadline_s = {settings.deadline_s:g}"
+        if now - attempt.heard > settings.silence_s:
+            return f"its worker gave no sign of life for run.silence_s = {settings.silence_s:g}"
+        if attempt.memory_bytes > limit_gb * 1e9:
+            name = "run.memory_gb" if limit_gb == settings.memory_gb else "what its stage declares"
+            return f"it held {attempt.memory_bytes / 1e9:.2f} GB; {name} = {limit_gb:g}"
+        return ""
+
+    def _too_much_together(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        held = sum(attempt.memory_bytes for attempt in attempts)
+        if held <= self.total_bytes:
+            return []
+        youngest = max(attempts, key=lambda attempt: attempt.started)  # the others go on: something always ends
+        youngest.is_own_fault = len(attempts) == 1
+        youngest.stopped_for = (
+            f"all workers together held {held / 1e9:.2f} GB; run.total_memory_gb = {self.total_bytes / 1e9:.3g}"
+        )
+        return [youngest]
+
+    def after_failure(self, job: Job, failed: Failed, now: float) -> Retried | Failed:
+        """Return what becomes of a partition that failed; `job.not_before` is when it is tried again."""
+        if failed.kind != "transient" or job.n_failures >= self.settings.retries:
+            return failed
+        job.not_before = now + self.settings.backoff_s * 2**job.n_failures
+        job.n_failures += 1
+        return Retried(job.task.partition, failed.message)
+
+    def after_death(self, attempt: Attempt) -> Retried | Poisoned:
+        """Return what becomes of a partition whose worker is gone."""
+        job = attempt.job
+        message = f"{job.task.stage}/{job.task.partition}: {attempt.stopped_for or attempt.handle.last_words()}"
+        if not attempt.is_own_fault:
+            job.memory_gb = max(job.memory_gb, attempt.memory_bytes / 1e9)
+            return Retried(job.task.partition, f"{message}; it begins again when there is room for it")
+        job.n_deaths += 1
+        if job.n_deaths > _DEATHS_ALLOWED:
+            return Poisoned(job.task.partition, f"{message}, {job.n_deaths} times; nothing of it was kept")
+        return Retried(job.task.partition, message)
