@@ -248,6 +248,10 @@ class Recorder:
     def end(self, stage: Stage, seconds: float) -> None:
         return
 
+    def n_due(self, stage: str) -> int:
+        """Return how many partitions of a stage were due."""
+        return sum(n for name, _, n in self.begun if name == stage) + sum(n for name, n in self.grown if name == stage)
+
     def of(self, kind: type[Event]) -> list[Event]:
         """Return the events of a kind."""
         return [event for _, event in self.events if isinstance(event, kind)]

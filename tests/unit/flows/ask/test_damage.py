@@ -72,7 +72,7 @@ def run(build: Build) -> Recorder:
 
 
 def filtered(watcher: Recorder) -> int:
-    return next((n_due for name, _, n_due in watcher.begun if name == "filter"), 0)
+    return watcher.n_due("filter")
 
 
 def n_damaged(ledger: Ledger) -> int:
