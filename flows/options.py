@@ -162,7 +162,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     if is_generated(options):
         overrides.append("download.allow_loopback=true")
     settings = load_settings(options.profile, overrides, STAGES)
-    if options.command in ("build", "demo") or "download" in getattr(options, "modules", ()):
+    is_unasked = options.command == "build" and not settings.run.preflight  # else the contact is a gap among others
+    if is_unasked or "download" in getattr(options, "modules", ()):
         check_contact(settings.by_stage["download"][1])  # now, not when the filter has run for hours
     return settings
 

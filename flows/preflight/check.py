@@ -14,6 +14,7 @@ from flows.preflight.models import Digests, Need, gpu_gaps, needs_of, weight_gap
 from schemas.corpora import LABELLED_CODES, Corpus
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError, Reads, Stage
+from stages.download.stage import check_contact
 from stages.gpe.nltk_packages import find_packages
 
 
@@ -48,6 +49,7 @@ def find_gaps(
     gaps = [one for one in found if isinstance(one, Gap)]
     gaps += weight_gaps(needs, weights_command, digests)
     gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers or max(1, len(gpus)))
+    gaps += _contact_gaps(ledger, forecast)
     gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model])
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
@@ -63,6 +65,15 @@ def _tool_gaps(ledger: Ledger, stages: Sequence[Stage]) -> Iterator[Gap]:
             ledger.tool_identities(stage)
         except InputError as error:
             yield Gap("tool", stage.name, str(error))
+
+
+def _contact_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Gap]:
+    """Yield the contact that servers' owners are given, if URLs are still to be requested without one."""
+    if any(one.stage == "download" and one.share_left and one.n_rows for one in forecast):
+        try:
+            check_contact(ledger.settings.by_stage["download"][1])
+        except InputError as error:
+            yield Gap("setting", "download.contact", str(error))
 
 
 def _nltk_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Gap]:

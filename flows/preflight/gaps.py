@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["model", "list", "gpu", "disk", "source", "tool"]
+Kind = Literal["model", "list", "gpu", "disk", "setting", "source", "tool"]
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,18 @@ def _others(value: Any) -> list[Any]:
         models = load_models()
         if value in models:
             return [name for name, model in models.items() if model.task == models[value].task and name != value]
-        return ["transient", "absolute", "quantile", "raw", "top", "text_first", "TEXT", "rs5m", value + "x"]
+        return [
+            "transient",
+            "absolute",
+            "quantile",
+            "raw",
+            "top",
+            "text_first",
+            "TEXT",
+            "rs5m",
+            "you@example.org",
+            value + "x",
+        ]
     if isinstance(value, list | tuple):
         return [list(value)[::-1], list(value)[:-1], ["laion2b"], ["TEXT"]]
     return []

@@ -30,6 +30,7 @@ from stages.download.fetching.wire import Deadline, PinnedConnection, Wire, open
 
 # A wait for a slot looks this often whether it is of use: to look is a tenth of the CPU time of a fetch.
 _CHECK_EVERY_S = 0.02
+_FIRST_MORE_S = 1.0
 
 
 class Guard(urllib.request.OpenerDirector):
@@ -53,6 +54,7 @@ class Guard(urllib.request.OpenerDirector):
         self._robots = Robots(cache, limits.token) if limits.ask_robots else None
         self._stopped = threading.Event()
         self._began: float | None = None
+        self._first_thread: int | None = None  # that opens the first URL
         self.notes: dict[str, Note] = {}
         self.failure: Exception | None = None
 
@@ -82,20 +84,29 @@ class Guard(urllib.request.OpenerDirector):
         )
         with fetch:
             if self._began is None:
-                self._began = time.monotonic()
-            self._check_time()
-            return self._follow(url or whole, fetch)
+                self._began, self._first_thread = time.monotonic(), threading.get_ident()
+            try:
+                self._check_time()
+                return self._follow(url or whole, fetch)
+            finally:
+                if self._first_thread == threading.get_ident():
+                    self._first_thread = None
 
     def _fail(self, error: Exception) -> None:
         self.failure = self.failure or error
         self.stop()
 
     def _check_time(self) -> None:
-        """Refuse what would only be asked when it is too late."""
+        """Refuse what would only be asked when it is too late.
+
+        The first URL has a second more: a pass that asks for nothing would be the last.
+        """
         if self._stopped.is_set():
             raise Refused("no_result", "the fetch was stopped")
-        if self._began is not None and time.monotonic() - self._began > self._limits.max_partition_s:
-            raise Refused("deferred", f"not asked within the {self._limits.max_partition_s:g} s of its partition")
+        limit_s = self._limits.max_partition_s
+        is_first = self._first_thread == threading.get_ident()
+        if self._began is not None and time.monotonic() - self._began > limit_s + _FIRST_MORE_S * is_first:
+            raise Refused("deferred", f"not asked within the {limit_s:g} s of its partition")
 
     def _follow(self, url: str, fetch: Fetch) -> GuardedResponse:
         """Return the first answer that is not a redirect."""

@@ -61,8 +61,8 @@ def test_a_filled_folder_with_its_weights_has_no_gap(
         (tmp_path / "models" / model / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name in names))
     monkeypatch.setattr(commands, "find_gpus", lambda: [Gpu("H200", 150.0)])
     monkeypatch.setattr("flows.preflight.check._nltk_gaps", lambda ledger, forecast: iter(()))
-    set_ = "--set=run.reserve_gb=0"
-    assert main(["preflight", "--profile", "paper", "--sources", "sources", set_]) == 0
+    command = ["preflight", "--profile", "paper", "--sources", "sources", "--set=run.reserve_gb=0"]
+    assert main([*command, "--set=download.contact=you@example.org"]) == 0
     found = words(capsys)
     assert "no gaps" in found and "draw_captions" not in found, "no labelled corpus: the captioner is not needed"
 
@@ -73,6 +73,7 @@ def test_a_build_that_would_fail_later_is_refused_now(tmp_path: Path, capsys: py
     assert main(["build", "--profile", "paper", "--sources", "sources", "--build", "b"]) == 2
     found = words(capsys)
     assert "clip-convnext-xxl is missing" in found and "run.preflight=false" in found
+    assert "download.contact is not set" in found
     assert not (tmp_path / "b" / "source_listing").exists(), "nothing was run"
 
 
@@ -84,7 +85,7 @@ def test_weights_without_a_network_say_what_to_put_where(
     assert main(["weights", "--profile", "workstation"]) == 2
     found = words(capsys)
     assert "hf download google/siglip2-so400m-patch14-384 --revision e8e4" in found
-    assert "train a classifier" in found and "copy the folder siglip2-so400m" in found
+    assert "make train-detector" in found and "copy the folder siglip2-so400m" in found
 
 
 def test_a_corpus_whose_disk_went_away_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

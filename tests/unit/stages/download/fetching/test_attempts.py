@@ -146,7 +146,7 @@ def test_a_silent_host_is_asked_a_few_times_and_begins_the_next_pass_one_by_one(
     urls = with_ids([f"{server.url}/silent/{n}" for n in range(60)])
     reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
     assert reasons["timeout"] + reasons["host_silent"] == 60
-    assert 6 <= reasons["timeout"] == server.n_connections <= 6 + LIMITS.max_per_host
+    assert 6 <= reasons["timeout"] == server.n_connections <= 6 + LIMITS.n_threads
     again = fetch_into(tmp_path, urls, limits, pass_number=1)
     assert Counter(attempt.reason for attempt in again) == {"timeout": 3, "host_silent": 57}
     good = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(9)]), limits, pass_number=2)
@@ -160,7 +160,7 @@ def test_a_host_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
         urls = with_ids([f"http://127.0.0.1:{closed.getsockname()[1]}/{n}" for n in range(90)])
         reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
     assert reasons["connection_failed"] + reasons["host_refuses"] == 90
-    assert 20 <= reasons["connection_failed"] <= 20 + LIMITS.max_per_host
+    assert 20 <= reasons["connection_failed"] <= 20 + LIMITS.n_threads
 
 
 def test_a_host_that_answers_now_and_then_is_asked_for_everything(server: HostileServer, tmp_path: Path) -> None:
