@@ -69,7 +69,7 @@ def test_a_wrong_checksum_stops_the_inventory(sources: Path, tmp_path: Path) -> 
     (sources / "cc3m" / "SHA256SUMS").write_text(f"{'0' * 64}  Train_GCC-training.tsv\n")
     done = run("stage", "inventory", "--sources", sources, "--build", tmp_path / "build")
     assert done.returncode == 1
-    assert "SHA256SUMS says" in done.stdout
+    assert "SHA256SUMS states" in done.stdout
 
 
 def test_an_empty_corpus_is_named(sources: Path, tmp_path: Path) -> None:
