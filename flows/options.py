@@ -130,7 +130,7 @@ def build_folder(options: argparse.Namespace) -> Path:
 
 
 def given_sources(options: argparse.Namespace) -> Path | None:
-    """Return the SOURCES folder: as said, or one that shows METAFILE; None where neither was said.
+    """Return the SOURCES folder: the given one, or one that shows METAFILE; None if neither was given.
 
     Raises:
         InputError: METAFILE holds no list.

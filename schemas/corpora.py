@@ -54,7 +54,7 @@ class Corpus(_Manifest):
         archives: of a labelled corpus, by regular expression for the name of an archive without its ending, the folder
             that its files belong in; "" for the folder of the archive. Other archives are not read.
         columns: for each of our columns the names it may have in the corpus's files, in order of preference, without
-            regard to case; for a TSV the position of the field, from 0; none where the reader knows them.
+            regard to case; for a TSV the position of the field, from 0; empty if the reader knows them.
         is_last_field_rest: the last field of a TSV's line is the rest of it, tabs and all; else a tab more is a fault.
         is_size_swapped: width and height are exchanged in the files ...
         size_is_right_with: ... but not in the variant of the corpus that has one of these columns.
@@ -160,7 +160,7 @@ class Corpus(_Manifest):
         return re.compile(self.ignored_pattern)
 
     def match_file(self, path: str) -> re.Match[str] | None:
-        """Return the groups of `file_pattern` in a path under the corpus's folder, None where it is no source file."""
+        """Return the groups of `file_pattern` in a path under the corpus's folder; None if it is no source file."""
         return self._file_regex.fullmatch(path)
 
     def is_ignored(self, path: str) -> bool:
@@ -168,7 +168,7 @@ class Corpus(_Manifest):
         return self._ignored_regex.fullmatch(path) is not None
 
     def part_of(self, path: str) -> int | None:
-        """Return the number of the part that a file is or belongs to, or None where it is of no use.
+        """Return the number of the part that a file is or belongs to, or None if it is neither.
 
         Names without a number are part 0.
 

@@ -135,7 +135,7 @@ def check_counts(stage: Stage, outcome: Outcome) -> None:
 
 
 def given_keys(stage: Stage, inputs: Inputs) -> pa.ChunkedArray | None:
-    """Return the distinct keys the stage must account for, or None where it counts rows or is given none."""
+    """Return the distinct keys the stage must account for, or None if it counts rows or is given none."""
     given = stage.given
     if stage.grain == "count" or not (given.input or given.query):
         return None

@@ -138,7 +138,7 @@ def folder_faults(folder: Path, digest_of: Callable[[Path], str] | None) -> Iter
 
     Args:
         folder: the published folder; it has checksums.
-        digest_of: returns the sha256 of a file; None where it is enough that a file is there.
+        digest_of: returns the sha256 of a file; None to check only that a file exists.
     """
     for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
         stated, _, name = line.partition("  ")

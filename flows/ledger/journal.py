@@ -49,7 +49,7 @@ class Journal:
         self._file.flush()
 
     def known(self, name: str, receipt: str) -> tuple[SeenFile, ...] | None:
-        """Return the files of what was found sound before, or None where it was not, or is not as it was."""
+        """Return the files that were found sound before; None if they were not, or have changed."""
         found = self._known.get(name)
         if found is None or found[0] != receipt:
             return None

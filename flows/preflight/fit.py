@@ -28,7 +28,7 @@ class Cost:
     per_process_s: float
 
     def total_s(self, n_rows: float, n_partitions: float, n_processes: float) -> float:
-        """Return the cost of so many rows in so many partitions by so many processes."""
+        """Return the cost of a number of rows, partitions and processes."""
         return self.per_row_s * n_rows + self.per_partition_s * n_partitions + self.per_process_s * n_processes
 
 

@@ -129,7 +129,7 @@ class Forecaster:
         return state is not None and bool(state.partitions) and state.is_complete
 
     def _state(self, stage: Stage) -> StageState | None:
-        """Return a stage's state; None where a tool that fingerprints depend on is missing: that is a gap by itself."""
+        """Return a stage's state; None if a tool that fingerprints depend on is missing, which is a gap of its own."""
         try:
             return self.ledger.state(stage)
         except InputError:
@@ -242,7 +242,7 @@ class Forecaster:
 
 
 def bench_rate(folder: Path, wanted: str) -> float | None:
-    """Return seconds a row by a benchmark's result on this machine; None where it has not been run.
+    """Return seconds a row by a benchmark's result on this machine; None if it has not been run.
 
     Args:
         folder: of the results.

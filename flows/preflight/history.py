@@ -46,7 +46,7 @@ class Run:
 
 
 def read_history(build: Path, stages: Sequence[Stage]) -> list[Run]:
-    """Return every run that a build's receipts record with CPU seconds, by time; none where there is no build."""
+    """Return every run that a build's receipts record with CPU seconds, by time; empty if there is no build."""
     found: list[Run] = []
     pilots: list[tuple[float, float]] = []
     for stage in stages:

@@ -80,7 +80,7 @@ def _parquet_rows(path: Path) -> int:
 
 
 def _count_images(folder: Path) -> int | None:
-    """Return about how many samples a labelled corpus's folder holds; None where there are too many to count quickly.
+    """Return about how many samples a labelled corpus's folder holds; None if there are too many to count quickly.
 
     Patches are folders of TIFF files, one a band; all other samples are one JPEG each.
     """

@@ -115,7 +115,7 @@ def find_stages(catalogue: str) -> tuple[Stage, ...]:
 
 
 def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) -> Receipt | None:
-    """Run a partition and return its receipt, or None where an observation saw nothing new.
+    """Run a partition and return its receipt, or None if an observation found nothing new.
 
     Raises:
         InputError, TransientError, ContractError: as the stage or the checks raise them.

@@ -25,7 +25,7 @@ class Course:
 
     Attributes:
         stages: what the run goes through, in order.
-        store: of the build; None where no download is watched.
+        store: of the build; None if no download is watched.
         runs: one for each stage that had something to do, in the order of their beginnings.
         is_done: stages that were complete before this run.
         lines: what is worth a line in a log; a reader takes them out.

@@ -59,7 +59,7 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Rows a second since the start; None where it is too early to say."""
+        """Rows a second since the start; None if it is too early to say."""
         seconds = time.monotonic() - self._started
         return self.n_rows / seconds if self.n_rows and seconds >= _TOO_SOON_S else None
 

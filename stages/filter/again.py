@@ -27,7 +27,7 @@ def corpus_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mappin
 
 
 def files_of(sample_id: str, listed: Iterable[tuple[str, int]], corpora: Mapping[str, Corpus]) -> tuple[str, ...]:
-    """Return the files, by their path under SOURCES, that say what the row of a sample is; none where it has none.
+    """Return the files, by their path under SOURCES, in which the row of a sample may be; empty if it has none.
 
     Args:
         sample_id: of a web corpus.
@@ -71,7 +71,7 @@ def read_again(
 
 
 def _listed_alone(source: SourceFiles, corpus: Corpus, native_id: str) -> dict[str, Any] | None:
-    """Return the reason of a sample that a corpus lists and has no row of; None where it does not list it."""
+    """Return the reason of a sample that a corpus lists but has no row of; None if it does not list it."""
     reader = reader_of(corpus)
     if not reader.lists_samples or not reader.load().lists_sample(source, corpus, native_id):
         return None

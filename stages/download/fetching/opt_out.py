@@ -6,7 +6,7 @@ from stages.download.fetching.faults import Refused
 
 # For the training of models; DeviantArt's noai and noimageai, and noml as Bing and others read it.
 _OPT_OUTS = frozenset({"noai", "noimageai", "noml"})
-# Names with a value behind a colon: what stands before that colon is no robot.
+# Directives with a value after a colon: the word before that colon is not a robot's name.
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _UNINDEXED = frozenset({"noindex", "noimageindex"})
 

@@ -54,7 +54,7 @@ class Robots:
             fetch: returns the file at the target's origin, b"" if there is none; called once an origin.
 
         Raises:
-            Refused: robots_disallows, or why the file could not be had.
+            Refused: robots_disallows, or why the file could not be fetched.
         """
         rules = self._rules_of(target, fetch)
         if rules is not None and not rules.can_fetch(target.url, self._token):
