@@ -120,7 +120,9 @@ def main() -> None:
         per_row = (cost.resident_gb - small[name].resident_gb) / (N_CANDIDATES[1] - N_CANDIDATES[0])
         gb = cost.resident_gb + max(0.0, per_row) * (N_RS5M - N_CANDIDATES[1])
         total_s += cpu_s
-        rows.append(Row(f"{name}: CPU at {N_CANDIDATES[1]:,}", cost.cpu_s, "s", small[name].cpu_s, exponent))
+        ratio = cost.cpu_s / small[name].cpu_s
+        rows.append(Row(f"{name}: CPU at {N_CANDIDATES[1]:,}", cost.cpu_s, "s", small[name].cpu_s, ratio))
+        rows.append(Row(f"{name}: exponent of CPU over rows", exponent, ""))
         rows.append(Row(f"{name}: memory at {N_CANDIDATES[1]:,}", cost.resident_gb, "GB", small[name].resident_gb))
         goals.append(Goal(f"{name}: GB at {N_CANDIDATES[1]:,}", cost.resident_gb, MAX_GB))
         goals.append(Goal(f"{name}: GB at {N_RS5M:,}, extrapolated", gb, MAX_GB))

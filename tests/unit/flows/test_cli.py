@@ -94,7 +94,7 @@ _LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # s
         (["verify", "--build", "BUILD"], 2, "is no build folder"),
         (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 2, "give SOURCES=…"),
         (["stage", "download", "--profile", "paper", "--build", "BUILD"], 2, "download.contact is not set"),
-        (["build", "--profile", "workstation", "--build", "BUILD"], 2, "SET='download.contact=you@example.org'"),
+        (["build", "--profile", "workstation", "--build", "BUILD"], 2, "give SOURCES=…"),
         (["config", "--set", "download.contact=you"], 2, "download.contact = 'you'"),
         (
             ["stage", "inventory", "--sources", "BUILD", "--build", "BUILD/b"],
