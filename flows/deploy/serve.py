@@ -30,10 +30,26 @@ _SCHEDULE = ("schedule", "active", "max_scheduled_runs", "parameters", "slug")
 _SWEPT_EVERY_S = 30.0
 
 
-def close_the_dead(scribe: Scribe) -> None:
-    """Close the runs that show as open although the process that worked for them is gone from this machine."""
-    for _, parameters in scribe.open_runs():
-        bury(scribe, Memory(_build_of(parameters) / MEMORY), only_dead=True)
+def close_the_dead(scribe: Scribe, suspects: set[str]) -> set[str]:
+    """Close the runs that show as open although the process that worked for them is gone from this machine.
+
+    A run is closed when two looks find it so: one that is tried again shows as open before its process begins.
+
+    Args:
+        scribe: of the server.
+        suspects: the runs that the last look found dead.
+
+    Returns:
+        The runs that this look found dead.
+    """
+    found = scribe.open_runs()
+    shown, dead = {run for run, _ in found}, set()
+    for _, parameters in found:
+        memory = Memory(_build_of(parameters) / MEMORY)
+        gone = {entry.run for entry in memory.read() if entry.run in shown and not entry.is_alive}
+        bury(scribe, memory, only_dead=True, but=gone - suspects)
+        dead |= gone
+    return dead
 
 
 def _build_of(parameters: Mapping[str, Any]) -> Path:
@@ -42,10 +58,10 @@ def _build_of(parameters: Mapping[str, Any]) -> Path:
 
 
 def _sweep() -> None:
-    scribe = connect(os.environ[API_URL])
+    scribe, suspects = connect(os.environ[API_URL]), set[str]()
     while True:
         try:
-            close_the_dead(scribe)
+            suspects = close_the_dead(scribe, suspects)
         except (*scribe.lost, OSError) as error:
             print(f"runs that may be dead were not looked at: {error}", flush=True)
         time.sleep(_SWEPT_EVERY_S)

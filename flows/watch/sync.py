@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -224,7 +224,7 @@ class Sync:
             self._artifacts[known] = (artifact, content)
 
 
-def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = False) -> None:
+def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = False, but: Collection[str] = ()) -> None:
     """Close the runs of a build that ended without closing what they had opened.
 
     Args:
@@ -232,9 +232,10 @@ def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = Fa
         memory: of the build.
         ours: a run that goes on.
         only_dead: leave out runs whose process lives; the holder of the build's lease knows that none does.
+        but: further runs to leave out.
     """
     for entry in memory.read():
-        if only_dead and entry.is_alive:
+        if entry.run in but or (only_dead and entry.is_alive):
             continue
         outcome: Outcome = entry.outcome or "CRASHED"  # type: ignore[assignment]
         message = entry.message if entry.outcome else _WORDS_AFTER_KILL
