@@ -17,7 +17,7 @@ from stages.inventory.archives import not_unpacked
 from stages.inventory.passed_over import PassedOver
 from stages.inventory.scanning import Found, scan
 from stages.inventory.web_listing import nothing_found
-from stages.readers.labelled_records import Holding, ListFault, Placer, Unplaced, list_role
+from stages.readers.labelled_records import CorpusFiles, ListFault, Placer, Unplaced, list_role
 from stages.readers.readers import labelled_reader
 from stages.slices import belongs
 
@@ -66,7 +66,7 @@ def list_labelled(
 
 
 def _placer(folder: Path, corpus: Corpus, found: Found, known: Sequence[str]) -> Placer:
-    holding = Holding(
+    holding = CorpusFiles(
         folder,
         [path for path, _, _ in found.files],
         [path for path, _, _ in found.lists],

@@ -72,7 +72,7 @@ class ListFault(InputError):
 
 
 @dataclass(frozen=True)
-class Holding:
+class CorpusFiles:
     """The files of a labelled corpus, as paths under its folder.
 
     Attributes:

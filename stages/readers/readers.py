@@ -23,7 +23,7 @@ from stages.readers.batch import (
     SourceFileError,
     SourceFiles,
 )
-from stages.readers.labelled_records import Files, Holding, Placer, Reading, Sample
+from stages.readers.labelled_records import CorpusFiles, Files, Placer, Reading, Sample
 
 DEFAULT_CHOICES = Choices()
 
@@ -56,7 +56,7 @@ class WebReader(Protocol):
 class LabelledReader(Protocol):
     """The functions in the module of a reader of a labelled corpus."""
 
-    def placer(self, corpus: Corpus, holding: Holding) -> Placer:
+    def placer(self, corpus: Corpus, holding: CorpusFiles) -> Placer:
         """Return a function that assigns sample, partition and role to each file.
 
         Args:

@@ -13,7 +13,7 @@ from schemas.corpora import load_corpora
 from stages.inventory.stage import reader_digest
 from stages.readers.ben import lists as ben_lists
 from stages.readers.fmow import reader as fmow
-from stages.readers.labelled_records import Holding
+from stages.readers.labelled_records import CorpusFiles
 from tests.contract.handmade import Handmade
 from tests.labelled_files import PATCHES, write_labelled_files
 
@@ -72,7 +72,7 @@ def _row(path: Path, sources: Path) -> dict[str, Any]:
         assert corpus.is_companion(name.partition("/")[2]), name
         sample_id = None
     elif corpus.code == "fmow":
-        sample_id = fmow.placer(corpus, Holding(sources, [], [], []))(name, match).sample_id
+        sample_id = fmow.placer(corpus, CorpusFiles(sources, [], [], []))(name, match).sample_id
     else:
         sample_id = f"ben_{PATCHES.index(match['patch'])}" if corpus.code == "ben" else f"millionaid_{match['name']}"
     return {

@@ -6,7 +6,8 @@ from typing import Protocol, Self
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import rankdata
+
+from flows.detector.measure import area_under_curve
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,7 @@ class Measured:
     @classmethod
     def of(cls, is_positive: np.ndarray, probs: np.ndarray, threshold: float) -> Self:
         """Measure probabilities against the truth."""
-        n_positive = int(is_positive.sum())
-        ranks = rankdata(probs)[is_positive].sum() - n_positive * (n_positive + 1) / 2
-        auc = ranks / (n_positive * (len(probs) - n_positive))
-        return cls(float(((probs >= threshold) == is_positive).mean()), float(auc))
+        return cls(float(((probs >= threshold) == is_positive).mean()), area_under_curve(is_positive, probs))
 
 
 def choose_threshold(probs: np.ndarray, is_positive: np.ndarray) -> float:

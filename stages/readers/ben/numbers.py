@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from schemas.corpora import Corpus
 from stages.contract import InputError
 from stages.readers.ben import lists as ben_lists
-from stages.readers.labelled_records import Holding, ListFault, list_name
+from stages.readers.labelled_records import CorpusFiles, ListFault, list_name
 
 
 def patch_of(found: re.Match[str]) -> str:
@@ -14,7 +14,7 @@ def patch_of(found: re.Match[str]) -> str:
     return found["patch"] or found["patch_2"]
 
 
-def number_patches(corpus: Corpus, holding: Holding) -> dict[str, int]:
+def number_patches(corpus: Corpus, holding: CorpusFiles) -> dict[str, int]:
     """Return the number of each patch by name; a patch of version 2 that is in no table has none.
 
     Raises:
@@ -44,7 +44,7 @@ def _patches(paths: Sequence[str], corpus: Corpus) -> set[str]:
     return {patch_of(match) for match in matches if match is not None}
 
 
-def _check_lists(corpus: Corpus, holding: Holding) -> None:
+def _check_lists(corpus: Corpus, holding: CorpusFiles) -> None:
     """Check that no list which numbers the build's samples is missing."""
     names = {list_name(path) for path in holding.lists}
     known = [path for path in holding.known if corpus.is_companion(path)]
@@ -54,7 +54,7 @@ def _check_lists(corpus: Corpus, holding: Holding) -> None:
         )
 
 
-def _check_one_version(holding: Holding, patches: set[str], has_metadata: bool) -> None:
+def _check_one_version(holding: CorpusFiles, patches: set[str], has_metadata: bool) -> None:
     """Check that there is one version of patches, and for version 2 the table of version 1's names."""
     if first := min(filter(ben_lists.is_v1_name, patches), default=""):
         raise InputError(

@@ -13,9 +13,9 @@ from schemas.corpora import Corpus
 from stages.readers.ben.lists import is_v1_name, is_v2_name
 from stages.readers.ben.numbers import number_patches, patch_of
 from stages.readers.labelled_records import (
+    CorpusFiles,
     FileRole,
     Files,
-    Holding,
     Placer,
     Reading,
     Sample,
@@ -42,7 +42,7 @@ _TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)_")
 _LAST_AUTHORITY = re.compile(r'AUTHORITY\["EPSG",\s*"(\d+)"\]\s*\]\s*$')
 
 
-def placer(corpus: Corpus, holding: Holding) -> Placer:
+def placer(corpus: Corpus, holding: CorpusFiles) -> Placer:
     """Return a function that places files of patches, by the patch's number.
 
     Raises:

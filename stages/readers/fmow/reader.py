@@ -6,9 +6,9 @@ from typing import Any
 
 from schemas.corpora import Corpus
 from stages.readers.labelled_records import (
+    CorpusFiles,
     FileRole,
     Files,
-    Holding,
     Placer,
     Reading,
     Sample,
@@ -30,7 +30,7 @@ CELLS = (
 )  # fmt: skip
 
 
-def placer(corpus: Corpus, holding: Holding) -> Placer:
+def placer(corpus: Corpus, holding: CorpusFiles) -> Placer:
     """Return a function that places files; the partition of a scene depends only on its number."""
 
     def place(path: str, found: re.Match[str]) -> FileRole:

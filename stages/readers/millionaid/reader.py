@@ -3,10 +3,10 @@
 import re
 
 from schemas.corpora import Corpus
-from stages.readers.labelled_records import FileRole, Files, Holding, Placer, Reading, Sample
+from stages.readers.labelled_records import CorpusFiles, FileRole, Files, Placer, Reading, Sample
 
 
-def placer(corpus: Corpus, holding: Holding) -> Placer:
+def placer(corpus: Corpus, holding: CorpusFiles) -> Placer:
     """Return a function that places images: a partition has up to a thousand numbers."""
 
     def place(path: str, found: re.Match[str]) -> FileRole:

@@ -9,9 +9,9 @@ import pytest
 from schemas.corpora import load_corpora
 from stages.readers.fmow import reader as fmow
 from stages.readers.labelled_records import (
+    CorpusFiles,
     File,
     FileRole,
-    Holding,
     LabelledChoices,
     Raster,
     Reading,
@@ -19,7 +19,7 @@ from stages.readers.labelled_records import (
 )
 
 NO_RASTER = Raster(lambda bands: b"", lambda band: None)
-NOTHING = Holding(Path(), [], [], [])
+NOTHING = CorpusFiles(Path(), [], [], [])
 
 NAME = "fmow_single-unit_residential_12_0_rgb"
 DATE_LINE = "POLYGON ((179.9 -17, -179.9 -17, -179.9 -16.9, 179.9 -16.9))"
