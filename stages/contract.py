@@ -209,11 +209,11 @@ class Stage:
         reasons: codes of the reasons it may give.
         tools: what it is handed.
         depends: what else its results depend on.
-        partitions_from: tables whose parts are its partitions; empty: one partition, `whole`.
+        partitions_from: tables whose spans are its partitions; empty: one partition, `whole`.
         half: of these, only partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), known by the
             corpus code before the first dash of their names; "" for all. Of a stage that splits its rows: the half that
-            all its parts belong to; partitions of the other half do not wait for it.
-        split_by: column of the kept rows that names the parts of its output; empty: the output has one part.
+            all its spans belong to; partitions of the other half do not wait for it.
+        split_by: column of the kept rows that names the spans of its output; empty: the output has one span.
         keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one
             that observes the world: each observation is a numbered partition, of which the latest or all count.
         is_queried: its function only queries its whole inputs: they stay in their files and are handed over as

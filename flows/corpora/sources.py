@@ -133,7 +133,7 @@ def mismatches(ledger: Ledger, corpora: Mapping[str, Corpus] | None = None) -> l
     state = ledger.state(ledger.writer["source_file"])
     for corpus in (load_corpora() if corpora is None else corpora).values():
         # Labelled corpora have millions of files: only corpora with published digests are checked.
-        names = [name for name in sorted(state.parts) if corpus.sha256 and name.startswith(f"{corpus.code}-")]
+        names = [name for name in sorted(state.spans) if corpus.sha256 and name.startswith(f"{corpus.code}-")]
         for name in names:
             for row in ledger.read(Reads("source_file", ("path", "file_sha256")), name).to_pylist():
                 stated = corpus.stated_sha256(row["path"])

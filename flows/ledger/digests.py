@@ -66,8 +66,8 @@ def digest_column(column: pa.ChunkedArray) -> str:
 
 
 def combine(digests: Mapping[str, Mapping[str, str]], columns: tuple[str, ...]) -> str:
-    """Return one digest for some columns of several parts, by part name; a column younger than a part counts as ""."""
-    rows = [[part, [digests[part].get(c, "") for c in columns]] for part in sorted(digests)]
+    """Return one digest for some columns of several spans, by span name; a column younger than a span counts as ""."""
+    rows = [[span, [digests[span].get(c, "") for c in columns]] for span in sorted(digests)]
     return hashlib.sha256(strings_json(rows)).hexdigest()
 
 

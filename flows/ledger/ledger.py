@@ -32,7 +32,7 @@ class Ledger:
     Attributes:
         writer: the stage that writes each table.
         readers: the stages that read each table.
-        halves: the half that the parts of each table belong to, "" for either.
+        halves: the half that the spans of each table belong to, "" for either.
     """
 
     def __init__(self, store: Store, stages: tuple[Stage, ...], settings: Settings) -> None:
@@ -89,7 +89,7 @@ class Ledger:
         self._states[stage.name] = self._conclude(stage)
         self._whole_digests.pop(stage.writes.name, None)
         due: Due = []
-        spread(self, stage, list(self._states[stage.name].parts), due)
+        spread(self, stage, list(self._states[stage.name].spans), due)
         return due
 
     def take(self, stage: Stage, partition: PartitionState) -> Due:
@@ -115,7 +115,7 @@ class Ledger:
         return {name: self._input_digest(reads, partition) for name, reads in self._counted[stage.name]}
 
     def pieces(self, reads: Reads, partition: str) -> list[Piece]:
-        """Return the locations of an input's rows, in the order of part names."""
+        """Return the locations of an input's rows, in the order of span names."""
         state = self.state(self.writer[reads.table])
         if reads.section == "counts":
             return [Piece(r.partition, counts=tuple(sorted(r.counts.items()))) for r in state.receipts_for()]
@@ -123,13 +123,13 @@ class Ledger:
             chosen = state.receipts_for("" if reads.is_whole else partition)
             files = [(r.partition, r.rejects_file, r.body["rejects"]) for r in chosen]
             return [Piece(p, file, 0, -1, body["n_rows"], (), body["sha256"]) for p, file, body in files if file]
-        names = sorted(state.parts) if reads.is_whole else [partition] if partition in state.parts else []
+        names = sorted(state.spans) if reads.is_whole else [partition] if partition in state.spans else []
         found = []
         for name in names:
-            receipt = state.parts[name]
-            part = receipt.parts[name]
+            receipt = state.spans[name]
+            span = receipt.spans[name]
             sha256 = receipt.body["kept"]["sha256"]
-            found.append(Piece(name, receipt.kept_file, part.first_group, part.n_groups, part.n_rows, (), sha256))
+            found.append(Piece(name, receipt.kept_file, span.first_group, span.n_groups, span.n_rows, (), sha256))
         return found
 
     def read(self, reads: Reads, partition: str = WHOLE) -> pa.Table:
@@ -217,8 +217,8 @@ class Ledger:
         if reads.section == "rejects":
             chosen = state.receipts_for("" if reads.is_whole else partition)
             return combine({r.partition: r.rejects_digests for r in chosen}, reads.columns)
-        names = state.parts if reads.is_whole else [partition] if partition in state.parts else []
-        return combine({name: state.parts[name].parts[name].digests for name in names}, reads.columns)
+        names = state.spans if reads.is_whole else [partition] if partition in state.spans else []
+        return combine({name: state.spans[name].spans[name].digests for name in names}, reads.columns)
 
     def describe_due(self, state: StageState) -> str:
         """Return a sentence on what a stage lacks, and the command that makes it."""

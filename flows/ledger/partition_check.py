@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.ledger.digests import digest_columns
-from flows.ledger.parts import digested_columns
 from flows.ledger.pieces import Piece, read_input
 from flows.ledger.receipt import Receipt
+from flows.ledger.spans import digested_columns
 from flows.ledger.store import Store
 from stages.checks import check_conserved, check_reasons, check_typed, check_unique, given_keys
 from stages.contract import ContractError, InputError, Outcome, Stage
@@ -166,17 +166,17 @@ def _row_faults(check: Check, store: Store, stage: Stage, stages: Sequence[Stage
 
 
 def _read(store: Store, address: str | None, schema: pa.Schema) -> pa.Table:
-    return store.read_parts([(address, 0, -1)], schema) if address else schema.empty_table()
+    return store.read_spans([(address, 0, -1)], schema) if address else schema.empty_table()
 
 
 def _digest_faults(stage: Stage, receipt: Receipt, kept: pa.Table, rejects: pa.Table) -> Iterator[str]:
     start = 0
     columns = digested_columns(stage.writes)
-    for name, part in receipt.parts.items():
-        rows = kept.slice(start, part.n_rows)
-        start += part.n_rows
-        if digest_columns(rows.select(columns)) != dict(part.digests):
-            yield f"rows of part {name} have not the digests of the receipt"
+    for name, span in receipt.spans.items():
+        rows = kept.slice(start, span.n_rows)
+        start += span.n_rows
+        if digest_columns(rows.select(columns)) != dict(span.digests):
+            yield f"rows of span {name} have not the digests of the receipt"
     if start != kept.num_rows or receipt.n_kept != kept.num_rows:
         yield f"{kept.num_rows} kept rows in the file, {receipt.n_kept} by the receipt"
     if digest_columns(rejects) != dict(receipt.rejects_digests):

@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Piece:
-    """The location of one part of an input: row groups of a file, or counts, which are in the receipt itself."""
+    """The location of one span of an input: row groups of a file, or counts, which are in the receipt itself."""
 
-    part: str
+    span: str
     address: str = ""
     first_group: int = 0
     n_groups: int = 0
@@ -38,11 +38,11 @@ def read_input(store: Store, reads: Reads, writer: Stage, pieces: Sequence[Piece
         InputError: when a file that a receipt names is gone or damaged.
     """
     if reads.section == "counts":
-        rows = [(piece.part, reason, n) for piece in pieces for reason, n in piece.counts]
+        rows = [(piece.span, reason, n) for piece in pieces for reason, n in piece.counts]
         return pa.table(dict(zip(COUNTS_SCHEMA.names, zip(*rows, strict=True) if rows else ([], [], []), strict=True)),
                         schema=COUNTS_SCHEMA)  # fmt: skip
     runs = [(piece.address, piece.first_group, piece.n_groups) for piece in pieces]
-    return _reading(reads, writer, lambda: store.read_parts(runs, _schema(reads, writer)))
+    return _reading(reads, writer, lambda: store.read_spans(runs, _schema(reads, writer)))
 
 
 def open_input(store: Store, reads: Reads, writer: Stage, pieces: Sequence[Piece], space: Space | None) -> Rows:
@@ -54,7 +54,7 @@ def open_input(store: Store, reads: Reads, writer: Stage, pieces: Sequence[Piece
     if space is None or not reads.is_whole or reads.section == "counts":
         return read_input(store, reads, writer, pieces)
     files: dict[str, tuple[int, str]] = {}
-    for piece in pieces:  # all parts of a file are among them: the table is read whole
+    for piece in pieces:  # all spans of a file are among them: the table is read whole
         if piece.n_rows:
             files[piece.address] = (files.get(piece.address, (0, ""))[0] + piece.n_rows, piece.sha256)
     return _reading(reads, writer, lambda: store.open_files(files, _schema(reads, writer), space))

@@ -32,10 +32,10 @@ def is_ready(ledger: Ledger, stage: Stage, partition: str) -> bool:
 
 
 def partition_names(ledger: Ledger, stage: Stage) -> list[str]:
-    """Return the names of a stage's partitions, from the parts of its inputs that have their receipts."""
+    """Return the names of a stage's partitions, from the spans of its inputs that have their receipts."""
     if not stage.partitions_from:
         return [WHOLE]
-    names = {name for table in stage.partitions_from for name in ledger.state(ledger.writer[table]).parts}
+    names = {name for table in stage.partitions_from for name in ledger.state(ledger.writer[table]).spans}
     return sorted(name for name in names if not stage.half or half_of(name) == stage.half)
 
 
@@ -45,7 +45,7 @@ def half_of(partition: str) -> str:
 
 
 def halves(writer: Mapping[str, Stage]) -> dict[str, Half]:
-    """Return the half that the parts of each table belong to, "" if they may belong to either."""
+    """Return the half that the spans of each table belong to, "" if they may belong to either."""
     found: dict[str, Half] = {}
     for table, stage in writer.items():  # in the order of STAGES: inputs first
         of_inputs = {found.get(name, "") for name in stage.partitions_from}
@@ -91,7 +91,7 @@ def spread(ledger: Ledger, stage: Stage, names: list[str], due: Due) -> None:
 def _is_partition(ledger: Ledger, stage: Stage, name: str) -> bool:
     if stage.half and half_of(name) != stage.half:
         return False
-    return any(name in ledger.state(ledger.writer[table]).parts for table in stage.partitions_from)
+    return any(name in ledger.state(ledger.writer[table]).spans for table in stage.partitions_from)
 
 
 def _is_whole(ledger: Ledger, reads: Reads, stage: Stage) -> bool:
@@ -108,7 +108,7 @@ def _has(ledger: Ledger, reads: Reads, stage: Stage, partition: str) -> bool:
         writer = ledger.writer[reads.table]
         state = ledger.state(writer)
         # The listing before the one that is being made says nothing of what it will have.
-        if partition in state.parts and (writer.keeps != "latest" or state.lacks is None):
+        if partition in state.spans and (writer.keeps != "latest" or state.lacks is None):
             return True
         half = ledger.halves[reads.table]
         if half and half != half_of(partition):

@@ -23,8 +23,8 @@ from stages.identity import canonical_json
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows of one part of a table: a run of row groups of the kept file, with a digest per column."""
+class Span:
+    """Rows of one span of a table: a run of row groups of the kept file, with a digest per column."""
 
     first_group: int
     n_groups: int
@@ -50,9 +50,9 @@ class Receipt:
         return str(self.body["fingerprint"])
 
     @cached_property
-    def parts(self) -> dict[str, Part]:
-        """The parts of the kept rows, by name."""
-        return {name: Part(**part) for name, part in self.body["kept"]["parts"].items()}
+    def spans(self) -> dict[str, Span]:
+        """The spans of the kept rows, by name."""
+        return {name: Span(**span) for name, span in self.body["kept"]["spans"].items()}
 
     @property
     def kept_file(self) -> str:
@@ -145,7 +145,11 @@ def read_receipt(path: Path | str) -> dict[str, Any] | str | None:
     if hashlib.sha256(rest).hexdigest() != stated:
         return f"{Path(path).name} does not match its own sha256: it was cut or changed"
     body = orjson.loads(b"{" + rest)
-    return body if isinstance(body, dict) else f"{Path(path).name} is no JSON object"
+    if not isinstance(body, dict):
+        return f"{Path(path).name} is no JSON object"
+    if "parts" in body.get("kept", ()):  # the key of what is now `spans`
+        return f"{Path(path).name} was written by an earlier version: build into a new folder"
+    return body
 
 
 def publish(target: Path, data: bytes, attempt: str) -> bool:

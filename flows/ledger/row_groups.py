@@ -1,6 +1,6 @@
-"""Read runs of row groups of parquet files; a file with many parts is opened once, not once per part.
+"""Read runs of row groups of parquet files; a file with many spans is opened once, not once per span.
 
-Not for knowing which file holds which part: that is the ledger.
+Not for knowing which file holds which span: that is the ledger.
 """
 
 from __future__ import annotations

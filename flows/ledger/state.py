@@ -28,14 +28,14 @@ class StageState:
     Attributes:
         stage: the stage.
         lacks: an input that is not complete, so that more partitions may follow; None if all are listed.
-        parts: the receipt that holds each part of the stage's table.
+        spans: the receipt that holds each span of the stage's table.
         n_due: number of partitions without a current receipt.
     """
 
     def __init__(self, stage: Stage, partitions: Iterable[PartitionState], why: Callable[[str], str]) -> None:
         self.stage = stage
         self.lacks: str | None = None
-        self.parts: dict[str, Receipt] = {}
+        self.spans: dict[str, Receipt] = {}
         self.n_due = 0
         self._why = why
         self._by_name: dict[str, PartitionState] = {}
@@ -56,7 +56,7 @@ class StageState:
         for name in ("partitions", "due", "receipts"):
             self.__dict__.pop(name, None)
         if partition.receipt is not None:
-            self.parts.update(dict.fromkeys(partition.receipt.parts, partition.receipt))
+            self.spans.update(dict.fromkeys(partition.receipt.spans, partition.receipt))
 
     @property
     def blocked(self) -> str:

@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from flows.ledger.cpu import cpu_seconds
 from flows.ledger.digests import FINGERPRINT_LENGTH, digest_columns, digest_file, digest_once
-from flows.ledger.parts import count_reasons, write_parts, write_rejects
 from flows.ledger.receipt import (
     Receipt,
     encode_receipt,
@@ -32,6 +31,7 @@ from flows.ledger.receipt import (
     read_receipt,
 )
 from flows.ledger.row_groups import read_runs
+from flows.ledger.spans import count_reasons, write_rejects, write_spans
 from schemas.tables import Table
 from stages.contract import InputError, Outcome
 from stages.rows import FileRows, Rows, Space
@@ -134,7 +134,7 @@ class Store:
         """Return a new attempt at a partition; SOURCES holds the files of labelled corpora."""
         return Attempt(self, table, self.folder(table.name, partition, fingerprint), sources)
 
-    def read_parts(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
+    def read_spans(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
         """Return some columns of runs of row groups: (address, first group, number of groups), in the given order."""
         return read_runs([(self.root / address, first, count) for address, first, count in pieces], schema)
 
@@ -281,8 +281,8 @@ class Attempt:
 
     def _write_kept(self, kept: Rows, split_by: str) -> dict[str, Any]:
         path = self.new_file("kept.parquet")
-        parts = write_parts(path, self._table, kept, split_by, self._folder.split("/")[1])
-        return {**self._seal(path), "n_rows": kept.num_rows, "parts": parts}
+        spans = write_spans(path, self._table, kept, split_by, self._folder.split("/")[1])
+        return {**self._seal(path), "n_rows": kept.num_rows, "spans": spans}
 
     def _write_rejects(self, rejects: Rows) -> dict[str, Any]:
         if not rejects.num_rows:

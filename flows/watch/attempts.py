@@ -52,10 +52,10 @@ class Attempts:
         receipt = store.receipt(FETCH_ATTEMPT.name, task.partition, task.fingerprint)
         if receipt is None:
             return
-        runs = [(receipt.kept_file, part.first_group, part.n_groups) for part in receipt.parts.values()]
-        attempts = store.read_parts(runs, _ATTEMPT)
+        runs = [(receipt.kept_file, span.first_group, span.n_groups) for span in receipt.spans.values()]
+        attempts = store.read_spans(runs, _ATTEMPT)
         pieces = [(piece.address, piece.first_group, piece.n_groups) for piece in task.inputs[FETCH_PASS.name]]
-        hosts = store.read_parts(pieces, _HOST)
+        hosts = store.read_spans(pieces, _HOST)
         self.n_tried += attempts.num_rows
         self.n_fetched += pc.sum(attempts["is_fetched"]).as_py() or 0
         self.n_bytes += pc.sum(attempts.filter(attempts["is_fetched"])["n_bytes"]).as_py() or 0

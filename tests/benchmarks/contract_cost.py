@@ -154,7 +154,7 @@ def measure_screen(root: Path, case: str, n: int) -> list[Row]:
         piece = commit_images(store)
         # Of the labelled half there is nothing: its inputs are empty.
         pieces = {reads.name: [piece] if reads.table == FETCHED.name else [] for reads in SCREEN.reads}
-        bench = Bench(store, settings, SCREEN, pieces, piece.part, root, Toolbox(stack))
+        bench = Bench(store, settings, SCREEN, pieces, piece.span, root, Toolbox(stack))
         writers = {stage.writes.name: stage for stage in STAGES}
         inputs = {r.name: read_input(store, r, writers[r.table], pieces[r.name]) for r in SCREEN.reads}
         context = bench.context()
@@ -209,7 +209,7 @@ def commit_images(store: Store) -> Piece:
     with store.attempt(FETCHED, "whole", "0" * 12) as attempt:
         described = {"partition": "whole", "fingerprint": "0" * 64, "run": {"started": time.time()}}
         receipt = attempt.commit(Outcome(fetched, no_rejects(FETCHED)), "partition", described)
-    found = receipt.parts[part]
+    found = receipt.spans[part]
     return Piece(part, receipt.kept_file, found.first_group, found.n_groups, found.n_rows)
 
 

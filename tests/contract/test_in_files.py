@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from flows.ledger.parts import write_parts
+from flows.ledger.spans import write_spans
 from stages import STAGES
 from stages.checks import check_outcome
 from stages.contract import Inputs, Outcome, Stage
@@ -37,7 +37,7 @@ def test_rows_and_parts_are_the_same_from_files(stage: Stage, tmp_path: Path) ->
     assert found.counts == expected.counts
     assert _table(found.kept).equals(_table(expected.kept))
     assert _table(found.rejects).equals(_table(expected.rejects))
-    assert _parts(stage, found, tmp_path / "a.parquet") == _parts(stage, expected, tmp_path / "b.parquet")
+    assert _spans(stage, found, tmp_path / "a.parquet") == _spans(stage, expected, tmp_path / "b.parquet")
 
 
 def _table(rows: Rows) -> pa.Table:
@@ -45,5 +45,5 @@ def _table(rows: Rows) -> pa.Table:
     return table.cast(pa.schema([(field.name, field.type) for field in table.schema])).combine_chunks()
 
 
-def _parts(stage: Stage, outcome: Outcome, path: Path) -> object:
-    return write_parts(path, stage.writes, outcome.kept, stage.split_by, "whole")
+def _spans(stage: Stage, outcome: Outcome, path: Path) -> object:
+    return write_spans(path, stage.writes, outcome.kept, stage.split_by, "whole")

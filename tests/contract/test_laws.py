@@ -65,10 +65,10 @@ def test_a_finished_stage_is_typed_unique_conserving_and_closed(finished: Build,
     n_rows = 0
     for receipt in state.receipts:
         table = stage.writes
-        kept = ledger.store.read_parts([(receipt.kept_file, 0, -1)], table.schema)
+        kept = ledger.store.read_spans([(receipt.kept_file, 0, -1)], table.schema)
         rejects = table.reject_schema.empty_table()
         if receipt.rejects_file:
-            rejects = ledger.store.read_parts([(receipt.rejects_file, 0, -1)], table.reject_schema)
+            rejects = ledger.store.read_spans([(receipt.rejects_file, 0, -1)], table.reject_schema)
         inputs = {reads.name: ledger.read(reads, receipt.partition) for reads in stage.reads}
         check_outcome(stage, inputs, Outcome(kept, rejects, receipt.counts or None))
         assert receipt.n_kept == kept.num_rows and sum(receipt.reasons.values()) == rejects.num_rows
@@ -84,10 +84,10 @@ def test_a_receipt_holds_one_digest_per_column_of_each_part_but_the_measured_one
     ledger = finished.ledger()
     values = tuple(f.name for f in stage.writes.fields if f.kind != "measured")
     assert values
-    for name, receipt in ledger.state(stage).parts.items():
-        part = receipt.parts[name]
-        assert set(part.digests) == set(values)
-        assert digest_columns(ledger.read(Reads(stage.writes.name, values), name)) == dict(part.digests)
+    for name, receipt in ledger.state(stage).spans.items():
+        span = receipt.spans[name]
+        assert set(span.digests) == set(values)
+        assert digest_columns(ledger.read(Reads(stage.writes.name, values), name)) == dict(span.digests)
         if stage.split_by:
             assert stage.split_by in stage.writes.schema.names
             assert {

@@ -116,10 +116,10 @@ def test_a_digest_is_one_per_column_and_combines_by_part_name() -> None:
     table = pa.table({"a": [1], "b": ["x"]})
     digests_ = digest_columns(table)
     assert set(digests_) == {"a", "b"}
-    parts = {"p1": digests_, "p2": {"a": "0", "b": "1"}}
-    assert combine(parts, ("a",)) == combine(dict(reversed(parts.items())), ("a",))
-    assert len({combine(parts, ("a",)), combine(parts, ("b",)), combine({"p1": digests_}, ("a",))}) == 3
-    assert combine({"q1": digests_, "p2": parts["p2"]}, ("a",)) != combine(parts, ("a",))
+    spans = {"p1": digests_, "p2": {"a": "0", "b": "1"}}
+    assert combine(spans, ("a",)) == combine(dict(reversed(spans.items())), ("a",))
+    assert len({combine(spans, ("a",)), combine(spans, ("b",)), combine({"p1": digests_}, ("a",))}) == 3
+    assert combine({"q1": digests_, "p2": spans["p2"]}, ("a",)) != combine(spans, ("a",))
 
 
 def test_a_file_digest_is_the_sha256_of_its_bytes(tmp_path: Any) -> None:

@@ -48,7 +48,7 @@ def test_partitions_come_from_the_parts_of_an_input_and_not_from_the_disk(toy: B
     (toy.root / "made" / "part-99" / "abc").mkdir(parents=True)
     state = toy.ledger().state(MAKE)
     assert [p.name for p in state.partitions] == ["part-00", "part-01"]
-    assert state.is_complete and sorted(state.parts) == ["part-00", "part-01"]
+    assert state.is_complete and sorted(state.spans) == ["part-00", "part-01"]
 
 
 def test_a_column_that_is_not_read_makes_nothing_stale(toy: Build) -> None:
@@ -107,11 +107,11 @@ def test_an_older_receipt_counts_again_when_its_settings_come_back(toy: Build) -
 def test_pieces_name_row_groups_of_one_part_or_of_all_in_order(toy: Build) -> None:
     ledger = toy.ledger()
     pieces = ledger.pieces(Reads("given", ("sample_id",), is_whole=True), "whole")
-    assert [(p.part, p.first_group, p.n_groups, p.n_rows) for p in pieces] == [
+    assert [(p.span, p.first_group, p.n_groups, p.n_rows) for p in pieces] == [
         ("part-00", 0, 1, 6),
         ("part-01", 1, 1, 6),
     ]
-    assert [p.part for p in ledger.pieces(Reads("given", ("sample_id",)), "part-01")] == ["part-01"]
+    assert [p.span for p in ledger.pieces(Reads("given", ("sample_id",)), "part-01")] == ["part-01"]
     assert ledger.pieces(Reads("given", ("sample_id",)), "part-07") == []
     assert ledger.rows_given(MAKE, "part-01") == 6
 
@@ -121,8 +121,8 @@ def test_rejects_are_read_by_partition_or_whole(toy: Build) -> None:
     reads = Reads("made", ("sample_id", "reason"), is_whole=True, section="rejects")
     assert reads.name == "made_rejects"
     assert ledger.read(reads)["sample_id"].to_pylist() == [f"toy_0_{n:02d}" for n in range(0, 12, 2)]
-    part = replace(reads, is_whole=False)
-    assert ledger.read(part, "part-01")["sample_id"].to_pylist() == ["toy_0_06", "toy_0_08", "toy_0_10"]
+    alone = replace(reads, is_whole=False)
+    assert ledger.read(alone, "part-01")["sample_id"].to_pylist() == ["toy_0_06", "toy_0_08", "toy_0_10"]
 
 
 def test_counts_are_read_from_receipts(tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ def test_counts_are_read_from_receipts(tmp_path: Path) -> None:
     run_toy(build)
     rows = build.ledger().read(Reads("made", is_whole=True, section="counts")).to_pylist()
     assert {(r["partition"], r["reason"]): r["n"] for r in rows} == {
-        (part, reason): n
-        for part in ("part-00", "part-01")
+        (span, reason): n
+        for span in ("part-00", "part-01")
         for reason, n in (("given", 10), ("kept", 3), ("not_an_image", 3), ("no_caption", 4))
     }
 

@@ -15,9 +15,17 @@ READS = Reads("made", ("sample_id", "similarity"), is_whole=True)
 
 def pieces(root: Path) -> list[Piece]:
     receipt = commit(root)
-    part = receipt.parts["p"]
+    span = receipt.spans["p"]
     return [
-        Piece("p", receipt.kept_file, part.first_group, part.n_groups, part.n_rows, (), receipt.body["kept"]["sha256"])
+        Piece(
+            "p",
+            receipt.kept_file,
+            span.first_group,
+            span.n_groups,
+            span.n_rows,
+            (),
+            receipt.body["kept"]["sha256"],
+        )
     ]
 
 

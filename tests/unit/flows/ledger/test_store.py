@@ -45,9 +45,9 @@ def test_a_committed_partition_reads_back_as_it_was(tmp_path: Path) -> None:
     assert found is not None and found.body == made.body
     assert (found.n_kept, found.reasons, found.partition) == (3, {"not_an_image": 1}, "p")
     store = Store(tmp_path)
-    assert store.read_parts([(found.kept_file, 0, -1)], MADE.schema).equals(outcome().kept)
-    assert store.read_parts([(found.rejects_file or "", 0, -1)], MADE.reject_schema).equals(outcome().rejects)
-    assert found.parts["p"].digests == digest_columns(outcome().kept)
+    assert store.read_spans([(found.kept_file, 0, -1)], MADE.schema).equals(outcome().kept)
+    assert store.read_spans([(found.rejects_file or "", 0, -1)], MADE.reject_schema).equals(outcome().rejects)
+    assert found.spans["p"].digests == digest_columns(outcome().kept)
     assert names(tmp_path) == {"receipt.json", *(file["file"] for file in found.files)}
     assert found.n_bytes == sum(
         p.stat().st_size for p in tmp_path.rglob("*") if p.is_file() and p.name != "receipt.json"
@@ -63,7 +63,7 @@ def test_the_first_writer_wins_and_the_second_leaves_nothing(tmp_path: Path) -> 
     assert second.body == first.body
     found = receipt_of(tmp_path)
     assert found is not None
-    rows = store.read_parts([(found.kept_file, 0, -1)], MADE.schema)
+    rows = store.read_spans([(found.kept_file, 0, -1)], MADE.schema)
     assert rows["caption"].to_pylist() == ["first"] * 3
     assert names(tmp_path) == {"receipt.json", *(file["file"] for file in first.files)}
 
@@ -123,7 +123,7 @@ def test_a_lost_or_cut_data_file_makes_the_receipt_void_and_the_next_attempt_rep
     found = receipt_of(tmp_path)
     assert found is not None
     assert found.body["attempt"] != made.body["attempt"]
-    assert Store(tmp_path).read_parts([(found.kept_file, 0, -1)], MADE.schema)["caption"].to_pylist() == ["again"] * 3
+    assert Store(tmp_path).read_spans([(found.kept_file, 0, -1)], MADE.schema)["caption"].to_pylist() == ["again"] * 3
 
 
 def test_parts_are_runs_of_row_groups_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -139,15 +139,15 @@ def test_parts_are_runs_of_row_groups_in_the_order_of_their_names(tmp_path: Path
     with store.attempt(GIVEN, "whole", FINGERPRINT) as attempt:
         head = {**HEAD, "table": "given", "partition": "whole"}
         receipt = attempt.commit(Outcome(kept, no_rejects(GIVEN)), "partition", head)
-    assert list(receipt.parts) == ["x", "y", "z"]
+    assert list(receipt.spans) == ["x", "y", "z"]
     assert receipt.rejects_file is None
     schema = pa.schema([GIVEN.schema.field("sample_id")])
     found = {
-        name: store.read_parts([(receipt.kept_file, p.first_group, p.n_groups)], schema)["sample_id"].to_pylist()
-        for name, p in receipt.parts.items()
+        name: store.read_spans([(receipt.kept_file, p.first_group, p.n_groups)], schema)["sample_id"].to_pylist()
+        for name, p in receipt.spans.items()
     }
     assert found == {"x": ["a"], "y": ["d", "c"], "z": ["b"]}
-    assert "peer_address" not in receipt.parts["x"].digests
+    assert "peer_address" not in receipt.spans["x"].digests
 
 
 def test_a_partition_without_rows_has_one_part_and_a_receipt(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_partition_without_rows_has_one_part_and_a_receipt(tmp_path: Path) -> 
         empty = Outcome(MADE.schema.empty_table(), no_rejects(MADE))
         attempt.commit(empty, "", HEAD)
     found = receipt_of(tmp_path)
-    assert found is not None and found.parts["p"].n_rows == 0 == found.n_kept
+    assert found is not None and found.spans["p"].n_rows == 0 == found.n_kept
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", "", ".hidden", "ä", "x" * 200])
@@ -257,4 +257,10 @@ def test_a_page_that_was_changed_under_a_receipt_is_not_read(tmp_path: Path) -> 
     data[12] ^= 0xFF
     path.write_bytes(bytes(data))
     with pytest.raises((OSError, pa.ArrowException)):
-        Store(tmp_path).read_parts([(made.kept_file, 0, -1)], MADE.schema)
+        Store(tmp_path).read_spans([(made.kept_file, 0, -1)], MADE.schema)
+
+
+def test_a_receipt_of_an_earlier_version_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "receipt.json"
+    path.write_bytes(encode_receipt({"kept": {"parts": {}}}))
+    assert read_receipt(path) == "receipt.json was written by an earlier version: build into a new folder"

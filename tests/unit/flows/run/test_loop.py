@@ -95,8 +95,8 @@ def test_the_state_that_grows_with_each_commit_is_the_one_that_receipts_give(tmp
             assert [(p.name, p.fingerprint, p.receipt is None) for p in grown.partitions] == [
                 (p.name, p.fingerprint, p.receipt is None) for p in expected.partitions
             ]
-            assert (grown.lacks, grown.n_due, sorted(grown.parts)) == (
-                expected.lacks, len(expected.due), sorted(expected.parts)
+            assert (grown.lacks, grown.n_due, sorted(grown.spans)) == (
+                expected.lacks, len(expected.due), sorted(expected.spans)
             )  # fmt: skip
             seen.append(len(grown.receipts))
 

@@ -44,7 +44,7 @@ def taken(tmp_path: Path) -> Attempts:
     told = store.receipt(FETCH_PASS.name, "000", write(store, FETCH_PASS, "000", of_pass))
     assert told is not None
     fingerprint = write(store, FETCH_ATTEMPT, "000-00000", attempts)
-    pieces = {"fetch_pass": [Piece("000", told.kept_file, 0, len(told.parts))]}
+    pieces = {"fetch_pass": [Piece("000", told.kept_file, 0, len(told.spans))]}
     task = Task("download", "", "000-00000", fingerprint, {}, {}, pieces, {}, {}, 4, tmp_path, tmp_path)
     found = Attempts()
     found.take(store, task)

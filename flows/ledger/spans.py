@@ -1,4 +1,4 @@
-"""Write rows as parquet: a run of row groups and a digest per column for each part, as receipts describe them.
+"""Write rows as parquet: a run of row groups and a digest per column for each span, as receipts describe them.
 
 Not for naming or publishing the file: that is the store.
 """
@@ -16,25 +16,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.ledger.digests import BLOCK_ROWS, RowDigests
-from flows.ledger.receipt import Part
+from flows.ledger.receipt import Span
 from schemas.tables import Table
 from stages.rows import FileRows, Rows, query_rows, run_sql
 
 COMPRESSION = "zstd"
-_ROW_GROUP_ROWS = 131_072  # parts that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
+_ROW_GROUP_ROWS = 131_072  # spans that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
 
 
-def write_parts(path: Path, table: Table, kept: Rows, split_by: str, partition: str) -> dict[str, Any]:
-    """Write kept rows, those of a part together, and return each part as a receipt describes it.
+def write_spans(path: Path, table: Table, kept: Rows, split_by: str, partition: str) -> dict[str, Any]:
+    """Write kept rows, those of a span together, and return each span as a receipt describes it.
 
     Args:
         path: the file to write.
         table: the table they belong to.
         kept: its rows.
-        split_by: column that names the part of a row; "" for one part.
-        partition: name of that one part.
+        split_by: column that names the span of a row; "" for one span.
+        partition: name of that one span.
     """
-    parts: dict[str, Any] = {}
+    spans: dict[str, Any] = {}
     n_groups = 0
     ordered, counts = _split(kept, split_by, partition)
     with pq.ParquetWriter(path, table.schema, compression=COMPRESSION, write_page_checksum=True) as writer:
@@ -45,9 +45,9 @@ def write_parts(path: Path, table: Table, kept: Rows, split_by: str, partition: 
                 writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
                 digests.update(rows)
             count = -(-counts[name] // _ROW_GROUP_ROWS)
-            parts[name] = asdict(Part(n_groups, count, counts[name], digests.hexdigests()))
+            spans[name] = asdict(Span(n_groups, count, counts[name], digests.hexdigests()))
             n_groups += count
-    return parts
+    return spans
 
 
 def write_rejects(path: Path, rejects: Rows) -> dict[str, str]:
@@ -72,7 +72,7 @@ def digested_columns(table: Table) -> list[str]:
 
 
 def _split(kept: Rows, split_by: str, partition: str) -> tuple[Rows, dict[str, int]]:
-    """Return the rows in the order of parts, and the number of rows of each part; rows of a part keep their order."""
+    """Return the rows in the order of spans, and the number of rows of each span; rows of a span keep their order."""
     if not split_by:
         return kept, {partition: kept.num_rows}
     if isinstance(kept, FileRows):
@@ -82,7 +82,7 @@ def _split(kept: Rows, split_by: str, partition: str) -> tuple[Rows, dict[str, i
     return kept.take(order), dict(sorted((c["values"], c["counts"]) for c in counts.to_pylist()))
 
 
-# A part begins behind the rows of all parts before it, and holds as many rows as there are from its first to its last.
+# A span begins behind the rows of all spans before it, and holds as many rows as there are from its first to its last.
 _SIZES = """
     SELECT name, n, CASE WHEN last - first + 1 = n THEN first END AS first, sum(n) OVER (ORDER BY name) - n AS n_before
     FROM (SELECT name, count(*) AS n, min(place) AS first, max(place) AS last
@@ -103,7 +103,7 @@ def _split_file(kept: FileRows, split_by: str) -> tuple[Rows, dict[str, int]]:
 
 
 def _blocks(rows: Rows, counts: dict[str, int]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield the rows in blocks of BLOCK_ROWS within each part, the last of a part shorter; one block for no rows."""
+    """Yield the rows in blocks of BLOCK_ROWS within each span, the last of a span shorter; one block for no rows."""
     if isinstance(rows, FileRows):
         yield from _file_blocks(rows, counts)
         return
