@@ -133,7 +133,7 @@ FIELDS: tuple[Field, ...] = (
     Field("detector_prob", pa.float64(), "probability", "Probability of a remote sensing image, by the detector."),
     Field("vlm_score_cos", pa.float64(), "cosine", "Cosine of the image feature and the mean prompt feature."),
     Field("score", pa.string(), "", "vlm or detector."),
-    Field("rule", pa.string(), "", "quantile or absolute."),
+    Field("rule", pa.string(), "", "quantile or absolute; none: no model gives the score, and the other decides."),
     Field("n_scored", pa.int64(), "samples", "Number of survivors with the score."),
     Field("top_share", pa.float64(), "", "Share kept by the quantile rule, in (0, 1].", True),
     Field("threshold", pa.float64(), "", "Smallest score that is kept."),

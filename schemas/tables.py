@@ -169,12 +169,14 @@ OUTLIER_RULE = Table(
     ("score",),
     ("rule", "n_scored", "top_share", "threshold", "n_at_least", "n_tied"),
     "One of the two scores and its threshold.",
+    nullable=("threshold",),
 )
 RELEVANT = Table(
     "relevant",
     ("sample_id",),
     ("image_id", "vlm_score_cos", "detector_prob", "vlm_rank", "detector_rank"),
-    "A survivor that both scores accept.",
+    "A survivor that both scores accept, or the one that decides alone.",
+    nullable=("vlm_score_cos", "detector_prob", "vlm_rank", "detector_rank"),
 )
 CAPTION_CANDIDATE = Table(
     "caption_candidate", ("sample_id", "n"), ("candidate_caption",), "A caption drawn for a labelled image."

@@ -105,11 +105,14 @@ class Tool:
         name: its name in `Context.tools`.
         identity: what its results depend on (versions, digests), given the stage's parameters; fingerprinted.
         open: opens it, given parameters and resources; it is opened once per process and closed at its end.
+        found: what results depend on and only this machine's files say (digests of the user's own weights), given
+            parameters and resources; fingerprinted too. None if the files are missing: the last receipt's value counts.
     """
 
     name: str
     identity: Callable[[Any], Mapping[str, str]]
     open: Callable[[Any, Any], AbstractContextManager[Any]]
+    found: Callable[[Any, Any], Mapping[str, str] | None] = lambda params, resources: {}
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,9 @@ class Stage:
             picture), and a later stage refuses them for it.
         is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).
         bytes_per_row: disk a given row takes, for the check before the start.
+        off: returns the setting that switches the stage off, given its parameters; "" if it is on. A stage that is off
+            has no partitions and accounts for no keys: its table is complete and has no rows. A stage whose partitions
+            all come from such tables is off as well.
     """
 
     name: str
@@ -252,6 +258,7 @@ class Stage:
     decides: bool = True
     is_settled: bool = False
     bytes_per_row: int = 200
+    off: Callable[[Any], str] = lambda params: ""
 
     @property
     def uses(self) -> Uses:

@@ -128,6 +128,8 @@ def _verdict(ledger: Ledger, rows: Sequence[_StageRow]) -> str:
 
 def _note(ledger: Ledger, stage: Stage) -> str:
     state = ledger.state(stage)
+    if reason := ledger.why_off(stage):
+        return f"off: {reason}"
     if state.blocked:
         return f"waits: {state.blocked}"
     if stage.keeps != "current" and not state.partitions:
@@ -140,6 +142,8 @@ def _rows_of(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values
     name = stage.writes.name
     if values is None or stage.grain == "observe":
         return []
+    if reason := ledger.why_off(stage):
+        return [_StageRow(stage, f"off: {reason}", {})]
     found_rows = []
     for section, verdict in ((name, "kept"), (f"{name}_rejects", "REJECTED")):
         key = ", ".join(f't."{name}"' for name in stage.writes.key)

@@ -115,6 +115,8 @@ def unbalanced(rows: Sequence[Row]) -> list[Row]:
 
 
 def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> list[Row]:
+    if reason := ledger.why_off(stage):
+        return [{"stage": stage.name, "corpus": f"off: {reason}", **dict.fromkeys(("given", "kept", "rejected"), 0)}]
     table = stage.writes
     is_counted = stage.grain == "count"
     corpus_of = corpus_query(ledger, table, stages, is_counted=is_counted)

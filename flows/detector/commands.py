@@ -109,9 +109,8 @@ def _write(
     say(console, f"  look at {folder / PAGE}")
     say(
         console,
-        f'  use it with SET="outliers.detector={folder.name} outliers.rule=absolute'
-        f' outliers.min_detector_prob={found["threshold"]:.3f}" and pin weights_sha256 = "{digest}" in'
-        " manifests/models.toml",
+        f'  use it with SET="outliers.detector={folder.name} outliers.rule=absolute outliers.min_detector_prob=stated'
+        f' outliers.models={folder.parent}"',
     )
 
 

@@ -14,8 +14,9 @@ from jinja2 import Environment, PackageLoader
 
 from flows.detector.examples import Example
 from flows.detector.training import Trained, thumbnail
+from stages.models.own_weights import METRICS
 
-PAGE, CARD, METRICS, USED = "report.html", "README.md", "metrics.json", "trained_on.csv"
+PAGE, CARD, USED = "report.html", "README.md", "trained_on.csv"
 _N_WORST = 24  # mistakes of each kind on the contact sheet
 
 

@@ -6,11 +6,11 @@ Decides from receipts alone; it reads no data file and runs nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
+from flows.ledger.depends import counted, tool_identities, why_off
 from flows.ledger.digests import FINGERPRINT_LENGTH, combine
 from flows.ledger.fingerprint import Constants
 from flows.ledger.pieces import Piece, read_input
@@ -19,8 +19,7 @@ from flows.ledger.receipt import collector_paused, observation_fingerprint
 from flows.ledger.state import PartitionState, StageState
 from flows.ledger.store import Store
 from flows.settings import Settings
-from schemas.fields import FIELD
-from stages.contract import WHOLE, Dependency, InputError, Reads, Stage, Tool
+from stages.contract import WHOLE, InputError, Reads, Stage
 from stages.identity import digest_json
 
 
@@ -53,6 +52,7 @@ class Ledger:
         self._params: dict[str, dict[str, Any]] = {}
         self._constants: dict[str, Constants] = {}
         self._counted: dict[str, tuple[tuple[str, Reads], ...]] = {}
+        self._off: dict[str, str] = {}
 
     def refresh(self) -> None:
         """Forget what was concluded; receipts that were read stay read."""
@@ -195,9 +195,7 @@ class Ledger:
     def tool_identities(self, stage: Stage) -> dict[str, Mapping[str, str]]:
         """Return what the results of a stage's tools depend on."""
         if stage.name not in self._tools:
-            params = self.settings.params(stage)
-            used: tuple[Tool | Dependency, ...] = (*stage.tools, *stage.depends)
-            self._tools[stage.name] = {one.name: dict(one.identity(params)) for one in used}
+            self._tools[stage.name] = tool_identities(stage, self.settings, self.store)
         return self._tools[stage.name]
 
     def _input_digest(self, reads: Reads, partition: str) -> str:
@@ -220,6 +218,12 @@ class Ledger:
         names = state.spans if reads.is_whole else [partition] if partition in state.spans else []
         return combine({name: state.spans[name].spans[name].digests for name in names}, reads.columns)
 
+    def why_off(self, stage: Stage) -> str:
+        """Return the setting or stage that switches a stage off, "" if it is on."""
+        if stage.name not in self._off:
+            self._off[stage.name] = why_off(stage, self.settings, self.writer)
+        return self._off[stage.name]
+
     def describe_due(self, state: StageState) -> str:
         """Return a sentence on what a stage lacks, and the command that makes it."""
         stage, n_due = state.stage, len(state.due)
@@ -231,17 +235,6 @@ class Ledger:
         if stale:
             what += f" ({stale} stale: made with other settings or other input)"
         return f"{what}: run `make stage-{stage.module}` first"
-
-
-def counted(stage: Stage, reads: Reads) -> Reads:
-    """Return an input with the columns that the stage's rows depend on.
-
-    The place of bytes changes no row, but a stage that copies a location into its own rows must follow when they move.
-    """
-    copied = stage.writes.schema.names
-    kinds = {"value": True, "measured": False}
-    columns = tuple(c for c in reads.columns if kinds.get(FIELD[c].kind, c in copied))
-    return replace(reads, columns=columns)
 
 
 def short(fingerprint: str) -> str:

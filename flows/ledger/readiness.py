@@ -20,6 +20,8 @@ Due = list[tuple[Stage, "PartitionState"]]
 
 def lacking(ledger: Ledger, stage: Stage, but: Collection[str] = ()) -> str | None:
     """Return the name of the first table that a stage reads, but some, and that is not complete; None if all are."""
+    if ledger.why_off(stage):
+        return None
     for reads in stage.reads:
         if reads.table not in but and not _is_whole(ledger, reads, stage):
             return reads.table
@@ -33,6 +35,8 @@ def is_ready(ledger: Ledger, stage: Stage, partition: str) -> bool:
 
 def partition_names(ledger: Ledger, stage: Stage) -> list[str]:
     """Return the names of a stage's partitions, from the spans of its inputs that have their receipts."""
+    if ledger.why_off(stage):
+        return []
     if not stage.partitions_from:
         return [WHOLE]
     names = {name for table in stage.partitions_from for name in ledger.state(ledger.writer[table]).spans}
@@ -89,6 +93,8 @@ def spread(ledger: Ledger, stage: Stage, names: list[str], due: Due) -> None:
 
 
 def _is_partition(ledger: Ledger, stage: Stage, name: str) -> bool:
+    if ledger.why_off(stage):
+        return False
     if stage.half and half_of(name) != stage.half:
         return False
     return any(name in ledger.state(ledger.writer[table]).spans for table in stage.partitions_from)

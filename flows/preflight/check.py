@@ -50,7 +50,7 @@ def find_gaps(
     gaps += weight_gaps(needs, weights_command, digests)
     gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers or max(1, len(gpus)))
     gaps += _contact_gaps(ledger, forecast)
-    gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model])
+    gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model], forecast)
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
     gaps += _gone_sources(ledger, sources, forecast)
@@ -58,11 +58,17 @@ def find_gaps(
     return gaps
 
 
-def _tool_gaps(ledger: Ledger, stages: Sequence[Stage]) -> Iterator[Gap]:
-    """Yield tools whose files are missing or changed: packages of NLTK, GeoNames' places, templates."""
+def _tool_gaps(ledger: Ledger, stages: Sequence[Stage], forecast: Sequence[StageForecast]) -> Iterator[Gap]:
+    """Yield tools whose files are missing or changed: packages of NLTK, GeoNames' places, templates, thresholds."""
+    left = {one.stage: one.n_rows * one.share_left for one in forecast}
     for stage in stages:
+        params, resources = ledger.settings.by_stage[stage.name]
         try:
             ledger.tool_identities(stage)
+            for tool in stage.tools:
+                if left.get(stage.name) and tool.found(params, resources) is None:
+                    with tool.open(params, resources):  # says which of the user's files is missing
+                        pass
         except InputError as error:
             yield Gap("tool", stage.name, str(error))
 

@@ -57,8 +57,9 @@ def run_preflight(options: argparse.Namespace, console: Console) -> int:
 
 def run_weights(options: argparse.Namespace, console: Console) -> int:
     """Fetch the weights of a profile's models; return 2 where some are still missing, with what to put where."""
-    settings, _ = open_build(options)
-    needs = [one for one in needs_of(settings, STAGES) if isinstance(one, Need)]
+    settings, ledger = open_build(options)
+    stages = [stage for stage in STAGES if not ledger.why_off(stage)]
+    needs = [one for one in needs_of(settings, stages) if isinstance(one, Need)]
     is_whole = True
     for text, style in fetch_models(needs):
         say(console, text, style)

@@ -168,6 +168,8 @@ class Forecaster:
         return rows, self._n_partitions(stage, len(runs) or self.ledger.settings.run.workers)
 
     def _rows(self, stage: Stage) -> Halves:
+        if self.ledger.why_off(stage):
+            return Halves()
         runs = self._latest(stage.name)
         if not runs:
             published = self._published[stage.name]

@@ -129,6 +129,7 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
     with store.attempt(stage.writes, task.partition, task.fingerprint, task.sources) as attempt:
         space = Space(attempt.work(), query_memory_bytes(task.memory_gb)) if stage.is_queried else None
         inputs = {r.name: open_input(store, r, writers[r.table], task.inputs[r.name], space) for r in stage.reads}
+        _refuse_other_weights(stage, task, params, resources)
         before_tools_s, before_tools_cpu_s = time.time(), cpu_seconds()
         tools = toolbox.open(stage, params, resources)
         opening = {"tools_s": time.time() - before_tools_s, "tools_cpu_s": cpu_seconds() - before_tools_cpu_s}
@@ -141,6 +142,18 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
             return None
         measured = {"started": started, "started_cpu_s": started_cpu_s, **opening}
         return attempt.commit(outcome, stage.split_by, describe(task, stage, measured))
+
+
+def _refuse_other_weights(stage: Stage, task: Task, params: Any, resources: Any) -> None:
+    """Refuse what would be recorded under another digest: a detector that was trained again while the build ran."""
+    for tool in stage.tools:
+        known = task.tool_identities.get(tool.name, {})
+        for name, value in (tool.found(params, resources) or {}).items():
+            if known.get(name, value) != value:
+                raise InputError(
+                    f"{tool.name} of {stage.name} has changed since the run began ({name} was {known[name]}, is"
+                    f" {value}): run the same command again"
+                )
 
 
 def query_memory_bytes(memory_gb: float) -> int:

@@ -173,7 +173,8 @@ class Mirror:
             if self._off.is_set():
                 return
             with self.course.lock:
-                if state.partitions and state.is_complete and self.course.run_of(stage) is None:
+                has_ended = state.is_complete and (state.partitions or ledger.why_off(stage))
+                if has_ended and self.course.run_of(stage) is None:
                     self.course.is_done.add(stage.name)
 
     def _wait(self, thread: threading.Thread, end: float) -> None:

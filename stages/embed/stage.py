@@ -33,7 +33,7 @@ from stages.contract import (
 from stages.identity import digest_json
 from stages.images.ahead import cut, load_ahead
 from stages.images.not_decoded import NotDecoded
-from stages.models.opening import model_identity, open_scorer
+from stages.models.opening import NONE, model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
 from stages.rows import query_rows
 
@@ -57,7 +57,7 @@ class EmbedParams(Params):
     """Which model embeds the pictures, and in which batches."""
 
     model: str = Field(
-        "clip-convnext-xxl", description="a scorer of manifests/models.toml"
+        "clip-convnext-xxl", description="a scorer of manifests/models.toml; none: the detector decides alone"
     )  # RS5M, section III-A: OpenCLIP ConvNeXt-XXL
     batch_size: int = Field(64, ge=1, description="pictures per forward pass")
     n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
@@ -179,6 +179,10 @@ def _open(params: EmbedParams, resources: ModelResources) -> AbstractContextMana
     return open_scorer(params.model, models=resources.models, device=resources.device, n_threads=params.n_threads)
 
 
+def _off(params: EmbedParams) -> str:
+    return f"embed.model = {NONE}" if params.model == NONE else ""
+
+
 def _prompts_identity(params: EmbedParams) -> Mapping[str, str]:
     return {"sha256": digest_json(list(load_prompts().texts()))}
 
@@ -223,6 +227,7 @@ EMBED_PROMPTS = Stage(
     tools=(SCORER,),
     depends=(PROMPTS,),
     has_model=True,
+    off=_off,
 )
 
 EMBED = Stage(
@@ -243,4 +248,5 @@ EMBED = Stage(
     partitions_from=("picture",),
     has_model=True,
     bytes_per_row=2_400,
+    off=_off,
 )

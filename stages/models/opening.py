@@ -18,6 +18,7 @@ from stages.contract import InputError
 from stages.models.protocols import Captioner, Detector, ImageTextScorer
 from stages.models.weights import check_weights, small_files_digest
 
+NONE = "none"  # in place of a model's name: no such model takes part
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 

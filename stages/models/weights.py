@@ -98,6 +98,14 @@ def weights_digest(folder: Path) -> str:
     return combine_digests({path.relative_to(folder).as_posix(): file_digest(path) for path in weight_files(folder)})
 
 
+def stated_digest(folder: Path) -> str | None:
+    """Return `weights_digest` of a folder as its SHA256SUMS states it, unread; None if it states none."""
+    try:
+        return combine_digests(_parse_digests(folder / DIGESTS)) or None
+    except (OSError, ValueError):
+        return None
+
+
 def small_files_digest(folder: Path) -> str:
     """Return one digest of a committed model's configuration and tokenizer: all files but weights and texts."""
     names = sorted(
@@ -170,8 +178,7 @@ def _no_weights(model: Model, folder: Path, pickles: list[Path]) -> str:
 def _read_digests(model: Model, folder: Path) -> dict[str, str] | str:
     path = folder / DIGESTS
     try:
-        lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return {name.strip().lstrip("*").removeprefix("./"): digest for digest, name in lines}
+        return _parse_digests(path)
     except FileNotFoundError:
         return (
             f"{path} is missing: expected a line `<sha256>  <file>` for each weight file of {model.name}. Compare the"
@@ -180,6 +187,11 @@ def _read_digests(model: Model, folder: Path) -> dict[str, str] | str:
         )
     except (ValueError, UnicodeDecodeError) as error:
         return f"{path} should have lines `<sha256>  <file>`: {error}. Write it again"
+
+
+def _parse_digests(path: Path) -> dict[str, str]:
+    lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {name.strip().lstrip("*").removeprefix("./"): digest for digest, name in lines}
 
 
 def _compare(model: Model, what: str, expected: str, found: str, folder: Path) -> Iterator[str]:

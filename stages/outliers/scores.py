@@ -24,14 +24,22 @@ from stages.contract import (
     Tool,
 )
 from stages.embed.stage import LOCATED, ModelResources, Refusal, prepare_ahead, refuse
-from stages.models.opening import model_identity, open_detector
+from stages.models.opening import NONE, model_identity, open_detector
+from stages.models.own_weights import own_weights
 from stages.models.protocols import Detector
 
 
-class DetectorParams(Params):
-    """Which detector scores the pictures."""
+class DetectorChoice(Params):
+    """Which detector takes part: a setting of the stage that scores and of the one that decides."""
 
-    detector: str = Field("rs-detector", description="a detector of manifests/models.toml")
+    detector: str = Field(
+        "rs-detector", description="a detector of manifests/models.toml; none: the image-text model decides alone"
+    )
+
+
+class DetectorParams(DetectorChoice):
+    """How the detector scores the pictures."""
+
     detector_batch_size: int = Field(64, ge=1, description="pictures per forward pass")
     detector_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
 
@@ -107,6 +115,14 @@ def _detector_identity(params: DetectorParams) -> Mapping[str, str]:
     return model_identity(params.detector, params)
 
 
+def _own_weights(params: DetectorParams, resources: ModelResources) -> Mapping[str, str] | None:
+    return own_weights(params.detector, resources.models)
+
+
+def _off(params: DetectorParams) -> str:
+    return f"outliers.detector = {NONE}" if params.detector == NONE else ""
+
+
 def _open_detector(params: DetectorParams, resources: ModelResources) -> AbstractContextManager[Detector]:
     return open_detector(
         params.detector, models=resources.models, device=resources.device, n_threads=params.detector_n_threads
@@ -127,9 +143,10 @@ SCORE_DETECTOR = Stage(
     resources=ModelResources,
     reasons=("model_not_finite", "decoding_failed"),
     decides=False,
-    tools=(Tool("detector", _detector_identity, _open_detector),),
+    tools=(Tool("detector", _detector_identity, _open_detector, _own_weights),),
     partitions_from=("picture",),
     has_model=True,
+    off=_off,
 )
 
 SCORE_VLM = Stage(

@@ -4,7 +4,9 @@ The scoring stages are in `scores.py`.
 """
 
 import math
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,19 +16,25 @@ from schemas.tables import OUTLIER_RULE, RELEVANT
 from stages.contract import (
     Context,
     Given,
+    InputError,
     Inputs,
     Outcome,
-    Params,
     Reads,
     Stage,
+    Tool,
     no_rejects,
 )
+from stages.embed.stage import ModelResources
+from stages.models.opening import NONE
+from stages.models.own_weights import stated_threshold
+from stages.outliers.scores import DetectorChoice
 from stages.rows import query_rows, run_sql
 
 COLUMNS = {"vlm": "vlm_score_cos", "detector": "detector_prob"}
+STATED = "stated"
 
 
-class RuleParams(Params):
+class RuleParams(DetectorChoice):
     """The rule for the thresholds of the scores."""
 
     rule: Literal["quantile", "absolute"] = Field(
@@ -35,26 +43,34 @@ class RuleParams(Params):
     top_share_vlm: float = Field(0.9, gt=0, le=1, description="share kept by vlm_score_cos")  # RS5M, section III-A
     top_share_detector: float = Field(0.8, gt=0, le=1, description="share kept by detector_prob")  # RS5M, III-A
     min_vlm_score_cos: float = Field(0.2, ge=-1, le=1, description="minimum vlm_score_cos kept by the absolute rule")
-    min_detector_prob: float = Field(0.5, ge=0, le=1, description="minimum detector_prob kept by the absolute rule")
+    min_detector_prob: Annotated[float, Field(ge=0, le=1)] | Literal["stated"] = Field(
+        0.5,
+        description="minimum detector_prob kept by the absolute rule; stated: as the detector's metrics.json states it",
+    )
 
 
 def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
-    """Return the threshold of each score, and how many survivors have the score, reach the threshold, and equal it."""
+    """Return the threshold of each score, and how many survivors have the score, reach the threshold, and equal it.
+
+    A score that no model gives has the rule "none" and no threshold.
+    """
     params: RuleParams = context.params
     scores = run_sql(f"SELECT {', '.join(COLUMNS.values())} FROM ({_SCORES})", inputs)
+    # The prompts are given whenever an image-text model is: without one there are none to compare with.
+    is_given = {"vlm": inputs["prompt"].num_rows > 0, "detector": params.detector != NONE}
     rows = []
     for name, column in COLUMNS.items():
         values = scores[column].drop_null().to_numpy()
-        share = getattr(params, f"top_share_{name}") if params.rule == "quantile" else None
-        least = getattr(params, f"min_{column}")
+        share = getattr(params, f"top_share_{name}") if params.rule == "quantile" and is_given[name] else None
+        least = context.tools["threshold"] if name == "detector" else params.min_vlm_score_cos
         threshold = least if share is None else quantile_threshold(values, share)
         rows.append(
             {
                 "score": name,
-                "rule": params.rule,
+                "rule": params.rule if is_given[name] else NONE,
                 "n_scored": len(values),
                 "top_share": share,
-                "threshold": threshold,
+                "threshold": threshold if is_given[name] else None,
                 "n_at_least": int((values >= threshold).sum()),
                 "n_tied": int((values == threshold).sum()),
             }
@@ -77,7 +93,10 @@ def quantile_threshold(scores: np.ndarray, share: float) -> float:
 
 
 def drop_outliers(inputs: Inputs, context: Context) -> Outcome:
-    """Return the survivors that reach both thresholds; reject the others for the first missed, or a missing score."""
+    """Return the survivors that reach both thresholds; reject the others for the first missed, or a missing score.
+
+    A score whose rule is "none" refuses nothing.
+    """
     ranked = {"ranked": query_rows(_RANKED, inputs)}
     kept = query_rows(f"SELECT {', '.join(RELEVANT.schema.names)} FROM ranked WHERE reason IS NULL", ranked)
     rejects = query_rows(_REJECTED, ranked)
@@ -92,13 +111,15 @@ _SCORES = """
 
 _RANKED = f"""
     WITH ranked AS (
-        SELECT *, rank() OVER (ORDER BY vlm_score_cos DESC NULLS LAST) AS vlm_rank,
-               rank() OVER (ORDER BY detector_prob DESC NULLS LAST) AS detector_rank,
-               (SELECT threshold FROM outlier_rule WHERE score = 'vlm') AS least_vlm,
-               (SELECT threshold FROM outlier_rule WHERE score = 'detector') AS least_detector
-        FROM ({_SCORES})
+        SELECT *,
+               CASE WHEN has_vlm THEN rank() OVER (ORDER BY vlm_score_cos DESC NULLS LAST) END AS vlm_rank,
+               CASE WHEN has_detector THEN rank() OVER (ORDER BY detector_prob DESC NULLS LAST) END AS detector_rank,
+        FROM ({_SCORES}),
+             (SELECT threshold AS least_vlm, rule <> '{NONE}' AS has_vlm FROM outlier_rule WHERE score = 'vlm'),
+             (SELECT threshold AS least_detector, rule <> '{NONE}' AS has_detector
+              FROM outlier_rule WHERE score = 'detector')
     )
-    SELECT *, CASE WHEN vlm_score_cos IS NULL OR detector_prob IS NULL THEN 'no_score'
+    SELECT *, CASE WHEN (has_vlm AND vlm_score_cos IS NULL) OR (has_detector AND detector_prob IS NULL) THEN 'no_score'
                    WHEN vlm_score_cos < least_vlm THEN 'low_vlm_score'
                    WHEN detector_prob < least_detector THEN 'low_detector_prob' END AS reason
     FROM ranked ORDER BY sample_id
@@ -106,9 +127,11 @@ _RANKED = f"""
 
 _REJECTED = """
     SELECT sample_id, reason,
-           format('vlm {} of at least {:.6f}, detector {} of at least {:.6f}',
-                  coalesce(round(vlm_score_cos, 6)::VARCHAR, 'none'), least_vlm,
-                  coalesce(round(detector_prob, 6)::VARCHAR, 'none'), least_detector) AS detail
+           concat_ws(', ',
+               CASE WHEN has_vlm THEN format('vlm {} of at least {:.6f}',
+                   coalesce(round(vlm_score_cos, 6)::VARCHAR, 'none'), least_vlm) END,
+               CASE WHEN has_detector THEN format('detector {} of at least {:.6f}',
+                   coalesce(round(detector_prob, 6)::VARCHAR, 'none'), least_detector) END) AS detail
     FROM ranked WHERE reason IS NOT NULL
 """
 
@@ -120,26 +143,52 @@ _SCORED = (
     Reads("detector_score", ("pixel_sha256", "detector_prob"), is_whole=True),
 )
 
+
+def _no_identity(params: RuleParams) -> Mapping[str, str]:
+    return {}  # the setting is a parameter; what it refers to is found
+
+
+def _stated(params: RuleParams) -> bool:
+    return (params.min_detector_prob, params.rule) == (STATED, "absolute") and params.detector != NONE
+
+
+def _found_threshold(params: RuleParams, resources: ModelResources) -> Mapping[str, str] | None:
+    try:
+        return {STATED: str(stated_threshold(params.detector, resources.models))} if _stated(params) else {}
+    except InputError:
+        return None  # opening the tool says why
+
+
+@contextmanager
+def _open_threshold(params: RuleParams, resources: ModelResources) -> Iterator[float]:
+    if _stated(params):
+        yield stated_threshold(params.detector, resources.models)
+    else:
+        yield math.nan if isinstance(params.min_detector_prob, str) else params.min_detector_prob
+
+
 SET_THRESHOLDS = Stage(
     name="set_thresholds",
     module="outliers",
-    version=1,
+    version=2,
     does="Sets the threshold of each score, over all survivors of PUB11 together.",
-    reads=_SCORED,
+    reads=(*_SCORED, Reads("prompt", ("prompt",), is_whole=True)),
     writes=OUTLIER_RULE,
     grain="reduce",
     given=Given(query="SELECT unnest(['vlm', 'detector']) AS score"),
     run=set_thresholds,
     is_queried=True,
     params=RuleParams,
+    resources=ModelResources,
+    tools=(Tool("threshold", _no_identity, _open_threshold, _found_threshold),),
 )
 
 DROP_OUTLIERS = Stage(
     name="drop_outliers",
     module="outliers",
-    version=1,
+    version=2,
     does="Keeps the survivors that reach both thresholds.",
-    reads=(*_SCORED, Reads("outlier_rule", ("score", "threshold"), is_whole=True)),
+    reads=(*_SCORED, Reads("outlier_rule", ("score", "rule", "threshold"), is_whole=True)),
     writes=RELEVANT,
     grain="map",
     given=Given("survivor", ("sample_id",)),

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from stages.contract import (
     Reads,
     Resources,
     Stage,
+    Tool,
     TransientError,
     no_rejects,
     rejects_table,
@@ -93,6 +95,15 @@ MAKE = Stage(
     reasons=("not_an_image",), partitions_from=("given",),
 )  # fmt: skip
 SOUND = (GIVE, MAKE)
+
+
+def _found(params: ToyParams, resources: ToyResources) -> dict[str, str] | None:
+    path = Path(params.text)
+    return {"digest": path.read_text()} if path.is_file() else None
+
+
+_OWN = Tool("own", lambda params: {"name": "own"}, lambda params, resources: nullcontext(), _found)
+WITH_OWN_WEIGHTS = (GIVE, replace(MAKE, tools=(_OWN,)))
 
 Spoil = Callable[[Inputs, Context, Outcome], Outcome]
 

@@ -42,7 +42,10 @@ _SCORED = {
     "vlm_score": [{"pixel_sha256": f"pixels {n}", "vlm_score_cos": v} for n, v in enumerate((0.3, 0.2, 0.2, 0.1, 0.4))],
     "detector_score": [{"pixel_sha256": f"pixels {n}", "detector_prob": n / 8 + 0.125} for n in range(6)],
 }
-_RULES = [{"score": "vlm", "threshold": 0.2}, {"score": "detector", "threshold": 0.25}]
+_RULES = [
+    {"score": "vlm", "rule": "absolute", "threshold": 0.2},
+    {"score": "detector", "rule": "absolute", "threshold": 0.25},
+]
 _SAMPLES = ("cc3m_0_0", "cc3m_0_1", "fmow_airport_1_0_rgb", "millionaid_P0000001")
 _SPINE = samples_of({sample_id: sample_id for sample_id in _SAMPLES})
 _SHARD = [{"sample_id": sample_id} for sample_id in _SAMPLES]
@@ -69,7 +72,7 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "embed": tables(picture=[*_PICTURES[:3], _NOT_DECODED]),
     "score_detector": tables(picture=[*_PICTURES[:3], _NOT_DECODED]),
     "score_vlm": tables(embedding=_FEATURES, prompt=_PROMPTS),
-    "set_thresholds": tables(**_SCORED),
+    "set_thresholds": tables(**_SCORED, prompt=_PROMPTS),
     "drop_outliers": tables(**_SCORED, outlier_rule=_RULES),
     "count_rs3": tables(
         sample=samples_of(

@@ -39,7 +39,7 @@ OTHER_LAWS = {  # caught below, or by the supervisor: tests/unit/test_executor.p
     "IMPURE", "PARTITION_DEPENDENT", "EXITS_HARD", "KILLS_ITSELF", "EATS_MEMORY", "HANGS", "FAILS_TWICE",
     "FAILS_ALWAYS", "DIES_ONCE", "RAISES_INPUT_ERROR",
 }  # fmt: skip
-SOUND = ("SOUND", "SOUND_FAN_OUT", "SOUND_COUNT")
+SOUND = ("SOUND", "SOUND_FAN_OUT", "SOUND_COUNT", "WITH_OWN_WEIGHTS")
 
 
 def test_every_broken_stage_is_tested() -> None:

@@ -1,3 +1,6 @@
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +12,14 @@ from hypothesis import strategies as st
 
 from schemas.fields import FIELD
 from stages.checks import check_outcome
-from stages.contract import Context, Outcome, Stage
+from stages.contract import Context, InputError, Outcome, Stage
+from stages.embed.stage import ModelResources
 from stages.outliers.stage import DROP_OUTLIERS, SET_THRESHOLDS, RuleParams, quantile_threshold
 
 Scores = dict[str, tuple[float | None, float | None]]
 
 
-def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams) -> Outcome:
+def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams, models: str = "none") -> Outcome:
     inputs = {
         reads.name: pa.Table.from_pylist(
             [{name: row[name] for name in reads.columns} for row in rows[reads.name]],
@@ -23,12 +27,17 @@ def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams)
         )
         for reads in stage.reads
     }
-    outcome = stage.run(inputs, Context("whole", params, None, {}, None, Path()))  # type: ignore[arg-type]
+    resources = ModelResources(models=models)
+    with ExitStack() as stack:
+        tools = {tool.name: stack.enter_context(tool.open(params, resources)) for tool in stage.tools}
+        outcome = stage.run(inputs, Context("whole", params, resources, tools, None, Path()))  # type: ignore[arg-type]
     check_outcome(stage, inputs, outcome)
     return outcome
 
 
-def decide(scores: Scores, **settings: Any) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
+def decide(
+    scores: Scores, *, models: str = "none", prompts: Sequence[str] = ("an image",), **settings: Any
+) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
     """Return the thresholds, the reason of each rejected sample and the kept rows."""
     rows = {
         "survivor": [{"sample_id": s, "image_id": f"image {s}"} for s in scores],
@@ -39,9 +48,10 @@ def decide(scores: Scores, **settings: Any) -> tuple[dict[str, dict[str, Any]], 
         "detector_score": [
             {"pixel_sha256": f"pixels {s}", "detector_prob": d} for s, (_, d) in scores.items() if d is not None
         ],
+        "prompt": [{"prompt": text} for text in prompts],
     }
     params = RuleParams(**settings)
-    rules = run(SET_THRESHOLDS, rows, params).kept.to_pylist()
+    rules = run(SET_THRESHOLDS, rows, params, models).kept.to_pylist()
     outcome = run(DROP_OUTLIERS, {**rows, "outlier_rule": rules}, params)
     reasons = {row["sample_id"]: row["reason"] for row in outcome.rejects.to_pylist()}
     return {rule["score"]: rule for rule in rules}, reasons, outcome.kept.to_pylist()
@@ -104,3 +114,44 @@ def test_a_sample_without_a_score_is_named_and_moves_no_threshold() -> None:
 def test_no_survivors_give_no_rows_and_no_fault() -> None:
     rules, reasons, kept = decide({})
     assert rules["vlm"]["n_scored"] == 0 and not reasons and not kept
+
+
+def test_the_vlm_decides_alone_without_a_detector() -> None:
+    scores: Scores = {f"cc3m_0_{n}": (n / 10, None) for n in range(10)}
+    rules, reasons, kept = decide(scores, detector="none", rule="absolute", min_vlm_score_cos=0.7)
+    assert (rules["detector"]["rule"], rules["detector"]["threshold"]) == ("none", None)
+    assert len(reasons) == 7 and set(reasons.values()) == {"low_vlm_score"}
+    assert {(row["detector_prob"], row["detector_rank"]) for row in kept} == {(None, None)}
+    assert sorted(row["vlm_rank"] for row in kept) == [1, 2, 3]
+
+
+def test_the_detector_decides_alone_without_a_vlm() -> None:
+    scores: Scores = {f"cc3m_0_{n}": (None, n / 10) for n in range(10)}
+    rules, reasons, kept = decide(scores, prompts=(), top_share_detector=0.3)
+    assert (rules["vlm"]["rule"], rules["detector"]["threshold"]) == ("none", 0.7)
+    assert len(reasons) == 7 and set(reasons.values()) == {"low_detector_prob"} and len(kept) == 3
+
+
+def test_a_score_that_is_missing_although_its_model_takes_part_is_no_silent_pass() -> None:
+    _, reasons, kept = decide({"cc3m_0_0": (0.5, None), "cc3m_0_1": (None, 0.9)})
+    assert set(reasons.values()) == {"no_score"} and len(reasons) == 2 and not kept
+
+
+def test_without_either_model_everything_is_kept() -> None:
+    rules, reasons, kept = decide({"cc3m_0_0": (None, None)}, prompts=(), detector="none")
+    assert {rule["rule"] for rule in rules.values()} == {"none"} and not reasons and len(kept) == 1
+
+
+def test_the_threshold_that_the_detector_states_is_used_and_fingerprinted(tmp_path: Path) -> None:
+    scores: Scores = {f"cc3m_0_{n}": (0.5, n / 10) for n in range(10)}
+    settings = {"detector": "rs-lite0", "rule": "absolute", "min_detector_prob": "stated"}
+    tool, resources = SET_THRESHOLDS.tools[0], ModelResources(models=str(tmp_path))
+    assert tool.found(RuleParams(**settings), resources) is None
+    with pytest.raises(InputError, match="make train-detector"):
+        decide(scores, models=str(tmp_path), **settings)
+    (tmp_path / "rs-lite0").mkdir()
+    (tmp_path / "rs-lite0" / "metrics.json").write_text(json.dumps({"threshold": 0.6}))
+    rules, _, kept = decide(scores, models=str(tmp_path), **settings)
+    assert rules["detector"]["threshold"] == 0.6 and len(kept) == 4
+    assert tool.found(RuleParams(**settings), resources) == {"stated": "0.6"}
+    assert tool.found(RuleParams(detector="rs-lite0"), resources) == {}, "a number is a parameter"
