@@ -228,6 +228,16 @@ SHARD = Table(
     ("shard", "body_sha256", "published_sha256", "published_n_bytes", "published_format"),
     "A sample in a tar.",
 )
+ORIGIN = Table(
+    "origin",
+    ("sample_id",),
+    (
+        "shard", "half", "corpus", "url", "path", "keywords", "native_id", "width_px", "height_px", "meta_caption",
+        "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month", "annotation_licence",
+        "image_licence",
+    ),
+    "A sample to publish with its origin; url is empty for labelled samples, path for web samples.",
+)  # fmt: skip
 METAFILE = Table(
     "metafile",
     ("sample_id",),

@@ -17,7 +17,9 @@ from stages.plan.stage import PLAN
 from stages.sample.stage import LIST_SAMPLES
 from stages.screen.stage import SCREEN
 from stages.shard.crosswalk import WRITE_CROSSWALK
-from stages.shard.stage import PLAN_SHARDS, WRITE_METAFILE, WRITE_SHARDS
+from stages.shard.metafile import WRITE_METAFILE
+from stages.shard.origin import LIST_ORIGINS
+from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
 from stages.stats.stage import COUNT_FUNNEL
@@ -52,6 +54,7 @@ STAGES: tuple[Stage, ...] = (
     NAME_PLACES,
     PLAN_SHARDS,
     WRITE_SHARDS,
+    LIST_ORIGINS,
     WRITE_METAFILE,
     WRITE_CROSSWALK,
     COUNT_FUNNEL,

@@ -10,15 +10,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, folder_faults, remove_others
 from flows.ask.dictionary import assumptions_report, columns_report
-from flows.ask.report import Report, Row, query_report, stage_reports, write_csv
+from flows.ask.metafiles import add_metafiles
+from flows.ask.report import Report, Row, query_report, stage_reports
 from flows.ask.views import open_views
 from flows.ledger.digests import digest_file
 from flows.ledger.ledger import Ledger, short
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
     import duckdb
 
 REPORT_FORMAT = 5  # raised when reports change for the same receipts
-_METAFILE_CSV_SPLITS = ("train", "val")
 _ROWS_SHOWN = 12
-_PORTION = 131_072  # rows in memory at once, and per row group
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
     "source_count": "rows of the source files",
@@ -111,7 +107,7 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
     folder.write("tables/assumptions.csv", assumptions_report(ledger.settings, ledger.stages).csv())
     folder.write("metafiles/columns.csv", columns_report(ledger.stages).csv())
     _add_statistics(ledger, folder)
-    _add_metafiles(ledger, folder)
+    add_metafiles(ledger, folder)
 
 
 def dataset_faults(root: Path, digest_of: Callable[[Path], str] | None = digest_file) -> Iterator[str]:
@@ -187,37 +183,6 @@ def _add_statistics(ledger: Ledger, folder: DatasetFolder) -> None:
             folder.write(f"tables/{name}.csv", report.csv())
             folder.write(f"tables/{name}.md", report.markdown())
             folder.link(f"tables/{name}.parquet", ledger.store.path(receipt.kept_file), receipt.kept_sha256)
-
-
-def _add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
-    states = [ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk")]
-    if not all(state.is_complete for state in states):
-        return
-    metafile, (crosswalk,) = states[0], states[1].receipts
-    folder.link("metafiles/crosswalk.parquet", ledger.store.path(crosswalk.kept_file), crosswalk.kept_sha256)
-    digests = [receipt.kept_sha256 for receipt in metafile.receipts]
-    for half, origin in (("pub11", "url"), ("rs3", "path")):
-        queries = {f"{half}_metadata.parquet": f"SELECT * FROM metafile WHERE half = '{half}' ORDER BY sample_id"}
-        for split in _METAFILE_CSV_SPLITS:
-            queries[f"{half}_{split}_metadata.csv"] = (
-                f"SELECT img_name, published_text AS text, {origin}, corpus FROM metafile"
-                f" WHERE half = '{half}' AND split = '{split}' ORDER BY 1"
-            )
-        for name, query in queries.items():
-            of = digest_json([REPORT_FORMAT, query, digests])
-            folder.make(f"metafiles/{name}", of, partial(_write_query, ledger, metafile, query))
-
-
-def _write_query(ledger: Ledger, state: StageState, query: str, path: Path) -> None:
-    """Write the rows of a query over one table, a portion at a time: as CSV or parquet, by the name of the file."""
-    with open_views(ledger, (state.stage,)) as db:
-        if path.suffix == ".csv":
-            write_csv(db.execute(query), path)
-            return
-        rows = db.sql(query).to_arrow_reader(_PORTION)
-        with pq.ParquetWriter(path, rows.schema, compression="zstd") as writer:
-            for batch in rows:
-                writer.write_batch(batch)
 
 
 def _digest_states(states: list[StageState]) -> str:

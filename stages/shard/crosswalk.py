@@ -2,12 +2,12 @@
 
 from schemas.tables import CROSSWALK
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
-from stages.rows import query_rows
+from stages.rows import run_sql
 
 
 def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per candidate and labelled image; url is empty for labelled ones, path for web ones."""
-    return Outcome(query_rows(_NAMES, inputs).cast(CROSSWALK.schema), no_rejects(CROSSWALK))
+    return Outcome(run_sql(_NAMES, inputs).cast(CROSSWALK.schema), no_rejects(CROSSWALK))
 
 
 # A labelled image's name is the last element of its path without extension: FMoW's view, MillionAID's number,
@@ -28,18 +28,14 @@ WRITE_CROSSWALK = Stage(
     version=3,
     does="Writes the corpus's own names of each candidate and labelled image.",
     reads=(
-        Reads(
-            "candidate",
-            ("sample_id", "part", "source_row", "native_id", "native_hash", "url"),
-            is_whole=True,
-        ),
-        Reads("labelled_image", ("sample_id", "path"), is_whole=True),
-        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
-        Reads("patch", ("sample_id", "v1_patch", "v2_patch"), is_whole=True),
+        Reads("candidate", ("sample_id", "part", "source_row", "native_id", "native_hash", "url")),
+        Reads("labelled_image", ("sample_id", "path")),
+        Reads("sample", ("sample_id", "corpus", "half", "image_id")),
+        Reads("patch", ("sample_id", "v1_patch", "v2_patch")),
     ),
     writes=CROSSWALK,
     grain="map",
     given=Given(query="SELECT sample_id FROM sample WHERE half = 'pub11' OR image_id IS NOT NULL", inputs=("sample",)),
     run=write_crosswalk,
-    is_queried=True,
+    partitions_from=("sample",),
 )

@@ -1,4 +1,4 @@
-"""Shard: decide what is published and where, and write the tars and the metafile with each sample's origin."""
+"""Shard: decide what is published and where, and write the tars; `metafile.py` beside it writes the metafiles."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from schemas.tables import METAFILE, SHARD, SHARD_PLAN
+from schemas.tables import SHARD, SHARD_PLAN
 from stages.checks import check_body
 from stages.contract import (
     Context,
@@ -30,7 +30,6 @@ from stages.shard.tar_writer import TarWriter
 
 _LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
 _PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "published_n_bytes")
-_WHERE_AND_WHEN = ("meta_caption", "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month")
 
 
 class ShardParams(Params):
@@ -164,24 +163,6 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
     }
 
 
-def write_metafile(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per published sample: its name and text, its origin, and its position and time."""
-    rows = query_rows(f"SELECT {', '.join(METAFILE.schema.names)} FROM ({_ORIGINS}) ORDER BY sample_id", inputs)
-    return Outcome(rows.cast(METAFILE.schema), no_rejects(METAFILE))
-
-
-_ORIGINS = """
-    WITH origin AS (
-        SELECT s.sample_id, s.half, s.image_id, s.corpus, coalesce(c.url, '') AS url, coalesce(l.path, '') AS path,
-               coalesce(c.keywords, []) AS keywords, c.native_id, c.image_licence,
-               coalesce(c.annotation_licence, l.annotation_licence) AS annotation_licence
-        FROM sample s LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id)
-    )
-    SELECT * FROM shard JOIN shard_plan USING (sample_id) JOIN origin USING (sample_id) JOIN geometa USING (sample_id)
-    JOIN image USING (image_id)
-"""
-
-
 def _codecs(params: Params) -> Mapping[str, str]:
     return decoder_identity()
 
@@ -230,28 +211,3 @@ WRITE_SHARDS = Stage(
     partitions_from=("shard_plan",),
     bytes_per_row=120_000,
 )  # fmt: skip
-
-WRITE_METAFILE = Stage(
-    name="write_metafile",
-    module="shard",
-    version=2,
-    does="Writes the origin, position and time of each published sample.",
-    reads=(
-        Reads("shard", ("sample_id", "shard", "published_sha256"), is_whole=True),
-        Reads("shard_plan", ("sample_id", "img_name", "published_text", "split", "body_sha256"), is_whole=True),
-        Reads(
-            "candidate",
-            ("sample_id", "url", "keywords", "native_id", "annotation_licence", "image_licence"),
-            is_whole=True,
-        ),
-        Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
-        Reads("labelled_image", ("sample_id", "path", "annotation_licence"), is_whole=True),
-        Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
-        Reads("geometa", ("sample_id", *_WHERE_AND_WHEN), is_whole=True),
-    ),
-    writes=METAFILE,
-    grain="map",
-    given=Given("shard", ("sample_id",)),
-    run=write_metafile,
-    is_queried=True,
-)

@@ -282,6 +282,10 @@ _PUBLISHED_ROWS = [
     }
     for row in _SHARD_PLAN[:3]
 ]
+_ORIGINS = [
+    {**_GEOMETA[n], **_IMAGES[n], **_CANDIDATES[n], "half": "pub11", "shard": "pub11-train-0000", "path": ""}
+    for n in range(4)
+]
 _DUPLICATES = [
     {
         "sample_id": "coyo700m_0_1",
@@ -337,15 +341,15 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         geometa=_GEOMETA,
     ),
     "write_shards": tables(shard_plan=_SHARD_PLAN),
-    "write_metafile": tables(
-        shard=_PUBLISHED_ROWS,
-        shard_plan=_SHARD_PLAN,
-        candidate=_CANDIDATES,
+    "list_origins": tables(
+        shard_plan=[*_SHARD_PLAN, {"sample_id": "ben_7", "shard": "rs3-val-0001"}],
         sample=_SAMPLES,
+        candidate=_CANDIDATES,
         labelled_image=_LABELLED,
         image=_IMAGES,
         geometa=_GEOMETA,
     ),
+    "write_metafile": tables(shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, origin=_ORIGINS),
     "count_funnel": tables(
         source_listing=[{"corpus": c, "partition": f"{c}-00000"} for c in ("cc3m", "laion2b")],
         candidate_counts=_COUNTS,

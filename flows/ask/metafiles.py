@@ -1,0 +1,84 @@
+"""Publish the metafiles: the rows of all tars, or of all source files, one after the other in one file.
+
+Rows are streamed from the files that the current receipts name, in the order of the receipts: no table is sorted or
+held in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.ask.dataset_folder import DatasetFolder
+from flows.ask.report import safe_cell
+from flows.ledger.ledger import Ledger
+from flows.ledger.receipt import Receipt
+from stages.identity import digest_json
+
+if TYPE_CHECKING:
+    from schemas.tables import Table
+
+_FORMAT = 1  # raised when the files change for the same receipts
+_PORTION = 131_072  # rows in memory at once, and per row group
+_SPLITS = ("train", "val")
+_CSV_COLUMNS = {"img_name": "img_name", "published_text": "text", "url": "url", "path": "path", "corpus": "corpus"}
+
+
+def add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
+    """Add the metafiles of both halves and the crosswalk to a folder, where their tables are complete."""
+    metafile, crosswalk = (ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk"))
+    if not (metafile.is_complete and crosswalk.is_complete):
+        return
+    _add(ledger, folder, "crosswalk.parquet", crosswalk.stage.writes, crosswalk.receipts)
+    for half, origin in (("pub11", "url"), ("rs3", "path")):
+        receipts = [r for r in metafile.receipts if r.partition.startswith(f"{half}-")]
+        _add(ledger, folder, f"{half}_metadata.parquet", metafile.stage.writes, receipts)
+        for split in _SPLITS:
+            chosen = [r for r in receipts if r.partition.startswith(f"{half}-{split}-")]
+            columns = ("img_name", "published_text", origin, "corpus")
+            _add(ledger, folder, f"{half}_{split}_metadata.csv", metafile.stage.writes, chosen, columns)
+
+
+def _add(
+    ledger: Ledger,
+    folder: DatasetFolder,
+    name: str,
+    table: Table,
+    receipts: Sequence[Receipt],
+    columns: tuple[str, ...] = (),
+) -> None:
+    schema = pa.schema([table.schema.field(column) for column in columns or table.schema.names])
+    of = digest_json([_FORMAT, name, schema.names, [receipt.kept_sha256 for receipt in receipts]])
+    paths = [ledger.store.path(receipt.kept_file) for receipt in receipts if receipt.n_kept]
+    write = write_csv_files if name.endswith(".csv") else write_parquet_files
+    folder.make(f"metafiles/{name}", of, partial(write, paths, schema))
+
+
+def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path, memory_map=False) as file:
+        yield from file.iter_batches(_PORTION, columns=schema.names, use_threads=False)
+
+
+def write_parquet_files(paths: Sequence[Path], schema: pa.Schema, target: Path) -> None:
+    """Write the rows of some files, a row group at a time; each file begins a row group of its own."""
+    with pq.ParquetWriter(target, schema, compression="zstd", write_page_checksum=True) as writer:
+        for path in paths:
+            for batch in _batches(path, schema):
+                writer.write_batch(batch.select(schema.names).cast(schema))
+
+
+def write_csv_files(paths: Sequence[Path], schema: pa.Schema, target: Path) -> None:
+    """Write some columns of parquet files as CSV under their published names; a text like a formula is escaped."""
+    with target.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_CSV_COLUMNS[name] for name in schema.names)
+        for path in paths:
+            for batch in _batches(path, schema):
+                columns = [batch.column(name).to_pylist() for name in schema.names]
+                writer.writerows([safe_cell(value) for value in row] for row in zip(*columns, strict=True))
