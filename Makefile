@@ -45,7 +45,7 @@ help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  stages: $(STAGES)"
-	@echo "  PROFILE=demo|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…  VERBOSE=1"
+	@echo "  PROFILE=demo|light|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…  VERBOSE=1"
 	@echo "  peek: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 

@@ -31,7 +31,7 @@ REASONS: tuple[Reason, ...] = (
     # inventory
     Reason("no_reader", "No corpus with a reader has the folder's name; nothing in it was read."),
     Reason("faulty_manifest", "The corpus's manifest has a mistake; nothing new in its folder was read."),
-    Reason("left_out", "The corpus is not in the setting inventory.corpora; nothing in its folder was read."),
+    Reason("left_out", "A setting leaves the corpus out (inventory.corpora, inventory.halves); it was not read."),
     Reason("loose_file", "The file is outside the folders of the corpora; it was not read."),
     Reason("unexpected_file", "The file's name does not match the corpus's published file names."),
     Reason("unreadable", "The file or folder cannot be read; its rows are missing from the build."),

@@ -210,5 +210,7 @@ def _list(context: Context) -> pa.Table:
         "source_listing": SOURCE_LISTING.schema.empty_table(),
         "source_listing_rejects": no_rejects(SOURCE_LISTING),
     }
-    listing = Context("000", ListingParams(corpora=(), pilot=1.0), None, {}, context.files, context.sources)
+    listing = Context(
+        "000", ListingParams(corpora=(), halves="both", pilot=1.0), None, {}, context.files, context.sources
+    )
     return list_sources(inputs, listing).kept

@@ -118,7 +118,7 @@ def _look(sources: Path, code: str) -> tuple[pa.Table, str]:
         "source_listing": SOURCE_LISTING.schema.empty_table(),
         "source_listing_rejects": no_rejects(SOURCE_LISTING),
     }
-    params = ListingParams(corpora=(code,), pilot=1.0)
+    params = ListingParams(corpora=(code,), halves="both", pilot=1.0)
     context = Context("look", params, None, {}, None, sources)  # type: ignore[arg-type]  # it writes no files
     try:
         kept = LIST_SOURCES.run(given, context).kept

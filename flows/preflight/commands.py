@@ -23,6 +23,7 @@ from flows.preflight.report import cost_lines, gap_lines, model_lines
 from flows.preflight.volumes import shares_present
 from stages import STAGES
 from stages.contract import InputError
+from stages.inventory.folders import chosen_codes
 from stages.readers.corpora import load_corpora
 
 BENCH = Path("build") / "bench"
@@ -58,7 +59,9 @@ def run_preflight(options: argparse.Namespace, console: Console) -> int:
 def run_weights(options: argparse.Namespace, console: Console) -> int:
     """Fetch the weights of a profile's models; return 2 where some are still missing, with what to put where."""
     settings, ledger = open_build(options)
-    stages = [stage for stage in STAGES if not ledger.why_off(stage)]
+    has_labelled = settings.params(STAGES[0]).halves == "both"  # type: ignore[attr-defined]
+    unused = {table for table, half in ledger.halves.items() if half == "rs3" and not has_labelled}
+    stages = [stage for stage in STAGES if not ledger.why_off(stage) and stage.writes.name not in unused]
     needs = [one for one in needs_of(settings, stages) if isinstance(one, Need)]
     is_whole = True
     for text, style in fetch_models(needs):
@@ -100,7 +103,9 @@ def refuse_gaps(options: argparse.Namespace, console: Console) -> None:
 def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Preflight:
     """Return all gaps of a build and the costs of what is left to do."""
     listing = ledger.settings.params(STAGES[0])
-    corpora = {code: one for code, one in load_corpora().items() if not listing.corpora or code in listing.corpora}  # type: ignore[attr-defined]
+    known = load_corpora()
+    chosen = chosen_codes(known, listing.corpora, listing.halves)  # type: ignore[attr-defined]
+    corpora = {code: one for code, one in known.items() if not chosen or code in chosen}
     gpus = find_gpus()
     shares = shares_present(sources, corpora)
     forecast = Forecaster(ledger, shares, len(gpus), BENCH).forecast()

@@ -10,12 +10,14 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from schemas.corpora import Corpus
 from stages.contract import InputError
 from stages.inventory.passed_over import LeftOut
 from stages.inventory.tree import PARTIAL_ENDINGS, is_below, is_folder, is_utf8, not_regular
 
+Choice = Literal["both", "pub11"]
 _OF_A_CORPUS = ("no_reader", "left_out", "faulty_manifest")
 _PREFIX = 4  # minimum length of a name that identifies a corpus: coyo, fmow-rgb
 _LIKENESS = 0.75  # similarity of a folder's name and a code, by difflib: enough for LAION-2B-en and LAION-5B
@@ -41,8 +43,29 @@ class Folders:
         return tuple(path for other, path in self.real_paths.items() if other != code and not is_below(own, path))
 
 
+def chosen_codes(corpora: Mapping[str, Corpus], chosen: Sequence[str], halves: Choice) -> tuple[str, ...]:
+    """Return the codes of the corpora to list, by code and half; empty for all.
+
+    Raises:
+        InputError: the two settings together leave none.
+    """
+    if halves == "both":
+        return tuple(chosen)
+    found = tuple(code for code in chosen or corpora if code in corpora and corpora[code].half == halves)
+    if not found:
+        raise InputError(
+            f"inventory.corpora = {list(chosen)} and inventory.halves = {halves} leave no corpus: name one of the web,"
+            ' or set inventory.halves = "both"'
+        )
+    return found
+
+
 def look_at(
-    sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str], faults: Mapping[str, str] | None = None
+    sources: Path,
+    corpora: Mapping[str, Corpus],
+    chosen: Sequence[str],
+    faults: Mapping[str, str] | None = None,
+    halves: Choice = "both",
 ) -> Folders:
     """Return the corpora under SOURCES, and everything else with a reason.
 
@@ -51,6 +74,7 @@ def look_at(
         corpora: readable corpora by code.
         chosen: codes of the corpora to list; empty for all.
         faults: faults of invalid manifests by code.
+        halves: the corpora of the other half are left out.
 
     Raises:
         InputError: SOURCES is not a folder, is unreadable or has no folder of a corpus, or a chosen corpus is missing.
@@ -63,6 +87,8 @@ def look_at(
     for name in names:
         shown = name.encode("utf-8", "backslashreplace").decode()
         reason, detail = _judge(sources, name, corpora, chosen, faults)
+        if not reason and halves not in ("both", corpora[name].half):
+            reason, detail = "left_out", f"inventory.halves is {halves}"
         real = os.path.realpath(sources / name)
         if not reason and real in found.values():
             code = next(code for code, path in found.items() if path == real)

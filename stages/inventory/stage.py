@@ -26,7 +26,7 @@ from stages.contract import (
     rejects_table,
 )
 from stages.identity import digest_json
-from stages.inventory.folders import Folders, look_at, nothing_readable
+from stages.inventory.folders import Choice, Folders, chosen_codes, look_at, nothing_readable
 from stages.inventory.gone import gone
 from stages.inventory.labelled_listing import list_labelled
 from stages.inventory.passed_over import LeftOut, PassedOver
@@ -46,6 +46,9 @@ class ListingParams(Params):
     """Which corpora are read, and how much of them."""
 
     corpora: tuple[str, ...] = Field((), description="corpus codes to read; empty: all under SOURCES with a reader")
+    halves: Choice = Field(
+        "both", description="both, or pub11: labelled corpora are passed over, so that no captioner is needed"
+    )
     pilot: float = Field(
         1.0, gt=0, le=1, description="share of rows and scenes to take, by hash of URL or scene: a pilot run"
     )
@@ -62,13 +65,14 @@ def list_sources(inputs: Inputs, context: Context) -> Outcome:
             `check_alone` raises it.
     """
     before, params = inputs["source_listing"], context.params
-    folders = look_at(context.sources, load_corpora(), params.corpora, manifest_faults())
+    folders = look_at(context.sources, load_corpora(), params.corpora, manifest_faults(), params.halves)
     kept, rejects = [SOURCE_LISTING.schema.empty_table()], list(folders.rejects)
     for corpus in folders.corpora:
         files, passed = _list_corpus(context.sources / corpus.code, corpus, before, params.pilot, folders)
         kept.append(files)
         rejects += passed.rows(corpus.code)
-    kept.append(gone(before, pa.concat_tables(kept), load_corpora(), params.corpora, params.pilot))
+    chosen = chosen_codes(load_corpora(), params.corpora, params.halves)
+    kept.append(gone(before, pa.concat_tables(kept), load_corpora(), chosen, params.pilot))
     check_alone(pa.concat_tables(kept)["corpus"].to_pylist())
     order = [("partition", "ascending"), ("path", "ascending")]
     found = Outcome(pa.concat_tables(kept).sort_by(order).combine_chunks(), _rejects(rejects))

@@ -30,7 +30,7 @@ def own_weights(name: str, models: str) -> Mapping[str, str] | None:
     if model.revision != "own" or model.weights_sha256:
         return {}
     digest = stated_digest(Path(models) / model.name)
-    return None if digest is None else {"weights_sha256": digest}
+    return None if digest is None else {"stated_sha256": digest}
 
 
 def stated_threshold(name: str, models: str) -> float:

@@ -53,7 +53,7 @@ def look(sources: Path, before: pa.Table, rejects: pa.Table | None = None) -> Ou
     """Return what a look at SOURCES finds."""
     given = {"source_listing": before, "source_listing_rejects": no_rejects(SOURCE_LISTING)}
     given |= {} if rejects is None else {"source_listing_rejects": rejects}
-    context = Context("000", ListingParams(corpora=(), pilot=1.0), None, {}, None, sources)  # type: ignore[arg-type]
+    context = Context("000", ListingParams(corpora=(), halves="both", pilot=1.0), None, {}, None, sources)  # type: ignore[arg-type]
     return LIST_SOURCES.run(given, context)
 
 

@@ -186,7 +186,9 @@ def test_sources_and_metafile_together_are_refused(metafile: Path, tmp_path: Pat
         settings_of(_said(tmp_path / "b", "build", "--sources", tmp_path, "--metafile", metafile))
 
 
-def test_the_profile_is_the_papers_but_for_its_name() -> None:
+def test_the_profile_is_the_papers_but_for_its_name_and_the_rule_for_outliers() -> None:
     paper, ours = (load_settings(name, [], STAGES) for name in ("paper", "from-metafile"))
-    assert paper.by_stage == ours.by_stage and paper.run == ours.run
+    others = {name for name in paper.by_stage if paper.by_stage[name] != ours.by_stage[name]}
+    assert others == {"set_thresholds"} and paper.run == ours.run
+    assert ours.by_stage["set_thresholds"][0].rule == "absolute"  # type: ignore[attr-defined]
     assert "METAFILE" in (PROFILES / "from-metafile.toml").read_text().splitlines()[0]

@@ -1,18 +1,24 @@
 """Both detectors are trained on a folder of drawn images by the command, measured, written, and opened by the stage."""
 
 import json
+import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from flows.ask.inspect import status_report
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
+from flows.run.executor import InlineExecutor
+from flows.settings import PROFILES
 from stages.models.lite0_detector import Lite0Detector, prepare_lite0
 from stages.models.opening import open_detector
 from stages.models.protocols import Detector
 from stages.models.yolo_detector import YoloDetector
+from tests.small_build import Build, contents
 
 N_SCENES = 60
 
@@ -88,3 +94,29 @@ def test_the_prepared_square_is_the_middle() -> None:
     image.paste("black", (0, 0, 100, 200))
     square = prepare_lite0(image)
     assert square.shape == (224, 224, 3) and square.min() > 200
+
+
+def test_a_light_build_needs_the_trained_detector_alone(out: Path, small_sources: Path, tmp_path: Path) -> None:
+    shutil.copytree(out / "rs-lite0", tmp_path / "models/rs-lite0")
+    light = tomllib.loads((PROFILES / "light.toml").read_text())
+    sections = {**light, "outliers": {**light["outliers"], "models": str(tmp_path / "models")}}
+    sections["run"] = {"backoff_s": 0.0, "reserve_gb": 0.0}
+    sections["download"] = {"allow_loopback": True, "timeout_s": 5.0, "max_fetch_s": 5.0}
+    build = Build(tmp_path / "build", small_sources, sections)
+    build.run(InlineExecutor())
+    found = contents(build)
+    passed_over = {(row["path"], row["reason"]) for row in found["source_listing_rejects"].to_pylist()}
+    assert {("fmow", "left_out"), ("ben", "left_out"), ("millionaid", "left_out")} <= passed_over
+    assert {row["half"] for row in build.rows("sample", ["half"])} == {"pub11"}
+    assert found["detector_score"].num_rows == found["picture"].num_rows > 10 and found["vlm_score"].num_rows == 0
+    rules = {row["score"]: row for row in found["outlier_rule"].to_pylist()}
+    threshold = json.loads((out / "rs-lite0/metrics.json").read_text())["threshold"]
+    assert rules["vlm"]["rule"] == "none" and rules["detector"]["threshold"] == threshold
+    assert found["relevant"].num_rows + found["relevant_rejects"].num_rows == found["survivor"].num_rows
+    assert found["caption_candidate"].num_rows == 0
+    # Trained again in place: other weights under the same name.
+    (tmp_path / "models/rs-lite0/SHA256SUMS").write_text(f"{'0' * 64}  model.safetensors\n")
+    stale = {row["stage"]: row["stale"] for row in status_report(build.ledger()).rows}
+    assert stale["score_detector"] > 0
+    shutil.rmtree(tmp_path / "models")  # an archived build keeps its scores
+    assert not any(row["stale"] or row["missing"] for row in status_report(build.ledger()).rows)

@@ -77,6 +77,22 @@ def test_a_build_that_would_fail_later_is_refused_now(tmp_path: Path, capsys: py
     assert not (tmp_path / "b" / "source_listing").exists(), "nothing was run"
 
 
+def test_a_light_build_needs_its_detector_and_no_other_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for code in ("cc12m", "fmow"):
+        (tmp_path / "sources" / code).mkdir(parents=True)
+    (tmp_path / "sources/cc12m/cc12m.tsv").write_text("http://x.test/a.jpg\taerial view\n")
+    assert main(["preflight", "--profile", "light", "--sources", "sources"]) == 2
+    found = words(capsys)
+    assert "rs-lite0 NOT READY" in found and "model rs-lite0: rs-lite0 is missing" in found
+    assert "models/rs-lite0/metrics.json" in found and "gpu score_detector" not in found
+    assert not [model for model in PAPER if model in found]
+    assert main(["weights", "--profile", "light"]) == 2
+    found = words(capsys)
+    assert "rs-lite0" in found and not [model for model in PAPER if model in found]
+
+
 def test_weights_without_a_network_say_what_to_put_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

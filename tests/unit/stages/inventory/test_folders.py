@@ -7,7 +7,7 @@ import pytest
 
 from schemas.corpora import load_corpora
 from stages.contract import InputError
-from stages.inventory.folders import look_at, near_corpus
+from stages.inventory.folders import chosen_codes, look_at, near_corpus
 from tests.unit.stages.inventory.test_tree import as_nobody
 
 CORPORA = load_corpora()
@@ -88,3 +88,18 @@ def test_sources_without_rights_are_named(tmp_path: Path) -> None:
         assert "SOURCES=sources cannot be read: Permission denied" in str(as_nobody(tmp_path, ask))
     finally:
         (tmp_path / "sources").chmod(0o755)
+
+
+def test_labelled_corpora_are_left_out_of_a_build_of_the_web_alone(tmp_path: Path) -> None:
+    for name in ("cc3m", "fmow", "millionaid"):
+        (tmp_path / name).mkdir()
+    found = look_at(tmp_path, CORPORA, (), halves="pub11")
+    assert [corpus.code for corpus in found.corpora] == ["cc3m"]
+    assert {path: (reason, detail) for _, path, reason, detail in found.rejects} == dict.fromkeys(
+        ("fmow", "millionaid"), ("left_out", "inventory.halves is pub11")
+    )
+    assert chosen_codes(CORPORA, ("cc3m", "fmow"), "pub11") == ("cc3m",)
+    assert chosen_codes(CORPORA, (), "both") == ()
+    assert not {"fmow", "ben", "millionaid"} & set(chosen_codes(CORPORA, (), "pub11"))
+    with pytest.raises(InputError, match="leave no corpus"):
+        chosen_codes(CORPORA, ("fmow",), "pub11")
