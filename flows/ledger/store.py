@@ -181,8 +181,10 @@ class Store:
     def _refuse_gap(self, table: str, name: str) -> None:
         numbers = sorted({p.parent.parent.name for p in (self.root / table).glob("[0-9][0-9][0-9]/*/receipt.json*")})
         if any(number >= name for number in numbers):
+            seen = [read_receipt(path) for path in sorted((self.root / table / name).glob("*/receipt.json"))]
+            fault = next((f" ({one})" for one in seen if isinstance(one, str)), "")
             raise InputError(
-                f"{table}/{name} is damaged or was removed, and it cannot be made again: it records what was seen."
+                f"{table}/{name} is damaged or was removed{fault}, and it cannot be made again: it records what was seen."
                 f" Restore it from a copy, or delete {table}/{name} and all later ones to begin again from there"
             )
 
