@@ -18,6 +18,7 @@ OUT ?=
 DATA ?=
 MODEL ?=
 START ?=
+LIST ?=
 REPAIR ?=
 QUICK ?=
 RESUME ?=
@@ -25,7 +26,7 @@ VERBOSE ?=
 PORT ?= 4200
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA MODEL START REPAIR QUICK RESUME VERBOSE
+SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA MODEL START LIST REPAIR QUICK RESUME VERBOSE
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -35,11 +36,11 @@ READY := $(VENV)/.ready
 UI_HOME := build/.prefect
 # A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
 CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
-STAGES := inventory filter plan download labelled sample screen embed dedup outliers caption geometa gpe shard stats
+STAGES := inventory filter withdraw plan download labelled sample screen embed dedup outliers caption geometa gpe shard stats
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc config train-detector ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc withdraw config train-detector ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +115,9 @@ compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: META
 
 gc: $(READY)  ## remove files that no current receipt names
 	@$(CLI) gc
+
+withdraw: $(READY)  ## take samples, URLs, hosts or images out of a build, and rewrite the tars that hold them: LIST=FILE
+	@$(CLI) withdraw
 
 config: $(READY)  ## print all settings in full
 	@$(CLI) config

@@ -21,6 +21,7 @@ from flows.preflight import commands as preflight
 from flows.run import commands as run
 from flows.run.interrupts import Interrupted
 from flows.run.runner import StageFailure
+from flows.run.withdraw import run_withdraw
 from schemas.manifest_files import ManifestError
 from stages.contract import ContractError, InputError
 from stages.readers.corpora import manifest_faults
@@ -49,6 +50,7 @@ COMMANDS = {
     "compare": ask.run_compare,
     "verify": ask.run_verify,
     "gc": ask.run_gc,
+    "withdraw": run_withdraw,
     "config": ask.run_config,
     "train-detector": _train_detector,
 }

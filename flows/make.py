@@ -35,6 +35,7 @@ _POSITIONAL = {
     "explain": ("ID",),
     "show": ("ID",),
     "train-detector": ("DATA",),
+    "withdraw": ("LIST",),
 }
 
 

@@ -46,6 +46,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "compare": ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
     "verify": ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
     "gc": ("gc --build BUILD --dry-run",),
+    "withdraw": ("withdraw list.txt --build BUILD",),
     "config": ("config --profile paper --set download.max_per_host=2",),
     "train-detector": (
         "train-detector Images",
@@ -55,7 +56,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 }
 _VARIABLES = """
 make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, SET="key=value …", RETRY=, REFETCH=,
-ID=, OUT=, CORPUS=, CODE=, FILE=, ROWS=, FROM=, COMPANION=, VERBOSE=1.
+ID=, OUT=, CORPUS=, CODE=, FILE=, LIST=, ROWS=, FROM=, COMPANION=,
+VERBOSE=1.
 """
 
 
@@ -76,6 +78,7 @@ _HELP = {
     "compare": "count which rows of a list of RS5M the build keeps, and where it loses the others",
     "verify": "check the whole build from its files",
     "gc": "remove files that no current receipt names",
+    "withdraw": "take samples, URLs, hosts or images of a list out of a build and all its later runs",
     "config": "print all settings in full",
     "train-detector": "train detectors of remote sensing images on your own images, and measure them",
 }
@@ -155,8 +158,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
     for name in ("retry", "refetch"):
         if getattr(options, name, ""):
             overrides.append(f'download.{name}="{getattr(options, name)}"')
+    if options.command == "withdraw":
+        overrides.append(f"withdraw.add={json.dumps(str(Path(options.list).resolve()))}")
     build = build_folder(options)
-    if len(overrides) > len(options.set):
+    if getattr(options, "retry", "") or getattr(options, "refetch", ""):
         n_passes = len(Store(build).observations("fetch_pass", "open_pass"))
         overrides.append(f"download.asked_at_pass={n_passes}")
     if is_generated(options):
@@ -303,5 +308,7 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         )
     if name == "train-detector":
         _add_training_options(command)
+    if name == "withdraw":
+        command.add_argument("list", type=Path, help="samples, URLs, hosts, sha256 or perceptual hashes, one per line")
     if name == "gc":
         command.add_argument("--dry-run", action="store_true", help="only say what would go")

@@ -40,7 +40,12 @@ FIELDS: tuple[Field, ...] = (
     Field("corpus", pa.string(), "", "Corpus code: folder under SOURCES, manifest, prefix of sample_id."),
     Field("fetch_id", pa.string(), "", "First 32 hex digits of the sha256 of the normalised URL."),
     Field("image_id", pa.string(), "", "The image: fetch_id for the web corpora, sample_id for labelled ones."),
+    Field("entry_kind", pa.string(), "", "What a withdrawn entry names: sample_id, url, host, sha256 or phash."),
+    Field(
+        "entry", pa.string(), "", "A withdrawn sample, normalised URL, host, sha256 or perceptual hash (both in hex)."
+    ),
     Field("partition", pa.string(), "", "The unit of work that a row belongs to at the next stage.", kind="location"),
+    Field("is_withdrawn", pa.bool_(), "", "True if the URL is withdrawn: it is in the pass, but not requested."),
     Field("pass", pa.int32(), "", "Number of the download pass, from 0."),
     # Source files.
     Field("path", pa.string(), "", "Path of the file under SOURCES."),

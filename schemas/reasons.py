@@ -127,6 +127,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("low_detector_prob", "The detector classifies the image as something else."),
     # caption
     Reason("no_caption_generated", "The captioner drew only empty captions."),
+    # download and shard
+    Reason("withdrawn", "A list given to `make withdraw` names the sample, its URL, its host or its image."),
     # shard
     Reason("publication_changed", "The file without its metadata differs from the one that screen approved."),
 )

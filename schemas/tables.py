@@ -112,10 +112,16 @@ SAMPLE = Table(
     leads_to=("image_id",),
     nullable=("image_id",),
 )
+WITHDRAWAL = Table(
+    "withdrawal",
+    ("entry_kind", "entry"),
+    (),
+    "What is no longer requested or published.",
+)
 FETCH_PASS = Table(
     "fetch_pass",
     ("fetch_id", "pass"),
-    ("normalised_url", "host", "partition"),
+    ("normalised_url", "host", "is_withdrawn", "partition"),
     "A URL to fetch in a pass.",
 )
 FETCH_ATTEMPT = Table(

@@ -23,11 +23,13 @@ from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
 from stages.stats.stage import COUNT_FUNNEL
+from stages.withdraw.stage import LIST_WITHDRAWN
 
 STAGES: tuple[Stage, ...] = (
     LIST_SOURCES,
     INVENTORY,
     FILTER,
+    LIST_WITHDRAWN,
     PLAN,
     OPEN_PASS,
     DOWNLOAD,

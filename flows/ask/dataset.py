@@ -86,6 +86,11 @@ def tars(ledger: Ledger) -> dict[str, Path]:
     return {name: path for name, path, _ in _tars(ledger)}
 
 
+def tar_digests(ledger: Ledger) -> dict[str, str]:
+    """Return the sha256 of each tar, by published path."""
+    return {name: sha256 for name, _, sha256 in _tars(ledger)}
+
+
 def _tars(ledger: Ledger) -> Iterator[tuple[str, Path, str]]:
     """Yield the published name, the path and the sha256 of each tar."""
     state = ledger.state(ledger.writer["shard"])

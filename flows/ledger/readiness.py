@@ -106,7 +106,8 @@ def _is_whole(ledger: Ledger, reads: Reads, stage: Stage) -> bool:
         return True
     state = ledger.state(writer)
     is_absent = state.lacks is not None or (writer.keeps != "current" and not state.partitions)
-    return not state.n_due and (reads.is_optional or not is_absent)
+    is_observing = writer.keeps != "current" and state.lacks is not None  # it is about to look again
+    return not state.n_due and (not is_absent or (reads.is_optional and not is_observing))
 
 
 def _has(ledger: Ledger, reads: Reads, stage: Stage, partition: str) -> bool:

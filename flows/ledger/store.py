@@ -184,8 +184,8 @@ class Store:
             seen = [read_receipt(path) for path in sorted((self.root / table / name).glob("*/receipt.json"))]
             fault = next((f" ({one})" for one in seen if isinstance(one, str)), "")
             raise InputError(
-                f"{table}/{name} is damaged or was removed{fault}, and it cannot be made again: it records what was seen."
-                f" Restore it from a copy, or delete {table}/{name} and all later ones to begin again from there"
+                f"{table}/{name} is damaged or was removed{fault}, and it cannot be made again: it records what was"
+                f" seen. Restore it from a copy, or delete {table}/{name} and all later ones to begin again from there"
             )
 
     def _files_fit(self, folder: str, body: Mapping[str, Any]) -> bool:

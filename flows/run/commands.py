@@ -41,7 +41,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
 def run_build(options: argparse.Namespace, console: Console) -> int:
     """Bring all modules up to date, publish the dataset; return 1 if some of SOURCES cannot be read."""
     refuse_gaps(options, console)
-    ledger, n_run = _run_modules(options, console, MODULES)
+    ledger, n_run = run_modules(options, console, MODULES)
     if n_run and not options.verbose:
         console.print()
         for report in module_reports(ledger, "inventory")[1:]:
@@ -57,7 +57,7 @@ def run_build(options: argparse.Namespace, console: Console) -> int:
 
 def run_stage(options: argparse.Namespace, console: Console) -> int:
     """Bring the stages of some modules up to date and print their tables; return 1 as `run_build` does."""
-    ledger, _ = _run_modules(options, console, options.modules)
+    ledger, _ = run_modules(options, console, options.modules)
     console.print()
     for module in options.modules:
         has_all = options.verbose or module == "inventory"  # what was passed over must not be overlooked
@@ -77,7 +77,7 @@ def run_inventory(options: argparse.Namespace, console: Console) -> int:
     sources, failure = sources_of(options, ledger), None
     if is_generated(options) or has_corpus(sources):
         try:
-            _run_modules(options, console, ["inventory"])
+            run_modules(options, console, ["inventory"])
         except StageFailure as error:
             failure = error  # raised last: the report is true all the same
         ledger.refresh()
@@ -88,7 +88,7 @@ def run_inventory(options: argparse.Namespace, console: Console) -> int:
     return _warn(ledger, ["inventory"], options, console) if sources is not None else 0
 
 
-def _run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> tuple[Ledger, int]:
+def run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> tuple[Ledger, int]:
     """Bring modules up to date and return the build, and how many partitions were run."""
     settings, ledger = open_build(options)
     build, command = ledger.store.root, command_again(options)

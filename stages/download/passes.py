@@ -14,6 +14,7 @@ from schemas.tables import FETCH_PASS
 from stages.contract import Context, InputError, Inputs, Outcome, Resources, no_rejects
 from stages.download.packing import pack
 from stages.rows import Rows, query_rows, run_sql
+from stages.withdraw.matching import named_by_url
 
 FETCH_REASONS = tuple(
     r.code for r in REASONS if r.code in {
@@ -22,6 +23,7 @@ FETCH_REASONS = tuple(
         "bad_redirect", "disallowed_by_header", "body_too_large", "invalid_response", "broken_encoding",
         "unknown_encoding", "no_result", "deferred",
         "host_refuses", "host_silent", "robots_disallows", "robots_unreachable", "opted_out",
+        "withdrawn",
     }
 )  # fmt: skip
 # Reasons of URLs that were not requested: not attempts.
@@ -63,11 +65,24 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
     )
     packed = pa.table({"place": pa.array(range(1, len(partition) + 1), pa.int64()), "partition": partition})
     packed = packed.cast(pa.schema([("place", pa.int64()), ("partition", pa.string())]))
-    columns = ", ".join(f"{number} AS pass" if name == "pass" else name for name in FETCH_PASS.schema.names)
+    values = {"pass": f"{number} AS pass", "is_withdrawn": "named IS NOT NULL AS is_withdrawn"}
+    columns = ", ".join(values.get(name, name) for name in FETCH_PASS.schema.names)
     kept = query_rows(
-        f"SELECT {columns} FROM due JOIN packed USING (place) ORDER BY place", {"due": due, "packed": packed}
+        f"""SELECT {columns} FROM due JOIN packed USING (place)
+            LEFT JOIN (SELECT fetch_id, true AS named FROM withdrawn) USING (fetch_id) ORDER BY place""",
+        {"due": due, "packed": packed, "withdrawn": _withdrawn(inputs)},
     )
     return Outcome(kept.cast(FETCH_PASS.schema), no_rejects(FETCH_PASS))
+
+
+def _withdrawn(inputs: Inputs) -> pa.Table:
+    """Return the fetch_ids of which every sample is withdrawn; a sample's name alone withdraws no other one's URL."""
+    return run_sql(
+        """SELECT fetch_id FROM planned LEFT JOIN named USING (sample_id)
+           WHERE fetch_id IN (SELECT fetch_id FROM planned SEMI JOIN named USING (sample_id))
+           GROUP BY fetch_id HAVING bool_and(entry IS NOT NULL)""",
+        {"planned": inputs["planned"], "named": named_by_url(inputs["withdrawal"], inputs)},
+    )
 
 
 def due_urls(inputs: Inputs, resources: PassResources) -> Rows:

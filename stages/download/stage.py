@@ -6,6 +6,7 @@ The web is not deterministic: a URL with a final result is not fetched again unl
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from schemas.fields import FIELD
@@ -73,7 +74,7 @@ def check_contact(resources: Resources) -> None:
 
 def download(inputs: Inputs, context: Context) -> Outcome:
     """Return one attempt per URL of the partition, successful or not; bodies are stored in one tar."""
-    from stages.download.fetching import FetchLimits, fetch
+    from stages.download.fetching import Attempt, FetchLimits, fetch
 
     rows = inputs["fetch_pass"]
     resources: FetchResources = context.resources
@@ -83,15 +84,18 @@ def download(inputs: Inputs, context: Context) -> Outcome:
     values = {**resources.model_dump(exclude={"contact"}), "user_agent": named}
     limits = FetchLimits(**values, host_slots=slots)
     tar = context.files.new_file("bodies.tar")
-    urls = list(zip(rows["fetch_id"].to_pylist(), rows["normalised_url"].to_pylist(), strict=True))
-    attempts = fetch(
-        urls,
+    wanted = rows.filter(pc.invert(rows["is_withdrawn"]))
+    asked = fetch(
+        list(zip(wanted["fetch_id"].to_pylist(), wanted["normalised_url"].to_pylist(), strict=True)),
         tar_path=tar,
         work=context.files.work(),
         limits=limits,
         pass_number=rows["pass"][0].as_py() if rows.num_rows else 0,
         on_progress=context.advance,
     )
+    named = rows.filter(rows["is_withdrawn"])["fetch_id"].to_pylist()
+    found = {a.fetch_id: a for a in asked} | {fetch_id: Attempt.withdrawn(fetch_id) for fetch_id in named}
+    attempts = [found[fetch_id] for fetch_id in rows["fetch_id"].to_pylist()]
     address = context.files.address(tar)
     table = {
         "fetch_id": [a.fetch_id for a in attempts],
@@ -116,10 +120,11 @@ def download(inputs: Inputs, context: Context) -> Outcome:
 OPEN_PASS = Stage(
     name="open_pass",
     module="download",
-    version=2,
+    version=3,
     does="Opens a pass over the URLs that are due; large hosts are spread over it.",
     reads=(
-        Reads("planned", ("fetch_id", "normalised_url", "host"), is_whole=True),
+        Reads("planned", ("sample_id", "fetch_id", "normalised_url", "host"), is_whole=True),
+        Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),
         Reads("fetch_attempt", ("fetch_id", "pass", "fetch_reason", "http_status"), is_whole=True, is_optional=True),
     ),
     writes=FETCH_PASS,
@@ -136,9 +141,9 @@ OPEN_PASS = Stage(
 DOWNLOAD = Stage(
     name="download",
     module="download",
-    version=1,
+    version=2,
     does="Attempts each URL of a pass once, with img2dataset behind a guard; stores the raw bytes.",
-    reads=(Reads("fetch_pass", ("fetch_id", "pass", "normalised_url")),),
+    reads=(Reads("fetch_pass", ("fetch_id", "pass", "normalised_url", "is_withdrawn")),),
     writes=FETCH_ATTEMPT,
     grain="map",
     given=Given("fetch_pass", ("fetch_id", "pass")),

@@ -27,6 +27,7 @@ from stages.screen.strip_metadata import ENCODED_ANEW, published_format, strip_m
 from stages.screen.stripping.result import UnpublishableImage
 from stages.shard.published_text import TextOrder, published_text
 from stages.shard.tar_writer import TarWriter
+from stages.withdraw.matching import named
 
 _LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
 _PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "published_n_bytes")
@@ -51,10 +52,16 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     params: ShardParams = context.params
     # One after the other: joins and the order of wide rows in one query need several times the memory.
     located = query_rows(_SAMPLES, inputs)
+    withdrawn = named(inputs["withdrawal"], {**inputs, "located": located})
+    located = query_rows(
+        "FROM located ANTI JOIN withdrawn USING (sample_id)", {"located": located, "withdrawn": withdrawn}
+    )
     rows = query_rows(_PUBLISHED, {"located": located, "image": inputs["image"], "geometa": inputs["geometa"]})
     dealt = map_rows(rows, lambda some: _deal_out(some, params), SHARD_PLAN.schema)
     kept = query_rows("FROM dealt ORDER BY sample_id", {"dealt": dealt}).cast(SHARD_PLAN.schema)
-    return Outcome(kept, no_rejects(SHARD_PLAN))
+    reasons = pa.array(["withdrawn"] * withdrawn.num_rows, pa.string())
+    ids = {"sample_id": withdrawn["sample_id"]}
+    return Outcome(kept, rejects_table(SHARD_PLAN, ids, reasons, withdrawn["entry"]))
 
 
 def _deal_out(rows: pa.Table, params: ShardParams) -> pa.Table:
@@ -172,7 +179,7 @@ CODECS = Dependency("codecs", _codecs)  # the bytes of a re-encoded TIFF depend 
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=4,
+    version=5,
     does="Assigns text, split and tar to each remaining sample of both halves, by hash.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -180,8 +187,10 @@ PLAN_SHARDS = Stage(
         Reads("fetched", ("fetch_id", *_LOCATED), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
         Reads("labelled_image", ("sample_id", "scene_id", *_LOCATED), is_whole=True),
-        Reads("image", ("image_id", *_PUBLICATION), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "phash", *_PUBLICATION), is_whole=True),
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
+        Reads("planned", ("sample_id", "normalised_url", "host"), is_whole=True),
+        Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),
     ),
     writes=SHARD_PLAN,
     grain="map",
@@ -191,6 +200,7 @@ PLAN_SHARDS = Stage(
     run=plan_shards,
     is_queried=True,
     params=ShardParams,
+    reasons=("withdrawn",),
     split_by="shard",
 )
 

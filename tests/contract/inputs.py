@@ -236,7 +236,10 @@ def _filter(folder: Path) -> Iterator[Handmade]:
 def _download(folder: Path) -> Iterator[Handmade]:
     with Web() as web:
         paths = ["/flat/1", "/gone", "/broken", "/text"]
-        rows = [{"fetch_id": fetch_id(n), "pass": 2, "normalised_url": web.url(p)} for n, p in enumerate(paths)]
+        rows = [
+            {"fetch_id": fetch_id(n), "pass": 2, "normalised_url": web.url(p), "is_withdrawn": n == 2}
+            for n, p in enumerate(paths)
+        ]
         # The picture's bytes depend on the codec: only a text is fetched whole.
         yield Handmade(
             {"fetch_pass": rows[1:]}, "002-00000", resources={"allow_loopback": True, "timeout_s": 5.0, "n_threads": 2}
@@ -247,11 +250,25 @@ def _download(folder: Path) -> Iterator[Handmade]:
 def _open_pass(folder: Path) -> Iterator[Handmade]:
     planned = [
         *({**row, "host": f"host{n}.org"} for n, row in enumerate(_PLANNED)),
-        *({"fetch_id": fetch_id(n), "normalised_url": f"http://big/{n}", "host": "big"} for n in range(20, 27)),
+        *(
+            {"sample_id": f"cc12m_0_{n}", "fetch_id": fetch_id(n), "normalised_url": f"http://big/{n}", "host": "big"}
+            for n in range(20, 27)
+        ),
     ]
+    withdrawn = [{"entry_kind": "url", "entry": "http://big/25"}]
     yield Handmade(
-        {"planned": planned, "fetch_attempt": _FETCH_ATTEMPTS}, "002", resources={"passes": 3, "urls_per_partition": 4}
+        {"planned": planned, "fetch_attempt": _FETCH_ATTEMPTS, "withdrawal": withdrawn},
+        "002",
+        resources={"passes": 3, "urls_per_partition": 4},
     )
+
+
+@contextmanager
+def _list_withdrawn(folder: Path) -> Iterator[Handmade]:
+    path = folder / "withdrawn.txt"
+    path.write_text("host: example.org\ncc3m_0_7\n", encoding="utf-8")
+    known = [{"entry_kind": "sample_id", "entry": "cc3m_0_7"}]
+    yield Handmade({"withdrawal": known}, "001", resources={"add": str(path)})
 
 
 @contextmanager
@@ -319,6 +336,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {"sample_id": "cc3m_0_9", "url": "ftp://a/b"},
         ]
     ),
+    "list_withdrawn": _list_withdrawn,
     "open_pass": _open_pass,
     "download": _download,
     "settle": tables(candidate=_CANDIDATES, planned=_PLANNED, fetch_pass=_PASSES, fetch_attempt=_FETCH_ATTEMPTS),
@@ -339,6 +357,8 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         labelled_image=_LABELLED,
         image=_IMAGES,
         geometa=_GEOMETA,
+        planned=_PLANNED,
+        withdrawal=[{"entry_kind": "url", "entry": _PLANNED[1]["normalised_url"]}],
     ),
     "write_shards": tables(shard_plan=_SHARD_PLAN),
     "list_origins": tables(

@@ -17,6 +17,7 @@ COMMAND = re.compile(r"(?:^    |`)(make [a-z][^`\n]*)", re.M)
 LEFT_OUT = {
     "test": "it is what runs this",
     "demo": "run as a whole by tests/end_to_end/conftest.py",
+    "withdraw": "run by tests/end_to_end/test_withdraw.py",
     "demo-models": "trains for half an hour; its functions are tested in tests/unit/flows/demo/models",
     "ui": "serves until Ctrl-C; tests/end_to_end/test_prefect.py serves it",
     "preflight": "exits with 2 where a list is wanted; run by tests/unit/flows/preflight/test_commands.py",

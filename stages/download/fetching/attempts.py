@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -60,6 +61,11 @@ class Attempt:
     fetch_ms: int
     peer_address: str | None
     final_url: str | None
+
+    @classmethod
+    def withdrawn(cls, fetch_id: str) -> Self:
+        """Return the attempt of a URL that is withdrawn: none was made."""
+        return cls(fetch_id, False, "withdrawn", None, None, None, None, None, None, 0, None, None)
 
 
 def fetch(

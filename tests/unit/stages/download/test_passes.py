@@ -35,12 +35,15 @@ def due(
         answered: URLs whose failures have a status too.
         resources: of the stage.
     """
-    named = [(c, f"http://h/{c}", f"h{h}") for c, h in zip(planned, hosts or planned, strict=True)]
+    named = [
+        (f"s{n}", c, f"http://h/{c}", f"h{h}") for n, (c, h) in enumerate(zip(planned, hosts or planned, strict=True))
+    ]
     tried = [
         (name, number, reason, 200 if reason is None or name in answered else None) for name, number, reason in attempts
     ]
     inputs = {
-        "planned": table("fetch_id normalised_url host", named),
+        "planned": table("sample_id fetch_id normalised_url host", named),
+        "withdrawal": table("entry_kind entry", []),
         "fetch_attempt": table("fetch_id pass fetch_reason http_status", tried),
     }
     context = Context(f"{number:03d}", None, PassResources(**resources), {}, None, Path())  # type: ignore[arg-type]
@@ -156,3 +159,21 @@ def test_passes_end_whatever_the_web_answers(seed: int, passes: int) -> None:
     assert 0 < number <= 8 * (passes + 1) + 1
     asked = Counter(name for name, _, reason in attempts if reason not in PUT_OFF)
     assert max(asked.values(), default=0) <= passes
+
+
+def test_what_is_withdrawn_is_in_the_pass_but_marked() -> None:
+    inputs = {
+        "planned": table(
+            "sample_id fetch_id normalised_url host",
+            [("s0", "a", "http://h/a", "h"), ("s1", "b", "http://h/b", "h"), ("s2", "b", "http://h/b", "h")],
+        ),
+        "fetch_attempt": table("fetch_id pass fetch_reason http_status", []),
+        "withdrawal": table("entry_kind entry", [("url", "http://h/a"), ("sample_id", "s1")]),
+    }
+    context = Context("000", None, PassResources(), {}, None, Path())  # type: ignore[arg-type]
+    kept = open_pass(inputs, context).kept
+    # The other sample of b is not withdrawn: its URL is still requested.
+    assert dict(zip(kept["fetch_id"].to_pylist(), kept["is_withdrawn"].to_pylist(), strict=True)) == {
+        "a": True,
+        "b": False,
+    }

@@ -1,0 +1,76 @@
+"""Find the samples that the entries of a withdrawal name.
+
+Not for what follows from it: download requests their URLs no more, and shard publishes them no more.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from stages.contract import Inputs
+from stages.rows import run_sql
+
+_SCHEMA = pa.schema([("sample_id", pa.string()), ("entry", pa.string())])
+# By kind: the tables that are read, and the query over them. A host stands for its subdomains too.
+_BY_URL = {
+    "sample_id": (("planned",), "SELECT sample_id, entry FROM planned JOIN named ON sample_id = entry"),
+    "url": (("planned",), "SELECT sample_id, entry FROM planned JOIN named ON normalised_url = entry"),
+    "host": (
+        ("planned",),
+        "SELECT sample_id, entry FROM planned JOIN named ON host = entry OR ends_with(host, '.' || entry)",
+    ),
+}
+_BY_IMAGE = {
+    "sample_id": (("located",), "SELECT sample_id, entry FROM located JOIN named ON sample_id = entry"),  # also of RS3
+    "sha256": (
+        ("located", "image"),
+        """SELECT sample_id, entry FROM located JOIN image USING (image_id)
+           JOIN named ON entry IN (body_sha256, published_sha256, pixel_sha256)""",
+    ),
+    "phash": (
+        ("located", "image"),
+        """SELECT sample_id, entry FROM located JOIN image USING (image_id)
+           JOIN named ON phash = ('0x' || entry)::UBIGINT""",
+    ),
+}
+
+
+def named_by_url(withdrawal: Any, inputs: Inputs) -> pa.Table:
+    """Return sample_id and entry of the samples that a name, URL or host withdraws, from `planned`.
+
+    Args:
+        withdrawal: a table of entry_kind and entry, in memory or in files.
+        inputs: `planned`, with sample_id, normalised_url and host.
+    """
+    return _match(withdrawal, inputs, _BY_URL)
+
+
+def named(withdrawal: Any, inputs: Inputs) -> pa.Table:
+    """Return sample_id and entry of the samples of `located` that any entry withdraws, one row per sample.
+
+    Args:
+        withdrawal: a table of entry_kind and entry, in memory or in files.
+        inputs: `planned` as above; `located` with sample_id, image_id and body_sha256; `image` with image_id,
+            pixel_sha256, published_sha256 and phash.
+    """
+    found = _match(withdrawal, inputs, {**_BY_URL, **_BY_IMAGE})
+    return run_sql(
+        "FROM found SEMI JOIN located USING (sample_id) ORDER BY sample_id",
+        {"found": found, "located": inputs["located"]},
+    ).cast(_SCHEMA)
+
+
+def _match(withdrawal: Any, inputs: Inputs, queries: Mapping[str, tuple[tuple[str, ...], str]]) -> pa.Table:
+    entries: dict[str, list[str]] = {}
+    for row in run_sql("FROM withdrawal", {"withdrawal": withdrawal}).to_pylist():
+        entries.setdefault(row["entry_kind"], []).append(row["entry"])
+    found = [_SCHEMA.empty_table()]
+    for kind in sorted(entries.keys() & queries.keys()):  # nothing is read for a kind that no entry has
+        tables, query = queries[kind]
+        wanted = pa.table({"entry": pa.array(entries[kind], pa.string())})
+        found.append(run_sql(query, {**{name: inputs[name] for name in tables}, "named": wanted}).cast(_SCHEMA))
+    return run_sql(
+        "SELECT sample_id, min(entry) AS entry FROM found GROUP BY sample_id ORDER BY sample_id",
+        {"found": pa.concat_tables(found)},
+    )
