@@ -18,7 +18,6 @@ from stages.contract import (
     Params,
     Reads,
     Stage,
-    no_rejects,
     rejects_table,
 )
 from stages.rows import map_rows, query_rows
