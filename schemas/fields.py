@@ -120,6 +120,12 @@ FIELDS: tuple[Field, ...] = (
     Field("n_frames", pa.int32(), "", "Frames up to a broken one, at most 10,000; only the first is used."),
     Field("pixel_sha256", pa.string(), "", "sha256 of size and RGB pixels as shown: equal for equal pictures."),
     Field("phash", pa.uint64(), "", "imagehash.phash of the picture as shown, 64 bits; the first bit is the highest."),
+    Field(
+        "phash_orientations",
+        pa.list_(pa.uint64()),
+        "",
+        "phash of the picture if it were shown by EXIF orientation 1 to 8, in this order; the first is phash.",
+    ),
     Field("phash_detail", pa.float64(), "grey levels", "17th smallest distance of the 64 DCT terms to their median."),
     Field("exif_datetime", pa.string(), "ISO 8601", "When the picture was taken, by its EXIF data.", True),
     Field("exif_latitude_deg", pa.float64(), "degrees", "WGS84 latitude by EXIF, in [-90, 90].", True),

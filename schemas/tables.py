@@ -144,8 +144,8 @@ IMAGE = Table(
     ("image_id",),
     (
         "body_sha256", "n_bytes", "width_px", "height_px", "image_format", "image_mode", "n_frames", "pixel_sha256",
-        "phash", "phash_detail", "exif_datetime", "exif_latitude_deg", "exif_longitude_deg", "exif_orientation",
-        "published_sha256", "published_n_bytes", "published_format",
+        "phash", "phash_orientations", "phash_detail", "exif_datetime", "exif_latitude_deg", "exif_longitude_deg",
+        "exif_orientation", "published_sha256", "published_n_bytes", "published_format",
     ),
     "A valid image that can be published.",
     leads_to=("pixel_sha256",),

@@ -62,6 +62,7 @@ class Decoded:
         pixel_sha256: sha256, in hex, of "WxH:" and the RGB bytes, row by row, of the picture as shown (shown.py).
         phash: uint64, equal to imagehash.phash of the picture as shown; the first bit of the 8 x 8 is the most
             significant. It is unreliable if phash_detail is small.
+        phash_orientations: eight uint64, the phash of the picture shown by each EXIF orientation; the first is phash.
         phash_detail: grey levels, 0 for a flat image; see perceptual_hash.measure_detail.
         exif_datetime: DateTimeOriginal, else DateTime, as YYYY-MM-DDTHH:MM:SS; no zone is known.
         exif_latitude_deg: in [-90, 90]; None if position or hemisphere is missing or out of range.
@@ -80,6 +81,7 @@ class Decoded:
     n_frames: int
     pixel_sha256: str
     phash: int
+    phash_orientations: list[int]
     phash_detail: float
     exif_datetime: str | None
     exif_latitude_deg: float | None

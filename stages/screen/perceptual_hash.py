@@ -12,6 +12,8 @@ import numpy as np
 import scipy.fftpack
 from PIL import Image
 
+from stages.images.orientations import hash_orientations
+
 SIDE, LOW = 32, 8  # px of the reduced picture, and frequencies a side of which the hash has a bit each
 DETAIL_RANK = 16
 # Pillow's resampling of 8-bit pixels, src/libImaging/Resample.c: weights are integers of so many bits behind the point.
@@ -42,10 +44,14 @@ class Band:
 
 
 def hash_grey(grey: Image.Image) -> dict[str, Any]:
-    """Return phash (uint64) and phash_detail (grey levels) of a picture in mode L."""
+    """Return phash (uint64), phash_orientations and phash_detail (grey levels) of a picture in mode L."""
     low = low_frequencies(reduce_grey(grey))
     median = find_median(low)
-    return {"phash": hash_bits(low, median), "phash_detail": measure_detail(low, median)}
+    return {
+        "phash": hash_bits(low, median),
+        "phash_orientations": hash_orientations(low),
+        "phash_detail": measure_detail(low, median),
+    }
 
 
 def reduce_grey(grey: Image.Image) -> Values:

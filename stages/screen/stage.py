@@ -88,6 +88,7 @@ def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
         "n_frames": found.n_frames,
         "pixel_sha256": found.pixel_sha256,
         "phash": found.phash,
+        "phash_orientations": found.phash_orientations,
         "phash_detail": found.phash_detail,
         "exif_datetime": found.exif_datetime,
         "exif_latitude_deg": latitude_deg,
@@ -132,7 +133,7 @@ LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pix
 SCREEN = Stage(
     name="screen",
     module="screen",
-    version=11,
+    version=12,
     does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF and published file.",
     reads=(
         Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),

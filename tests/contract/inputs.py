@@ -88,6 +88,11 @@ _IMAGES = [
         "image_id": fetch_id(n),
         "pixel_sha256": "same" if n in (1, 2) else f"pixels {n}",
         "phash": [1 << 63, 255, 9 << 40, 247][n],
+        # Turned pictures are far from each other and from all that are not turned.
+        "phash_orientations": [
+            [1 << 63, 255, 9 << 40, 247][n],
+            *((4 * n + k + 1) * 0x1357_9BDF_0246 for k in range(7)),
+        ],
         "phash_detail": 1.0,
         "image_format": _FORMATS[n],
         "exif_orientation": None,
