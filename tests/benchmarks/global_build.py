@@ -103,7 +103,8 @@ _ROWS: Mapping[str, str] = {
                CASE WHEN of_pixels % 100 < 3
                     THEN xor(hash('near' || (of_pixels >> 8) % ($n // 100 + 1)), 1::UBIGINT << (of_pixels % 64)::INT)
                     ELSE of_pixels END AS phash,
-               list_transform(range(8), k -> CASE WHEN k = 0 THEN phash ELSE hash(phash, k) END) AS phash_orientations,
+               list_transform(range(8), lambda k: CASE WHEN k = 0 THEN phash ELSE hash(phash, k) END)
+                   AS phash_orientations,
                CASE WHEN h % 50 = 0 THEN 48.2 END AS exif_latitude_deg,
                CASE WHEN h % 50 = 0 THEN 11.5 END AS exif_longitude_deg, sha256(image_id || 'p') AS published_sha256,
                n_bytes - 200 AS published_n_bytes, 'jpg' AS published_format,
