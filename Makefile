@@ -16,6 +16,8 @@ FROM ?=
 COMPANION ?=
 OUT ?=
 DATA ?=
+LABELS ?=
+PRECISION ?=
 MODEL ?=
 START ?=
 LIST ?=
@@ -26,7 +28,7 @@ VERBOSE ?=
 PORT ?= 4200
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA MODEL START LIST REPAIR QUICK RESUME VERBOSE
+SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR QUICK RESUME VERBOSE
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -40,7 +42,7 @@ STAGES := inventory filter withdraw plan download labelled sample screen embed d
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc withdraw config train-detector ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc withdraw config train-detector calibrate ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +126,9 @@ config: $(READY)  ## print all settings in full
 
 train-detector: $(READY)  ## train detectors of remote sensing images: DATA=folder with rs/ and other/ (MODEL=lite0|yolo OUT=models)
 	@$(CLI) train-detector
+
+calibrate: $(READY)  ## set the thresholds for outliers by labelled images: LABELS=folder with rs/ and other/, or table (PRECISION=0.97 OUT=calibrated.toml)
+	@$(CLI) calibrate
 
 ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): start, schedule, cancel, retry runs there
 	@$(PY) -m flows.watch.ui $(UI_HOME) $(PORT)

@@ -33,6 +33,12 @@ def _train_detector(options: argparse.Namespace, console: Console) -> int:
     return run_train_detector(options, console)
 
 
+def _calibrate(options: argparse.Namespace, console: Console) -> int:
+    from flows.calibrate.commands import run_calibrate  # imports scipy
+
+    return run_calibrate(options, console)
+
+
 COMMANDS = {
     "demo": run.run_demo,
     "build": run.run_build,
@@ -53,6 +59,7 @@ COMMANDS = {
     "withdraw": run_withdraw,
     "config": ask.run_config,
     "train-detector": _train_detector,
+    "calibrate": _calibrate,
 }
 
 

@@ -26,6 +26,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
     "train-detector": {"MODEL": "model", "OUT": "out", "START": "start"},
+    "calibrate": {"PRECISION": "precision", "OUT": "out"},
 }
 _VERIFY = ("REPAIR", "QUICK", "RESUME")
 _VERBOSE = ("demo", "build", "stage", "inventory")
@@ -36,6 +37,7 @@ _POSITIONAL = {
     "show": ("ID",),
     "train-detector": ("DATA",),
     "withdraw": ("LIST",),
+    "calibrate": ("LABELS",),
 }
 
 

@@ -53,6 +53,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "train-detector labels.csv --model lite0 --out models",
         "train-detector Images --model yolo --start models/rs-detector --out models/second",
     ),
+    "calibrate": (
+        "calibrate labels.csv --build BUILD",
+        "calibrate Images --profile light --precision 0.99 --out mine.toml",
+    ),
 }
 _VARIABLES = """
 make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, SET="key=value …", RETRY=, REFETCH=,
@@ -81,6 +85,7 @@ _HELP = {
     "withdraw": "take samples, URLs, hosts or images of a list out of a build and all its later runs",
     "config": "print all settings in full",
     "train-detector": "train detectors of remote sensing images on your own images, and measure them",
+    "calibrate": "set the thresholds for outliers by labelled images, and write them as a profile",
 }
 
 
@@ -310,5 +315,9 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         _add_training_options(command)
     if name == "withdraw":
         command.add_argument("list", type=Path, help="samples, URLs, hosts, sha256 or perceptual hashes, one per line")
+    if name == "calibrate":
+        command.add_argument("labels", type=Path, help="a folder with rs/ and other/, or a table of names and labels")
+        command.add_argument("--precision", type=float, default=0.97, help="share of remote sensing to reach (0.97)")
+        command.add_argument("--out", type=Path, default=Path("calibrated.toml"), help="the profile to write")
     if name == "gc":
         command.add_argument("--dry-run", action="store_true", help="only say what would go")

@@ -79,11 +79,25 @@ def load_settings(profile: str, overrides: Sequence[str], stages: Sequence[Stage
     Raises:
         InputError: for an unknown profile, section or key, a wrong type or an impossible value.
     """
+    return check_settings(profile, sections_of(profile, overrides), stages)
+
+
+def sections_of(profile: str, overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what a profile and overrides say, by section and key. Raises InputError as `load_settings`."""
     sections = _read_profile(profile)
     for override in overrides:
         section, key, value = _parse_override(override)
         sections.setdefault(section, {})[key] = value
-    return check_settings(profile, sections, stages)
+    return sections
+
+
+def toml_sections(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return sections as the text of a profile."""
+    found = [
+        "\n".join([f"[{section}]", *(f"{key} = {toml_value(value)}" for key, value in values.items()), ""])
+        for section, values in sections.items()
+    ]
+    return "\n".join(found)
 
 
 def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stages: Sequence[Stage]) -> Settings:

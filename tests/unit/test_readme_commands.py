@@ -22,6 +22,7 @@ LEFT_OUT = {
     "ui": "serves until Ctrl-C; tests/end_to_end/test_prefect.py serves it",
     "preflight": "exits with 2 where a list is wanted; run by tests/unit/flows/preflight/test_commands.py",
     "weights": "takes a network; run against a hub by tests/unit/flows/preflight/test_fetch.py",
+    "calibrate": "needs labels; run by tests/unit/flows/calibrate/test_commands.py",
     "train-detector": "trains for minutes; run on drawn images by tests/unit/flows/detector/test_training.py",
     "bench-ledger": "run at toy size by tests/benchmarks/test_toy.py",
 }

@@ -1,0 +1,77 @@
+"""`calibrate` on a finished build, and on a folder of drawn images scored by the demo's models."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from flows.demo.models.scenes import draw_scene
+from flows.settings import load_settings
+from stages import STAGES
+from tests.small_build import Build
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_stored_scores_of_labelled_samples_set_both_thresholds(
+    damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image_of = {row["sample_id"]: row["image_id"] for row in damaged.rows("sample") if row["half"] == "pub11"}
+    pixels = {row["image_id"]: row["pixel_sha256"] for row in damaged.rows("image")}
+    vlm = {row["pixel_sha256"]: row["vlm_score_cos"] for row in damaged.rows("vlm_score")}
+    shown = {name: pixels[image] for name, image in image_of.items() if image in pixels}
+    ordered = sorted(set(shown.values()), key=lambda picture: vlm[picture])
+    is_rs = {picture: n >= len(ordered) // 2 for n, picture in enumerate(ordered)}
+    lines = [f"{name},{'rs' if is_rs[picture] else 'other'}" for name, picture in shown.items()]
+    first = next(iter(shown))
+    lines[0] = lines[0].replace(first, image_of[first])  # the image's own name does as well
+    (tmp_path / "labels.csv").write_text("\n".join(["id,label", *lines, "laion2b_0_8,rs", ""]))
+    options = damaged.arguments(tmp_path)
+    assert main(["calibrate", "labels.csv", *options, "--precision", "1", "--out", "mine.toml"]) == 0
+    found = words(capsys)
+    assert f"{len(ordered)} pictures with stored scores; 1 have no valid image" in found
+    assert "precision 100.0%" in found and "recall 100.0%" in found
+    ours = load_settings("mine.toml", [], STAGES)
+    theirs = load_settings(options[1], [], STAGES)
+    changed = {name for name in ours.by_stage if ours.by_stage[name] != theirs.by_stage[name]}
+    assert changed == {"set_thresholds"}
+    params = ours.by_stage["set_thresholds"][0]
+    assert params.rule == "absolute"  # type: ignore[attr-defined]
+    least = min(vlm[picture] for picture in ordered if is_rs[picture])
+    assert params.min_vlm_score_cos == pytest.approx(least, abs=1e-6)  # type: ignore[attr-defined]
+    assert main(["calibrate", "labels.csv", *options[:-1], str(tmp_path / "other")]) == 2
+    assert "is no build folder" in words(capsys)
+
+
+def test_an_unknown_name_is_refused(damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels.csv").write_text("id,label\nlaion2b_0_1,rs\nnobody,other\n")
+    assert main(["calibrate", "labels.csv", *damaged.arguments(tmp_path)]) == 2
+    assert "1 of 2 labelled names are neither files nor a sample_id or image_id" in words(capsys)
+
+
+def test_a_folder_is_scored_with_the_models_of_the_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(40):
+        scene = draw_scene(seed)
+        path = tmp_path / "Images" / ("rs" if scene.is_from_above else "other") / f"{seed}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scene.image.save(path)
+    common = ["calibrate", "Images", "--profile", "demo", "--precision", "0.9"]
+    assert main(common) == 0
+    found = words(capsys)
+    assert "40 labelled pictures" in found and "outliers.min_detector_prob=" in found
+    assert "fewer than 100 of a label" in found
+    assert load_settings("calibrated.toml", [], STAGES).by_stage["set_thresholds"][0].rule == "absolute"  # type: ignore[attr-defined]
+    assert main([*common, "--set", "outliers.detector=none", "--set", "embed.model=none"]) == 2
+    assert "there is no score to set a threshold for" in words(capsys)
+    assert main([*common[:-1], "97"]) == 2
+    assert "expected a share from 0 to 1" in words(capsys)
+    shutil.rmtree(tmp_path / "Images/rs")
+    assert main(common) == 2
