@@ -42,7 +42,7 @@ STAGES := inventory filter withdraw plan download labelled sample screen embed d
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show status fates compare gc withdraw config train-detector calibrate ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare gc withdraw config train-detector calibrate ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ explain: $(READY)  ## print what became of one sample, stage by stage: ID=laion2
 
 show: $(READY)  ## write the picture of one sample into a file: ID=laion2b_0_12 (OUT=laion2b_0_12.jpg)
 	@$(CLI) show
+
+report: $(READY)  ## write a page with the figures and pictures of a build, finished or not (OUT=BUILD/report.html)
+	@$(CLI) report
 
 status: $(READY)  ## print partitions done, stale, missing and failed
 	@$(CLI) status

@@ -52,6 +52,7 @@ COMMANDS = {
     "status": ask.run_status,
     "explain": ask.run_explain,
     "show": ask.run_show,
+    "report": ask.run_report,
     "fates": ask.run_fates,
     "compare": ask.run_compare,
     "verify": ask.run_verify,

@@ -20,6 +20,7 @@ _RETRY = {"RETRY": "retry", "REFETCH": "refetch"}
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "demo": {"BUILD": "build"},
     "show": {"OUT": "out"},
+    "report": {"OUT": "out"},
     "build": _RETRY,
     "stage": _RETRY,
     "peek": {"ROWS": "rows", "FROM": "from"},

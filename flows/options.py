@@ -42,6 +42,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "status": ("status --build build/demo",),
     "explain": ("explain laion2b_0_12 --build build/demo",),
     "show": ("show laion2b_0_12 --build build/demo --out picture.jpg",),
+    "report": ("report --build build/demo --out report.html",),
     "fates": ("fates --build build/demo --out fates.csv",),
     "compare": ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
     "verify": ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
@@ -78,6 +79,7 @@ _HELP = {
     "status": "print partitions done, stale, missing and failed",
     "explain": "print what became of one sample, stage by stage",
     "show": "write the picture of one sample into a file",
+    "report": "write a page with the figures and pictures of a build, finished or not",
     "fates": "write one row per sample: which stage decided, and why",
     "compare": "count which rows of a list of RS5M the build keeps, and where it loses the others",
     "verify": "check the whole build from its files",
@@ -303,6 +305,8 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("sample_id", metavar="SAMPLE_ID", help="a sample's name, such as laion2b_0_12")
     if name == "show":
         command.add_argument("--out", type=Path, help="the file to write (SAMPLE_ID.jpg, by its format)")
+    if name == "report":
+        command.add_argument("--out", type=Path, help="the HTML file to write (report.html in the build folder)")
     if name == "fates":
         command.add_argument("--out", type=Path, default=Path("fates.csv"), help="the CSV to write (fates.csv)")
     if name == "verify":

@@ -11,7 +11,7 @@ from functools import partial
 from rich.console import Console
 
 from flows.ask.compare import compare
-from flows.ask.dataset import all_reports
+from flows.ask.dataset import PAGE, all_reports
 from flows.ask.fates import write_fates
 from flows.ask.inspect import explain, failures, status_report
 from flows.ask.picture import write_picture
@@ -42,6 +42,18 @@ def run_show(options: argparse.Namespace, console: Console) -> None:
     _, ledger = open_existing(options)
     path, what = write_picture(ledger, options.sample_id, sources_of(options, ledger), options.out)
     say(console, f"{path}: {what}")
+
+
+def run_report(options: argparse.Namespace, console: Console) -> None:
+    """Write the page of a build, finished or not."""
+    from flows.page.page import write_page  # imports PIL and jinja2, which other commands do without
+
+    _, ledger = open_existing(options)
+    path = options.out or ledger.store.root / PAGE
+    waiting = write_page(ledger, sources_of(options, ledger), path)
+    if waiting:
+        say(console, f"not made yet, and so left out: {', '.join(waiting)}", "yellow")
+    say(console, f"{path}: {path.stat().st_size / 1e6:.1f} MB, open it in a browser")
 
 
 def run_peek(options: argparse.Namespace, console: Console) -> int:

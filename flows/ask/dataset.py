@@ -40,6 +40,9 @@ STATISTICS = {
     "utm_count": "published samples by UTM zone",
 }
 
+PAGE = "report.html"
+_ON_THE_PAGE = ("metafile", "pub11_funnel", "rs3")
+
 
 def module_reports(ledger: Ledger, module: str) -> list[Report]:
     """Return the tables of a module, cached beside the build until one of its receipts changes."""
@@ -56,10 +59,15 @@ def module_reports(ledger: Ledger, module: str) -> list[Report]:
     return [Report(r["title"], tuple(r["columns"]), tuple(r["rows"]), tuple(r["folded"])) for r in stored]
 
 
-def publish_dataset(ledger: Ledger) -> Path:
+def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
     """Bring `<build>/dataset/` up to date with the current receipts; return its path.
 
-    No tar is read, because receipts have its sha256; files made from unchanged tables are linked again.
+    No tar is read, because receipts have its sha256; files made from unchanged tables are linked again. The page is
+    made once the tables that it is about are complete.
+
+    Args:
+        ledger: the build.
+        sources: the SOURCES folder, for the page's pictures of labelled corpora.
     """
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages]) + f"-{REPORT_FORMAT}"
     root = ledger.store.root
@@ -71,6 +79,8 @@ def publish_dataset(ledger: Ledger) -> Path:
         shutil.rmtree(draft, ignore_errors=True)
         folder = DatasetFolder(draft, root / link.readlink() if link.is_symlink() else None)
         _fill(ledger, folder)
+        if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_THE_PAGE):
+            folder.make(PAGE, digest, lambda path: _write_page(ledger, sources, path))
         folder.publish(made)
     if not link.is_symlink() or link.readlink() != made.relative_to(root):
         new = root / f".dataset-link.{os.getpid()}"
@@ -79,6 +89,12 @@ def publish_dataset(ledger: Ledger) -> Path:
         new.replace(link)
     remove_others(made)
     return link
+
+
+def _write_page(ledger: Ledger, sources: Path | None, path: Path) -> None:
+    from flows.page.page import write_page  # imports PIL and jinja2, which most commands do without
+
+    write_page(ledger, sources, path)
 
 
 def tars(ledger: Ledger) -> dict[str, Path]:

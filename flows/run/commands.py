@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.ask.damage import unreadable, warnings
-from flows.ask.dataset import all_reports, module_reports, publish_dataset, statistics_for_people, tars
+from flows.ask.dataset import PAGE, all_reports, module_reports, publish_dataset, statistics_for_people, tars
 from flows.ask.report import say
 from flows.corpora.sources import has_corpus, holdings
 from flows.corpora.sources_report import render
@@ -123,7 +123,7 @@ def run_modules(options: argparse.Namespace, console: Console, modules: Sequence
         finally:
             if world is not None:
                 world.stop()
-        publish_dataset(ledger)
+        publish_dataset(ledger, sources)
         if not terminal.n_run:
             console.print("nothing to do: every partition is current", style="bold")
     return ledger, terminal.n_run
@@ -152,6 +152,7 @@ def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) 
     dataset, found = ledger.store.root / "dataset", tars(ledger)
     if found:
         say(console, f"dataset: {dataset} ({len(found)} tars under train/ and val/, metafiles/, tables/)")
+        say(console, f"report: {dataset / PAGE}, a page with its figures and pictures")
     say(console, _where_tables_are(ledger, options))
     return _warn(ledger, MODULES, options, console)
 

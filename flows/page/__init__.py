@@ -1,0 +1,1 @@
+"""The page of a build, dataset/report.html: figures, tables and pictures, made from its tables alone."""

@@ -1,0 +1,176 @@
+"""Draw bars, histograms, heat maps and maps as SVG that takes its colours from the page.
+
+Every text is escaped: captions and names come from the web.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup, escape
+
+_WIDTH = 640
+_ROW = 20
+_LABELS = 190
+_COUNTS = 90
+_CELL = 34
+_PLOT = 180
+ENDLESS = 1e6  # the upper edge of a last bin that holds all larger values
+
+
+def count(value: float) -> str:
+    """Return a number as it is printed: whole numbers with separators."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
+
+
+def bars(
+    rows: Sequence[tuple[str, float, float | None]], title: str, *, is_log: bool = False, unit: str = ""
+) -> Markup:
+    """Draw one horizontal bar per row, and a thin one below it for the published figure.
+
+    Args:
+        rows: label, our figure, published figure or None.
+        title: for screen readers.
+        is_log: lengths by logarithm; a figure of 0 has no bar.
+        unit: printed behind each figure.
+    """
+    top = max([1.0, *(max(ours, other or 0) for _, ours, other in rows)])
+    length = _WIDTH - _LABELS - _COUNTS
+
+    def scaled(value: float) -> float:
+        if value <= 0:
+            return 0.0
+        return length * (math.log10(1 + value) / math.log10(1 + top) if is_log else value / top)
+
+    parts, y = [], 0
+    for label, ours, other in rows:
+        parts.append(_text(_LABELS - 8, y + 14, _cut(label, 28), "end"))
+        parts.append(_rect(_LABELS, y + 4, scaled(ours), 10, "bar", f"{label}: {count(ours)}{unit}"))
+        if other is not None:
+            parts.append(_rect(_LABELS, y + 15, scaled(other), 3, "other", f"{label}, published: {count(other)}{unit}"))
+        parts.append(_text(_LABELS + scaled(ours) + 6, y + 14, count(ours) + unit))
+        y += _ROW
+    return _svg(parts, _WIDTH, y + 4, title)
+
+
+def histogram(
+    heights: Mapping[str, Sequence[float]], edges: Sequence[float], title: str, marks: Mapping[str, float] | None = None
+) -> Markup:
+    """Draw counts per bin, one series above the other, each with its own scale.
+
+    Args:
+        heights: per series one count per bin.
+        edges: one more than bins, ascending.
+        title: for screen readers.
+        marks: vertical lines, such as thresholds, by label.
+    """
+    parts, y = [], 0
+    width = _WIDTH - 60
+    for name, values in heights.items():
+        top, total = max([1.0, *values]), sum(values)
+        parts.append(_text(40, y + 14, f"{name}: n = {count(total)}, highest bar {count(top)}"))
+        base = y + 20 + _PLOT // 2
+        step = width / max(1, len(values))
+        for n, value in enumerate(values):
+            high = (_PLOT // 2) * value / top
+            what = f"{edges[n]:.4g} to {edges[n + 1]:.4g}: {count(value)}"
+            parts.append(_rect(40 + n * step, base - high, max(0.5, step - 1), high, "bar", what))
+        for label, place in (marks or {}).items():
+            if edges[0] <= place <= edges[-1]:
+                x = 40 + width * _share(place, edges)
+                parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 18}" y2="{base}"/>')
+                parts.append(_text(min(x + 4, _WIDTH - 150), y + 30, f"{label} {place:.3g}"))
+        parts.append(f'<line class="axis" x1="40" x2="{40 + width}" y1="{base}" y2="{base}"/>')
+        for n in range(0, len(edges), max(1, (len(edges) - 1) // 8)):
+            parts.append(
+                _text(
+                    40 + width * n / (len(edges) - 1),
+                    base + 16,
+                    "more" if edges[n] >= ENDLESS else count(edges[n]),
+                    "middle",
+                )
+            )
+        y = base + 30
+    return _svg(parts, _WIDTH, y, title)
+
+
+def heat_map(cells: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str) -> Markup:
+    """Draw a matrix with its figures; darker cells are larger."""
+    top = max([1.0, *(value for row in cells for value in row)])
+    left = 110
+    parts = [_text(left + (n + 0.5) * _CELL * 1.5, 14, _cut(name, 8), "middle") for n, name in enumerate(columns)]
+    for i, (name, row) in enumerate(zip(rows, cells, strict=True)):
+        y = 22 + i * _CELL
+        parts.append(_text(left - 8, y + 21, _cut(name, 14), "end"))
+        for n, value in enumerate(row):
+            x = left + n * _CELL * 1.5
+            what = f"{name}, {columns[n]}: {count(value)}"
+            shade = 0.06 + 0.6 * value / top if value else 0.0
+            parts.append(
+                f'<rect class="cell" x="{x:.1f}" y="{y}" width="{_CELL * 1.5 - 1:.1f}" height="{_CELL - 1}"'
+                f' style="fill-opacity:{shade:.2f}"><title>{escape(what)}</title></rect>'
+            )
+            parts.append(_text(x + _CELL * 0.75, y + 21, count(value) if value else "", "middle"))
+    return _svg(parts, max(_WIDTH, int(left + len(columns) * _CELL * 1.5)), 22 + len(rows) * _CELL, title)
+
+
+def world_map(cells: Mapping[tuple[int, int], float], degrees: int, title: str) -> Markup:
+    """Draw counts per cell of latitude and longitude, by logarithm, on a plate carrée grid of 30 degrees.
+
+    Args:
+        cells: count by (row, column); row 0 ends at 90 degrees south, column 0 begins at 180 degrees west.
+        degrees: side of a cell.
+        title: for screen readers.
+    """
+    scale = _WIDTH / 360
+    top = math.log10(1 + max([1.0, *cells.values()]))
+    parts = [f'<rect class="frame" x="0" y="0" width="{_WIDTH}" height="{180 * scale:.0f}"/>']
+    for n in range(1, 12):
+        x, y = n * 30 * scale, n * 30 * scale
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{180 * scale:.0f}"/>')
+        if n < 6:
+            parts.append(f'<line class="grid" x1="0" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    for (row, column), value in sorted(cells.items()):
+        south, west = -90 + row * degrees, -180 + column * degrees
+        shade = 0.25 + 0.75 * math.log10(1 + value) / top
+        what = f"{south} to {south + degrees} degrees north, {west} to {west + degrees} east: {count(value)}"
+        parts.append(
+            f'<rect class="cell" x="{(west + 180) * scale:.1f}" y="{(90 - south - degrees) * scale:.1f}"'
+            f' width="{degrees * scale:.1f}" height="{degrees * scale:.1f}" style="fill-opacity:{shade:.2f}">'
+            f"<title>{what}</title></rect>"
+        )
+    for x, name in ((0, "180° W"), (_WIDTH / 2, "0°"), (_WIDTH - 44, "180° E")):
+        parts.append(_text(x + 3, 180 * scale + 14, name))
+    return _svg(parts, _WIDTH, int(180 * scale) + 20, title)
+
+
+def _share(place: float, edges: Sequence[float]) -> float:
+    """Return where a value is along the bins, which all have the same width on the page."""
+    for n in range(len(edges) - 1):
+        if place <= edges[n + 1]:
+            return (n + (place - edges[n]) / (edges[n + 1] - edges[n])) / (len(edges) - 1)
+    return 1.0
+
+
+def _svg(parts: Sequence[str], width: int, height: float, title: str) -> Markup:
+    inner = "".join(parts)
+    return Markup(  # every text in it is escaped above
+        f'<svg viewBox="0 0 {width} {height:.0f}" role="img" aria-label="{escape(title)}">{inner}</svg>'
+    )
+
+
+def _rect(x: float, y: float, width: float, height: float, kind: str, what: str) -> str:
+    return (
+        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}">'
+        f"<title>{escape(what)}</title></rect>"
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _cut(text: str | None, n_characters: int) -> str:
+    text = "unknown" if text is None else text
+    return text if len(text) <= n_characters else text[: n_characters - 1] + "…"

@@ -1,0 +1,98 @@
+"""Write the page of a build: one HTML file that needs neither network nor other files.
+
+A section whose tables are not complete says so and shows nothing: half a table gives wrong totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader
+
+from flows.ask.dictionary import assumptions_report
+from flows.ask.views import open_views
+from flows.ledger.ledger import Ledger
+from flows.page import sections_content, sections_pictures, sections_rows
+from flows.page.drawings import count
+from flows.page.section import Figure, Section
+from flows.page.sections_pictures import Album
+
+if TYPE_CHECKING:
+    import duckdb
+
+Make = Callable[["duckdb.DuckDBPyConnection", Album], Section]
+
+
+def _plain(make: Callable[[duckdb.DuckDBPyConnection], Section]) -> Make:
+    return lambda db, album: make(db)
+
+
+_LOCATED = ("sample", "image", "fetched", "labelled_image", "shard_plan")
+# Title, tables that must be complete, and the function; in the order of the page.
+_SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
+    ("From rows to the dataset", ("pub11_funnel", "rs3"), _plain(sections_rows.funnel)),
+    ("Published pictures", ("metafile", *_LOCATED), sections_pictures.kept),
+    ("Captions", ("metafile",), _plain(sections_content.captions)),
+    ("Image sizes", ("metafile", "labelled_image"), _plain(sections_content.sizes)),
+    ("Places and times", ("metafile", "place", "country_count", "month_count", "utm_count"),
+     _plain(sections_content.places)),
+    ("Keywords", ("keyword_count",), _plain(sections_rows.keywords)),
+    ("Download", ("planned", "fetched", "sample"), _plain(sections_rows.downloads)),
+    ("Duplicates", ("survivor", "cluster_member", "sample"), _plain(sections_rows.duplicates)),
+    ("Near duplicates", ("survivor", "cluster_member", *_LOCATED), sections_pictures.near_duplicates),
+    ("Outlier scores", ("survivor", "image", "sample", "vlm_score", "detector_score", "outlier_rule"),
+     _plain(sections_rows.scores)),
+    ("Pictures removed as outliers", ("relevant", *_LOCATED), sections_pictures.removed),
+    ("Generated captions", ("caption", "caption_candidate", "caption_score"),
+     _plain(sections_content.generated_captions)),
+    ("Licences", ("metafile",), _plain(sections_content.licences)),
+)  # fmt: skip
+
+
+def write_page(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
+    """Write the page; return the titles of the sections that wait for tables.
+
+    Args:
+        ledger: the build, finished or not.
+        sources: the SOURCES folder, for pictures of labelled corpora.
+        path: the file to write.
+    """
+    album = Album(ledger.store, sources or Path())
+    sections = [*_sections(ledger, album), _assumptions(ledger)]
+    environment = Environment(loader=PackageLoader("flows.page"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["shown"] = _shown
+    text = environment.get_template("report.html.j2").render(profile=ledger.settings.profile, sections=sections)
+    path.write_text(text, encoding="utf-8")
+    return [section.title for section in sections if section.missing]
+
+
+def _sections(ledger: Ledger, album: Album) -> Iterator[Section]:
+    tables = {table for _, needed, _ in _SECTIONS for table in needed}
+    with open_views(ledger, [ledger.writer[name] for name in sorted(tables)]) as db:
+        for title, needed, make in _SECTIONS:
+            waiting = [name for name in dict.fromkeys(needed) if not ledger.state(ledger.writer[name]).is_complete]
+            if waiting:
+                anchor = title.lower().replace(" ", "-")
+                targets = ", ".join(dict.fromkeys(f"make stage-{ledger.writer[name].module}" for name in waiting))
+                yield Section(anchor, title, missing=f"Not made yet: {', '.join(waiting)} ({targets}).")
+            else:
+                yield make(db, album)
+
+
+def _assumptions(ledger: Ledger) -> Section:
+    report = assumptions_report(ledger.settings, ledger.stages)
+    rows = [[row[name] for name in report.columns] for row in report.rows]
+    figure = Figure(
+        "What this profile assumes where nothing is published.", "assumptions", columns=report.columns, rows=rows
+    )
+    return Section("assumptions", "Assumptions", (figure,))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return count(value) if isinstance(value, int | float) else str(value)

@@ -1,0 +1,58 @@
+from xml.etree import ElementTree
+
+import pytest
+
+from flows.page.drawings import ENDLESS, bars, count, heat_map, histogram, world_map
+
+HOSTILE = "<script>alert(1)</script> & \"quotes' ]]>"
+
+
+def shapes(drawing: str, kind: str) -> list[dict[str, str]]:
+    root = ElementTree.fromstring(drawing)  # it is well-formed, or this raises
+    return [dict(one.attrib) for one in root.iter() if one.attrib.get("class") == kind]
+
+
+def test_bars_are_as_long_as_their_figures_and_say_both() -> None:
+    drawing = bars([("a", 100, 50), ("b", 50, None), ("c", 0, None)], "title")
+    widths = [float(one["width"]) for one in shapes(drawing, "bar")]
+    assert widths[0] == pytest.approx(2 * widths[1]) and widths[2] == 0
+    assert float(shapes(drawing, "other")[0]["width"]) == pytest.approx(widths[1])
+    assert "a, published: 50" in drawing
+
+
+def test_a_logarithm_shortens_what_is_large() -> None:
+    widths = [float(one["width"]) for one in shapes(bars([("a", 999, None), ("b", 9, None)], "", is_log=True), "bar")]
+    assert widths[0] == pytest.approx(3 * widths[1], rel=0.01)
+
+
+def test_every_text_is_escaped() -> None:
+    drawings = [
+        bars([(HOSTILE, 1, None)], HOSTILE, unit=HOSTILE),
+        histogram({HOSTILE: [1.0]}, [0, 1], HOSTILE, {HOSTILE: 0.5}),
+        heat_map([[1]], [HOSTILE], [HOSTILE], HOSTILE),
+        world_map({(0, 0): 1}, 5, HOSTILE),
+    ]
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
+        assert "<script" not in drawing
+
+
+def test_a_mark_is_drawn_where_its_value_is() -> None:
+    drawing = histogram({"n": [1, 2, 3, 4]}, [0, 1, 2, 3, 4], "", {"threshold": 2.0})
+    axis = shapes(drawing, "axis")[0]
+    middle = (float(axis["x1"]) + float(axis["x2"])) / 2
+    assert float(shapes(drawing, "mark")[0]["x1"]) == pytest.approx(middle)
+    assert not shapes(histogram({"n": [1]}, [0, 1], "", {"threshold": 7.0}), "mark")
+
+
+def test_the_last_bin_may_have_no_end() -> None:
+    assert ">more</text>" in histogram({"n": [1, 2]}, [0, 1, ENDLESS], "")
+
+
+def test_a_cell_of_the_map_is_at_its_place() -> None:
+    cell = shapes(world_map({(35, 71): 3}, 5, ""), "cell")[0]
+    assert float(cell["x"]) == pytest.approx(640 - 640 / 72, abs=0.1) and float(cell["y"]) == 0  # north-east corner
+
+
+def test_numbers_have_separators() -> None:
+    assert [count(value) for value in (1234567, 0, 0.1234)] == ["1,234,567", "0", "0.123"]
