@@ -13,6 +13,7 @@ from schemas.manifest_files import MANIFESTS as MANIFESTS
 from schemas.manifest_files import Manifest as _Manifest
 from schemas.manifest_files import ManifestError as ManifestError
 from schemas.manifest_files import load_manifest as _load
+from schemas.model_manifests import Grammar as Grammar
 from schemas.model_manifests import Model as Model
 from schemas.model_manifests import Prompts as Prompts
 from schemas.model_manifests import load_models as load_models

@@ -3,6 +3,7 @@
 Models are loaded in stages/models/.
 """
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
@@ -11,6 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.manifest_files import MANIFESTS, Manifest, ManifestError, load_manifest
 
+Grammar = Literal["published", "english"]
+_ARTICLE = re.compile(r"\b(a)(?= [aeiou])", re.IGNORECASE)
 LIBRARIES = {
     "scorer": ("open_clip", "transformers"),
     "captioner": ("transformers",),
@@ -87,9 +90,14 @@ class Prompts(Manifest):
             raise ValueError("a prompt occurs twice")
         return self
 
-    def texts(self) -> tuple[str, ...]:
-        """Return the prompts, noun by noun."""
-        return tuple(form.replace(PLACE, noun) for noun in self.nouns for form in self.forms)
+    def texts(self, grammar: Grammar = "published") -> tuple[str, ...]:
+        """Return the prompts, noun by noun: "a aerial image" as published, "an aerial image" in English."""
+        found = tuple(form.replace(PLACE, noun) for noun in self.nouns for form in self.forms)
+        return found if grammar == "published" else tuple(_ARTICLE.sub(r"\1n", text) for text in found)
+
+    def all_texts(self) -> tuple[str, ...]:
+        """Return the prompts in every grammar, sorted."""
+        return tuple(sorted({*self.texts("published"), *self.texts("english")}))
 
 
 def load_models(path: Path = MANIFESTS / "models.toml") -> dict[str, Model]:

@@ -24,7 +24,7 @@ from schemas.manifests import load_prompts
 from stages.contract import InputError, Stage
 from stages.embed.stage import EMBED
 from stages.models.protocols import Detector, ImageTextScorer
-from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM, mean_direction
+from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM, chosen_prompts, mean_direction
 
 Row = tuple[str, bool, float, float]  # name, whether it is remote sensing, cosine, probability
 _BATCH = 32
@@ -148,5 +148,6 @@ def _open(ledger: Ledger, stage: Stage, stack: ExitStack) -> Any:
 
 def _direction(ledger: Ledger, scorer: ImageTextScorer) -> Floats:
     params: Any = ledger.settings.params(SCORE_VLM)
-    features = scorer.text_features(sorted(load_prompts().texts()), is_normalised=False).astype(np.float32)
-    return mean_direction(features, params.prompt_average)
+    texts = load_prompts().all_texts()
+    features = scorer.text_features(texts, is_normalised=False).astype(np.float32)
+    return mean_direction(features[chosen_prompts(texts, params.prompt_grammar)], params.prompt_average)

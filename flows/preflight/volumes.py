@@ -11,7 +11,7 @@ from pathlib import Path
 from flows.preflight.companions import look_into
 from flows.preflight.history import Run
 from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, Corpus
-from schemas.manifests import load_published
+from schemas.manifests import load_prompts, load_published
 from stages.contract import Stage
 from stages.inventory.tree import holds_something
 
@@ -116,12 +116,13 @@ def published_volumes(shares: Mapping[str, float], pilot: float, stages: Sequenc
     found, fetched = pilot * (web("keyword") + lists), pilot * (web("downloaded") + 0.86 * lists)
     unique = fetched - pilot * (web("duplicate") + web("invalid"))
     remain = pilot * (web("remain") + lists)
+    n_prompts = len(load_prompts().all_texts())
     rows = {
         "list_sources": Halves(1), "inventory": Halves(len(shares)), "filter": Halves(web("rows") + lists),
         "plan": Halves(found), "open_pass": Halves(found), "download": Halves(found), "settle": Halves(found),
         "list_patches": Halves(0, 590_326 * shares.get("ben", 0.0)), "read_labelled": Halves(0, rs3),
         "list_samples": Halves(found, rs3), "screen": Halves(fetched, rs3), "plan_pictures": Halves(fetched, rs3),
-        "embed_prompts": Halves(33), "embed": Halves(fetched, rs3), "score_detector": Halves(fetched, rs3),
+        "embed_prompts": Halves(n_prompts), "embed": Halves(fetched, rs3), "score_detector": Halves(fetched, rs3),
         "score_vlm": Halves(fetched, rs3), "cluster": Halves(found, rs3), "drop_duplicates": Halves(fetched),
         "set_thresholds": Halves(unique), "drop_outliers": Halves(unique),
         "draw_captions": Halves(0, CAPTIONS_EACH * rs3), "rank_captions": Halves(0, CAPTIONS_EACH * rs3),

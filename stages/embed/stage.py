@@ -155,9 +155,9 @@ LONGEST_PX = 1024  # models see at most 448 px, so a picture of 400 megapixels i
 
 
 def embed_prompts(inputs: Inputs, context: Context) -> Outcome:
-    """Return the text feature of each prompt, from the model that embeds the pictures."""
+    """Return the text feature of each prompt in every grammar, from the model that embeds the pictures."""
     scorer: ImageTextScorer = context.tools["scorer"]
-    texts = sorted(load_prompts().texts())
+    texts = list(load_prompts().all_texts())
     features = scorer.text_features(texts, is_normalised=False).astype(np.float32)
     kept = pa.table([pa.array(texts, pa.string()), pa.array(list(features), pa.list_(pa.float32()))], PROMPT.schema)
     return Outcome(kept, no_rejects(PROMPT))
@@ -183,8 +183,8 @@ def _off(params: EmbedParams) -> str:
     return f"embed.model = {NONE}" if params.model == NONE else ""
 
 
-def _prompts_identity(params: EmbedParams) -> Mapping[str, str]:
-    return {"sha256": digest_json(list(load_prompts().texts()))}
+def _prompts_identity(params: Params) -> Mapping[str, str]:
+    return {"sha256": digest_json(list(load_prompts().all_texts()))}
 
 
 SCORER = Tool("scorer", _identity, _open)
@@ -215,12 +215,12 @@ PLAN_PICTURES = Stage(
 EMBED_PROMPTS = Stage(
     name="embed_prompts",
     module="embed",
-    version=1,
+    version=2,
     does="Computes the text feature of each prompt for remote sensing images.",
     reads=(),
     writes=PROMPT,
     grain="reduce",
-    given=Given(query=f"SELECT unnest({list(load_prompts().texts())}) AS prompt"),
+    given=Given(query=f"SELECT unnest({list(load_prompts().all_texts())}) AS prompt"),
     run=embed_prompts,
     params=EmbedParams,
     resources=ModelResources,

@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from schemas.manifests import Grammar, load_prompts
 from schemas.tables import DETECTOR_SCORE, VLM_SCORE, Table
 from stages.contract import (
     Context,
@@ -23,7 +25,7 @@ from stages.contract import (
     Stage,
     Tool,
 )
-from stages.embed.stage import LOCATED, ModelResources, Refusal, prepare_ahead, refuse
+from stages.embed.stage import LOCATED, PROMPTS, ModelResources, Refusal, prepare_ahead, refuse
 from stages.models.opening import NONE, model_identity, open_detector
 from stages.models.own_weights import own_weights
 from stages.models.protocols import Detector
@@ -51,6 +53,9 @@ class PromptParams(Params):
         "normalised",
         description="normalised: each prompt's feature is L2-normalised before the mean; raw: not normalised",
     )
+    prompt_grammar: Grammar = Field(
+        "published", description='published: "a aerial image", as forms are filled in; english: "an aerial image"'
+    )
 
 
 def score_detector(inputs: Inputs, context: Context) -> Outcome:
@@ -76,7 +81,8 @@ def score_vlm(inputs: Inputs, context: Context) -> Outcome:
     Raises:
         ContractError: the features differ in length from the prompts'.
     """
-    prompts = np.array(inputs["prompt"]["prompt_feature"].to_pylist(), np.float32)
+    chosen = chosen_prompts(inputs["prompt"]["prompt"].to_pylist(), context.params.prompt_grammar)
+    prompts = np.array(inputs["prompt"]["prompt_feature"].to_pylist(), np.float32)[chosen]
     direction = mean_direction(prompts, context.params.prompt_average)
     rows = inputs["embedding"]
     features = rows["image_feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
@@ -88,6 +94,13 @@ def score_vlm(inputs: Inputs, context: Context) -> Outcome:
     features = features.reshape(rows.num_rows, len(direction))
     norms = np.linalg.norm(features, axis=1)  # in half precision features are not quite of unit length
     return _finite(VLM_SCORE, rows["pixel_sha256"].to_pylist(), (features @ direction) / np.where(norms, norms, 1))
+
+
+def chosen_prompts(texts: Sequence[str], grammar: Grammar) -> npt.NDArray[np.bool_]:
+    """Return which prompts are averaged, bool [n]: all but those of the other grammar alone."""
+    prompts = load_prompts()
+    others = set(prompts.all_texts()) - set(prompts.texts(grammar))
+    return np.array([text not in others for text in texts], bool)
 
 
 def mean_direction(features: np.ndarray, average: str) -> np.ndarray:
@@ -152,7 +165,7 @@ SCORE_DETECTOR = Stage(
 SCORE_VLM = Stage(
     name="score_vlm",
     module="outliers",
-    version=1,
+    version=2,
     does="Compares each picture's feature with the mean of the prompts.",
     reads=(
         Reads("embedding", ("pixel_sha256", "image_feature")),
@@ -163,6 +176,7 @@ SCORE_VLM = Stage(
     given=Given("embedding", ("pixel_sha256",)),
     run=score_vlm,
     params=PromptParams,
+    depends=(PROMPTS,),
     reasons=("model_not_finite",),
     decides=False,
     partitions_from=("embedding",),

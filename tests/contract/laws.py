@@ -95,6 +95,7 @@ def _others(value: Any) -> list[Any]:
             "absolute",
             "quantile",
             "raw",
+            "english",
             "top",
             "text_first",
             "TEXT",

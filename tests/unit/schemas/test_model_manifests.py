@@ -54,6 +54,10 @@ def test_the_prompts_are_three_nouns_in_eleven_forms() -> None:
     prompts = load_prompts()
     assert (len(prompts.nouns), len(prompts.forms), len(prompts.texts())) == (3, 11, 33)
     assert "a satellite image" in prompts.texts()
+    english = prompts.texts("english")
+    assert set(prompts.texts()) - set(english) == {"a aerial image"}
+    assert set(english) - set(prompts.texts()) == {"an aerial image"} and "a bad aerial image" in english
+    assert len(prompts.all_texts()) == 34
 
 
 @pytest.mark.parametrize(
