@@ -4,6 +4,7 @@ PROFILE ?=
 BUILD ?=
 SOURCES ?=
 METAFILE ?=
+EVAL ?=
 SET ?=
 RETRY ?=
 REFETCH ?=
@@ -28,7 +29,7 @@ VERBOSE ?=
 PORT ?= 4200
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR QUICK RESUME VERBOSE
+SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR QUICK RESUME VERBOSE
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -38,17 +39,17 @@ READY := $(VENV)/.ready
 UI_HOME := build/.prefect
 # A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
 CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
-STAGES := inventory filter withdraw plan download labelled sample screen embed dedup outliers caption geometa gpe shard stats
+STAGES := inventory filter withdraw plan download labelled sample screen embed dedup outliers caption geometa gpe contamination shard stats
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare gc withdraw config train-detector calibrate ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare eval-hashes gc withdraw config train-detector calibrate ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  stages: $(STAGES)"
-	@echo "  PROFILE=demo|light|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…  VERBOSE=1"
+	@echo "  PROFILE=demo|light|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  EVAL=DIR|FILE  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…  VERBOSE=1"
 	@echo "  peek: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 
@@ -117,6 +118,9 @@ fates: $(READY)  ## write one row per candidate to OUT=fates.csv
 
 compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: METAFILE=… (rows to OUT=compare.csv)
 	@$(CLI) compare
+
+eval-hashes: $(READY)  ## write the hashes of a build's evaluation sets to OUT=evaluation-hashes.parquet, to share without images
+	@$(CLI) eval-hashes
 
 gc: $(READY)  ## remove files that no current receipt names
 	@$(CLI) gc

@@ -55,6 +55,7 @@ COMMANDS = {
     "report": ask.run_report,
     "fates": ask.run_fates,
     "compare": ask.run_compare,
+    "eval-hashes": ask.run_eval_hashes,
     "verify": ask.run_verify,
     "gc": ask.run_gc,
     "withdraw": run_withdraw,

@@ -15,7 +15,7 @@ from flows.set_values import split_settings
 from stages.contract import InputError
 
 PREFIX = "RS5M_"  # of a make variable in the environment
-_COMMON = {"PROFILE": "profile", "BUILD": "build", "SOURCES": "sources", "METAFILE": "metafile"}
+_COMMON = {"PROFILE": "profile", "BUILD": "build", "SOURCES": "sources", "METAFILE": "metafile", "EVAL": "eval"}
 _RETRY = {"RETRY": "retry", "REFETCH": "refetch"}
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "demo": {"BUILD": "build"},
@@ -26,6 +26,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "peek": {"ROWS": "rows", "FROM": "from"},
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
+    "eval-hashes": {"OUT": "out"},
     "train-detector": {"MODEL": "model", "OUT": "out", "START": "start"},
     "calibrate": {"PRECISION": "precision", "OUT": "out"},
 }

@@ -20,6 +20,7 @@ from stages import MODULES, STAGES
 from stages.contract import InputError
 from stages.download.stage import check_contact
 
+NO_EVALUATION = "none"  # EVAL that compares a build with no evaluation set, whatever was said before
 MEMORY = ".last-run.json"  # what was said at the last run on a build
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
@@ -34,6 +35,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stage filter --profile paper --sources SOURCES --build BUILD",
         "stage dedup --profile demo --set dedup.max_distance=6",
         "stage download --build BUILD --retry transient",
+        "stage contamination --build BUILD --eval Evaluation",
     ),
     "inventory": ("inventory --profile paper --sources SOURCES",),
     "peek": ("peek cc3m Downloads/GCC-training.tsv --rows 3 --from 1000",),
@@ -45,6 +47,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "report": ("report --build build/demo --out report.html",),
     "fates": ("fates --build build/demo --out fates.csv",),
     "compare": ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
+    "eval-hashes": ("eval-hashes --build BUILD --out evaluation-hashes.parquet",),
     "verify": ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
     "gc": ("gc --build BUILD --dry-run",),
     "withdraw": ("withdraw list.txt --build BUILD",),
@@ -60,9 +63,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _VARIABLES = """
-make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, SET="key=value …", RETRY=, REFETCH=,
-ID=, OUT=, CORPUS=, CODE=, FILE=, LIST=, ROWS=, FROM=, COMPANION=,
-VERBOSE=1.
+make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, EVAL=, SET="key=value …", RETRY=, REFETCH=,
+ID=, OUT=, CORPUS=, CODE=, FILE=, LIST=, ROWS=, FROM=, COMPANION=, VERBOSE=1.
 """
 
 
@@ -82,6 +84,7 @@ _HELP = {
     "report": "write a page with the figures and pictures of a build, finished or not",
     "fates": "write one row per sample: which stage decided, and why",
     "compare": "count which rows of a list of RS5M the build keeps, and where it loses the others",
+    "eval-hashes": "write the hashes of a build's evaluation sets into one file, to share without their images",
     "verify": "check the whole build from its files",
     "gc": "remove files that no current receipt names",
     "withdraw": "take samples, URLs, hosts or images of a list out of a build and all its later runs",
@@ -116,6 +119,8 @@ def recall(options: argparse.Namespace) -> None:
     if options.sources is None and options.metafile is None and is_same_profile:
         for name in ("sources", "metafile"):
             setattr(options, name, Path(last[name]) if last.get(name) else None)
+    if options.eval is None and is_same_profile:
+        options.eval = last.get("eval")
     if options.command not in ("build", "stage", "demo", "preflight") and is_same_profile and not options.set:
         options.set = list(last.get("set", []))
 
@@ -126,6 +131,7 @@ def remember(options: argparse.Namespace) -> None:
         "profile": options.profile,
         "sources": str(Path(options.sources).resolve()) if options.sources is not None else None,
         "metafile": str(Path(options.metafile).resolve()) if options.metafile is not None else None,
+        "eval": options.eval and (options.eval if options.eval == NO_EVALUATION else str(Path(options.eval).resolve())),
         "set": list(options.set),
     }
     path = build_folder(options) / MEMORY
@@ -148,6 +154,14 @@ def given_sources(options: argparse.Namespace) -> Path | None:
     if options.metafile is not None:
         return as_sources(Path(options.metafile), build_folder(options))
     return Path(options.sources) if options.sources is not None else None
+
+
+def _evaluation(options: argparse.Namespace) -> list[str]:
+    """Return EVAL as an override; none if it was not said."""
+    if not options.eval:
+        return []
+    path = "" if options.eval == NO_EVALUATION else str(Path(options.eval).resolve())
+    return [f"contamination.evaluation={json.dumps(path, ensure_ascii=False)}"]
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -173,7 +187,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         overrides.append(f"download.asked_at_pass={n_passes}")
     if is_generated(options):
         overrides.append("download.allow_loopback=true")
-    settings = load_settings(options.profile, overrides, STAGES)
+    settings = load_settings(options.profile, [*_evaluation(options), *overrides], STAGES)
     is_unasked = options.command == "build" and not settings.run.preflight  # else the contact is a gap among others
     if is_unasked or "download" in getattr(options, "modules", ()):
         check_contact(settings.by_stage["download"][1])  # now, not when the filter has run for hours
@@ -194,6 +208,8 @@ def command_again(options: argparse.Namespace) -> str:
     for name in ("sources", "metafile"):
         if getattr(options, name) is not None:
             words.append(_word(name, getattr(options, name)))
+    if options.eval:
+        words.append(_word("eval", options.eval))
     if options.build is not None:
         words.append(_word("build", options.build))
     if options.set:
@@ -281,6 +297,7 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument(
         "--metafile", dest=list_name, type=Path, metavar="METAFILE", help="a list of RS5M, or a folder of such lists"
     )
+    command.add_argument("--eval", help="folder of evaluation sets, TOML manifest or file of hashes to compare with")
     if name == "compare":
         command.set_defaults(metafile=None)
         command.add_argument("--out", type=Path, default=Path("compare.csv"), help="the CSV to write (compare.csv)")
@@ -309,6 +326,10 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--out", type=Path, help="the HTML file to write (report.html in the build folder)")
     if name == "fates":
         command.add_argument("--out", type=Path, default=Path("fates.csv"), help="the CSV to write (fates.csv)")
+    if name == "eval-hashes":
+        command.add_argument(
+            "--out", type=Path, default=Path("evaluation-hashes.parquet"), help="the file (evaluation-hashes.parquet)"
+        )
     if name == "verify":
         command.add_argument("--repair", action="store_true", help="set damaged receipts aside, to be done again")
         command.add_argument("--quick", action="store_true", help="look at sizes, receipts and schemas, read no bytes")

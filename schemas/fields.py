@@ -137,6 +137,24 @@ FIELDS: tuple[Field, ...] = (
     Field("survivor_id", pa.string(), "", "The kept sample of the cluster."),
     Field("duplicate_reason", pa.string(), "", "Reason why the sample was removed; null for the survivor.", True),
     Field("phash_distance", pa.int32(), "bits", "Hamming distance of the perceptual hash to the survivor's."),
+    # Evaluation sets, and samples that are in one.
+    Field("evaluation_set", pa.string(), "", "The evaluation set: its folder under EVAL, or its name in the manifest."),
+    Field("evaluation_path", pa.string(), "", "Path of the picture below the folder of its evaluation set."),
+    Field("evaluation_split", pa.string(), "", "train, val or test; all if the evaluation set is not split."),
+    Field("evaluation_licence", pa.string(), "", "Licence of the evaluation set's pictures, by its manifest.", True),
+    Field("evaluation_file", pa.string(), "", "File that has the picture, or its hashes.", kind="location"),
+    Field("evaluation_caption", pa.string(), "", "Its caption in lower case, single blanks, no full stop at the end."),
+    Field("variant_names", pa.list_(pa.string()), "", "A turn, or a window: % left out above, below, left and right."),
+    Field("variant_hashes", pa.list_(pa.uint64()), "", "Perceptual hash of each variant; the first is phash."),
+    Field("variant_details", pa.list_(pa.float64()), "grey levels", "phash_detail of each variant."),
+    Field("measure", pa.string(), "", "What found the match: pixels (equal) or phash (near)."),
+    Field("match_distance", pa.float64(), "", "Distance of the match: 0 by pixels, bits by phash."),
+    Field(
+        "match_variant", pa.string(), "", "The variant of the evaluation picture that matches; one of variant_names."
+    ),
+    Field("other_set", pa.string(), "", "Evaluation set that has the picture too."),
+    Field("other_split", pa.string(), "", "Split of other_set that has it."),
+    Field("other_path", pa.string(), "", "Path of the nearest picture there."),
     # Pictures and their scores.
     Field("image_feature", pa.list_(pa.float16()), "", "L2-normalised image feature of the scorer."),
     Field("prompt", pa.string(), "", "A text that a remote sensing image should resemble."),
@@ -227,6 +245,18 @@ FIELDS: tuple[Field, ...] = (
     Field("n_rs3", pa.int64(), "samples", "Published samples of RS3."),
     Field("unpublished", pa.int64(), "samples", "Remaining samples refused by the shard stages."),
     Field("opted_out", pa.int64(), "samples", "Samples not downloaded because of robots.txt or noai, noimageai, noml."),
+    Field("source_kind", pa.string(), "", "corpus or evaluation set."),
+    Field("n_pictures", pa.int64(), "pictures", "Hashed pictures of the evaluation set."),
+    Field("n_contaminated", pa.int64(), "samples", "Samples, or pictures of the source, that are in the set."),
+    Field("n_by_pixels", pa.int64(), "samples", "Number of these with equal pixels."),
+    Field("n_by_phash", pa.int64(), "samples", "Number of these with a near hash alone."),
+    Field(
+        "n_in_train", pa.int64(), "samples", "Number of these that are in the training split; one may be in several."
+    ),
+    Field("n_in_val", pa.int64(), "samples", "Number of these that are in the validation split."),
+    Field("n_in_test", pa.int64(), "samples", "Number of these that are in the test split."),
+    Field("n_in_unsplit", pa.int64(), "samples", "Number of these in a set, or a share of it, that is not split."),
+    Field("n_equal_captions", pa.int64(), "samples", "Web samples with a valid image and a caption of the set."),
     *(
         Field(f"published_{name}", pa.int64(), "samples", f"{name} as the RS5M paper states it.", True)
         for name in (*_FUNNEL, "with_meta_caption", "with_position", "with_place")

@@ -129,7 +129,14 @@ REASONS: tuple[Reason, ...] = (
     Reason("no_caption_generated", "The captioner drew only empty captions."),
     # download and shard
     Reason("withdrawn", "A list given to `make withdraw` names the sample, its URL, its host or its image."),
+    # contamination
+    Reason(
+        "not_an_evaluation_image", "The file is no image by its name, or not one that the manifest's pattern means."
+    ),
+    Reason("caption_list", "The file has the captions of an evaluation set; these are read apart."),
+    Reason("empty_set", "The evaluation set has no image."),
     # shard
+    Reason("contaminated", "The sample's picture is in an evaluation set."),
     Reason("publication_changed", "The file without its metadata differs from the one that screen approved."),
 )
 

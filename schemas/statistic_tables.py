@@ -40,6 +40,15 @@ TEXT_COUNT = Table(
     ("samples", "caption_source", "with_time", *_METADATA, *(f"published_{name}" for name in _METADATA)),
     "Counts of a corpus's published samples with metadata, beside the published figures.",
 )
+CONTAMINATION = Table(
+    "contamination",
+    ("evaluation_set", "source_kind", "source"),
+    (
+        "n_pictures", "n_contaminated", "n_by_pixels", "n_by_phash", "n_in_train", "n_in_val", "n_in_test",
+        "n_in_unsplit", "n_equal_captions",
+    ),
+    "An evaluation set and a corpus, or another evaluation set, with the number of pictures that both have.",
+)  # fmt: skip
 COUNTRY_COUNT = Table("country_count", ("country_code",), ("country_name", "n_pub11", "n_rs3"), "A country.")
 MONTH_COUNT = Table("month_count", ("month",), ("n_pub11", "n_rs3"), "A month of the year.")
 UTM_COUNT = Table("utm_count", ("utm_epsg",), ("utm_zone", "utm_hemisphere", "n_pub11", "n_rs3"), "A UTM zone.")

@@ -219,6 +219,45 @@ PLACE = Table(
     "A place name in a sample's caption.",
     leads_to=("caption_id",),
 )
+EVALUATION_FILE = Table(
+    "evaluation_file",
+    ("evaluation_set", "evaluation_path"),
+    ("evaluation_split", "evaluation_licence", "size_bytes", "mtime_ns", "evaluation_file", "partition"),
+    "A picture of an evaluation set, found under EVAL.",
+)
+EVALUATION_CAPTION = Table(
+    "evaluation_caption",
+    ("evaluation_set", "evaluation_split", "evaluation_caption"),
+    (),
+    "A distinct caption of an evaluation set.",
+)
+EVALUATION_IMAGE = Table(
+    "evaluation_image",
+    ("evaluation_set", "evaluation_path"),
+    (
+        "evaluation_split", "evaluation_licence", "image_format", "width_px", "height_px", "pixel_sha256", "phash",
+        "phash_detail", "variant_names", "variant_hashes", "variant_details", "evaluation_file",
+    ),
+    "A picture of an evaluation set with the hashes under which it is looked for.",
+)  # fmt: skip
+CONTAMINATED = Table(
+    "contaminated",
+    ("sample_id", "evaluation_set", "evaluation_split"),
+    ("evaluation_path", "measure", "match_distance", "match_variant"),
+    "A sample whose picture is in a split of an evaluation set, with the nearest picture there.",
+)
+EVALUATION_OVERLAP = Table(
+    "evaluation_overlap",
+    ("evaluation_set", "evaluation_path", "other_set", "other_split"),
+    ("evaluation_split", "other_path", "measure", "match_distance", "match_variant"),
+    "A picture of an evaluation set that another set, or another split of it, has too.",
+)
+CONTAMINATED_CAPTION = Table(
+    "contaminated_caption",
+    ("sample_id", "evaluation_set", "evaluation_split"),
+    ("evaluation_caption",),
+    "A web sample whose caption is one of an evaluation set.",
+)
 SHARD_PLAN = Table(
     "shard_plan",
     ("sample_id",),

@@ -1,6 +1,9 @@
 """The pipeline: reading `STAGES` is reading it. Plain functions over tables; no orchestrator, no build paths."""
 
 from stages.caption.stage import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
+from stages.contamination.marks import FIND_CAPTIONS, FIND_CONTAMINATED, FIND_OVERLAP
+from stages.contamination.matrix import COUNT_CONTAMINATION
+from stages.contamination.stage import HASH_EVALUATION, LIST_EVALUATION, LIST_EVALUATION_CAPTIONS
 from stages.contract import Stage
 from stages.dedup.stage import CLUSTER, DROP_DUPLICATES
 from stages.download.stage import DOWNLOAD, OPEN_PASS, SETTLE
@@ -54,6 +57,13 @@ STAGES: tuple[Stage, ...] = (
     LIST_TEXTS,
     TAG_PLACES,
     NAME_PLACES,
+    LIST_EVALUATION,
+    LIST_EVALUATION_CAPTIONS,
+    HASH_EVALUATION,
+    FIND_CONTAMINATED,
+    FIND_OVERLAP,
+    FIND_CAPTIONS,
+    COUNT_CONTAMINATION,
     PLAN_SHARDS,
     WRITE_SHARDS,
     LIST_ORIGINS,

@@ -33,6 +33,7 @@ from flows.settings import Settings, check_settings
 from schemas.fields import FIELD
 from stages import MODULES, STAGES
 from stages.contract import Reads, Stage
+from tests.evaluation_files import write_evaluation_files
 from tests.labelled_files import write_labelled_files
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
@@ -43,7 +44,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "outliers": {"detector": "demo-yolo", "top_share_vlm": 0.95, "top_share_detector": 0.95},
     "caption": {"captioner": "demo-blip2", "first_scorer": "demo-clip", "second_scorer": "demo-clip-2"},
     "gpe": {"n_partitions": 2},
-    "shard": {"n_shards": 2, "val_share": 0.2},
+    "shard": {"n_shards": 2, "val_share": 0.2, "contaminated": "mark"},
 }
 FATES = {
     "laion2b_0_0": ("drop_duplicates", "url_duplicate"),
@@ -186,6 +187,7 @@ def write_sources(folder: Path, web: Web, row_group_size: int = 1000) -> Path:
     (folder / "cc3m/GCC-training.tsv").write_bytes(b"\n".join(lines) + b"\n")
     (folder / "unheardof").mkdir()
     write_labelled_files(folder, draw(20, "jpg"))
+    write_evaluation_files(folder.parent / "evaluation", draw)
     return folder
 
 
@@ -269,7 +271,15 @@ class Build:
 
     @property
     def settings(self) -> Settings:
-        return check_settings("small", self.sections, self.stages)
+        return check_settings("small", self._said(), self.stages)
+
+    def _said(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the sections, with the evaluation sets beside SOURCES if nothing was said of them."""
+        evaluation = self.sources.parent / "evaluation"
+        is_known = any(stage.module == "contamination" for stage in self.stages)
+        if not is_known or not evaluation.is_dir() or "contamination" in self.sections:
+            return self.sections
+        return {**self.sections, "contamination": {"evaluation": str(evaluation)}}
 
     def ledger(self, settings: Settings | None = None) -> Ledger:
         """Return a ledger that has read nothing yet."""
@@ -280,7 +290,8 @@ class Build:
 
     def with_settings(self, **sections: Mapping[str, Any]) -> "Build":
         """Return the same build under other settings."""
-        merged = {**self.sections, **{name: {**self.sections.get(name, {}), **s} for name, s in sections.items()}}
+        said = self._said()
+        merged = {**said, **{name: {**said.get(name, {}), **s} for name, s in sections.items()}}
         return Build(self.root, self.sources, merged, self.stages, self.catalogue)
 
     def run(self, executor: Executor | None = None, modules: Sequence[str] = MODULES) -> Recorder:
@@ -294,7 +305,7 @@ class Build:
     def arguments(self, folder: Path) -> list[str]:
         """Return the options of the command line for this build; its profile is written into a folder."""
         lines = []
-        for name, values in self.sections.items():
+        for name, values in self._said().items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         profile = folder / "small.toml"
         profile.write_text("\n".join(lines))

@@ -27,7 +27,10 @@ from flows.ledger.verify_progress import ProgressLine
 from flows.opening import open_existing, sources_of
 from flows.options import command_again, settings_of
 from flows.settings import render_settings
+from schemas.tables import EVALUATION_IMAGE
 from stages import STAGES
+from stages.contamination.shared import write_shared
+from stages.contract import InputError, Reads
 
 
 def run_tables(options: argparse.Namespace, console: Console) -> None:
@@ -143,6 +146,19 @@ def run_compare(options: argparse.Namespace, console: Console) -> None:
     for report in compare(ledger, options.compared or options.metafile, options.out):
         report.show(console)
     say(console, f"every listed row: {options.out}")
+
+
+def run_eval_hashes(options: argparse.Namespace, console: Console) -> None:
+    """Write the hashes of the build's evaluation sets into one file."""
+    _, ledger = open_existing(options)
+    stage = ledger.writer[EVALUATION_IMAGE.name]
+    state = ledger.state(stage)
+    if not state.is_complete or not state.receipts:
+        raise InputError("the build has no evaluation sets: run `make stage-contamination EVAL=…` first")
+    rows = ledger.read(Reads(EVALUATION_IMAGE.name, tuple(EVALUATION_IMAGE.schema.names), is_whole=True))
+    write_shared(rows, options.out)
+    n_sets = len(rows["evaluation_set"].unique())
+    say(console, f"{options.out}: hashes of {rows.num_rows:,} pictures of {n_sets} evaluation sets; EVAL= reads them")
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:

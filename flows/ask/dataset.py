@@ -35,6 +35,7 @@ STATISTICS = {
     "keyword_count": "candidates by keyword",
     "rs3": "RS3",
     "text_count": "published samples with metadata",
+    "contamination": "pictures and captions of evaluation sets",
     "country_count": "published samples by country",
     "month_count": "published samples by month",
     "utm_count": "published samples by UTM zone",
@@ -151,7 +152,7 @@ def dataset_faults(root: Path, digest_of: Callable[[Path], str] | None = digest_
 
 
 def statistic_report(db: duckdb.DuckDBPyConnection, table: str) -> Report:
-    """Return a table of the module stats; the PUB11 funnel is ordered by the published remainder, the total last."""
+    """Return a statistic; the PUB11 funnel is ordered by the published remainder, the total last."""
     query = f"SELECT * FROM {table}"
     if table == "pub11_funnel":
         query += " ORDER BY source = 'Total', published_remain DESC NULLS LAST, source"
@@ -194,7 +195,7 @@ def published_below(report: Report) -> Report:
 
 
 def _add_statistics(ledger: Ledger, folder: DatasetFolder) -> None:
-    made = [stage for stage in ledger.stages if stage.module == "stats" and ledger.state(stage).is_complete]
+    made = [stage for stage in ledger.stages if stage.writes.name in STATISTICS and ledger.state(stage).is_complete]
     if not made:
         return
     with open_views(ledger, made) as db:

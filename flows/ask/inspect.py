@@ -140,7 +140,7 @@ def _note(ledger: Ledger, stage: Stage) -> str:
 def _rows_of(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values: list[str] | None) -> list[_StageRow]:
     """Return the rows of a stage whose key has one of some values; none if a sample has no such key."""
     name = stage.writes.name
-    if values is None or stage.grain == "observe":
+    if values is None or stage.keeps != "current":
         return []
     if reason := ledger.why_off(stage):
         return [_StageRow(stage, f"off: {reason}", {})]

@@ -31,11 +31,12 @@ _CSV_COLUMNS = {"img_name": "img_name", "published_text": "text", "url": "url", 
 
 
 def add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
-    """Add the metafiles of both halves and the crosswalk to a folder, where their tables are complete."""
-    metafile, crosswalk = (ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk"))
-    if not (metafile.is_complete and crosswalk.is_complete):
+    """Add the metafiles of both halves, the crosswalk and the marks to a folder, where their tables are complete."""
+    metafile, *others = (ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk", "contaminated"))
+    if not all(state.is_complete for state in (metafile, *others)):
         return
-    _add(ledger, folder, "crosswalk.parquet", crosswalk.stage.writes, crosswalk.receipts)
+    for state in others:
+        _add(ledger, folder, f"{state.stage.writes.name}.parquet", state.stage.writes, state.receipts)
     for half, origin in (("pub11", "url"), ("rs3", "path")):
         receipts = [r for r in metafile.receipts if r.partition.startswith(f"{half}-")]
         _add(ledger, folder, f"{half}_metadata.parquet", metafile.stage.writes, receipts)

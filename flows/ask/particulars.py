@@ -55,6 +55,26 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
             " FROM cluster_member GROUP BY 1 ORDER BY 1",
         ),
     ),
+    "contamination": (
+        (
+            "pictures that evaluation sets share with corpora and with each other; the other pairs share none",
+            "SELECT * FROM contamination WHERE n_contaminated + n_equal_captions > 0"
+            " ORDER BY evaluation_set, source_kind, source = 'Total', source",
+        ),
+        (
+            "evaluation sets",
+            "SELECT evaluation_set, evaluation_split, count(*) AS listed, count(i.phash) AS hashed,"
+            " count(*) - count(i.phash) AS refused, any_value(f.evaluation_licence) AS licence"
+            " FROM evaluation_file f LEFT JOIN evaluation_image i USING (evaluation_set, evaluation_path,"
+            " evaluation_split) GROUP BY ALL ORDER BY ALL",
+        ),
+        (
+            "passed over under EVAL, and pictures refused",
+            "SELECT reason, evaluation_set, count(*) AS paths, array_to_string(min(evaluation_path, 3), ', ') AS"
+            ' "for example" FROM (FROM evaluation_file_rejects UNION ALL FROM evaluation_image_rejects)'
+            " GROUP BY ALL ORDER BY ALL",
+        ),
+    ),
     "labelled": (
         (
             "labelled images",

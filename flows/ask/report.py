@@ -131,7 +131,10 @@ def _stage_rows(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, sta
     if stage.grain == "count":
         rejected = _filter_counts(db, stage)
     elif stage.grain == "observe":
-        rejected, given = {}, kept
+        rejected = {} if stage.keeps != "current" else rejected
+        given = {}
+        for (corpus, _), n in (*kept.items(), *rejected.items()):
+            given[corpus, ""] = given.get((corpus, ""), 0) + n
     corpora = sorted({corpus for corpus, _ in (*kept, *rejected, *given)})
     rows: list[Row] = []
     for corpus in corpora:

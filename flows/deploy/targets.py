@@ -39,9 +39,10 @@ def _flow(target: str, does: str) -> Flow[..., Any]:
         set: str = "",
         retry: Literal["", "transient"] = "",
         metafile: str = "",
+        eval: str = "",
     ) -> State[None]:
         said = {"PROFILE": profile, "SOURCES": sources, "BUILD": build, "SET": set, "METAFILE": metafile}
-        return run_target(target, {**said, "RETRY": retry})
+        return run_target(target, {**said, "RETRY": retry, "EVAL": eval})
 
     run.__name__ = run.__qualname__ = target  # Prefect finds the flow in this module by this name
     run.__doc__ = f"""{does}
@@ -53,6 +54,7 @@ def _flow(target: str, does: str) -> Flow[..., Any]:
         set: further settings, such as dedup.max_distance=6 run.workers=4
         retry: transient: fetch again what failed for a transient reason
         metafile: a list of RS5M that the build is made from, instead of sources
+        eval: evaluation sets that the pictures are compared with: a folder, a TOML manifest or a file of hashes
     """
     return flow(name=target, flow_run_name="{profile} " + target, persist_result=False)(run)
 

@@ -23,11 +23,14 @@ from flows.options import command_again, is_generated, remember
 from flows.preflight.commands import refuse_gaps
 from flows.run.executor import LocalExecutor
 from flows.run.runner import Runner, StageFailure
+from flows.settings import Settings
 from flows.watch.course import Course
 from flows.watch.mirror import mirrored
 from flows.watch.progress import Terminal
 from flows.watch.ui import FLOW_RUN
 from stages import MODULES, STAGES
+from stages.contamination.sets import find_sets
+from stages.contamination.stage import LIST_EVALUATION
 from stages.contract import InputError
 
 _SHOWN_AT_THE_END = ("PUB11 funnel", "RS3")
@@ -60,9 +63,12 @@ def run_stage(options: argparse.Namespace, console: Console) -> int:
     ledger, _ = run_modules(options, console, options.modules)
     console.print()
     for module in options.modules:
-        has_all = options.verbose or module == "inventory"  # what was passed over must not be overlooked
+        # What was passed over must not be overlooked, nor which set shares what.
+        has_all = options.verbose or module in ("inventory", "contamination")
         for report in module_reports(ledger, module)[: None if has_all else 1]:
             report.show(console)
+    if "contamination" in options.modules and not _evaluation_of(ledger.settings):
+        say(console, "no evaluation set was named, so nothing was compared: give EVAL=…, a folder with one folder each")
     if "stats" in options.modules:
         for report in statistics_for_people(ledger):
             if options.verbose or report.title in _SHOWN_AT_THE_END:
@@ -108,6 +114,8 @@ def run_modules(options: argparse.Namespace, console: Console, modules: Sequence
                     f"making the generated world under {world.folder}: source files, images, a web server's faults",
                 )
             world.make()
+        if "contamination" in modules and (evaluation := _evaluation_of(settings)):
+            find_sets(Path(evaluation))  # now, not when the other stages have run for hours
         sources = sources_of(options, ledger)
         if sources is None and {"inventory", "filter"} & set(modules):
             raise InputError(
@@ -127,6 +135,10 @@ def run_modules(options: argparse.Namespace, console: Console, modules: Sequence
         if not terminal.n_run:
             console.print("nothing to do: every partition is current", style="bold")
     return ledger, terminal.n_run
+
+
+def _evaluation_of(settings: Settings) -> str:
+    return str(settings.by_stage[LIST_EVALUATION.name][0].model_dump()["evaluation"])
 
 
 def _shown(

@@ -138,7 +138,7 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         check_outcome(stage, inputs, outcome)
         # A first pass without a URL is recorded too: later stages must see that there was nothing to fetch.
         is_first_pass = stage.keeps == "all" and int(task.partition) == 0
-        if stage.grain == "observe" and not outcome.kept.num_rows and not is_first_pass:
+        if stage.keeps != "current" and not outcome.kept.num_rows and not is_first_pass:
             return None
         measured = {"started": started, "started_cpu_s": started_cpu_s, **opening}
         return attempt.commit(outcome, stage.split_by, describe(task, stage, measured))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -20,7 +20,7 @@ from stages.contract import (
     Stage,
     rejects_table,
 )
-from stages.rows import map_rows, query_rows
+from stages.rows import map_rows, query_rows, run_sql
 from stages.screen.decoding import DETAIL_CHARACTERS, decoder_identity
 from stages.screen.strip_metadata import ENCODED_ANEW, published_format, strip_metadata
 from stages.screen.stripping.result import UnpublishableImage
@@ -40,27 +40,33 @@ class ShardParams(Params):
     seed: str = Field("split", description="seed of the split, hashed with the sample's group")
     text_order: TextOrder = Field("meta_first", description="place of the meta caption, if any")  # as released
     text_separator: str = Field(" ", description="separator between meta caption and caption")
+    contaminated: Literal["mark", "remove"] = Field(
+        "remove", description="samples whose picture is in an evaluation set: remove, or mark (publish all the same)"
+    )
+    contaminated_splits: tuple[Literal["train", "val", "test", "all"], ...] = Field(
+        ("train", "val", "test", "all"),
+        description="splits of evaluation sets whose pictures are removed; all: of a set that is not split",
+    )
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
-    """Return the text, split and tar of each published sample of both halves.
+    """Return the text, split and tar of each published sample of both halves; reject contaminated ones.
 
     Split and tar depend only on a hash of the group (the image of a web sample, the scene of a labelled one): adding or
     removing a sample moves no other one, and views of one scene are never in both splits.
     """
     params: ShardParams = context.params
+    splits = params.contaminated_splits if params.contaminated == "remove" else ()
     # One after the other: joins and the order of wide rows in one query need several times the memory.
     located = query_rows(_SAMPLES, inputs)
     withdrawn = named(inputs["withdrawal"], {**inputs, "located": located})
-    located = query_rows(
-        "FROM located ANTI JOIN withdrawn USING (sample_id)", {"located": located, "withdrawn": withdrawn}
-    )
+    refused = run_sql(_REFUSED, {**inputs, "located": located, "withdrawn": withdrawn}, splits=list(splits))
+    located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
     rows = query_rows(_PUBLISHED, {"located": located, "image": inputs["image"], "geometa": inputs["geometa"]})
     dealt = map_rows(rows, lambda some: _deal_out(some, params), SHARD_PLAN.schema)
     kept = query_rows("FROM dealt ORDER BY sample_id", {"dealt": dealt}).cast(SHARD_PLAN.schema)
-    reasons = pa.array(["withdrawn"] * withdrawn.num_rows, pa.string())
-    ids = {"sample_id": withdrawn["sample_id"]}
-    return Outcome(kept, rejects_table(SHARD_PLAN, ids, reasons, withdrawn["entry"]))
+    ids = {"sample_id": refused["sample_id"]}
+    return Outcome(kept, rejects_table(SHARD_PLAN, ids, refused["reason"], refused["detail"]))
 
 
 def _deal_out(rows: pa.Table, params: ShardParams) -> pa.Table:
@@ -85,6 +91,23 @@ _SAMPLES = """
     SELECT 'rs3', l.sample_id, l.sample_id, l.scene_id, c.generated_caption,
            l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
     FROM caption c JOIN labelled_image l USING (sample_id)
+"""
+_GIVEN = "SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption"
+# Who withdraws a sample need not know that it is contaminated. Of several matches, one in a test split is named.
+_REFUSED = """
+    WITH found AS (
+        SELECT sample_id, count(*) - 1 AS n_more,
+               first(format('{} {}: {} by {} at {}', evaluation_set, evaluation_split, evaluation_path, measure,
+                            match_distance)
+                     ORDER BY evaluation_split = 'test' DESC, evaluation_set, evaluation_split) AS nearest
+        FROM contaminated WHERE list_contains($splits, evaluation_split) GROUP BY sample_id
+    )
+    SELECT sample_id, 'withdrawn' AS reason, entry AS detail FROM withdrawn
+    UNION ALL
+    SELECT sample_id, 'contaminated',
+           nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END
+    FROM located JOIN found USING (sample_id) ANTI JOIN withdrawn USING (sample_id)
+    ORDER BY sample_id
 """
 _PUBLISHED = """
     SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, i.published_n_bytes, g.meta_caption
@@ -178,8 +201,8 @@ CODECS = Dependency("codecs", _codecs)  # the bytes of a re-encoded TIFF depend 
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=5,
-    does="Assigns text, split and tar to each remaining sample of both halves, by hash.",
+    version=6,
+    does="Assigns text, split and tar to each remaining sample of both halves, by hash; removes contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
@@ -190,16 +213,19 @@ PLAN_SHARDS = Stage(
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
         Reads("planned", ("sample_id", "normalised_url", "host"), is_whole=True),
         Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),
+        Reads(
+            "contaminated",
+            ("sample_id", "evaluation_set", "evaluation_split", "evaluation_path", "measure", "match_distance"),
+            is_whole=True,
+        ),
     ),
     writes=SHARD_PLAN,
     grain="map",
-    given=Given(
-        query="SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption", inputs=("relevant", "caption")
-    ),
+    given=Given(query=_GIVEN, inputs=("relevant", "caption")),
     run=plan_shards,
     is_queried=True,
     params=ShardParams,
-    reasons=("withdrawn",),
+    reasons=("withdrawn", "contaminated"),
     split_by="shard",
 )
 

@@ -18,7 +18,14 @@ from stages.contract import COUNTS_SCHEMA, Context, Inputs, Outcome, Reads, Stag
 from stages.inventory.stage import reader_digest
 from stages.screen.strip_metadata import strip_metadata
 from tests.contract import handmade as made
-from tests.contract import inputs_caption, inputs_geometa, inputs_gpe, inputs_labelled, inputs_outliers
+from tests.contract import (
+    inputs_caption,
+    inputs_contamination,
+    inputs_geometa,
+    inputs_gpe,
+    inputs_labelled,
+    inputs_outliers,
+)
 from tests.contract.handmade import BODIES, Handmade, HandmadeFiles, fetch_id, samples_of, tables
 from tests.small_build import Web
 
@@ -155,6 +162,17 @@ _SHARD_PLAN = [
         "img_name": _CANDIDATES[n]["sample_id"],
     }
     for n in range(4)
+]
+_CONTAMINATED = [
+    {
+        "sample_id": _CANDIDATES[1]["sample_id"],
+        "evaluation_set": name,
+        "evaluation_split": split,
+        "evaluation_path": "a/1.png",
+        "measure": "phash",
+        "match_distance": 2.0,
+    }
+    for name, split in (("alpha", "train"), ("beta", "test"))
 ]
 _ATTEMPTS = [  # (fetch_id, pass, reason, status)
     (0, 0, None, 200),
@@ -364,6 +382,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         geometa=_GEOMETA,
         planned=_PLANNED,
         withdrawal=[{"entry_kind": "url", "entry": _PLANNED[1]["normalised_url"]}],
+        contaminated=_CONTAMINATED,
     ),
     "write_shards": tables(shard_plan=_SHARD_PLAN),
     "list_origins": tables(
@@ -405,6 +424,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         ],
     ),
     "count_keywords": tables(candidate=_CANDIDATES),
+    **inputs_contamination.HANDMADE,
     **inputs_outliers.HANDMADE,
     **inputs_gpe.HANDMADE,
     **inputs_labelled.HANDMADE,

@@ -98,8 +98,10 @@ def _others(value: Any) -> list[Any]:
             "english",
             "top",
             "text_first",
+            "remove",
             "TEXT",
             "rs5m",
+            "pub11",
             "you@example.org",
             value + "x",
         ]

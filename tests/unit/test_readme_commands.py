@@ -48,6 +48,7 @@ def toy(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     (folder / "list.csv").write_text("laion2b_0_0,a text,http://nowhere.test/x,True\n")
     yield {
         "PROFILE": arguments["profile"], "SOURCES": arguments["sources"], "BUILD": arguments["build"],
+        "EVAL": str(build.sources.parent / "evaluation"),
         "FILE": str(source), "METAFILE": str(folder / "list.csv"), "OUT": str(folder / "out"), "folder": str(folder),
     }  # fmt: skip
 

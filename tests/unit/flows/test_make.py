@@ -18,7 +18,20 @@ from stages.contract import InputError
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", PREFIX))}
-VARIABLES = ("PROFILE", "BUILD", "SOURCES", "METAFILE", "SET", "ID", "CORPUS", "FILE", "COMPANION", "OUT", "REFETCH")
+VARIABLES = (
+    "PROFILE",
+    "BUILD",
+    "SOURCES",
+    "METAFILE",
+    "EVAL",
+    "SET",
+    "ID",
+    "CORPUS",
+    "FILE",
+    "COMPANION",
+    "OUT",
+    "REFETCH",
+)
 NASTY = (
     "a b", "it's", 'say "x"', "(a) [b] {c}", "a#b", "$HOME", "$(shell echo no)", "$$", "${x", "$(", "back\\slash", "\\",
     "`id`", "a;b", "a&b|c", "<in >out", "*?~!", "per%cent", "é文", "tab\there", "line\nbreak", "a=b", ":=", "-n",

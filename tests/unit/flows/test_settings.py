@@ -15,7 +15,10 @@ def stage(name: str) -> Stage:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("dedupp.max_distance=3", "'dedupp' is no section (did you mean 'dedup'?); known: caption, dedup, download"),
+        (
+            "dedupp.max_distance=3",
+            "'dedupp' is no section (did you mean 'dedup'?); known: caption, contamination, dedup, download",
+        ),
         ("dedup.max_distanc=3", "'max_distanc' is no setting of dedup (did you mean 'max_distance'?)"),
         ("run.worker=3", "'worker' is no setting of run (did you mean 'workers'?)"),
         ("plan.anything=1", "'anything' is no setting of plan; known: none"),

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from flows.ask.dataset import tars
-from stages.contract import InputError
+from flows.ask.fates import write_fates
+from flows.run.executor import InlineExecutor
+from stages.contract import InputError, Reads
 from stages.screen.strip_metadata import strip_metadata
 from stages.shard import stage
 from stages.shard.stage import WRITE_SHARDS, ShardParams, _strip, deal
@@ -138,3 +140,21 @@ def test_a_changed_tiff_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "strip_metadata", lambda *given: pytest.fail("it was decoded"))
     with pytest.raises(InputError, match="does not hold the body"):
         _strip(stream.getvalue()[:-1] + b"x", row)
+
+
+def test_contaminated_samples_are_removed_by_split_with_what_they_match(finished: Build, tmp_path: Path) -> None:
+    build = finished.copy_to(tmp_path / "build")
+    of_test = {row["sample_id"] for row in build.rows("contaminated") if row["evaluation_split"] == "test"}
+    published = {row["sample_id"] for row in build.rows("shard_plan")}
+    assert of_test & published and published - of_test
+    choice = {"contaminated": "remove", "contaminated_splits": ["test"]}
+    removed = build.with_settings(shard=choice)
+    removed.run(InlineExecutor(), ["shard"])
+    assert {row["sample_id"] for row in removed.rows("shard_plan")} == published - of_test
+    names = ("sample_id", "reason", "detail")
+    rejects = removed.ledger().read(Reads("shard_plan", names, is_whole=True, section="rejects")).to_pylist()
+    assert {row["sample_id"] for row in rejects} == of_test & published
+    details = {row["sample_id"]: row["detail"] for row in rejects if row["reason"] == "contaminated"}
+    assert "alpha test: test/fourteen.png by pixels at 0.0" in details.values(), details
+    fates_path = tmp_path / "fates.csv"
+    assert write_fates(removed.ledger(), fates_path)["kept"] == len(published - of_test)

@@ -1,0 +1,1 @@
+"""Target contamination: find samples whose picture or caption is in an evaluation set."""

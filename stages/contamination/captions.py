@@ -1,0 +1,84 @@
+"""Read the captions file of an evaluation set: which caption belongs to which image, and to which split.
+
+Formats: CSV, TSV, JSON lines with columns, or the JSON of RSICD's kind (`images` with `filename`, `split`,
+`sentences`).
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.contamination.sets import NO_SPLIT, SetFolder, plain_split
+from stages.contract import InputError
+
+csv.field_size_limit(1 << 24)
+Caption = tuple[str, str, str]  # name of the image, split or "", caption
+# The same caption, whatever its case, its blanks and the signs at its end; the SQL is for DuckDB.
+PLAIN_SQL = r"rtrim(trim(regexp_replace(lower({}), '\s+', ' ', 'g')), ' .!')"
+
+
+def plain_caption(text: str) -> str:
+    """Return a caption in lower case, with single blanks and without full stops at its end, as PLAIN_SQL."""
+    return re.sub(r"\s+", " ", text.lower()).strip(" ").rstrip(" .!")
+
+
+def read_captions(one: SetFolder) -> list[Caption]:
+    """Return the captions of a set with their images and splits; empty if it has no captions file.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or lacks a column.
+    """
+    path = one.captions
+    if path is None:
+        return []
+    try:
+        return [_caption(one, row, path) for row in _rows(one, path)]
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"the captions {path} of {one.about.name} cannot be read: {error}") from error
+
+
+def splits_of(captions: list[Caption]) -> dict[str, str]:
+    """Return the split of each image that a captions file names one for."""
+    return {image: split for image, split, _ in captions if split}
+
+
+def _caption(one: SetFolder, row: dict[str, Any], path: Path) -> Caption:
+    about = one.about
+    wanted = [about.image_column, about.caption_column, *filter(None, [about.split_column])]
+    if missing := [name for name in wanted if row.get(name) is None]:
+        raise InputError(f"the captions {path} of {about.name} lack {missing}; found {list(row)[:8]}")
+    split_column = about.split_column or "split"
+    named = str(row.get(split_column) or "")
+    split = plain_split(named, f"{path}") if named and named != NO_SPLIT else ""
+    return str(row[about.image_column]), split, str(row[about.caption_column])
+
+
+def _rows(one: SetFolder, path: Path) -> Iterator[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix == ".jsonl":
+        yield from (json.loads(line) for line in text.splitlines() if line.strip())
+    elif path.suffix == ".json":
+        yield from _of_json(one, json.loads(text))
+    else:
+        yield from csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
+
+
+def _of_json(one: SetFolder, content: Any) -> Iterator[dict[str, Any]]:
+    images = content.get("images", []) if isinstance(content, dict) else content
+    for image in images:
+        if "sentences" not in image:
+            yield image
+            continue
+        for sentence in image["sentences"]:
+            # RSICD's kind of file has "raw", whatever the manifest calls the caption of a table.
+            yield {
+                one.about.image_column: image.get("filename"),
+                "split": image.get("split"),
+                one.about.caption_column: sentence.get("raw"),
+            }

@@ -1,0 +1,224 @@
+"""Mark the samples whose picture or caption is in an evaluation set, and pictures that two evaluation sets share.
+
+Marks only: shard decides what is published.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.tables import CONTAMINATED, CONTAMINATED_CAPTION, EVALUATION_OVERLAP
+from stages.contamination.captions import PLAIN_SQL
+from stages.contamination.near import Hashes, nearest_within
+from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
+from stages.rows import query_rows, run_sql
+
+
+class MatchParams(Params):
+    """When a picture is one of an evaluation set."""
+
+    max_distance: int = Field(
+        4, ge=0, le=8, description="maximum Hamming distance of a sample's hash to one of an evaluation picture, bits"
+    )  # as dedup.max_distance: chance pairs appear by the hundred thousand at 10
+    min_detail: float = Field(
+        0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it pictures never match"
+    )  # as dedup.min_detail
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """The hashes of evaluation pictures that are looked for, in the order of set, split and path.
+
+    Attributes:
+        pictures: the evaluation pictures: evaluation_set, evaluation_split, evaluation_path.
+        hashes: uint64 [n].
+        picture: int64 [n], the row of each hash's picture.
+        group: int64 [n], the set and split of each hash.
+        names: string [n], what was done to the picture.
+    """
+
+    pictures: pa.Table
+    hashes: Hashes
+    picture: np.ndarray
+    group: np.ndarray
+    names: pa.Array
+
+
+def find_contaminated(inputs: Inputs, context: Context) -> Outcome:
+    """Return each sample and each split of an evaluation set in which its picture is, with the nearest picture there.
+
+    Equal pixels come before near hashes, and a smaller distance before a larger one. Pictures without detail match
+    nothing, not even equal ones: a blank picture is in many sets.
+    """
+    params: MatchParams = context.params
+    found = run_sql("SELECT DISTINCT phash FROM image WHERE phash_detail >= $least", inputs, least=params.min_detail)
+    near = _near(found["phash"], inputs["evaluation_image"], params)
+    kept = query_rows(_MARKS, {**inputs, "near": near}, least=params.min_detail)
+    return Outcome(kept.cast(CONTAMINATED.schema), no_rejects(CONTAMINATED))
+
+
+def find_overlap(inputs: Inputs, context: Context) -> Outcome:
+    """Return each evaluation picture and each other split, of its set or another, that has the same picture."""
+    params: MatchParams = context.params
+    query = "SELECT DISTINCT phash FROM evaluation_image WHERE phash_detail >= $least"
+    found = run_sql(query, inputs, least=params.min_detail)
+    near = _near(found["phash"], inputs["evaluation_image"], params)
+    kept = query_rows(_OVERLAP, {**inputs, "near": near}, least=params.min_detail)
+    return Outcome(kept.cast(EVALUATION_OVERLAP.schema), no_rejects(EVALUATION_OVERLAP))
+
+
+def find_captions(inputs: Inputs, context: Context) -> Outcome:
+    """Return each web sample and each split of an evaluation set that has the same caption."""
+    kept = query_rows(_CAPTIONS, inputs)
+    return Outcome(kept.cast(CONTAMINATED_CAPTION.schema), no_rejects(CONTAMINATED_CAPTION))
+
+
+def _near(phash: pa.ChunkedArray, evaluation_image: pa.Table, params: MatchParams) -> pa.Table:
+    """Return the nearest evaluation picture to each of some hashes in each split, within the distance.
+
+    Args:
+        phash: uint64, distinct.
+        evaluation_image: rows of that table.
+        params: the distance and the least detail.
+    """
+    hashes = np.sort(phash.to_numpy())
+    queries = _queries(evaluation_image, params.min_detail)
+    row, query, bits = nearest_within(hashes, queries.hashes, params.max_distance, queries.group)
+    pictures = queries.pictures.take(pa.array(queries.picture[query], pa.int64()))
+    return pa.table(
+        {
+            "phash": pa.array(hashes[row], pa.uint64()),
+            **{name: pictures[name] for name in pictures.column_names},
+            "match_variant": queries.names.take(pa.array(query, pa.int64())),
+            "match_distance": pa.array(bits, pa.float64()),
+        }
+    )
+
+
+def _queries(evaluation_image: pa.Table, min_detail: float) -> _Queries:
+    rows = run_sql(
+        "SELECT *, dense_rank() OVER (ORDER BY evaluation_set, evaluation_split) - 1 AS split_number"
+        " FROM evaluation_image ORDER BY evaluation_set, evaluation_split, evaluation_path",
+        {"evaluation_image": evaluation_image},
+    ).combine_chunks()
+    lengths = rows["variant_hashes"].combine_chunks().value_lengths().to_numpy()
+    picture = np.repeat(np.arange(rows.num_rows), lengths)
+    columns = {name: rows[name].combine_chunks().flatten() for name in ("variant_hashes", "variant_names")}
+    has_detail = rows["variant_details"].combine_chunks().flatten().to_numpy() >= min_detail
+    picture = picture[has_detail]
+    return _Queries(
+        rows.select(["evaluation_set", "evaluation_split", "evaluation_path"]),
+        columns["variant_hashes"].to_numpy()[has_detail],
+        picture,
+        rows["split_number"].to_numpy()[picture],
+        columns["variant_names"].filter(pa.array(has_detail)),
+    )
+
+
+_SPLIT = "evaluation_set, evaluation_split"
+_MARKS = f"""
+    WITH shown AS (
+        SELECT s.sample_id, i.pixel_sha256, i.phash FROM sample s JOIN image i USING (image_id)
+        WHERE i.phash_detail >= $least
+    ), found AS (
+        SELECT sample_id, {_SPLIT}, min(evaluation_path) AS evaluation_path, 'pixels' AS measure, 0 AS match_distance,
+               'upright' AS match_variant
+        FROM shown JOIN evaluation_image USING (pixel_sha256) GROUP BY ALL
+        UNION ALL
+        SELECT sample_id, {_SPLIT}, evaluation_path, 'phash', match_distance, match_variant
+        FROM shown JOIN near USING (phash)
+    )
+    SELECT {", ".join(CONTAMINATED.schema.names)} FROM found
+    QUALIFY row_number() OVER (PARTITION BY sample_id, {_SPLIT} ORDER BY measure = 'pixels' DESC, match_distance) = 1
+    ORDER BY sample_id, {_SPLIT}
+"""
+_OVERLAP = f"""
+    WITH shown AS (
+        SELECT evaluation_set, evaluation_path, evaluation_split, pixel_sha256, phash FROM evaluation_image
+        WHERE phash_detail >= $least
+    ), other AS (
+        SELECT evaluation_set AS other_set, evaluation_split AS other_split, evaluation_path AS other_path, pixel_sha256
+        FROM shown
+    ), near_other AS (
+        SELECT evaluation_set AS other_set, evaluation_split AS other_split, evaluation_path AS other_path, phash,
+               match_distance, match_variant
+        FROM near
+    ), found AS (
+        SELECT {_SPLIT}, evaluation_path, other_set, other_split, min(other_path) AS other_path, 'pixels' AS measure,
+               0 AS match_distance, 'upright' AS match_variant
+        FROM shown JOIN other USING (pixel_sha256) GROUP BY ALL
+        UNION ALL
+        SELECT {_SPLIT}, evaluation_path, other_set, other_split, other_path, 'phash', match_distance, match_variant
+        FROM shown JOIN near_other USING (phash)
+    )
+    SELECT {", ".join(EVALUATION_OVERLAP.schema.names)} FROM found
+    WHERE (evaluation_set, evaluation_split) <> (other_set, other_split)
+    QUALIFY row_number() OVER (
+        PARTITION BY evaluation_set, evaluation_path, other_set, other_split
+        ORDER BY measure = 'pixels' DESC, match_distance
+    ) = 1
+    ORDER BY evaluation_set, evaluation_path, other_set, other_split
+"""
+_CAPTIONS = f"""
+    SELECT c.sample_id, e.evaluation_set, e.evaluation_split, e.evaluation_caption
+    FROM candidate c JOIN evaluation_caption e ON {PLAIN_SQL.format("c.caption")} = e.evaluation_caption
+    WHERE c.sample_id IN (SELECT sample_id FROM sample SEMI JOIN image USING (image_id))
+    ORDER BY ALL
+"""
+
+_HASHED = (
+    "evaluation_set", "evaluation_path", "evaluation_split", "pixel_sha256", "phash", "phash_detail",
+    "variant_names", "variant_hashes", "variant_details",
+)  # fmt: skip
+
+FIND_CONTAMINATED = Stage(
+    name="find_contaminated",
+    module="contamination",
+    version=1,
+    does="Marks the samples whose picture is in an evaluation set: equal pixels, or a near hash, turned or cut.",
+    reads=(
+        Reads("sample", ("sample_id", "image_id"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "phash", "phash_detail"), is_whole=True),
+        Reads("evaluation_image", _HASHED, is_whole=True),
+    ),
+    writes=CONTAMINATED,
+    grain="observe",
+    given=Given(),
+    run=find_contaminated,
+    is_queried=True,
+    params=MatchParams,
+)
+
+FIND_OVERLAP = Stage(
+    name="find_overlap",
+    module="contamination",
+    version=1,
+    does="Finds the pictures that two evaluation sets share, or two splits of one.",
+    reads=(Reads("evaluation_image", _HASHED, is_whole=True),),
+    writes=EVALUATION_OVERLAP,
+    grain="observe",
+    given=Given(),
+    run=find_overlap,
+    is_queried=True,
+    params=MatchParams,
+)
+
+FIND_CAPTIONS = Stage(
+    name="find_captions",
+    module="contamination",
+    version=1,
+    does="Lists the samples whose caption is one of an evaluation set.",
+    reads=(
+        Reads("sample", ("sample_id", "image_id"), is_whole=True),
+        Reads("image", ("image_id",), is_whole=True),
+        Reads("candidate", ("sample_id", "caption"), is_whole=True),
+        Reads("evaluation_caption", ("evaluation_set", "evaluation_split", "evaluation_caption"), is_whole=True),
+    ),
+    writes=CONTAMINATED_CAPTION,
+    grain="observe",
+    given=Given(),
+    run=find_captions,
+    is_queried=True,
+)

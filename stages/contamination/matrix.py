@@ -1,0 +1,83 @@
+"""Count contamination: evaluation set by corpus, and by other evaluation set, with the measure that found it."""
+
+from schemas.statistic_tables import CONTAMINATION
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.rows import run_sql
+
+TOTAL = "Total"
+CORPUS, OTHER = "corpus", "evaluation set"
+# Every pair has its row, so that a zero is told from what was not compared.
+_PAIRS = f"""
+    WITH source AS (
+        SELECT '{CORPUS}' AS source_kind, corpus AS source FROM sample
+        UNION SELECT '{CORPUS}', '{TOTAL}'
+        UNION SELECT '{OTHER}', evaluation_set FROM evaluation_file
+    )
+    SELECT DISTINCT evaluation_set, source_kind, source FROM evaluation_file CROSS JOIN source
+"""
+_SPLITS = {"n_in_train": "train", "n_in_val": "val", "n_in_test": "test", "n_in_unsplit": "all"}
+_MATRIX = f"""
+    WITH mark AS (
+        SELECT evaluation_set, '{CORPUS}' AS source_kind, corpus AS source, sample_id AS id, evaluation_split, measure
+        FROM contaminated JOIN sample USING (sample_id)
+        UNION ALL
+        SELECT other_set, '{OTHER}', evaluation_set, evaluation_path, other_split, measure FROM evaluation_overlap
+    ), marks AS (
+        FROM mark UNION ALL
+        SELECT evaluation_set, source_kind, '{TOTAL}', id, evaluation_split, measure FROM mark
+        WHERE source_kind = '{CORPUS}'
+    ), caption AS (
+        SELECT evaluation_set, '{CORPUS}' AS source_kind, coalesce(corpus, '{TOTAL}') AS source,
+               count(DISTINCT sample_id) AS n_equal_captions
+        FROM contaminated_caption JOIN sample USING (sample_id)
+        GROUP BY GROUPING SETS ((evaluation_set, corpus), (evaluation_set))
+    ), counted AS (
+        SELECT evaluation_set, source_kind, source, count(DISTINCT id) AS n_contaminated,
+               count(DISTINCT id) FILTER (measure = 'pixels') AS n_by_pixels,
+               {", ".join(f"count(DISTINCT id) FILTER (evaluation_split = '{v}') AS {k}" for k, v in _SPLITS.items())}
+        FROM marks GROUP BY ALL
+    ), pictures AS (SELECT evaluation_set, count(*) AS n_pictures FROM evaluation_image GROUP BY ALL)
+    SELECT evaluation_set, source_kind, source, coalesce(n_pictures, 0) AS n_pictures,
+           coalesce(n_contaminated, 0) AS n_contaminated, coalesce(n_by_pixels, 0) AS n_by_pixels,
+           coalesce(n_contaminated - n_by_pixels, 0) AS n_by_phash,
+           {", ".join(f"coalesce({name}, 0) AS {name}" for name in (*_SPLITS, "n_equal_captions"))}
+    FROM ({_PAIRS}) LEFT JOIN pictures USING (evaluation_set)
+    LEFT JOIN counted USING (evaluation_set, source_kind, source)
+    LEFT JOIN caption USING (evaluation_set, source_kind, source)
+    ORDER BY evaluation_set, source_kind, source = '{TOTAL}', source
+"""
+
+
+def count_contamination(inputs: Inputs, context: Context) -> Outcome:
+    """Return one row per evaluation set and corpus, and per pair of evaluation sets, with counts by measure and split.
+
+    A row of two sets counts the pictures of the source that the set has too; of a set with itself, those that two of
+    its splits have.
+    """
+    found = run_sql(_MATRIX, inputs)
+    return Outcome(found.cast(CONTAMINATION.schema), no_rejects(CONTAMINATION))
+
+
+COUNT_CONTAMINATION = Stage(
+    name="count_contamination",
+    module="contamination",
+    version=1,
+    does="Counts contaminated samples by evaluation set and corpus, and pictures that evaluation sets share.",
+    reads=(
+        Reads("evaluation_file", ("evaluation_set",), is_whole=True),
+        Reads("evaluation_image", ("evaluation_set",), is_whole=True),
+        Reads("sample", ("sample_id", "corpus"), is_whole=True),
+        Reads("contaminated", ("sample_id", "evaluation_set", "evaluation_split", "measure"), is_whole=True),
+        Reads(
+            "evaluation_overlap",
+            ("evaluation_set", "evaluation_path", "other_set", "other_split", "measure"),
+            is_whole=True,
+        ),
+        Reads("contaminated_caption", ("sample_id", "evaluation_set"), is_whole=True),
+    ),
+    writes=CONTAMINATION,
+    grain="reduce",
+    given=Given(query=_PAIRS, inputs=("evaluation_file", "sample")),
+    run=count_contamination,
+    is_queried=True,
+)

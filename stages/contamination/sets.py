@@ -1,0 +1,203 @@
+"""List evaluation sets: the images of a folder of sets, of a manifest, or of shared files of hashes.
+
+Not for reading images: stage.py does that. Captions files are read in captions.py.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.evaluation_manifests import EvaluationSet, load_evaluation_sets
+from stages.contract import InputError
+from stages.identity import digest_json
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+CAPTION_NAMES = re.compile(r"(captions|dataset(_\w+)?)\.(csv|tsv|json|jsonl)", re.I)
+NO_SPLIT = "all"
+_SPLITS = {
+    "train": ("train", "training", "restval"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+SPLIT_OF = {name: split for split, names in _SPLITS.items() for name in names}
+_GLOB = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}  # Path.match has no ** before Python 3.13
+Refusal = tuple[str, str, str, str]  # set, path, reason, detail
+
+
+@dataclass(frozen=True)
+class SetFolder:
+    """An evaluation set and where it is."""
+
+    about: EvaluationSet
+    root: Path
+
+    @property
+    def captions(self) -> Path | None:
+        """Its captions file: the manifest's, or the first in its folder that is named like one."""
+        if self.about.captions:
+            return self.root / self.about.captions
+        found = (path for path in sorted(self.root.iterdir()) if CAPTION_NAMES.fullmatch(path.name))
+        return next(found, None)
+
+
+@dataclass
+class Sets:
+    """What EVAL names: sets of images, files of hashes, and everything else with a reason."""
+
+    folders: list[SetFolder] = field(default_factory=list)
+    shared: list[Path] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def find_sets(evaluation: Path) -> Sets:
+    """Return the evaluation sets of EVAL: a folder of sets, a TOML manifest, or a parquet file of hashes.
+
+    Raises:
+        InputError: EVAL or a set's folder is missing, or EVAL names no set, or one twice.
+        ManifestError: the manifest has a fault.
+    """
+    if evaluation.is_dir():
+        sets = _in_folder(evaluation)
+    elif not evaluation.is_file():
+        raise InputError(
+            f"EVAL={evaluation} is missing: give a folder with one folder per evaluation set, a TOML manifest, or a"
+            " parquet file written by `make eval-hashes`; EVAL=none checks nothing"
+        )
+    elif evaluation.suffix == ".toml":
+        listed = load_evaluation_sets(evaluation).sets
+        sets = Sets([SetFolder(about, evaluation.parent / about.folder) for about in listed])
+    elif evaluation.suffix == ".parquet":
+        sets = Sets(shared=[evaluation])
+    else:
+        raise InputError(f"EVAL={evaluation} is neither a folder, nor a .toml manifest, nor a .parquet file of hashes")
+    for one in sets.folders:
+        if not one.root.is_dir():
+            raise InputError(f"the folder {one.root} of the evaluation set {one.about.name} is missing")
+    names = [one.about.name for one in sets.folders]
+    if len(set(names)) != len(names):
+        raise InputError(f"EVAL={evaluation}: folders whose names differ only in signs: {sorted(names)}; rename one")
+    if not names and not sets.shared:
+        raise InputError(f"EVAL={evaluation} has no folder: expected one folder per evaluation set")
+    return sets
+
+
+def _in_folder(evaluation: Path) -> Sets:
+    sets = Sets()
+    for path in sorted(evaluation.iterdir()):
+        name = _shown(path.name)
+        if path.name.startswith("."):
+            sets.refused.append(("", name, "hidden_file", ""))
+        elif path.is_dir():
+            plain = re.sub(r"[^A-Za-z0-9._]", "_", path.name).lstrip("._")[:60] or "unnamed"
+            sets.folders.append(SetFolder(EvaluationSet(name=plain, folder=path.name), path))
+        elif path.suffix == ".parquet":
+            sets.shared.append(path)
+        else:
+            sets.refused.append(("", name, "not_an_evaluation_image", "outside the folders of the evaluation sets"))
+    return sets
+
+
+def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, Any]], list[Refusal]]:
+    """Return the images of a set, in the order of their paths, and everything else below its folder with a reason.
+
+    Args:
+        one: the set.
+        splits: the split by name of image, from its captions file.
+
+    Raises:
+        InputError: a split has an unknown name.
+    """
+    rows: list[dict[str, Any]] = []
+    refused: list[Refusal] = []
+    name, captions = one.about.name, one.captions
+    for path, fault in _walk(one.root):
+        below = path.relative_to(one.root).as_posix()
+        shown = _shown(below)
+        if fault or shown != below:
+            refused.append((name, shown, "unreadable", fault or "its name is not UTF-8: rename it"))
+        elif any(piece.startswith(".") for piece in below.split("/")):
+            refused.append((name, below, "hidden_file", ""))
+        elif captions is not None and path == captions:
+            refused.append((name, below, "caption_list", ""))
+        elif not below.lower().endswith(ENDINGS) or not _is_meant(below, one.about.pattern):
+            refused.append((name, below, "not_an_evaluation_image", f"pattern {one.about.pattern}"))
+        else:
+            rows.append(_row(one, path, below, splits))
+    if not rows:
+        refused.append((name, "", "empty_set", f"no file {', '.join(ENDINGS)} with pattern {one.about.pattern}"))
+    return rows, refused
+
+
+def _row(one: SetFolder, path: Path, below: str, splits: dict[str, str]) -> dict[str, Any]:
+    status = path.stat()
+    return {
+        "evaluation_set": one.about.name,
+        "evaluation_path": below,
+        "evaluation_split": _split(one, below, splits),
+        "evaluation_licence": one.about.licence,
+        "size_bytes": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "evaluation_file": str(path.resolve()),
+    }
+
+
+def _is_meant(below: str, pattern: str) -> bool:
+    pieces = re.split(r"(\*\*/|\*|\?)", pattern)
+    return re.fullmatch("".join(_GLOB.get(piece, re.escape(piece)) for piece in pieces), below) is not None
+
+
+def _split(one: SetFolder, below: str, splits: dict[str, str]) -> str:
+    if one.about.split_pattern:
+        found = re.search(one.about.split_pattern, below)
+        return plain_split(found["split"], f"the path {below} of {one.about.name}") if found else NO_SPLIT
+    listed = splits.get(below) or splits.get(Path(below).name)
+    return listed or SPLIT_OF.get(below.split("/")[0].lower(), NO_SPLIT)
+
+
+def plain_split(name: str, where: str) -> str:
+    """Return train, val or test. Raises InputError for another name."""
+    if name.strip().lower() not in SPLIT_OF:
+        raise InputError(f"the split {name!r} of {where}: expected one of {', '.join(SPLIT_OF)}")
+    return SPLIT_OF[name.strip().lower()]
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every file below a folder in order, and why it, or a folder, cannot be read ("" if it can)."""
+    faults: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=faults.append):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(folder) / name
+            yield path, "" if path.is_file() else "a broken link, or no regular file"
+    yield from ((Path(fault.filename), str(fault.strerror)) for fault in faults)
+
+
+def evaluation_identity(evaluation: str) -> dict[str, str]:
+    """Return a digest of the names, sizes and times of all files of EVAL; a fault of EVAL is part of it."""
+    if not evaluation:
+        return {"files": "none"}
+    path = Path(evaluation)
+    try:
+        sets = find_sets(path)
+        tree = [
+            (one.about.model_dump(mode="json"), [_status(file) for file, _ in _walk(one.root)]) for one in sets.folders
+        ]
+        others = [*sets.shared, *(one.captions for one in sets.folders if one.captions)]
+        return {"files": digest_json([tree, [_status(file) for file in others], sets.refused])}
+    except (InputError, ValueError, OSError) as fault:
+        return {"fault": str(fault)}
+
+
+def _status(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return _shown(str(path)), -1, 0
+    return _shown(str(path)), status.st_size, status.st_mtime_ns
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()

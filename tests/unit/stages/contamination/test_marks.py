@@ -1,0 +1,175 @@
+"""What is marked, and how often: planted copies of drawn pictures, and pictures that are none."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image, ImageOps
+
+from flows.demo.world import views
+from schemas.fields import FIELD
+from schemas.tables import EVALUATION_IMAGE, SAMPLE
+from stages.checks import check_outcome
+from stages.contamination.marks import FIND_CAPTIONS, FIND_CONTAMINATED, FIND_OVERLAP
+from stages.contamination.variants import hash_variants, variant_names
+from stages.contract import Context
+from stages.screen.perceptual_hash import hash_grey
+from tests.contract.handmade import samples_of
+
+N_PICTURES, N_OTHERS = 126, 1400
+VIEWS = (
+    views.draw_fields, views.draw_river, views.draw_town, views.draw_coast, views.draw_pivots, views.draw_airport,
+    views.draw_mountains,
+)  # fmt: skip
+NAMES = variant_names(0.1, 3)
+Rng = np.random.Generator
+
+
+def draw(seed: int) -> Image.Image:
+    return VIEWS[seed % len(VIEWS)](np.random.default_rng([5, seed]), 160, 128)
+
+
+def encode(image: Image.Image, quality: int) -> Image.Image:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return Image.open(out).convert("RGB")
+
+
+def resize(image: Image.Image, rng: Rng) -> Image.Image:
+    share = rng.uniform(0.25, 2)
+    return image.resize((round(image.width * share), round(image.height * share)), Image.Resampling.BICUBIC)
+
+
+def cut(image: Image.Image, rng: Rng) -> Image.Image:
+    """Return a window that leaves out at most a tenth of each side, anywhere."""
+    width, height = (round(side * (1 - rng.uniform(0, 0.1))) for side in image.size)
+    left, top = rng.integers(0, image.width - width + 1), rng.integers(0, image.height - height + 1)
+    return image.crop((int(left), int(top), int(left) + width, int(top) + height))
+
+
+def turn(image: Image.Image, rng: Rng) -> Image.Image:
+    return image.transpose(list(Image.Transpose)[int(rng.integers(7))])
+
+
+CHANGES: dict[str, Callable[[Image.Image, Rng], Image.Image]] = {
+    "resize": resize,
+    "re-encode": lambda image, rng: encode(image, int(rng.integers(30, 96))),
+    "window of 10 %": cut,
+    "flip": lambda image, rng: (ImageOps.flip, ImageOps.mirror)[int(rng.integers(2))](image),
+    "turn": turn,
+}
+
+
+def evaluation(pictures: dict[str, Image.Image], splits: dict[str, tuple[str, str]] | None = None) -> pa.Table:
+    rows = []
+    for name, picture in pictures.items():
+        hashes, details = hash_variants(picture, 0.1, 3)
+        own, split = (splits or {}).get(name, ("aid", "all"))
+        variants = {"variant_names": NAMES, "variant_hashes": hashes, "variant_details": details}
+        about = {"evaluation_set": own, "evaluation_path": name, "evaluation_split": split, "pixel_sha256": name}
+        rows.append({**about, **variants, **hash_grey(picture.convert("L"))})
+    names = FIND_OVERLAP.reads[0].columns
+    return pa.Table.from_pylist(rows, pa.schema([EVALUATION_IMAGE.schema.field(name) for name in names]))
+
+
+def images(pictures: dict[str, Image.Image]) -> pa.Table:
+    rows = [
+        {"image_id": name, "pixel_sha256": name, **hash_grey(picture.convert("L"))}
+        for name, picture in pictures.items()
+    ]
+    names = FIND_CONTAMINATED.reads[1].columns
+    return pa.Table.from_pylist(rows, pa.schema([(name, FIELD[name].type) for name in names]))
+
+
+def marks(pictures: dict[str, Image.Image], sets: pa.Table, **params: Any) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of `contaminated`, by the name of the picture; samples have it behind `cc3m_0_`."""
+    spine = pa.Table.from_pylist(samples_of({f"cc3m_0_{name}": name for name in pictures}), SAMPLE.schema)
+    inputs = {"sample": spine.select(["sample_id", "image_id"]), "image": images(pictures), "evaluation_image": sets}
+    context = Context("whole", FIND_CONTAMINATED.params(**params), None, {}, None, None)  # type: ignore[arg-type]
+    outcome = FIND_CONTAMINATED.run(inputs, context)
+    check_outcome(FIND_CONTAMINATED, inputs, outcome)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in outcome.kept.to_pylist():
+        found.setdefault(row["sample_id"].removeprefix("cc3m_0_"), []).append(row)
+    return found
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[dict[str, Image.Image], pa.Table]:
+    pictures = {f"{seed}.png": draw(seed) for seed in range(N_PICTURES)}
+    return pictures, evaluation(pictures)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_copies_are_found(planted: tuple[dict[str, Image.Image], pa.Table], change: str) -> None:
+    pictures, sets = planted
+    rng = np.random.default_rng(11)
+    copies = {f"of {name}": CHANGES[change](picture, rng) for name, picture in pictures.items()}
+    found = marks(copies, sets)
+    right = sum(f"of {row['evaluation_path']}" == name for name, (row,) in found.items())
+    print(f"{change}: recall {right / len(copies):.3f} of {len(copies)}")
+    assert right >= 0.95 * len(copies) and right == len(found)
+
+
+def test_other_pictures_are_not_marked(planted: tuple[dict[str, Image.Image], pa.Table]) -> None:
+    others = {f"other {seed}": draw(seed) for seed in range(10_000, 10_000 + N_OTHERS)}
+    found = marks(others, planted[1])
+    print(f"{len(found)} false marks of {len(others)} pictures, {N_PICTURES} evaluation pictures")
+    assert len(found) <= 2
+
+
+def test_blank_pictures_match_nothing_even_with_equal_pixels() -> None:
+    blank = {"white": Image.new("RGB", (64, 64), "white"), "ramp": Image.linear_gradient("L")}
+    assert not marks(blank, evaluation(blank))
+    assert set(marks(blank, evaluation(blank), min_detail=0)) == {"white", "ramp"}
+
+
+def test_the_nearest_picture_of_each_split_is_named() -> None:
+    one, other = draw(1), draw(2)
+    sets = evaluation(
+        {"a": one, "b": encode(one, 40), "c": ImageOps.mirror(one), "d": other, "e": one},
+        {"a": ("aid", "test"), "b": ("aid", "test"), "c": ("aid", "train"), "d": ("ucm", "all"), "e": ("ucm", "all")},
+    )
+    found = marks({"a": one, "x": ImageOps.mirror(other)}, sets)
+    facts = ("evaluation_set", "evaluation_split", "evaluation_path", "measure", "match_variant")
+    assert {name: [tuple(row[fact] for fact in facts) for row in rows] for name, rows in found.items()} == {
+        "a": [
+            ("aid", "test", "a", "pixels", "upright"),
+            ("aid", "train", "c", "phash", "mirrored"),
+            ("ucm", "all", "e", "phash", "upright"),
+        ],
+        "x": [("ucm", "all", "d", "phash", "mirrored")],
+    }
+
+
+def test_sets_and_splits_that_share_pictures_are_found() -> None:
+    one = draw(3)
+    splits = {"a": ("aid", "test"), "b": ("aid", "train"), "c": ("ucm", "all"), "d": ("ucm", "all")}
+    sets = evaluation({"a": one, "b": ImageOps.flip(one), "c": draw(4), "d": encode(one, 50)}, splits)
+    context = Context("whole", FIND_OVERLAP.params(), None, {}, None, None)  # type: ignore[arg-type]
+    outcome = FIND_OVERLAP.run({"evaluation_image": sets}, context)
+    check_outcome(FIND_OVERLAP, {"evaluation_image": sets}, outcome)
+    names = ("evaluation_path", "other_set", "other_split", "other_path")
+    assert [tuple(row[name] for name in names) for row in outcome.kept.to_pylist()] == [
+        ("a", "aid", "train", "b"), ("a", "ucm", "all", "d"), ("b", "aid", "test", "a"), ("b", "ucm", "all", "d"),
+        ("d", "aid", "test", "a"), ("d", "aid", "train", "b"),
+    ]  # fmt: skip
+
+
+def test_equal_captions_are_listed_whatever_their_case_and_end() -> None:
+    captions = {"cc3m_0_0": "A  Lake.", "cc3m_0_1": "a lake and more", "cc3m_0_2": "a lake"}
+    spine = samples_of({"cc3m_0_0": "0", "cc3m_0_1": "1", "cc3m_0_2": None})
+    inputs = {
+        "sample": pa.Table.from_pylist(spine, SAMPLE.schema).select(["sample_id", "image_id"]),
+        "image": pa.table({"image_id": ["0", "1"]}),
+        "candidate": pa.table({"sample_id": list(captions), "caption": list(captions.values())}),
+        "evaluation_caption": pa.table(
+            {"evaluation_set": ["ucm"], "evaluation_split": ["test"], "evaluation_caption": ["a lake"]}
+        ),
+    }
+    outcome = FIND_CAPTIONS.run(inputs, Context("whole", None, None, {}, None, None))  # type: ignore[arg-type]
+    check_outcome(FIND_CAPTIONS, inputs, outcome)
+    assert [row["sample_id"] for row in outcome.kept.to_pylist()] == ["cc3m_0_0"]
