@@ -26,10 +26,16 @@ REPAIR ?=
 QUICK ?=
 RESUME ?=
 VERBOSE ?=
-PORT ?= 4200
+STAGE ?=
+N ?=
+RATER ?=
+HALF ?=
+SEED ?=
+RESULTS ?=
+PORT ?=
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR QUICK RESUME VERBOSE
+SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR QUICK RESUME VERBOSE STAGE N RATER HALF SEED RESULTS PORT
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -43,7 +49,7 @@ STAGES := inventory filter withdraw plan download labelled sample screen embed d
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare eval-hashes gc withdraw config train-detector calibrate ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare eval-hashes rate audit gc withdraw config train-detector calibrate ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,6 +128,12 @@ compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: META
 eval-hashes: $(READY)  ## write the hashes of a build's evaluation sets to OUT=evaluation-hashes.parquet, to share without images
 	@$(CLI) eval-hashes
 
+rate: $(READY)  ## serve a local page to rate captions: N=200 RATER=name (HALF=rs3|pub11; RESULTS=yes prints the figures alone)
+	@$(CLI) rate
+
+audit: $(READY)  ## serve a local page to judge decisions: STAGE=filter|dedup|outliers|caption|gpe N=200 RATER=name
+	@$(CLI) audit
+
 gc: $(READY)  ## remove files that no current receipt names
 	@$(CLI) gc
 
@@ -138,7 +150,7 @@ calibrate: $(READY)  ## set the thresholds for outliers by labelled images: LABE
 	@$(CLI) calibrate
 
 ui: $(READY)  ## serve the Prefect UI on loopback until Ctrl-C (PORT=4200): start, schedule, cancel, retry runs there
-	@$(PY) -m flows.watch.ui $(UI_HOME) $(PORT)
+	@$(PY) -m flows.watch.ui $(UI_HOME) $(or $(PORT),4200)
 
 check: $(READY)  ## format, lint, types, unit tests: some minutes
 	@$(VENV)/bin/ruff format --check .

@@ -39,6 +39,12 @@ def _calibrate(options: argparse.Namespace, console: Console) -> int:
     return run_calibrate(options, console)
 
 
+def _rate(options: argparse.Namespace, console: Console) -> int:
+    from flows.rate.commands import run_audit, run_rate
+
+    return (run_rate if options.command == "rate" else run_audit)(options, console)
+
+
 COMMANDS = {
     "demo": run.run_demo,
     "build": run.run_build,
@@ -59,6 +65,8 @@ COMMANDS = {
     "verify": ask.run_verify,
     "gc": ask.run_gc,
     "withdraw": run_withdraw,
+    "rate": _rate,
+    "audit": _rate,
     "config": ask.run_config,
     "train-detector": _train_detector,
     "calibrate": _calibrate,

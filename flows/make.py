@@ -16,6 +16,7 @@ from stages.contract import InputError
 
 PREFIX = "RS5M_"  # of a make variable in the environment
 _COMMON = {"PROFILE": "profile", "BUILD": "build", "SOURCES": "sources", "METAFILE": "metafile", "EVAL": "eval"}
+_RATING = {"N": "n", "RATER": "rater", "SEED": "seed", "PORT": "port"}
 _RETRY = {"RETRY": "retry", "REFETCH": "refetch"}
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "demo": {"BUILD": "build"},
@@ -27,6 +28,8 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
     "eval-hashes": {"OUT": "out"},
+    "rate": {**_RATING, "HALF": "half"},
+    "audit": _RATING,
     "train-detector": {"MODEL": "model", "OUT": "out", "START": "start"},
     "calibrate": {"PRECISION": "precision", "OUT": "out"},
 }
@@ -37,6 +40,7 @@ _POSITIONAL = {
     "new-corpus": ("CODE", "FILE"),
     "explain": ("ID",),
     "show": ("ID",),
+    "audit": ("STAGE",),
     "train-detector": ("DATA",),
     "withdraw": ("LIST",),
     "calibrate": ("LABELS",),
@@ -63,6 +67,8 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
         words.append("--verbose")
     if name == "verify":
         words += [f"--{variable.lower()}" for variable in _VERIFY if said.get(variable) == "yes"]
+    if name in ("rate", "audit") and said.get("RESULTS") == "yes":
+        words.append("--results")
     if name in _POSITIONAL:
         words += ["--", *(said.get(variable, "") for variable in _POSITIONAL[name])]
     return [*command, *words]

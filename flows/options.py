@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from flows.corpora.metafile import as_sources
 from flows.ledger.store import Store
+from flows.rate.options import add_rating_options
 from flows.set_values import join_settings
 from flows.settings import Settings, load_settings
 from stages import MODULES, STAGES
@@ -51,6 +52,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "verify": ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
     "gc": ("gc --build BUILD --dry-run",),
     "withdraw": ("withdraw list.txt --build BUILD",),
+    "rate": (
+        "rate --build BUILD --n 200 --rater Ann",
+        "rate --build BUILD --half pub11",
+        "rate --build BUILD --results",
+    ),
+    "audit": ("audit outliers --build BUILD --n 200 --rater Ann", "audit dedup --build BUILD --results"),
     "config": ("config --profile paper --set download.max_per_host=2",),
     "train-detector": (
         "train-detector Images",
@@ -64,7 +71,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 }
 _VARIABLES = """
 make targets with the same names take PROFILE=, SOURCES=, METAFILE=, BUILD=, EVAL=, SET="key=value …", RETRY=, REFETCH=,
-ID=, OUT=, CORPUS=, CODE=, FILE=, LIST=, ROWS=, FROM=, COMPANION=, VERBOSE=1.
+ID=, OUT=, CORPUS=, CODE=, FILE=, LIST=, ROWS=, FROM=, COMPANION=, STAGE=, N=, RATER=, HALF=, SEED=,
+PORT=, RESULTS=yes, VERBOSE=1.
 """
 
 
@@ -88,6 +96,8 @@ _HELP = {
     "verify": "check the whole build from its files",
     "gc": "remove files that no current receipt names",
     "withdraw": "take samples, URLs, hosts or images of a list out of a build and all its later runs",
+    "rate": "serve a local page to rate captions, and print means and agreement",
+    "audit": "serve a local page to judge the decisions of a stage, and print precision and recall",
     "config": "print all settings in full",
     "train-detector": "train detectors of remote sensing images on your own images, and measure them",
     "calibrate": "set the thresholds for outliers by labelled images, and write them as a profile",
@@ -336,6 +346,8 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument(
             "--resume", action="store_true", help="leave out what was found sound before and is unchanged since"
         )
+    if name in ("rate", "audit"):
+        add_rating_options(command, name)
     if name == "train-detector":
         _add_training_options(command)
     if name == "withdraw":

@@ -21,6 +21,7 @@ from flows.ask.views import open_views
 from flows.ledger.digests import digest_file
 from flows.ledger.ledger import Ledger, short
 from flows.ledger.state import StageState
+from flows.rate.results import read_results
 from stages.contract import InputError
 from stages.identity import digest_json
 
@@ -72,6 +73,8 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
     """
     digest = _digest_states([ledger.state(stage) for stage in ledger.stages]) + f"-{REPORT_FORMAT}"
     root = ledger.store.root
+    if ratings := read_results(root):
+        digest += f"-{short(digest_json(ratings))}"
     link, made = root / "dataset", root / ".dataset" / digest
     if link.exists() and not link.is_symlink():
         raise InputError(f"{link} was not made by this program and is not replaced: move it away and run this again")
@@ -127,6 +130,8 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
         for report in module_reports(ledger, module)[:1]:
             folder.write(f"tables/stage_{module}.csv", report.csv())
     folder.write("tables/assumptions.csv", assumptions_report(ledger.settings, ledger.stages).csv())
+    for name, text in read_results(ledger.store.root).items():
+        folder.write(f"tables/{name}", text)
     folder.write("metafiles/columns.csv", columns_report(ledger.stages).csv())
     _add_statistics(ledger, folder)
     add_metafiles(ledger, folder)

@@ -19,6 +19,8 @@ LEFT_OUT = {
     "demo": "run as a whole by tests/end_to_end/conftest.py",
     "withdraw": "run by tests/end_to_end/test_withdraw.py",
     "demo-models": "trains for half an hour; its functions are tested in tests/unit/flows/demo/models",
+    "rate": "serves until Ctrl-C; served by tests/unit/flows/rate/test_server.py and test_page.py",
+    "audit": "serves until Ctrl-C; served by tests/unit/flows/rate/test_server.py and test_page.py",
     "ui": "serves until Ctrl-C; tests/end_to_end/test_prefect.py serves it",
     "preflight": "exits with 2 where a list is wanted; run by tests/unit/flows/preflight/test_commands.py",
     "weights": "takes a network; run against a hub by tests/unit/flows/preflight/test_fetch.py",

@@ -1,0 +1,101 @@
+"""`make rate` and `make audit`: draw a sample, serve its page until Ctrl-C, then write and print the figures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.ask.report import say
+from flows.ledger.ledger import Ledger
+from flows.opening import open_existing, sources_of
+from flows.rate.labels import checked_rater, label_file, read
+from flows.rate.questions import AUDITS, RATING, Task
+from flows.rate.results import write_results
+from flows.rate.sample import Drawn, Location, draw
+from flows.rate.strata import rated_halves
+from flows.rate.tables import outlier_labels, reports, unresolved_items
+from stages.contract import InputError
+
+
+def run_rate(options: argparse.Namespace, console: Console) -> int:
+    """Have captions rated."""
+    _, ledger = open_existing(options)
+    halves = rated_halves(ledger)
+    half = options.half or next(iter(halves), "")
+    if half not in halves:
+        raise InputError(f"no caption of {half or 'either half'} in this build yet: run `make build` first")
+    say(console, f"captions of {half}, each subset by its share of the build")
+    return _run(RATING, f"rating {half}", ledger, options, console)
+
+
+def run_audit(options: argparse.Namespace, console: Console) -> int:
+    """Have the decisions of a stage audited."""
+    _, ledger = open_existing(options)
+    task = AUDITS[options.stage]
+    return _run(task, task.name, ledger, options, console)
+
+
+def _run(task: Task, name: str, ledger: Ledger, options: argparse.Namespace, console: Console) -> int:
+    rater = checked_rater(options.rater) if options.rater else ""
+    drawn = draw(ledger, name, options.n, options.seed, is_even=task is not RATING)
+    n_drawn = ", ".join(f"{s.name} {s.n_drawn:,} of {s.size:,}" for s in drawn.strata)
+    say(console, f"{len(drawn.items):,} items: {n_drawn}")
+    if len(drawn.items) < options.n:
+        say(console, f"the build has no more than {len(drawn.items):,} items", "yellow")
+    labels = label_file(ledger.store.root, task.name)
+    if not options.results:
+        _serve(task, drawn, labels, rater, ledger, options, console)
+    _conclude(task, drawn, labels, ledger, console)
+    return 0
+
+
+def _serve(
+    task: Task, drawn: Drawn, labels: Path, rater: str, ledger: Ledger, options: argparse.Namespace, console: Console
+) -> None:
+    """Serve the page until Ctrl-C."""
+    from flows.rate.server import Desk, RatingServer
+
+    sources = sources_of(options, ledger) or Path()
+
+    def read_bytes(place: Location) -> bytes:
+        return ledger.store.read_located(place.file, place.offset, place.n_bytes, sources)
+
+    with RatingServer(Desk(task, drawn, labels, read_bytes, rater), options.port) as server:
+        say(console, f"{server.url} on this machine alone; every answer is stored at once in {labels}")
+        say(console, "Another rater opens the same page under another name. Ctrl-C ends it and prints the figures.")
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            say(console, "")
+
+
+def _conclude(task: Task, drawn: Drawn, labels: Path, ledger: Ledger, console: Console) -> None:
+    """Write and print the figures of what was answered so far."""
+    known, n_unreadable = read(labels)
+    names = {item.item for item in drawn.items}
+    used = {key: judgement for key, judgement in known.items() if judgement.item in names}
+    if n_unreadable:
+        say(console, f"{labels}: {n_unreadable} lines cannot be read and are left out", "yellow")
+    if len(used) < len(known):
+        others = len(known) - len(used)
+        say(console, f"{others:,} judgements are of items outside this sample (another N, seed or build)", "yellow")
+    if not used:
+        say(console, "no item of this sample is judged yet", "yellow")
+        return
+    found = reports(task, drawn, used)
+    for report in found.values():
+        report.show(console)
+    if task.note:
+        say(console, f"note: {task.note}")
+    is_audit = task is not RATING
+    if is_audit and (open_items := unresolved_items(task, drawn, used)):
+        why = "left out: raters disagree or were unsure"
+        say(console, f"{len(open_items):,} items are {why}, such as {open_items[0]}", "yellow")
+    n_judged = {r: sum(key[0] == r for key in used) for r in sorted({rater for rater, _ in used})}
+    say(console, "judged: " + ", ".join(f"{rater} {n:,} of {len(drawn.items):,}" for rater, n in n_judged.items()))
+    if task is AUDITS["outliers"]:
+        found["outlier_labels"] = outlier_labels(task, drawn, used)
+    for path in write_results(ledger.store.root, found):
+        say(console, f"table: {path}")

@@ -1,0 +1,166 @@
+"""Draw the items of a task: a seeded sample of each stratum, in an order that mixes the strata.
+
+The sample depends on the build, the seed and N alone. A larger N keeps the items of a smaller one wherever their
+stratum is given as many places, and labels belong to items: nothing that was judged is asked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flows.ask.spine import samples_query
+from flows.ask.views import open_views
+from flows.ledger.ledger import Ledger
+from flows.rate.strata import has_pictures, item_query, text_query
+from stages.contract import InputError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the bytes of a picture are, and their format as screen found it."""
+
+    file: str
+    offset: int
+    n_bytes: int
+    image_format: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item to judge; `Judgement` has the meaning of its names. A picture is None if it was never accepted."""
+
+    item: str
+    stratum: str
+    decision: str
+    sample_id: str
+    other_id: str | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    text: str | None = None
+    pictures: tuple[Location | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """A stratum: its decision, its members in the build, and the items drawn of it."""
+
+    name: str
+    decision: str
+    size: int
+    n_drawn: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A sample: its strata, and its items in the order in which they are asked."""
+
+    strata: tuple[Stratum, ...]
+    items: tuple[Item, ...]
+
+
+def allocate(sizes: Mapping[str, int], n: int, is_even: bool) -> dict[str, int]:
+    """Return how many items to draw of each stratum; at least one of each, and at most its size.
+
+    Args:
+        sizes: members of each stratum, at least 1.
+        n: items in all; fewer are drawn if the strata have fewer, more if there are more strata than items.
+        is_even: whether half of the items are dealt evenly, so that small strata have enough; else all in proportion.
+    """
+    places = dict.fromkeys(sizes, 1)
+    total = sum(sizes.values())
+    n = min(max(n, len(sizes)), total)
+    shares = {
+        name: (n / 2 / len(sizes) + n / 2 * size / total) if is_even else n * size / total
+        for name, size in sizes.items()
+    }
+    while sum(places.values()) < n:
+        open_strata = [name for name in sizes if places[name] < sizes[name]]
+        # The stratum that lacks most of its share; by name on a tie.
+        neediest = max(sorted(open_strata), key=lambda name: shares[name] / places[name])
+        places[neediest] += 1
+    return places
+
+
+def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
+    """Return the sample of a task.
+
+    Args:
+        ledger: the build.
+        name: of the task, for ratings with the half behind it.
+        n: items to draw.
+        seed: another seed draws other items.
+        is_even: as in `allocate`.
+
+    Raises:
+        InputError: the build has no item of the task.
+    """
+    with open_views(ledger) as db:
+        query = item_query(ledger, db, name, seed)
+        # With a weight for each item, 1 unless it stands for several.
+        weighted = f"({query}) UNION ALL BY NAME SELECT NULL::DOUBLE AS weight WHERE false"
+        db.execute(f"CREATE TEMP TABLE item AS {weighted}")
+        found = db.execute(
+            "SELECT stratum, decision, round(sum(coalesce(weight, 1)))::BIGINT, count(*) FROM item"
+            " GROUP BY ALL ORDER BY 1"
+        ).fetchall()
+        if not found:
+            raise InputError(f"this build has no item for {name}")
+        places = allocate({stratum: n_items for stratum, _, _, n_items in found}, n, is_even)
+        rows = _drawn_rows(db, places, seed)
+        texts = _texts(db, name, [row["item"] for row in rows])
+        shown = [[row["sample_id"], *([row["other_id"]] if row["other_id"] else [])] for row in rows]
+        located = _locations(ledger, db, sorted({s for ids in shown for s in ids})) if has_pictures(name) else {}
+    items = [
+        Item(
+            **{key: row[key] for key in ("item", "stratum", "decision", "sample_id", "other_id")},
+            facts=json.loads(row["facts"]),
+            text=texts.get(row["item"]),
+            pictures=tuple(located.get(sample) for sample in ids) if has_pictures(name) else (),
+        )
+        for row, ids in zip(rows, shown, strict=True)
+    ]
+    items.sort(key=lambda item: hashlib.sha256(f"{seed}:order:{item.item}".encode()).digest())
+    strata = tuple(Stratum(stratum, decision, size, places[stratum]) for stratum, decision, size, _ in found)
+    return Drawn(strata, tuple(items))
+
+
+def _drawn_rows(db: duckdb.DuckDBPyConnection, places: Mapping[str, int], seed: str) -> Sequence[Mapping[str, Any]]:
+    """Return the members of each stratum whose seeded digests come first."""
+    columns = ("item", "stratum", "decision", "sample_id", "other_id", "facts")
+    rows: list[dict[str, Any]] = []
+    for stratum, n in places.items():
+        found = db.execute(
+            f"SELECT {', '.join(columns)} FROM item WHERE stratum = ? ORDER BY sha256(? || ':' || item), item LIMIT ?",
+            [stratum, seed, n],
+        )
+        rows += [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    return rows
+
+
+def _texts(db: duckdb.DuckDBPyConnection, name: str, items: list[str]) -> dict[str, str]:
+    query = text_query(name)
+    if query is None:
+        return {}
+    found = db.execute(f"SELECT item, text FROM ({query}) WHERE item IN (SELECT unnest(?::VARCHAR[]))", [items])
+    return dict(found.fetchall())
+
+
+def _locations(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_ids: list[str]) -> dict[str, Location]:
+    """Return where the accepted picture of each sample is."""
+    found = db.execute(
+        f"""
+        SELECT s.sample_id, coalesce(f.body_file, l.body_file), coalesce(f.body_offset, l.body_offset),
+               coalesce(f.n_bytes, l.n_bytes), i.image_format
+        FROM ({samples_query(ledger)}) s JOIN image i USING (image_id)
+        LEFT JOIN fetched f ON f.fetch_id = s.image_id LEFT JOIN labelled_image l ON l.sample_id = s.sample_id
+        WHERE s.sample_id IN (SELECT unnest(?::VARCHAR[]))
+        """,
+        [sample_ids],
+    )
+    return {sample: Location(*place) for sample, *place in found.fetchall() if place[0] is not None}

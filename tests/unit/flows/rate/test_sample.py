@@ -1,0 +1,67 @@
+from collections import Counter
+
+import pytest
+
+from flows.rate.sample import allocate, draw
+from stages.contract import InputError
+from tests.small_build import Build
+
+
+def test_places_are_in_proportion_with_one_at_least() -> None:
+    assert allocate({"ben": 344, "fmow": 727, "millionaid": 991, "tiny": 1}, 200, is_even=False) == {
+        "ben": 33, "fmow": 70, "millionaid": 96, "tiny": 1,
+    }  # fmt: skip
+
+
+def test_half_of_the_places_are_even_and_no_stratum_gives_more_than_it_has() -> None:
+    places = allocate({"kept": 9_000, "low": 1_000, "rare": 5}, 100, is_even=True)
+    assert sum(places.values()) == 100 and places["rare"] == 5 and places["low"] >= 20 and places["kept"] >= 60
+    assert allocate({"a": 2, "b": 3}, 100, is_even=True) == {"a": 2, "b": 3}
+    assert allocate({"a": 9, "b": 9, "c": 9}, 1, is_even=True) == {"a": 1, "b": 1, "c": 1}
+
+
+TASKS = ["rating rs3", "rating pub11", "audit_filter", "audit_outliers", "audit_dedup", "audit_caption", "audit_gpe"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_sample_is_seeded_and_its_strata_cover_the_build(finished: Build, name: str) -> None:
+    first, again, other = (draw(finished.ledger(), name, 8, seed, is_even=True) for seed in ("0", "0", "1"))
+    assert first == again and len(first.items) >= 5
+    assert [item.item for item in first.items] != [item.item for item in other.items]
+    assert Counter(item.stratum for item in first.items) == {s.name: s.n_drawn for s in first.strata}
+    assert all(1 <= s.n_drawn <= s.size for s in first.strata)
+    has_pictures = name not in ("audit_filter", "audit_gpe")
+    assert all((len(item.pictures) > 0) == has_pictures and None not in item.pictures for item in first.items)
+    assert all((item.text is None) == (name in ("audit_outliers", "audit_dedup")) for item in first.items)
+
+
+def test_a_larger_sample_keeps_the_items_of_a_smaller_one(finished: Build) -> None:
+    small, large = (draw(finished.ledger(), "rating pub11", n, "0", is_even=False) for n in (6, 12))
+    assert len(small.items) < len(large.items)
+    assert {item.item for item in small.items} <= {item.item for item in large.items}
+
+
+def test_strata_of_the_outliers_hold_every_survivor_with_its_decision(finished: Build) -> None:
+    drawn = draw(finished.ledger(), "audit_outliers", 10_000, "0", is_even=True)
+    ledger = finished.ledger()
+    receipt = ledger.state(ledger.writer["relevant"]).receipts[0]
+    n_by = Counter(item.decision for item in drawn.items)
+    assert n_by == {"kept": receipt.n_kept, "rejected": sum(receipt.rejected.values())}
+    assert {s.decision for s in drawn.strata if s.name.startswith("kept")} == {"kept"}
+    assert any("near" in s.name for s in drawn.strata)
+    assert all(set(item.facts) == {"vlm_score_cos", "detector_prob"} for item in drawn.items)
+
+
+def test_a_removed_sample_is_shown_beside_its_survivor_and_a_kept_one_beside_its_nearest(finished: Build) -> None:
+    drawn = draw(finished.ledger(), "audit_dedup", 10_000, "0", is_even=True)
+    by_name = {item.item: item for item in drawn.items}
+    assert by_name["coyo700m_0_1"].stratum.startswith("near_duplicate") and len(by_name["coyo700m_0_1"].pictures) == 2
+    assert by_name["laion2b_0_0"].stratum == "url_duplicate"
+    kept = [item for item in drawn.items if item.decision == "kept"]
+    assert kept and all(item.other_id != item.sample_id and item.other_id in by_name for item in kept)
+
+
+def test_a_build_without_the_stage_says_which_to_run(small_sources: object, tmp_path: object) -> None:
+    build = Build(tmp_path / "empty", small_sources)  # type: ignore[operator,arg-type]
+    with pytest.raises(InputError, match="make stage-outliers"):
+        draw(build.ledger(), "audit_outliers", 10, "0", is_even=True)
