@@ -131,7 +131,7 @@ eval-hashes: $(READY)  ## write the hashes of a build's evaluation sets to OUT=e
 rate: $(READY)  ## serve a local page to rate captions: N=200 RATER=name (HALF=rs3|pub11; RESULTS=yes prints the figures alone)
 	@$(CLI) rate
 
-audit: $(READY)  ## serve a local page to judge decisions: STAGE=filter|dedup|outliers|caption|gpe N=200 RATER=name
+audit: $(READY)  ## serve a local page to judge decisions: STAGE=filter|dedup|outliers|contamination|caption|gpe N=200 RATER=name
 	@$(CLI) audit
 
 gc: $(READY)  ## remove files that no current receipt names

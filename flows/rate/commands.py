@@ -60,6 +60,8 @@ def _serve(
     sources = sources_of(options, ledger) or Path()
 
     def read_bytes(place: Location) -> bytes:
+        if place.is_outside:
+            return _read_whole(Path(place.file))
         return ledger.store.read_located(place.file, place.offset, place.n_bytes, sources)
 
     with RatingServer(Desk(task, drawn, labels, read_bytes, rater), options.port) as server:
@@ -69,6 +71,13 @@ def _serve(
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             say(console, "")
+
+
+def _read_whole(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: the evaluation set was moved since it was compared") from error
 
 
 def _conclude(task: Task, drawn: Drawn, labels: Path, ledger: Ledger, console: Console) -> None:

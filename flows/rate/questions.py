@@ -166,6 +166,25 @@ _AUDITS = (
         " kind are not seen, and both samples of a missed pair count",
     ),
     Task(
+        "audit_contamination",
+        "Audit of the contamination by evaluation sets",
+        "Compare the two pictures; one is of an evaluation set. Size, compression and colour do not matter.",
+        (
+            Question(
+                "is_right",
+                "Are these two the same picture?",
+                _yes_no(
+                    "the same exposure: one is a copy or a window of the other, also turned or mirrored",
+                    "two exposures, of the same place or not, or only a similar layout",
+                ),
+            ),
+        ),
+        claimed="marked",
+        claim="the sample's picture is in the evaluation set",
+        has_recall=False,
+        note="recall is not stated: samples that are not marked were not compared by eye",
+    ),
+    Task(
         "audit_caption",
         "Audit of the choice of captions",
         "Look at the picture, then read the caption.",

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Location:
-    """Where the bytes of a picture are, and their format as screen found it."""
+    """Where the bytes of a picture are, and their format as screen found it; evaluation sets are outside the build."""
 
     file: str
     offset: int
     n_bytes: int
     image_format: str
+    is_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
         texts = _texts(db, name, [row["item"] for row in rows])
         shown = [[row["sample_id"], *([row["other_id"]] if row["other_id"] else [])] for row in rows]
         located = _locations(ledger, db, sorted({s for ids in shown for s in ids})) if has_pictures(name) else {}
+        if name == "audit_contamination":
+            located |= _evaluation_locations(db)
     items = [
         Item(
             **{key: row[key] for key in ("item", "stratum", "decision", "sample_id", "other_id")},
@@ -149,6 +152,17 @@ def _texts(db: duckdb.DuckDBPyConnection, name: str, items: list[str]) -> dict[s
         return {}
     found = db.execute(f"SELECT item, text FROM ({query}) WHERE item IN (SELECT unnest(?::VARCHAR[]))", [items])
     return dict(found.fetchall())
+
+
+def _evaluation_locations(db: duckdb.DuckDBPyConnection) -> dict[str, Location]:
+    """Return where the pictures of evaluation sets are; those given by their hashes alone have none."""
+    found = db.execute(
+        "SELECT DISTINCT i.evaluation_set || '/' || i.evaluation_path, i.evaluation_file, f.size_bytes, i.image_format"
+        " FROM evaluation_image i JOIN evaluation_file f USING (evaluation_set, evaluation_path)"
+        " SEMI JOIN contaminated USING (evaluation_set, evaluation_path)"
+        " WHERE NOT ends_with(i.evaluation_file, '.parquet')"
+    )
+    return {name: Location(file, 0, size, kind, True) for name, file, size, kind in found.fetchall()}
 
 
 def _locations(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_ids: list[str]) -> dict[str, Location]:

@@ -103,6 +103,15 @@ _GPE = f"""
                 ELSE 'several places found' END AS stratum
     FROM place GROUP BY sample_id
 """
+_MARKED = """
+    SELECT sample_id || ' ' || evaluation_set || ' ' || evaluation_split AS item, 'marked' AS decision, sample_id,
+           evaluation_set || '/' || evaluation_path AS other_id,
+           json_object('measure', measure, 'match_distance', match_distance, 'match_variant', match_variant)::VARCHAR
+               AS facts,
+           CASE WHEN measure = 'pixels' THEN 'equal pixels' ELSE 'near hash'
+               || CASE WHEN match_distance >= {limit} - {bits} THEN ', near the limit' ELSE '' END END AS stratum
+    FROM contaminated
+"""
 _CAPTIONS = "SELECT sample_id AS item, caption AS text FROM candidate"
 _TEXTS = {
     "audit_filter": _CAPTIONS,
@@ -126,6 +135,7 @@ _NEEDS = {
     "audit_filter": "candidate",
     "audit_outliers": "relevant",
     "audit_dedup": "survivor",
+    "audit_contamination": "contaminated",
     "audit_caption": "caption",
     "audit_gpe": "place",
 }
@@ -157,10 +167,14 @@ def item_query(ledger: Ledger, db: duckdb.DuckDBPyConnection, name: str, seed: s
     writer = ledger.writer[_NEEDS[name]]
     if not ledger.state(writer).receipts:
         raise InputError(f"{_NEEDS[name]} has no rows in this build: run `make stage-{writer.module}` first")
-    if name != "audit_dedup":
+    if name in _QUERIES:
         return _QUERIES[name]
-    limit = ledger.settings.params(ledger.writer["cluster_member"]).max_distance  # type: ignore[attr-defined]
+    is_marked = name == "audit_contamination"
+    compared = ledger.writer["contaminated" if is_marked else "cluster_member"]
+    limit = ledger.settings.params(compared).max_distance  # type: ignore[attr-defined]
     bits = int(NEAR_SHARE * 64)
+    if is_marked:
+        return _MARKED.format(limit=limit, bits=bits)
     nearest_kept(db, seed)
     return f"{_REMOVED.format(limit=limit, bits=bits)} UNION ALL BY NAME {_NOT_REMOVED.format(limit=limit, bits=bits)}"
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,15 @@ def test_a_removed_sample_is_shown_beside_its_survivor_and_a_kept_one_beside_its
     assert by_name["laion2b_0_0"].stratum == "url_duplicate"
     kept = [item for item in drawn.items if item.decision == "kept"]
     assert kept and all(item.other_id != item.sample_id and item.other_id in by_name for item in kept)
+
+
+def test_a_marked_sample_is_shown_beside_the_picture_of_the_evaluation_set(finished: Build) -> None:
+    drawn = draw(finished.ledger(), "audit_contamination", 10_000, "0", is_even=True)
+    marked = {(row["sample_id"], row["evaluation_set"]) for row in finished.rows("contaminated")}
+    assert {(item.sample_id, str(item.other_id).partition("/")[0]) for item in drawn.items} == marked
+    assert all(item.decision == "marked" and len(item.pictures) == 2 for item in drawn.items)
+    outside = [item.pictures[1] for item in drawn.items if item.pictures[1]]
+    assert outside and all(place.is_outside and Path(place.file).stat().st_size == place.n_bytes for place in outside)
 
 
 def test_a_build_without_the_stage_says_which_to_run(small_sources: object, tmp_path: object) -> None:
