@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from schemas.tables import CONTAMINATED, CONTAMINATED_CAPTION, EVALUATION_OVERLAP
 from stages.contamination.captions import PLAIN_SQL
-from stages.contamination.near import Hashes, nearest_within
+from stages.contamination.near import Hashes, Rows, nearest_within
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
 from stages.rows import query_rows, run_sql
 
@@ -22,6 +23,9 @@ class MatchParams(Params):
     max_distance: int = Field(
         4, ge=0, le=8, description="maximum Hamming distance of a sample's hash to one of an evaluation picture, bits"
     )  # as dedup.max_distance: chance pairs appear by the hundred thousand at 10
+    max_window_distance: int = Field(
+        2, ge=0, le=8, description="the same for windows of an evaluation picture: these are many, and chance adds up"
+    )  # measured: at 4, 2 of 12,998 other drawn pictures match a window of 700 drawn views; at 2 none
     min_detail: float = Field(
         0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it pictures never match"
     )  # as dedup.min_detail
@@ -85,7 +89,16 @@ def _near(phash: pa.ChunkedArray, evaluation_image: pa.Table, params: MatchParam
     """
     hashes = np.sort(phash.to_numpy())
     queries = _queries(evaluation_image, params.min_detail)
-    row, query, bits = nearest_within(hashes, queries.hashes, params.max_distance, queries.group)
+    is_window = pc.starts_with(queries.names, "window").to_numpy(zero_copy_only=False)
+    limits = ((~is_window, params.max_distance), (is_window, params.max_window_distance))
+    found = [_nearest(hashes, queries, np.flatnonzero(chosen), limit) for chosen, limit in limits]
+    return pa.concat_tables(found)
+
+
+def _nearest(hashes: Hashes, queries: _Queries, chosen: Rows, max_distance: int) -> pa.Table:
+    """Return the nearest of some queries to each hash in each split."""
+    row, place, bits = nearest_within(hashes, queries.hashes[chosen], max_distance, queries.group[chosen])
+    query = chosen[place]
     pictures = queries.pictures.take(pa.array(queries.picture[query], pa.int64()))
     return pa.table(
         {
@@ -131,7 +144,9 @@ _MARKS = f"""
         FROM shown JOIN near USING (phash)
     )
     SELECT {", ".join(CONTAMINATED.schema.names)} FROM found
-    QUALIFY row_number() OVER (PARTITION BY sample_id, {_SPLIT} ORDER BY measure = 'pixels' DESC, match_distance) = 1
+    QUALIFY row_number() OVER (
+        PARTITION BY sample_id, {_SPLIT} ORDER BY measure = 'pixels' DESC, match_distance, match_variant
+    ) = 1
     ORDER BY sample_id, {_SPLIT}
 """
 _OVERLAP = f"""
@@ -157,7 +172,7 @@ _OVERLAP = f"""
     WHERE (evaluation_set, evaluation_split) <> (other_set, other_split)
     QUALIFY row_number() OVER (
         PARTITION BY evaluation_set, evaluation_path, other_set, other_split
-        ORDER BY measure = 'pixels' DESC, match_distance
+        ORDER BY measure = 'pixels' DESC, match_distance, match_variant
     ) = 1
     ORDER BY evaluation_set, evaluation_path, other_set, other_split
 """
@@ -176,7 +191,7 @@ _HASHED = (
 FIND_CONTAMINATED = Stage(
     name="find_contaminated",
     module="contamination",
-    version=1,
+    version=2,
     does="Marks the samples whose picture is in an evaluation set: equal pixels, or a near hash, turned or cut.",
     reads=(
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
@@ -194,7 +209,7 @@ FIND_CONTAMINATED = Stage(
 FIND_OVERLAP = Stage(
     name="find_overlap",
     module="contamination",
-    version=1,
+    version=2,
     does="Finds the pictures that two evaluation sets share, or two splits of one.",
     reads=(Reads("evaluation_image", _HASHED, is_whole=True),),
     writes=EVALUATION_OVERLAP,
