@@ -30,7 +30,7 @@ REQUIRED_COLUMNS = ("url", "source_caption")
 OPTIONAL_COLUMNS = (
     "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",
     "pwatermark", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime", "native_hash", "language",
-    "other_texts",
+    "other_texts", "owner_id",
 )  # fmt: skip
 _PART_MODULUS = (1 << 31) - 1  # a part is an int32: two of 10,000 files meet in one with a chance of 2 %
 

@@ -49,6 +49,16 @@ CONTAMINATION = Table(
     ),
     "An evaluation set and a corpus, or another evaluation set, with the number of pictures that both have.",
 )  # fmt: skip
+SPLIT_COUNT = Table(
+    "split_count",
+    ("source",),
+    (
+        "samples", "n_groups", "largest_group_samples", "largest_group_share", "n_shared_caption", "n_in_train_groups",
+        "n_val", "val_share", "n_val_leaked", "n_random_val", "n_random_val_leaked",
+        "n_random_val_shared_caption",
+    ),
+    "Groups and splits of a corpus's published samples, and the leaks of a split at random.",
+)  # fmt: skip
 COUNTRY_COUNT = Table("country_count", ("country_code",), ("country_name", "n_pub11", "n_rs3"), "A country.")
 MONTH_COUNT = Table("month_count", ("month",), ("n_pub11", "n_rs3"), "A month of the year.")
 UTM_COUNT = Table("utm_count", ("utm_epsg",), ("utm_zone", "utm_hemisphere", "n_pub11", "n_rs3"), "A UTM zone.")

@@ -72,6 +72,7 @@ CANDIDATE = Table(
         "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",
         "pwatermark", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime", "machine_tags",
         "machine_tag_probs", "native_hash", "language", "other_texts", "strict_keywords", "annotation_licence",
+        "owner_id",
     ),
     "A source row whose caption has a keyword.",
     reject_columns=("corpus", "path", "source_row", "n_rows"),
@@ -258,12 +259,18 @@ CONTAMINATED_CAPTION = Table(
     ("evaluation_caption",),
     "A web sample whose caption is one of an evaluation set.",
 )
+SPLIT_GROUP = Table(
+    "split_group",
+    ("sample_id",),
+    ("group_key", "group_n_samples", "is_caption_shared", "is_train_group"),
+    "A sample to publish and the group that it shares a split with.",
+)
 SHARD_PLAN = Table(
     "shard_plan",
     ("sample_id",),
     (
-        "published_text", "split", "shard", "img_name", "image_format", "exif_orientation", "published_sha256",
-        "published_n_bytes", "n_bytes", "body_sha256", "body_file", "body_offset",
+        "published_text", "split", "random_split", "shard", "img_name", "image_format", "exif_orientation",
+        "published_sha256", "published_n_bytes", "n_bytes", "body_sha256", "body_file", "body_offset",
     ),
     "A sample to publish, and its tar.",
 )  # fmt: skip

@@ -20,11 +20,13 @@ from stages.plan.stage import PLAN
 from stages.sample.stage import LIST_SAMPLES
 from stages.screen.stage import SCREEN
 from stages.shard.crosswalk import WRITE_CROSSWALK
+from stages.shard.groups import GROUP_SAMPLES
 from stages.shard.metafile import WRITE_METAFILE
 from stages.shard.origin import LIST_ORIGINS
 from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
+from stages.stats.splits import COUNT_SPLITS
 from stages.stats.stage import COUNT_FUNNEL
 from stages.withdraw.stage import LIST_WITHDRAWN
 
@@ -64,6 +66,7 @@ STAGES: tuple[Stage, ...] = (
     FIND_OVERLAP,
     FIND_CAPTIONS,
     COUNT_CONTAMINATION,
+    GROUP_SAMPLES,
     PLAN_SHARDS,
     WRITE_SHARDS,
     LIST_ORIGINS,
@@ -74,6 +77,7 @@ STAGES: tuple[Stage, ...] = (
     COUNT_KEYWORDS,
     COUNT_RS3,
     COUNT_TEXTS,
+    COUNT_SPLITS,
     COUNT_COUNTRIES,
     COUNT_MONTHS,
     COUNT_UTM_ZONES,

@@ -37,6 +37,7 @@ STATISTICS = {
     "rs3": "RS3",
     "text_count": "published samples with metadata",
     "contamination": "pictures and captions of evaluation sets",
+    "split_count": "groups and splits of published samples",
     "country_count": "published samples by country",
     "month_count": "published samples by month",
     "utm_count": "published samples by UTM zone",
@@ -173,6 +174,8 @@ def statistics_for_people(ledger: Ledger) -> Iterator[Report]:
             report = statistic_report(db, table)
             if any(name.startswith("published_") for name in report.columns):
                 yield published_below(report)
+            elif table == "split_count":
+                yield report
             elif "n_pub11" in report.columns and report.rows:
                 rows = sorted(report.rows, key=lambda row: -int(str(row["n_pub11"])) - int(str(row["n_rs3"])))
                 cut = "" if len(rows) <= _ROWS_SHOWN else f" (the {_ROWS_SHOWN} largest of {len(rows)})"

@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
 from schemas.tables import SHARD, SHARD_PLAN
 from stages.checks import check_body
@@ -24,7 +23,7 @@ from stages.rows import map_rows, query_rows, run_sql
 from stages.screen.decoding import DETAIL_CHARACTERS, decoder_identity
 from stages.screen.strip_metadata import ENCODED_ANEW, published_format, strip_metadata
 from stages.screen.stripping.result import UnpublishableImage
-from stages.shard.published_text import TextOrder, published_text
+from stages.shard.dealing import ShardParams, deal_out
 from stages.shard.tar_writer import TarWriter
 from stages.withdraw.matching import named
 
@@ -32,28 +31,11 @@ _LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
 _PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "published_n_bytes")
 
 
-class ShardParams(Params):
-    """How the published samples are split and distributed over tars."""
-
-    n_shards: int = Field(32, ge=1, le=9999, description="tars per split")  # RS5M: 0000 to 0031
-    val_share: float = Field(0.05, ge=0, lt=1, description="share of the validation split")  # RS5M: 5 %
-    seed: str = Field("split", description="seed of the split, hashed with the sample's group")
-    text_order: TextOrder = Field("meta_first", description="place of the meta caption, if any")  # as released
-    text_separator: str = Field(" ", description="separator between meta caption and caption")
-    contaminated: Literal["mark", "remove"] = Field(
-        "remove", description="samples whose picture is in an evaluation set: remove, or mark (publish all the same)"
-    )
-    contaminated_splits: tuple[Literal["train", "val", "test", "all"], ...] = Field(
-        ("train", "val", "test", "all"),
-        description="splits of evaluation sets whose pictures are removed; all: of a set that is not split",
-    )
-
-
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     """Return the text, split and tar of each published sample of both halves; reject contaminated ones.
 
-    Split and tar depend only on a hash of the group (the image of a web sample, the scene of a labelled one): adding or
-    removing a sample moves no other one, and views of one scene are never in both splits.
+    The split depends only on a hash of the group's key, and the number of the tar on a hash of the sample's image or
+    scene: there are no ranks and no quotas, so that another sample moves none but those it joins to another group.
     """
     params: ShardParams = context.params
     splits = params.contaminated_splits if params.contaminated == "remove" else ()
@@ -62,29 +44,16 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     withdrawn = named(inputs["withdrawal"], {**inputs, "located": located})
     refused = run_sql(_REFUSED, {**inputs, "located": located, "withdrawn": withdrawn}, splits=list(splits))
     located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
-    rows = query_rows(_PUBLISHED, {"located": located, "image": inputs["image"], "geometa": inputs["geometa"]})
-    dealt = map_rows(rows, lambda some: _deal_out(some, params), SHARD_PLAN.schema)
+    rows = query_rows(_PUBLISHED, {"located": located, **{name: inputs[name] for name in _JOINED}})
+    dealt = map_rows(rows, lambda some: deal_out(some, params), SHARD_PLAN.schema)
     kept = query_rows("FROM dealt ORDER BY sample_id", {"dealt": dealt}).cast(SHARD_PLAN.schema)
     ids = {"sample_id": refused["sample_id"]}
     return Outcome(kept, rejects_table(SHARD_PLAN, ids, refused["reason"], refused["detail"]))
 
 
-def _deal_out(rows: pa.Table, params: ShardParams) -> pa.Table:
-    dealt = [deal(group, params) for group in rows["group_key"].to_pylist()]
-    halves = rows["half"].to_pylist()
-    shards = [f"{half}-{split}-{number:04d}" for half, (split, number) in zip(halves, dealt, strict=True)]
-    columns = {
-        **{name: rows[name] for name in rows.column_names},
-        "published_text": published_text(rows["meta_caption"], rows["text"], params.text_order, params.text_separator),
-        "split": pa.array([split for split, _ in dealt], pa.string()),
-        "shard": pa.array(shards, pa.string()),
-    }
-    return pa.table({name: columns[name] for name in SHARD_PLAN.schema.names}).cast(SHARD_PLAN.schema)
-
-
 # Labelled images are named as released, with their extension; web images are named by their sample_id.
 _SAMPLES = """
-    SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS group_key, c.caption AS text,
+    SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS own_key, c.caption AS text,
            r.sample_id AS img_name, f.n_bytes, f.body_sha256, f.body_file, f.body_offset
     FROM relevant r JOIN candidate c USING (sample_id) JOIN fetched f ON f.fetch_id = r.image_id
     UNION ALL
@@ -110,17 +79,12 @@ _REFUSED = """
     ORDER BY sample_id
 """
 _PUBLISHED = """
-    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, i.published_n_bytes, g.meta_caption
+    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, i.published_n_bytes, g.meta_caption,
+           s.group_key, s.is_train_group
     FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id)
+    JOIN split_group s USING (sample_id)
 """
-
-
-def deal(group: str, params: ShardParams) -> tuple[str, int]:
-    """Return the split and the number of the tar of a group, from two independent 64-bit words of its sha256."""
-    digest = hashlib.sha256(f"{params.seed}:{group}".encode()).digest()
-    share = int.from_bytes(digest[:8]) / 2**64
-    number = int.from_bytes(digest[8:16]) % params.n_shards
-    return ("val" if share < params.val_share else "train"), number
+_JOINED = ("image", "geometa", "split_group")
 
 
 def write_shards(inputs: Inputs, context: Context) -> Outcome:
@@ -201,7 +165,7 @@ CODECS = Dependency("codecs", _codecs)  # the bytes of a re-encoded TIFF depend 
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=6,
+    version=7,
     does="Assigns text, split and tar to each remaining sample of both halves, by hash; removes contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -218,6 +182,7 @@ PLAN_SHARDS = Stage(
             ("sample_id", "evaluation_set", "evaluation_split", "evaluation_path", "measure", "match_distance"),
             is_whole=True,
         ),
+        Reads("split_group", ("sample_id", "group_key", "is_train_group"), is_whole=True),
     ),
     writes=SHARD_PLAN,
     grain="map",

@@ -18,7 +18,8 @@ from schemas.fields import FIELD
 from schemas.tables import SHARD
 from stages.contract import Context, Outcome
 from stages.screen.strip_metadata import strip_metadata
-from stages.shard.stage import WRITE_SHARDS, ShardParams
+from stages.shard.dealing import ShardParams
+from stages.shard.stage import WRITE_SHARDS
 from tests.benchmarks.harness import BENCH, Goal, cpu_seconds, report, run_pairs, sized
 from tests.benchmarks.web_images import draw_jpegs
 

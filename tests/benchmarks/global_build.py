@@ -48,6 +48,7 @@ _ROWS: Mapping[str, str] = {
                || 1980 + h % 45 AS caption, caption AS source_caption,
                CASE h % 3 WHEN 0 THEN ['aerial view', 'harbour'] ELSE ['aerial view'] END AS keywords,
                keywords[1:1] AS strict_keywords, 'CC-BY-4.0' AS annotation_licence,
+               CASE WHEN $corpus = 'yfcc15m' THEN (h % 1009)::VARCHAR END AS owner_id,
                CASE WHEN $corpus = 'yfcc15m' THEN (h % 1790) / 10.0 - 89 END AS stated_latitude_deg,
                CASE WHEN $corpus = 'yfcc15m' THEN (h % 3590) / 10.0 - 179 END AS stated_longitude_deg,
                CASE WHEN $corpus = 'yfcc15m' THEN '2009-0' || 1 + h % 9 || '-11 12:39:28.0' END AS stated_datetime,

@@ -76,6 +76,7 @@ _CANDIDATES = [
         "native_id": None,
         "image_licence": None,
         "annotation_licence": "CC-BY-4.0",
+        "owner_id": "somebody" if corpus == "cc3m" else None,
     }
     for n, corpus in enumerate(("laion2b", "coyo700m", "cc3m", "cc3m", "laion2b"))
 ]
@@ -158,6 +159,7 @@ _SHARD_PLAN = [
         "half": "pub11",
         "published_text": f"text {n}",
         "split": "train",
+        "random_split": "val" if n == 1 else "train",
         "shard": "pub11-train-0000",
         "img_name": _CANDIDATES[n]["sample_id"],
     }
@@ -173,6 +175,15 @@ _CONTAMINATED = [
         "match_distance": 2.0,
     }
     for name, split in (("alpha", "train"), ("beta", "test"))
+]
+_GROUPS = [
+    {
+        "sample_id": row["sample_id"],
+        "group_key": row["sample_id"] if n > 1 else "laion2b_0_0",
+        "is_caption_shared": n == 2,
+        "is_train_group": n == 2,
+    }
+    for n, row in enumerate((*_RELEVANT, *_LABELLED))
 ]
 _ATTEMPTS = [  # (fetch_id, pass, reason, status)
     (0, 0, None, 200),
@@ -383,7 +394,20 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         planned=_PLANNED,
         withdrawal=[{"entry_kind": "url", "entry": _PLANNED[1]["normalised_url"]}],
         contaminated=_CONTAMINATED,
+        split_group=_GROUPS,
     ),
+    "group_samples": tables(
+        relevant=_RELEVANT,
+        caption=[{"sample_id": "ben_7", "generated_caption": "an Aerial view 1"}],
+        candidate=_CANDIDATES,
+        labelled_image=_LABELLED,
+        geometa=[
+            {**row, "longitude_deg": None if row["sample_id"] == "laion2b_0_0" else n * 0.04}
+            for n, row in enumerate(_GEOMETA)
+        ],
+        cluster_member=[*_DUPLICATES, {"sample_id": "ben_7", "cluster_id": "ben_7"}],
+    ),
+    "count_splits": tables(shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, split_group=_GROUPS, sample=_SAMPLES),
     "write_shards": tables(shard_plan=_SHARD_PLAN),
     "list_origins": tables(
         shard_plan=[*_SHARD_PLAN, {"sample_id": "ben_7", "shard": "rs3-val-0001"}],

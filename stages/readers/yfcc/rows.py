@@ -16,7 +16,8 @@ from stages.readers.yfcc.photo_facts import positions, times_taken
 
 N_COLUMNS = 23
 # Columns of the ten files without line number and hash; the single file has those two around the photo id.
-_TAKEN, _UPLOADED, _TITLE, _DESCRIPTION, _LONGITUDE, _LATITUDE, _URL, _LICENCE = 3, 4, 6, 7, 10, 11, 14, 15
+_OWNER, _TAKEN, _UPLOADED, _TITLE, _DESCRIPTION = 1, 3, 4, 6, 7
+_LONGITUDE, _LATITUDE, _URL, _LICENCE = 10, 11, 14, 15
 
 Rows = npt.NDArray[np.int64]
 
@@ -73,13 +74,14 @@ def _captions(lines: Lines, rows: Rows, shift: int) -> pa.Array:
 
 
 def _facts(lines: Lines, rows: Rows, corpus: Corpus, shift: int) -> dict[str, pa.Array]:
-    licence = lines.field(_LICENCE + shift, rows)
+    licence, owner = lines.field(_LICENCE + shift, rows), lines.field(_OWNER + shift, rows)
     is_marker = pc.is_in(licence, value_set=pa.array(corpus.null_markers, pa.string()))
     latitude_deg, longitude_deg = positions(
         lines.field(_LATITUDE + shift, rows).to_pylist(), lines.field(_LONGITUDE + shift, rows).to_pylist()
     )
     taken = times_taken(lines.field(_TAKEN + shift, rows).to_pylist(), lines.whole_numbers(_UPLOADED + shift, rows))
     return {
+        "owner_id": pc.if_else(pc.equal(owner, ""), pa.scalar(None, pa.string()), owner),
         "url": lines.field(_URL + shift, rows),
         "image_licence": pc.if_else(is_marker, pa.scalar(None, pa.string()), licence),
         "stated_latitude_deg": pa.array(latitude_deg, pa.float64()),

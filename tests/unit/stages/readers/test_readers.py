@@ -93,7 +93,7 @@ def test_laion_sizes_are_swapped_back_and_marks_are_null(tmp_path: Path) -> None
         "published_height_px": 302, "native_id": "10787043771", "similarity": 0.3, "image_licence": None,
         "nsfw": "UNLIKELY", "punsafe": None, "pwatermark": None, "stated_latitude_deg": None,
         "stated_longitude_deg": None, "stated_datetime": None, "native_hash": None, "language": None,
-        "other_texts": None, "searched_text": None, "plain_caption": None,
+        "other_texts": None, "owner_id": None, "searched_text": None, "plain_caption": None,
     }  # fmt: skip
 
 

@@ -6,16 +6,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from flows.ask.dataset import tars
 from flows.ask.fates import write_fates
 from flows.run.executor import InlineExecutor
+from schemas.tables import SHARD_PLAN
 from stages.contract import InputError, Reads
 from stages.screen.strip_metadata import strip_metadata
 from stages.shard import stage
-from stages.shard.stage import WRITE_SHARDS, ShardParams, _strip, deal
+from stages.shard.dealing import ShardParams, deal, deal_out
+from stages.shard.stage import WRITE_SHARDS, _strip
 from tests.contract.inputs import call_stage
 from tests.small_build import FATES, Build, draw
 
@@ -88,6 +91,36 @@ def test_a_tar_holds_three_members_a_sample_in_the_order_of_sample_ids(finished:
 def test_views_of_one_scene_lie_in_one_split(finished: Build) -> None:
     splits = {row["sample_id"]: row["split"] for row in finished.rows("shard_plan")}
     assert splits["fmow_dam_3_0_rgb"] == splits["fmow_dam_3_0_msrgb"]
+
+
+@pytest.mark.parametrize("rule", ["groups", "random"])
+def test_a_group_is_in_one_split_unless_the_published_rule_is_asked_for(rule: str) -> None:
+    rows = pa.table(
+        {
+            "sample_id": [f"s{n}" for n in range(4000)],
+            "group_key": [f"g{n // 4}" for n in range(4000)],
+            "is_train_group": [n // 4 % 2 == 0 for n in range(4000)],
+            "own_key": [f"i{n}" for n in range(4000)],
+            "half": ["pub11"] * 4000,
+            "meta_caption": pa.nulls(4000, pa.string()),
+            "text": ["text"] * 4000,
+        }
+    )
+    others = {f.name: pa.array(["0"] * 4000).cast(f.type) for f in SHARD_PLAN.schema if f.name not in rows.column_names}
+    params = ShardParams(split_rule=rule, val_share=0.3)  # type: ignore[arg-type]
+    found = deal_out(pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **others}), params)
+    splits: dict[str, set[str]] = {}
+    for group, split in zip(rows["group_key"].to_pylist(), found["split"].to_pylist(), strict=True):
+        splits.setdefault(group, set()).add(split)
+    n_val = found["split"].to_pylist().count("val")
+    if rule == "random":
+        assert found["split"].equals(found["random_split"]) and abs(n_val / 4000 - 0.3) < 0.03
+        assert sum(len(of_group) == 2 for of_group in splits.values()) > 500
+    else:
+        assert all(len(of_group) == 1 for of_group in splits.values()) and abs(n_val / 4000 - 0.15) < 0.03
+        assert {splits[f"g{n}"].pop() for n in range(0, 1000, 2)} == {"train"}
+    names = zip(found["shard"].to_pylist(), found["split"].to_pylist(), strict=True)
+    assert all(shard.split("-")[1] == split for shard, split in names)
 
 
 def test_a_file_that_screen_did_not_decide_on_is_refused_with_both_digests(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ YFCC = load_corpora()["yfcc15m"]
 def line(photo: int, n_columns: int = 23, **fields: str) -> bytes:
     """Return a line of 23 columns, or of 25 with line number and hash."""
     places = {"taken": 3, "uploaded": 4, "title": 6, "description": 7, "longitude": 10, "latitude": 11, "url": 14}
-    found = [str(photo)] + ["-"] * 22
+    found = [str(photo), "12@N00"] + ["-"] * 21
     for name, place in places.items():
         found[place] = fields.get(name, "")
     found[15] = fields.get("licence", "Attribution License")
@@ -63,7 +63,7 @@ def test_both_layouts_give_the_same_rows(tmp_path: Path, n_columns: int, is_pack
     assert found[0] == {
         "source_row": 0, "url": "http://a/6.jpg", "source_caption": "Gnome This+one%21", "native_id": "6",
         "image_licence": "Attribution License", "stated_latitude_deg": 47.622562, "stated_longitude_deg": -122.288368,
-        "stated_datetime": "2005-03-01T12:39:28",
+        "stated_datetime": "2005-03-01T12:39:28", "owner_id": "12@N00",
         **dict.fromkeys(("published_width_px", "published_height_px", "similarity", "nsfw", "punsafe", "pwatermark",
             "native_hash", "language", "other_texts")),
         "searched_text": "Gnome This one!", "plain_caption": "Gnome This one!",

@@ -1,0 +1,139 @@
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.fields import FIELD
+from stages.checks import check_outcome
+from stages.contract import Context
+from stages.shard.groups import GROUP_SAMPLES, GroupParams, group_samples
+from tests.contract.handmade import HandmadeFiles
+
+Row = dict[str, Any]
+
+
+def web(number: int, **facts: Any) -> Row:
+    defaults = {"corpus": "laion2b", "text": f"caption {number}", "picture": f"image-{number:05d}"}
+    return {"sample_id": f"web_{number}", "half": "pub11", **defaults, **facts}
+
+
+def labelled(number: int, **facts: Any) -> Row:
+    defaults = {"corpus": "fmow", "text": f"generated {number}", "picture": f"scene-{number:05d}"}
+    return {"sample_id": f"rs_{number}", "half": "rs3", **defaults, **facts}
+
+
+def group(rows: Sequence[Row], folder: Path, **params: float) -> dict[str, Row]:
+    """Return the row of split_group of each sample."""
+    halves = {half: [row for row in rows if row["half"] == half] for half in ("pub11", "rs3")}
+    given = {
+        "relevant": [{**row, "image_id": row["picture"]} for row in halves["pub11"]],
+        "candidate": [{**row, "caption": row["text"]} for row in halves["pub11"]],
+        "caption": [{**row, "generated_caption": row["text"]} for row in halves["rs3"]],
+        "labelled_image": [{**row, "scene_id": row["picture"]} for row in halves["rs3"]],
+        "geometa": [{**row, "latitude_deg": row.get("at", (None, None))[0],
+                     "longitude_deg": row.get("at", (None, None))[1]} for row in rows],
+        "cluster_member": [{**row, "cluster_id": row.get("cluster", row["sample_id"])} for row in rows],
+    }  # fmt: skip
+    inputs = {
+        reads.table: pa.Table.from_pylist(
+            [{name: row.get(name) for name in reads.columns} for row in given[reads.table]],
+            pa.schema([(name, FIELD[name].type) for name in reads.columns]),
+        )
+        for reads in GROUP_SAMPLES.reads
+    }
+    context = Context("whole", GroupParams(**params), None, {}, HandmadeFiles(folder), folder)
+    outcome = group_samples(inputs, context)
+    check_outcome(GROUP_SAMPLES, inputs, outcome)
+    return {row["sample_id"]: row for row in outcome.kept.to_pylist()}
+
+
+def are_joined(one: Row, other: Row, folder: Path) -> bool:
+    found = group([one, other, web(99, at=(-45.05, 100.05))], folder)
+    keys = [found[row["sample_id"]]["group_key"] for row in (one, other)]
+    assert found["web_99"]["group_n_samples"] == 1
+    return keys[0] == keys[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_one_group"),
+    [
+        (web(1), web(2), False),
+        (web(1, picture="a"), web(2, picture="a"), True),
+        (web(1, cluster="c"), labelled(2, cluster="c"), True),
+        (labelled(1, picture="s"), labelled(2, picture="s"), True),
+        (web(1, corpus="yfcc15m", owner_id="me"), web(2, corpus="yfcc15m", owner_id="me"), True),
+        (web(1, corpus="yfcc15m", owner_id="me"), web(2, corpus="yfcc15m", owner_id="you"), False),
+        (web(1, corpus="yfcc15m", owner_id="me"), web(2, corpus="cc3m", owner_id="me"), False),
+        (web(1, at=(47.61, -122.29)), labelled(2, at=(47.69, -122.21)), True),
+        (web(1, at=(47.61, -122.29)), labelled(2, at=(47.71, -122.29)), False),
+        (web(1, at=(-0.05, 0.05)), labelled(2, at=(0.06, 0.05)), False),  # floor, not towards zero
+        (web(1, at=(10.0, None)), labelled(2, at=(10.0, None)), False),
+        (labelled(1, corpus="ben", at=(47.0, 8.0)), labelled(2, corpus="fmow", at=(47.0, 8.0)), False),
+        (web(1, text="same"), web(2, text="same"), False),
+    ],
+)
+def test_what_joins_two_samples(one: Row, other: Row, is_one_group: bool, tmp_path: Path) -> None:
+    assert are_joined(one, other, tmp_path) == is_one_group
+
+
+def test_blocks_of_patches_are_as_wide_as_high_at_any_latitude(tmp_path: Path) -> None:
+    # One degree of latitude is 111.2 km; ten of longitude are 416 km at 68 degrees north.
+    north = [labelled(n, corpus="ben", at=(60 + n / 100, 20.0)) for n in range(100)]
+    east = [labelled(n, corpus="ben", at=(68.0, 20 + n / 100)) for n in range(1000)]
+    n_blocks = [len({row["group_key"] for row in group(rows, tmp_path).values()}) for rows in (north, east)]
+    assert n_blocks[0] in (9, 10, 11) and n_blocks[1] in (34, 35, 36, 37)
+
+
+def test_groups_are_the_connected_components_named_by_their_least_image_or_scene(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    rows = []
+    for n in range(400):
+        kind = rng.choice((web, labelled))
+        facts: Row = {"cluster": f"c{rng.randrange(500)}"}
+        if rng.random() < 0.3:
+            facts["at"] = (rng.randrange(300) / 10 + 0.05, 5.05)
+        if kind is labelled:
+            facts["picture"] = f"scene-{rng.randrange(300):05d}"
+        elif rng.random() < 0.4:
+            facts |= {"corpus": "yfcc15m", "owner_id": f"u{rng.randrange(150)}"}
+        rows.append(kind(n, **facts))
+    found = group(rows, tmp_path)
+    groups = {row["sample_id"]: {row["sample_id"]} for row in rows}
+    links: dict[Any, list[str]] = defaultdict(list)
+    for row in rows:
+        for name in ("cluster", "picture", "owner_id", "at"):
+            if name in row:
+                links[name, row[name]].append(row["sample_id"])
+    for first, *others in links.values():
+        for other in others:
+            joined = groups[first] | groups[other]
+            groups.update(dict.fromkeys(joined, joined))
+    pictures = {row["sample_id"]: row["picture"] for row in rows}
+    expected = {name: (min(pictures[m] for m in members), len(members)) for name, members in groups.items()}
+    assert {name: (row["group_key"], row["group_n_samples"]) for name, row in found.items()} == expected
+    assert len({key for key, _ in expected.values()}) == len({frozenset(g) for g in groups.values()})
+    assert 5 < max(n for _, n in expected.values()) < 400
+    # The order of rows changes nothing.
+    rng.shuffle(rows)
+    assert group(rows, tmp_path) == found
+
+
+def test_a_caption_of_another_group_keeps_the_whole_group_for_training(tmp_path: Path) -> None:
+    rows = [
+        web(1, text="twice", cluster="c"), web(2, cluster="c"), web(3, text="twice"), web(4),
+        labelled(5, text="within", picture="s"), labelled(6, text="within", picture="s"),
+    ]  # fmt: skip
+    found = group(rows, tmp_path)
+    assert [name for name, row in found.items() if row["is_caption_shared"]] == ["web_1", "web_3"]
+    assert [name for name, row in found.items() if row["is_train_group"]] == ["web_1", "web_2", "web_3"]
+    assert Counter(row["group_n_samples"] for row in found.values()) == {2: 4, 1: 2}
+
+
+def test_the_size_of_blocks_is_a_setting(tmp_path: Path) -> None:
+    rows = [web(1, at=(47.61, 8.01)), web(2, at=(47.91, 8.31))]
+    sizes = [max(row["group_n_samples"] for row in group(rows, tmp_path, block_deg=deg).values()) for deg in (0.1, 1)]
+    assert sizes == [1, 2]
