@@ -49,7 +49,7 @@ STAGES := inventory filter withdraw plan download labelled sample screen embed d
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare eval-hashes rate audit gc withdraw config train-detector calibrate ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare card eval-hashes rate audit gc withdraw config train-detector calibrate ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ rate: $(READY)  ## serve a local page to rate captions: N=200 RATER=name (HALF=r
 
 audit: $(READY)  ## serve a local page to judge decisions: STAGE=filter|dedup|outliers|contamination|caption|gpe N=200 RATER=name
 	@$(CLI) audit
+
+card: $(READY)  ## write the dataset's card, build.json, Croissant, citation, licences again: SET="dataset.doi=…"
+	@$(CLI) card
 
 gc: $(READY)  ## remove files that no current receipt names
 	@$(CLI) gc

@@ -63,6 +63,7 @@ COMMANDS = {
     "compare": ask.run_compare,
     "eval-hashes": ask.run_eval_hashes,
     "verify": ask.run_verify,
+    "card": ask.run_card,
     "gc": ask.run_gc,
     "withdraw": run_withdraw,
     "rate": _rate,

@@ -50,6 +50,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "compare": ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
     "eval-hashes": ("eval-hashes --build BUILD --out evaluation-hashes.parquet",),
     "verify": ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
+    "card": ("card --build build/demo", "card --build BUILD --set dataset.doi=10.5281/zenodo.1"),
     "gc": ("gc --build BUILD --dry-run",),
     "withdraw": ("withdraw list.txt --build BUILD",),
     "rate": (
@@ -94,6 +95,7 @@ _HELP = {
     "compare": "count which rows of a list of RS5M the build keeps, and where it loses the others",
     "eval-hashes": "write the hashes of a build's evaluation sets into one file, to share without their images",
     "verify": "check the whole build from its files",
+    "card": "write the dataset's card, build.json, Croissant, citation and licences again",
     "gc": "remove files that no current receipt names",
     "withdraw": "take samples, URLs, hosts or images of a list out of a build and all its later runs",
     "rate": "serve a local page to rate captions, and print means and agreement",
@@ -131,8 +133,9 @@ def recall(options: argparse.Namespace) -> None:
             setattr(options, name, Path(last[name]) if last.get(name) else None)
     if options.eval is None and is_same_profile:
         options.eval = last.get("eval")
-    if options.command not in ("build", "stage", "demo", "preflight") and is_same_profile and not options.set:
-        options.set = list(last.get("set", []))
+    is_about_card = options.command == "card"  # what it says beside the build's own settings is about the card
+    if options.command not in ("build", "stage", "demo", "preflight") and is_same_profile:
+        options.set = [*last.get("set", []), *options.set] if is_about_card or not options.set else options.set
 
 
 def remember(options: argparse.Namespace) -> None:

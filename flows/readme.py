@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from flows.ask.dictionary import ASSUMPTION
-from flows.settings import RunSettings, toml_value
+from flows.settings import DatasetSettings, RunSettings, toml_value
 from schemas.reasons import REASONS
 from stages import STAGES
 from stages.contract import Stage
@@ -112,6 +112,7 @@ def render(text: str, blocks: Mapping[str, Callable[[], str]], page: str) -> str
 
 def _sections() -> Iterator[tuple[str, type[BaseModel], str]]:
     yield "run", RunSettings, "no"
+    yield "dataset", DatasetSettings, "no"
     for stage in STAGES:
         yield stage.module, stage.params, "yes"
         yield stage.module, stage.resources, "no"

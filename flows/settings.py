@@ -50,6 +50,17 @@ class RunSettings(BaseModel):
     grace_s: float = Field(6.0, ge=0, le=60, description="time for running partitions to finish after Ctrl-C, s")
 
 
+class DatasetSettings(BaseModel):
+    """The section `dataset`: what card and citation state and no table knows. Nothing here changes a row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field("RS5M, rebuilt", min_length=1, description="name of the dataset on its card")
+    creators: tuple[str, ...] = Field((), description="who publishes the dataset: names of persons or organisations")
+    url: str = Field("", pattern=r"^(https?://[!-~]+)?$", description="address of the published dataset")
+    doi: str = Field("", pattern=r"^(10\.[0-9]{4,9}/[!-~]+)?$", description="DOI of the published dataset")
+
+
 @dataclass(frozen=True)
 class Settings:
     """A checked profile.
@@ -57,12 +68,14 @@ class Settings:
     Attributes:
         profile: its name.
         run: the section `run`.
+        dataset: the section `dataset`.
         by_stage: parameters and resources of each stage, by stage name.
     """
 
     profile: str
     run: RunSettings
     by_stage: Mapping[str, tuple[Params, Resources]]
+    dataset: DatasetSettings
 
     def params(self, stage: Stage) -> Params:
         """Return a stage's parameters."""
@@ -102,7 +115,7 @@ def toml_sections(sections: Mapping[str, Mapping[str, Any]]) -> str:
 
 def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stages: Sequence[Stage]) -> Settings:
     """Return settings from plain sections, checked against the stages."""
-    known = {"run": set(RunSettings.model_fields)}
+    known = {"run": set(RunSettings.model_fields), "dataset": set(DatasetSettings.model_fields)}
     for stage in stages:
         known.setdefault(stage.module, set()).update(stage.params.model_fields, stage.resources.model_fields)
     for section, values in sections.items():
@@ -110,6 +123,7 @@ def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stag
         for key in values:
             _refuse_unknown(key, known[section], f"setting of {section}", profile)
     run = _build(RunSettings, sections.get("run", {}), "run")
+    dataset = _build(DatasetSettings, sections.get("dataset", {}), "dataset")
     by_stage = {}
     for stage in stages:
         values = sections.get(stage.module, {})
@@ -117,12 +131,13 @@ def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stag
             _build(stage.params, values, stage.module),
             _build(stage.resources, values, stage.module),
         )
-    return Settings(profile, run, by_stage)
+    return Settings(profile, run, by_stage, dataset)
 
 
 def render_settings(settings: Settings, stages: Sequence[Stage]) -> str:
     """Return all settings as TOML, each with what it means and whether it enters fingerprints."""
     lines = [f"# profile {settings.profile}, in full", "", "[run]", *_render(settings.run, "")]
+    lines += ["", "[dataset]", *_render(settings.dataset, "")]
     for module in dict.fromkeys(stage.module for stage in stages):
         rows: dict[str, str] = {}
         for stage in (s for s in stages if s.module == module):

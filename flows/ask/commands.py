@@ -1,4 +1,4 @@
-"""The commands that inspect a build: tables, status, explain, show, fates, compare, verify, gc, config, peek."""
+"""The commands that inspect a build: tables, status, explain, show, fates, compare, verify, card, gc, config, peek."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from functools import partial
 from rich.console import Console
 
 from flows.ask.compare import compare
-from flows.ask.dataset import PAGE, all_reports
+from flows.ask.dataset import PAGE, all_reports, publish_dataset
 from flows.ask.fates import write_fates
 from flows.ask.inspect import explain, failures, status_report
 from flows.ask.picture import write_picture
 from flows.ask.report import say
+from flows.card.files import CARD, FACTS
+from flows.card.identity import build_id, unfinished
 from flows.corpora.draft import next_steps, write_draft
 from flows.corpora.peek import peek_file
 from flows.ledger.garbage import collect_garbage
@@ -25,7 +27,7 @@ from flows.ledger.partition_check import Fault
 from flows.ledger.verify import How, set_aside, verify
 from flows.ledger.verify_progress import ProgressLine
 from flows.opening import open_existing, sources_of
-from flows.options import command_again, settings_of
+from flows.options import command_again, remember, settings_of
 from flows.settings import render_settings
 from schemas.tables import EVALUATION_IMAGE
 from stages import STAGES
@@ -159,6 +161,23 @@ def run_eval_hashes(options: argparse.Namespace, console: Console) -> None:
     write_shared(rows, options.out)
     n_sets = len(rows["evaluation_set"].unique())
     say(console, f"{options.out}: hashes of {rows.num_rows:,} pictures of {n_sets} evaluation sets; EVAL= reads them")
+
+
+def run_card(options: argparse.Namespace, console: Console) -> int:
+    """Bring the dataset folder up to date; return 1 if the build is unfinished and has no card."""
+    _, ledger = open_existing(options)
+    with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
+        remember(options)
+        folder = publish_dataset(ledger, sources_of(options, ledger))
+    if lacking := unfinished(ledger):
+        say(
+            console,
+            f"no card: {', '.join(lacking)} are not finished: run `make build`. So far: {folder / FACTS}",
+            "red",
+        )
+        return 1
+    say(console, f"card: {folder / CARD} (build {build_id(ledger)[:12]})")
+    return 0
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:

@@ -18,6 +18,8 @@ from flows.ask.dictionary import assumptions_report, columns_report
 from flows.ask.metafiles import add_metafiles
 from flows.ask.report import Report, Row, query_report, stage_reports
 from flows.ask.views import open_views
+from flows.card.facts import card_digest
+from flows.card.files import LATEX
 from flows.ledger.digests import digest_file
 from flows.ledger.ledger import Ledger, short
 from flows.ledger.state import StageState
@@ -28,7 +30,7 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 5  # raised when reports change for the same receipts
+REPORT_FORMAT = 6  # raised when reports change for the same receipts
 _ROWS_SHOWN = 12
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
@@ -72,7 +74,8 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
         ledger: the build.
         sources: the SOURCES folder, for the page's pictures of labelled corpora.
     """
-    digest = _digest_states([ledger.state(stage) for stage in ledger.stages]) + f"-{REPORT_FORMAT}"
+    states = _digest_states([ledger.state(stage) for stage in ledger.stages])
+    digest = f"{states}-{short(card_digest(ledger))}-{REPORT_FORMAT}"
     root = ledger.store.root
     if ratings := read_results(root):
         digest += f"-{short(digest_json(ratings))}"
@@ -85,7 +88,7 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
         folder = DatasetFolder(draft, root / link.readlink() if link.is_symlink() else None)
         _fill(ledger, folder)
         if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_THE_PAGE):
-            folder.make(PAGE, digest, lambda path: _write_page(ledger, sources, path))
+            folder.make(PAGE, f"{states}-{REPORT_FORMAT}", lambda path: _write_page(ledger, sources, path))
         folder.publish(made)
     if not link.is_symlink() or link.readlink() != made.relative_to(root):
         new = root / f".dataset-link.{os.getpid()}"
@@ -136,6 +139,20 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
     folder.write("metafiles/columns.csv", columns_report(ledger.stages).csv())
     _add_statistics(ledger, folder)
     add_metafiles(ledger, folder)
+    _add_card(ledger, folder)
+
+
+def _add_card(ledger: Ledger, folder: DatasetFolder) -> None:
+    from flows.card.write import add_card  # imports jinja2 and yaml, which most commands do without
+
+    add_card(ledger, folder, _beside_published(ledger))
+
+
+def _beside_published(ledger: Ledger) -> dict[str, Report]:
+    """Return the statistics that have published figures, these below the build's own."""
+    names = [name for name in LATEX if ledger.state(ledger.writer[name]).is_complete]
+    with open_views(ledger, [ledger.writer[name] for name in names]) as db:
+        return {name: published_below(statistic_report(db, name)) for name in names}
 
 
 def dataset_faults(root: Path, digest_of: Callable[[Path], str] | None = digest_file) -> Iterator[str]:

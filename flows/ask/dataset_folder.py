@@ -36,6 +36,21 @@ class Made:
     inode: int
 
 
+@dataclass(frozen=True)
+class File:
+    """A file of a dataset folder.
+
+    Attributes:
+        name: its path below the folder.
+        sha256: of its bytes.
+        size_bytes: its size.
+    """
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
 @dataclass
 class DatasetFolder:
     """A folder that is being filled.
@@ -83,6 +98,10 @@ class DatasetFolder:
         self._sha256[name] = sha256
         found = target.stat()
         self._made[name] = Made(of, sha256, found.st_size, found.st_mtime_ns, found.st_ino)
+
+    def files(self) -> list[File]:
+        """Return the files added so far, in the order of their names."""
+        return [File(n, sha256, (self.path / n).stat().st_size) for n, sha256 in sorted(self._sha256.items())]
 
     def publish(self, final: Path) -> None:
         """Write the checksums, and give the folder its name."""

@@ -14,6 +14,8 @@ from rich.console import Console
 from flows.ask.damage import unreadable, warnings
 from flows.ask.dataset import PAGE, all_reports, module_reports, publish_dataset, statistics_for_people, tars
 from flows.ask.report import say
+from flows.card.files import CARD
+from flows.card.identity import build_id
 from flows.corpora.sources import has_corpus, holdings
 from flows.corpora.sources_report import render
 from flows.ledger.lease import hold_lease
@@ -165,6 +167,8 @@ def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) 
     if found:
         say(console, f"dataset: {dataset} ({len(found)} tars under train/ and val/, metafiles/, tables/)")
         say(console, f"report: {dataset / PAGE}, a page with its figures and pictures")
+    if identity := build_id(ledger):
+        say(console, f"card: {dataset / CARD} (build {identity[:12]})")
     say(console, _where_tables_are(ledger, options))
     return _warn(ledger, MODULES, options, console)
 

@@ -27,7 +27,7 @@ THIRD_PARTY = {
         "brotli", "idna", "protego", "timm",
     },
     "flows": {"pyarrow", "pydantic", "duckdb", "rich", "orjson", "numpy", "scipy", "huggingface_hub", "httpx2",
-              "jinja2", "markupsafe", "krippendorff"},
+              "jinja2", "markupsafe", "krippendorff", "yaml"},
 }  # fmt: skip
 MODULE_OF_PACKAGE = {"pillow": "PIL", "open_clip_torch": "open_clip", "pyyaml": "yaml"}
 FILES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]

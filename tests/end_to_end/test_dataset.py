@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -91,6 +92,8 @@ def test_a_rebuild_elsewhere_is_identical(small_world: Path, small_build: Path, 
     words = ("--set", "run.workers=1", "--set", "run.model_workers=1", "--set", "download.n_threads=9")
     assert run("build", "--build", build, *words).returncode == 0
     assert_identical(build, small_build)
+    ids = [json.loads((one / "dataset/build.json").read_text())["build_id"] for one in (build, small_build)]
+    assert ids[0] == ids[1] and len(ids[0]) == 64
 
 
 def _one(build: Path, table: str) -> Path:

@@ -75,7 +75,9 @@ def test_config_prints_everything_and_its_output_is_a_profile(
     assert main(["config", "--profile", "paper", "--set", "dedup.max_distance=3"]) == 0
     full = capsys.readouterr().out
     sections = tomllib.loads(full)
-    assert set(sections) == {"run"} | {s.module for s in STAGES if s.params.model_fields or s.resources.model_fields}
+    assert set(sections) == {"run", "dataset"} | {
+        s.module for s in STAGES if s.params.model_fields or s.resources.model_fields
+    }
     (tmp_path / "mine.toml").write_text(full)
     settings = load_settings(str(tmp_path / "mine.toml"), [], STAGES)
     assert settings.by_stage == load_settings("paper", ["dedup.max_distance=3"], STAGES).by_stage

@@ -17,7 +17,7 @@ def stage(name: str) -> Stage:
     [
         (
             "dedupp.max_distance=3",
-            "'dedupp' is no section (did you mean 'dedup'?); known: caption, contamination, dedup, download",
+            "'dedupp' is no section (did you mean 'dedup'?); known: caption, contamination, dataset",
         ),
         ("dedup.max_distanc=3", "'max_distanc' is no setting of dedup (did you mean 'max_distance'?)"),
         ("run.worker=3", "'worker' is no setting of run (did you mean 'workers'?)"),
@@ -69,7 +69,7 @@ def test_every_profile_loads_and_its_full_form_loads_as_the_same(path: Path, tmp
     full = render_settings(settings, STAGES)
     (tmp_path / "full.toml").write_text(full)
     again = load_settings(str(tmp_path / "full.toml"), [], STAGES)
-    assert (again.run, again.by_stage) == (settings.run, settings.by_stage)
+    assert (again.run, again.dataset, again.by_stage) == (settings.run, settings.dataset, settings.by_stage)
     sections = tomllib.loads(full)
     for module in {s.module for s in STAGES}:
         names = {n for s in STAGES if s.module == module for n in (*s.params.model_fields, *s.resources.model_fields)}

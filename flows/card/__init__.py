@@ -1,0 +1,1 @@
+"""What is published beside the tars: the dataset card, build.json, Croissant, citation, licences, LaTeX tables."""

@@ -1,0 +1,84 @@
+"""Which rights are in the samples of each corpus: annotations, images, and the model behind generated captions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flows.card.contents import Contents
+from flows.ledger.ledger import Ledger
+from schemas.corpora import Corpus, load_corpora
+from schemas.model_manifests import Model, load_models
+
+NOT_STATED = "not stated"
+_SHOWN = 12  # licences of a corpus that LICENSES.md lists; YFCC15M states seven, WIT some hundred
+
+
+@dataclass(frozen=True)
+class Rights:
+    """The rights in one corpus's samples.
+
+    Attributes:
+        corpus: its manifest.
+        n_samples: published samples.
+        annotation_licences: samples by the licence that their rows state for metadata and text.
+        image_licences: samples by the licence that their rows state for the image; "" where a row states none.
+        captioner: the model behind the captions; None where they are the corpus's own.
+    """
+
+    corpus: Corpus
+    n_samples: int
+    annotation_licences: Mapping[str, int]
+    image_licences: Mapping[str, int]
+    captioner: Model | None
+
+    @property
+    def shown_image_licences(self) -> list[tuple[str, int]]:
+        """The most frequent image licences; the last entry counts the rest."""
+        named = [(licence or NOT_STATED, n) for licence, n in self.image_licences.items()]
+        if len(named) <= _SHOWN:
+            return named
+        rest = named[_SHOWN - 1 :]
+        return [*named[: _SHOWN - 1], (f"{len(rest)} others", sum(n for _, n in rest))]
+
+    @property
+    def shown_annotation_licences(self) -> list[tuple[str, int]]:
+        """The annotation licences of the rows; the manifest's where no row states one."""
+        return [(licence or self.corpus.annotation_licence, n) for licence, n in self.annotation_licences.items()]
+
+
+def read_rights(ledger: Ledger, contents: Contents) -> list[Rights]:
+    """Return the rights in the samples of each published corpus, the web half first."""
+    corpora, count = load_corpora(), contents.count("corpus")
+    captioner = _captioner(ledger)
+    return [
+        Rights(
+            corpora.get(code) or _unknown(code),
+            count[code],
+            contents.stated(code, "annotation_licence"),
+            contents.stated(code, "image_licence"),
+            captioner if half == "rs3" else None,
+        )
+        for half, code in dict.fromkeys((group.half, group.corpus) for group in contents.groups)
+    ]
+
+
+def _captioner(ledger: Ledger) -> Model | None:
+    """Return the model that drew the captions of the labelled half, where it is pinned."""
+    tools = ledger.tool_identities(ledger.writer["caption_candidate"])
+    names = [tool.get("name", "") for tool in tools.values()]
+    return next((model for name, model in load_models().items() if name in names), None)
+
+
+def _unknown(code: str) -> Corpus:
+    """Return a stand-in for a corpus whose manifest is gone since the build."""
+    missing = f"unknown: manifests/corpora/{code}.toml is missing or has a fault"
+    return Corpus.model_validate(
+        {
+            "code": code,
+            "annotation_licence": missing,
+            "image_rights": missing,
+            "file_pattern": "(?!)",
+            "reader": "none",
+        }
+    )
