@@ -5,6 +5,8 @@ A section whose tables are not complete says so and shows nothing: half a table 
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from jinja2 import Environment, PackageLoader
 from flows.ask.dictionary import assumptions_report
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
-from flows.page import sections_content, sections_pictures, sections_rows
+from flows.page import sections_content, sections_further, sections_pictures, sections_rows
 from flows.page.drawings import count
 from flows.page.section import Figure, Section
 from flows.page.sections_pictures import Album
@@ -29,19 +31,26 @@ def _plain(make: Callable[[duckdb.DuckDBPyConnection], Section]) -> Make:
     return lambda db, album: make(db)
 
 
-_LOCATED = ("sample", "image", "fetched", "labelled_image", "shard_plan")
+_LOCATED = ("candidate", "sample", "image", "fetched", "labelled_image", "shard_plan")
+_MEMORY = "2500MB"  # DuckDB's; what exceeds it goes to temporary files
+# No page needs them: control characters, marks that turn the direction of a text, and halves of characters.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Title, tables that must be complete, and the function; in the order of the page.
 _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
     ("From rows to the dataset", ("pub11_funnel", "rs3"), _plain(sections_rows.funnel)),
     ("Published pictures", ("metafile", *_LOCATED), sections_pictures.kept),
     ("Captions", ("metafile",), _plain(sections_content.captions)),
+    ("Tokens of CLIP", ("metafile",), _plain(sections_further.tokens)),
     ("Image sizes", ("metafile", "labelled_image"), _plain(sections_content.sizes)),
     ("Places and times", ("metafile", "place", "country_count", "month_count", "utm_count"),
      _plain(sections_content.places)),
+    ("UTM zones", ("utm_count",), _plain(sections_further.utm_zones)),
     ("Keywords", ("keyword_count",), _plain(sections_rows.keywords)),
     ("Download", ("planned", "fetched", "sample"), _plain(sections_rows.downloads)),
+    ("Link rot by year", ("planned", "fetched"), _plain(sections_further.link_rot)),
     ("Duplicates", ("survivor", "cluster_member", "sample"), _plain(sections_rows.duplicates)),
     ("Near duplicates", ("survivor", "cluster_member", *_LOCATED), sections_pictures.near_duplicates),
+    ("Evaluation sets", ("contaminated", "sample"), _plain(sections_further.contamination)),
     ("Outlier scores", ("survivor", "image", "sample", "vlm_score", "detector_score", "outlier_rule"),
      _plain(sections_rows.scores)),
     ("Pictures removed as outliers", ("relevant", *_LOCATED), sections_pictures.removed),
@@ -64,13 +73,16 @@ def write_page(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
     environment = Environment(loader=PackageLoader("flows.page"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["shown"] = _shown
     text = environment.get_template("report.html.j2").render(profile=ledger.settings.profile, sections=sections)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), encoding="utf-8")
     return [section.title for section in sections if section.missing]
 
 
 def _sections(ledger: Ledger, album: Album) -> Iterator[Section]:
     tables = {table for _, needed, _ in _SECTIONS for table in needed}
-    with open_views(ledger, [ledger.writer[name] for name in sorted(tables)]) as db:
+    stages = [ledger.writer[name] for name in sorted(tables)]
+    with open_views(ledger, stages) as db, tempfile.TemporaryDirectory(prefix="rs5m-report-") as scratch:
+        db.execute(f"SET memory_limit = '{_MEMORY}'")
+        db.execute(f"SET temp_directory = '{scratch.replace(chr(39), chr(39) * 2)}'")
         for title, needed, make in _SECTIONS:
             waiting = [name for name in dict.fromkeys(needed) if not ledger.state(ledger.writer[name]).is_complete]
             if waiting:

@@ -1,6 +1,6 @@
 """Sections of pictures: seeded samples of what was kept and of what each decision removed.
 
-Withdrawn pictures are never shown.
+Withdrawn pictures are never shown, nor those that their corpus marks as unsafe.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _LOCATED = """
     FROM chosen JOIN sample s USING (sample_id) JOIN image i ON i.image_id = s.image_id
     LEFT JOIN fetched f ON f.fetch_id = s.image_id LEFT JOIN labelled_image l ON l.sample_id = s.sample_id
     WHERE s.sample_id NOT IN (SELECT sample_id FROM shard_plan_rejects WHERE reason = 'withdrawn')
+      AND s.sample_id NOT IN (SELECT sample_id FROM candidate
+                              WHERE punsafe > 0.5 OR upper(nsfw) IN ('NSFW', 'UNSURE', 'TRUE', '1'))
 """
 
 

@@ -7,7 +7,7 @@ from flows.page.page import write_page
 from flows.page.section import Figure, Section
 from tests.small_build import Build
 
-WORST = "<img src=x onerror=alert(1)>{{ 7*7 }}</td><script>alert(2)</script>\u202e"
+WORST = "<img src=x onerror=alert(1)>{{ 7*7 }}</td><script>alert(2)</script>\u202e\x00\ud800"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,7 @@ def test_hostile_texts_are_shown_as_text(finished: Build, tmp_path: Path, monkey
     write_page(finished.ledger(), finished.sources, path)
     text = path.read_text(encoding="utf-8")
     assert "<script" not in text and "<img" not in text and "{{ 7*7 }}" in text
+    assert "\u202e" not in text and "\x00" not in text and "\\u202e\\u0000\\ud800" in text
 
 
 def test_an_unfinished_build_says_what_is_missing_and_gives_no_totals(finished: Build, tmp_path: Path) -> None:
