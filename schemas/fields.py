@@ -216,6 +216,11 @@ FIELDS: tuple[Field, ...] = (
     Field("published_n_bytes", pa.int64(), "bytes", "Length of the published image file."),
     Field("published_sha256", pa.string(), "", "sha256 of the published image file, without its metadata."),
     Field("published_format", pa.string(), "", "File extension of the published image."),
+    Field("generated_captions", pa.list_(pa.string()), "", "The drawn captions without repetition, best ranked first."),
+    Field("generated_scores_cos", pa.list_(pa.float64()), "cosine", "Of these, in their order, by the first scorer."),
+    Field("pair_format", pa.string(), "", "jpg, png or webp: extension of the image in the layout pairs."),
+    Field("pair_n_bytes", pa.int64(), "bytes", "Length of the image file in the layout pairs."),
+    Field("pair_sha256", pa.string(), "", "sha256 of that file: the published one, or a PNG of a GIF or BMP."),
     # Statistics: counts of samples; the published figures of RS5M beside ours.
     Field("source", pa.string(), "", "Corpus code, or Total."),
     Field("rows", pa.int64(), "rows", "Rows read from the source files."),

@@ -290,6 +290,25 @@ ORIGIN = Table(
     ),
     "A sample to publish with its origin; url is empty for labelled samples, path for web samples.",
 )  # fmt: skip
+DESCRIPTION = Table(
+    "description",
+    ("sample_id",),
+    (
+        "shard", "caption", "generated_caption", "invariant_caption", "generated_captions", "generated_scores_cos",
+        "vlm_score_cos", "detector_prob", "country_name", "city", "cluster_id", "cluster_n_samples",
+    ),
+    "A sample to publish with all its captions, its scores and its cluster; web and labelled samples lack the others'.",
+    nullable=(
+        "caption", "generated_caption", "invariant_caption", "vlm_score_cos", "detector_prob", "cluster_id",
+        "cluster_n_samples",
+    ),
+)  # fmt: skip
+PAIR = Table(
+    "pair",
+    ("sample_id",),
+    ("shard", "pair_format", "pair_n_bytes", "pair_sha256"),
+    "A sample in a tar of the layout pairs.",
+)
 METAFILE = Table(
     "metafile",
     ("sample_id",),

@@ -23,6 +23,7 @@ from stages.shard.crosswalk import WRITE_CROSSWALK
 from stages.shard.groups import GROUP_SAMPLES
 from stages.shard.metafile import WRITE_METAFILE
 from stages.shard.origin import LIST_ORIGINS
+from stages.shard.pairs import DESCRIBE_SAMPLES, WRITE_PAIRS
 from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
@@ -70,6 +71,8 @@ STAGES: tuple[Stage, ...] = (
     PLAN_SHARDS,
     WRITE_SHARDS,
     LIST_ORIGINS,
+    DESCRIBE_SAMPLES,
+    WRITE_PAIRS,
     WRITE_METAFILE,
     WRITE_CROSSWALK,
     COUNT_FUNNEL,

@@ -24,6 +24,7 @@ Half = Literal["", "pub11", "rs3"]
 Uses = Literal["cores", "network", "gpu"]
 
 WHOLE = "whole"
+_ROW_BYTES = 200  # of a narrow row and its reject
 COUNTS_SCHEMA = pa.schema([("partition", pa.string()), ("reason", pa.string()), ("n", pa.int64())])
 
 
@@ -228,6 +229,7 @@ class Stage:
             picture), and a later stage refuses them for it.
         is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).
         bytes_per_row: disk a given row takes, for the check before the start.
+        has_files: whether it writes files beside its rows, given its parameters; without them a row takes 200 bytes.
         off: returns the setting that switches the stage off, given its parameters; "" if it is on. A stage that is off
             has no partitions and accounts for no keys: its table is complete and has no rows. A stage whose partitions
             all come from such tables is off as well.
@@ -257,13 +259,18 @@ class Stage:
     memory_gb: float = 0.0
     decides: bool = True
     is_settled: bool = False
-    bytes_per_row: int = 200
+    bytes_per_row: int = _ROW_BYTES
+    has_files: Callable[[Any], bool] = lambda params: True
     off: Callable[[Any], str] = lambda params: ""
 
     @property
     def uses(self) -> Uses:
         """What there is least of where it runs: it limits how many of its partitions run at once."""
         return "gpu" if self.has_model else "network" if self.has_network else "cores"
+
+    def row_bytes(self, params: Params) -> int:
+        """Return the disk that a given row takes with these parameters, in bytes."""
+        return self.bytes_per_row if self.has_files(params) else _ROW_BYTES
 
     @property
     def is_whole(self) -> bool:

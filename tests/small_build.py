@@ -44,7 +44,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "outliers": {"detector": "demo-yolo", "top_share_vlm": 0.95, "top_share_detector": 0.95},
     "caption": {"captioner": "demo-blip2", "first_scorer": "demo-clip", "second_scorer": "demo-clip-2"},
     "gpe": {"n_partitions": 2},
-    "shard": {"n_shards": 2, "val_share": 0.2, "contaminated": "mark"},
+    "shard": {"n_shards": 2, "val_share": 0.2, "contaminated": "mark", "layouts": ["rs5m", "pairs"]},
 }
 FATES = {
     "laion2b_0_0": ("drop_duplicates", "url_duplicate"),
@@ -347,8 +347,8 @@ def contents(build: Build) -> dict[str, Any]:
         found[f"{table.name}_rejects"] = _sorted(rejects, (*table.key, "reason"))
         if stage.grain == "count":
             found[f"{table.name}_counts"] = sorted((r.partition, sorted(r.counts.items())) for r in state.receipts)
-        if table.name == "shard":
-            found["tars"] = {
+        if table.name in ("shard", "pair"):
+            found[f"{table.name}_tars"] = {
                 r.partition: [digest_file(ledger.store.path(f"{r.folder}/{f['file']}")) for f in r.body["files"]]
                 for r in state.receipts
             }

@@ -17,6 +17,7 @@ from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, folder_faults, re
 from flows.ask.dictionary import assumptions_report, columns_report
 from flows.ask.metafiles import add_metafiles
 from flows.ask.report import Report, Row, query_report, stage_reports
+from flows.ask.tars import add_tars
 from flows.ask.views import open_views
 from flows.card.facts import card_digest
 from flows.card.files import LATEX
@@ -105,31 +106,10 @@ def _write_page(ledger: Ledger, sources: Path | None, path: Path) -> None:
     write_page(ledger, sources, path)
 
 
-def tars(ledger: Ledger) -> dict[str, Path]:
-    """Return the current tar of each shard, under its published path."""
-    return {name: path for name, path, _ in _tars(ledger)}
-
-
-def tar_digests(ledger: Ledger) -> dict[str, str]:
-    """Return the sha256 of each tar, by published path."""
-    return {name: sha256 for name, _, sha256 in _tars(ledger)}
-
-
-def _tars(ledger: Ledger) -> Iterator[tuple[str, Path, str]]:
-    """Yield the published name, the path and the sha256 of each tar."""
-    state = ledger.state(ledger.writer["shard"])
-    for receipt in state.receipts if state.is_complete else ():
-        split = receipt.partition.split("-")[1]
-        tar = next(iter(receipt.body["files"]))
-        path = ledger.store.path(f"{receipt.folder}/{tar['file']}")
-        yield f"{split}/{receipt.partition}.tar", path, tar["sha256"]
-
-
 def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
     for name in ("train", "val", "metafiles", "tables"):
         (folder.path / name).mkdir(parents=True)
-    for name, tar, sha256 in _tars(ledger):
-        folder.link(name, tar, sha256)
+    add_tars(ledger, folder)
     for module in dict.fromkeys(stage.module for stage in ledger.stages):
         for report in module_reports(ledger, module)[:1]:
             folder.write(f"tables/stage_{module}.csv", report.csv())

@@ -240,7 +240,9 @@ class Forecaster:
     def _bytes_per_row(self, stage: Stage) -> float:
         runs = self._runs[stage.name]
         n_rows = sum(run.n_rows for run in runs)
-        return sum(run.n_bytes for run in runs) / n_rows if n_rows else stage.bytes_per_row
+        return (
+            sum(run.n_bytes for run in runs) / n_rows if n_rows else stage.row_bytes(self.ledger.settings.params(stage))
+        )
 
 
 def bench_rate(folder: Path, wanted: str) -> float | None:

@@ -19,7 +19,8 @@ CAPTIONS_EACH = 20  # of a labelled image (caption.n_candidates)
 # What later stages see of the web half once copies are gone.
 AFTER_DEDUP = frozenset(
     {"set_thresholds", "drop_outliers", "describe_geometa", "list_texts", "tag_places", "name_places", "plan_shards",
-     "group_samples", "write_shards", "list_origins", "write_metafile", "count_texts", "count_splits",
+     "group_samples", "write_shards", "list_origins", "describe_samples", "write_pairs", "write_metafile",
+     "count_texts", "count_splits",
      "count_countries", "count_months", "count_utm_zones"}
 )  # fmt: skip
 BY_DOWNLOAD = frozenset({"download", "screen", "embed", "score_detector", "score_vlm"})  # partitions of URLs

@@ -12,8 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.ask.damage import unreadable, warnings
-from flows.ask.dataset import PAGE, all_reports, module_reports, publish_dataset, statistics_for_people, tars
+from flows.ask.dataset import PAGE, all_reports, module_reports, publish_dataset, statistics_for_people
 from flows.ask.report import say
+from flows.ask.tars import layouts, tars
 from flows.card.files import CARD
 from flows.card.identity import build_id
 from flows.corpora.sources import has_corpus, holdings
@@ -35,6 +36,7 @@ from stages.contamination.sets import find_sets
 from stages.contamination.stage import LIST_EVALUATION
 from stages.contract import InputError
 
+_UNDER = {"rs5m": "train/ and val/", "pairs": "pairs/"}
 _SHOWN_AT_THE_END = ("PUB11 funnel", "RS3")
 
 
@@ -163,9 +165,10 @@ def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, c
 
 
 def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) -> int:
-    dataset, found = ledger.store.root / "dataset", tars(ledger)
-    if found:
-        say(console, f"dataset: {dataset} ({len(found)} tars under train/ and val/, metafiles/, tables/)")
+    dataset = ledger.store.root / "dataset"
+    found = [f"{len(tars(ledger, layout))} tars under {_UNDER[layout]}" for layout in layouts(ledger)]
+    if ledger.state(ledger.writer["shard"]).is_complete:
+        say(console, f"dataset: {dataset} ({', '.join((*found, 'metafiles/', 'tables/'))})")
         say(console, f"report: {dataset / PAGE}, a page with its figures and pictures")
     if identity := build_id(ledger):
         say(console, f"card: {dataset / CARD} (build {identity[:12]})")

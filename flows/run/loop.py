@@ -104,10 +104,13 @@ class Loop:
         # Global stages read whole tables: they may take what a worker may.
         return stage.memory_gb or (self.ledger.settings.run.memory_gb if stage.is_whole else 0.0)
 
+    def _row_bytes(self, stage: Stage) -> int:
+        return stage.row_bytes(self.ledger.settings.params(stage))
+
     def _announce(self) -> None:
         for stage, partitions in self.schedule.take_added():
             n_rows = sum(self.ledger.rows_given(stage, partition.name) for partition in partitions)
-            self._n_bytes += n_rows * stage.bytes_per_row
+            self._n_bytes += n_rows * self._row_bytes(stage)
             self._check_disk(stage, n_rows)
             if stage.name in self.begun:
                 self.watcher.grow(stage, len(partitions), n_rows)
@@ -125,7 +128,7 @@ class Loop:
         if not isinstance(event, Committed | Failed | Poisoned):
             return
         del self._running[task.stage, task.partition]
-        self._n_bytes -= task.n_given * stage.bytes_per_row
+        self._n_bytes -= task.n_given * self._row_bytes(stage)
         if isinstance(event, Committed):
             self.schedule.commit(stage, partition, event.is_new)
         else:
@@ -148,12 +151,12 @@ class Loop:
         reserve = self.ledger.settings.run.reserve_gb * 1e9
         free = self.ledger.store.free_bytes()
         if free < self._n_bytes + reserve:
-            needed = n_rows * stage.bytes_per_row
+            needed = n_rows * self._row_bytes(stage)
             others = self._n_bytes - needed
             beside = f", other partitions about {others / 1e9:.2f} GB," if others > 0 else ""
             raise InputError(
                 f"{stage.name} needs about {needed / 1e9:.2f} GB under {self.ledger.store.root}"
-                f" ({n_rows:,} rows of about {stage.bytes_per_row:,} bytes){beside} and"
+                f" ({n_rows:,} rows of about {self._row_bytes(stage):,} bytes){beside} and"
                 f" {reserve / 1e9:.2f} GB that stay free (run.reserve_gb); {free / 1e9:.2f} GB are free."
                 " Free some space (`make gc` removes what no receipt needs) or build on a larger disk"
             )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.ask.dataset import tar_digests
 from flows.ask.report import say
+from flows.ask.tars import tar_digests
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from flows.opening import open_existing

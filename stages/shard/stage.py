@@ -1,34 +1,26 @@
 """Shard: decide what is published and where, and write the tars; `metafile.py` beside it writes the metafiles."""
 
-import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
 
 from schemas.tables import SHARD, SHARD_PLAN
-from stages.checks import check_body
 from stages.contract import (
     Context,
-    Dependency,
     Given,
     Inputs,
     Outcome,
-    Params,
     Reads,
     Stage,
     rejects_table,
 )
 from stages.rows import map_rows, query_rows, run_sql
-from stages.screen.decoding import DETAIL_CHARACTERS, decoder_identity
-from stages.screen.strip_metadata import ENCODED_ANEW, published_format, strip_metadata
-from stages.screen.stripping.result import UnpublishableImage
+from stages.screen.strip_metadata import published_format
+from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
-from stages.shard.tar_writer import TarWriter
+from stages.shard.layouts import LayoutParams, tar_key
+from stages.shard.tar_writer import open_tar
 from stages.withdraw.matching import named
-
-_LOCATED = ("n_bytes", "body_sha256", "body_file", "body_offset")
-_PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "published_n_bytes")
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
@@ -90,6 +82,7 @@ _JOINED = ("image", "geometa", "split_group")
 def write_shards(inputs: Inputs, context: Context) -> Outcome:
     """Write the tar of a partition: `KEY.img_name`, `KEY.img_content`, `KEY.caption`, in the order of sample_id.
 
+    Without the layout rs5m the published files are only compared, and no tar is written.
     Metadata is removed from the image files as in screen, which compared their pixels. A file whose digest differs from
     the one that screen recorded is rejected: it was made by another version of the stripper or, for a TIFF, of the
     codecs.
@@ -97,18 +90,19 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
     Raises:
         InputError: a body is missing, or is not the one that was fetched.
     """
-    tar = context.files.new_file("tar")
+    tar = context.files.new_file("tar") if "rs5m" in context.params.layouts else None
     kept: list[tuple[object, ...]] = []
     rejects: list[tuple[str, str]] = []
     rows = sorted(inputs["shard_plan"].to_pylist(), key=lambda row: str(row["sample_id"]))
-    with tar.open("wb") as file, TarWriter(file) as writer:
+    with open_tar(tar) as writer:
         for n_done, row in enumerate(rows):
             data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
-            published, problem = _strip(data, row)
+            published, problem = strip_body(data, row)
             if problem:
                 rejects.append((row["sample_id"], problem))
                 continue
-            writer.write(row["sample_id"], _members(row, published))
+            if writer is not None:
+                writer.write(tar_key(row["sample_id"]), _members(row, published))
             kept.append(
                 (
                     row["sample_id"], row["shard"], row["body_sha256"], row["published_sha256"],
@@ -123,29 +117,7 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
     refused = rejects_table(
         SHARD, {"sample_id": ids}, pa.array(["publication_changed"] * len(ids), pa.string()), details
     )
-    return Outcome(table, refused, files=(tar,))
-
-
-def _strip(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return the file to publish, and how it differs from the one that screen approved ("" if it does not).
-
-    If the published file has the digest that screen recorded, the body is proven too. The body itself is digested only
-    before it is decoded, or if the digests differ, to say which of the two has changed.
-
-    Raises:
-        InputError: the bytes are not the body that was fetched.
-    """
-    if row["image_format"] in ENCODED_ANEW:
-        check_body(data, row)  # decoded without the guards of screen's child
-    try:
-        published = strip_metadata(data, row["image_format"], row["exif_orientation"], row["published_n_bytes"]).data
-        digest = hashlib.sha256(published).hexdigest()
-    except UnpublishableImage as fault:
-        published, digest = b"", str(fault)
-    if digest == row["published_sha256"]:
-        return published, ""
-    check_body(data, row)
-    return published, f"screen: {row['published_sha256']}; now: {digest}"[:DETAIL_CHARACTERS]
+    return Outcome(table, refused, files=(tar,) if tar is not None else ())
 
 
 def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
@@ -156,12 +128,6 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
     }
 
 
-def _codecs(params: Params) -> Mapping[str, str]:
-    return decoder_identity()
-
-
-CODECS = Dependency("codecs", _codecs)  # the bytes of a re-encoded TIFF depend on them
-
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
@@ -170,10 +136,10 @@ PLAN_SHARDS = Stage(
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
-        Reads("fetched", ("fetch_id", *_LOCATED), is_whole=True),
+        Reads("fetched", ("fetch_id", *LOCATED), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
-        Reads("labelled_image", ("sample_id", "scene_id", *_LOCATED), is_whole=True),
-        Reads("image", ("image_id", "pixel_sha256", "phash", *_PUBLICATION), is_whole=True),
+        Reads("labelled_image", ("sample_id", "scene_id", *LOCATED), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "phash", *PUBLICATION), is_whole=True),
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
         Reads("planned", ("sample_id", "normalised_url", "host"), is_whole=True),
         Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),
@@ -197,15 +163,17 @@ PLAN_SHARDS = Stage(
 WRITE_SHARDS = Stage(
     name="write_shards",
     module="shard",
-    version=5,
+    version=6,
     does="Writes the tars; removes metadata from the image files without re-encoding them.",
     reads=(
-        Reads("shard_plan", ("sample_id", "published_text", "shard", "img_name", *_PUBLICATION, *_LOCATED)),
+        Reads("shard_plan", ("sample_id", "published_text", "shard", "img_name", *PUBLICATION, *LOCATED)),
     ),
     writes=SHARD,
     grain="map",
     given=Given("shard_plan", ("sample_id",)),
     run=write_shards,
+    params=LayoutParams,
+    has_files=lambda params: "rs5m" in params.layouts,
     reasons=("publication_changed",),
     depends=(CODECS,),
     partitions_from=("shard_plan",),

@@ -4,7 +4,9 @@ It reads no tars and no files: bodies are bytes, and are written unchanged.
 """
 
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -44,6 +46,16 @@ class TarWriter:
 
     def _put(self, data: bytes) -> None:
         self._n_bytes += self._file.write(data)
+
+
+@contextmanager
+def open_tar(path: Path | None) -> Iterator[TarWriter | None]:
+    """Yield a writer of a new tar; None if no path is given."""
+    if path is None:
+        yield None
+        return
+    with path.open("wb") as file, TarWriter(file) as writer:
+        yield writer
 
 
 def _header(name: str, n_bytes: int) -> bytes:

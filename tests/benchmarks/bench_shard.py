@@ -18,7 +18,7 @@ from schemas.fields import FIELD
 from schemas.tables import SHARD
 from stages.contract import Context, Outcome
 from stages.screen.strip_metadata import strip_metadata
-from stages.shard.dealing import ShardParams
+from stages.shard.layouts import LayoutParams
 from stages.shard.stage import WRITE_SHARDS
 from tests.benchmarks.harness import BENCH, Goal, cpu_seconds, report, run_pairs, sized
 from tests.benchmarks.web_images import draw_jpegs
@@ -73,7 +73,7 @@ class Bench:
     def run_stage(self, i: int) -> float:
         """Return the seconds of the stage function; its tar goes with the attempt."""
         with self._store.attempt(SHARD, _SHARD, "0" * 12) as attempt:
-            context = Context(_SHARD, ShardParams(), None, {}, attempt, _FOLDER)
+            context = Context(_SHARD, LayoutParams(), None, {}, attempt, _FOLDER)
             outcomes: list[Outcome] = []
             spent = cpu_seconds(lambda: outcomes.append(WRITE_SHARDS.run(self._inputs, context)))
             if outcomes[0].kept.num_rows != N_SAMPLES:

@@ -148,6 +148,8 @@ _GEOMETA = [
         "country_code": None,
         "taken_at": None,
         "month": 7,
+        "country_name": None,
+        "city": "Graz" if row["sample_id"] == "ben_7" else None,
     }
     for row in (*_PLANNED, *_LABELLED)
 ]
@@ -353,6 +355,25 @@ _DUPLICATES = [
         "duplicate_reason": None,
     },
 ]
+_PUBLISHED = [{"sample_id": row["sample_id"], "published_sha256": row["published_sha256"]} for row in _SHARD_PLAN]
+_CAPTIONS = ("a lake", "a pond", "a lake", "a sea")
+_RANKS = [
+    {"first_score_cos": cos, "first_rank": first, "second_rank": second}
+    for cos, first, second in ((0.3, 1, 2), (0.2, 2, 1), (0.3, 1, 2), (0.1, 3, None))
+]
+_DESCRIPTION = {
+    "caption": "an Aerial view",
+    "generated_caption": None,
+    "invariant_caption": None,
+    "generated_captions": [],
+    "generated_scores_cos": [],
+    "vlm_score_cos": 0.25,
+    "detector_prob": None,
+    "country_name": None,
+    "city": "Überlingen",
+    "cluster_id": "laion2b_0_0",
+    "cluster_n_samples": 2,
+}
 _COUNTS = [
     {"partition": part, "reason": reason, "n": n}
     for part, figures in (("cc3m-00000", (9, 2)), ("laion2b-00000", (7, 3)))
@@ -416,6 +437,26 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         labelled_image=_LABELLED,
         image=_IMAGES,
         geometa=_GEOMETA,
+    ),
+    "describe_samples": tables(
+        shard_plan=[*_SHARD_PLAN, {"sample_id": "ben_7", "shard": "rs3-val-0001"}],
+        sample=_SAMPLES,
+        candidate=_CANDIDATES,
+        caption=[{"sample_id": "ben_7", "invariant_caption": "a pond", "generated_caption": "a lake"}],
+        caption_score=[{"sample_id": "ben_7", "n": n, **ranks} for n, ranks in enumerate(_RANKS)],
+        caption_candidate=[
+            {"sample_id": "ben_7", "n": n, "candidate_caption": text} for n, text in enumerate(_CAPTIONS)
+        ],
+        geometa=_GEOMETA,
+        cluster_member=[{**row, "cluster_n_samples": 2} for row in _DUPLICATES],
+        relevant=[{**row, "vlm_score_cos": 0.25, "detector_prob": 0.5} for row in _RELEVANT],
+    ),
+    # PNG files alone: the PNG that is made of a BMP depends on the codec's version.
+    "write_pairs": tables(
+        shard=[_PUBLISHED[n] for n in (0, 2)],
+        shard_plan=[_SHARD_PLAN[n] for n in (0, 2)],
+        description=[{**_SHARD_PLAN[n], **_DESCRIPTION} for n in (0, 2)],
+        origin=_ORIGINS,
     ),
     "write_metafile": tables(shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, origin=_ORIGINS),
     "count_funnel": tables(

@@ -172,12 +172,14 @@ def test_rows_and_tars_do_not_depend_on_the_executor(finished: Build, tmp_path: 
     inline.run(InlineExecutor())
     found = contents(inline)
     assert_same_contents(contents(finished), found)
-    assert len(found["tars"]) == 8 and all(len(digests) == 1 for digests in found["tars"].values())
+    for tars in (found["shard_tars"], found["pair_tars"]):
+        assert len(tars) == 8 and all(len(digests) == 1 for digests in tars.values())
 
 
 def test_rows_and_tars_do_not_depend_on_worker_count(finished: Build, repartitioned: Build) -> None:
     assert (finished.settings.run.workers, repartitioned.settings.run.workers) == (2, 1)
-    assert contents(finished)["tars"] == contents(repartitioned)["tars"]
+    for tars in ("shard_tars", "pair_tars"):
+        assert contents(finished)[tars] == contents(repartitioned)[tars]
 
 
 def test_the_small_build_holds_kept_rows_and_many_reasons(finished: Build) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ask.dataset import publish_dataset, tars
+from flows.ask.dataset import publish_dataset
+from flows.ask.tars import tars
 from flows.cli import main
 from flows.ledger.digests import digest_file
 from flows.ledger.partition_check import Fault

@@ -75,8 +75,9 @@ def _read(receipt: Path, section: str, names: list[str]) -> pa.Table | None:
 
 def tar_digests(build: Path) -> dict[str, str]:
     """Return the sha256 of each published tar."""
-    tars = sorted((build / "dataset").glob("*/*.tar"))
-    return {f"{tar.parent.name}/{tar.name}": hashlib.sha256(tar.read_bytes()).hexdigest() for tar in tars}
+    dataset = (build / "dataset").resolve()
+    tars = sorted(dataset.rglob("*.tar"))
+    return {tar.relative_to(dataset).as_posix(): hashlib.sha256(tar.read_bytes()).hexdigest() for tar in tars}
 
 
 def assert_identical(one: Path, other: Path) -> None:

@@ -197,9 +197,10 @@ def test_a_build_command_publishes_tars_tables_and_metafiles(
     code, said = run(capsys, "build", *small)
     assert code == 0 and "published" in said
     dataset = tmp_path / "build/dataset"
-    names = [f"{half}-{{split}}-000{n}.tar" for half in ("pub11", "rs3") for n in (0, 1)]
     for split in ("train", "val"):
-        assert sorted(p.name for p in (dataset / split).iterdir()) == [name.format(split=split) for name in names]
+        assert len(list((dataset / "pairs" / split).iterdir())) == 4
+        names = [f"{half}-{split}-{n:04d}.tar" for half in ("pub11", "rs3") for n in range(32)]
+        assert sorted(p.name for p in (dataset / split).iterdir()) == names
     assert {p.name for p in (dataset / "tables").iterdir()} >= {
         "pub11_funnel.csv",
         "pub11_funnel.md",

@@ -1,8 +1,9 @@
 import os
 from pathlib import Path
 
-from flows.ask.dataset import dataset_faults, publish_dataset, tars
+from flows.ask.dataset import dataset_faults, publish_dataset
 from flows.ask.dataset_folder import CHECKSUMS
+from flows.ask.tars import tars
 from flows.run.executor import InlineExecutor
 from tests.small_build import Build
 

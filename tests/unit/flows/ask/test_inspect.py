@@ -172,4 +172,4 @@ def test_results_of_other_settings_are_garbage_once_the_new_ones_are_finished(da
     assert status(damaged)["cluster"]["done"] == 0
     assert status(damaged)["download"]["done"] == 3, "the ledger of the world is never shortened"
     kept = contents(other)
-    assert kept["tars"]
+    assert kept["shard_tars"] and kept["pair_tars"]

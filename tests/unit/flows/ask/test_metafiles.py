@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ask.dataset import tars
 from flows.ask.dataset_folder import DatasetFolder
 from flows.ask.metafiles import add_metafiles, write_csv_files, write_parquet_files
+from flows.ask.tars import tars
 from tests.small_build import Build
 
 

@@ -10,15 +10,16 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from flows.ask.dataset import tars
 from flows.ask.fates import write_fates
+from flows.ask.tars import tars
 from flows.run.executor import InlineExecutor
 from schemas.tables import SHARD_PLAN
 from stages.contract import InputError, Reads
 from stages.screen.strip_metadata import strip_metadata
-from stages.shard import stage
+from stages.shard import bodies
+from stages.shard.bodies import strip_body
 from stages.shard.dealing import ShardParams, deal, deal_out
-from stages.shard.stage import WRITE_SHARDS, _strip
+from stages.shard.stage import WRITE_SHARDS
 from tests.contract.inputs import call_stage
 from tests.small_build import FATES, Build, draw
 
@@ -152,8 +153,8 @@ def row_of(body: bytes, image_format: str = "JPEG") -> dict[str, Any]:
 
 def test_the_digest_of_the_published_file_proves_its_body() -> None:
     body, other = jpeg_with("one"), jpeg_with("two")
-    assert _strip(body, row_of(body)) == (strip_metadata(body, "JPEG").data, "")
-    assert _strip(other, row_of(body)) == _strip(body, row_of(body))
+    assert strip_body(body, row_of(body)) == (strip_metadata(body, "JPEG").data, "")
+    assert strip_body(other, row_of(body)) == strip_body(body, row_of(body))
 
 
 @pytest.mark.parametrize("place", [0, 3, 900, -20])
@@ -162,17 +163,17 @@ def test_a_body_of_another_picture_ends_the_stage(place: int) -> None:
     changed = bytearray(body)
     changed[place] ^= 0x55
     with pytest.raises(InputError, match="does not hold the body"):
-        _strip(bytes(changed), row_of(body))
+        strip_body(bytes(changed), row_of(body))
 
 
 def test_a_changed_tiff_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.BytesIO()
     Image.radial_gradient("L").save(stream, "TIFF")
     row = row_of(stream.getvalue(), "TIFF")
-    assert _strip(stream.getvalue(), row)[1] == ""
-    monkeypatch.setattr(stage, "strip_metadata", lambda *given: pytest.fail("it was decoded"))
+    assert strip_body(stream.getvalue(), row)[1] == ""
+    monkeypatch.setattr(bodies, "strip_metadata", lambda *given: pytest.fail("it was decoded"))
     with pytest.raises(InputError, match="does not hold the body"):
-        _strip(stream.getvalue()[:-1] + b"x", row)
+        strip_body(stream.getvalue()[:-1] + b"x", row)
 
 
 def test_contaminated_samples_are_removed_by_split_with_what_they_match(finished: Build, tmp_path: Path) -> None:

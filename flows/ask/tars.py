@@ -1,0 +1,99 @@
+"""The published tars: the files of receipts under their published names, and the empty tars among them.
+
+Not for writing their samples: that is `stages/shard`.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from flows.ask.dataset_folder import DatasetFolder
+from flows.ask.pairs_card import pairs_card
+from flows.ledger.ledger import Ledger
+from stages.identity import digest_json
+from stages.shard.layouts import Layout
+
+TABLES: dict[Layout, str] = {"rs5m": "shard", "pairs": "pair"}  # whose receipts name the tars of a layout
+FOLDERS: dict[Layout, str] = {"rs5m": "", "pairs": "pairs/"}
+HALVES, SPLITS = ("pub11", "rs3"), ("train", "val")
+# RS5M's loader opens 0000 to 0031 of each half and split, and stops at the first that is missing.
+LEAST_NAMES: dict[Layout, int] = {"rs5m": 32, "pairs": 1}
+EMPTY = bytes(tarfile.RECORDSIZE)
+
+
+def tars(ledger: Ledger, layout: Layout = "rs5m") -> dict[str, Path]:
+    """Return the current tar of each shard that has samples, under its published path."""
+    return {name: path for name, path, _ in _written(ledger, layout)}
+
+
+def tar_digests(ledger: Ledger) -> dict[str, str]:
+    """Return the sha256 of each tar that has samples, of all layouts, by published path."""
+    return {name: sha256 for layout in layouts(ledger) for name, _, sha256 in _written(ledger, layout)}
+
+
+def layouts(ledger: Ledger) -> tuple[Layout, ...]:
+    """Return the layouts that the settings ask for and whose tars are all written, in a fixed order."""
+    wanted: tuple[Layout, ...] = ledger.settings.params(ledger.writer["shard"]).layouts  # type: ignore[attr-defined]
+    return tuple(
+        layout
+        for layout in get_args(Layout)
+        if layout in wanted and ledger.state(ledger.writer[TABLES[layout]]).is_complete
+    )
+
+
+def add_tars(ledger: Ledger, folder: DatasetFolder) -> None:
+    """Link the tars of all layouts into a folder; a name without samples becomes a tar without members."""
+    for layout in layouts(ledger):
+        written = set()
+        for name, path, sha256 in _written(ledger, layout):
+            folder.link(name, path, sha256)
+            written.add(name)
+        for name in tar_names(layout, _n_shards(ledger)):
+            if name not in written:
+                folder.make(name, "no samples", _write_empty)
+    if "pairs" in layouts(ledger):
+        card = pairs_card()
+        folder.make("pairs/README.md", digest_json(card), partial(_write_text, card))
+
+
+def tar_names(layout: Layout, n_shards: int) -> list[str]:
+    """Return the published path of every tar of a layout.
+
+    Args:
+        layout: of the tars.
+        n_shards: tars per half and split that may have samples.
+    """
+    return [
+        f"{FOLDERS[layout]}{split}/{half}-{split}-{number:04d}.tar"
+        for split in SPLITS
+        for half in HALVES
+        for number in range(max(n_shards, LEAST_NAMES[layout]))
+    ]
+
+
+def _write_empty(path: Path) -> None:
+    path.write_bytes(EMPTY)
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _n_shards(ledger: Ledger) -> int:
+    params = ledger.settings.params(ledger.writer["shard_plan"])
+    return int(params.n_shards)  # type: ignore[attr-defined]
+
+
+def _written(ledger: Ledger, layout: Layout) -> Iterator[tuple[str, Path, str]]:
+    """Yield the published name, the path and the sha256 of each tar with samples."""
+    if layout not in layouts(ledger):
+        return
+    for receipt in ledger.state(ledger.writer[TABLES[layout]]).receipts:
+        split = receipt.partition.split("-")[1]
+        (tar,) = receipt.body["files"]
+        path = ledger.store.path(f"{receipt.folder}/{tar['file']}")
+        yield f"{FOLDERS[layout]}{split}/{receipt.partition}.tar", path, tar["sha256"]

@@ -1,0 +1,191 @@
+"""Pairs, stages of shard: tars of image, text and JSON that ordinary loaders read without being taught.
+
+Not for the layout of RS5M's own tars: that is `write_shards`.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.tables import DESCRIPTION, PAIR
+from stages.checks import check_body
+from stages.contract import Context, Given, InputError, Inputs, Outcome, Reads, Stage, TransientError, no_rejects
+from stages.images.not_decoded import NotDecoded
+from stages.images.rgb import open_rgb
+from stages.rows import query_rows, run_sql
+from stages.screen.strip_metadata import published_format
+from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
+from stages.shard.layouts import LayoutParams, tar_key
+from stages.shard.tar_writer import TarWriter
+
+EXTENSIONS = ("jpg", "png", "webp")  # the images that webdataset, open_clip and Hugging Face decode by name
+_OF_ORIGIN = (
+    "half", "corpus", "url", "path", "native_id", "keywords", "width_px", "height_px", "latitude_deg", "longitude_deg",
+    "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "meta_caption",
+)  # fmt: skip
+_OF_PLAN = ("split", "shard", "published_text")
+_OF_DESCRIPTION = tuple(name for name in DESCRIPTION.columns if name != "shard")
+# In this order in the JSON; the last three are of the image file in the tar.
+MEMBER_COLUMNS = ("sample_id", *_OF_PLAN, *_OF_DESCRIPTION, *_OF_ORIGIN, "pair_format", "pair_n_bytes", "pair_sha256")
+
+
+def describe_samples(inputs: Inputs, context: Context) -> Outcome:
+    """Return the captions, scores and cluster of each sample to publish, sorted by tar."""
+    # One after the other: joins and the order of wide rows in one query need several times the memory.
+    rows = query_rows(_SPINE, {name: inputs[name] for name in ("shard_plan", "sample")})
+    for query, names in _STEPS:
+        rows = query_rows(query, {"rows": rows, **{name: inputs[name] for name in names}})
+    columns = ", ".join(DESCRIPTION.schema.names)
+    ordered = query_rows(f"SELECT {columns} FROM rows ORDER BY shard, sample_id", {"rows": rows})
+    return Outcome(ordered.cast(DESCRIPTION.schema), no_rejects(DESCRIPTION))
+
+
+_SPINE = "SELECT sample_id, shard, image_id FROM shard_plan JOIN sample USING (sample_id)"
+# Each adds the columns of one table to the rows of the one before.
+_STEPS = (
+    ("SELECT rows.*, caption FROM rows LEFT JOIN candidate USING (sample_id)", ("candidate",)),
+    (
+        "SELECT rows.*, generated_caption, invariant_caption FROM rows LEFT JOIN caption USING (sample_id)",
+        ("caption",),
+    ),
+    (
+        """
+        WITH ranked AS (
+            SELECT sample_id, n, candidate_caption, first_score_cos, first_rank, second_rank
+            FROM caption_score JOIN caption_candidate USING (sample_id, n)
+            WHERE first_rank IS NOT NULL
+            QUALIFY row_number() OVER (PARTITION BY sample_id, candidate_caption ORDER BY n) = 1
+        ), listed AS (
+            SELECT sample_id,
+                   list(candidate_caption ORDER BY second_rank NULLS LAST, first_rank, n) AS generated_captions,
+                   list(first_score_cos ORDER BY second_rank NULLS LAST, first_rank, n) AS generated_scores_cos
+            FROM ranked GROUP BY sample_id
+        )
+        SELECT rows.*, coalesce(generated_captions, []) AS generated_captions,
+               coalesce(generated_scores_cos, []) AS generated_scores_cos
+        FROM rows LEFT JOIN listed USING (sample_id)
+        """,
+        ("caption_score", "caption_candidate"),
+    ),
+    ("SELECT rows.*, country_name, city FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
+    ("SELECT rows.*, cluster_id, cluster_n_samples FROM rows LEFT JOIN cluster_member USING (sample_id)",
+     ("cluster_member",)),
+    ("SELECT rows.*, vlm_score_cos, detector_prob FROM rows LEFT JOIN relevant USING (sample_id)", ("relevant",)),
+)  # fmt: skip
+
+
+def write_pairs(inputs: Inputs, context: Context) -> Outcome:
+    """Write the tar of a partition: `KEY.jpg` (or png, webp), `KEY.json`, `KEY.txt`, in the order of sample_id.
+
+    The image is the published file; a GIF or BMP, which loaders do not know, becomes a PNG of its first picture. The
+    JSON has the columns of `MEMBER_COLUMNS`, all of them in every sample, null if unknown.
+
+    Raises:
+        InputError: a body is missing, or its published file is not the one that `write_shards` recorded.
+        TransientError: a picture that screen decoded is not decoded, for lack of memory.
+    """
+    tar = context.files.new_file("pairs.tar")
+    kept: list[tuple[object, ...]] = []
+    rows = run_sql(_ROWS, inputs).to_pylist()
+    with tar.open("wb") as file, TarWriter(file) as writer:
+        for n_done, row in enumerate(rows):
+            data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+            extension, image = _image(data, row)
+            row |= {"pair_format": extension, "pair_n_bytes": len(image)}
+            row["pair_sha256"] = hashlib.sha256(image).hexdigest()
+            stated = json.dumps({name: row[name] for name in MEMBER_COLUMNS}, ensure_ascii=False, allow_nan=False)
+            members = {extension: image, "txt": row["published_text"].encode(), "json": stated.encode()}
+            writer.write(tar_key(row["sample_id"]), members)
+            kept.append(tuple(row[name] for name in PAIR.schema.names))
+            context.advance(n_done + 1)
+    columns = zip(*kept, strict=True) if kept else [()] * len(PAIR.schema)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, PAIR.schema, strict=True)]
+    return Outcome(pa.table(arrays, schema=PAIR.schema), no_rejects(PAIR), files=(tar,))
+
+
+_ROWS = """
+    SELECT shard_plan.*, description.* EXCLUDE (sample_id), origin.* EXCLUDE (sample_id),
+           shard.published_sha256 AS written_sha256
+    FROM shard JOIN shard_plan USING (sample_id) JOIN description USING (sample_id) JOIN origin USING (sample_id)
+    ORDER BY shard_plan.sample_id
+"""
+
+
+def _image(data: bytes, row: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Return the extension and the bytes of the image in the tar."""
+    published, problem = strip_body(data, row)
+    if problem or row["written_sha256"] != row["published_sha256"]:
+        raise InputError(
+            f"{row['sample_id']}: expected the published file {row['written_sha256']}, found another ({problem}):"
+            " run `make stage-screen`, then `make stage-shard`"
+        )
+    extension = published_format(row["image_format"])
+    if extension in EXTENSIONS:
+        return extension, published
+    check_body(data, row)  # decoded without the guards of screen's child
+    try:
+        shown = open_rgb(published, row["image_format"])
+    except NotDecoded as fault:
+        raise TransientError(f"{row['sample_id']}, which screen decoded, is not decoded now: {fault}") from fault
+    out = io.BytesIO()
+    shown.save(out, "PNG")
+    return "png", out.getvalue()
+
+
+def _off(params: LayoutParams) -> str:
+    return "" if "pairs" in params.layouts else "shard.layouts without pairs"
+
+
+_SCORES = ("sample_id", "n", "first_score_cos", "first_rank", "second_rank")
+
+DESCRIBE_SAMPLES = Stage(
+    name="describe_samples",
+    module="shard",
+    version=1,
+    does="Collects, tar by tar, all captions, the scores and the cluster of each sample to publish.",
+    reads=(
+        Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
+        Reads("sample", ("sample_id", "image_id"), is_whole=True),
+        Reads("candidate", ("sample_id", "caption"), is_whole=True),
+        Reads("caption", ("sample_id", "invariant_caption", "generated_caption"), is_whole=True),
+        Reads("caption_score", _SCORES, is_whole=True),
+        Reads("caption_candidate", ("sample_id", "n", "candidate_caption"), is_whole=True),
+        Reads("geometa", ("sample_id", "country_name", "city"), is_whole=True),
+        Reads("cluster_member", ("sample_id", "cluster_id", "cluster_n_samples"), is_whole=True),
+        Reads("relevant", ("sample_id", "vlm_score_cos", "detector_prob"), is_whole=True),
+    ),
+    writes=DESCRIPTION,
+    grain="map",
+    given=Given("shard_plan", ("sample_id",)),
+    run=describe_samples,
+    is_queried=True,
+    params=LayoutParams,
+    off=_off,
+    split_by="shard",
+)
+
+WRITE_PAIRS = Stage(
+    name="write_pairs",
+    module="shard",
+    version=1,
+    does="Writes the tars of image, text and JSON that ordinary loaders read.",
+    reads=(
+        Reads("shard", ("sample_id", "published_sha256")),
+        Reads("shard_plan", ("sample_id", *_OF_PLAN, *PUBLICATION, *LOCATED)),
+        Reads("description", ("sample_id", *_OF_DESCRIPTION)),
+        Reads("origin", ("sample_id", *_OF_ORIGIN)),
+    ),
+    writes=PAIR,
+    grain="map",
+    given=Given("shard", ("sample_id",)),
+    run=write_pairs,
+    params=LayoutParams,
+    off=_off,
+    depends=(CODECS,),
+    partitions_from=("shard",),
+    bytes_per_row=121_000,
+)
