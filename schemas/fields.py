@@ -137,7 +137,10 @@ FIELDS: tuple[Field, ...] = (
     Field("cluster_n_samples", pa.int32(), "", "Samples in the cluster."),
     Field("survivor_id", pa.string(), "", "The kept sample of the cluster."),
     Field("duplicate_reason", pa.string(), "", "Reason why the sample was removed; null for the survivor.", True),
-    Field("phash_distance", pa.int32(), "bits", "Hamming distance of the perceptual hash to the survivor's."),
+    Field(
+        "phash_distance", pa.int32(), "bits", "Hamming distance of the perceptual hashes to the survivor's, the least."
+    ),
+    Field("phash_orientation", pa.int32(), "", "EXIF orientation in which the picture is nearest the survivor's."),
     # Evaluation sets, and samples that are in one.
     Field("evaluation_set", pa.string(), "", "The evaluation set: its folder under EVAL, or its name in the manifest."),
     Field("evaluation_path", pa.string(), "", "Path of the picture below the folder of its evaluation set."),

@@ -108,6 +108,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("url_duplicate", "Another sample with the same normalised URL is kept."),
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
     Reason("near_duplicate", "Another sample with a similar perceptual hash is kept."),
+    Reason("turned_duplicate", "Another sample is kept that is similar to this one mirrored or turned by quarters."),
     # labelled
     Reason("file_too_large", "A file of the sample exceeds the byte limit."),
     Reason("missing_image", "The image of the metadata record is missing."),

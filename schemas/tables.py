@@ -154,7 +154,15 @@ IMAGE = Table(
 CLUSTER_MEMBER = Table(
     "cluster_member",
     ("sample_id",),
-    ("image_id", "cluster_id", "cluster_n_samples", "survivor_id", "duplicate_reason", "phash_distance"),
+    (
+        "image_id",
+        "cluster_id",
+        "cluster_n_samples",
+        "survivor_id",
+        "duplicate_reason",
+        "phash_distance",
+        "phash_orientation",
+    ),
     "A sample with a valid image and the cluster it belongs to.",
 )
 SURVIVOR = Table("survivor", ("sample_id",), ("image_id", "cluster_id"), "The kept sample of a cluster of duplicates.")

@@ -8,9 +8,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from stages.dedup.heads import take_near
 from stages.dedup.neighbours import Hashes, components, distance
 
 Labels = npt.NDArray[np.int64]
+
+FEW = 256  # members that are compared with each head at once; the index of heads costs half a MiB a band to clear
 
 
 def label_clusters(
@@ -25,7 +28,8 @@ def label_clusters(
 
     Args:
         pixels: int64 [n], equal for images of equal pixels.
-        hashes: uint64 [n], perceptual hashes.
+        hashes: uint64 [n, m], perceptual hashes: of the picture as shown, then of the picture turned in other ways,
+            if any. Two pictures are near if a hash of one is near the first hash of the other.
         details: [n], grey levels; an image below min_detail joins only images with equal pixels.
         max_distance: bits.
         min_detail: grey levels.
@@ -38,7 +42,8 @@ def label_clusters(
     first = first[order]
     labels = np.arange(first.size, dtype=np.int64)
     has_detail = np.flatnonzero(details[first] >= min_detail)
-    near = components(hashes[first[has_detail]], max_distance)
+    compared = hashes[first[has_detail]]
+    near = components(np.ascontiguousarray(compared[:, 0]), max_distance, compared[:, 1:])
     labels[has_detail] = has_detail[near]
     if not is_chained:
         _bound(labels, hashes[first], max_distance)
@@ -51,7 +56,7 @@ def _bound(labels: Labels, hashes: Hashes, max_distance: int) -> None:
 
     Args:
         labels: per node, the first node of its component in order of survival.
-        hashes: per node.
+        hashes: per node, as for label_clusters.
         max_distance: bits.
     """
     members = np.argsort(labels, kind="stable")
@@ -59,8 +64,18 @@ def _bound(labels: Labels, hashes: Hashes, max_distance: int) -> None:
     for start, stop in pairwise(borders.tolist()):
         if stop - start < 3:  # one image, or two that are near each other
             continue
+        if stop - start > FEW:
+            take_near(hashes, members[start:stop], labels, max_distance)
+            continue
         rest = members[start:stop]
         while rest.size:
-            is_near = distance(hashes[rest], hashes[rest[0]]) <= max_distance
+            is_near = _near_one(hashes[rest], hashes[rest[0]], max_distance)
             labels[rest[is_near]] = rest[0]
             rest = rest[~is_near]
+
+
+def _near_one(hashes: Hashes, one: Hashes, max_distance: int) -> npt.NDArray[np.bool_]:
+    """Return, per row of hashes, whether it is near `one`, a row of hashes likewise."""
+    n_bits = np.minimum(distance(hashes, one[0]).min(axis=1), distance(hashes[:, :1], one).min(axis=1))
+    near: npt.NDArray[np.bool_] = n_bits <= max_distance
+    return near

@@ -3,6 +3,8 @@
 Clusters are described first and decided on later: another priority needs no new search for neighbours.
 """
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -10,7 +12,8 @@ from pydantic import Field, field_validator
 from schemas.corpora import known_codes
 from schemas.tables import CLUSTER_MEMBER, SURVIVOR
 from stages.checks import DETAIL_MAX_CHARACTERS
-from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
+from stages.contract import Context, Given, InputError, Inputs, Outcome, Params, Reads, Stage, no_rejects
+from stages.images.orientations import N_ORIENTATIONS
 from stages.rows import query_rows, run_sql
 
 
@@ -23,6 +26,14 @@ class ClusterParams(Params):
     min_detail: float = Field(
         0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it only equal pixels match"
     )  # measured: plain bands, gradients and faint noise have less, 1,690 of 1,699 real pictures have more
+    orientations: Literal["upright", "all"] = Field(
+        "all", description="upright: compare pictures as shown; all: also mirrored and turned by quarters"
+    )  # RS5M compared them as shown
+    max_minutes: float = Field(
+        5.0,
+        gt=0,
+        description="longest search for near hashes, by its estimate, minutes of one core; beyond, it is refused",
+    )  # 5 million images: 1 at 4 bits, 3 at 6; from 10 on the cost grows faster than the square
     is_chained: bool = Field(
         False, description="join near images in chains, as RS5M did; if false, each duplicate is near the kept image"
     )
@@ -52,10 +63,12 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
     last = len(params.priority)
     options = {"seed": params.seed, "other": tiers.get("*", last), "labelled": last}
     member = query_rows(_MEMBERS, {**inputs, "tiers": tier_table}, **options)
-    ranked = query_rows(_RANKED_IMAGES, {"image": inputs["image"], "member": member})
-    images = run_sql("SELECT first_rank, pixels, phash, phash_detail FROM ranked", {"ranked": ranked})
+    n_ways = 1 if params.orientations == "upright" else N_ORIENTATIONS
+    ranked = query_rows(_RANKED_IMAGES, {"image": inputs["image"], "member": member}, n_ways=n_ways)
+    images = run_sql("SELECT first_rank, pixels, hashes, phash_detail FROM ranked", {"ranked": ranked})
     labels = pa.table({"first_rank": images["first_rank"], "label": label_images(images, params)})
-    kept = query_rows(_CLUSTERS, {"member": member, "ranked": ranked, "labels": labels})
+    clustered = {"member": member, "ranked": ranked, "labels": labels}
+    kept = query_rows(_CLUSTERS, clustered, max_distance=params.max_distance)
     return Outcome(kept.cast(CLUSTER_MEMBER.schema), no_rejects(CLUSTER_MEMBER))
 
 
@@ -72,25 +85,42 @@ _MEMBERS = """
 """
 # Images in order of survival, which is that of their first sample. Equal numbers in `pixels` are equal pixels.
 _RANKED_IMAGES = """
-    SELECT image_id, first_rank, min(first_rank) OVER (PARTITION BY pixel_sha256) AS pixels, phash, phash_detail
+    SELECT image_id, first_rank, min(first_rank) OVER (PARTITION BY pixel_sha256) AS pixels, phash, phash_detail,
+           phash_orientations[:$n_ways] AS hashes
     FROM (SELECT image_id, min(rank) AS first_rank FROM member GROUP BY image_id) JOIN image USING (image_id)
     ORDER BY first_rank
 """
 _CLUSTERS = """
     WITH picture AS (FROM ranked JOIN labels USING (first_rank)),
     placed AS (
-        SELECT m.sample_id, m.image_id, m.rank, p.first_rank, p.pixels, p.phash, p.label
+        SELECT m.sample_id, m.image_id, m.rank, p.first_rank, p.pixels, p.phash, p.hashes, p.label
         FROM member m JOIN picture p USING (image_id)
     ), cluster AS (SELECT label, count(*) AS n_samples, min(rank) AS rank FROM placed GROUP BY label),
-    survivor AS (SELECT cluster.label, n_samples, sample_id, pixels, phash FROM cluster JOIN placed USING (rank))
-    SELECT p.sample_id, p.image_id, s.sample_id AS cluster_id, s.n_samples AS cluster_n_samples,
-           s.sample_id AS survivor_id,
-           CASE WHEN p.sample_id = s.sample_id THEN NULL
-                WHEN p.rank > p.first_rank THEN 'url_duplicate'
-                WHEN p.pixels = s.pixels THEN 'pixel_duplicate'
+    survivor AS (
+        SELECT cluster.label, n_samples, sample_id, pixels, phash, hashes FROM cluster JOIN placed USING (rank)
+    ),
+    compared AS (
+        SELECT p.sample_id, p.image_id, p.rank, p.first_rank, s.sample_id AS survivor_id, s.n_samples,
+               p.pixels = s.pixels AS is_same, bit_count(xor(p.phash, s.phash)) AS shown_distance,
+               -- One sample turned against the other as shown, and the reverse: bits near the median may differ.
+               CASE WHEN NOT is_same THEN list_transform(p.hashes, lambda h: bit_count(xor(h, s.phash))) END AS turned,
+               CASE WHEN NOT is_same THEN list_min(list_transform(s.hashes, lambda h: bit_count(xor(h, p.phash))))
+                    END AS back_distance
+        FROM placed p JOIN survivor s USING (label)
+    ), described AS (
+        SELECT *,
+               CASE WHEN is_same THEN shown_distance ELSE least(list_min(turned), back_distance) END AS phash_distance,
+               CASE WHEN is_same THEN 1 ELSE list_position(turned, list_min(turned)) END AS phash_orientation
+        FROM compared
+    )
+    SELECT sample_id, image_id, survivor_id AS cluster_id, n_samples AS cluster_n_samples, survivor_id,
+           CASE WHEN sample_id = survivor_id THEN NULL
+                WHEN rank > first_rank THEN 'url_duplicate'
+                WHEN is_same THEN 'pixel_duplicate'
+                WHEN shown_distance > $max_distance AND phash_distance <= $max_distance THEN 'turned_duplicate'
                 ELSE 'near_duplicate' END AS duplicate_reason,
-           bit_count(xor(p.phash, s.phash)) AS phash_distance
-    FROM placed p JOIN survivor s USING (label) ORDER BY p.sample_id
+           phash_distance, phash_orientation
+    FROM described ORDER BY sample_id
 """
 
 
@@ -98,14 +128,26 @@ def label_images(images: pa.Table, params: ClusterParams) -> pa.Array:
     """Return a cluster label per image.
 
     Args:
-        images: pixels, phash and phash_detail of each image, in order of survival.
+        images: pixels, hashes (the picture as shown, then turned) and phash_detail of each image, in order of survival.
         params: the limits of similarity.
-    """
-    from stages.dedup.clusters import label_clusters  # scipy takes a quarter of a second to import, in every worker
 
+    Raises:
+        InputError: the distance is so large that the search would take longer than max_minutes.
+    """
+    from stages.dedup.clusters import label_clusters  # numba takes half a second to import, in every worker
+    from stages.dedup.neighbours import estimate_seconds
+
+    hashes = images["hashes"].combine_chunks()
+    ways = hashes.flatten().to_numpy().reshape(len(images), -1) if len(images) else np.empty((0, 1), np.uint64)
+    minutes = estimate_seconds(len(images), params.max_distance, ways.shape[1] - 1) / 60
+    if minutes > params.max_minutes:
+        raise InputError(
+            f"dedup.max_distance = {params.max_distance} would take about {minutes:.1f} minutes of a core for "
+            f"{len(images):,} images: expected at most {params.max_minutes:g}; lower it, or raise dedup.max_minutes"
+        )
     labels = label_clusters(
         images["pixels"].to_numpy().astype(np.int64),
-        images["phash"].to_numpy(),
+        ways,
         images["phash_detail"].to_numpy(),
         params.max_distance,
         params.min_detail,
@@ -138,11 +180,11 @@ _DUPLICATES = f"""
 CLUSTER = Stage(
     name="cluster",
     module="dedup",
-    version=3,
+    version=4,
     does="Finds clusters of samples with equal URLs, or equal or similar pictures, over all corpora.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
-        Reads("image", ("image_id", "pixel_sha256", "phash", "phash_detail"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "phash", "phash_orientations", "phash_detail"), is_whole=True),
     ),
     writes=CLUSTER_MEMBER,
     grain="map",
@@ -168,5 +210,5 @@ DROP_DUPLICATES = Stage(
     given=Given(query=f"SELECT sample_id {_OF_WEB}", inputs=("cluster_member", "sample")),
     run=drop_duplicates,
     is_queried=True,
-    reasons=("url_duplicate", "pixel_duplicate", "near_duplicate"),
+    reasons=("url_duplicate", "pixel_duplicate", "near_duplicate", "turned_duplicate"),
 )

@@ -24,7 +24,7 @@ THIRD_PARTY = {
         "pyarrow", "pydantic", "duckdb", "orjson", "polars", "numpy", "scipy", "PIL", "imagehash", "img2dataset",
         "webdataset", "rasterio", "pyproj", "pycountry", "reverse_geocoder", "nltk", "torch", "torchvision",
         "transformers", "safetensors", "peft", "open_clip", "ultralytics", "yaml",
-        "brotli", "idna", "protego", "timm", "tokenizers",
+        "brotli", "idna", "protego", "timm", "tokenizers", "numba",
     },
     "flows": {"pyarrow", "pydantic", "duckdb", "rich", "orjson", "numpy", "scipy", "huggingface_hub", "httpx2",
               "jinja2", "markupsafe", "krippendorff", "yaml"},

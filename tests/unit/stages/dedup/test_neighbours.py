@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
 from stages.dedup import neighbours
-from stages.dedup.neighbours import components, distance
+from stages.dedup.neighbours import components, distance, estimate_seconds
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -104,3 +104,25 @@ def test_hot_clusters_among_many_hashes_are_found_whole() -> None:
     assert (labels[-hot.size :] == 0).all()
     assert np.count_nonzero(labels == 0) == 1 + hot.size
     assert np.count_nonzero(labels == np.arange(hashes.size)) == 1 + lonely.size
+
+
+@pytest.mark.parametrize("max_walked", [2, 1024])
+@pytest.mark.parametrize("seed", range(4))
+def test_turned_hashes_join_as_by_brute_force(seed: int, max_walked: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "MAX_WALKED", max_walked)
+    for n_centres, max_distance in ((30, 3), (200, 4), (200, 0)):
+        ways = np.column_stack([plant(seed + 10 * way, 300, n_centres, 3) for way in range(4)])
+        for row in range(0, 300, 7):
+            ways[row] = np.roll(ways[(row * 5) % 300], row % 4)
+        hashes, turned = ways[:, 0].copy(), ways[:, 1:]
+        is_near = (distance(ways[:, :, None], hashes) <= max_distance).any(axis=1)
+        _, found = connected_components(is_near, directed=False)
+        smallest = np.full(300, 300)
+        np.minimum.at(smallest, found, np.arange(300))
+        assert components(hashes, max_distance, turned).tolist() == smallest[found].tolist()
+
+
+def test_the_estimate_grows_by_the_square_where_keys_are_short() -> None:
+    assert estimate_seconds(5_200_000, 4) < 20 < 100 < estimate_seconds(5_200_000, 10)
+    assert estimate_seconds(10_400_000, 12) > 2.9 * estimate_seconds(5_200_000, 12)
+    assert estimate_seconds(5_200_000, 4, 7) > 4 * estimate_seconds(5_200_000, 4)

@@ -8,7 +8,7 @@ import pytest
 from schemas.fields import FIELD
 from schemas.tables import SAMPLE
 from stages.checks import check_outcome
-from stages.contract import Context, Outcome
+from stages.contract import Context, InputError, Outcome
 from stages.dedup.stage import CLUSTER, DROP_DUPLICATES, ClusterParams
 from tests.contract.handmade import samples_of
 
@@ -21,13 +21,17 @@ def spine(images: Mapping[str, str | None]) -> pa.Table:
 
 
 def cluster(
-    samples: list[tuple[str, str, str, int]], details: Mapping[str, float] | None = None, **params: Any
+    samples: list[tuple[str, str, str, int]],
+    details: Mapping[str, float] | None = None,
+    turned: Mapping[str, list[int]] | None = None,
+    **params: Any,
 ) -> dict[str, dict[str, Any]]:
     """Return the rows of `cluster_member` by sample_id.
 
     Args:
         samples: (sample_id, URL, pixels, phash); the URL of a labelled sample is its sample_id.
         details: the detail of a hash, by pixels; 1 where it is not given.
+        turned: the eight hashes, by pixels; those of a picture of full symmetry where they are not given.
     """
     images = {url: (pixels, phash) for _, url, pixels, phash in samples}
     inputs = {
@@ -37,6 +41,10 @@ def cluster(
                 "image_id": pa.array(list(images), pa.string()),
                 "pixel_sha256": pa.array([pixels for pixels, _ in images.values()], pa.string()),
                 "phash": pa.array([phash for _, phash in images.values()], FIELD["phash"].type),
+                "phash_orientations": pa.array(
+                    [(turned or {}).get(pixels, [phash] * 8) for pixels, phash in images.values()],
+                    FIELD["phash_orientations"].type,
+                ),
                 "phash_detail": pa.array(
                     [(details or {}).get(pixels, 1.0) for pixels, _ in images.values()], FIELD["phash_detail"].type
                 ),
@@ -80,6 +88,28 @@ def test_one_url_equal_pixels_and_near_hashes_are_told_apart_by_reason() -> None
 def test_hashes_are_near_up_to_the_largest_distance_and_no_further(distance: int, is_one: bool) -> None:
     rows = cluster([("laion2b_0_0", "u0", "p0", 0), ("laion2b_0_1", "u1", "p1", 0b1111)], max_distance=distance)
     assert len({row["cluster_id"] for row in rows.values()}) == (1 if is_one else 2)
+
+
+TURNED = {
+    "p0": [0xF0, *FAR[1:], 1 << 9, 1 << 23, 5 << 50, 0xABCD],
+    "p1": [0xF_0000_0000, *FAR[:3], 0xF1, 3, 9 << 33, 7 << 60],
+}
+
+
+def test_a_turned_copy_is_a_duplicate_with_its_orientation_unless_only_upright_pictures_are_compared() -> None:
+    samples = [("laion2b_0_0", "u0", "p0", 0xF0), ("cc3m_0_1", "u1", "p1", 0xF_0000_0000)]
+    row = cluster(samples, turned=TURNED)["cc3m_0_1"]
+    assert (row["duplicate_reason"], row["phash_distance"], row["phash_orientation"]) == ("turned_duplicate", 1, 5)
+    assert row["survivor_id"] == "laion2b_0_0"
+    assert cluster(samples, turned=TURNED, is_chained=True)["cc3m_0_1"]["duplicate_reason"] == "turned_duplicate"
+    alone = cluster(samples, turned=TURNED, orientations="upright")
+    assert set(reasons(alone).values()) == {None}
+
+
+def test_a_search_whose_cost_explodes_is_refused_with_its_estimate() -> None:
+    samples = [(f"laion2b_0_{n}", f"u{n}", f"p{n}", n) for n in range(50)]
+    with pytest.raises(InputError, match=r"max_distance = 10 would take about .* lower it, or raise dedup.max_minutes"):
+        cluster(samples, max_distance=10, max_minutes=1e-12)
 
 
 CHAIN = [(f"laion2b_0_{n}", f"u{n}", f"p{n}", 2 ** (4 * n) - 1) for n in range(7)]
@@ -160,6 +190,7 @@ def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> No
                 "image_id": ["u0"],
                 "pixel_sha256": ["p"],
                 "phash": pa.array([0], pa.uint64()),
+                "phash_orientations": pa.array([[0] * 8], pa.list_(pa.uint64())),
                 "phash_detail": pa.array([1], pa.float64()),
             }
         ),

@@ -1,0 +1,96 @@
+"""Clusters of near pictures, and how a component is cut so that each member is near the survivor."""
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from stages.dedup import clusters
+from stages.dedup.clusters import label_clusters
+from stages.dedup.neighbours import distance
+
+Hashes = npt.NDArray[np.uint64]
+
+
+def label(hashes: Hashes, max_distance: int = 4, *, is_chained: bool = False) -> npt.NDArray[np.int64]:
+    n = hashes.shape[0]
+    return label_clusters(np.arange(n), hashes, np.ones(n), max_distance, 0.05, is_chained=is_chained)
+
+
+def near(hashes: Hashes, a: int, b: int, max_distance: int) -> bool:
+    there = distance(hashes[a], hashes[b, 0]).min()
+    back = distance(hashes[b], hashes[a, 0]).min()
+    return bool(min(there, back) <= max_distance)
+
+
+def cut_slowly(hashes: Hashes, max_distance: int) -> list[int]:
+    """Return the first head that is near each row, or the row itself: the definition, in pure Python."""
+    heads: list[int] = []
+    found = []
+    for row in range(hashes.shape[0]):
+        head = next((head for head in heads if near(hashes, row, head, max_distance)), row)
+        heads += [row] * (head == row)
+        found.append(head)
+    return found
+
+
+def walk(seed: int, n_rows: int, n_ways: int) -> Hashes:
+    """Return hashes of which each is a bit or two from an earlier one; turned ones are so as well."""
+    random = np.random.default_rng(seed)
+    rows = [random.integers(0, 2**64, n_ways, dtype=np.uint64)]
+    for _ in range(n_rows - 1):
+        flips = np.uint64(1) << random.integers(0, 64, n_ways).astype(np.uint64)
+        row = rows[random.integers(max(0, len(rows) - 9), len(rows))] ^ flips
+        # Some are turned: their own hash is one of the other ones.
+        rows.append(np.roll(row, random.integers(0, n_ways)) if random.random() < 0.3 else row)
+    return np.array(rows)[random.permutation(n_rows)]
+
+
+@pytest.mark.parametrize("n_ways", [1, 8])
+@pytest.mark.parametrize("few", [1, 10_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_each_picture_goes_to_the_first_head_that_is_near(
+    seed: int, few: int, n_ways: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "FEW", few)  # by the index of heads, or by comparing all
+    hashes = walk(seed, 150, n_ways)
+    for max_distance in (1, 2, 4, 9):
+        assert label(hashes, max_distance).tolist() == cut_slowly(hashes, max_distance)
+
+
+def test_a_long_chain_costs_far_less_than_its_square() -> None:
+    random = np.random.default_rng(1)
+    steps = np.uint64(1) << random.integers(0, 64, 30_000).astype(np.uint64)
+    hashes = np.bitwise_xor.accumulate(np.concatenate([np.array([0], np.uint64), steps]))[:, None]
+    label(hashes[:300])  # compiled
+    costs_s = []
+    for n in (7_500, 30_000):
+        start_s = time.process_time()
+        found = label(hashes[:n], 4)
+        costs_s.append(time.process_time() - start_s)
+        assert np.unique(found).size > n // 20
+        assert (distance(hashes[:n, 0], hashes[found, 0]) <= 4).all()
+    assert costs_s[1] < 12 * max(costs_s[0], 0.05)
+
+
+def test_a_turned_picture_is_in_the_cluster_and_an_upright_search_leaves_it_out() -> None:
+    random = np.random.default_rng(2)
+    one = random.integers(0, 2**64, 8, dtype=np.uint64)
+    turned = one[[4, 5, 6, 7, 0, 1, 2, 3]]
+    other = random.integers(0, 2**64, 8, dtype=np.uint64)
+    hashes = np.array([one, other, turned])
+    for is_chained in (False, True):
+        assert label(hashes, is_chained=is_chained).tolist() == [0, 1, 0]
+        assert label(hashes[:, :1], is_chained=is_chained).tolist() == [0, 1, 2]
+
+
+def test_a_picture_without_detail_joins_equal_pixels_alone() -> None:
+    hashes = np.zeros((4, 8), np.uint64)
+    details = np.array([1.0, 0.0, 1.0, 0.0])
+    found = label_clusters(np.array([0, 1, 2, 1]), hashes, details, 4, 0.05, is_chained=False)
+    assert found.tolist() == [0, 1, 0, 1]
+
+
+def test_no_picture() -> None:
+    assert label(np.empty((0, 8), np.uint64)).tolist() == []
