@@ -50,7 +50,8 @@ COUNT_SPLITS = Stage(
     writes=SPLIT_COUNT,
     grain="reduce",
     given=Given(
-        query=f"SELECT DISTINCT corpus AS source FROM sample SEMI JOIN shard USING (sample_id) UNION SELECT '{TOTAL}'",
+        query="SELECT DISTINCT corpus AS source FROM sample SEMI JOIN shard USING (sample_id)"
+        f" UNION SELECT '{TOTAL}' FROM shard",
         inputs=("sample", "shard"),
     ),
     run=count_splits,

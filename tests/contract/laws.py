@@ -102,6 +102,8 @@ def _others(value: Any) -> list[Any]:
             "TEXT",
             "rs5m",
             "pub11",
+            "upright",
+            "random",
             "you@example.org",
             value + "x",
         ]

@@ -17,8 +17,8 @@ QUERIED = [stage for stage in STAGES if stage.is_queried]
 
 
 def test_stages_over_whole_tables_query_files() -> None:
-    # What reads a whole table by other means: lists of source files, of patches, prompts.
-    small = {"source_listing", "source_file", "prompt"}
+    # Small tables, read by other means: lists of source files, of patches, prompts, withdrawn entries.
+    small = {"source_listing", "source_file", "prompt", "withdrawal"}
     whole = {
         s.name for s in STAGES if any(r.is_whole and r.table not in small and r.section != "counts" for r in s.reads)
     }

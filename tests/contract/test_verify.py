@@ -52,7 +52,7 @@ def change_row(build: Build, receipt: Receipt, column: str, value: object) -> No
 
 def flip_a_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
+    data[len(data) // 8] ^= 0xFF  # among the rows: half of a small parquet file is its footer
     path.write_bytes(bytes(data))
 
 
@@ -139,7 +139,11 @@ def test_a_cut_receipt_is_named_and_its_partition_done_again(finished: Build, da
     path.write_bytes(path.read_bytes()[:cut])
     assert (receipt.folder, receipt.folder) in [(fault.where, fault.folder) for fault in faults(damaged)]
     watcher = damaged.run(InlineExecutor())
-    assert [name for name, _, n_due in watcher.begun if n_due and name not in ("list_sources", "open_pass")] == ["plan"]
+    assert [
+        name
+        for name, _, n_due in watcher.begun
+        if n_due and name not in ("list_sources", "list_withdrawn", "open_pass")
+    ] == ["plan"]
     assert faults(damaged) == []
     assert_same_contents(contents(finished), contents(damaged))
 

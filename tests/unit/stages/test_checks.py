@@ -45,6 +45,7 @@ def test_keys_of_several_columns_are_not_mixed_up() -> None:
         "pass": [0, 1],
         "normalised_url": ["u"] * 2,
         "host": ["h"] * 2,
+        "is_withdrawn": [False] * 2,
         "partition": ["p"] * 2,
     }
     check_unique(stage, pa.table(rows).cast(FETCH_PASS.schema))

@@ -32,5 +32,5 @@ def test_there_is_a_flow_for_the_build_and_for_each_target_and_each_starts_its_c
     assert words["build"] == ["build", *options, "--retry=transient", *settings]
     assert words["download"] == ["stage", "download", *options, "--retry=transient", *settings]
     assert words["inventory"] == ["inventory", *options, *settings]
-    assert schema == ["build", "metafile", "profile", "retry", "set", "sources"]
+    assert schema == ["build", "eval", "metafile", "profile", "retry", "set", "sources"]
     assert states == {"0": "COMPLETED", "1": "FAILED", "2": "FAILED", "130": "CANCELLED", "-9": "FAILED"}

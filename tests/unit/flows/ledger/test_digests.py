@@ -22,6 +22,7 @@ VALUES = {
     pa.float64(): st.floats(allow_nan=False),
     pa.bool_(): st.booleans(),
     pa.list_(pa.string()): st.lists(st.none() | TEXT, max_size=3),
+    pa.list_(pa.uint64()): st.lists(st.none() | st.integers(0, 2**64 - 1), max_size=3),
     pa.list_(pa.float16()): st.lists(st.none() | st.floats(allow_nan=False, width=16), max_size=3),
     pa.list_(pa.float32()): st.lists(st.none() | st.floats(allow_nan=False, width=32), max_size=3),
     pa.list_(pa.float64()): st.lists(st.none() | st.floats(allow_nan=False), max_size=3),

@@ -34,7 +34,14 @@ def write(store: Store, table: Any, partition: str, rows: list[dict[str, Any]]) 
 def taken(tmp_path: Path) -> Attempts:
     store = Store(tmp_path)
     of_pass = [
-        {"fetch_id": f, "pass": 0, "normalised_url": f"http://{host}/{f}", "host": host, "partition": "000-00000"}
+        {
+            "fetch_id": f,
+            "pass": 0,
+            "normalised_url": f"http://{host}/{f}",
+            "host": host,
+            "is_withdrawn": False,
+            "partition": "000-00000",
+        }
         for f, host, _, _ in URLS
     ]
     attempts = [

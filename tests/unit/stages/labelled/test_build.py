@@ -40,7 +40,7 @@ def rejects(build: Build, table: str, key: str) -> list[dict[str, Any]]:
 def test_without_any_list_patches_are_read_as_ever(all_patches: Build) -> None:
     assert fates(all_patches) == FATES
     assert [row["v1_patch"] for row in all_patches.rows("patch")] == list(PATCHES)
-    assert "ben-lists" not in all_patches.ledger().state(all_patches.stage("read_labelled")).parts
+    assert "ben-lists" not in all_patches.ledger().state(all_patches.stage("read_labelled")).spans
 
 
 def test_a_list_makes_the_patches_stale_and_a_selection_refuses(all_patches: Build, tmp_path: Path) -> None:
