@@ -17,7 +17,7 @@ def test_the_second_of_two_runs_waits_and_has_nothing_to_do(
         )
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=120)[0] for process in runs]
+    told = [process.communicate(timeout=300)[0] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], told
     waited = [text for text in told if "waiting for another run" in text]
     assert len(waited) == 1
