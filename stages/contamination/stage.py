@@ -3,6 +3,7 @@
 Not for comparing them with samples: marks.py does that.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from schemas.fields import FIELD
 from schemas.tables import EVALUATION_CAPTION, EVALUATION_FILE, EVALUATION_IMAGE
 from stages.contamination.captions import plain_caption, read_captions, splits_of
 from stages.contamination.sets import NO_SPLIT, Refusal, evaluation_identity, find_sets, list_images
@@ -90,9 +90,9 @@ def list_evaluation(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _refuse_twice(rows: list[dict[str, Any]]) -> None:
-    keys = [(row["evaluation_set"], row["evaluation_path"]) for row in rows]
-    if len(set(keys)) != len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
+    counts = Counter((row["evaluation_set"], row["evaluation_path"]) for row in rows)
+    twice = next((key for key, n in counts.items() if n > 1), None)
+    if twice is not None:
         raise InputError(f"the evaluation set {twice[0]} is given twice: {twice[1]} is in two folders or files of EVAL")
 
 
@@ -114,33 +114,35 @@ def hash_evaluation(inputs: Inputs, context: Context) -> Outcome:
         InputError: a file has changed since it was listed.
     """
     listed = sorted(inputs["evaluation_file"].to_pylist(), key=lambda row: str(row["evaluation_path"]))
-    kept: dict[str, list[Any]] = {name: [] for name in EVALUATION_IMAGE.schema.names}
+    kept: list[dict[str, Any]] = []
     rejects: list[tuple[str, str, str, str]] = []
-    shared: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+    shared: dict[Path, _Shared] = {}
     for n_done, row in enumerate(listed, 1):
         path = Path(row["evaluation_file"])
         if path.suffix == ".parquet":
-            found = shared.setdefault(str(path), {}) or _load_shared(path, shared)
-            facts: dict[str, Any] | Refused = found[row["evaluation_set"], row["evaluation_path"]]
+            if path not in shared:
+                shared[path] = _load_shared(path)
+            facts: dict[str, Any] | Refused = shared[path][row["evaluation_set"], row["evaluation_path"]]
         else:
             facts = _hash(path, row, context)
         if isinstance(facts, Refused):
             rejects.append((row["evaluation_set"], row["evaluation_path"], facts.reason, facts.detail))
         else:
-            for name, values in kept.items():
-                values.append({**row, **facts}[name])
+            kept.append({**row, **facts})
         context.advance(n_done)
     names, paths, reasons, details = zip(*rejects, strict=True) if rejects else ([], [], [], [])
-    table = pa.table({name: pa.array(v, FIELD[name].type) for name, v in kept.items()}, schema=EVALUATION_IMAGE.schema)
+    table = pa.Table.from_pylist(kept, schema=EVALUATION_IMAGE.schema)
     keys = {"evaluation_set": names, "evaluation_path": paths}
     return Outcome(table, rejects_table(EVALUATION_IMAGE, keys, reasons, details))
 
 
-def _load_shared(path: Path, shared: dict[str, dict[tuple[str, str], dict[str, Any]]]) -> dict[Any, dict[str, Any]]:
+_Shared = dict[tuple[str, str], dict[str, Any]]  # facts by evaluation set and path
+
+
+def _load_shared(path: Path) -> _Shared:
     names = [name for name in EVALUATION_IMAGE.schema.names if name != "evaluation_file"]
     rows = read_shared(path, names).to_pylist()
-    shared[str(path)] = {(row["evaluation_set"], row["evaluation_path"]): row for row in rows}
-    return shared[str(path)]
+    return {(row["evaluation_set"], row["evaluation_path"]): row for row in rows}
 
 
 def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any] | Refused:

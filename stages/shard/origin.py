@@ -4,21 +4,15 @@ One query over whole tables sorts them; whatever is written for each tar then re
 """
 
 from schemas.tables import ORIGIN
-from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
-from stages.rows import query_rows
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage
+from stages.shard.collecting import collect
 
 _WHERE_AND_WHEN = ("meta_caption", "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month")
 
 
 def list_origins(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per sample to publish: its place in its corpus, its rights, its position and time."""
-    # One after the other: joins and the order of wide rows in one query need several times the memory.
-    rows = query_rows(_SPINE, {name: inputs[name] for name in ("shard_plan", "sample")})
-    for query, names in _STEPS:
-        rows = query_rows(query, {"rows": rows, **{name: inputs[name] for name in names}})
-    columns = ", ".join(ORIGIN.schema.names)
-    ordered = query_rows(f"SELECT {columns} FROM rows ORDER BY shard, sample_id", {"rows": rows})
-    return Outcome(ordered.cast(ORIGIN.schema), no_rejects(ORIGIN))
+    return collect(inputs, ORIGIN, _SPINE, _STEPS)
 
 
 _SPINE = "SELECT sample_id, shard, half, corpus, image_id FROM shard_plan JOIN sample USING (sample_id)"

@@ -16,9 +16,10 @@ from stages.checks import check_body
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Reads, Stage, TransientError, no_rejects
 from stages.images.not_decoded import NotDecoded
 from stages.images.rgb import open_rgb
-from stages.rows import query_rows, run_sql
+from stages.rows import run_sql
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
+from stages.shard.collecting import collect
 from stages.shard.layouts import LayoutParams, tar_key
 from stages.shard.tar_writer import TarWriter
 
@@ -35,13 +36,7 @@ MEMBER_COLUMNS = ("sample_id", *_OF_PLAN, *_OF_DESCRIPTION, *_OF_ORIGIN, "pair_f
 
 def describe_samples(inputs: Inputs, context: Context) -> Outcome:
     """Return the captions, scores and cluster of each sample to publish, sorted by tar."""
-    # One after the other: joins and the order of wide rows in one query need several times the memory.
-    rows = query_rows(_SPINE, {name: inputs[name] for name in ("shard_plan", "sample")})
-    for query, names in _STEPS:
-        rows = query_rows(query, {"rows": rows, **{name: inputs[name] for name in names}})
-    columns = ", ".join(DESCRIPTION.schema.names)
-    ordered = query_rows(f"SELECT {columns} FROM rows ORDER BY shard, sample_id", {"rows": rows})
-    return Outcome(ordered.cast(DESCRIPTION.schema), no_rejects(DESCRIPTION))
+    return collect(inputs, DESCRIPTION, _SPINE, _STEPS)
 
 
 _SPINE = "SELECT sample_id, shard, image_id FROM shard_plan JOIN sample USING (sample_id)"
@@ -89,7 +84,6 @@ def write_pairs(inputs: Inputs, context: Context) -> Outcome:
         TransientError: a picture that screen decoded is not decoded, for lack of memory.
     """
     tar = context.files.new_file("pairs.tar")
-    kept: list[tuple[object, ...]] = []
     rows = run_sql(_ROWS, inputs).to_pylist()
     with tar.open("wb") as file, TarWriter(file) as writer:
         for n_done, row in enumerate(rows):
@@ -100,11 +94,8 @@ def write_pairs(inputs: Inputs, context: Context) -> Outcome:
             stated = json.dumps({name: row[name] for name in MEMBER_COLUMNS}, ensure_ascii=False, allow_nan=False)
             members = {extension: image, "txt": row["published_text"].encode(), "json": stated.encode()}
             writer.write(tar_key(row["sample_id"]), members)
-            kept.append(tuple(row[name] for name in PAIR.schema.names))
             context.advance(n_done + 1)
-    columns = zip(*kept, strict=True) if kept else [()] * len(PAIR.schema)
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, PAIR.schema, strict=True)]
-    return Outcome(pa.table(arrays, schema=PAIR.schema), no_rejects(PAIR), files=(tar,))
+    return Outcome(pa.Table.from_pylist(rows, schema=PAIR.schema), no_rejects(PAIR), files=(tar,))
 
 
 _ROWS = """

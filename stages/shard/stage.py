@@ -91,7 +91,7 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
         InputError: a body is missing, or is not the one that was fetched.
     """
     tar = context.files.new_file("tar") if "rs5m" in context.params.layouts else None
-    kept: list[tuple[object, ...]] = []
+    kept: list[dict[str, object]] = []
     rejects: list[tuple[str, str]] = []
     rows = sorted(inputs["shard_plan"].to_pylist(), key=lambda row: str(row["sample_id"]))
     with open_tar(tar) as writer:
@@ -103,16 +103,10 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
                 continue
             if writer is not None:
                 writer.write(tar_key(row["sample_id"]), _members(row, published))
-            kept.append(
-                (
-                    row["sample_id"], row["shard"], row["body_sha256"], row["published_sha256"],
-                    len(published), published_format(row["image_format"]),
-                )
-            )  # fmt: skip
+            of_file = {"published_n_bytes": len(published), "published_format": published_format(row["image_format"])}
+            kept.append({**row, **of_file})
             context.advance(n_done + 1)
-    columns = zip(*kept, strict=True) if kept else [()] * len(SHARD.schema)
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, SHARD.schema, strict=True)]
-    table = pa.table(arrays, schema=SHARD.schema)
+    table = pa.Table.from_pylist(kept, schema=SHARD.schema)
     ids, details = zip(*rejects, strict=True) if rejects else ([], [])
     refused = rejects_table(
         SHARD, {"sample_id": ids}, pa.array(["publication_changed"] * len(ids), pa.string()), details
