@@ -14,18 +14,15 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from flows.detector.examples import Example
+from flows.intervals import wilson
 
 Floats = npt.NDArray[np.float64]
-_Z = 1.959964  # of a 95 % interval
 N_BINS = 10  # of the calibration
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many of some examples were decided rightly, with Wilson's 95 % interval.
-
-    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
-    """
+    """How many of some examples were decided rightly, with Wilson's 95 % interval."""
 
     name: str
     n_right: int
@@ -41,10 +38,8 @@ class Share:
         """The interval, 0 to 1 of none."""
         if not self.n:
             return 0.0, 1.0
-        centre = (self.share + _Z**2 / (2 * self.n)) / (1 + _Z**2 / self.n)
-        spread = self.share * (1 - self.share) / self.n + _Z**2 / (4 * self.n**2)
-        half = _Z * spread**0.5 / (1 + _Z**2 / self.n)
-        return max(0.0, centre - half), min(1.0, centre + half)
+        found = wilson(self.n_right, self.n)
+        return found.low, found.high
 
     def facts(self) -> dict[str, Any]:
         """Return the figures as plain values."""

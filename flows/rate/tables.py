@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 
 from flows.ask.report import Report, Row
+from flows.intervals import Estimate, wilson
 from flows.rate.labels import Judgement
 from flows.rate.questions import UNSURE, Question, Task
 from flows.rate.sample import Drawn
 from flows.rate.statistics import (
     Counted,
-    Estimate,
     Level,
     alpha,
     majority,
@@ -19,7 +19,6 @@ from flows.rate.statistics import (
     n_for_margin,
     recall,
     stratified_share,
-    wilson,
 )
 from schemas.audit_manifests import load_published_audits
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from flows.intervals import wilson
 from flows.rate.statistics import (
     Counted,
     alpha,
@@ -10,7 +11,6 @@ from flows.rate.statistics import (
     n_for_margin,
     recall,
     stratified_share,
-    wilson,
 )
 
 

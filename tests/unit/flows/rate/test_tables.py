@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
+from flows.intervals import wilson
 from flows.rate.labels import Judgement
 from flows.rate.questions import AUDITS, RATING, Task
 from flows.rate.sample import Drawn, Item, Stratum
-from flows.rate.statistics import wilson
 from flows.rate.tables import reports, unresolved_items
 
 
