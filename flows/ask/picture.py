@@ -13,6 +13,15 @@ from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from stages.contract import InputError
 
+# A sample's accepted picture is where its half keeps it: a download's tar, its corpus's own file, or a tar of patches.
+# `{samples}` is a table or query of samples, with sample_id, corpus and image_id.
+LOCATED = """
+    SELECT s.sample_id, s.corpus, i.image_format,
+           coalesce(f.body_file, l.body_file) AS body_file, coalesce(f.body_offset, l.body_offset) AS body_offset,
+           coalesce(f.n_bytes, l.n_bytes) AS n_bytes
+    FROM {samples} s JOIN image i USING (image_id)
+    LEFT JOIN fetched f ON f.fetch_id = s.image_id LEFT JOIN labelled_image l ON l.sample_id = s.sample_id
+"""
 # The tables with the location of an image's bytes, one per half, and their keys.
 _LOCATED = (("fetched", "fetch_id"), ("labelled_image", "sample_id"))
 _UNSAFE = re.compile(r"[^\w.-]")  # a sample_id may come from a corpus, so it is not used unchanged in a path

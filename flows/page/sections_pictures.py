@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.ask.picture import LOCATED
+from flows.ask.report import Row, query_report
 from flows.ledger.store import Store
 from flows.page.section import Figure, Picture, Section
 from stages.contract import InputError
@@ -27,13 +29,9 @@ _PAIRS = 12
 _SIDE_PX = 128
 _QUALITY = 70
 
-# A sample's picture is where its half keeps it: a download's tar, the corpus's own file, or a tar of rendered patches.
-_LOCATED = """
-    SELECT s.sample_id, s.corpus, s.image_id, i.image_format,
-           coalesce(f.body_file, l.body_file) AS body_file, coalesce(f.body_offset, l.body_offset) AS body_offset,
-           coalesce(f.n_bytes, l.n_bytes) AS n_bytes
-    FROM chosen JOIN sample s USING (sample_id) JOIN image i ON i.image_id = s.image_id
-    LEFT JOIN fetched f ON f.fetch_id = s.image_id LEFT JOIN labelled_image l ON l.sample_id = s.sample_id
+# Of the samples in `chosen`; never of withdrawn ones, nor of those that their corpus calls unsafe.
+_LOCATED = f"""
+    {LOCATED.format(samples="(FROM sample SEMI JOIN chosen USING (sample_id))")}
     WHERE s.sample_id NOT IN (SELECT sample_id FROM shard_plan_rejects WHERE reason = 'withdrawn')
       AND s.sample_id NOT IN (SELECT sample_id FROM candidate
                               WHERE punsafe > 0.5 OR upper(nsfw) IN ('NSFW', 'UNSURE', 'TRUE', '1'))
@@ -66,42 +64,54 @@ class Album:
 
 def kept(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
     """Return a sheet of published pictures per corpus, chosen by the hash of the sample's name."""
-    rows = _rows(
-        db,
-        f"""WITH chosen AS (SELECT sample_id, published_text FROM metafile
-            QUALIFY row_number() OVER (PARTITION BY corpus ORDER BY md5(sample_id)) <= {_PER_CORPUS})
-            SELECT located.*, published_text FROM ({_LOCATED}) located JOIN chosen USING (sample_id)
-            ORDER BY corpus, md5(sample_id)""",
-    )
-    figures = []
-    for corpus in dict.fromkeys(row["corpus"] for row in rows):
-        of = [row for row in rows if row["corpus"] == corpus]
-        pictures = [album.picture(row, (row["sample_id"], _short(row["published_text"]))) for row in of]
-        figures.append(Figure(f"{corpus}: {len(of)} published samples, chosen by hash.", "metafile", pictures=pictures))
-    return Section("kept", "Published pictures", figures)
+    chosen = f"""SELECT sample_id, corpus AS sheet, published_text AS line FROM metafile
+                 QUALIFY row_number() OVER (PARTITION BY sheet ORDER BY md5(sample_id)) <= {_PER_CORPUS}"""
+    sheets = _sheets(db, album, chosen, "{}: {} published samples, chosen by hash.", "metafile")
+    return Section("kept", "Published pictures", sheets)
 
 
 def removed(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
     """Return a sheet of the pictures that outlier filtering removed, per reason, with their scores."""
-    rows = _rows(
+    chosen = f"""SELECT sample_id, reason AS sheet, detail AS line FROM relevant_rejects
+                 QUALIFY row_number() OVER (PARTITION BY sheet ORDER BY md5(sample_id)) <= {_PER_REASON}"""
+    sheets = _sheets(db, album, chosen, "{}: {} samples, chosen by hash.", "relevant")
+    return Section("removed", "Pictures removed as outliers", sheets)
+
+
+def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, caption: str, source: str) -> list[Figure]:
+    """Return one sheet of pictures per value of `sheet`.
+
+    Args:
+        db: has the views of the build.
+        album: reads the pictures.
+        chosen: SQL for the samples: sample_id, sheet, and the line below the picture.
+        caption: with places for the sheet and its number of pictures.
+        source: table that is named below the sheet.
+    """
+    rows = query_report(
         db,
-        f"""WITH chosen AS (SELECT sample_id, reason, detail FROM relevant_rejects
-            QUALIFY row_number() OVER (PARTITION BY reason ORDER BY md5(sample_id)) <= {_PER_REASON})
-            SELECT located.*, reason, detail FROM ({_LOCATED}) located JOIN chosen USING (sample_id)
-            ORDER BY reason, md5(sample_id)""",
-    )
-    figures = []
-    for reason in dict.fromkeys(row["reason"] for row in rows):
-        of = [row for row in rows if row["reason"] == reason]
-        pictures = [album.picture(row, (row["sample_id"], _short(row["detail"]))) for row in of]
-        figures.append(Figure(f"{reason}: {len(of)} samples, chosen by hash.", "relevant", pictures=pictures))
-    return Section("removed", "Pictures removed as outliers", figures)
+        source,
+        f"""WITH chosen AS ({chosen}) SELECT located.*, sheet, line
+            FROM ({_LOCATED}) located JOIN chosen USING (sample_id) ORDER BY sheet, md5(sample_id)""",
+    ).rows
+    by_sheet: dict[str, list[Row]] = {}
+    for row in rows:
+        by_sheet.setdefault(str(row["sheet"]), []).append(row)
+    return [
+        Figure(
+            caption.format(sheet, len(of)),
+            source,
+            pictures=[album.picture(row, (str(row["sample_id"]), _short(row["line"]))) for row in of],
+        )
+        for sheet, of in by_sheet.items()
+    ]
 
 
 def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
     """Return pairs of a removed picture and the one that was kept for it, and the largest clusters."""
-    pairs = _rows(
+    pairs = query_report(
         db,
+        "pairs",
         f"""WITH pair AS (SELECT r.sample_id, m.survivor_id, m.phash_distance FROM survivor_rejects r
                 JOIN cluster_member m USING (sample_id) WHERE r.reason = 'near_duplicate'
                 ORDER BY md5(r.sample_id) LIMIT {_PAIRS}),
@@ -111,10 +121,10 @@ def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
                    located.sample_id = pair.sample_id AS is_removed
             FROM pair JOIN located ON located.sample_id IN (pair.sample_id, pair.survivor_id)
             ORDER BY md5(of), is_removed DESC""",
-    )
+    ).rows
     pictures = [
         album.picture(
-            row, (row["sample_id"], f"removed, distance {row['phash_distance']}" if row["is_removed"] else "kept")
+            row, (str(row["sample_id"]), f"removed, distance {row['phash_distance']}" if row["is_removed"] else "kept")
         )
         for row in pairs
     ]
@@ -124,29 +134,20 @@ def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
     ).fetchall()
     n_of = dict(largest)
     db.execute("CREATE OR REPLACE TEMP TABLE largest AS SELECT unnest(?::VARCHAR[]) AS sample_id", [list(n_of)])
-    rows = _rows(db, f"WITH chosen AS (FROM largest) {_LOCATED}")
-    rows.sort(key=lambda row: (-n_of[row["sample_id"]], row["sample_id"]))
+    found = query_report(db, "largest", f"WITH chosen AS (FROM largest) {_LOCATED}").rows
+    rows = sorted(found, key=lambda row: (-n_of[row["sample_id"]], row["sample_id"]))
+    sizes = [album.picture(row, (str(row["sample_id"]), f"{n_of[row['sample_id']]} samples")) for row in rows]
     return Section(
         "clusters",
         "Near duplicates",
         (
             Figure(f"{len(pairs) // 2} pairs, chosen by hash: the removed picture, then the kept.", "cluster_member",
                    pictures=pictures),
-            Figure(
-                "The pictures with the largest clusters.",
-                "cluster_member",
-                pictures=[album.picture(row, (row["sample_id"], f"{n_of[row['sample_id']]} samples")) for row in rows],
-            ),
+            Figure("The pictures with the largest clusters.", "cluster_member", pictures=sizes),
         ),
     )  # fmt: skip
 
 
-def _rows(db: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
-    found = db.execute(query)
-    names = [one[0] for one in found.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def _short(text: str | None) -> str:
-    text = text or ""
+def _short(value: object) -> str:
+    text = str(value or "")
     return text if len(text) <= 80 else text[:79] + "…"

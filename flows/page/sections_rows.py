@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.ask.report import query_report
 from flows.page.drawings import bars, heat_map, histogram
 from flows.page.section import Figure, Section
 
@@ -33,8 +34,7 @@ def funnel(db: duckdb.DuckDBPyConnection) -> Section:
         )
     ]  # fmt: skip
     table = [[row[0], *row[1:8]] for row in rows]
-    rs3 = db.execute("SELECT * FROM rs3").description
-    rs3_rows = db.execute("SELECT * FROM rs3").fetchall()
+    rs3 = query_report(db, "rs3", "FROM rs3")
     return Section(
         "funnel",
         "From rows to the dataset",
@@ -51,7 +51,7 @@ def funnel(db: duckdb.DuckDBPyConnection) -> Section:
                 rows=[(what, ours, other) for what, ours, other in rates],
             ),
             Figure("Samples of each corpus.", "pub11_funnel", columns=("corpus", *_STEPS), rows=table),
-            Figure("Samples of RS3.", "rs3", columns=[one[0] for one in rs3 or ()], rows=rs3_rows),
+            Figure("Samples of RS3.", "rs3", columns=rs3.columns, rows=[tuple(row.values()) for row in rs3.rows]),
         ),
     )
 

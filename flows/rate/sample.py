@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flows.ask.picture import LOCATED
 from flows.ask.spine import samples_query
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
@@ -169,11 +170,9 @@ def _locations(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_ids: list[s
     """Return where the accepted picture of each sample is."""
     found = db.execute(
         f"""
-        SELECT s.sample_id, coalesce(f.body_file, l.body_file), coalesce(f.body_offset, l.body_offset),
-               coalesce(f.n_bytes, l.n_bytes), i.image_format
-        FROM ({samples_query(ledger)}) s JOIN image i USING (image_id)
-        LEFT JOIN fetched f ON f.fetch_id = s.image_id LEFT JOIN labelled_image l ON l.sample_id = s.sample_id
-        WHERE s.sample_id IN (SELECT unnest(?::VARCHAR[]))
+        SELECT sample_id, body_file, body_offset, n_bytes, image_format
+        FROM ({LOCATED.format(samples=f"({samples_query(ledger)})")})
+        WHERE sample_id IN (SELECT unnest(?::VARCHAR[]))
         """,
         [sample_ids],
     )
