@@ -299,7 +299,7 @@ def _add_training_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--n-threads", type=int, default=2, help="CPU threads (2)")
 
 
-def _add_options(command: argparse.ArgumentParser, name: str) -> None:
+def _add_common_options(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument(
         "--profile", help="a name under manifests/profiles, or a .toml file (the build's own, or demo)"
     )
@@ -317,6 +317,9 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a setting; may be repeated"
     )
+
+
+def _add_run_options(command: argparse.ArgumentParser, name: str) -> None:
     if name == "stage":
         command.add_argument("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
     if name in ("stage", "build", "demo", "inventory"):
@@ -324,6 +327,11 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
     if name in ("stage", "build", "demo"):
         command.add_argument("--retry", default="", choices=["", "transient"], help="fetch transient failures again")
         command.add_argument("--refetch", default="", help="fetch again what failed for these reasons, or all")
+
+
+def _add_options(command: argparse.ArgumentParser, name: str) -> None:
+    _add_common_options(command, name)
+    _add_run_options(command, name)
     if name == "new-corpus":
         command.add_argument(
             "code", help="lower-case letters and digits: its folder under SOURCES, its samples' prefix"
