@@ -10,12 +10,19 @@ DEFAULT_N = 200
 DEFAULT_PORT = 8420
 
 
-def add_rating_options(command: argparse.ArgumentParser, name: str) -> None:
-    """Add the options to the parser of `rate` or `audit`."""
-    if name == "audit":
-        command.add_argument("stage", choices=list(AUDITS), metavar="STAGE", help=", ".join(AUDITS))
-    else:
-        command.add_argument("--half", default="", choices=["", "rs3", "pub11"], help="captions to rate (rs3, if any)")
+def add_rate_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of `rate` to its parser."""
+    command.add_argument("--half", default="", choices=["", "rs3", "pub11"], help="captions to rate (rs3, if any)")
+    _add_page_options(command)
+
+
+def add_audit_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of `audit` to its parser."""
+    command.add_argument("stage", choices=list(AUDITS), metavar="STAGE", help=", ".join(AUDITS))
+    _add_page_options(command)
+
+
+def _add_page_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--n", type=_positive, default=DEFAULT_N, metavar="N", help=f"items to draw ({DEFAULT_N})")
     command.add_argument("--seed", default="0", help="another seed draws other items (0)")
     command.add_argument("--rater", default="", metavar="NAME", help="your name; the page asks if it is not given")

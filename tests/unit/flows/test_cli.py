@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from flows.cli import COMMANDS, main
-from flows.options import EXAMPLES
 from flows.settings import load_settings
+from flows.subcommands import SUBCOMMANDS
 from stages import MODULES, STAGES
 from tests.small_build import Build
 
@@ -40,7 +40,7 @@ def test_help_has_examples_and_ends_well(capsys: pytest.CaptureFixture[str], arg
         main(arguments)
     said = capsys.readouterr().out
     assert ended.value.code == 0
-    examples = EXAMPLES[arguments[0]] if len(arguments) > 1 else EXAMPLES["explain"]
+    examples = SUBCOMMANDS[arguments[0] if len(arguments) > 1 else "explain"].examples
     assert all(f"rs5m {example}" in said for example in examples)
     if len(arguments) == 1:
         listed = [line.split()[0] for line in said.splitlines() if line.startswith("    ") and line[4] != " "]
@@ -50,9 +50,10 @@ def test_help_has_examples_and_ends_well(capsys: pytest.CaptureFixture[str], arg
 def test_every_example_is_a_command_line_that_parses() -> None:
     from flows.options import parse
 
-    assert set(EXAMPLES) == set(COMMANDS)
-    for command, examples in EXAMPLES.items():
-        assert examples and all(parse(example.split()).command == command for example in examples)
+    assert list(SUBCOMMANDS) == list(COMMANDS)
+    for name, subcommand in SUBCOMMANDS.items():
+        assert subcommand.examples
+        assert all(parse(example.split()).command == name for example in subcommand.examples)
 
 
 @pytest.mark.parametrize(("words", "near"), [(["stauts"], "status"), (["stage", "dedpu"], "dedup")])

@@ -1,0 +1,212 @@
+"""Every command: its help, its examples and its own options; make targets have the same names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.rate.options import add_audit_options, add_rate_options
+from stages import MODULES
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """A command as the command line shows it.
+
+    Attributes:
+        help: one line, without a capital and a full stop.
+        examples: what follows `rs5m `.
+        add: each adds some options of its own to its parser; parser.py adds those that every command has.
+    """
+
+    help: str
+    examples: tuple[str, ...]
+    add: tuple[Callable[[argparse.ArgumentParser], None], ...] = ()
+
+
+def _option(*flags: str, **settings: Any) -> Callable[[argparse.ArgumentParser], None]:
+    """Return what adds one argument; the words are those of argparse."""
+
+    def add(command: argparse.ArgumentParser) -> None:
+        command.add_argument(*flags, **settings)
+
+    return add
+
+
+def _out(default: str, text: str) -> Callable[[argparse.ArgumentParser], None]:
+    return _option("--out", type=Path, default=Path(default), help=f"{text} ({default})")
+
+
+_MODULES = _option("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
+_VERBOSE = _option("--verbose", action="store_true", help="print all tables at the end")
+_AGAIN = (
+    _option("--retry", default="", choices=["", "transient"], help="fetch transient failures again"),
+    _option("--refetch", default="", help="fetch again what failed for these reasons, or all"),
+)
+_SAMPLE = _option("sample_id", metavar="SAMPLE_ID", help="a sample's name, such as laion2b_0_12")
+
+SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "demo": Subcommand(
+        "build the demo profile on the generated world",
+        ("demo", "demo --build /tmp/demo --verbose"),
+        (_VERBOSE, *_AGAIN),
+    ),
+    "build": Subcommand(
+        "bring all stages up to date and publish the dataset",
+        (
+            "build --profile paper --sources SOURCES --build BUILD",
+            "build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD",
+        ),
+        (_VERBOSE, *_AGAIN),
+    ),
+    "preflight": Subcommand(
+        "print all that is missing and what the build will cost, before anything runs",
+        ("preflight --profile paper --sources SOURCES",),
+    ),
+    "weights": Subcommand(
+        "fetch the weights of the profile's models and compare their digests", ("weights --profile paper",)
+    ),
+    "stage": Subcommand(
+        "bring one stage up to date, or several, and print their tables",
+        (
+            "stage filter --profile paper --sources SOURCES --build BUILD",
+            "stage dedup --profile demo --set dedup.max_distance=6",
+            "stage download --build BUILD --retry transient",
+            "stage contamination --build BUILD --eval Evaluation",
+        ),
+        (_MODULES, _VERBOSE, *_AGAIN),
+    ),
+    "inventory": Subcommand(
+        "print how much of each corpus is under SOURCES, its rights, and how to get the rest",
+        ("inventory --profile paper --sources SOURCES",),
+        (_VERBOSE,),
+    ),
+    "peek": Subcommand(
+        "print the first rows of a source file as its reader sees them",
+        ("peek cc3m Downloads/GCC-training.tsv --rows 3 --from 1000",),
+        (
+            _option("corpus", help="code of the corpus whose manifest says how the file is read"),
+            _option(
+                "path",
+                type=Path,
+                help="any file of it, however named; of a labelled corpus a folder laid out as SOURCES/<code>",
+            ),
+            _option("--rows", type=int, default=5, metavar="N", help="rows to print (5)"),
+            _option("--from", type=int, default=0, dest="from_row", metavar="ROW", help="first row, from 0"),
+            _option(
+                "--companion",
+                type=Path,
+                action="append",
+                default=[],
+                metavar="PATH",
+                help="a file that belongs to it",
+            ),
+        ),
+    ),
+    "new-corpus": Subcommand(
+        "write the draft of a corpus's manifest from the schema of one of its files",
+        ("new-corpus mycorpus Downloads/part-00000.parquet",),
+        (
+            _option("code", help="lower-case letters and digits: its folder under SOURCES, its samples' prefix"),
+            _option("file", type=Path, help="one of its files: parquet, or lines of two fields with a tab"),
+        ),
+    ),
+    "tables": Subcommand("print all tables of a build", ("tables --build build/demo",)),
+    "status": Subcommand("print partitions done, stale, missing and failed", ("status --build build/demo",)),
+    "explain": Subcommand(
+        "print what became of one sample, stage by stage", ("explain laion2b_0_12 --build build/demo",), (_SAMPLE,)
+    ),
+    "show": Subcommand(
+        "write the picture of one sample into a file",
+        ("show laion2b_0_12 --build build/demo --out picture.jpg",),
+        (_SAMPLE, _option("--out", type=Path, help="the file to write (SAMPLE_ID.jpg, by its format)")),
+    ),
+    "report": Subcommand(
+        "write a page with the figures and pictures of a build, finished or not",
+        ("report --build build/demo --out report.html",),
+        (_option("--out", type=Path, help="the HTML file to write (report.html in the build folder)"),),
+    ),
+    "fates": Subcommand(
+        "write one row per sample: which stage decided, and why",
+        ("fates --build build/demo --out fates.csv",),
+        (_out("fates.csv", "the CSV to write"),),
+    ),
+    "compare": Subcommand(
+        "count which rows of a list of RS5M the build keeps, and where it loses the others",
+        ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
+        (_out("compare.csv", "the CSV to write"),),
+    ),
+    "eval-hashes": Subcommand(
+        "write the hashes of a build's evaluation sets into one file, to share without their images",
+        ("eval-hashes --build BUILD --out evaluation-hashes.parquet",),
+        (_out("evaluation-hashes.parquet", "the file"),),
+    ),
+    "verify": Subcommand(
+        "check the whole build from its files",
+        ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
+        (
+            _option("--repair", action="store_true", help="set damaged receipts aside, to be done again"),
+            _option("--quick", action="store_true", help="look at sizes, receipts and schemas, read no bytes"),
+            _option(
+                "--resume", action="store_true", help="leave out what was found sound before and is unchanged since"
+            ),
+        ),
+    ),
+    "card": Subcommand(
+        "write the dataset's card, build.json, Croissant, citation and licences again",
+        ("card --build build/demo", "card --build BUILD --set dataset.doi=10.5281/zenodo.1"),
+    ),
+    "gc": Subcommand(
+        "remove files that no current receipt names",
+        ("gc --build BUILD --dry-run",),
+        (_option("--dry-run", action="store_true", help="only say what would go"),),
+    ),
+    "withdraw": Subcommand(
+        "take samples, URLs, hosts or images of a list out of a build and all its later runs",
+        ("withdraw list.txt --build BUILD",),
+        (_option("list", type=Path, help="samples, URLs, hosts, sha256 or perceptual hashes, one per line"),),
+    ),
+    "rate": Subcommand(
+        "serve a local page to rate captions, and print means and agreement",
+        ("rate --build BUILD --n 200 --rater Ann", "rate --build BUILD --half pub11", "rate --build BUILD --results"),
+        (add_rate_options,),
+    ),
+    "audit": Subcommand(
+        "serve a local page to judge the decisions of a stage, and print precision and recall",
+        ("audit outliers --build BUILD --n 200 --rater Ann", "audit dedup --build BUILD --results"),
+        (add_audit_options,),
+    ),
+    "config": Subcommand("print all settings in full", ("config --profile paper --set download.max_per_host=2",)),
+    "train-detector": Subcommand(
+        "train detectors of remote sensing images on your own images, and measure them",
+        (
+            "train-detector Images",
+            "train-detector labels.csv --model lite0 --out models",
+            "train-detector Images --model yolo --start models/rs-detector --out models/second",
+        ),
+        (
+            _option(
+                "data", type=Path, help="a folder with rs/ and other/, or with labels.csv; or a TOML file of folders"
+            ),
+            _option("--model", default="", choices=["", "lite0", "yolo"], help="train one of the two alone"),
+            _out("models", "folder for rs-lite0 and rs-detector"),
+            _option("--start", type=Path, help="folder of a YOLO detector whose weights to begin with"),
+            _option("--n-threads", type=int, default=2, help="CPU threads (2)"),
+        ),
+    ),
+    "calibrate": Subcommand(
+        "set the thresholds for outliers by labelled images, and write them as a profile",
+        (
+            "calibrate labels.csv --build BUILD",
+            "calibrate Images --profile light --precision 0.99 --out mine.toml",
+        ),
+        (
+            _option("labels", type=Path, help="a folder with rs/ and other/, or a table of names and labels"),
+            _option("--precision", type=float, default=0.97, help="share of remote sensing to reach (0.97)"),
+            _out("calibrated.toml", "the profile to write"),
+        ),
+    ),
+}
