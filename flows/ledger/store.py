@@ -1,17 +1,15 @@
-"""The build folder: the location of tables, receipts and files, and how an attempt becomes the partition.
+"""The build folder: the location of tables, receipts and files, and how they are read.
 
-The only module that knows paths under the build folder. Not for deciding what is current: that is the ledger.
+The only module, beside attempt.py that writes them, that knows paths under the build folder. Not for deciding what is
+current: that is the ledger.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
 import shutil
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,22 +17,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.ledger.cpu import cpu_seconds
-from flows.ledger.digests import FINGERPRINT_LENGTH, digest_columns, digest_file, digest_once
+from flows.ledger.digests import FINGERPRINT_LENGTH, digest_once
 from flows.ledger.receipt import (
     Receipt,
-    encode_receipt,
-    fsync_folder,
-    must_read,
     observation_fingerprint,
-    publish,
     read_receipt,
 )
 from flows.ledger.row_groups import read_runs
-from flows.ledger.spans import count_reasons, write_rejects, write_spans
-from schemas.tables import Table
-from stages.contract import InputError, Outcome
-from stages.rows import FileRows, Rows, Space
+from stages.contract import InputError
+from stages.rows import FileRows, Space
 
 IN_SOURCES = "sources:"  # address of a file that is not ours: an image of a labelled corpus, where the user keeps it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -103,7 +94,7 @@ class Store:
             found = read_receipt(f"{self.root}/{folder}/receipt.json")
             # A receipt counts only where it belongs: a copied or moved one speaks of other rows.
             belongs = isinstance(found, dict) and _identity(found) == (table, partition, fingerprint)
-            if not isinstance(found, dict) or not belongs or not self._files_fit(folder, found):
+            if not isinstance(found, dict) or not belongs or not self.files_fit(folder, found):
                 return None
             self._cache[folder] = Receipt(found, folder)
         return self._cache[folder]
@@ -129,10 +120,6 @@ class Store:
         if not folder.is_dir():
             return []
         return sorted(p.name for p in folder.iterdir() if (p / "receipt.json").exists())
-
-    def attempt(self, table: Table, partition: str, fingerprint: str, sources: Path = Path()) -> Attempt:
-        """Return a new attempt at a partition; SOURCES holds the files of labelled corpora."""
-        return Attempt(self, table, self.folder(table.name, partition, fingerprint), sources)
 
     def read_spans(self, pieces: list[tuple[str, int, int]], schema: pa.Schema) -> pa.Table:
         """Return some columns of runs of row groups: (address, first group, number of groups), in the given order."""
@@ -178,17 +165,8 @@ class Store:
         path = self.root / folder / "failure.txt"
         return path.read_text(encoding="utf-8") if path.exists() else None
 
-    def _refuse_gap(self, table: str, name: str) -> None:
-        numbers = sorted({p.parent.parent.name for p in (self.root / table).glob("[0-9][0-9][0-9]/*/receipt.json*")})
-        if any(number >= name for number in numbers):
-            seen = [read_receipt(path) for path in sorted((self.root / table / name).glob("*/receipt.json"))]
-            fault = next((f" ({one})" for one in seen if isinstance(one, str)), "")
-            raise InputError(
-                f"{table}/{name} is damaged or was removed{fault}, and it cannot be made again: it records what was"
-                f" seen. Restore it from a copy, or delete {table}/{name} and all later ones to begin again from there"
-            )
-
-    def _files_fit(self, folder: str, body: Mapping[str, Any]) -> bool:
+    def files_fit(self, folder: str, body: Mapping[str, Any]) -> bool:
+        """Return whether all files that a receipt names have the size that it states."""
         # A size reveals a lost or cut file for one stat each; `verify` reads the bytes.
         try:
             return all(
@@ -199,105 +177,15 @@ class Store:
         except FileNotFoundError:
             return False
 
-
-class Attempt:
-    """The files of one attempt at a partition; nothing of it exists until its receipt is published."""
-
-    def __init__(self, store: Store, table: Table, folder: str, sources: Path) -> None:
-        self._store = store
-        self._sources = sources
-        self._table = table
-        self._folder = folder
-        self.id = uuid.uuid4().hex[:12]
-        self._made: list[Path] = []
-        self._work: Path | None = None
-
-    def __enter__(self) -> Attempt:
-        self._path.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._work:
-            shutil.rmtree(self._work, ignore_errors=True)
-        for path in self._made:  # what no receipt names goes at once where it can
-            path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not empty: it holds a receipt, or another's attempt
-            self._path.rmdir()
-            self._path.parent.rmdir()
-
-    @property
-    def _path(self) -> Path:
-        return self._store.root / self._folder
-
-    def new_file(self, name: str) -> Path:
-        """Return the path of a new file that the receipt will name."""
-        path = self._path / f"{self.id}.{name}"
-        self._made.append(path)
-        return path
-
-    def address(self, path: Path) -> str:
-        """Return what a location column says for a file of this attempt; `Store.locate` leads back to it."""
-        # Without the attempt: who holds an address finds the file of the receipt that won, even of a later attempt.
-        return f"{self._folder}/{path.name.removeprefix(f'{self.id}.')}"
-
-    def work(self) -> Path:
-        """Return a scratch folder that ends with the attempt."""
-        if self._work is None:
-            self._work = self._path / f"{self.id}.work"
-            self._work.mkdir()
-        return self._work
-
-    def shared(self, name: str) -> Path:
-        """Return a folder that all workers of the build share, for locks; nothing in it is data."""
-        folder = self._store.root / ".shared" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
-        """Return bytes that a location column points to. Raises InputError."""
-        return self._store.read_located(address, offset, n_bytes, self._sources)
-
-    def commit(self, outcome: Outcome, split_by: str, receipt: Mapping[str, Any]) -> Receipt:
-        """Write the outcome, make it durable and publish the receipt; the first to publish a fingerprint wins."""
-        body = {
-            **receipt,
-            "attempt": self.id,
-            "kept": self._write_kept(outcome.kept, split_by),
-            "rejects": self._write_rejects(outcome.rejects),
-            "files": [self._seal(path) for path in outcome.files],
-            "counts": dict(outcome.counts) if outcome.counts is not None else None,
-        }
-        run = dict(body["run"])
-        cpu_s = cpu_seconds() - run.pop("started_cpu_s", cpu_seconds())
-        body["run"] = {**run, "finished": time.time(), "cpu_s": cpu_s}
-        fsync_folder(self._path)
-        target = self._path / "receipt.json"
-        standing = read_receipt(target)
-        is_whole = isinstance(standing, dict) and self._store._files_fit(self._folder, standing)
-        if standing is not None and not is_whole:
-            target.rename(self._path / f"receipt.json.damaged-{self.id}")
-        if not publish(target, encode_receipt(body), self.id):
-            return Receipt(must_read(target), self._folder)  # another run was first: keep its files
-        self._made.clear()
-        return Receipt(body, self._folder)
-
-    def _write_kept(self, kept: Rows, split_by: str) -> dict[str, Any]:
-        path = self.new_file("kept.parquet")
-        spans = write_spans(path, self._table, kept, split_by, self._folder.split("/")[1])
-        return {**self._seal(path), "n_rows": kept.num_rows, "spans": spans}
-
-    def _write_rejects(self, rejects: Rows) -> dict[str, Any]:
-        if not rejects.num_rows:
-            digests = digest_columns(rejects.schema.empty_table())
-            return {"file": None, "n_rows": 0, "digests": digests, "reasons": {}}
-        path = self.new_file("rejects.parquet")
-        digests = write_rejects(path, rejects)
-        return {**self._seal(path), "n_rows": rejects.num_rows, "digests": digests, "reasons": count_reasons(rejects)}
-
-    def _seal(self, path: Path) -> dict[str, Any]:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": digest_file(path)}
+    def _refuse_gap(self, table: str, name: str) -> None:
+        numbers = sorted({p.parent.parent.name for p in (self.root / table).glob("[0-9][0-9][0-9]/*/receipt.json*")})
+        if any(number >= name for number in numbers):
+            seen = [read_receipt(path) for path in sorted((self.root / table / name).glob("*/receipt.json"))]
+            fault = next((f" ({one})" for one in seen if isinstance(one, str)), "")
+            raise InputError(
+                f"{table}/{name} is damaged or was removed{fault}, and it cannot be made again: it records what was"
+                f" seen. Restore it from a copy, or delete {table}/{name} and all later ones to begin again from there"
+            )
 
 
 def _identity(body: Mapping[str, Any]) -> tuple[Any, Any, Any]:

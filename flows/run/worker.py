@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from flows.ledger.attempt import Attempt
 from flows.ledger.cpu import cpu_seconds
 from flows.ledger.pieces import Piece, open_input
 from flows.ledger.receipt import Receipt
@@ -126,7 +127,7 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
     store = Store(task.build)
     params, resources = stage.params(**task.params), stage.resources(**task.resources)
     started, started_cpu_s = time.time(), cpu_seconds()
-    with store.attempt(stage.writes, task.partition, task.fingerprint, task.sources) as attempt:
+    with Attempt(store, stage.writes, task.partition, task.fingerprint, task.sources) as attempt:
         space = Space(attempt.work(), query_memory_bytes(task.memory_gb)) if stage.is_queried else None
         inputs = {r.name: open_input(store, r, writers[r.table], task.inputs[r.name], space) for r in stage.reads}
         _refuse_other_weights(stage, task, params, resources)

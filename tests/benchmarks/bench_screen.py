@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
+from flows.ledger.attempt import Attempt
 from flows.ledger.store import Store
 from flows.run.worker import prepare_libraries
 from schemas.fields import FIELD
@@ -131,7 +132,7 @@ class Partition:
     def screen(self, _: int) -> float:
         """Return the seconds of the stage function and of its child, which has started by the first run."""
         tools = {"decoder": self._decoder, "labelled_decoder": self._decoder, "placeholders": {}}
-        with Store(self._folder).attempt(IMAGE, "whole", "0" * 12) as attempt:
+        with Attempt(Store(self._folder), IMAGE, "whole", "0" * 12) as attempt:
             context = Context("whole", ScreenParams(), None, tools, attempt, self._folder)
             outcomes: list[Outcome] = []
             before = self._child_seconds()

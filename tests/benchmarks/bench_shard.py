@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from flows.ledger.attempt import Attempt
 from flows.ledger.store import Store
 from flows.run.worker import prepare_libraries
 from schemas.fields import FIELD
@@ -72,7 +73,7 @@ class Bench:
 
     def run_stage(self, i: int) -> float:
         """Return the seconds of the stage function; its tar goes with the attempt."""
-        with self._store.attempt(SHARD, _SHARD, "0" * 12) as attempt:
+        with Attempt(self._store, SHARD, _SHARD, "0" * 12) as attempt:
             context = Context(_SHARD, LayoutParams(), None, {}, attempt, _FOLDER)
             outcomes: list[Outcome] = []
             spent = cpu_seconds(lambda: outcomes.append(WRITE_SHARDS.run(self._inputs, context)))

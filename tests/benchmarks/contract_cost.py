@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
+from flows.ledger.attempt import Attempt
 from flows.ledger.ledger import Ledger
 from flows.ledger.pieces import Piece, read_input
 from flows.ledger.store import Store
@@ -103,7 +104,7 @@ class Bench:
         """Return a context for a call without the worker; nothing of it is committed."""
         params, resources = self.settings.params(self.stage), self.settings.resources(self.stage)
         tools = self.toolbox.open(self.stage, params, resources)
-        attempt = self.store.attempt(self.stage.writes, self.partition, "0" * 12)
+        attempt = Attempt(self.store, self.stage.writes, self.partition, "0" * 12)
         return Context(self.partition, params, resources, tools, attempt, self.sources)
 
     def write(self, kept: pa.Table) -> None:
@@ -206,7 +207,7 @@ def commit_images(store: Store) -> Piece:
         "partition": [part] * N_IMAGES,
     }
     fetched = pa.table(columns).select(FETCHED.schema.names).cast(FETCHED.schema)
-    with store.attempt(FETCHED, "whole", "0" * 12) as attempt:
+    with Attempt(store, FETCHED, "whole", "0" * 12) as attempt:
         described = {"partition": "whole", "fingerprint": "0" * 64, "run": {"started": time.time()}}
         receipt = attempt.commit(Outcome(fetched, no_rejects(FETCHED)), "partition", described)
     found = receipt.spans[part]

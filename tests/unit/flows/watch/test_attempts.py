@@ -4,6 +4,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from flows.ledger.attempt import Attempt
 from flows.ledger.ledger import Piece
 from flows.ledger.store import Store
 from flows.run.worker import Task
@@ -25,7 +26,7 @@ def write(store: Store, table: Any, partition: str, rows: list[dict[str, Any]]) 
     schema = table.schema
     full = pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema}, schema=schema)
     receipt = {"table": table.name, "partition": partition, "fingerprint": fingerprint, "run": {}}
-    with store.attempt(table, partition, fingerprint) as attempt:
+    with Attempt(store, table, partition, fingerprint) as attempt:
         attempt.commit(Outcome(full, no_rejects(table)), "", receipt)
     return fingerprint
 
