@@ -282,11 +282,12 @@ SHARD_PLAN = Table(
     ),
     "A sample to publish, and its tar.",
 )  # fmt: skip
+_IN_TAR = ("image_offset", "text_offset", "text_n_bytes", "extra_offset", "extra_n_bytes")
 SHARD = Table(
     "shard",
     ("sample_id",),
-    ("shard", "body_sha256", "published_sha256", "published_n_bytes", "published_format"),
-    "A sample in a tar.",
+    ("shard", "body_sha256", "published_sha256", "published_n_bytes", "published_format", *_IN_TAR),
+    "A sample in a tar; positions are null without the layout rs5m, whose tar is then not written.",
 )
 ORIGIN = Table(
     "origin",
@@ -314,7 +315,7 @@ DESCRIPTION = Table(
 PAIR = Table(
     "pair",
     ("sample_id",),
-    ("shard", "pair_format", "pair_n_bytes", "pair_sha256"),
+    ("shard", "pair_format", "pair_n_bytes", "pair_sha256", *_IN_TAR),
     "A sample in a tar of the layout pairs.",
 )
 METAFILE = Table(

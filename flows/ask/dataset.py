@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, folder_faults, remove_others
 from flows.ask.dictionary import assumptions_report, columns_report
+from flows.ask.index import add_index
 from flows.ask.metafiles import add_metafiles
 from flows.ask.report import Report, Row, query_report, stage_reports
 from flows.ask.tars import add_tars
@@ -31,7 +32,7 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 6  # raised when reports change for the same receipts
+REPORT_FORMAT = 7  # raised when reports change for the same receipts
 _ROWS_SHOWN = 12
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
@@ -110,6 +111,7 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
     for name in ("train", "val", "metafiles", "tables"):
         (folder.path / name).mkdir(parents=True)
     add_tars(ledger, folder)
+    add_index(ledger, folder)
     for module in dict.fromkeys(stage.module for stage in ledger.stages):
         for report in module_reports(ledger, module)[:1]:
             folder.write(f"tables/stage_{module}.csv", report.csv())

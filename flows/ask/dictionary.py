@@ -4,24 +4,26 @@ from collections.abc import Sequence
 
 from flows.ask.report import Report
 from flows.settings import Settings
+from schemas.index_table import INDEX_FIELDS
 from stages.contract import Stage
 
 ASSUMPTION = "assumption"  # key in a setting's json_schema_extra: why this value is assumed
 
 
 def columns_report(stages: Sequence[Stage]) -> Report:
-    """Return every column of every table: type, unit, whether it may be empty, meaning."""
+    """Return every column of every table and of index.parquet: type, unit, whether it may be empty, meaning."""
+    tables = [*((stage.writes.name, stage.writes.fields) for stage in stages), ("index", INDEX_FIELDS)]
     rows = [
         {
-            "table": stage.writes.name,
+            "table": name,
             "column": field.name,
             "type": str(field.type),
             "unit": field.unit,
             "may_be_empty": "yes" if field.is_nullable else "",
             "meaning": field.meaning,
         }
-        for stage in stages
-        for field in stage.writes.fields
+        for name, fields in tables
+        for field in fields
     ]
     return Report("columns", tuple(rows[0]), tuple(rows))
 

@@ -14,6 +14,7 @@ from typing import get_args
 from flows.ask.dataset_folder import DatasetFolder
 from flows.ask.pairs_card import pairs_card
 from flows.ledger.ledger import Ledger
+from flows.ledger.receipt import Receipt
 from stages.identity import digest_json
 from stages.shard.layouts import Layout
 
@@ -88,12 +89,17 @@ def _n_shards(ledger: Ledger) -> int:
     return int(params.n_shards)  # type: ignore[attr-defined]
 
 
+def written_tars(ledger: Ledger) -> Iterator[tuple[Layout, str, Receipt]]:
+    """Yield the layout, the published path and the receipt of each tar with samples."""
+    for layout in layouts(ledger):
+        for receipt in ledger.state(ledger.writer[TABLES[layout]]).receipts:
+            split = receipt.partition.split("-")[1]
+            yield layout, f"{FOLDERS[layout]}{split}/{receipt.partition}.tar", receipt
+
+
 def _written(ledger: Ledger, layout: Layout) -> Iterator[tuple[str, Path, str]]:
-    """Yield the published name, the path and the sha256 of each tar with samples."""
-    if layout not in layouts(ledger):
-        return
-    for receipt in ledger.state(ledger.writer[TABLES[layout]]).receipts:
-        split = receipt.partition.split("-")[1]
-        (tar,) = receipt.body["files"]
-        path = ledger.store.path(f"{receipt.folder}/{tar['file']}")
-        yield f"{FOLDERS[layout]}{split}/{receipt.partition}.tar", path, tar["sha256"]
+    """Yield the published name, the path and the sha256 of each tar of a layout that has samples."""
+    for of_layout, name, receipt in written_tars(ledger):
+        if of_layout == layout:
+            (tar,) = receipt.body["files"]
+            yield name, ledger.store.path(f"{receipt.folder}/{tar['file']}"), tar["sha256"]

@@ -53,7 +53,8 @@ def add_card(ledger: Ledger, folder: DatasetFolder, tables: Mapping[str, Report]
     folder.write("CITATION.cff", citation(dataset, identity, day))
     said = about(ledger, facts, contents, rights, day, bib)
     folder.write("croissant.json", croissant(said, files, schema))
-    folder.write("metafiles/BUILD_ID", f"{identity}\n")
+    for sidecar in ("metafiles/BUILD_ID", "index.BUILD_ID"):
+        folder.write(sidecar, f"{identity}\n")
 
 
 def _card(

@@ -1,5 +1,6 @@
 """The layouts of published tars: which are written, and the names of a sample's members in each."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -7,6 +8,11 @@ from pydantic import Field
 from stages.contract import Params
 
 Layout = Literal["rs5m", "pairs"]
+# Image, text and a third member of a sample; the image's name in the layout pairs is its format: jpg, png or webp.
+MEMBERS: dict[Layout, tuple[str, str, str]] = {
+    "rs5m": ("img_content", "caption", "img_name"),
+    "pairs": ("", "txt", "json"),
+}
 _ESCAPED = str.maketrans({"%": "%25", ".": "%2E", "/": "%2F"})
 
 
@@ -25,3 +31,24 @@ def tar_key(sample_id: str) -> str:
     Both are written as in URLs (%2E, %2F), and so is the percent sign, so that different ids keep different names.
     """
     return sample_id.translate(_ESCAPED)
+
+
+def found_at(
+    members: Mapping[str, bytes], offsets: Mapping[str, int], image: str, text: str, extra: str
+) -> dict[str, int]:
+    """Return where a sample's members begin in the tar, and the lengths that no other column states.
+
+    Args:
+        members: bodies by name.
+        offsets: position of each body's first byte in the tar, by name.
+        image: name of the image among the members.
+        text: name of the text.
+        extra: name of the third member.
+    """
+    return {
+        "image_offset": offsets[image],
+        "text_offset": offsets[text],
+        "text_n_bytes": len(members[text]),
+        "extra_offset": offsets[extra],
+        "extra_n_bytes": len(members[extra]),
+    }

@@ -20,7 +20,7 @@ from stages.rows import run_sql
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.collecting import collect
-from stages.shard.layouts import LayoutParams, tar_key
+from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.tar_writer import TarWriter
 
 EXTENSIONS = ("jpg", "png", "webp")  # the images that webdataset, open_clip and Hugging Face decode by name
@@ -93,7 +93,7 @@ def write_pairs(inputs: Inputs, context: Context) -> Outcome:
             row["pair_sha256"] = hashlib.sha256(image).hexdigest()
             stated = json.dumps({name: row[name] for name in MEMBER_COLUMNS}, ensure_ascii=False, allow_nan=False)
             members = {extension: image, "txt": row["published_text"].encode(), "json": stated.encode()}
-            writer.write(tar_key(row["sample_id"]), members)
+            row |= found_at(members, writer.write(tar_key(row["sample_id"]), members), extension, *MEMBERS["pairs"][1:])
             context.advance(n_done + 1)
     return Outcome(pa.Table.from_pylist(rows, schema=PAIR.schema), no_rejects(PAIR), files=(tar,))
 
@@ -162,7 +162,7 @@ DESCRIBE_SAMPLES = Stage(
 WRITE_PAIRS = Stage(
     name="write_pairs",
     module="shard",
-    version=1,
+    version=2,
     does="Writes the tars of image, text and JSON that ordinary loaders read.",
     reads=(
         Reads("shard", ("sample_id", "published_sha256")),

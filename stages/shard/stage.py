@@ -18,7 +18,7 @@ from stages.rows import map_rows, query_rows, run_sql
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
-from stages.shard.layouts import LayoutParams, tar_key
+from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.tar_writer import open_tar
 from stages.withdraw.matching import named
 
@@ -102,7 +102,8 @@ def write_shards(inputs: Inputs, context: Context) -> Outcome:
                 rejects.append((row["sample_id"], problem))
                 continue
             if writer is not None:
-                writer.write(tar_key(row["sample_id"]), _members(row, published))
+                members = _members(row, published)
+                row |= found_at(members, writer.write(tar_key(row["sample_id"]), members), *MEMBERS["rs5m"])
             of_file = {"published_n_bytes": len(published), "published_format": published_format(row["image_format"])}
             kept.append({**row, **of_file})
             context.advance(n_done + 1)
@@ -157,7 +158,7 @@ PLAN_SHARDS = Stage(
 WRITE_SHARDS = Stage(
     name="write_shards",
     module="shard",
-    version=6,
+    version=7,
     does="Writes the tars; removes metadata from the image files without re-encoding them.",
     reads=(
         Reads("shard_plan", ("sample_id", "published_text", "shard", "img_name", *PUBLICATION, *LOCATED)),

@@ -36,13 +36,16 @@ class TarWriter:
             self._put(bytes(2 * tarfile.BLOCKSIZE))
             self._put(bytes(-self._n_bytes % tarfile.RECORDSIZE))
 
-    def write(self, key: str, members: Mapping[str, bytes]) -> None:
-        """Write a sample: a member `key.name` each, in the order of their names."""
+    def write(self, key: str, members: Mapping[str, bytes]) -> dict[str, int]:
+        """Write a sample: a member `key.name` each, in the order of their names; return where their bodies begin."""
+        offsets = {}
         for name in sorted(members):
             body = members[name]
             self._put(_header(f"{key}.{name}", len(body)))
+            offsets[name] = self._n_bytes
             self._put(body)
             self._put(bytes(-len(body) % tarfile.BLOCKSIZE))
+        return offsets
 
     def _put(self, data: bytes) -> None:
         self._n_bytes += self._file.write(data)

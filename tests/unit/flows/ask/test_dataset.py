@@ -40,8 +40,8 @@ def test_after_changed_statistics_tables_alone_are_written_and_no_tar_is_read(da
     assert {**sums(folder), "report.html": ""} == {**stated, "report.html": ""}
     written = {name for name in after if after[name] != before[name]}
     assert {name for name in written if not name.startswith("tables/")} == {
-        "metafiles/columns.csv", "metafiles/BUILD_ID", "README.md", "LICENSES.md", "CITATION.cff", "build.json",
-        "croissant.json", "report.html", CHECKSUMS,
+        "metafiles/columns.csv", "metafiles/BUILD_ID", "index.BUILD_ID", "README.md", "LICENSES.md", "CITATION.cff",
+        "build.json", "croissant.json", "report.html", CHECKSUMS,
     }  # fmt: skip
     assert "tables/text_count.csv" in written
     assert [fault.split()[0] for fault in dataset_faults(damaged.root)] == [tar]
