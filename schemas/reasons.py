@@ -130,6 +130,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("no_caption_generated", "The captioner drew only empty captions."),
     # download and shard
     Reason("withdrawn", "A list given to `make withdraw` names the sample, its URL, its host or its image."),
+    # shard
+    Reason("nsfw", "A corpus marks the picture as unsafe, by its own tag or score."),
     # contamination
     Reason(
         "not_an_evaluation_image", "The file is no image by its name, or not one that the manifest's pattern means."

@@ -24,7 +24,7 @@ _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", 
 PUB11_FUNNEL = Table(
     "pub11_funnel",
     ("source",),
-    (*_FIGURES, "unpublished", "opted_out", *(f"published_{name}" for name in _FIGURES)),
+    (*_FIGURES, "unpublished", "opted_out", "unsafe", *(f"published_{name}" for name in _FIGURES)),
     "Counts of a web corpus after each step, beside the published figures.",
 )
 RS3 = Table(

@@ -7,12 +7,12 @@ import pyarrow as pa
 from pydantic import Field
 
 from schemas.tables import SHARD_PLAN
-from stages.contract import Params
+from stages.safety.unsafe import UnsafeParams
 from stages.shard.published_text import TextOrder, published_text
 
 
-class ShardParams(Params):
-    """How the published samples are split and distributed over tars."""
+class ShardParams(UnsafeParams):
+    """Which samples are refused last, and how the published ones are split and distributed over tars."""
 
     split_rule: Literal["groups", "random"] = Field(
         "groups", description="what goes to one split: groups of alike samples, or each sample by itself (as published)"

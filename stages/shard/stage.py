@@ -15,6 +15,7 @@ from stages.contract import (
     rejects_table,
 )
 from stages.rows import map_rows, query_rows, run_sql
+from stages.safety.unsafe import unsafe_samples
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
@@ -24,7 +25,7 @@ from stages.withdraw.matching import named
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
-    """Return the text, split and tar of each published sample of both halves; reject contaminated ones.
+    """Return the text, split and tar of each published sample of both halves, and why others are refused.
 
     The split depends only on a hash of the group's key, and the number of the tar on a hash of the sample's image or
     scene: there are no ranks and no quotas, so that another sample moves none but those it joins to another group.
@@ -34,7 +35,9 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     # One after the other: joins and the order of wide rows in one query need several times the memory.
     located = query_rows(_SAMPLES, inputs)
     withdrawn = named(inputs["withdrawal"], {**inputs, "located": located})
-    refused = run_sql(_REFUSED, {**inputs, "located": located, "withdrawn": withdrawn}, splits=list(splits))
+    unsafe = unsafe_samples(params, {**inputs, "located": located}) if params.nsfw == "remove" else _NONE
+    by_cause = {"located": located, "withdrawn": withdrawn, "unsafe": unsafe}
+    refused = run_sql(_REFUSED, {**by_cause, "contaminated": inputs["contaminated"]}, splits=list(splits))
     located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
     rows = query_rows(_PUBLISHED, {"located": located, **{name: inputs[name] for name in _JOINED}})
     dealt = map_rows(rows, lambda some: deal_out(some, params), SHARD_PLAN.schema)
@@ -53,8 +56,9 @@ _SAMPLES = """
            l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
     FROM caption c JOIN labelled_image l USING (sample_id)
 """
+_NONE = pa.table({"sample_id": pa.array([], pa.string()), "mark": pa.array([], pa.string())})
 _GIVEN = "SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption"
-# Who withdraws a sample need not know that it is contaminated. Of several matches, one in a test split is named.
+# Who withdraws a sample need not know what else refuses it. Of several matches, one in a test split is named.
 _REFUSED = """
     WITH found AS (
         SELECT sample_id, count(*) - 1 AS n_more,
@@ -65,9 +69,11 @@ _REFUSED = """
     )
     SELECT sample_id, 'withdrawn' AS reason, entry AS detail FROM withdrawn
     UNION ALL
+    SELECT sample_id, 'nsfw', mark FROM unsafe ANTI JOIN withdrawn USING (sample_id)
+    UNION ALL
     SELECT sample_id, 'contaminated',
            nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END
-    FROM located JOIN found USING (sample_id) ANTI JOIN withdrawn USING (sample_id)
+    FROM located JOIN found USING (sample_id) ANTI JOIN withdrawn USING (sample_id) ANTI JOIN unsafe USING (sample_id)
     ORDER BY sample_id
 """
 _PUBLISHED = """
@@ -126,17 +132,17 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=7,
-    does="Assigns text, split and tar to each remaining sample of both halves, by hash; removes contaminated ones.",
+    version=8,
+    does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
-        Reads("candidate", ("sample_id", "caption"), is_whole=True),
+        Reads("candidate", ("sample_id", "corpus", "caption", "nsfw", "punsafe"), is_whole=True),
         Reads("fetched", ("fetch_id", *LOCATED), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
         Reads("labelled_image", ("sample_id", "scene_id", *LOCATED), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash", *PUBLICATION), is_whole=True),
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
-        Reads("planned", ("sample_id", "normalised_url", "host"), is_whole=True),
+        Reads("planned", ("sample_id", "fetch_id", "normalised_url", "host"), is_whole=True),
         Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),
         Reads(
             "contaminated",
@@ -151,7 +157,7 @@ PLAN_SHARDS = Stage(
     run=plan_shards,
     is_queried=True,
     params=ShardParams,
-    reasons=("withdrawn", "contaminated"),
+    reasons=("withdrawn", "nsfw", "contaminated"),
     split_by="shard",
 )
 

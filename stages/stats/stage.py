@@ -47,13 +47,15 @@ def count_funnel(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(found, no_rejects(PUB11_FUNNEL))
 
 
-def _samples_of(join: str) -> str:
-    return f"(SELECT count(*) FROM sample s {join} WHERE s.corpus = c.corpus)"
+def _samples_of(join: str, condition: str = "") -> str:
+    return f"(SELECT count(*) FROM sample s {join} WHERE s.corpus = c.corpus {condition})"
 
 
 _OPT_OUTS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason IN ('robots_disallows', 'opted_out')"
 # A placeholder was downloaded, but is not a valid image of its row.
 _PLACEHOLDERS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason = 'placeholder'"
+_UNPUBLISHED = "SELECT sample_id FROM shard_plan_rejects UNION ALL FROM shard_rejects"
+_COUNTED = (*_FIGURES, "unpublished", "opted_out", "unsafe")
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
 _FUNNEL = f"""
     WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing SEMI JOIN candidate_counts USING (partition)),
@@ -76,13 +78,13 @@ _FUNNEL = f"""
             {_samples_of("JOIN survivor_rejects USING (sample_id)")} AS duplicate,
             {_samples_of("JOIN relevant_rejects USING (sample_id)")} AS outlier,
             {_samples_of("JOIN relevant USING (sample_id)")} AS remain,
-            {_samples_of("JOIN (FROM shard_plan_rejects UNION ALL FROM shard_rejects) USING (sample_id)")}
-                AS unpublished,
-            {_samples_of(f"SEMI JOIN ({_OPT_OUTS}) USING (image_id)")} AS opted_out
+            {_samples_of(f"JOIN ({_UNPUBLISHED}) USING (sample_id)")} AS unpublished,
+            {_samples_of(f"SEMI JOIN ({_OPT_OUTS}) USING (image_id)")} AS opted_out,
+            {_samples_of("JOIN shard_plan_rejects r USING (sample_id)", "AND r.reason = 'nsfw'")} AS unsafe
         FROM (SELECT corpus FROM corpus UNION SELECT corpus FROM named) c
     ), ours AS (
         FROM by_corpus UNION ALL
-        SELECT '{TOTAL}', {", ".join(f"sum({name})" for name in (*_FIGURES, "unpublished", "opted_out"))} FROM by_corpus
+        SELECT '{TOTAL}', {", ".join(f"sum({name})" for name in _COUNTED)} FROM by_corpus
     )
     SELECT ours.*, {", ".join(f"p.{name} AS published_{name}" for name in _FIGURES)}
     FROM ours LEFT JOIN published p USING (source)
@@ -109,7 +111,7 @@ PUBLISHED = Tool("published", _identity, _open)
 COUNT_FUNNEL = Stage(
     name="count_funnel",
     module="stats",
-    version=5,
+    version=6,
     does="Counts the PUB11 funnel beside the published one.",
     reads=(
         Reads("source_listing", ("corpus", "partition"), is_whole=True),
@@ -123,7 +125,7 @@ COUNT_FUNNEL = Stage(
         Reads("survivor", ("sample_id",), is_whole=True, section="rejects"),
         Reads("relevant", ("sample_id",), is_whole=True),
         Reads("relevant", ("sample_id",), is_whole=True, section="rejects"),
-        Reads("shard_plan", ("sample_id",), is_whole=True, section="rejects"),
+        Reads("shard_plan", ("sample_id", "reason"), is_whole=True, section="rejects"),
         Reads("shard", ("sample_id",), is_whole=True, section="rejects"),
     ),
     writes=PUB11_FUNNEL,

@@ -75,6 +75,8 @@ _CANDIDATES = [
         "native_hash": None,
         "native_id": None,
         "image_licence": None,
+        "nsfw": "UNLIKELY" if corpus == "laion2b" else None,
+        "punsafe": 0.25 if corpus == "coyo700m" else None,  # above its threshold; cc3m_0_2 has the same pixels
         "annotation_licence": "CC-BY-4.0",
         "owner_id": "somebody" if corpus == "cc3m" else None,
     }
@@ -468,6 +470,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         image_rejects=[{"image_id": fetch_id(3)}],
         relevant=[{"sample_id": "cc3m_0_0"}],
         survivor_rejects=[{"sample_id": "laion2b_0_2"}],
+        shard_plan_rejects=[{"sample_id": "laion2b_0_3", "reason": "nsfw"}],
         shard_rejects=[{"sample_id": "cc3m_0_0"}],
     ),
     "write_crosswalk": tables(

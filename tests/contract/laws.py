@@ -107,6 +107,8 @@ def _others(value: Any) -> list[Any]:
             "you@example.org",
             value + "x",
         ]
+    if isinstance(value, dict):
+        return [{"laion2b": 0.5}]
     if isinstance(value, list | tuple):
         return [list(value)[::-1], list(value)[:-1], ["laion2b"], ["TEXT"]]
     return []

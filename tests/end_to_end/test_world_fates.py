@@ -13,7 +13,7 @@ from schemas.reasons import REASON
 from tests.end_to_end.runs import receipts, run
 
 # Where models decide, 99 % must be as planned; which of two scores refuses an outlier is not planned.
-SCORED = ("drop_outliers", "write_shards")
+SCORED = ("drop_outliers", "plan_shards", "write_shards")
 BY_SCORE = ("low_vlm_score", "low_detector_prob")
 
 

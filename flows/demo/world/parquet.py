@@ -51,7 +51,9 @@ def laion_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
         "WIDTH": pa.array(heights, pa.int32()),
         "HEIGHT": pa.array(widths, pa.int32()),
         "LICENSE": pa.array([rng.choice(_LICENCES) for _ in rows], pa.string()),
-        "NSFW": pa.array([rng.choice(("UNLIKELY", "UNLIKELY", "UNSURE", None)) for _ in rows], pa.string()),
+        "NSFW": pa.array(
+            [row.texts.get("NSFW", rng.choice(("UNLIKELY", "UNLIKELY", "UNSURE", None))) for row in rows], pa.string()
+        ),
         "similarity": pa.array([rng.uniform(0.28, 0.45) for _ in rows], pa.float64()),
     }
     return pa.table(columns)
@@ -82,12 +84,15 @@ def coco_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
         "HEIGHT": pa.array(heights, pa.int64()),
         "similarity": pa.array([rng.uniform(0.28, 0.45) for _ in rows], pa.float64()),
         "hash": pa.array([rng.getrandbits(64) - 2**63 for _ in rows], pa.int64()),
-        **{
-            name: pa.array([rng.random() if known else None for known in was_fetched], pa.float64())
-            for name in ("pwatermark", "punsafe")
-        },
+        "pwatermark": pa.array([rng.random() if known else None for known in was_fetched], pa.float64()),
+        "punsafe": _scores(rows, [rng.uniform(0, 0.45) if known else None for known in was_fetched], "punsafe"),
     }
     return pa.table(columns)
+
+
+def _scores(rows: Sequence[Row], drawn: Sequence[float | None], name: str) -> pa.Array:
+    """Return a column of drawn scores, but for rows whose score is planned."""
+    return pa.array([row.texts.get(name, score) for row, score in zip(rows, drawn, strict=True)], pa.float64())
 
 
 def coyo_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
@@ -98,7 +103,7 @@ def coyo_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
     counts = {"text_length": [len(text) for text in texts], "word_count": [len(text.split()) for text in texts]}
     counts |= {name: [1 + len(text) // 4 for text in texts] for name in ("num_tokens_bert", "num_tokens_gpt")}
     scores = {
-        "clip_similarity_vitb32": (0.15, 0.45), "clip_similarity_vitl14": (0.1, 0.4), "nsfw_score_opennsfw2": (0, 0.4),
+        "clip_similarity_vitb32": (0.15, 0.45), "clip_similarity_vitl14": (0.1, 0.4), "nsfw_score_opennsfw2": (0, 0.2),
         "nsfw_score_gantman": (0, 0.9), "watermark_score": (0, 1), "aesthetic_score_laion_v2": (3, 7),
     }  # fmt: skip
     columns = {
@@ -110,6 +115,9 @@ def coyo_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
         "image_phash": pa.array(hashes, pa.string()),
         **{name: pa.array(values, pa.int32()) for name, values in counts.items()},
         "num_faces": pa.array([rng.choice((0, 0, 0, 1)) for _ in rows], pa.int32()),
-        **{name: pa.array([rng.uniform(*span) for _ in rows], pa.float32()) for name, span in scores.items()},
+        **{
+            name: _scores(rows, [rng.uniform(*span) for _ in rows], name).cast(pa.float32())
+            for name, span in scores.items()
+        },
     }
     return pa.table(columns)

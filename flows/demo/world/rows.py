@@ -12,6 +12,12 @@ from flows.demo.world.drawings import FROM_ABOVE
 from flows.demo.world.images import NEAR_BITS, ImageFile
 
 OUTLIER = "outlier"  # any of the reasons that a score gives
+# What marks a row as unsafe in its corpus's own columns.
+UNSAFE: Mapping[str, Mapping[str, Any]] = {
+    "laion400m": {"NSFW": "NSFW"},
+    "laioncoco": {"punsafe": 0.97},
+    "coyo700m": {"nsfw_score_opennsfw2": 0.45},
+}
 
 
 @dataclass
@@ -75,6 +81,14 @@ def mark_outliers(rows: Sequence[Row]) -> None:
     for row in rows:
         if row.image is not None and row.stage == "write_shards" and row.image.kind not in FROM_ABOVE:
             row.stage, row.reason = "drop_outliers", OUTLIER
+
+
+def mark_unsafe(rows: Sequence[Row]) -> None:
+    """Let corpora that state a tag or score mark every fifth of their remaining rows as unsafe."""
+    for corpus, marks in UNSAFE.items():
+        kept = [row for row in rows if row.corpus == corpus and row.image is not None and row.stage == "write_shards"]
+        for row in kept[::5]:
+            row.stage, row.reason, row.texts = "plan_shards", "nsfw", {**row.texts, **marks}
 
 
 def _image_reason(row: Row, survivor: Row) -> str:

@@ -19,7 +19,7 @@ from flows.demo.world.captions import PATTERNS, holds_keyword
 from flows.demo.world.labelled import LABELLED, plan_labelled
 from flows.demo.world.places import place
 from flows.demo.world.plan import Plan
-from flows.demo.world.rows import mark_duplicates, mark_outliers, normalise
+from flows.demo.world.rows import mark_duplicates, mark_outliers, mark_unsafe, normalise
 from flows.demo.world.server import serve
 from flows.demo.world.sources import write_sources
 
@@ -91,6 +91,7 @@ def make_world(out: Path, *, n_rows: int = 3000, seed: int = 5, port: int = 1843
     placed = place(plan.rows, seed)
     mark_duplicates(plan.rows)
     mark_outliers(plan.rows)
+    mark_unsafe(plan.rows)
     fates = tuple(
         Fate(
             row.sample_id, row.corpus, row.url or "", row.stage, "rejected" if row.reason else "kept", row.reason,

@@ -36,7 +36,7 @@ def test_the_published_figures_are_read_only_for_the_columns_beside_ours(finishe
     one, other = count(finished, load_published()), count(finished, published_as(3))
     assert [row["source"] for row in one] == [row["source"] for row in other] == ["laion2b", "coyo700m", "cc3m", TOTAL]
     for before, after in zip(one, other, strict=True):
-        for name in (*FIGURES, "unpublished", "opted_out"):
+        for name in (*FIGURES, "unpublished", "opted_out", "unsafe"):
             assert before[name] == after[name]
         for name in FIGURES:
             assert after[f"published_{name}"] == 3 * before[f"published_{name}"]
@@ -60,7 +60,7 @@ def test_every_row_adds_up_and_the_total_is_the_sum(finished: Build) -> None:
         assert row["downloaded"] - row["invalid"] - row["duplicate"] - row["outlier"] == row["remain"]
         assert row["rows"] >= row["keyword"] >= row["downloaded"] >= row["remain"] > 0
     total = next(row for row in rows if row["source"] == TOTAL)
-    for name in (*FIGURES, "unpublished", "opted_out"):
+    for name in (*FIGURES, "unpublished", "opted_out", "unsafe"):
         assert total[name] == sum(row[name] for row in rows if row is not total)
     assert [total[name] for name in FIGURES] == [62, 54, 50, 2, 6, 4, 38]
 
@@ -79,6 +79,7 @@ def test_a_corpus_that_was_not_published_has_no_figures_beside_it(tmp_path: Path
         "remain": 1,
         "unpublished": 1,
     }
+    assert [rows[name]["unsafe"] for name in ("cc3m", "laion2b", TOTAL)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Safety: pictures that are not published or shown, by the corpora's own marks and by lists of hashes."""
