@@ -1,4 +1,4 @@
-"""The generated world behind the profile `demo`: made once per build, served on loopback while a pass runs."""
+"""The generated world of the `demo` profile: made once per build, served on loopback during a download pass."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from stages.contract import InputError
 ROOT = Path(__file__).parents[2]
 _PORT = 18431
 _ROWS = 3000
-_PORT_WAIT_S = 5.0  # the server of a run that was killed a moment ago ends when it sees its input closed
+_PORT_WAIT_S = 5.0  # after a killed run, its server needs a moment to see that its input is closed
 
 
 @dataclass
 class GeneratedWorld:
-    """A SOURCES folder made by the test suite's generator, and its web server.
+    """A SOURCES folder made by flows/demo/world, and the web server of its URLs.
 
     Attributes:
-        folder: its folder, made at the first `make`.
+        folder: the world's folder; `make` creates it.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class GeneratedWorld:
         return (self.folder / "world.json").exists()
 
     def make(self) -> None:
-        """Generate the world, whole or not at all, unless it is there."""
+        """Generate the world unless it exists; an interrupted call leaves no partial world."""
         if self.is_made:
             return
         draft = self.folder.with_name(f"{self.folder.name}.draft")
@@ -57,10 +57,13 @@ class GeneratedWorld:
         draft.rename(self.folder)
 
     def serve(self, number: int) -> None:
-        """Serve the world as it is at a download pass.
+        """Start the web server with the answers of one download pass.
+
+        Args:
+            number: download pass, from 0.
 
         Raises:
-            InputError: when its port is taken.
+            InputError: the world's port is taken.
         """
         end = time.monotonic() + _PORT_WAIT_S
         while not self._start(number):
@@ -85,13 +88,13 @@ class GeneratedWorld:
         self._server = subprocess.Popen(
             [*command, "--until-eof"], cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C must not end it before the fetches that are under way
+            start_new_session=True,  # Ctrl-C must not stop it while fetches are running
         )  # fmt: skip
         assert self._server.stdout is not None
         return self._server.stdout.readline().startswith("serving")
 
     def stop(self) -> None:
-        """Stop the server, if there is one; it stops by itself when this process dies."""
+        """Stop the server if it runs; it also stops when this process dies."""
         if self._server is not None:
             assert self._server.stdin is not None
             self._server.stdin.close()

@@ -1,1 +1,1 @@
-"""Trains the small models of the demo profile on what this project generates itself."""
+"""Trains the small models of the demo profile on generated images and texts."""

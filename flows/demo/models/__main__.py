@@ -1,4 +1,4 @@
-"""Trains demo models and writes down how good they are: `python -m flows.demo.models [all|NAME ...]`."""
+"""Trains demo models and records their accuracy: `python -m flows.demo.models [all|NAME ...]`."""
 
 import importlib
 import re
@@ -13,7 +13,7 @@ TITLE = """# How good the demo models are
 Measured by `python -m flows.demo.models`, which also trains them: on generated scenes of seeds and compositions that \
 training never saw. They know generated scenes and nothing else.
 """
-# Name to module and function: train(out) writes the model's folder under out and returns its section.
+# Name to module and function; the function writes the model's folder under `out` and returns its section.
 TRAINERS = {
     "clip": ("flows.demo.models.clip", "train_first"),
     "clip2": ("flows.demo.models.clip", "train_second"),
@@ -23,7 +23,7 @@ TRAINERS = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Train the named models, all where none is named, one after another."""
+    """Train the named models one after another; without names, all."""
     chosen = list(TRAINERS) if not names or "all" in names else list(names)
     if unknown := [name for name in chosen if name not in TRAINERS]:
         raise SystemExit(f"no demo model {', '.join(unknown)}: expected all or some of {', '.join(TRAINERS)}")
@@ -36,7 +36,7 @@ def main(names: Sequence[str]) -> None:
 
 
 def keep_section(path: Path, section: str) -> None:
-    """Replace the section of the same heading, or add it; sections are in the order of their headings."""
+    """Replace or add a section of QUALITY.md, found by its heading; sections are sorted by heading."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     found = {part.split("\n", 1)[0]: part.strip() for part in re.split(r"^(?=## )", text, flags=re.M)[1:]}
     found[section.strip().split("\n", 1)[0]] = section.strip()

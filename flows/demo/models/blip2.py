@@ -1,4 +1,4 @@
-"""Trains the demo captioner end to end on generated scenes, writes it and measures it.
+"""Trains the demo captioner on generated scenes, saves it and measures it.
 
 Not for published weights: those load through the same adapter (stages/models/blip2_captioner.py).
 """
@@ -18,8 +18,8 @@ NAME = "demo-blip2"
 N_TRAIN = 6000
 BATCH, N_CAPTIONS, N_EPOCHS = 32, 2, 10
 PEAK_RATE, WEIGHT_DECAY, LARGEST_NORM = 1e-3, 0.05, 1.0
-N_THREADS = 1  # two wait for each other wherever another process works
-TRAIN_SEEDS = 110_000_000  # apart from the seeds of other demo models, of tests and of the demo's world
+N_THREADS = 1  # two threads wait for each other on a busy machine
+TRAIN_SEEDS = 110_000_000  # not used by other demo models, tests or the demo's world
 
 
 def train(out: Path) -> str:
@@ -46,7 +46,7 @@ loss {loss:.2f} nats a token. Weights sha256 `{digest}`.
 
 
 def fit(model: Blip2ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, examples: Examples) -> float:
-    """Train in place and return the mean loss of the last epoch; each image is seen once for N_CAPTIONS captions."""
+    """Train in place and return the last epoch's mean loss; N_CAPTIONS captions share each encoding of an image."""
     generator = torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
     n_batches = len(examples.squares) // BATCH
@@ -76,7 +76,13 @@ def fit(model: Blip2ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
 
 
 def caption_loss(model: Blip2ForConditionalGeneration, pixels: torch.Tensor, texts: list[list[int]]) -> torch.Tensor:
-    """Return the mean cross-entropy of the captions' tokens and their end; as many captions for each image."""
+    """Return the mean cross-entropy per token, end token included.
+
+    Args:
+        model: the captioner.
+        pixels: float32 [n, 3, SIDE_PX, SIDE_PX], normalised.
+        texts: token ids of k captions per image, grouped by image: n * k lists.
+    """
     seen = model.get_image_features(pixels, return_dict=True).pooler_output
     seen = seen.repeat_interleave(len(texts) // len(seen), dim=0)
     longest = max(map(len, texts))

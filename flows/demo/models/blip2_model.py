@@ -1,4 +1,4 @@
-"""The demo captioner before its training: BLIP-2's architecture at a small size, and a tokenizer of captions.
+"""The untrained demo captioner: BLIP-2's architecture at a small size, and a tokenizer for its captions.
 
 Not for training it (flows/demo/models/blip2.py).
 """
@@ -23,12 +23,12 @@ SPECIAL = START, PAD, END, UNKNOWN, IMAGE = "<s>", "<pad>", "</s>", "<unk>", "<i
 START_ID, PAD_ID, END_ID, IMAGE_ID = 0, 1, 2, 4
 MOST_TOKENS = 800
 N_QUERIES = 8
-MAX_POSITIONS = 64  # 8 queries, the start and 50 new tokens, and some to spare
-SPREAD = 0.02  # of first weights; the library's 1e-10 for the vision encoder is for published weights alone
+MAX_POSITIONS = 64  # 8 queries, the start token and 50 new tokens fit
+SPREAD = 0.02  # initial standard deviation; the library's 1e-10 for the vision encoder assumes published weights
 
 
 def train_tokenizer(captions: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Return byte pairs learnt from captions, as OPT's are, with the letters that occur alone."""
+    """Return a byte-level BPE tokenizer trained on captions, like OPT's; its alphabet is the bytes that occur."""
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -43,7 +43,7 @@ def train_tokenizer(captions: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def build_model(n_tokens: int) -> Blip2ForConditionalGeneration:
-    """Return the untrained model; the weights follow from torch's seed."""
+    """Return the untrained model; torch's seed determines its weights."""
     vision = Blip2VisionConfig(
         hidden_size=96, intermediate_size=288, num_hidden_layers=4, num_attention_heads=4, image_size=SIDE_PX,
         patch_size=8, initializer_range=SPREAD,
@@ -63,7 +63,7 @@ def build_model(n_tokens: int) -> Blip2ForConditionalGeneration:
         image_token_index=IMAGE_ID, initializer_range=SPREAD,
     )  # fmt: skip
     model = Blip2ForConditionalGeneration(config)
-    # Queries that start alike stay alike: nothing else tells them apart.
+    # Queries that start equal stay equal: nothing else distinguishes them.
     torch.nn.init.normal_(model.query_tokens, std=1.0)
     return model
 

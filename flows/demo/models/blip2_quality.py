@@ -1,6 +1,6 @@
-"""How good the stored demo captioner is on scenes it was not trained on, beside captions that did not look.
+"""Measures the saved demo captioner on unseen scenes, against captions chosen without looking at the image.
 
-Not for choosing among captions: that is the ranking of the caption stage.
+Not for ranking captions: the caption stage does that.
 """
 
 import time
@@ -24,18 +24,18 @@ N_EVALUATE = 200
 UNSEEN_SEEDS, HELD_OUT_SEEDS = 120_000_000, 130_000_000
 GREEDY = DrawSettings(n_candidates=1, top_k=1)
 DRAWN = DrawSettings()
-ALIKE = DrawSettings(top_k=1)  # the same captions whoever draws them: equal work to compare
+ALIKE = DrawSettings(top_k=1)  # deterministic: both ways of drawing do the same work
 N_TIMED = 10
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What captions are worth, each a mean over images.
+    """Scores of a set of captions, each in [0, 1] and a mean over captions.
 
     Attributes:
-        word_f1: overlap of words with the nearest of the scene's own captions.
-        kind: share of captions that name what the scene is of.
-        elements: share of the scenes' elements that are named.
+        word_f1: F1 of words with the most similar of the scene's own captions.
+        kind: share of captions that name the scene's kind.
+        elements: share of the scenes' elements that the captions name.
     """
 
     word_f1: float
@@ -44,7 +44,7 @@ class Measured:
 
     @classmethod
     def of(cls, captions: Sequence[Sequence[str]], examples: Examples) -> "Measured":
-        """Measure any number of captions an image."""
+        """Measure captions, any number per image."""
         rows = [
             (word_f1(text, own), names_kind(text, facts), count_named(text, facts), len(facts.elements))
             for texts, own, facts in zip(captions, examples.captions, examples.facts, strict=True)
@@ -55,7 +55,7 @@ class Measured:
 
 
 def measure(folder: Path, trained_on: Examples) -> str:
-    """Return tables for QUALITY.md."""
+    """Return the tables of QUALITY.md."""
     captioner = Blip2Captioner(folder)
     usual = Counter(caption for captions in trained_on.captions for caption in captions).most_common(1)[0][0]
     lines = [
@@ -77,7 +77,7 @@ def measure(folder: Path, trained_on: Examples) -> str:
 
 
 def compare(captioner: Blip2Captioner, examples: Examples, usual: str) -> list[Measured]:
-    """Return greedy, sampled and best of the sampled captions, those of another image, and always the same one."""
+    """Return the scores of greedy, sampled, best sampled, another image's and the most frequent captions."""
     images = [Image.fromarray(square) for square in examples.squares]
     seeds = list(range(len(images)))
     greedy = draw(captioner, images, seeds, GREEDY)
@@ -90,7 +90,7 @@ def compare(captioner: Blip2Captioner, examples: Examples, usual: str) -> list[M
 
 
 def word_f1(text: str, own: Sequence[str]) -> float:
-    """Return the largest F1 of a caption's words with those of one of the scene's captions."""
+    """Return the highest F1 in [0, 1] between a caption's words and those of any of the scene's captions."""
     return max(_f1(Counter(text.split()), Counter(other.split())) for other in own)
 
 
@@ -100,7 +100,7 @@ def _f1(words: Counter[str], others: Counter[str]) -> float:
 
 
 def names_kind(text: str, facts: Facts) -> bool:
-    """Return whether a caption has one of the phrases for the scene's kind."""
+    """Return whether a caption contains a phrase for the scene's kind."""
     return any(phrase in text for phrase in SUBJECTS[facts.kind])
 
 
@@ -110,7 +110,7 @@ def count_named(text: str, facts: Facts) -> int:
 
 
 def tell_saving(captioner: Blip2Captioner, examples: Examples) -> str:
-    """Return what one prefix an image saves beside transformers' sampling, which reads it for each candidate."""
+    """Return a sentence on what encoding the prefix once saves over transformers, which encodes it per candidate."""
     images = [Image.fromarray(square) for square in examples.squares[:N_TIMED]]
     shared = _cost(lambda image: draw(captioner, [image], [0], ALIKE), images)
     expanded = _cost(lambda image: _generate(captioner, image), images)
@@ -130,7 +130,7 @@ def _generate(captioner: Blip2Captioner, image: Image.Image) -> torch.Tensor:
 
 
 def _cost(draw: Callable[[Image.Image], object], images: Sequence[Image.Image]) -> tuple[float, float]:
-    """Return GFLOP and seconds an image."""
+    """Return GFLOP and seconds per image."""
     with FlopCounterMode(display=False) as counter:
         for image in images:
             draw(image)

@@ -19,17 +19,17 @@ from flows.demo.models.clip_data import BATCH, N_EPOCHS, N_THREADS, SIDE_PX, Pai
 from schemas.manifests import load_prompts
 
 N_TRAIN, PEAK_RATE, WEIGHT_DECAY = 9000, 2e-3, 0.1
-# Apart from each other and from the small seeds of tests and of the demo's world.
+# Not used by other demo models, tests or the demo's world.
 TRAIN_SEED = 1_000_000
 EMBED_DIM, CONTEXT, VOCABULARY = 96, 32, 1000
-GREY_SHARE = 0.12  # beside the grey encodings: the web has more of them than the scenes
+GREY_SHARE = 0.12  # in addition to the grey encodings: the web has more grey pictures than the scenes
 FIRST_LAYER_SCALE = 0.5
-MAX_SCALE = 50.0  # CLIP's own bound of 100 lets so small a model learn its batches by heart
+MAX_SCALE = 50.0  # with CLIP's own bound of 100 so small a model memorises its batches
 PROMPT_SCALE, PROMPT_MIDDLE, PROMPT_WEIGHT = 12.0, 0.2, 1.0
 TEXT: dict[str, Any] = {"context_length": CONTEXT, "vocab_size": VOCABULARY, "width": 64, "heads": 4, "layers": 2}
 TEXT |= {"hf_tokenizer_name": "local", "no_causal_mask": False}
 VISION: dict[str, dict[str, Any]] = {
-    # The families of the published ones: OpenAI's ResNet50x64, and ConvNeXt-XXL, which open_clip takes from timm.
+    # The published models' families: OpenAI's ResNet50x64, and ConvNeXt-XXL, which open_clip takes from timm.
     "demo-clip": {"layers": [1, 1, 1, 1], "width": 12, "image_size": SIDE_PX},
     "demo-clip-2": {"timm_model_name": "test_convnext2", "timm_pool": "", "timm_proj": "linear", "image_size": SIDE_PX},
 }
@@ -64,20 +64,20 @@ def _train(name: str, out: Path, seed: int) -> str:
 
 
 def build(name: str) -> Any:
-    """Return an untrained model, as open_clip makes it from its configuration."""
+    """Return an untrained model, built by open_clip from its configuration."""
     from open_clip.model import CLIP
 
     text = {key: value for key, value in TEXT.items() if key != "hf_tokenizer_name"}
     model = CLIP(embed_dim=EMBED_DIM, vision_cfg=dict(VISION[name]), text_cfg=text)
     for key, values in model.named_parameters():
         if key.endswith(".gamma"):
-            # timm starts a ConvNeXt's blocks at 1e-6, for deep ones and long training: here they would hardly wake.
+            # timm scales ConvNeXt blocks by 1e-6 at first, for deep models and long training: these would learn little.
             torch.nn.init.constant_(values, FIRST_LAYER_SCALE)
     return model
 
 
 def write_tokenizer(pairs: Pairs, folder: Path) -> Any:
-    """Write a byte-level BPE of the captions and prompts, and return a function from texts to token ids."""
+    """Write a byte-level BPE trained on captions and prompts; return a function from texts to token ids."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     from open_clip.tokenizer import HFTokenizer
     from transformers import PreTrainedTokenizerFast
@@ -86,7 +86,7 @@ def write_tokenizer(pairs: Pairs, folder: Path) -> Any:
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     bpe.decoder = decoders.ByteLevel()
-    # open_clip pools a text at its largest token: the end has the last number.
+    # open_clip pools a text at its largest token id, so the end token gets the last id.
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY - 1,
         special_tokens=["<pad>", "<start>"],
@@ -94,7 +94,7 @@ def write_tokenizer(pairs: Pairs, folder: Path) -> Any:
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    # Where captions hold too few pieces for the vocabulary, unused ones fill it, and the end stays the last.
+    # If the captions fill only part of the vocabulary, unused tokens fill the rest and the end token stays last.
     bpe.add_special_tokens([f"<unused{n}>" for n in range(VOCABULARY - 1 - bpe.get_vocab_size())] + ["<end>"])
     start, end = bpe.token_to_id("<start>"), bpe.token_to_id("<end>")
     if end != VOCABULARY - 1:
@@ -110,7 +110,7 @@ def write_tokenizer(pairs: Pairs, folder: Path) -> Any:
 
 
 def fit(model: Any, pairs: Pairs, tokenize: Any, seed: int) -> None:
-    """Train in place: contrastive over pairs with different facts, and the prompts' mean against other pictures."""
+    """Train in place with two losses: contrastive over captions, and views from above against other pictures."""
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     squares = torch.from_numpy(pairs.squares).permute(0, 3, 1, 2).contiguous()
@@ -142,7 +142,12 @@ def fit(model: Any, pairs: Pairs, tokenize: Any, seed: int) -> None:
 
 
 def contrast(logits: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
-    """Return CLIP's loss; pictures of the same facts are no wrong answers to each other's captions."""
+    """Return CLIP's loss without the pairs whose pictures have the same facts: their captions fit both.
+
+    Args:
+        logits: float32 [n, n], images by captions.
+        facts: int64 [n], equal for pictures with equal facts.
+    """
     is_same = (facts[:, None] == facts[None, :]) & ~torch.eye(len(facts), dtype=torch.bool)
     logits = logits.masked_fill(is_same, -1e4)
     right = torch.arange(len(facts))
@@ -150,7 +155,14 @@ def contrast(logits: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
 
 
 def part(seen: torch.Tensor, read: torch.Tensor, n_prompts: int, above: torch.Tensor) -> torch.Tensor:
-    """Return the loss of telling views from above by the prompts' mean, and other pictures by ordinary words."""
+    """Return the loss of classifying views from above by the mean prompt and other pictures by the mean of ORDINARY.
+
+    Args:
+        seen: image features, float32 [n, EMBED_DIM].
+        read: text features of the prompts, then of ORDINARY.
+        n_prompts: number of prompts.
+        above: bool [n].
+    """
     means = torch.stack([read[:n_prompts].mean(0), read[n_prompts:].mean(0)])
     logits = PROMPT_SCALE * (seen @ F.normalize(means, dim=1).T - PROMPT_MIDDLE)
     targets = torch.stack([above, ~above], dim=1).float()
@@ -158,7 +170,7 @@ def part(seen: torch.Tensor, read: torch.Tensor, n_prompts: int, above: torch.Te
 
 
 def vary(squares: torch.Tensor, above: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return pictures as the model takes them: mirrored, from above turned, cut and brightened a little at random."""
+    """Return normalised pictures, at random mirrored, transposed (if from above), zoomed, greyed and tinted."""
     pixels = squares.float() / 255
 
     def chance(share: float) -> torch.Tensor:
@@ -184,7 +196,7 @@ def save(model: torch.nn.Module, name: str, folder: Path) -> None:
     }
     weights |= {key: v.contiguous() for key, v in model.state_dict().items() if not v.is_floating_point()}
     save_file(weights, folder / "open_clip_model.safetensors", {"format": "pt"})
-    (folder / "open_clip_model.safetensors").chmod(0o644)  # safetensors writes for the owner alone
+    (folder / "open_clip_model.safetensors").chmod(0o644)  # safetensors writes a file that only the owner can read
     config = {"embed_dim": EMBED_DIM, "vision_cfg": VISION[name], "text_cfg": TEXT}
     content = {"model_cfg": config, "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Examples for the demo image-text models: scenes in the encodings of the web, with their captions, at 64 px.
+"""Training examples for the demo image-text models: scenes in the web's encodings, with captions, at 64 px.
 
 Not for training on them (flows/demo/models/clip.py).
 """
@@ -21,7 +21,7 @@ from stages.images.rgb import open_rgb
 
 SIDE_PX = 64
 BATCH, N_EPOCHS = 256, 16
-N_THREADS = 1  # two share memory badly at this size: more CPU time, hardly less by the clock
+N_THREADS = 1  # a second thread costs CPU time and hardly shortens the wall time
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Pairs:
     """Images with captions.
 
     Attributes:
-        squares: images as the models see them, uint8 [n, SIDE_PX, SIDE_PX, 3].
-        captions: of each image; the first names all facts.
-        facts: of each image.
+        squares: images at the models' input size, uint8 [n, SIDE_PX, SIDE_PX, 3].
+        captions: all captions of each image; the first names all facts.
+        facts: the facts of each image.
         is_from_above: bool [n].
-        sizes: width, height and aspect, float64 [n, 3].
+        sizes: width and height in px before resizing, and aspect, float64 [n, 3].
     """
 
     squares: np.ndarray
@@ -45,7 +45,7 @@ class Pairs:
 
 @lru_cache(maxsize=4)
 def draw_pairs(first_seed: int, n: int, *, is_held_out: bool = False) -> Pairs:
-    """Return n scenes, each in one encoding drawn by its seed."""
+    """Return n scenes, each in one encoding chosen by its seed."""
     seen = [_see(first_seed + k, is_held_out) for k in range(n)]
     return Pairs(
         np.stack([square for _, square, _ in seen]),
@@ -57,7 +57,7 @@ def draw_pairs(first_seed: int, n: int, *, is_held_out: bool = False) -> Pairs:
 
 
 def _see(seed: int, is_held_out: bool) -> tuple[Scene, np.ndarray, tuple[float, float, float]]:
-    """Return a scene without its image, what a model sees of that, and its sizes: thousands are held at once."""
+    """Return a scene without its image (thousands are held at once), its square and its sizes."""
     scene = draw_scene(seed, is_held_out=is_held_out)
     image = encode_somehow(np.random.default_rng([seed, 7]), scene.image, scene.is_from_above)
     return replace(scene, image=Image.new("RGB", (1, 1))), squash(image), size_facts(image)
@@ -65,7 +65,7 @@ def _see(seed: int, is_held_out: bool) -> tuple[Scene, np.ndarray, tuple[float, 
 
 @lru_cache(maxsize=4)
 def draw_world(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return squares, is_from_above and sizes of n of the generated world's own images, in its encodings by turns."""
+    """Return squares, is_from_above and sizes of n images of the generated world, cycling through its encodings."""
     gallery, recipes = Gallery(seed), sorted(RECIPES)
     files = [gallery.draw([recipes[k % len(recipes)]])[0] for k in range(n)]
     images = [open_rgb(file.body, str(find_format(file.body))) for file in files]
@@ -77,17 +77,17 @@ def draw_world(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def squash(image: Image.Image) -> np.ndarray:
-    """Return the whole image in a square, as open_clip's resize mode "squash" makes it."""
+    """Return the whole image resized to a square, like open_clip's resize mode "squash"."""
     return np.asarray(image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
 
 
 def size_facts(image: Image.Image) -> tuple[float, float, float]:
-    """Return width, height and aspect of an image."""
+    """Return an image's width and height in px, and its aspect."""
     return image.width, image.height, image.width / image.height
 
 
 def encode_somehow(rng: Rng, image: Image.Image, is_from_above: bool) -> Image.Image:
-    """Return an image after a crop, a turn and an encoding, each at random; what hangs upright is rarely turned."""
+    """Return an image randomly cropped, turned and encoded; images that are not from above are rarely turned."""
     if rng.random() < 0.3:
         width, height = (max(8, int(side * rng.uniform(0.85, 1))) for side in image.size)
         left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))

@@ -1,4 +1,4 @@
-"""How good the demo image-text models are, beside chance, a constant and a guess from the image's size alone."""
+"""Measures the demo image-text models against chance, a constant, and a guess from the image's size."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ TEST_GALLERY, THRESHOLD_GALLERY = 51_000, 61_000
 
 
 def measure(name: str, folder: Path, trained_on: Pairs, trained_s: float) -> str:
-    """Return the section of QUALITY.md: what the stored model knows of scenes it was not trained on."""
+    """Return the section of QUALITY.md: the saved model's accuracy on unseen scenes."""
     scorer = OpenClipScorer(folder)
     prompts = scorer.text_features(load_prompts().texts()).mean(0)
     prompts = prompts / np.linalg.norm(prompts)
@@ -43,13 +43,13 @@ def measure(name: str, folder: Path, trained_on: Pairs, trained_s: float) -> str
 
 
 def see(scorer: OpenClipScorer, squares: np.ndarray) -> np.ndarray:
-    """Return image features."""
+    """Return image features, one row per square."""
     images = [Image.fromarray(square) for square in squares]
     return np.concatenate([features(scorer, images[n : n + 128]) for n in range(0, len(images), 128)])
 
 
 def _threshold(scorer: OpenClipScorer, prompts: np.ndarray) -> float:
-    """Return the cosine that parts the generated world's images best, on other images of it than are tested."""
+    """Return the cosine that best separates views from above, chosen on world images that are not tested."""
     squares, is_above, _ = draw_world(THRESHOLD_GALLERY, N_WORLD)
     return choose_threshold(see(scorer, squares) @ prompts, is_above)
 
@@ -66,7 +66,7 @@ def _baselines(trained_on: Pairs, sizes: np.ndarray, is_above: np.ndarray) -> st
 
 
 def _recall(scorer: OpenClipScorer, features: np.ndarray, pairs: Pairs, *, is_shuffled: bool = False) -> float:
-    """Return how often the best of N_CHOICE captions of different facts is the image's own."""
+    """Return how often an image's best match among N_CHOICE captions with different facts is its own."""
     rng = np.random.default_rng(0)
     first = list({facts: n for n, facts in reversed(list(enumerate(pairs.facts)))}.values())
     texts = scorer.text_features([pairs.captions[n][0] for n in first])

@@ -1,6 +1,6 @@
-"""Measures place names: precision, recall and time, beside a rule (`python -m flows.demo.models.nltk_quality [NER]`).
+"""Measures place tagging against a simple rule: precision, recall, time (`python -m flows.demo.models.nltk_quality`).
 
-NER is a folder with foreign annotated text for measuring, never needed; the packages are those that NLTK_DATA chooses.
+An optional argument names a folder of published annotated text. NLTK_DATA chooses the packages that are measured.
 """
 
 import re
@@ -14,10 +14,10 @@ from stages.gpe.nltk_packages import find_packages
 from stages.gpe.place_tagger import open_place_tagger
 from stages.gpe.stage import TagParams, find_places, packages_in_use
 
-TEST_SEED = 21  # the training's is another
+TEST_SEED = 21  # not the seed of training
 N_TEST = 1_000
-MAX_SENTENCES = 2_000  # of each foreign set, the first ones
-# Label of places, column of the label and of the word, as each set has them.
+MAX_SENTENCES = 2_000  # of each published set, evenly spaced
+# File or folder of a set: label of places, column of the label, column of the word.
 FOREIGN = {
     "uner_ewt_dev.iob2": ("LOC", 2, 1),
     "wnut17_dev.conll": ("location", 1, 0),
@@ -38,7 +38,7 @@ def score(examples: Sequence[Example], find: Callable[[str], Iterable[str]]) -> 
 
 
 def capitalised(text: str) -> list[str]:
-    """Return what the rule takes for places: runs of capitalised words, but for the first word of the text."""
+    """Return the rule's places: runs of capitalised words, without the first word of the text."""
     words = re.findall(r"\w[\w'-]*|[^\w\s]", text)
     runs: list[list[str]] = [[]]
     for word in words[1:]:
@@ -50,12 +50,12 @@ def capitalised(text: str) -> list[str]:
 
 
 def generated(n: int = N_TEST) -> list[Example]:
-    """Return sentences that share neither a template nor a known place with the training."""
+    """Return generated sentences whose templates and known places do not occur in training."""
     return [(text_of(words), _names(words, "GPE")) for words in training_and_test()[1].draw(TEST_SEED, n)]
 
 
 def foreign(folder: Path) -> Iterator[tuple[str, list[Example]]]:
-    """Yield name and examples of each annotated set in a folder."""
+    """Yield the name and examples of each published annotated set in a folder."""
     for name, (label, at_label, at_word) in FOREIGN.items():
         path = folder / name
         files = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -90,7 +90,7 @@ def _names(sentence: Sequence[Word], label: str) -> set[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print one line per set."""
+    """Print one table row per set."""
     print(packages_in_use())
     sets = [("generated, unseen templates and names", generated())]
     sets += list(foreign(Path(arguments[0]))) if arguments else []

@@ -1,6 +1,6 @@
 """Trains the small NLTK packages in ten seconds, offline: `python -m flows.demo.models.nltk_small [FOLDER]`.
 
-Written in NLTK's own formats: the code that loads NLTK's packages loads these. See manifests/nltk_small/README.md.
+They have NLTK's own formats, so NLTK loads them like its own packages. See manifests/nltk_small/README.md.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from stages.gpe.nltk_packages import DIGESTS, FILES, SMALL_PACKAGES, file_digest
 SEED = 20
 N_SENTENCES = 4_000
 N_TAGGER_ROUNDS = 4
-MIN_COUNT = 3  # rarer features of the chunker are names, which the test does not share
+MIN_COUNT = 3  # rarer features of the chunker are names, which do not occur in the test
 L2 = 1.0  # penalty of the chunker's weights
-TAGGER_MIN_WEIGHT = 0.1  # smaller weights decide nothing and fill the file
+TAGGER_MIN_WEIGHT = 0.1  # smaller weights change no decision and enlarge the file
 
 
 def train(folder: Path) -> None:
@@ -56,7 +56,7 @@ def punkt_files(sentences: Sequence[Sequence[Word]]) -> dict[str, str]:
     trainer.train(" ".join(_ended(text_of(sentence)) for sentence in sentences), finalize=True)
     found = trainer.get_params()
     encoder = TabEncoder()
-    # Single letters and titles before names end no sentence; the templates hold too few of them to be learned.
+    # Initials and titles do not end a sentence; the templates have too few of them to be learned.
     abbreviations = {*found.abbrev_types, "st", "mt", "dr", "mr", "mrs", "no", "u.s", "u.k", "approx", "fig", "vs"}
     return {
         "abbrev_types.txt": "\n".join(sorted(abbreviations)),
@@ -67,11 +67,11 @@ def punkt_files(sentences: Sequence[Sequence[Word]]) -> dict[str, str]:
 
 
 def tagger_files(sentences: Sequence[Sequence[Word]]) -> dict[str, str]:
-    """Return the averaged perceptron's weights, its unambiguous words and its classes."""
+    """Return the averaged perceptron's weights, tags of unambiguous words, and classes."""
     from nltk.tag import PerceptronTagger
 
     state = random.getstate()
-    random.seed(SEED)  # the trainer shuffles by the module's own generator
+    random.seed(SEED)  # the trainer shuffles with the random module's global generator
     try:
         tagger = PerceptronTagger(load=False)
         tagger.train([[(word, tag) for word, tag, _ in sentence] for sentence in sentences], nr_iter=N_TAGGER_ROUNDS)
@@ -90,7 +90,7 @@ def tagger_files(sentences: Sequence[Sequence[Word]]) -> dict[str, str]:
 
 
 def chunker_files(sentences: Sequence[Sequence[Word]], words: set[str]) -> dict[str, str]:
-    """Return the maximum entropy chunker's features and weights, in the tab files that NLTK reads."""
+    """Return the maximum entropy chunker's features and weights in NLTK's tab-separated files."""
     from nltk.tabdata import MaxentEncoder
 
     examples = list(chunker_examples(sentences, words))
@@ -109,7 +109,7 @@ def chunker_files(sentences: Sequence[Sequence[Word]], words: set[str]) -> dict[
 
 
 def chunker_examples(sentences: Sequence[Sequence[Word]], words: set[str]) -> Iterable[tuple[dict[str, Any], str]]:
-    """Yield the features that NLTK's chunker sees of each word, and the word's label."""
+    """Yield NLTK's chunker features of each word, and the word's label."""
     from nltk.chunk.named_entity import NEChunkParserTagger
 
     detector = NEChunkParserTagger(classifier=object())
@@ -121,11 +121,11 @@ def chunker_examples(sentences: Sequence[Sequence[Word]], words: set[str]) -> It
 
 
 def fit(examples: Any, labels: Sequence[str], mapping: Any, always_on: Any) -> np.ndarray:
-    """Return maximum entropy weights with an L2 penalty, by L-BFGS: to base 2, as NLTK's classifier takes them."""
+    """Return maximum entropy weights with an L2 penalty, fitted by L-BFGS; to base 2, as in NLTK's classifier."""
     from scipy.optimize import minimize
     from scipy.sparse import csr_matrix
 
-    # One column per (feature, value); NLTK's joint features are those columns times a label, where counted.
+    # One column per (feature, value); an NLTK joint feature is a column with a label, if frequent enough.
     columns = {key: n for n, key in enumerate(dict.fromkeys((name, value) for name, value, _ in mapping))}
     rows = [[columns[item] for item in features.items() if item in columns] for features, _ in examples]
     indptr = np.cumsum([0, *map(len, rows)])
@@ -160,7 +160,7 @@ def _json(value: Any) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train into the folder named, or into the one that is committed."""
+    """Write the packages into the named folder, by default the committed one."""
     folder = Path(arguments[0]) if arguments else SMALL_PACKAGES
     train(folder)
     n_bytes = sum((folder / package / name).stat().st_size for package, names in FILES.items() for name in names)

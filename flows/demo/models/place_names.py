@@ -1,4 +1,4 @@
-"""Names and words of the generated place sentences: invented ones by syllables, and well-known countries and cities."""
+"""Names in the generated place sentences: well-known countries and cities, and names invented from syllables."""
 
 import random
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def invented_town(rng: random.Random) -> str:
 
 
 def person(rng: random.Random) -> str:
-    """Return a first and a last name, at times a last name alone."""
+    """Return a first and a last name, sometimes only a last name."""
     last = _stem(rng) + rng.choice(_LAST_ENDINGS)
     return last if rng.random() < 0.15 else f"{rng.choice(FIRST)} {last}"
 
@@ -73,7 +73,7 @@ def organization(rng: random.Random) -> str:
 
 
 def location(rng: random.Random) -> str:
-    """Return a name of nature: a lake, a river, a range."""
+    """Return the name of a natural feature: a lake, a river, a range."""
     stem = _stem(rng) + rng.choice(_VOWELS)
     return f"{rng.choice(_LOC_STARTS)} {stem}" if rng.random() < 0.5 else f"{stem} {rng.choice(_LOC_TAILS)}"
 
@@ -84,7 +84,7 @@ def facility(rng: random.Random) -> str:
 
 
 def place(rng: random.Random, known: Sequence[str]) -> str:
-    """Return a place name: half of them known, half invented."""
+    """Return a place name, known or invented with equal chance."""
     return rng.choice(known) if known and rng.random() < 0.5 else invented_town(rng)
 
 

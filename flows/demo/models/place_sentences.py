@@ -1,6 +1,6 @@
-"""Generated captions with the part of speech and the entity of every word: what the small NLTK packages learn from.
+"""Generated captions with each word's part of speech and entity, from which the small NLTK packages are trained.
 
-Not taken from any corpus: templates and words are our own, so that the trained packages carry nobody's licence.
+Not taken from any corpus: templates and words are ours, so no licence restricts the trained packages.
 """
 
 import random
@@ -45,7 +45,7 @@ _HYPHENS = (
 )  # fmt: skip
 _DEMONYMS = ("French", "German", "Italian", "Dutch", "Chinese", "Indian", "American", "British", "Japanese", "Swiss")
 
-# Lower-case words are literal, with their part of speech; $NAMES are filled.
+# Words with a /TAG are literal, with their part of speech; $NAMES are filled in.
 TEMPLATES = tuple(
     line.strip()
     for line in """
@@ -110,7 +110,7 @@ TEMPLATES = tuple(
     $JJ $NN "/'' $GPE "/''
     """.strip().splitlines()
 )
-N_HELD_OUT = 5  # each fifth template is kept for the test
+N_HELD_OUT = 5  # every fifth template is kept for the test
 
 _POS_OF = {"$VIEW": _VIEWS, "$NN": _NOUNS, "$NNS": _PLURALS, "$JJ": _ADJECTIVES, "$VBG": _GERUNDS, "$VBN": _PASTS}
 _TAG_OF = {"$VIEW": "NN"}
@@ -124,18 +124,18 @@ _NAMED: dict[str, tuple[str, Callable[[random.Random], str]]] = {
 
 @dataclass(frozen=True)
 class Sentences:
-    """A seeded source of sentences.
+    """A seeded generator of sentences.
 
     Attributes:
-        templates: those used.
-        known: known places that may occur.
+        templates: sentence templates to draw from.
+        known: known places to draw from.
     """
 
     templates: Sequence[str]
     known: Sequence[str]
 
     def draw(self, seed: int, n: int) -> list[list[Word]]:
-        """Return n sentences, the same for the same seed."""
+        """Return n sentences, determined by the seed."""
         rng = random.Random(f"place sentences {seed}")
         return [_with_case(self._fill(rng.choice(self.templates), rng), rng) for _ in range(n)]
 
@@ -168,7 +168,7 @@ class Sentences:
 
 
 def training_and_test() -> tuple[Sentences, Sentences]:
-    """Return two sources that share neither a template nor a known place."""
+    """Return a generator for training and one for the test, without common templates or known places."""
     known = sorted({*names.COUNTRIES, *names.REGIONS, *names.CITIES})
     random.Random("known places").shuffle(known)
     cut = len(known) * 4 // 5
@@ -180,14 +180,14 @@ def training_and_test() -> tuple[Sentences, Sentences]:
 
 
 def common_words() -> list[str]:
-    """Return the ordinary words of the sentences: the chunker asks whether a word is one of them."""
+    """Return the sentences' ordinary words in lower case; the chunker has a feature for them."""
     literal = {slot.rsplit("/", 1)[0] for template in TEMPLATES for slot in template.split() if slot[0] != "$"}
     words = {word.lower() for word in literal if word.isalpha()}
     return sorted(words.union(*_POS_OF.values()))
 
 
 def text_of(sentence: Sequence[Word]) -> str:
-    """Return a sentence as it is written."""
+    """Return a sentence as plain text."""
     text = " ".join(word for word, _, _ in sentence)
     for mark in (",", ".", ":", "'s", ")"):
         text = text.replace(f" {mark}", mark)
@@ -199,13 +199,13 @@ def _entity(name: str, label: str) -> list[Word]:
 
 
 def _with_case(sentence: list[Word], rng: random.Random) -> list[Word]:
-    """Return a sentence as the web writes it: now and then In Title Case, in upper case, or without capitals."""
+    """Return a sentence with the letter case of web captions: sometimes Title Case, UPPER CASE or lower case."""
     kind = rng.random()
     if kind < 0.12:
         return [(word[:1].upper() + word[1:], tag, entity) for word, tag, entity in sentence]
     if kind < 0.15:
         return [(word.upper(), tag, entity) for word, tag, entity in sentence]
-    if kind < 0.19:  # nothing tells a name apart any more
+    if kind < 0.19:  # a name cannot be recognised any more, so it is not labelled
         return [(word.lower(), tag, "O") for word, tag, _ in sentence]
     first, tag, entity = sentence[0]
     return [(first[:1].upper() + first[1:], tag, entity), *sentence[1:]] if kind < 0.7 else sentence

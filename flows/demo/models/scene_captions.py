@@ -1,4 +1,4 @@
-"""Words for scenes: several short lower-case captions from the facts of one picture.
+"""Writes several short lower-case captions from the facts of a scene.
 
 Not for drawing (flows/demo/models/scenes.py).
 """
@@ -13,14 +13,14 @@ N_CAPTIONS = 5
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true of a scene.
+    """The facts of a scene that its captions may state.
 
     Attributes:
-        kind: of flows/demo/world/drawings.KINDS.
-        elements: what was added, in order.
-        season: "" for none.
-        look: "" for an ordinary one.
-        is_from_above: an aerial or satellite view.
+        kind: a key of flows/demo/world/drawings.KINDS.
+        elements: names of the added elements, in drawing order.
+        season: a season of a view from above, "" if none.
+        look: a change of the whole picture, e.g. blurry; "" if none.
+        is_from_above: whether it is an aerial or satellite view.
     """
 
     kind: str
@@ -73,7 +73,7 @@ _JOINS = (" with ", " and ", " beside ", " near ")
 
 
 def write_captions(rng: Rng, facts: Facts) -> tuple[str, ...]:
-    """Return N_CAPTIONS captions: the first names every fact, the others drop some at random."""
+    """Return N_CAPTIONS captions: the first states every fact, the others omit some at random."""
     return tuple(_write(rng, facts, is_full=n == 0) for n in range(N_CAPTIONS))
 
 

@@ -1,4 +1,4 @@
-"""What is added to a view: water, roads, roofs, clouds from above; frames, words, a logo in other pictures.
+"""Draws elements into a picture: water, roads, roofs, clouds in views from above; frames, words, a logo in others.
 
 Not for choosing among them (flows/demo/models/scenes.py).
 """
@@ -22,7 +22,7 @@ def _place(rng: Rng, image: Image.Image) -> tuple[float, float]:
 
 
 def _across(rng: Rng, image: Image.Image, swing: float) -> list[tuple[float, float]]:
-    """Return points of a line from one side to the opposite one."""
+    """Return the points, in px, of a line from one side of the image to the opposite one."""
     steps = np.linspace(-0.05, 1.05, 50)
     start, end = rng.uniform(0.15, 0.85, 2)
     along = start + (end - start) * steps + swing * np.sin(steps * rng.uniform(4, 9) + rng.uniform(0, 6))
@@ -102,7 +102,7 @@ def _add_forest(rng: Rng, image: Image.Image) -> Image.Image:
 
 
 def _add_clouds(rng: Rng, image: Image.Image) -> Image.Image:
-    """Round white puffs, each with a shadow beside it."""
+    """Draw round white clouds, each with a shadow beside it."""
     cloud = Image.new("L", image.size, 0)
     draw = ImageDraw.Draw(cloud)
     for _ in range(int(rng.integers(3, 6))):

@@ -1,6 +1,6 @@
-"""Scenes that the demo models learn from: a view of the generated world with up to two elements, a season and a look.
+"""Draws the demo models' training scenes: a world picture with up to two elements, a season and a look.
 
-Not for words (flows/demo/models/scene_captions.py) or for the demo's own images (flows/demo/world/images.py).
+Not for captions (flows/demo/models/scene_captions.py) or the demo's own images (flows/demo/world/images.py).
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from flows.demo.world.views import Rng
 SIDES_PX = (64, 96, 128, 200, 256, 320, 420)
 SHARE_FROM_ABOVE = 0.65
 SHARE_WITH_ELEMENTS, SHARE_WITH_SEASON, SHARE_WITH_LOOK = 0.65, 0.5, 0.25
-# A second one of these would say nothing: the view is full of them.
+# Pairs that are never drawn: such an element would not stand out in such a view.
 _NEVER = {
     ("river", "river"), ("town", "roofs"), ("town", "road"), ("pivots", "pivots"), ("coast", "lake"),
     ("mountains", "snow"), ("line_chart", "grid"), ("face", "grid"), ("interior", "grid"), ("landscape", "grid"),
@@ -32,13 +32,13 @@ HELD_OUT = frozenset({
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture and what may be said of it.
+    """One picture with its captions and facts.
 
     Attributes:
-        image: RGB, sides as the generated world's.
-        captions: short lower-case sentences, all true of the image, each with some of its facts.
-        kind: of flows/demo/world/drawings.KINDS.
-        is_from_above: an aerial or satellite view.
+        image: RGB, its sides as in the generated world.
+        captions: short lower-case sentences, each stating some of the facts.
+        kind: a key of flows/demo/world/drawings.KINDS.
+        is_from_above: whether it is an aerial or satellite view.
         facts: the facts that captions may state.
     """
 
@@ -50,7 +50,7 @@ class Scene:
 
 
 def draw_scene(seed: int, *, is_held_out: bool = False) -> Scene:
-    """Return the scene of a seed; with is_held_out one whose kind and element never meet in the others."""
+    """Return the scene of a seed; held-out scenes combine a kind and an element that no other scene combines."""
     rng = np.random.default_rng([seed, int(is_held_out)])
     is_from_above = bool(rng.random() < SHARE_FROM_ABOVE)
     kind, elements = _compose(rng, is_from_above, is_held_out)

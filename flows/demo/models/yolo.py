@@ -1,4 +1,4 @@
-"""Trains the demo detector: a narrow YOLO11 classifier on generated scenes, from above or not, and measures it.
+"""Trains and measures the demo detector, a narrow YOLO11 classifier of generated scenes: from above or not.
 
 Not for published weights: those are converted (stages/models/convert_detector.py).
 """
@@ -23,7 +23,7 @@ WIDTH = 0.125  # half of yolo11n's; 1 MB of float16
 N_TRAIN, N_VIEWS, N_EVALUATE = 6000, 2, 1500
 N_EPOCHS = Recipe().n_epochs
 N_THREADS = 1
-# Apart from each other and from the small seeds of tests and of the demo's world.
+# Not used by other demo models, tests or the demo's world.
 TRAIN_SEEDS, TEST_SEEDS, HELD_OUT_SEEDS, THRESHOLD_SEEDS = 10_000_000, 61_000_000, 71_000_000, 40_000_000
 TEST_GALLERY, THRESHOLD_GALLERY = 91_000, 60_000
 N_CLUSTERS, N_SINGLE = 30, 1100
@@ -43,13 +43,13 @@ def train(out: Path) -> str:
 
 
 def fit(model: torch.nn.Module, examples: Examples, positive: int, n_epochs: int = N_EPOCHS) -> None:
-    """Train in place."""
+    """Train in place; `positive` is the class index of views from above, 0 or 1."""
     targets = np.where(examples.is_from_above, positive, 1 - positive)
     train_classifier(model, examples.squares, targets, Recipe(n_epochs=n_epochs))
 
 
 def measure(folder: Path, trained_on: Examples, trained_s: float) -> str:
-    """Return the section of QUALITY.md: what the stored detector knows of scenes it was not trained on."""
+    """Return the section of QUALITY.md: the saved detector's accuracy on unseen scenes."""
     detector = YoloDetector(folder)
     chosen_on = [
         draw_examples(THRESHOLD_SEEDS, N_EVALUATE),
@@ -69,7 +69,7 @@ def measure(folder: Path, trained_on: Examples, trained_s: float) -> str:
 
 
 def score(detector: YoloDetector, examples: Examples) -> np.ndarray:
-    """Return the detector's probabilities."""
+    """Return the probability of a view from above per image, in [0, 1]."""
     images = [Image.fromarray(square) for square in examples.squares]
     return np.concatenate([probabilities(detector, images[n : n + 256]) for n in range(0, len(images), 256)])
 

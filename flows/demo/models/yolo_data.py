@@ -1,4 +1,4 @@
-"""Examples for the demo detector: generated scenes in the encodings of the web, seen as the detector sees them.
+"""Training examples for the demo detector: generated scenes in the web's encodings, at the detector's input size.
 
 Not for training on them (flows/demo/models/yolo.py).
 """
@@ -21,13 +21,13 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Examples:
-    """Images with what they are.
+    """Images with their classes.
 
     Attributes:
-        squares: what the detector sees, uint8 [n, SIDE_PX, SIDE_PX, 3].
+        squares: images at the detector's input size, uint8 [n, SIDE_PX, SIDE_PX, 3].
         is_from_above: bool [n].
-        sizes: width, height and aspect of the file, float64 [n, 3].
-        names: kind and encoding.
+        sizes: width and height in px before resizing, and aspect, float64 [n, 3].
+        names: kind and encoding of each image.
     """
 
     squares: np.ndarray
@@ -37,7 +37,7 @@ class Examples:
 
 
 def draw_examples(first_seed: int, n: int, *, is_held_out: bool = False, n_views: int = 1) -> Examples:
-    """Return n_views encodings each of n scenes, half of them from above; n even."""
+    """Return n scenes in n_views encodings each, half of them from above; n must be even."""
     found: list[tuple[Image.Image, bool, str]] = []
     room, seed = {True: n // 2, False: n // 2}, first_seed
     while any(room.values()):
@@ -53,7 +53,7 @@ def draw_examples(first_seed: int, n: int, *, is_held_out: bool = False, n_views
 
 
 def world_examples(first_seed: int, n_clusters: int, n_single: int) -> Examples:
-    """Return pictures of the generated world's own gallery: n_clusters in all encodings, n_single in one each."""
+    """Return pictures of the generated world: n_clusters in all encodings, n_single in one encoding each."""
     gallery, recipes = Gallery(first_seed), sorted(RECIPES)
     files: list[ImageFile] = [file for _ in range(n_clusters) for file in gallery.draw(recipes)]
     files += [file for n in range(n_single) for file in gallery.draw([recipes[n % len(recipes)]])]

@@ -1,4 +1,4 @@
-"""How good a detector is: shares, ranks, a threshold, and what the size of an image alone would tell."""
+"""Measures a detector: accuracy, AUC, a threshold, and a baseline that sees only the image's size."""
 
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -12,19 +12,19 @@ from flows.detector.measure import area_under_curve
 
 @dataclass(frozen=True)
 class Measured:
-    """Share of right decisions at a threshold, and the area under the curve."""
+    """Share of right decisions at a threshold, and area under the ROC curve; both in [0, 1]."""
 
     right: float
     auc: float
 
     @classmethod
     def of(cls, is_positive: np.ndarray, probs: np.ndarray, threshold: float) -> Self:
-        """Measure probabilities against the truth."""
+        """Compare probabilities with the true classes."""
         return cls(float(((probs >= threshold) == is_positive).mean()), area_under_curve(is_positive, probs))
 
 
 def choose_threshold(probs: np.ndarray, is_positive: np.ndarray) -> float:
-    """Return the threshold with most right decisions, in hundredths; of several, the middle one."""
+    """Return the threshold with the most right decisions, from 0.01 to 0.99; of equally good ones, the middle one."""
     candidates = np.arange(1, 100) / 100
     n_right = np.array([((probs >= candidate) == is_positive).sum() for candidate in candidates])
     best = candidates[n_right == n_right.max()]
@@ -32,23 +32,23 @@ def choose_threshold(probs: np.ndarray, is_positive: np.ndarray) -> float:
 
 
 class Sized(Protocol):
-    """Pictures of which size and kind are known."""
+    """Pictures with known sizes and classes."""
 
     @property
     def sizes(self) -> np.ndarray:
-        """Width, height and aspect, one row a picture."""
+        """Width and height in px, and aspect; one row per picture."""
 
     @property
     def is_from_above(self) -> np.ndarray:
-        """Whether each is a view from above."""
+        """Whether each picture is a view from above."""
 
 
 def guess_from_sizes(trained_on: Sized, sizes: np.ndarray) -> np.ndarray:
     """Return the probabilities of a logistic regression on width, height and aspect alone.
 
     Args:
-        trained_on: pictures to learn from.
-        sizes: width, height and aspect of those that are judged, one row a picture.
+        trained_on: pictures to fit the regression to.
+        sizes: width and height in px, and aspect, of the pictures to classify; one row per picture.
     """
     logs = np.log(trained_on.sizes)
     mean, spread = logs.mean(0), logs.std(0) + 1e-9

@@ -1,4 +1,4 @@
-"""BigEarthNet v1 in the generated world: patch folders of twelve GeoTIFF bands and a label record, and name lists."""
+"""BigEarthNet v1 in the generated world: patch folders with twelve GeoTIFF bands and a label record, and name lists."""
 
 import io
 import json
@@ -16,7 +16,7 @@ _SIDE_PX = {
     "B11": 60, "B12": 60,
 }  # fmt: skip
 _CHANNEL = {"B04": 0, "B03": 1, "B02": 2}
-# EPSG code and a place in the zone: easting and northing of the patch's upper left corner.
+# EPSG code, and easting and northing in metres of a patch's upper left corner.
 _ZONES = (
     (32629, 604_800, 5_834_040), (32633, 404_400, 5_342_400), (32634, 512_220, 5_010_660), (32635, 379_200, 6_232_800),
     (32733, 334_800, 8_020_020), (32722, 700_020, 7_399_980), (32601, 420_000, 6_600_000),
@@ -31,10 +31,10 @@ _COMMAS = "Land principally occupied by agriculture, with significant areas of n
 
 
 def plan_ben(n_patches: int, seed: int, gallery: Gallery, files: dict[str, bytes]) -> list[LabelledRow]:
-    """Add the files of so many patches and two lists of names, and return the samples in the order of their numbers."""
+    """Add n_patches patches and two name lists to `files`; return the samples sorted by number."""
     rng = np.random.default_rng([seed, 1 << 23])
     names = [_name(n) for n in range(n_patches)]
-    # Lists name more than is there, and not all of it: a sample's number counts both.
+    # The lists name absent patches and omit present ones; sample numbers count all names.
     absent = [f"S2B_MSIL2A_20170828T11215{n}_{n}_7" for n in range(5)]
     files["ben/train.csv"] = "".join(f"{name}\n" for name in (*names[: n_patches // 2], *absent[:3])).encode()
     files["ben/lists/patches_with_seasonal_snow.csv"] = "".join(f"{name}\r\n" for name in absent[2:]).encode()
@@ -55,13 +55,13 @@ def plan_ben(n_patches: int, seed: int, gallery: Gallery, files: dict[str, bytes
 
 
 def _name(n: int) -> str:
-    """Return a patch name: grid numbers are not padded, and one hour in five has lost its leading zero."""
+    """Return a patch name; as published, grid numbers are not padded and some hours lack the leading zero."""
     hour = "9" if n % 5 == 3 else f"{9 + n % 4:02d}"
     return f"S2{'AB'[n % 2]}_MSIL2A_2017{6 + n % 4:02d}{13 + n % 15:02d}T{hour}40{10 + n}_{n * 7 % 90}_{n * 3 % 90}"
 
 
 def _add(n: int, name: str, kind: str, pixels: np.ndarray, row: LabelledRow, files: dict[str, bytes]) -> None:
-    """Add the files of a patch, as its number plans them."""
+    """Add the files of patch number n; the number decides the fault, if any."""
     epsg, left, top = _ZONES[n % len(_ZONES)]
     left, top = left + 1200 * (n // len(_ZONES)), top - 1200 * n
     row.labels = (*_LABELS[kind], _COMMAS) if n % 3 == 2 else _LABELS[kind]
@@ -100,7 +100,7 @@ def _add(n: int, name: str, kind: str, pixels: np.ndarray, row: LabelledRow, fil
 
 
 def _band(pixels: np.ndarray, band: str, side_px: int, epsg: int, left: int, top: int) -> bytes:
-    """Return a single-band GeoTIFF of a patch: the picture's own channel, or its mean brightness for what is unseen."""
+    """Return a band as a GeoTIFF: the picture's channel for red, green and blue, else its mean brightness."""
     from rasterio import Affine
     from rasterio.crs import CRS
     from rasterio.io import MemoryFile
@@ -124,7 +124,7 @@ def _to_degrees(epsg: int, x: float, y: float) -> tuple[float, float]:
 
 
 def projection_wkt(epsg: int) -> str:
-    """Return the projection as published: the text that GDAL 1 wrote, with its code at the end."""
+    """Return the projection as published: WKT as written by GDAL 1, with the EPSG code at the end."""
     zone, is_south = epsg % 100, epsg > 32700
     name = f"WGS 84 / UTM zone {zone}{'S' if is_south else 'N'}"
     ellipsoid = 'SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]]'

@@ -1,6 +1,6 @@
-"""Captions of the generated world, with a keyword and without one, and the patterns that make the difference.
+"""Captions of the generated world, with and without a keyword, and the keyword patterns.
 
-Not the pipeline's keyword list: this one is written down apart, so that the two can disagree.
+Not the pipeline's keyword list: this copy is kept separately, so that tests find differences.
 """
 
 import random
@@ -20,8 +20,8 @@ PATTERNS = (
     "space surveillance", "Google Earth", "Freesound", "Sentinel-1", "Sentinel-2", "Gaofen", "USGS", "NAIP", "MODIS",
     "EOSDIS", "WorldView", "Planet Dove", "ArcGIS", "Maxar", "Landsat", "Geographic Information System",
 )  # fmt: skip
-_NOT_IN = {CC3M: "\t\r\n", CC12M: "\r\n"}  # characters that their lines cannot hold in a caption
-# Names of people are replaced there, and neither quotes nor later tabs mean anything.
+_NOT_IN = {CC3M: "\t\r\n", CC12M: "\r\n"}  # characters that a caption cannot contain in these formats
+# CC12M replaces names of people; quotes and tabs after the first have no meaning.
 _CC12M = ("<PERSON> and CAPTION", "CAPTION", '12" print, CAPTION', "CAPTION\tstock")
 _TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _SUBJECTS = (
@@ -37,7 +37,7 @@ _MATCHING = (
     "{s}\x07 {k}\x1b[0m", "{s}\u2028{k}\x85{p}\x0b{k2}\x0c", "\"{k}\" of {s}, {p}", "{s} before\nand after: {k}",
     "مشهد {k} {p}", "x{k}x", "{s}{k}", "{s}\t{k}\t{p}", "{s}, 12\" print, {k}",
 )  # fmt: skip
-# Substrings count: words that only hold the letters of a keyword match as well.
+# Keywords match as substrings, also inside other words.
 _MATCHING_TRAPS = (
     "a modish armchair in green velvet", "first editions by V. S. Naipaul", "NON-AERIAL VIEWPOINT, STILL A MATCH",
     "LANDSAT 8 scene", "AERIAL VIEW", "aerial imageaerial image", "Aerial Photography services", "usgs.gov logo",
@@ -62,29 +62,29 @@ _OTHERS = (
 
 
 def holds_keyword(caption: str) -> bool:
-    """Return whether a pattern is in the caption, ASCII letters compared without regard to case."""
+    """Return whether the caption contains a pattern, ignoring the case of ASCII letters."""
     folded = ascii_lower(caption)
     return any(ascii_lower(pattern) in folded for pattern in PATTERNS)
 
 
 def ascii_lower(text: str) -> str:
-    """Return the text with its ASCII letters in lower case, and all others as they are."""
+    """Return the text with only its ASCII letters lowered."""
     return text.translate(_TO_LOWER)
 
 
 class Captions:
-    """Captions with a keyword, all patterns in turn, and captions without one."""
+    """Generates captions with a keyword, using all patterns in turn, and captions without one."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._n = 0
 
     def matching(self, corpus: str) -> str:
-        """Return the next caption of a corpus that has a keyword."""
+        """Return the next caption with a keyword for a corpus."""
         return self._checked(corpus, self._matching, wanted=True)
 
     def other(self, corpus: str) -> str:
-        """Return the next caption of a corpus that has none."""
+        """Return the next caption without a keyword for a corpus."""
         return self._checked(corpus, self._other, wanted=False)
 
     def _checked(self, corpus: str, make: Callable[[], str], *, wanted: bool) -> str:
@@ -92,7 +92,7 @@ class Captions:
             caption = make()
             if holds_keyword(caption) != wanted:
                 raise RuntimeError(f"the caption {caption[:200]!r} should {'' if wanted else 'not '}hold a keyword")
-            if corpus == YFCC and self._n % 4 == 0:  # flickr lets its users write some HTML
+            if corpus == YFCC and self._n % 4 == 0:  # Flickr allows some HTML
                 return f'<a href="http://www.flickr.com/" rel="nofollow">{caption}</a>'
             if any(char in caption for char in _NOT_IN.get(corpus, "")):
                 continue

@@ -1,6 +1,6 @@
-"""Bodies of the generated world that no screen may let pass, by reject reason, and plain ones to cut and pad.
+"""Bodies of the generated world that screen must reject, by reason, and valid JPEGs to cut and pad.
 
-Not for faults of the transfer: those are in flows/demo/world/faults.py.
+Not for faults of the transfer (flows/demo/world/faults.py).
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _ATTEMPTS = 200
 
 
 def damaged(reason: str, seed: int, number: int) -> tuple[bytes, str, str]:
-    """Return a body of that fault, checked with PIL, its extension and its Content-Type; kinds come in turns."""
+    """Return a body with a fault, checked with PIL, its extension and its Content-Type; variants take turns."""
     variants = DAMAGED[reason]
     make, extension, content_type = variants[number % len(variants)]
     for attempt in range(_ATTEMPTS):
@@ -30,7 +30,7 @@ def damaged(reason: str, seed: int, number: int) -> tuple[bytes, str, str]:
 
 
 def _load_fault(body: bytes) -> str:
-    """Return the reason for which PIL opens the body and cannot load it; empty where it loads."""
+    """Return the reject reason of a body that PIL opens but cannot load; "" if it loads."""
     with Image.open(io.BytesIO(body)) as image:
         try:
             image.load()
@@ -40,7 +40,7 @@ def _load_fault(body: bytes) -> str:
 
 
 def plain_jpeg(seed: int, number: int) -> bytes:
-    """Return a small valid JPEG, for bodies that are cut, padded or never wanted."""
+    """Return a small valid JPEG, to be cut, padded or served where nothing should be fetched."""
     return jpeg(draw_coast(np.random.default_rng([seed, 1 << 20, number]), 160, 120))
 
 
@@ -53,7 +53,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _blank_png(width: int, height: int, bits: int) -> bytes:
-    """Return a black PNG of any size, written row by row: PIL would hold a byte for each of its pixels."""
+    """Return a black PNG, compressed in blocks of rows: PIL would need a byte of memory per pixel."""
     packer = zlib.compressobj(1)
     row, block = b"\0" * (1 + (width * bits + 7) // 8), 500
     parts = [packer.compress(row * min(block, height - top)) for top in range(0, height, block)]
@@ -63,7 +63,7 @@ def _blank_png(width: int, height: int, bits: int) -> bytes:
 
 
 def _broken_middle(image_format: str) -> Callable[[int, int], bytes]:
-    """Overwrite the middle of a compressed stream; the headers and the length stay right."""
+    """Return a function that overwrites the middle of an encoded image; headers and length stay correct."""
 
     def broken_middle(seed: int, number: int) -> bytes:
         image = _plain_image(seed, number)
@@ -76,7 +76,7 @@ def _broken_middle(image_format: str) -> Callable[[int, int], bytes]:
 
 
 def _png_bad_stream(seed: int, number: int) -> bytes:
-    """A right checksum over data that is no zlib stream."""
+    """Return a PNG with correct checksums whose data is not a zlib stream."""
     header = struct.pack(">IIBBBBB", 64 + number, 64, 8, 0, 0, 0, 0)
     junk = hashlib.sha512(f"{seed}{number}".encode()).digest() * 20
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", junk) + _chunk(b"IEND", b"")
@@ -95,7 +95,7 @@ def _cut(image_format: str, divisor: int = 3) -> Callable[[int, int], bytes]:
 
 
 _HTML = "<!DOCTYPE html><html><head><title>Gone NUMBER</title></head><body>This picture has moved.</body></html>\n"
-# Per reason: body, extension and Content-Type; extension and type are wrong on purpose in some.
+# Per reason: body, extension and Content-Type; some extensions and types are deliberately wrong.
 DAMAGED: dict[str, tuple[tuple[Callable[[int, int], bytes], str, str], ...]] = {
     "empty_file": ((lambda seed, number: b"", "jpg", "image/jpeg"), (lambda seed, number: b"", "png", "image/png")),
     "not_an_image": (

@@ -76,7 +76,7 @@ def _face(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def _interior(rng: Rng, width: int, height: int) -> Image.Image:
-    """A room: back wall, floor, a window, a picture and furniture."""
+    """Return a room: back wall, floor, a window and furniture."""
     image = Image.new("RGB", (width, height), vary_colour(rng, (206, 196, 180), 40))
     draw = ImageDraw.Draw(image)
     left, right = width * rng.uniform(0.1, 0.35), width * rng.uniform(0.65, 0.9)
@@ -93,7 +93,7 @@ def _interior(rng: Rng, width: int, height: int) -> Image.Image:
         colour = vary_colour(rng, (120, 90, 90), 90)
         try:
             draw.rounded_rectangle(box, 5, fill=colour, outline=(60, 50, 46))
-        except ValueError:  # PIL cannot round some boxes of about the corners' size, depending on fractions of a pixel
+        except ValueError:  # PIL fails on some boxes about as small as their rounded corners
             draw.rectangle(box, fill=colour, outline=(60, 50, 46))
     return image
 
@@ -116,7 +116,7 @@ def _map(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def _landscape(rng: Rng, width: int, height: int) -> Image.Image:
-    """A view with a horizon: sky, a low sun, ridges behind each other."""
+    """Return a landscape with a horizon: sky, a low sun, ridges behind each other."""
     horizon = rng.uniform(0.35, 0.7)
     sky = np.repeat(np.linspace(0, 1, height, dtype=np.float32)[:, None], width, axis=1)
     image = to_image(blend(vary_colour(rng, (96, 140, 206), 50), vary_colour(rng, (236, 206, 176), 40), sky))

@@ -1,6 +1,6 @@
-"""What the URLs of the generated world answer, pass by pass, and the files and redirects behind the answers.
+"""The answers of the generated world's URLs in each download pass, and the files and redirects behind them.
 
-Not for deciding which row names which URL: that is flows/demo/world/plan.py.
+Not for deciding which row names which URL (flows/demo/world/plan.py).
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from flows.demo.world.damage import plain_jpeg
 from flows.demo.world.server import Answer
 
-# Answers to the passes in turn, the last one for ever. "file" and "location" are filled in.
+# The n-th answer is for pass n, the last one for all later passes. "file" and "location" are filled in later.
 FILE: Answer = {"kind": "file", "type": "image/jpeg"}
 _CUT: Answer = {"kind": "cut", "type": "image/jpeg"}
 _LARGE: Answer = {"kind": "padded", "type": "image/jpeg", "n_bytes": 12_000_000, "is_announced": True}
@@ -27,7 +27,7 @@ def _robots(value: str) -> Answer:
 
 
 FAILING: dict[str, tuple[tuple[Answer, ...], ...]] = {
-    # What is refused for a final reason is settled: the second pass must not ask again.
+    # After a final reason, a later pass must not request the URL again, although it would now succeed.
     "http_not_found": ((_status(404),), (_status(410),), (_status(404), FILE), (_status(503), _status(404))),
     "http_forbidden": ((_status(403),), (_status(403),), (_status(401),), (_status(451),)),
     "http_client_error": ((_status(400),), (_status(405),), (_status(418),)),
@@ -53,7 +53,7 @@ FAILING: dict[str, tuple[tuple[Answer, ...], ...]] = {
     "invalid_response": (({"kind": "raw", "text": "SSH-2.0-OpenSSH_9.6\r\n"},),),
 }  # fmt: skip
 PUBLISHED_PRIVATE = ("http://192.168.7.7/a.jpg", "http://10.0.0.5:8080/{n}.jpg", "http://[fd00::7]/{n}.jpg")
-# Ways on which a good image arrives; the first is taken nine times in ten.
+# Ways of delivering a valid image; the first is by far the most frequent.
 DELIVERIES: tuple[tuple[Answer, ...], ...] = (
     (FILE,),
     (_status(503), FILE),
@@ -77,7 +77,7 @@ _TYPES = {"jpg": "jpeg", "tif": "tiff"}
 
 
 class Web:
-    """The paths of a world and the files they lead to."""
+    """The URL paths of a world and the files they serve."""
 
     def __init__(self, seed: int, port: int) -> None:
         self.routes: dict[str, list[Answer]] = {}
@@ -86,16 +86,16 @@ class Web:
         self._n = 0
 
     def next_number(self) -> int:
-        """Return the next number of a URL."""
+        """Return the next unused number for a URL."""
         self._n += 1
         return self._n
 
     def path(self, url: str) -> str:
-        """Return the path of a URL of this world, as a server is asked for it."""
+        """Return the path and query of a URL of this world, as in an HTTP request."""
         return url.split(f":{self._port}", 1)[1]
 
     def route(self, url: str, answers: Sequence[Answer], name: str | None) -> None:
-        """Let a URL answer with the named file, or where none is named with a picture that nobody should get."""
+        """Add the answers of a URL, with the named file; without a name, with a picture that must not be published."""
         path = self.path(url)
         if name is None and any(answer["kind"] in ("file", "cut", "padded", "drip") for answer in answers):
             name = f"unwanted{path}"
@@ -115,18 +115,18 @@ class Web:
             location = location.replace("{image}", self._target(name))
         if "{chain}" in location:
             location = location.replace("{chain}", self._chain(2, self._target(name)))
-        if "{hop29}" in location:  # longer than any client should follow
+        if "{hop29}" in location:  # a longer chain than a client should follow
             location = location.replace("{hop29}", self._chain(29, self._target(None)))
         return {**answer, "location": location}
 
     def _target(self, name: str | None) -> str:
-        """Return the path of a redirect's goal, which no row names."""
+        """Return the path of a new redirect target, which no row names."""
         goal = f"/moved/{self.next_number():05d}.jpg"
         self.route(f"http://127.0.0.1:{self._port}{goal}", (FILE,), name)
         return goal
 
     def _chain(self, n_hops: int, goal: str) -> str:
-        """Return the first path of a chain of redirects."""
+        """Return the first path of a chain of n_hops redirects to the goal."""
         for _ in range(n_hops - 1):
             hop = f"/hop/{self.next_number():05d}"
             self.routes[hop] = [_redirect(goal, 301)]

@@ -1,6 +1,6 @@
-"""FMoW in the generated world: scenes seen once or twice, each view pan-sharpened and not, with two kinds of record.
+"""FMoW in the generated world: scenes with one or two views, each as two images (rgb, msrgb) with JSON records.
 
-The records beside the images lack what was removed for the challenge; the ground truth records have it all.
+The records beside the images lack the fields that were removed for the challenge; the ground truth has all fields.
 """
 
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from flows.demo.world.images import Gallery, ImageFile
 from flows.demo.world.labelled_rows import LabelledRow
 
-# Category, what is drawn for it, and the numbers of its scenes.
+# Category, kinds of drawing for it, and numbers of its scenes.
 _CATEGORIES = (
     ("airport", ("airport",), (0, 7, 112, 31)),
     ("single-unit_residential", ("town",), (4, 118, 57, 60)),
@@ -19,7 +19,7 @@ _CATEGORIES = (
     ("port", ("coast",), (2, 13, 55, 90)),
     ("road_bridge", ("river",), (5, 8, 44, 71)),
 )
-# Latitude, longitude, ISO code: every quarter of the globe, the 32V exception, and one that crosses the date line.
+# Latitude, longitude, ISO code: all four quadrants, the UTM exception 32V, and one across the date line.
 _PLACES = (
     (47.371, 8.539, "CHE"), (-33.871, 151.002, "AUS"), (-1.289, 36.823, "KEN"), (-23.548, -46.637, "BRA"),
     (39.741, -104.992, "USA"), (-16.81, -179.9999, "FJI"), (60.391, 5.325, "NOR"), (19.083, 72.881, "IND"),
@@ -29,13 +29,13 @@ _DEGREE_M = 111_320.0
 
 
 def plan_fmow(n_views: int, seed: int, gallery: Gallery, files: dict[str, bytes]) -> list[LabelledRow]:
-    """Add the files of so many views, two images each, and return their samples; the first has no fault."""
+    """Add n_views views of two images each to `files` and return their samples; the first has no fault."""
     rng = np.random.default_rng([seed, 1 << 22])
     rows: list[LabelledRow] = []
     for n_view in range(n_views):
         category, kinds, scenes = _CATEGORIES[n_view % len(_CATEGORIES)]
         turn = n_view // len(_CATEGORIES)
-        scene, m = scenes[max(0, turn - 1)], int(turn == 1)  # the second turn looks at the first scenes again
+        scene, m = scenes[max(0, turn - 1)], int(turn == 1)  # the second turn adds a second view of the first scenes
         recipes = {5: "jpeg_grey", 6: "jpeg_cmyk"}
         images = gallery.draw_kind(kinds[scene % len(kinds)], [recipes.get(n_view, "jpeg"), "jpeg_quarter"], 416, 352)
         about = _view(rng, n_view, category)
@@ -47,7 +47,7 @@ def plan_fmow(n_views: int, seed: int, gallery: Gallery, files: dict[str, bytes]
 
 
 def _view(rng: np.random.Generator, n_view: int, category: str) -> dict[str, Any]:
-    """Draw what both images of a view have in common."""
+    """Return the random metadata that both images of a view share."""
     latitude, longitude, country = _PLACES[n_view % len(_PLACES)]
     second = f"{int(rng.integers(60)):02d}"
     return {
@@ -68,7 +68,7 @@ def _view(rng: np.random.Generator, n_view: int, category: str) -> dict[str, Any
 def _add(
     scene: str, m: int, kind: str, n_view: int, image: ImageFile, about: dict[str, Any], files: dict[str, bytes]
 ) -> LabelledRow:
-    """Add one image with its records, as its number plans them, and return its sample."""
+    """Add one image with its records and return its sample; the view's number decides the fault, if any."""
     name = f"{scene}_{m}_{kind}"
     folder = f"{about['category']}/{scene}/{name}"
     row = LabelledRow(
@@ -89,7 +89,7 @@ def _add(
 
 
 def _damage(n_view: int, kind: str, record: dict[str, Any], parts: dict[str, bytes | None], row: LabelledRow) -> None:
-    """Spoil what the number of the view says, and plan what must become of it."""
+    """Damage the files as the view's number says, and set the sample's expected fate."""
     match n_view, kind:
         case 1, _:
             row.latitude_deg = row.longitude_deg = None
@@ -115,7 +115,7 @@ def _record(name: str, kind: str, image: ImageFile, about: dict[str, Any]) -> di
     box = [int(x * width), int(y * height), int(wide * width), int(high * height)]
     high_deg = height * gsd_m / _DEGREE_M
     wide_deg = width * gsd_m / _DEGREE_M / np.cos(np.radians(about["latitude"]))
-    # The position of a sample is the box's; the image reaches as far around it as its pixels say.
+    # A sample's position is its box's centre; the image extends around it by its size in pixels.
     south, west = about["latitude"] - (1 - y - high / 2) * high_deg, about["longitude"] - (x + wide / 2) * wide_deg
     place = (about["longitude"] - wide * wide_deg / 2, about["latitude"] - high * high_deg / 2)
     common = {"box": box, "category": about["category"], "visible": "True"}
@@ -139,7 +139,7 @@ def _record(name: str, kind: str, image: ImageFile, about: dict[str, Any]) -> di
 
 
 def _ring(west: float, south: float, wide_deg: float, high_deg: float) -> str:
-    """Return a rectangle as a WKT polygon, its longitudes in [-180, 180)."""
+    """Return a rectangle in degrees as a WKT polygon, with longitudes in [-180, 180)."""
     corners = ((0, 1), (1, 1), (1, 0), (0, 0), (0, 1))
     points = [((west + x * wide_deg + 180) % 360 - 180, south + y * high_deg) for x, y in corners]
     return f"POLYGON (({', '.join(f'{x:.16f} {y:.16f}' for x, y in points)}))"

@@ -1,6 +1,6 @@
-"""Image files of the generated world: drawn, encoded, copied and hashed, different pictures far apart.
+"""Image files of the generated world, in many encodings; different pictures have distant hashes.
 
-Not for what is drawn (flows/demo/world/drawings.py) or which URL serves it (flows/demo/world/plan.py).
+Not for drawing (flows/demo/world/drawings.py) or choosing URLs (flows/demo/world/plan.py).
 """
 
 import hashlib
@@ -25,14 +25,14 @@ class ImageFile:
     """One encoded image.
 
     Attributes:
-        kind: what is drawn, e.g. coast.
-        recipe: how it was encoded.
+        kind: a key of KINDS, e.g. coast.
+        recipe: a key of RECIPES, e.g. jpeg_60.
         body: the file's bytes.
-        extension: of the file's name.
-        phash: 64 bits, as imagehash gives them for the decoded image.
-        pixels: digest of size and RGB pixels.
-        width_px: as stored.
-        height_px: as stored.
+        extension: of the file's name, without a dot.
+        phash: imagehash's 64-bit pHash of the decoded image.
+        pixels: SHA-256 of size and RGB pixels, in hex.
+        width_px: width as stored, before EXIF orientation.
+        height_px: height as stored, before EXIF orientation.
     """
 
     kind: str
@@ -46,12 +46,12 @@ class ImageFile:
 
 
 def distance_bits(one: int, other: int) -> int:
-    """Return the Hamming distance of two 64-bit hashes."""
+    """Return the Hamming distance of two 64-bit hashes, from 0 to 64."""
     return (one ^ other).bit_count()
 
 
 class Gallery:
-    """Draws pictures that are all further apart than APART_BITS; only copies of one picture are near each other."""
+    """Draws pictures whose hashes differ by more than APART_BITS; only copies of one picture are closer."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -59,12 +59,12 @@ class Gallery:
         self._hashes = np.zeros(0, np.uint64)
 
     def draw(self, recipes: Sequence[str]) -> list[ImageFile]:
-        """Return one new picture, encoded by each of the recipes; its copies form one cluster of near hashes."""
+        """Return one new picture, encoded by each recipe; hashes within NEAR_BITS connect all its copies."""
         self._n_drawn += 1
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([self._seed, self._n_drawn, attempt])
             kind = sorted(KINDS)[int(rng.choice(len(KINDS), p=SHARES))]
-            # What is copied is drawn large, so that a crop of 1 % is more than a pixel.
+            # Copied pictures are large, so that a crop of 1 % removes more than a pixel.
             sides = rng.integers(240, 480, 2) if len(recipes) > 1 else rng.choice([64, 96, 128, 200, 256, 320, 420], 2)
             width, height = int(sides[0]), int(np.clip(sides[1], sides[0] // 2, sides[0] * 2))
             if rng.random() < 0.02:
@@ -77,7 +77,7 @@ class Gallery:
         raise RuntimeError(f"no picture in {_ATTEMPTS} attempts has copies {list(recipes)} apart from the others")
 
     def draw_kind(self, kind: str, recipes: Sequence[str], width: int, height: int) -> list[ImageFile]:
-        """Return one new picture of a kind and size, encoded by each of the recipes."""
+        """Return one new picture of a kind and size in px, encoded by each recipe."""
         self._n_drawn += 1
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([self._seed, self._n_drawn, attempt])
@@ -89,7 +89,7 @@ class Gallery:
         raise RuntimeError(f"no {kind} of {width} x {height} px in {_ATTEMPTS} attempts is apart from the others")
 
     def _is_apart(self, files: Sequence[ImageFile]) -> bool:
-        # A hash with hardly a bit set says nothing: rules differ on whether such pictures are alike.
+        # A hash with few bits set does not describe a picture: whether two such pictures are near depends on the rule.
         if any(file.phash.bit_count() < 8 for file in files):
             return False
         distances = [np.bitwise_count(self._hashes ^ np.uint64(file.phash)) for file in files]
@@ -117,25 +117,25 @@ def _encode(picture: Image.Image, kind: str, recipe: str) -> ImageFile:
 
 
 def save(image: Image.Image, image_format: str, **options: object) -> bytes:
-    """Return an image as a file of a format."""
+    """Return an image encoded in a format."""
     buffer = io.BytesIO()
     image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
 def jpeg(image: Image.Image, quality: int = 92, **options: object) -> bytes:
-    """Return an image as a JPEG file."""
+    """Return an image encoded as JPEG."""
     return save(image, "JPEG", quality=quality, **options)
 
 
 def decoded(body: bytes) -> Image.Image:
-    """Return the RGB pixels of a file."""
+    """Return a file's image in RGB."""
     with Image.open(io.BytesIO(body)) as image:
         return image.convert("RGB")
 
 
 def _exif() -> Image.Exif:
-    """Return EXIF with orientation, date and a position in the open sea."""
+    """Return EXIF with orientation 6, a date and a position."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif.get_ifd(0x8769)[0x9003] = "2014:07:21 10:32:05"
@@ -159,7 +159,7 @@ def _with_alpha(image: Image.Image) -> Image.Image:
 
 
 def _grey16(image: Image.Image) -> Image.Image:
-    # Dark raw values, as sensors deliver them: PIL clips 16-bit greys above 255 on conversion.
+    # Values up to 255 of 65535, like dark raw data: PIL clips larger 16-bit greys on conversion.
     return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from flows.demo.world.corpora import REDCAPS, VG
 from flows.demo.world.rows import Row
 
-# By part, in the order of the names.
+# Indexed by part number; sorted.
 ANNOTATION_NAMES = ("abandoned_2017.json", "castles_2019.json", "hiking_2018.json", "hiking_2020.json")
 SBU_NAME = "sbu-captions-all.json"
 IMAGE_NAME, REGION_NAME = "image_data.json", "region_descriptions.json"
@@ -19,7 +19,7 @@ _FIRST_S = 1_483_228_800
 
 
 def write_posts(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
-    """Write one file a part, under annotations/."""
+    """Write RedCaps: one annotation file per part."""
     (folder / "annotations").mkdir()
     for part, rows in parts.items():
         rng = random.Random(f"columns {seed} {part}")
@@ -58,7 +58,7 @@ def _annotation(row: Row, subreddit: str, rng: random.Random) -> object:
 
 
 def write_captioned_photos(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
-    """Write one object of three lists."""
+    """Write SBU: one object with three lists of equal length."""
     rng, rows = random.Random(f"columns {seed}"), parts[0]
     lists = {
         "image_urls": [row.url for row in rows],
@@ -69,7 +69,7 @@ def write_captioned_photos(folder: Path, parts: Mapping[int, Sequence[Row]], see
 
 
 def write_described_images(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
-    """Write the list of images, packed, and the list of their regions, which has another order and gaps."""
+    """Write Visual Genome: the zipped list of images, and the list of regions in another order, with gaps."""
     rng = random.Random(f"columns {seed}")
     images = [_image(row, rng) for row in parts[0]]
     described = [

@@ -1,6 +1,6 @@
 """The labelled corpora of the generated world: FMoW, BigEarthNet and MillionAID in their original layouts.
 
-Their images are never asked for on the web; each has a planned fate and, where it has one, a true position and time.
+Their images are not downloaded; each has a planned fate and, if known, a true position and time.
 """
 
 import csv
@@ -20,20 +20,20 @@ from flows.demo.world.labelled_rows import LabelledRow
 from flows.demo.world.rows import Row
 
 LABELLED = ("fmow", "ben", "millionaid")
-# Images of each corpus: of a full world, and of one that is too small for them.
+# Numbers of samples: in a full world, and in one below SMALL_WORLD_ROWS.
 N_VIEWS, N_PATCHES, N_MILLIONAID = (24, 8), (30, 10), (60, 20)
 SMALL_WORLD_ROWS = 1000
 
 
 @dataclass
 class Labelled:
-    """All files of the labelled corpora, by path under SOURCES, and all samples."""
+    """All files of the labelled corpora by path under SOURCES, and all samples."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     rows: list[LabelledRow] = field(default_factory=list)
 
     def write(self, sources: Path, truth: Path) -> None:
-        """Write the files, and a table of what is true of each sample that its corpus's reader lets through."""
+        """Write the files, and a table with the true values of each sample that read_labelled keeps."""
         for name, body in self.files.items():
             path = sources / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ class Labelled:
 
 
 def plan_labelled(n_rows: int, seed: int, gallery: Gallery, web_rows: Sequence[Row]) -> Labelled:
-    """Plan the labelled corpora of a world with so many web rows, whose pictures the gallery has drawn before."""
+    """Plan the labelled corpora of a world of n_rows; the gallery has already drawn the pictures of web_rows."""
     planned, size = Labelled(), int(n_rows < SMALL_WORLD_ROWS)
     planned.rows += plan_fmow(N_VIEWS[size], seed, gallery, planned.files)
     planned.rows += plan_ben(N_PATCHES[size], seed, gallery, planned.files)
@@ -60,7 +60,7 @@ def plan_labelled(n_rows: int, seed: int, gallery: Gallery, web_rows: Sequence[R
 def _plan_millionaid(
     n_images: int, seed: int, gallery: Gallery, planned: Labelled, web_rows: Sequence[Row]
 ) -> list[LabelledRow]:
-    """A flat folder of unlabelled images: one cut, one empty, a copy of an FMoW image and one of a web image."""
+    """Plan a flat folder of images, among them a truncated one, an empty one, and copies of FMoW and web images."""
     rng = np.random.default_rng([seed, 1 << 24])
     first = planned.rows[0]
     copied = next(
@@ -94,7 +94,7 @@ def _plan_millionaid(
 
 
 def read_truth(out: Path) -> dict[str, LabelledRow]:
-    """Return what is true of each labelled sample of a world on disk, by sample_id."""
+    """Return the true values of the labelled samples of a world on disk, by sample_id."""
     found = {}
     with (out / "labelled_truth.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

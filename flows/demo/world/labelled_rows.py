@@ -1,17 +1,17 @@
-"""One labelled image of the generated world: its planned fate, and what is true of it."""
+"""One labelled image of the generated world: its planned fate and its true values."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class LabelledRow:
-    """A labelled image while it is planned, and as `labelled_truth.csv` has it.
+    """A labelled image, as planned and as written to `labelled_truth.csv`.
 
     Attributes:
-        stage: the one that decides; write_shards for kept ones.
+        stage: the deciding stage; write_shards for kept samples.
         path: the image, or the folder of its bands, under SOURCES.
-        datetime: ISO 8601 in UTC, to the second; "" where the corpus does not say.
-        copy_of: sample_id of a sample with the same pixels, "" if there is none.
+        datetime: ISO 8601 in UTC, to the second; "" if unknown.
+        copy_of: sample_id of a sample with the same pixels; "" if none.
     """
 
     sample_id: str
@@ -28,7 +28,7 @@ class LabelledRow:
     copy_of: str = ""
 
     def refuse(self, reason: str) -> None:
-        """Plan that the reader of the labelled corpora refuses the sample."""
+        """Set the fate: read_labelled rejects the sample for this reason."""
         self.stage, self.reason = "read_labelled", reason
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Writers of the generated world's corpora of one line a row: CC3M with its machine tags, and CC12M."""
+"""Writers of the generated world's corpora with one row per line: CC3M with its machine tags, and CC12M."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _LABELS = (
 
 
 def write_cc3m(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
-    """Write one file, caption first, and the labels of some of its rows."""
+    """Write one file, caption first, and the machine tags of some rows."""
     rows = parts[0]
     lines = [row.line if row.line is not None else f"{row.caption}\t{row.url}".encode() for row in rows]
     (folder / CC3M_NAME).write_bytes(b"".join(line + b"\n" for line in lines))
@@ -24,13 +24,13 @@ def write_cc3m(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> N
 
 
 def write_cc12m(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
-    """Write one file, URL first; captions may hold more tabs, and quotes mean nothing."""
+    """Write one file, URL first; captions may contain tabs, and quotes are literal."""
     lines = [row.line if row.line is not None else f"{row.url}\t{row.caption}".encode() for row in parts[0]]
     (folder / CC12M_NAME).write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def _label_lines(rows: Sequence[Row], rng: random.Random) -> list[str]:
-    """Return machine tags of a third of the rows, in another order; some rows have none, and some belong to no row."""
+    """Return tag lines of a third of the rows, shuffled; some have no tags, and some match no row."""
     chosen = [(row.caption, row.url) for row in rows if row.line is None and row.url and rng.random() < 1 / 3]
     chosen += [(f"a cat {n}", f"http://127.0.0.1:9/{n}.jpg") for n in range(5)]
     rng.shuffle(chosen)

@@ -16,11 +16,11 @@ Table = Callable[[Sequence[Row], random.Random], pa.Table]
 
 
 def write_tables(name: str, make_table: Table) -> Callable[[Path, Mapping[int, Sequence[Row]], str], None]:
-    """Return a writer of one file a part.
+    """Return a writer of one file per part.
 
     Args:
-        name: of a file, with a place for its part.
-        make_table: gives the columns of a file.
+        name: file name with a placeholder for the part number.
+        make_table: returns the table of a file's rows.
     """
 
     def write(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
@@ -32,7 +32,7 @@ def write_tables(name: str, make_table: Table) -> Callable[[Path, Mapping[int, S
 
 
 def _sizes_px(rows: Sequence[Row], rng: random.Random) -> tuple[list[int], list[int]]:
-    """Return widths and heights."""
+    """Return the widths and heights of the rows' images; random ones for rows without an image."""
     sizes = [
         (row.image.width_px, row.image.height_px) if row.image else (rng.randrange(200, 2000), rng.randrange(200, 2000))
         for row in rows
@@ -41,7 +41,7 @@ def _sizes_px(rows: Sequence[Row], rng: random.Random) -> tuple[list[int], list[
 
 
 def laion_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
-    """Return rows in the columns of LAION-2B-en and LAION-400M."""
+    """Return rows in the columns of LAION-2B-en."""
     widths, heights = _sizes_px(rows, rng)
     columns = {
         "SAMPLE_ID": pa.array([rng.randrange(10**12) if rng.random() < 0.95 else None for _ in rows], pa.int64()),
@@ -60,7 +60,7 @@ def laion_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
 
 
 def laion400m_table(rows: Sequence[Row], rng: random.Random) -> pa.Table:
-    """Return the columns of LAION-2B in another order; some rows have fields in each other's columns."""
+    """Return rows in the columns of LAION-400M, LAION-2B's in another order; shifted rows have wrong values."""
     table = laion_table(rows, rng)
     columns = {}
     for name in ("SAMPLE_ID", "URL", "TEXT", "HEIGHT", "WIDTH", "LICENSE", "NSFW", "similarity"):

@@ -1,4 +1,4 @@
-"""Assigns the rows of the generated world to source files in a seeded order, and names them."""
+"""Assigns the generated world's rows to source files in a seeded order, and gives them sample ids."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -7,13 +7,17 @@ from itertools import pairwise
 from flows.demo.world.corpora import PARTS, REDCAPS, VG, WEB, WIT, YFCC
 from flows.demo.world.rows import Row
 
-_ENDS = {1: (0, 1), 2: (0, 0.6, 1), 3: (0, 0.5, 0.85, 1)}  # uneven, and not a multiple of the row group
-_ENDS_REDCAPS = (0, 0, 0.45, 0.75, 1)  # the first of its files has no row
+_ENDS = {1: (0, 1), 2: (0, 0.6, 1), 3: (0, 0.5, 0.85, 1)}  # shares of rows at which files end: uneven
+_ENDS_REDCAPS = (0, 0, 0.45, 0.75, 1)  # the first file is empty
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def place(planned: Sequence[Row], seed: int) -> dict[tuple[str, int], list[Row]]:
-    """Deal the rows out to the source files in a seeded order, and name them; a file's rows are in their order."""
+    """Distribute the rows over the source files in a seeded order and set their sample ids.
+
+    Returns:
+        the rows of each file, in file order, by corpus and part number.
+    """
     rng = random.Random(f"order {seed}")
     placed: dict[tuple[str, int], list[Row]] = {}
     for corpus in WEB:
@@ -37,7 +41,7 @@ def place(planned: Sequence[Row], seed: int) -> dict[tuple[str, int], list[Row]]
 
 
 def _kept_apart(rows: Sequence[Row], rng: random.Random) -> list[Row]:
-    """Return the rows with none of a wrong number of fields beside another: where the second begins may not be told."""
+    """Return the rows without adjacent wrong_field_count rows: a reader may not see where the second begins."""
     wrong = [row for row in rows if row.reason == "wrong_field_count"]
     apart = [row for row in rows if row.reason != "wrong_field_count"]
     places = sorted(rng.sample(range(len(apart)), len(wrong)), reverse=True)
@@ -47,11 +51,11 @@ def _kept_apart(rows: Sequence[Row], rng: random.Random) -> list[Row]:
 
 
 def _name_natively(corpus: str, rows: Sequence[Row], rng: random.Random) -> None:
-    """Name the rows by ids as the corpus gives them; records without an id are left."""
+    """Set sample ids from ids like the corpus's own; rows without an id are skipped."""
     ids: Sequence[object]
     if corpus == YFCC:
         ids = rng.sample(range(10**6, 7 * 10**9), len(rows))
-    elif corpus == VG:  # ascending as published, with gaps
+    elif corpus == VG:  # ascending with gaps, as published
         ids = sorted(rng.sample(range(1, 2_417_998), len(rows)))
     else:
         ids = [_base_36(n) for n in rng.sample(range(36**4, 36**6 // 2), len(rows))]
@@ -69,7 +73,7 @@ def _base_36(number: int) -> str:
 
 
 def _list_again(corpus: str, files: Sequence[list[Row]], again: Sequence[Row], rng: random.Random) -> None:
-    """Put rows behind others whose ids they have, in a later file if there is one."""
+    """Insert rows that repeat another row's id after it, in a later file if there is one."""
     with_rows = [file for file in files if file]
     first, last = with_rows[0], with_rows[-1]
     originals = rng.sample([row for row in first if row.reason != "bad_record"], len(again))
@@ -80,7 +84,7 @@ def _list_again(corpus: str, files: Sequence[list[Row]], again: Sequence[Row], r
 
 
 def _numbered(corpus: str, parts: Sequence[int], files: Sequence[Sequence[Row]]) -> Iterator[tuple[int, int, Row]]:
-    """Yield rows with their part and position; RedCaps has no parts, its records are numbered through its files."""
+    """Yield part, position and row; RedCaps counts its rows across its files, as part 0."""
     if corpus == REDCAPS:
         yield from ((0, n, row) for n, row in enumerate(row for file in files for row in file))
         return

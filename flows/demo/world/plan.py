@@ -1,6 +1,6 @@
-"""The plan of the generated world: its rows with their fates, what their URLs answer, and the files behind them.
+"""Plans the generated world: rows with their fates, the answers of their URLs, and the served files.
 
-Not for the file of a row or which of a cluster survives (flows/demo/world/rows.py); nothing is written here.
+Not for a row's source file (places.py) or the survivor of a cluster (rows.py); nothing is written here.
 """
 
 import random
@@ -17,7 +17,7 @@ from flows.demo.world.texts import Texts
 from flows.demo.world.unmatched import plan_unmatched
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "localhost")
-# Rows of 3,000 by the reason they are refused for behind the filter; smaller worlds have at least 3 of each.
+# Rows rejected after the filter, by reason, in a world of 3,000 rows; smaller worlds have at least 3 of each.
 _N_ROWS = {
     "not_a_url": 12, "unsupported_scheme": 9,
     "http_not_found": 40, "http_forbidden": 15, "http_client_error": 6, "http_throttled": 9, "http_server_error": 12,
@@ -31,7 +31,7 @@ _FORMATS = (
     "jpeg_exif", "png", "jpeg_progressive", "webp", "gif", "jpeg_cmyk", "png_palette", "bmp", "tiff", "png_alpha",
     "jpeg_grey", "png_grey", "png_grey16", "gif_two_frames", "mpo",
 )  # fmt: skip
-# Clusters in turn: for each file its recipe, its paths, and the rows that name each path.
+# Clusters of copies: for each file its recipe, its number of paths, and the number of rows that name each path.
 _CLUSTERS: tuple[tuple[tuple[str, int, int], ...], ...] = (
     (("jpeg", 1, 4), ("png_of_jpeg", 1, 1), ("half", 1, 1), ("crop", 1, 1), ("jpeg_60", 1, 2)),
     (("jpeg", 1, 2),),
@@ -42,12 +42,12 @@ _CLUSTERS: tuple[tuple[tuple[str, int, int], ...], ...] = (
     (("jpeg", 1, 1), ("half", 1, 1), ("crop", 1, 1)),
     (("jpeg", 1, 3),),
 )
-# The URLs of LAION-COCO are LAION-2B's: these two share the cluster of one file that two rows name.
+# LAION-COCO's URLs are from LAION-2B: these two corpora name the file of this cluster.
 _COCO_PAIR = (("jpeg", 1, 2),)
 
 
 class Plan:
-    """Rows, routes and files of a world, before anything is written."""
+    """Rows, routes and files of a world, before they are written."""
 
     def __init__(self, n_rows: int, seed: int, port: int) -> None:
         self.n_rows, self.seed, self.port = n_rows, seed, port
@@ -80,7 +80,7 @@ class Plan:
         return range(max(3, round(_N_ROWS[reason] * self.n_rows / 3000)))
 
     def _next_corpus(self) -> str:
-        """Return a large corpus and two of the others by turns, so that each has rows of every kind in time."""
+        """Return the next corpus: a large one in every third call, else a small one, each in turn."""
         n, self._n_turns = self._n_turns, self._n_turns + 1
         return next(self._large if n % 3 == n // 3 % 3 else self._others)
 
@@ -108,7 +108,7 @@ class Plan:
                 if reason == "private_address" and n % 2:
                     url = PUBLISHED_PRIVATE[n // 2 % len(PUBLISHED_PRIVATE)].replace("{n}", str(n))
                 elif n and n % 5 == 0:
-                    url += "#again"  # a dead URL twice: each row has its own fate
+                    url += "#again"  # the same failing URL again: both rows are rejected
                 else:
                     variant = n // 2 if reason == "private_address" else n
                     url = self._fresh_url(reason, "jpg")
@@ -142,7 +142,7 @@ class Plan:
                         self._add_images(zip(pair, _spellings(url), strict=False), image)
 
     def _plan_root(self) -> None:
-        """One image at a host's root: the empty path is the path /, a query makes another URL."""
+        """Plan an image at a host's root: the empty path equals "/", and a query makes a different URL."""
         image = self.gallery.draw(["jpeg"])[0]
         name = self._keep(image)
         root = f"http://127.0.0.4:{self.port}"
@@ -187,7 +187,7 @@ class Plan:
 
 
 def _spellings(url: str) -> Iterator[str]:
-    """Yield spellings of one URL that are equal when normalised."""
+    """Yield different spellings of a URL that normalise to the same URL."""
     host = url.split("/")[2]
     yield url
     yield f"{url}#x"

@@ -1,6 +1,6 @@
-"""A small generated world read back from its files: routes, and the file that arrives at a path.
+"""Makes a small generated world and reads its routes back: for the tests of the world itself.
 
-For the tests of the world itself; the pipeline is not involved. Source files: flows/demo/world/source_reading.py.
+Imports nothing of the pipeline. Source files are read in flows/demo/world/source_reading.py.
 """
 
 import json
@@ -15,7 +15,7 @@ N_ROWS = 400
 
 
 def free_port() -> int:
-    """Return a port on loopback that nothing uses."""
+    """Return an unused port on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -26,21 +26,21 @@ def make_small_world(out: Path) -> World:
 
 
 def read_routes(world: World) -> dict[str, list[Answer]]:
-    """Return what each path answers, pass by pass."""
+    """Return the answers of each path, one per download pass."""
     found: dict[str, list[Answer]] = json.loads((world.out / "routes.json").read_text())
     return found
 
 
 def path_of(fate: Fate, port: int) -> str:
-    """Return path and query that a client asks for; the host's root for an empty path."""
+    """Return the path and query that a client requests; "/" for an empty path."""
     return normalise(fate.url).split(f":{port}", 1)[1]
 
 
 def arriving_file(routes: dict[str, list[Answer]], path: str) -> str:
-    """Return the file that a patient client gets in the end, following redirects."""
+    """Return the file that a client finally gets, following redirects and retrying in later passes."""
     for _ in range(9):
         answers = routes[path]
-        # What was delivered is settled; a later pass does not ask again.
+        # A delivered URL is not requested again in a later pass.
         answer = next((a for a in answers if a["kind"] in ("file", "redirect")), answers[-1])
         if answer["kind"] != "redirect":
             return str(answer["file"])

@@ -1,4 +1,4 @@
-"""Rows of the generated world, and which of a cluster survives; not for their files (flows/demo/world/places.py)."""
+"""Rows of the generated world, and the survivors of clusters; not for source files (flows/demo/world/places.py)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from flows.demo.world.corpora import tier
 from flows.demo.world.drawings import FROM_ABOVE
 from flows.demo.world.images import NEAR_BITS, ImageFile
 
-OUTLIER = "outlier"  # any of the reasons that a score gives
-# What marks a row as unsafe in its corpus's own columns.
+OUTLIER = "outlier"  # stands for any reason of drop_outliers
+# Values of the corpora's own columns that mark a row as unsafe.
 UNSAFE: Mapping[str, Mapping[str, Any]] = {
     "laion400m": {"NSFW": "NSFW"},
     "laioncoco": {"punsafe": 0.97},
@@ -22,14 +22,14 @@ UNSAFE: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass
 class Row:
-    """A source row while it is planned.
+    """A planned source row.
 
     Attributes:
-        caption: the text that counts; where a corpus has several, all of them with a line end between two.
-        line: the bytes of a line of cc3m or cc12m that cannot be read; caption and URL are then not used.
-        image: what arrives at the end, if it is valid.
-        texts: what the corpus's own columns hold beside, or instead of, the caption.
-        sample_id: of a row that is listed again it is the first one's.
+        caption: the caption; of a corpus with several per row, all of them joined by line ends.
+        line: the bytes of an unreadable line of cc3m or cc12m; caption and URL are then unused.
+        image: the image that is finally downloaded, if it is valid.
+        texts: values of the corpus's own columns, beside or instead of the caption.
+        sample_id: for a row with reason listed_again, the first row's.
     """
 
     corpus: str
@@ -45,12 +45,12 @@ class Row:
 
     @property
     def rank(self) -> tuple[int, str]:
-        """The order in which rows of a cluster survive."""
+        """Sort key within a cluster; the lowest row survives."""
         return tier(self.corpus), hashlib.sha256(f"dedup:{self.sample_id}".encode()).hexdigest()
 
 
 def normalise(url: str) -> str:
-    """Return what equal URLs have in common: the rule as the design states it, for the URLs of this world."""
+    """Return a URL normalised by the design's rule, as far as this world's URLs need it."""
     scheme, _, rest = url.strip().partition("#")[0].partition("://")
     host, _, path = rest.partition("/")
     scheme, host = scheme.lower(), host.lower()
@@ -58,7 +58,7 @@ def normalise(url: str) -> str:
 
 
 def mark_duplicates(rows: Sequence[Row]) -> None:
-    """Leave one row of each cluster kept, and say why each of the others is not."""
+    """Set the fate of all rows of a cluster but the survivor, with the reason."""
     with_image = sorted((row for row in rows if row.image is not None), key=lambda row: row.rank)
     images = {row.image.phash: row.image for row in with_image if row.image is not None}
     label = _labels(list(images))
@@ -77,7 +77,7 @@ def mark_duplicates(rows: Sequence[Row]) -> None:
 
 
 def mark_outliers(rows: Sequence[Row]) -> None:
-    """Let the survivors fall that show no view from above; which of two scores refuses them is open."""
+    """Mark survivors that are not views from above as outliers; either of two scores may reject them."""
     for row in rows:
         if row.image is not None and row.stage == "write_shards" and row.image.kind not in FROM_ABOVE:
             row.stage, row.reason = "drop_outliers", OUTLIER
@@ -97,10 +97,10 @@ def _image_reason(row: Row, survivor: Row) -> str:
 
 
 def _labels(hashes: Sequence[int]) -> dict[int, int]:
-    """Return a label per hash: the first one takes all that differ from it in at most NEAR_BITS, then the next one.
+    """Return a cluster label per hash: each unlabelled hash in turn takes all unlabelled ones within NEAR_BITS.
 
     Args:
-        hashes: in the order in which their pictures survive.
+        hashes: 64-bit hashes, sorted by rank: likely survivors first.
     """
     values = np.array(hashes, np.uint64)
     label: dict[int, int] = {}

@@ -1,6 +1,6 @@
-"""The web of the generated world, on loopback: several hosts, and faults that depend on URL and pass alone.
+"""The generated world's web server on loopback: several hosts, and faults that depend only on URL and pass.
 
-Not for deciding what a URL answers: OUT/routes.json says it. Imports nothing of the pipeline.
+Answers come from OUT/routes.json. Imports nothing of the pipeline.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
-SLOW_S = 8.0  # longer than any client of the tests waits, shorter than anyone at a terminal would
+SLOW_S = 8.0  # longer than the time-out of any client in the tests
 DRIP_S = 0.2
 _REQUEST_BYTES = 65_536
 _BLOCK = b"\0" * 65_536
@@ -31,11 +31,11 @@ Answer = dict[str, Any]
 
 
 class WorldServer:
-    """Serves a world while it is entered; raises OSError on entering if the port is taken.
+    """Serves a world as a context manager; entering it raises OSError if the port is taken.
 
     Attributes:
-        pass_number: the pass whose faults are shown; may be set at any time.
-        requests: how often each path was asked for, by path and query as sent.
+        pass_number: download pass, from 0, whose answers are given; may be set at any time.
+        requests: number of requests by path and query, as sent.
     """
 
     def __init__(self, out: Path, pass_number: int = 0) -> None:
@@ -73,18 +73,18 @@ class WorldServer:
         self._listeners.clear()
 
     def answer(self, target: str) -> Answer:
-        """Return what the path (with its query) answers in this pass, and count the request."""
+        """Return the answer of a path (with its query) in this pass, and count the request."""
         with self._lock:
             self.requests[target] += 1
         answers = self._routes.get(target) or self._routes.get(unquote(target)) or [{"kind": "status", "status": 404}]
         return answers[min(self.pass_number, len(answers) - 1)]
 
     def delay_s(self, target: str) -> float:
-        """Return how long an answer waits, in seconds: drawn by seed and path around world.json's delay_s, if any."""
+        """Return the delay before an answer, drawn by seed and path; world.json's delay_s is its mean, 0 by default."""
         return random.Random(f"{self.seed}{target}").expovariate(1 / self._delay_s) if self._delay_s else 0.0
 
     def body(self, answer: Answer) -> bytes:
-        """Return the bytes of the file an answer names; none where it names no file."""
+        """Return the bytes of the answer's file; b"" if it has no file."""
         return (self._bodies / answer["file"]).read_bytes() if "file" in answer else b""
 
 
@@ -99,13 +99,13 @@ class _Listener(socketserver.ThreadingTCPServer):
         super().__init__((address, world.port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that go away: many here do so on purpose."""
+        """Do not report clients that disconnect: many do so on purpose."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    """Answers one request per connection. No buffered files: closing must reach the socket itself."""
+    """Answers one request per connection, without buffered files: closing must act on the socket at once."""
 
     request: socket.socket
     server: _Listener
@@ -150,11 +150,11 @@ class _Handler(socketserver.BaseRequestHandler):
         self._send_file({**answer, "headers": {"Location": answer["location"]}}, b"", is_head)
 
     def _send_cut(self, answer: Answer, body: bytes, is_head: bool) -> None:
-        """Announce the whole body and send its first part."""
+        """Send the full Content-Length but only two thirds of the body."""
         self.request.sendall(self._head(answer, len(body)) + body[: len(body) * 2 // 3])
 
     def _send_padded(self, answer: Answer, body: bytes, is_head: bool) -> None:
-        """Send the body and zeros after it, up to n_bytes; announced or not."""
+        """Send the body padded with zeros to n_bytes, with or without a Content-Length."""
         n_bytes = answer["n_bytes"]
         self.request.sendall(self._head(answer, n_bytes if answer["is_announced"] else None) + body)
         for start in range(len(body), n_bytes, len(_BLOCK)):
@@ -164,7 +164,7 @@ class _Handler(socketserver.BaseRequestHandler):
         self.request.sendall(answer["text"].encode("latin-1"))
 
     def _send_close(self, answer: Answer, body: bytes, is_head: bool) -> None:
-        """Say nothing and close."""
+        """Close the connection without an answer."""
 
     def _send_reset(self, answer: Answer, body: bytes, is_head: bool) -> None:
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -174,7 +174,7 @@ class _Handler(socketserver.BaseRequestHandler):
         self.server.world.stopping.wait(SLOW_S)
 
     def _send_drip(self, answer: Answer, body: bytes, is_head: bool) -> None:
-        """Send the body byte by byte: no read of the client ever times out."""
+        """Send the body slowly, byte by byte, so that no single read times out."""
         self.request.sendall(self._head(answer, len(body)))
         end = time.monotonic() + SLOW_S
         for byte in body:
@@ -184,7 +184,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 def serve(out: Path, pass_number: int, *, until_eof: bool) -> int:
-    """Serve a world until a signal, or until standard input closes; return the exit code."""
+    """Serve a world until a signal arrives or, if until_eof, standard input closes; return the exit code."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

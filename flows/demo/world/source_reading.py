@@ -1,4 +1,4 @@
-"""The source files of a generated world read back, in the simplest way that does it: for the tests of the world."""
+"""Reads the source files of a generated world back in the simplest way, for the tests of the world."""
 
 import bz2
 import csv
@@ -21,10 +21,10 @@ class SourceRow(NamedTuple):
     """A row of a source file.
 
     Attributes:
-        sample_id: as the design names the row.
-        caption: the text that counts, several joined by line ends.
-        searched: the texts in which a keyword counts, each for itself.
-        fault: the reason for which the row cannot be taken, whatever it says.
+        sample_id: the row's id by the design's rule.
+        caption: the caption; several are joined by line ends.
+        searched: the texts that are searched for keywords, each on its own.
+        fault: the reject reason of a row that is rejected whatever its text; "" if none.
     """
 
     sample_id: str
@@ -35,7 +35,7 @@ class SourceRow(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The reason for which a filter refuses or counts the row; empty for a candidate."""
+        """The reason for which the filter rejects or counts the row; "" for a candidate."""
         if self.fault and self.fault != "shifted_row":
             return self.fault
         if not any(text.strip() for text in self.searched):
@@ -46,7 +46,7 @@ class SourceRow(NamedTuple):
 
 
 def read_sources(sources: Path) -> list[SourceRow]:
-    """Return the rows of all web corpora, those of a corpus in the order of its files."""
+    """Return the rows of all web corpora; those of a corpus are in file order."""
     rows: list[SourceRow] = []
     for corpus in (LAION, LAION400M, COCO, COYO):
         rows += _read_parquet(sources / corpus)

@@ -1,4 +1,4 @@
-"""Writers of the generated world's source files: each corpus in its own file names, formats, columns and packing."""
+"""Writes the generated world's source files, each corpus with its published names, formats and compression."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from flows.demo.world.yfcc import write_photos
 
 Parts = Mapping[int, Sequence[Row]]
 
-# Each is given the corpus's folder, its rows by part, and the seed of everything that the rows leave open.
+# Arguments: the corpus's folder, its rows by part number, and the seed of all columns that the rows do not set.
 WRITERS: dict[str, Callable[[Path, Parts, str], None]] = {
     LAION: write_tables("part-{:05d}-5114fd87-297e-42b0-9d11-50f1df323dfa-c000.snappy.parquet", laion_table),
     LAION400M: write_tables("part-{:05d}-5b54c5d5-bbcf-484d-a2ce-0d6f73df1a36-c000.snappy.parquet", laion400m_table),
@@ -30,7 +30,7 @@ WRITERS: dict[str, Callable[[Path, Parts, str], None]] = {
 
 
 def write_sources(folder: Path, placed: Mapping[tuple[str, int], Sequence[Row]], seed: int) -> None:
-    """Write every part of every corpus under the folder."""
+    """Write all files of all corpora under the folder."""
     for corpus, write in WRITERS.items():
         path = folder / corpus
         path.mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""What the rows of the generated world say, in the text columns of their corpora: the caption that counts, and traps.
+"""The texts of the generated world's rows, in the text columns of their corpora: captions, and traps.
 
-Traps are keywords across the seam of two texts, and in columns that nobody should search.
+A trap is a keyword that spans two texts, or one in a column that must not be searched.
 """
 
 import random
@@ -10,25 +10,25 @@ from typing import Any, NamedTuple
 from flows.demo.world.captions import Captions, ascii_lower, holds_keyword
 from flows.demo.world.corpora import CC12M, COCO, LAION400M, REDCAPS, VG, WIT, WITHOUT_NULLS
 
-# Two texts without a keyword; the second begins where the first ends.
+# First text, separator, second text: a keyword only arises when they are joined.
 _SEAMS = (
     ("a framed picture, aerial", " ", "view of the bay"), ("the dish of a satellite", " ", "map on the table"),
     ("a shop by the name of Mod", "", "is it open today"), ("two men with Land", "", "sat on a bench"),
 )  # fmt: skip
 _LANGUAGES = ("en", "de", "es", "ru", "ja", "ar", "zh-TW", "fr")
 _WIT_CAPTIONS = ("caption_reference_description", "caption_attribution_description", "caption_alt_text_description")
-_WILD = (6016.0, -3.0, 1.0001, 320.0, 1e12)  # in the place of the similarity
+_WILD = (6016.0, -3.0, 1.0001, 320.0, 1e12)  # values outside [-1, 1], the range of the similarity
 
 
 class Text(NamedTuple):
-    """The caption of a row as its corpus publishes it, and the columns of its corpus that belong to it."""
+    """The caption of a row, and the values of the corpus's text columns."""
 
     caption: str | None
     columns: dict[str, Any]
 
 
 class Texts:
-    """Texts with a keyword that counts, with none that does, and blank ones; all variants of a corpus in turn."""
+    """Generates texts that match, do not match or are blank; all variants of a corpus take turns."""
 
     def __init__(self, seed: int) -> None:
         self._captions = Captions(random.Random(f"captions {seed}"))
@@ -36,7 +36,7 @@ class Texts:
         self._turns: Counter[str] = Counter()
 
     def matching(self, corpus: str) -> Text:
-        """Return a text with a keyword where it counts."""
+        """Return a text with a keyword in a searched column."""
         turn = self._turn(f"{corpus} matching")
         caption = self._captions.matching(corpus)
         match corpus:
@@ -53,7 +53,7 @@ class Texts:
         return Text(caption, {})
 
     def other(self, corpus: str) -> Text:
-        """Return a text without a keyword where it counts; it may stand elsewhere."""
+        """Return a text without a keyword in the searched columns; others may contain one."""
         turn = self._turn(f"{corpus} other")
         caption = self._captions.other(corpus)
         match corpus:
@@ -72,7 +72,7 @@ class Texts:
         return Text(caption, {})
 
     def blank(self, corpus: str) -> Text:
-        """Return a text that is none."""
+        """Return a blank text: null, empty or only white space."""
         turn = self._turn(f"{corpus} blank")
         keyword = self._captions.matching(corpus)
         match corpus:
@@ -95,7 +95,7 @@ class Texts:
         return Text(plain[turn % len(plain)], {})
 
     def shifted(self) -> Text:
-        """Return a text of LAION-400M with a keyword, in a row whose fields are in the wrong columns."""
+        """Return a LAION-400M text with a keyword, in a row whose values are in the wrong columns."""
         turn = self._turn("shifted")
         columns = {"similarity": _WILD[turn % len(_WILD)], "LICENSE": "UNLIKELY", "NSFW": "0.3141", "WIDTH": 39_580}
         return Text(self._captions.matching(LAION400M), columns)
@@ -118,10 +118,10 @@ class Texts:
         match turn % 4:
             case 0:
                 captions, top = [caption, *captions], caption
-            case 1:  # among the five alone
+            case 1:  # only in all_captions
                 captions.insert(self._rng.randint(0, 4), caption)
                 top = next(one for one in captions if one is not caption)
-            case 2:  # in the best one alone, which should be one of the five
+            case 2:  # only in top_caption, which should be one of all_captions
                 top = caption
             case _:
                 captions, top = [caption], caption
@@ -149,7 +149,7 @@ class Texts:
                 captions = ("", f"English: {caption} Deutsch: {other}", other)
             case 2:
                 captions = (" ", "", caption)
-            case 3:  # to be quoted, whatever the caption
+            case 3:  # needs quoting, whatever the caption
                 captions = (f'"{caption}",\nas they say\there', "", other)
             case _:
                 captions = (caption, caption, caption)

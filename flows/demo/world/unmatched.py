@@ -1,4 +1,4 @@
-"""The rows of the generated world that the filter refuses or only counts, but for the many without a keyword."""
+"""The generated world's rows that the filter rejects or counts, except most of those without a keyword."""
 
 import re
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from flows.demo.world.rows import Row
 from flows.demo.world.texts import Text, Texts
 
 _OF_LINES = ("wrong_field_count", "invalid_utf8")
-# In bytes that are no UTF-8 these, or a wrong number of fields, would be damage of the file, not of a row.
+# Control characters in a line of invalid UTF-8 would mean a damaged file, not one bad row.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LINES_OF_FIELDS = (CC3M, CC12M, WIT, YFCC)
 _WITH_TRAPS = (LAION400M, COCO, WIT, REDCAPS, VG)
-# Reasons; rows of 3,000; the fewest of each corpus; the corpora in which they occur.
+# Reason; rows in a world of 3,000; minimum per corpus; the corpora in which it occurs.
 _PLANNED = (
     ("no_caption", 60, 3, WEB),
     ("no_url", 33, 3, WEB),
@@ -22,19 +22,19 @@ _PLANNED = (
     ("listed_again", 18, 3, (YFCC, REDCAPS, VG)),
     ("bad_record", 6, 3, (REDCAPS,)),
     ("shifted_row", 12, 3, (LAION400M,)),
-    ("no_keyword", 0, 8, _WITH_TRAPS),  # so many that each has all of its traps
+    ("no_keyword", 0, 8, _WITH_TRAPS),  # enough for all traps of each corpus
     ("no_keyword", 0, 3, tuple(corpus for corpus in WEB if corpus not in _WITH_TRAPS)),
 )
 _BAD_RECORDS: tuple[object, ...] = (None, "7nbxym", 12.5, ["7nbxym"])
 
 
 def plan_unmatched(n_rows: int, texts: Texts, fresh_url: Callable[[str], str]) -> list[Row]:
-    """Return the rows.
+    """Return the planned rows.
 
     Args:
-        n_rows: rows of the whole world.
-        texts: what rows say.
-        fresh_url: gives an address in an empty folder.
+        n_rows: number of rows of the whole world.
+        texts: generates the texts.
+        fresh_url: returns an unused URL in a folder, which the server does not know.
     """
     rows = []
     for reason, n_planned, n_least, corpora in _PLANNED:
@@ -44,7 +44,7 @@ def plan_unmatched(n_rows: int, texts: Texts, fresh_url: Callable[[str], str]) -
 
 
 def _row(corpus: str, reason: str, n: int, texts: Texts, fresh_url: Callable[[str], str]) -> Row:
-    """Return the n-th row of a corpus for a reason."""
+    """Return the n-th row of a corpus with a reason."""
     text = _text(corpus, reason, n, texts)
     if reason == "bad_record":
         columns = {"record": _BAD_RECORDS[n // 2 % len(_BAD_RECORDS)]} if n % 2 else {}
@@ -52,7 +52,7 @@ def _row(corpus: str, reason: str, n: int, texts: Texts, fresh_url: Callable[[st
     if reason == "no_metadata_row" or (corpus, reason) == (YFCC, "listed_again"):
         return Row(corpus, None, None, "filter", reason)
     if reason in _OF_LINES:
-        if corpus not in _LINES:  # its writer spoils the row, one way or another
+        if corpus not in _LINES:  # the corpus's writer damages the row
             return Row(corpus, text.caption, None, "filter", reason, texts={**text.columns, "variant": n})
         line = _LINES[corpus](reason, n, str(text.caption).encode(), fresh_url(reason).encode())
         return Row(corpus, None, None, "filter", reason, line=line)
@@ -65,7 +65,7 @@ def _row(corpus: str, reason: str, n: int, texts: Texts, fresh_url: Callable[[st
 
 
 def _text(corpus: str, reason: str, n: int, texts: Texts) -> Text:
-    """Return what the row says; for most reasons it has a keyword."""
+    """Return the row's text; for most reasons it contains a keyword."""
     if reason == "no_caption":
         return texts.blank(corpus)
     if reason == "shifted_row":
@@ -82,7 +82,7 @@ def _cc3m_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:
 
 
 def _cc12m_line(reason: str, n: int, caption: bytes, url: bytes) -> bytes:
-    if reason == "wrong_field_count":  # everything behind the first tab is the caption
+    if reason == "wrong_field_count":  # all text after the first tab is the caption
         return (url + b" " + caption.replace(b"\t", b" "), b"", url, b" ")[n % 4]
     caption = _CONTROL.sub(b" ", caption)
     return (url + b"\t" + caption + b" caf\xe9", url + b"\xff\t" + caption, url + b"\t\xed\xa0\x80" + caption)[n % 3]

@@ -1,4 +1,4 @@
-"""Drawings of views from above for the generated world, and the brushes that its other drawings share."""
+"""Draws the generated world's views from above; its drawing helpers also serve the other pictures."""
 
 from itertools import pairwise
 
@@ -20,33 +20,33 @@ def draw_noise(rng: Rng, width: int, height: int, cells: int, octaves: int = 3) 
 
 
 def vary_colour(rng: Rng, base: tuple[int, int, int], spread: int = 25) -> tuple[int, int, int]:
-    """Return a colour near a base colour."""
+    """Return a random colour within `spread` of a base colour, per channel."""
     r, g, b = np.clip(np.array(base) + rng.integers(-spread, spread + 1, 3), 0, 255).tolist()
     return r, g, b
 
 
 def blend(low: tuple[int, int, int], high: tuple[int, int, int], share: np.ndarray) -> np.ndarray:
-    """Return colours between two, by their shares of the second."""
+    """Return colours between two, float32 [..., 3]; `share` in [0, 1] is the weight of the second."""
     first, last = np.array(low, np.float32), np.array(high, np.float32)
     blended: np.ndarray = first + (last - first) * share[..., None]
     return blended
 
 
 def to_image(values: np.ndarray) -> Image.Image:
-    """Return an image of values in [0, 255]."""
+    """Return an RGB image of values [height, width, 3], clipped to [0, 255]."""
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
 def draw_ground(
     rng: Rng, width: int, height: int, low: tuple[int, int, int], high: tuple[int, int, int]
 ) -> Image.Image:
-    """Return uneven ground between two colours."""
+    """Return uneven ground in shades between two colours."""
     grain = rng.normal(0, 4, (height, width, 1)).astype(np.float32)
     return to_image(blend(vary_colour(rng, low), vary_colour(rng, high), draw_noise(rng, width, height, 3)) + grain)
 
 
 def draw_fields(rng: Rng, width: int, height: int) -> Image.Image:
-    """Parcels of a rotated, uneven grid, each with its crop and furrows."""
+    """Return parcels in a rotated, uneven grid, each with its crop and furrows."""
     size = int(np.hypot(width, height)) + 8
     image = draw_ground(rng, size, size, (90, 110, 50), (130, 130, 70))
     draw = ImageDraw.Draw(image)
@@ -86,7 +86,7 @@ def draw_river(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def draw_town(rng: Rng, width: int, height: int) -> Image.Image:
-    """Roads in a grid, roofs with their shadows, parks and a pool here and there."""
+    """Return a town from above: a grid of roads, roofs with shadows, some parks and pools."""
     image = draw_ground(rng, width, height, (96, 112, 72), (140, 136, 112))
     draw = ImageDraw.Draw(image)
     step = int(max(18, min(width, height) * rng.uniform(0.16, 0.4)))
@@ -127,7 +127,7 @@ def draw_coast(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def draw_pivots(rng: Rng, width: int, height: int) -> Image.Image:
-    """Circles of centre-pivot irrigation in a dry plain."""
+    """Return circles of centre-pivot irrigation in a dry plain."""
     image = draw_ground(rng, width, height, (176, 150, 108), (206, 184, 140))
     draw = ImageDraw.Draw(image)
     step = int(max(24, min(width, height) * rng.uniform(0.25, 0.6)))
@@ -168,7 +168,7 @@ def draw_airport(rng: Rng, width: int, height: int) -> Image.Image:
 
 
 def draw_mountains(rng: Rng, width: int, height: int) -> Image.Image:
-    """Relief lit from the side, snow on its heights."""
+    """Return a relief lit from the side, with snow at the top."""
     relief = draw_noise(rng, width, height, int(rng.integers(2, 5)), 4)
     slope_y, slope_x = np.gradient(relief)
     angle = rng.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""Writer of the generated world's WIT: packed files of tab-separated records, with quotes where they are needed."""
+"""Writer of the generated world's WIT: gzipped tab-separated files, quoted where needed."""
 
 import gzip
 import random
@@ -22,11 +22,11 @@ _CONTEXTS = (
 )  # fmt: skip
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _N_FIELDS_WRONG = (16, 18, 3)
-_N_FIELDS_SPOILT = (6, 2, 16)  # places of the fields that get a byte that is no UTF-8
+_N_FIELDS_SPOILT = (6, 2, 16)  # indices of the fields that get an invalid UTF-8 byte
 
 
 def write_pages(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
-    """Write one file a part; each begins with the names of the columns."""
+    """Write one file per part, each with a header of column names."""
     for part, rows in parts.items():
         rng = random.Random(f"columns {seed} {part}")
         records = ["\t".join(COLUMNS).encode(), *(_record(row, rng) for row in rows)]
@@ -56,7 +56,7 @@ def _record(row: Row, rng: random.Random) -> bytes:
     if row.reason == "wrong_field_count":
         values = [*values, b"more"][: _N_FIELDS_WRONG[turn]]
     if row.reason == "invalid_utf8":
-        # With control characters too the record would be no text at all, but damage of the file.
+        # With control characters as well, the record would count as damage to the file.
         values = [_CONTROL.sub(b" ", value) for value in values]
         place = _N_FIELDS_SPOILT[turn]
         values[place] = values[place].removesuffix(b'"') + b"\xff" + b'"' * values[place].endswith(b'"')
@@ -64,5 +64,5 @@ def _record(row: Row, rng: random.Random) -> bytes:
 
 
 def _quoted(value: str) -> str:
-    """Return the field in quotes where it holds what would end it."""
+    """Return the field, quoted if it contains a tab, a line end or a quote."""
     return '"' + value.replace('"', '""') + '"' if any(char in value for char in '\t\r\n"') else value

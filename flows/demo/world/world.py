@@ -1,7 +1,7 @@
-"""The generated world: source files, the web behind their URLs, and the planned fate of every row.
+"""Makes the generated world: source files, the files behind their URLs, and the planned fate of every row.
 
-An independent oracle: it decides fates from its own plan and imports nothing of the pipeline. Everything is a pure
-function of the number of rows, the seed and the port.
+An independent oracle: it derives fates from its own plan and imports nothing of the pipeline. Its output depends
+only on the number of rows, the seed and the port.
 """
 
 import argparse
@@ -31,9 +31,14 @@ _WORLD_NAMES = frozenset({"sources", "www", "routes.json", "fates.csv", "labelle
 
 @dataclass(frozen=True)
 class Fate:
-    """What must become of a source row or a labelled image; `stage` is the one that decides, write_shards for kept.
+    """The expected fate of a source row or a labelled image.
 
-    A row that is listed again has the sample_id of the first one; all other rows have their own.
+    A row with reason listed_again has the first row's sample_id; all other ids are unique.
+
+    Attributes:
+        stage: the deciding stage; write_shards for kept rows.
+        fate: kept or rejected.
+        survivor: for a duplicate, the sample_id of the kept copy; else "".
     """
 
     sample_id: str
@@ -50,9 +55,10 @@ class World:
     """A generated world on disk.
 
     Attributes:
-        out: holds sources/, www/, routes.json, fates.csv, labelled_truth.csv and world.json.
-        n_rows: source rows of the web corpora.
-        fates: one per source row, in the order of corpus, part and row, then one per labelled image.
+        out: folder with sources/, www/, routes.json, fates.csv, labelled_truth.csv and world.json.
+        n_rows: number of source rows of the web corpora.
+        port: TCP port in the URLs.
+        fates: one per source row, sorted by corpus, part and row, then one per labelled image.
     """
 
     out: Path
@@ -72,17 +78,17 @@ class World:
         return tuple(fate for fate in self.fates if fate.corpus not in LABELLED)
 
     def counts(self) -> dict[str, int]:
-        """Return the number of rows by `stage/reason`, `stage/kept` for kept ones."""
+        """Return the number of rows by `stage/reason`; `stage/kept` for kept rows."""
         found = Counter(f"{fate.stage}/{fate.reason or fate.fate}" for fate in self.fates)
         return dict(sorted(found.items()))
 
 
 def make_world(out: Path, *, n_rows: int = 3000, seed: int = 5, port: int = 18431) -> World:
-    """Write a world and return it; an older world in the same folder is replaced.
+    """Write a world and return it, replacing an older world in the same folder.
 
     Raises:
-        FileExistsError: the folder holds something else.
-        ValueError: too few rows for every fate to occur.
+        FileExistsError: the folder contains other files.
+        ValueError: n_rows is below MIN_ROWS, too few for every fate to occur.
     """
     if n_rows < MIN_ROWS:
         raise ValueError(f"a world of {n_rows} rows cannot hold every fate: ask for at least {MIN_ROWS}")
@@ -132,14 +138,14 @@ def _write_fates(path: Path, fates: Sequence[Fate]) -> None:
 
 
 def _check_room(out: Path) -> None:
-    """Refuse a folder with anything in it but a world, whole or half-made."""
+    """Raise FileExistsError if the folder contains anything but a complete or partial world."""
     foreign = sorted(path.name for path in out.iterdir() if path.name not in _WORLD_NAMES) if out.exists() else []
     if foreign:
         raise FileExistsError(f"{out} holds {foreign[0]}, which is no part of a world: give a new or empty folder")
 
 
 def _clear(out: Path) -> None:
-    """Remove an older world; world.json goes first and comes last, so that what has one is whole."""
+    """Remove an older world; world.json is removed first and written last, so a world that has one is complete."""
     for name in ("world.json", "routes.json", "fates.csv", "labelled_truth.csv"):
         (out / name).unlink(missing_ok=True)
     for name in ("sources", "www"):
@@ -148,7 +154,7 @@ def _clear(out: Path) -> None:
 
 
 def load_world(out: Path) -> World:
-    """Return the world that `make_world` wrote into a folder."""
+    """Return the world that `make_world` wrote to a folder."""
     about = json.loads((out / "world.json").read_text())
     with (out / "fates.csv").open(encoding="utf-8", newline="") as file:
         fates = tuple(Fate(**row) for row in csv.DictReader(file))
@@ -166,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     make.add_argument("--port", type=int, default=18431)
     server = commands.add_parser("serve", help="serve a world's images on loopback")
     server.add_argument("out", type=Path)
-    server.add_argument("--pass", dest="pass_number", type=int, default=0, help="the pass whose faults are shown")
+    server.add_argument("--pass", dest="pass_number", type=int, default=0, help="download pass to serve, from 0")
     server.add_argument("--until-eof", action="store_true", help="stop when standard input closes")
     options = parser.parse_args(arguments)
     if options.command == "serve":

@@ -1,4 +1,4 @@
-"""Writer of the generated world's YFCC15M: metadata files in the original 23 columns, and the list of the subset."""
+"""Writer of the generated world's YFCC15M: YFCC100M metadata files with 23 columns, and the list of the subset."""
 
 import bz2
 import random
@@ -11,7 +11,7 @@ from flows.demo.world.corpora import YFCC
 from flows.demo.world.rows import Row
 
 LIST_NAME = "yfcc100m_subset_data.tsv.bz2"
-# Degrees north and east; every second photo is near one of them, the others have no position.
+# Latitude and longitude; half of the photos are near one of them, the others have no position.
 _TOWNS = (
     (47.62, -122.29), (-37.16, 144.88), (24.55, -81.80), (35.68, 139.69), (-1.29, 36.82), (-22.91, -43.17),
     (64.15, -21.94),
@@ -25,12 +25,12 @@ _FIRST = datetime(2003, 5, 1, 6, tzinfo=UTC)
 
 
 def write_photos(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) -> None:
-    """Write one metadata file a part, the first packed, and the list; some photos are on none, videos among them."""
+    """Write one metadata file per part, the first compressed, and the list; some photos and videos are not listed."""
     rng, listed = random.Random(f"photos {seed}"), []
     for number, (part, rows) in enumerate(parts.items()):
         lines = [_line(row, rng) for row in rows if row.reason not in ("no_metadata_row", "listed_again")]
         listed += [row.sample_id.removeprefix(f"{YFCC}_") for row in rows]
-        # Ids of this size are not given to rows.
+        # No planned row has an id of this size.
         for _ in range(max(3, len(rows) // 3)):
             stranger = Row(YFCC, "Landsat scene, not of the subset", "http://127.0.0.1:9/x.jpg")
             stranger.sample_id = f"{YFCC}_{rng.randrange(8 * 10**9, 9 * 10**9)}"
@@ -65,7 +65,7 @@ def _line(row: Row, rng: random.Random, *, is_video: bool = False) -> bytes:
 
 
 def _parted(caption: str, rng: random.Random) -> tuple[str, str]:
-    """Return title and description that make the caption with a blank between them."""
+    """Return a title and a description that, joined by a space, give the caption."""
     blanks = [n for n, char in enumerate(caption) if char == " " and 0 < n < len(caption) - 1]
     if not blanks:
         return (caption, "") if rng.random() < 0.7 else ("", caption)
@@ -74,7 +74,7 @@ def _parted(caption: str, rng: random.Random) -> tuple[str, str]:
 
 
 def _position(rng: random.Random) -> tuple[str, str, str]:
-    """Return longitude, latitude and accuracy, as the columns follow each other."""
+    """Return longitude and latitude in degrees, and accuracy, in column order; "" for no position."""
     north, east = rng.choice(_TOWNS)
     shift = rng.uniform(-0.05, 0.05)
     return (f"{east + shift:.6f}", f"{north - shift:.6f}", "15") if rng.random() < 0.5 else ("", "", "")
