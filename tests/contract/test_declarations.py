@@ -24,12 +24,12 @@ THIRD_PARTY = {
         "pyarrow", "pydantic", "duckdb", "orjson", "polars", "numpy", "scipy", "PIL", "imagehash", "img2dataset",
         "webdataset", "rasterio", "pyproj", "pycountry", "reverse_geocoder", "nltk", "torch", "torchvision",
         "transformers", "safetensors", "peft", "open_clip", "ultralytics", "yaml",
-        "brotli", "idna", "protego", "timm", "tokenizers", "numba",
+        "brotli", "idna", "protego", "timm", "tokenizers", "numba", "cv2",
     },
     "flows": {"pyarrow", "pydantic", "duckdb", "rich", "orjson", "numpy", "scipy", "huggingface_hub", "httpx2",
               "jinja2", "markupsafe", "krippendorff", "yaml"},
 }  # fmt: skip
-MODULE_OF_PACKAGE = {"pillow": "PIL", "open_clip_torch": "open_clip", "pyyaml": "yaml"}
+MODULE_OF_PACKAGE = {"pillow": "PIL", "open_clip_torch": "open_clip", "pyyaml": "yaml", "opencv-python-headless": "cv2"}
 FILES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 DEMO, DETECTOR, DEPLOY = (ROOT / "flows" / name for name in ("demo", "detector", "deploy"))
 WRITER = {stage.writes.name: stage for stage in STAGES}
