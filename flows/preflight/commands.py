@@ -70,18 +70,21 @@ def run_weights(options: argparse.Namespace, console: Console) -> int:
     return 0 if is_whole else 2
 
 
-def refuse_gaps(options: argparse.Namespace, console: Console) -> None:
+def refuse_gaps(options: argparse.Namespace, console: Console) -> dict[str, float]:
     """Refuse a build that would fail for want of something, days from now; the generated world lacks nothing.
+
+    Returns:
+        Seconds that each stage still takes by the forecast; empty if the check is switched off or needless.
 
     Raises:
         InputError: there is a gap without which a stage fails; all such gaps are printed first.
     """
     if is_generated(options):
-        return
+        return {}
     settings, ledger = open_build(options)
     sources = sources_of(options, ledger)
     if not settings.run.preflight or sources is None:  # without SOURCES nothing runs
-        return
+        return {}
     found = look(ledger, sources, _weights_command(options))
     fatal = [gap for gap in found.gaps if gap.is_fatal]
     n_wanted = len(found.gaps) - len(fatal)
@@ -98,6 +101,7 @@ def refuse_gaps(options: argparse.Namespace, console: Console) -> None:
             f"{len(fatal)} gaps would stop this build later ({', '.join(dict.fromkeys(gap.name for gap in fatal))})."
             " Mend them, or build all the same with SET='run.preflight=false'; single stages run by `make stage-…`"
         )
+    return {one.stage: one.wall_s * one.share_left for one in found.forecast}
 
 
 def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Preflight:

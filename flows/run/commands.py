@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -47,8 +47,8 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
 
 def run_build(options: argparse.Namespace, console: Console) -> int:
     """Bring all modules up to date, publish the dataset; return 1 if some of SOURCES cannot be read."""
-    refuse_gaps(options, console)
-    ledger, n_run = run_modules(options, console, MODULES)
+    expected_s = refuse_gaps(options, console)
+    ledger, n_run = run_modules(options, console, MODULES, expected_s)
     if n_run and not options.verbose:
         console.print()
         for report in module_reports(ledger, "inventory")[1:]:
@@ -98,11 +98,20 @@ def run_inventory(options: argparse.Namespace, console: Console) -> int:
     return _warn(ledger, ["inventory"], options, console) if sources is not None else 0
 
 
-def run_modules(options: argparse.Namespace, console: Console, modules: Sequence[str]) -> tuple[Ledger, int]:
-    """Bring modules up to date and return the build, and how many partitions were run."""
+def run_modules(
+    options: argparse.Namespace, console: Console, modules: Sequence[str], expected_s: Mapping[str, float] | None = None
+) -> tuple[Ledger, int]:
+    """Bring modules up to date and return the build, and how many partitions were run.
+
+    Args:
+        options: of the command line.
+        console: where to print.
+        modules: their stages are run, in order.
+        expected_s: seconds that stages were forecast to take, for the time left.
+    """
     settings, ledger = open_build(options)
     build, command = ledger.store.root, command_again(options)
-    course = Course([stage for stage in STAGES if stage.module in modules], ledger.store)
+    course = Course([stage for stage in STAGES if stage.module in modules], ledger.store, expected_s or {})
     terminal, tell = Terminal(console, course), partial(say, console)
     with (
         hold_lease(build, command, tell),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flows.ledger.store import Store
@@ -26,6 +26,7 @@ class Course:
     Attributes:
         stages: what the run goes through, in order.
         store: of the build; None if no download is watched.
+        expected_s: seconds that each stage was forecast to take from now on; without an entry for stages that were not.
         runs: one for each stage that had something to do, in the order of their beginnings.
         is_done: stages that were complete before this run.
         lines: what is worth a line in a log; a reader takes them out.
@@ -35,6 +36,7 @@ class Course:
 
     stages: Sequence[Stage]
     store: Store | None = None
+    expected_s: Mapping[str, float] = field(default_factory=dict)
     runs: list[StageRun] = field(default_factory=list)
     is_done: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
@@ -121,16 +123,33 @@ class Course:
         return f"{words}; running: {running}" if running else words
 
     def left(self) -> str:
-        """Return the time left of the build, as far as there is a basis for it."""
-        lefts = [run.pace.left_s for run in self.running]
-        n_open = sum(stage.name not in self.is_done for stage in self.stages)
-        n_to_come = n_open - len({r.stage.name for r in self.running})
-        known = max((left for left in lefts if left is not None), default=None)
-        if known is None or None in lefts:
-            return "not known yet" if n_open else "nothing"
-        if n_to_come <= 0:
-            return duration(known)
-        return f"at least {duration(known)}: stages to come, without a rate yet: {n_to_come}"
+        """Return the time left of the build, by the rates of the running stages and the forecast of the others.
+
+        A range where stages are to come: from all of them beside each other, as far as they use different resources
+        (network, GPU, cores), to one after another.
+        """
+        running = {run.stage.name: run for run in self.running}
+        open_stages = [stage for stage in self.stages if stage.name not in self.is_done]
+        measured = {name: run.pace.left_s for name, run in running.items()}
+        forecast = {
+            stage.name: self.expected_s[stage.name]
+            * (1 - running[stage.name].pace.share if stage.name in running else 1)
+            for stage in open_stages
+            if measured.get(stage.name) is None and stage.name in self.expected_s
+        }
+        known = {name: left for name, left in measured.items() if left is not None} | forecast
+        by_use: dict[str, float] = {}
+        for stage in open_stages:
+            by_use[stage.uses] = by_use.get(stage.uses, 0.0) + known.get(stage.name, 0.0)
+        low, high = max(by_use.values(), default=0.0), sum(by_use.values())
+        if not open_stages:
+            return "nothing"
+        if not known or not running.keys() <= known.keys():
+            return "not known yet"
+        if n_unknown := len(open_stages) - len(known):
+            return f"at least {duration(max(known.values()))}: stages to come, without a rate yet: {n_unknown}"
+        span = duration(low) if duration(low) == duration(high) else f"{duration(low)} to {duration(high)}"
+        return f"{span}, by the forecast of `make preflight`" if forecast else span
 
     def markdown(self) -> str:
         """Return the stages with state and figures as Markdown, safe to render."""

@@ -56,6 +56,25 @@ def test_there_is_no_time_left_before_there_is_a_basis(now: list[float]) -> None
     assert course.left() == "10 min"
 
 
+def test_the_forecast_stands_in_for_stages_without_a_rate(now: list[float]) -> None:
+    fetch, score = replace(SORT, name="fetch", has_network=True), replace(LAST, name="score", has_model=True)
+    course = Course([MAKE, SORT, fetch, score], expected_s={"make": 7200, "sort": 3600, "fetch": 36000, "score": 18000})
+    assert course.left() == "10.0 h to 18.0 h, by the forecast of `make preflight`"
+    course.begin(MAKE, 4, 4, 40)
+    course.see(MAKE, task("a"), Committed("a", 10, 10))
+    assert course.left() == "10.0 h to 17.5 h, by the forecast of `make preflight`", "a quarter of its rows are read"
+    now[0] += 20
+    assert course.left() == "10.0 h to 16.0 h, by the forecast of `make preflight`", "60 s by its own rate"
+    for name in "bcd":
+        course.see(MAKE, task(name), Committed(name, 10, 10))
+    course.end(MAKE, 80.0)
+    for stage in (SORT, score):
+        course.is_done.add(stage.name)
+    assert course.left() == "10.0 h, by the forecast of `make preflight`"
+    course.is_done.add("fetch")
+    assert course.left() == "nothing"
+
+
 def test_stages_of_earlier_runs_are_done_and_a_failure_shows(now: list[float]) -> None:
     course = Course([MAKE, SORT])
     course.begin(SORT, 4, 0, 0)
