@@ -85,7 +85,7 @@ def tamper_tar(build: Build) -> Receipt:
 
 
 def change_a_value(build: Build) -> Receipt:
-    receipt = receipt_of(build, "filter", 1)
+    receipt = receipt_of(build, "filter", 0)
     change_row(build, receipt, "caption", "quite another caption")
     return receipt
 
@@ -97,47 +97,57 @@ def swap_a_key(build: Build) -> Receipt:
 
 
 def falsify_counts(build: Build) -> Receipt:
-    receipt = receipt_of(build, "filter", 1)
+    receipt = receipt_of(build, "filter", 2)
     rewrite(build, receipt, lambda body: body["counts"].update(no_keyword=body["counts"]["no_keyword"] + 1))
     return receipt
 
 
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (tamper_kept, ["has not the sha256 of its receipt"]),
-        (tamper_rejects, ["has not the sha256 of its receipt"]),
-        (tamper_tar, ["has not the sha256 of its receipt"]),
-        (change_a_value, ["have not the digests of the receipt"]),
-        (swap_a_key, ["neither kept nor rejected", "have not the digests of the receipt"]),
-        (falsify_counts, ["rows given,"]),
-    ],
-)
-def test_what_was_tampered_with_is_named_set_aside_and_done_again(
-    finished: Build, damaged: Build, tmp_path: Path, damage: Damage, words: list[str]
-) -> None:
+DAMAGES: list[tuple[Damage, list[str]]] = [
+    (tamper_kept, ["has not the sha256 of its receipt"]),
+    (tamper_rejects, ["has not the sha256 of its receipt"]),
+    (tamper_tar, ["has not the sha256 of its receipt"]),
+    (change_a_value, ["have not the digests of the receipt"]),
+    (swap_a_key, ["neither kept nor rejected", "have not the digests of the receipt"]),
+    (falsify_counts, ["rows given,"]),
+]
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGES)
+def test_what_was_tampered_with_is_named(damaged: Build, damage: Damage, words: list[str]) -> None:
     receipt = damage(damaged)
     found = faults(damaged)
-    where = f"{receipt.body['stage']}/{receipt.partition}"
-    own = [fault for fault in found if (fault.where, fault.folder) == (where, receipt.folder)]
+    own = own_faults(found, receipt)
     for text in words:
         assert any(text in fault.what for fault in own), found
     # What was made of the rows before they were changed may be named too, nothing else.
     later = dependents(damaged.stages, {receipt.body["stage"]})
     assert {fault.where.split("/")[0] for fault in found if fault not in own} <= later
+
+
+def test_what_was_tampered_with_is_set_aside_and_done_again(finished: Build, damaged: Build, tmp_path: Path) -> None:
+    receipts = [damage(damaged) for damage, _ in DAMAGES]
+    found = faults(damaged)
+    assert all(own_faults(found, receipt) for receipt in receipts)
     assert main(["verify", *damaged.arguments(tmp_path), "--repair"]) == 1
-    assert not (damaged.root / receipt.folder / "receipt.json").exists()
+    assert not any((damaged.root / receipt.folder / "receipt.json").exists() for receipt in receipts)
     damaged.run(InlineExecutor())
     assert faults(damaged) == []
     assert_same_contents(contents(finished), contents(damaged))
 
 
-@pytest.mark.parametrize("cut", [0, 10, 200])
-def test_a_cut_receipt_is_named_and_its_partition_done_again(finished: Build, damaged: Build, cut: int) -> None:
+def own_faults(found: list[Fault], receipt: Receipt) -> list[Fault]:
+    """Return the faults that name a receipt."""
+    where = f"{receipt.body['stage']}/{receipt.partition}"
+    return [fault for fault in found if (fault.where, fault.folder) == (where, receipt.folder)]
+
+
+def test_a_cut_receipt_is_named_and_its_partition_done_again(finished: Build, damaged: Build) -> None:
     receipt = receipt_of(damaged, "plan", 1)
     path = damaged.root / receipt.folder / "receipt.json"
-    path.write_bytes(path.read_bytes()[:cut])
-    assert (receipt.folder, receipt.folder) in [(fault.where, fault.folder) for fault in faults(damaged)]
+    whole = path.read_bytes()
+    for cut in (200, 10, 0):
+        path.write_bytes(whole[:cut])
+        assert (receipt.folder, receipt.folder) in [(fault.where, fault.folder) for fault in faults(damaged)]
     watcher = damaged.run(InlineExecutor())
     assert [
         name
@@ -163,15 +173,21 @@ def test_a_pass_is_no_fault_because_what_it_was_opened_over_has_changed(damaged:
     assert faults(fewer) == []
 
 
-@pytest.mark.parametrize("stage", ["inventory", "plan", "settle", "screen", "write_metafile"])
 def test_a_deleted_file_makes_its_partition_due_and_the_next_run_makes_it_again(
-    finished: Build, damaged: Build, stage: str
+    finished: Build, damaged: Build, tmp_path: Path
 ) -> None:
-    receipt = receipt_of(damaged, stage)
-    (damaged.root / receipt.kept_file).unlink()
-    assert [p.name for p in damaged.ledger().state(damaged.stage(stage)).due] == [receipt.partition]
-    named = [f for f in verify(damaged.ledger()) if receipt.folder in str(f) or f"{stage}:" in str(f)]
-    assert any("1 partitions to do" in str(line) or isinstance(line, Fault) for line in named)
+    lost = []
+    for stage in ("inventory", "plan", "settle", "screen", "write_metafile"):
+        receipt = receipt_of(damaged, stage)
+        path, aside = damaged.root / receipt.kept_file, tmp_path / stage
+        path.rename(aside)
+        assert [p.name for p in damaged.ledger().state(damaged.stage(stage)).due] == [receipt.partition]
+        named = [f for f in verify(damaged.ledger()) if receipt.folder in str(f) or f"{stage}:" in str(f)]
+        assert any("1 partitions to do" in str(line) or isinstance(line, Fault) for line in named)
+        aside.rename(path)
+        lost.append(path)
+    for path in lost:
+        path.unlink()
     damaged.run(InlineExecutor())
     assert faults(damaged) == []
     assert_same_contents(contents(finished), contents(damaged))
