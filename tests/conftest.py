@@ -1,4 +1,4 @@
-"""Fixtures of all tests: one small finished build, its sources and its web server, made once per session."""
+"""Fixtures of all tests: a small finished build, its sources and its web server, made once per session."""
 
 import urllib.request
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from hypothesis import settings
 
 from tests.small_build import Build, Web, write_sources
 
-# The same examples at every run: a find of a luckier search belongs into a test of its own.
+# The same examples in every run; a new failing example gets its own test.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
 def _own_opener() -> Iterator[None]:
-    """Put urllib's opener back: a download in this process installs a guarded one."""
+    """Restore urllib's opener after each test: a download in this process installs a guarded one."""
     yield
     urllib.request.install_opener(None)  # type: ignore[arg-type]
 
@@ -34,7 +34,7 @@ def small_sources(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def finished(small_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """A finished build; never written to: tests that damage one use `damaged`."""
+    """A finished build that tests must not change; they can change `damaged`."""
     build = Build(tmp_path_factory.mktemp("finished") / "build", small_sources)
     build.run()
     return build
@@ -42,5 +42,5 @@ def finished(small_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> B
 
 @pytest.fixture
 def damaged(finished: Build, tmp_path: Path) -> Build:
-    """A copy of the finished build that a test may damage."""
+    """A copy of the finished build that a test may change."""
     return finished.copy_to(tmp_path / "build")

@@ -1,4 +1,4 @@
-"""Seeded damage to the bytes of source files: what disks, networks, editors and other programs do to them."""
+"""Seeded damage to the bytes of source files, as by disks, networks, editors and other programs."""
 
 import random
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def _repeat(data: bytes, draw: random.Random) -> bytes:
 
 
 def _change_value(data: bytes, draw: random.Random) -> bytes:
-    """Put another value behind a colon or comma."""
+    """Replace the value after a colon or comma."""
     places = [place for place, byte in enumerate(data) if byte in b":,["]
     if not places:
         return data + draw.choice(_VALUES)
@@ -70,7 +70,7 @@ def _change_value(data: bytes, draw: random.Random) -> bytes:
 
 
 def _rename_key(data: bytes, draw: random.Random) -> bytes:
-    """Give a key the name of another one."""
+    """Rename a key to another known key."""
     keys = [b'"image_id"', b'"url"', b'"caption"', b'"id"', b'"regions"', b'"phrase"', b'"image_urls"', b'"captions"']
     found = [key for key in keys if key in data]
     if len(found) < 2:

@@ -1,4 +1,4 @@
-"""Evaluation sets by hand: pictures of the small build, as they are and changed, in two sets with captions."""
+"""Handmade evaluation sets: two sets with pictures of the small build, unchanged and changed, and captions."""
 
 import io
 import os
@@ -14,7 +14,7 @@ def write_evaluation_files(folder: Path, draw: Callable[[int, str], bytes]) -> P
     """Write the folder of evaluation sets and return it.
 
     Args:
-        folder: EVAL.
+        folder: the folder that EVAL names.
         draw: returns a picture of the small build by its number and its kind.
     """
     files = {

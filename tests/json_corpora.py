@@ -1,4 +1,4 @@
-"""What the tests of the JSON corpora's readers share: filtering files whose keywords are simple, and the laws."""
+"""Shared code for tests of the JSON corpora's readers: filtering with simple keywords, and the filter's laws."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ SEARCH = Search(("landsat", "aerial view"), StrictRules(()))
 
 
 def filter_files(code: str, files: Sequence[Path], companions: Sequence[Path] = ()) -> Filtered:
-    """Return what the filter makes of the files of one partition, once the laws are checked."""
+    """Filter the files of one partition, check the laws on the result and return it."""
     found = filter_source(SourceFiles(tuple((path, 0) for path in files), tuple(companions)), CORPORA[code], SEARCH)
     counts = dict(found.counts)
     given = counts.pop("given")
@@ -32,10 +32,10 @@ def filter_files(code: str, files: Sequence[Path], companions: Sequence[Path] = 
 
 
 def some(found: Filtered) -> dict[str, int]:
-    """Return the counts that are not zero."""
+    """Return the nonzero counts."""
     return {name: n_rows for name, n_rows in found.counts.items() if n_rows}
 
 
 def fates(found: Filtered) -> dict[str, str]:
-    """Return reason by sample id of the reject rows."""
+    """Return the reject reasons by sample id."""
     return dict(zip(found.malformed["sample_id"].to_pylist(), found.malformed["reason"].to_pylist(), strict=True))

@@ -1,4 +1,4 @@
-"""Labelled source files by hand, a dozen samples: for builds of a few rows. Not the generated world."""
+"""Handmade labelled source files with a dozen samples, for small builds. Not the generated world."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from PIL import Image
 
 PATCHES = tuple(f"S2A_MSIL2A_20170617T113321_{n}_55" for n in (1, 2, 3, 4))
 PROJECTION = 'PROJCS["WGS 84 / UTM zone 29N",AUTHORITY["EPSG","32629"]]'
-# What must become of the samples that are written; "" for kept ones.
+# Expected reject reasons of the samples; "" for kept ones.
 FATES = {
     "fmow_dam_3_0_rgb": "",
     "fmow_dam_3_0_msrgb": "",
@@ -31,8 +31,8 @@ def write_labelled_files(sources: Path, copied: bytes = b"", *, with_bands: bool
 
     Args:
         sources: the SOURCES folder.
-        copied: a picture of another corpus, which one MillionAID image is a copy of.
-        with_bands: without them every patch lacks all bands but one, and nothing needs a raster library.
+        copied: a picture of another corpus; one MillionAID image is a copy of it.
+        with_bands: if False, patches have only one invalid band, and no raster library is needed.
     """
     files: dict[str, bytes] = {}
     for n, name in enumerate(("dam_3_0_rgb", "dam_3_0_msrgb", "dam_103_0_rgb", "single-unit_residential_7_1_rgb")):

@@ -1,4 +1,4 @@
-"""Detectors with random weights, of published architectures at a reduced width and depth, for tests of the adapter."""
+"""Detectors with random weights, in published architectures of reduced width and depth, for tests of the adapter."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from stages.models.yolo_detector import WEIGHTS, build_classifier, import_ultral
 
 
 def published(file: str, scale: str, width: float, **facts: Any) -> dict[str, Any]:
-    """Return a published architecture's description, with two classes, at a reduced width and depth."""
+    """Return the description of a published architecture with two classes and reduced width and depth."""
     folder = Path(import_ultralytics().__file__).parents[1] / "cfg" / "models"
     values = yaml.safe_load((folder / file).read_text(encoding="utf-8"))
     depth, _, max_channels = values["scales"][scale]
@@ -24,7 +24,7 @@ def published(file: str, scale: str, width: float, **facts: Any) -> dict[str, An
 
 
 def make_folder(folder: Path, values: dict[str, Any]) -> Path:
-    """Write a detector with seeded random weights, its normalisations fitted to noise: else it sees no difference."""
+    """Write a detector with seeded random weights, normalised on noise, since otherwise all outputs are equal."""
     torch.manual_seed(1)
     description = check_description(values, "test")
     model = build_classifier(description).train()

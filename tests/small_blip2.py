@@ -1,4 +1,4 @@
-"""Small untrained BLIP-2 models on disk for tests, and images to show them; not for measuring captions."""
+"""Small untrained BLIP-2 models on disk for tests, and images for them; not for measuring captions."""
 
 import json
 import shutil
@@ -21,13 +21,13 @@ SHORT = DrawSettings(n_candidates=6, max_new_tokens=12)
 
 
 def save_small(folder: Path) -> Path:
-    """The demo's architecture, untrained, its weights spread so that images matter to what is drawn."""
+    """Save the demo's architecture untrained, with weights spread so that captions depend on the image."""
     save(spread(lambda: build_model(len(train_tokenizer(WORDS)))), train_tokenizer(WORDS), folder)
     return folder
 
 
 def save_published(folder: Path) -> Path:
-    """BLIP2-OPT-6.7B by its configuration (defaults are the published ones), narrow and of two layers."""
+    """Save BLIP2-OPT-6.7B's configuration, whose defaults are the published ones, with narrow models of two layers."""
     tokenizer = train_tokenizer(WORDS)
     text = OPTConfig(
         vocab_size=len(tokenizer) + 8, hidden_size=64, word_embed_proj_dim=64, ffn_dim=256, num_hidden_layers=2,

@@ -1,6 +1,6 @@
-"""A build of some sixty rows: its SOURCES folder, its web server, and how to run and read it.
+"""A build of about sixty rows: its SOURCES folder, its web server, and how to run and read it.
 
-Every kind of fate is in it, and `FATES` says which row has which. Not the generated world of the end-to-end tests.
+It contains every kind of fate; `FATES` lists rows with theirs. Not the generated world of the end-to-end tests.
 """
 
 import io
@@ -64,7 +64,7 @@ _KEYED = "aerial view {}"
 
 @lru_cache
 def draw(seed: int, kind: str) -> bytes:
-    """Return a picture of coarse coloured patches, equal in pixels for png and bmp, nearly so for jpg."""
+    """Return a picture of coarse coloured patches; png and bmp have equal pixels, jpg nearly equal ones."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     picture = Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)
     out = io.BytesIO()
@@ -73,7 +73,7 @@ def draw(seed: int, kind: str) -> bytes:
 
 
 def body_of(path: str) -> tuple[int, bytes]:
-    """Return status and body for a path: the answer depends on nothing else."""
+    """Return status and body of a path; they depend only on the path."""
     _, kind, *rest = path.split("/")
     if kind == "pic":
         seed, _, suffix = rest[0].partition(".")
@@ -90,12 +90,12 @@ def body_of(path: str) -> tuple[int, bytes]:
 
 
 class Web:
-    """Serves `body_of` on two loopback hosts; `requests` counts by path."""
+    """Serves `body_of` on two loopback hosts; `requests` counts requests by path."""
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
         self.asked = threading.Condition()
-        self.hold = threading.Event()  # while clear, no answer is given
+        self.hold = threading.Event()  # answers wait while it is clear
         self.hold.set()
         first = ThreadingHTTPServer((HOSTS[0], 0), self._handler())
         self.port = first.server_address[1]
@@ -116,7 +116,7 @@ class Web:
         return f"http://{HOSTS[host]}:{self.port}{path}"
 
     def wait_for_request(self, timeout_s: float) -> bool:
-        """Wait until something is asked that was not asked before."""
+        """Wait for a further request; return whether one came."""
         n_before = self.requests.total()
         with self.asked:
             return self.asked.wait_for(lambda: self.requests.total() > n_before, timeout_s)
@@ -137,7 +137,7 @@ class Web:
                     self.end_headers()
                     self.wfile.write(body)
                 except ConnectionError:
-                    return  # the client was killed: some tests do that
+                    return  # some tests kill the client
 
             def log_message(self, *words: object) -> None:
                 return
@@ -146,7 +146,7 @@ class Web:
 
 
 def write_sources(folder: Path, web: Web, row_group_size: int = 1000) -> Path:
-    """Write the SOURCES folder and return it."""
+    """Write the SOURCES folder of the small build and return it."""
     pic = lambda seed, kind="png", host=0: web.url(f"/pic/{seed}.{kind}", host)
     first = [
         (_KEYED.format(0), pic(1)),
@@ -232,7 +232,7 @@ def _write_parquet(path: Path, table: pa.Table, row_group_size: int) -> None:
 
 @dataclass
 class Recorder:
-    """A watcher that remembers."""
+    """A watcher that records all calls."""
 
     begun: list[tuple[str, int, int]] = field(default_factory=list)
     grown: list[tuple[str, int]] = field(default_factory=list)
@@ -274,7 +274,7 @@ class Build:
         return check_settings("small", self._said(), self.stages)
 
     def _said(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the sections, with the evaluation sets beside SOURCES if nothing was said of them."""
+        """Return the sections, with the evaluation sets beside SOURCES unless they are set."""
         evaluation = self.sources.parent / "evaluation"
         is_known = any(stage.module == "contamination" for stage in self.stages)
         if not is_known or not evaluation.is_dir() or "contamination" in self.sections:
@@ -282,20 +282,20 @@ class Build:
         return {**self.sections, "contamination": {"evaluation": str(evaluation)}}
 
     def ledger(self, settings: Settings | None = None) -> Ledger:
-        """Return a ledger that has read nothing yet."""
+        """Return a new ledger, which has read nothing yet."""
         return Ledger(Store(self.root), self.stages, settings or self.settings)
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
 
     def with_settings(self, **sections: Mapping[str, Any]) -> "Build":
-        """Return the same build under other settings."""
+        """Return the same build with other settings."""
         said = self._said()
         merged = {**said, **{name: {**said.get(name, {}), **s} for name, s in sections.items()}}
         return Build(self.root, self.sources, merged, self.stages, self.catalogue)
 
     def run(self, executor: Executor | None = None, modules: Sequence[str] = MODULES) -> Recorder:
-        """Bring modules up to date; without an executor in two spawned workers."""
+        """Bring modules up to date, by default in two spawned workers."""
         watcher = Recorder()
         with _given_or_local(executor, self.settings) as chosen:
             runner = Runner(self.ledger(), chosen, watcher, self.catalogue, self.sources)
@@ -303,7 +303,7 @@ class Build:
         return watcher
 
     def arguments(self, folder: Path) -> list[str]:
-        """Return the options of the command line for this build; its profile is written into a folder."""
+        """Return this build's command-line options; its profile is written to the folder."""
         lines = []
         for name, values in self._said().items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
@@ -312,12 +312,12 @@ class Build:
         return ["--profile", str(profile), "--sources", str(self.sources), "--build", str(self.root)]
 
     def copy_to(self, root: Path) -> "Build":
-        """Return a copy that may be damaged."""
+        """Return a copy that a test may change."""
         shutil.copytree(self.root, root, symlinks=True)
         return Build(root, self.sources, self.sections, self.stages, self.catalogue)
 
     def rows(self, table: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Return the rows of a table, by key."""
+        """Return the rows of a table, sorted by key."""
         ledger = self.ledger()
         schema = ledger.writer[table].writes.schema
         reads = Reads(table, tuple(columns or schema.names), is_whole=True)
@@ -334,7 +334,7 @@ def _given_or_local(executor: Executor | None, settings: Settings) -> Iterator[E
 
 
 def contents(build: Build) -> dict[str, Any]:
-    """Return all that makes two builds identical: value columns by key, rejects, counts, and every tar's bytes."""
+    """Return all content that identical builds share: value columns by key, rejects, counts, and digests of tars."""
     ledger = build.ledger()
     found: dict[str, Any] = {}
     for stage in build.stages:
@@ -356,7 +356,7 @@ def contents(build: Build) -> dict[str, Any]:
 
 
 def assert_same_contents(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str] = ()) -> None:
-    """Fail where two builds differ, naming the table."""
+    """Fail if two builds differ, naming the table."""
     assert one.keys() == other.keys()
     compared = [name for name in one if name.removesuffix("_rejects").removesuffix("_counts") not in but]
     assert len(compared) > len(one) // 2

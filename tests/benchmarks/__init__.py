@@ -1,6 +1,6 @@
-"""Benchmarks: `make bench-<name>` runs `bench_<name>.py`. They measure and print; they never fail a test."""
+"""Benchmarks: `make bench-<name>` runs `bench_<name>.py`. They measure and print, and no result fails a test."""
 
 import os
 
-# Read once, when numpy is imported: of a second thread of its products a case would pay and its floor would not.
+# numpy reads this at import. A second BLAS thread would add CPU time to a case but not to its floor.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,4 +1,4 @@
-"""img2dataset as it comes, without its resizer: what our download is compared with."""
+"""img2dataset without its resizer, the baseline of the download benchmark."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from stages.download.fetching.spool import keep_bytes
 
 
 def fetch_bare(urls: list[str], folder: Path, n_threads: int, urls_per_shard: int) -> int:
-    """Fetch the URLs with img2dataset's own opener, tar writer and no digests; return the number of bytes written."""
+    """Fetch the URLs with img2dataset's opener and tar writer, without digests; return the number of bytes written."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     urllib.request.install_opener(None)  # type: ignore[arg-type]  # a download in this process installed a guarded one
     folder.mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""bench-dedup: CPU time of the search for near hashes, as shown and in eight orientations, at two sizes.
+"""bench-dedup: CPU time of the search for near hashes, upright and in eight orientations, at two sizes.
 
-The floor of each case sorts the same hashes: the least that finds even equal ones. Growth is an exponent over rows.
+The floor of each case sorts the same hashes, which finds only equal ones. Growth is an exponent of the row count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.benchmarks.harness import Goal, Row, cpu_seconds, report, sized
 N_SMALL, N_LARGE = sized(1_300_000, 2_000), sized(5_200_000, 8_000)  # RS5M has 5.2 million images after download
 N_EXACT = sized(4_000, 300)
 N_TURNED = 7
-# Of random hashes, and by how much a cost may grow: N log N is an exponent of 1.07 here.
+# Largest allowed growth on random hashes; N log N is an exponent of 1.07 here.
 LIMITS_S = {(4, 0): 7.0, (6, 0): 20.0, (4, N_TURNED): 120.0}
 MAX_EXPONENT = 1.15
 REFUSED_BITS = 10
@@ -27,7 +27,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 def draw(n: int, n_turned: int, seed: int) -> tuple[Hashes, Hashes | None]:
-    """Return n hashes and their further ones; one in fifty is near another, as shown or turned."""
+    """Return n hashes and their n_turned turned hashes each; one in fifty is near another, upright or turned."""
     random = np.random.default_rng(seed)
     hashes = random.integers(0, 2**64, (n, 1 + n_turned), dtype=np.uint64)
     copies, originals = np.split(random.permutation(n)[: n // 50 * 2], 2)
@@ -38,7 +38,7 @@ def draw(n: int, n_turned: int, seed: int) -> tuple[Hashes, Hashes | None]:
 
 
 def main() -> None:
-    """Measure, print, write build/bench/dedup.json."""
+    """Measure, print and write build/bench/dedup.json."""
     components(draw(100, 0, 0)[0], 4, draw(100, N_TURNED, 0)[1])  # compiled
     rows: list[Row] = []
     goals: list[Goal] = []
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def count_errors(max_distance: int, n_turned: int) -> int:
-    """Return how many of N_EXACT rows have another label than by comparing all pairs."""
+    """Return how many of N_EXACT rows get another label than by comparing all pairs."""
     hashes, turned = draw(N_EXACT, n_turned, 1)
     ways = hashes[:, None] if turned is None else np.column_stack([hashes, turned])
     labels = np.arange(N_EXACT)

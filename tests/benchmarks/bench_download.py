@@ -1,6 +1,6 @@
-"""Download: the order of hosts, modelled and on loopback; a host that never answers; CPU and memory.
+"""bench-download: the order of hosts, modelled and on loopback; a host that never answers; CPU and memory.
 
-Not for the network: the server is on the same machine.
+Not for network speed: the server runs on the same machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.benchmarks.harness import Goal, Row, cpu_seconds, report, run_pairs, 
 from tests.benchmarks.host_shares import draw_hosts, one_after_the_other, pass_seconds
 from tests.benchmarks.slow_web import BODY, slow_web
 
-# A full build at a tenth of its size: 6.1 million URLs in partitions of 1,000.
+# A tenth of a full build, which has 6.1 million URLs in partitions of 1,000.
 N_MODELLED, SCALE = sized(610_000, 6_100), sized(10, 1000)
 PER_PARTITION, PER_SLICE = 100, 12
 N_WORKERS, N_THREADS, MAX_PER_HOST, FETCH_S = 16, 32, 4, 0.3
@@ -38,7 +38,7 @@ DEFAULT_TIMEOUT_S = FetchLimits().timeout_s
 
 
 def modelled_order() -> tuple[list[Row], list[Goal]]:
-    """Return the hours of a pass in the model, slices spread and one after the other, beside its largest host's."""
+    """Return the hours of a modelled pass, with hosts' slices spread and in sequence, against its largest host's."""
     hosts = draw_hosts(N_MODELLED)
     spread = pack(hosts, urls_per_partition=PER_PARTITION, urls_per_slice=PER_SLICE, number=0)
     took_h = [
@@ -57,7 +57,7 @@ def modelled_order() -> tuple[list[Row], list[Goal]]:
 
 
 def loopback_order(pool: Pool, port: int) -> tuple[list[Row], list[Goal]]:
-    """Return the seconds of a pass over six slow hosts on loopback in worker processes, in both orders."""
+    """Return the seconds of a pass over six slow loopback hosts in worker processes, in both orders."""
     hosts = [f"{host}:{port}" for host, n in SLOW_HOSTS.items() for _ in range(n)]
     urls = [f"http://{host}/{SLOW_MS}/{n}" for n, host in enumerate(hosts)]
     per_partition = max(SLOW_HOSTS.values()) // 4
@@ -69,10 +69,10 @@ def loopback_order(pool: Pool, port: int) -> tuple[list[Row], list[Goal]]:
 
 
 def silent_host(pool: Pool, port: int) -> tuple[list[Row], list[Goal]]:
-    """Return the seconds that a silent host costs in two passes, at the default time-out, beside those without a limit.
+    """Return the seconds that a silent host costs in two passes at the default time-out, against those without a limit.
 
     Raises:
-        RuntimeError: a URL has another fate than it should.
+        RuntimeError: a URL has an unexpected fate.
     """
     urls = [f"http://127.0.0.9:{port}/silent/{n}" for n in range(N_SILENT)]
     names = [f"{n // 125:03d}" for n in range(N_SILENT)]
@@ -97,8 +97,8 @@ def silent_host(pool: Pool, port: int) -> tuple[list[Row], list[Goal]]:
 
 
 def cpu_and_memory(port: int) -> tuple[list[Row], list[Goal]]:
-    """Return the CPU time of a URL beside bare img2dataset's, and the peak of memory over many URLs."""
-    hosts = [f"127.0.0.{n + 10}" for n in range(8)]  # as many as keep all threads busy
+    """Return the CPU time per URL against bare img2dataset's, and the peak memory over many URLs."""
+    hosts = [f"127.0.0.{n + 10}" for n in range(8)]  # enough hosts to keep all threads busy
     urls = [f"http://{hosts[n % 8]}:{port}/0/{n}" for n in range(N_CPU)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -147,7 +147,7 @@ def _expect(reasons: Counter[str | None], n_urls: int) -> None:
 
 
 def _loopback_seconds(pool: Pool, urls: list[str], names: list[str]) -> float:
-    """Return how long a pass takes; every URL must be fetched.
+    """Return the seconds of a pass that fetches every URL.
 
     Raises:
         RuntimeError: a URL was not fetched.
@@ -163,7 +163,7 @@ def _loopback_seconds(pool: Pool, urls: list[str], names: list[str]) -> float:
 def _run_pass(
     pool: Pool, urls: list[str], names: list[str], folder: Path, limits: FetchLimits, number: int = 0
 ) -> Counter[str | None]:
-    """Fetch the partitions of a pass in the worker processes and count what became of the URLs, None if fetched."""
+    """Fetch the partitions of a pass in the worker processes and count the URLs by reason, None if fetched."""
     partitions = defaultdict(list)
     for url, name in zip(urls, names, strict=True):
         partitions[name].append((fetch_id(url), url))
@@ -194,7 +194,7 @@ def main() -> None:
 
 
 def _warm_up(port: int, ready: Barrier) -> None:
-    """Import what a fetch imports, so that no case pays for it."""
+    """Import the modules of a fetch, so that no case includes that time."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"http://127.0.0.1:{port}/0/warm"
         _fetch_partition(([(fetch_id(url), url)], Path(folder) / "warm", FetchLimits(allow_loopback=True), 0))

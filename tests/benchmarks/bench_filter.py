@@ -1,6 +1,6 @@
-"""bench-filter: what the keyword filter costs over reading alone, in CPU time of one core, and how much memory.
+"""bench-filter: CPU time of the keyword filter on one core over that of only reading, and its memory.
 
-Floors are taken on the same file in the same run. CPU time, since a shared machine disturbs it less than the clock.
+Floors are measured on the same file in the same run, in CPU time, which a shared machine disturbs less than wall time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MEMORY = "import sys; from tests.benchmarks.bench_filter import peak_mb; print(
 
 
 def main() -> None:
-    """Measure, print, write build/bench/filter.json."""
+    """Measure, print and write build/bench/filter.json."""
     use_one_thread()
     rows: list[Row] = []
     goals: list[Goal] = []
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measure_file(compression: str) -> tuple[list[Row], list[Goal]]:
-    """Return what deciding and the full job cost on a file of a compression."""
+    """Return the costs of matching alone and of the full job on a file with a compression."""
     path = _FOLDER / f"{compression}-{N_ROWS}.parquet"
     write_laion(path, N_ROWS, group_rows=_GROUP_ROWS, compression=compression)
     deciding = run_pairs(_cpu(lambda: decide(path)), _cpu(lambda: read_captions(path)), _PAIRS)
@@ -64,7 +64,7 @@ def measure_file(compression: str) -> tuple[list[Row], list[Goal]]:
 
 
 def measure_steps(path: Path, compression: str) -> list[Row]:
-    """Return what the full job spends where, over decoding all columns with DuckDB; what is left are conversions."""
+    """Return the steps of the full job over decoding all columns with DuckDB; the remainder are conversions."""
     steps = {
         "reading the captions": read_texts,
         "reading and deciding": decide,
@@ -78,17 +78,17 @@ def measure_steps(path: Path, compression: str) -> list[Row]:
 
 
 def use_one_thread() -> None:
-    """Let Arrow and Polars, which is not imported yet, use one core, as in a worker of many."""
+    """Limit Arrow and Polars (not imported yet) to one core, as in a worker process."""
     prepare_libraries(1)
 
 
 def read_captions(path: Path) -> None:
-    """Read the captions as cheaply as DuckDB can."""
+    """Read the captions with DuckDB, the cheapest way."""
     _query(f"SELECT sum(strlen(TEXT)) FROM read_parquet('{path}')")
 
 
 def decide(path: Path) -> tuple[int, int]:
-    """Return how many captions of a file hold a keyword, and how many are blank."""
+    """Return how many captions of a file contain a keyword, and how many are blank."""
     patterns = search_of(FilterParams(), load_keywords()).patterns
     n_matches = n_blank = 0
     for batch in read_source(SourceFiles(((path, 0),)), load_corpora()["laion2b"]):
@@ -99,13 +99,13 @@ def decide(path: Path) -> tuple[int, int]:
 
 
 def read_texts(path: Path) -> None:
-    """Read the captions as the filter does, and nothing else."""
+    """Read only the captions, as the filter does."""
     for _ in read_source(SourceFiles(((path, 0),)), load_corpora()["laion2b"]):
         continue
 
 
 def read_others(path: Path) -> None:
-    """Read the other columns of as many rows as match, as the filter does."""
+    """Read the other columns for as many rows as match, as the filter does."""
     with pq.ParquetFile(path) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         names = [name for name in file.schema_arrow.names if name != "TEXT"]
@@ -115,7 +115,7 @@ def read_others(path: Path) -> None:
 
 
 def filter_all(path: Path) -> None:
-    """Do what the stage does with a source file."""
+    """Filter a source file as the stage does."""
     found = filter_source(
         SourceFiles(((path, 0),)), load_corpora()["laion2b"], search_of(FilterParams(), load_keywords())
     )
@@ -138,7 +138,7 @@ def decode_by_arrow(path: Path) -> None:
 
 
 def measure_full(path: Path) -> dict[str, Pairs]:
-    """Return the full job beside two ways to decode all columns."""
+    """Return the full job against two ways of decoding all columns."""
     floors = {"pyarrow": decode_by_arrow, "DuckDB": decode_by_duckdb}
     return {
         name: run_pairs(_cpu(lambda: filter_all(path)), _floor(decode, path), _PAIRS) for name, decode in floors.items()
@@ -154,7 +154,7 @@ def _cpu(run: Callable[[], object]) -> Callable[[int], float]:
 
 
 def measure_memory() -> tuple[list[Row], list[Goal]]:
-    """Return the peak memory of processes that filter files of one and two times the rows, and of one row group."""
+    """Return the peak memory of filtering a file, one with twice the rows, and one with a single row group."""
     cases = {
         f"{N_ROWS:,} rows": write_laion(
             _FOLDER / f"snappy-{N_ROWS}.parquet", N_ROWS, group_rows=_GROUP_ROWS, compression="snappy"
@@ -176,7 +176,7 @@ def measure_memory() -> tuple[list[Row], list[Goal]]:
 
 
 def peak_mb(path: str) -> float:
-    """Return the most memory that this process held while it filtered a file, in MB."""
+    """Return this process's peak memory in MB while it filtered a file."""
     use_one_thread()
     filter_all(Path(path))
     status = Path("/proc/self/status").read_text()

@@ -1,6 +1,6 @@
-"""bench-global: CPU time and memory of every stage over whole tables, at two sizes, and extrapolated to RS5M's.
+"""bench-global: CPU time and memory of every stage over whole tables, at two sizes and extrapolated to RS5M's.
 
-Memory is extrapolated in proportion to rows: too much where queries reach their share of run.memory_gb and spill.
+Memory is extrapolated in proportion to rows, which is too much for queries that spill at their share of run.memory_gb.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ N_CANDIDATES = (sized(600_000, 300), sized(2_000_000, 600))
 N_RS5M = 6_100_000
 MAX_GB, MAX_CPU_EXPONENT, MAX_CPU_MIN = 4.0, 1.15, 13.0
 _N_THREADS = 2
-_LEAST_CPU_S = 2.0  # below, what a stage costs once hides what a row costs
+_LEAST_CPU_S = 2.0  # below this, a stage's fixed cost hides its cost per row
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What all partitions of a stage cost in one process: CPU seconds, largest resident memory."""
+    """Cost of all partitions of a stage in one process: CPU seconds, peak resident memory."""
 
     cpu_s: float
     resident_gb: float
@@ -38,17 +38,17 @@ class Cost:
 
 @dataclass
 class MeasuringExecutor:
-    """Runs the real stages each in a process of its own, and notes what they cost; the others run here."""
+    """Runs each real stage in its own process and records its cost; the others run in this process."""
 
     costs: dict[str, Cost] = field(default_factory=dict)
     _tasks: list[Task] = field(default_factory=list)
 
     def has_room(self, uses: Uses, memory_gb: float) -> bool:
-        """Return True: all partitions of a stage are taken at once."""
+        """Return True: all partitions of a stage are accepted at once."""
         return True
 
     def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
-        """Take a partition."""
+        """Accept a partition."""
         self._tasks.append(task)
 
     def is_busy(self) -> bool:
@@ -62,11 +62,11 @@ class MeasuringExecutor:
         yield from zip(tasks, self._run(tasks), strict=True)
 
     def wind_down(self, end: float) -> Iterator[Happened]:
-        """Yield nothing: nothing runs."""
+        """Yield nothing, since no partition is running."""
         return iter(())
 
     def abandon(self) -> None:
-        """Forget what waits."""
+        """Forget the waiting partitions."""
         self._tasks.clear()
 
     def _run(self, tasks: Sequence[Task]) -> list[Event]:
@@ -74,10 +74,10 @@ class MeasuringExecutor:
             toolbox = Toolbox()
             return [try_partition(task, toolbox, lambda n_rows: None) for task in tasks]
         events, cost = _measure(tasks) if IS_TOY else _measure_apart(tasks)
-        before = self.costs.get(tasks[0].stage, Cost(0, 0))  # passes of the download are opened one by one
+        before = self.costs.get(tasks[0].stage, Cost(0, 0))  # download passes are opened one by one
         cost = Cost(before.cpu_s + cost.cpu_s, max(before.resident_gb, cost.resident_gb))
         self.costs[tasks[0].stage] = cost
-        if not IS_TOY:  # minutes pass between two stages
+        if not IS_TOY:  # a stage may take minutes
             print(f"{tasks[0].stage}: {cost.cpu_s:.1f} CPU s, {cost.resident_gb:.2f} GB", file=sys.stderr, flush=True)
         return events
 
@@ -111,7 +111,7 @@ def _peak_resident_gb() -> float:
 
 
 def main() -> None:
-    """Build both sizes, print, write build/bench/global.json."""
+    """Build both sizes, print and write build/bench/global.json."""
     small, large = (_costs(n) for n in N_CANDIDATES)
     rows, goals, total_s = [], [], 0.0
     for name, cost in large.items():
@@ -133,7 +133,7 @@ def main() -> None:
 
 
 def growth(small_s: float, large_s: float) -> float:
-    """Return the exponent of the cost over the number of rows."""
+    """Return the exponent of cost as a power of the number of rows."""
     return math.log(large_s / small_s) / math.log(N_CANDIDATES[1] / N_CANDIDATES[0])
 
 

@@ -1,4 +1,4 @@
-"""bench-json_readers: how fast the JSON corpora are read and counted beside a plain json.load, and in what memory."""
+"""bench-json_readers: speed of reading and counting the JSON corpora against json.load, and peak memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stages.readers.batch import SourceBatch, SourceFiles
 from stages.readers.readers import count_source, read_source
 from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs, sized
 
-MIN_SHARE = 0.6  # of json.load's speed
+MIN_SHARE = 0.6  # share of json.load's speed
 MAX_PEAK_MIB = 1024
 N_RECORDS = {"redcaps": sized(30_000, 300), "sbu": sized(150_000, 1_500), "vg": sized(2_000, 20)}
 N_LARGE = {"redcaps": sized(200_000, 600), "sbu": sized(1_000_000, 3_000), "vg": sized(20_000, 40)}
@@ -23,7 +23,7 @@ N_PAIRS = sized(3, 1)
 
 
 def main() -> None:
-    """Measure, print, write build/bench/json_readers.json."""
+    """Measure, print and write build/bench/json_readers.json."""
     rows, goals = [], []
     for code in N_RECORDS:
         more_rows, more_goals = measure(code)
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def measure(code: str) -> tuple[list[Row], list[Goal]]:
-    """Return rows and goals of one corpus."""
+    """Return the rows and goals of one corpus."""
     source = write(code, N_RECORDS[code])
     corpus = load_corpora()[code]
     paths = [path for path, _ in source.files] + list(source.companions)
@@ -58,28 +58,28 @@ def measure(code: str) -> tuple[list[Row], list[Goal]]:
 
 
 def read_all(code: str, source: SourceFiles) -> int:
-    """Return the number of captions that a reader yields."""
+    """Read all captions and return their number."""
     found = read_source(source, load_corpora()[code])
     return sum(len(batch.captions) for batch in found if isinstance(batch, SourceBatch))
 
 
 def peak_of(code: str) -> float:
-    """Return the most memory of a process that reads many records, in MiB."""
+    """Return the peak memory, in MiB, of a process that reads many records."""
     write(code, N_LARGE[code])
     command = [sys.executable, "-m", "tests.benchmarks.bench_json_readers", code]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def read_large(code: str) -> None:
-    """Read what was written, and print the most memory that this process had, in MiB."""
+    """Read the written records, and print this process's peak memory in MiB."""
     assert read_all(code, source_of(code, N_LARGE[code])) == N_LARGE[code]
-    # Of this program alone: getrusage tells the most of its parent too.
+    # VmHWM is of this program only: getrusage includes the parent's peak.
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     print(int(line.split()[1]) / 1024)
 
 
 def source_of(code: str, n_records: int) -> SourceFiles:
-    """Return the files of a corpus."""
+    """Return the source files of a corpus."""
     folder = BENCH / "json" / f"{code}-{n_records}"
     names = {"redcaps": "annotations/bench_2017.json", "sbu": "sbu-captions-all.json", "vg": "image_data.json"}
     companions = (folder / "region_descriptions.json",) if code == "vg" else ()
@@ -87,7 +87,7 @@ def source_of(code: str, n_records: int) -> SourceFiles:
 
 
 def write(code: str, n_records: int) -> SourceFiles:
-    """Write generated records, unless they have been, and return their files."""
+    """Write generated records unless they exist, and return their files."""
     source = source_of(code, n_records)
     makers: dict[str, Callable[[int], Iterator[Any]]] = {"redcaps": redcaps, "sbu": sbu, "vg": vg}
     paths = [source.files[0][0], *source.companions]
@@ -101,7 +101,7 @@ def write(code: str, n_records: int) -> SourceFiles:
 
 
 def phrases(n_words: int) -> Iterator[str]:
-    """Yield texts of that many words, without end."""
+    """Yield texts of n_words words forever."""
     rng = random.Random(n_words)
     words = [f"{rng.choice('bcdfglmnprst')}{rng.choice('aeiou')}{rng.randrange(1000)}" for _ in range(5000)]
     while True:

@@ -1,4 +1,4 @@
-"""bench-ledger: what contract, digests, fsync and receipts cost, and how fast 10,000 receipts are looked through."""
+"""bench-ledger: cost of contract, digests, fsync and receipts, and the time to read 10,000 receipts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ N_RECEIPTS = sized(10_000, 40)
 
 
 def main() -> None:
-    """Measure, print, write build/bench/ledger.json."""
+    """Measure, print and write build/bench/ledger.json."""
     scratch = BENCH / "contract"
     cases = [
         measure_filter(scratch, "filter, 0.14 % match", 0.0014, sized(15, 1)),
@@ -35,13 +35,13 @@ def main() -> None:
 
 
 def overhead(row: Row) -> Goal:
-    """Return the goal for what a case costs over its floor, in percent."""
+    """Return the goal for a case's cost over its floor, in percent."""
     assert row.ratio is not None
     return Goal(f"overhead of {row.case}, %", (row.ratio - 1) * 100, MAX_OVERHEAD_PERCENT)
 
 
 def measure_ledger(root: Path) -> tuple[list[Row], list[Goal]]:
-    """Return rows and goals for status and a repeated build over many receipts, start-up of python included."""
+    """Return rows and goals of status and of a repeated build over many receipts, including Python's start-up."""
     started = time.perf_counter()
     build, sources, n_receipts = make_large_ledger(root)
     made_s = time.perf_counter() - started

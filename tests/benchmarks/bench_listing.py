@@ -1,6 +1,6 @@
-"""bench-listing: what a look at SOURCES costs per entry, and that later commands do not look again.
+"""bench-listing: cost per entry of listing SOURCES, and that later commands do not list it again.
 
-Real empty files, half of them in one flat folder, half in folders of four: what a look costs is their number.
+The files are real and empty, half in one flat folder and half in folders of four: only their number matters.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from stages.contract import Context, Outcome, no_rejects
 from stages.inventory.stage import LIST_SOURCES, ListingParams
 from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, seconds, sized
 
-MAX_LOOK_US = 10  # per entry, so that ten million take 100 s
-MAX_OVER_BARE = 3.5  # of a bare walk with a status of each file, the same on a slow or shared machine
+MAX_LOOK_US = 10  # per entry: ten million take 100 s
+MAX_OVER_BARE = 3.5  # over a bare walk that stats each file; the ratio holds on a slow or shared machine
 N_ENTRIES = sized(1_000_000, 2_000)
 _PER_FOLDER = 4
 
 
 def main() -> None:
-    """Measure, print, write build/bench/listing.json."""
+    """Measure, print and write build/bench/listing.json."""
     sources = make_sources(BENCH / "listing" / "sources", N_ENTRIES)
     found: list[Outcome] = []
     bare_s = cpu_seconds(lambda: walk(sources))
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def look(sources: Path, before: pa.Table, rejects: pa.Table | None = None) -> Outcome:
-    """Return what a look at SOURCES finds."""
+    """Return the listing of SOURCES."""
     given = {"source_listing": before, "source_listing_rejects": no_rejects(SOURCE_LISTING)}
     given |= {} if rejects is None else {"source_listing_rejects": rejects}
     context = Context("000", ListingParams(corpora=(), halves="both", pilot=1.0), None, {}, None, sources)  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ def look(sources: Path, before: pa.Table, rejects: pa.Table | None = None) -> Ou
 
 
 def walk(folder: Path) -> int:
-    """Return the number of files below a folder, each with its status: the least that a look can do."""
+    """Return the number of files under a folder after calling stat on each: the floor of a listing."""
     n_files, waiting = 0, [str(folder)]
     while waiting:
         with os.scandir(waiting.pop()) as entries:
@@ -72,7 +72,7 @@ def walk(folder: Path) -> int:
 
 
 def make_sources(sources: Path, n_entries: int) -> Path:
-    """Make a SOURCES folder with so many empty files of MillionAID and FMoW, unless it is there."""
+    """Make a SOURCES folder with n_entries empty files of MillionAID and FMoW, unless it exists."""
     done = sources.with_name(f"{n_entries}.made")
     if not done.exists():
         shutil.rmtree(sources.parent, ignore_errors=True)

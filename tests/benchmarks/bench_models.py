@@ -1,7 +1,7 @@
-"""bench-models: images a second and memory of the stages that have a model, with models of the published sizes.
+"""bench-models: images per second and memory of the stages with a model, for models of the published sizes.
 
-Their weights are random (tests/benchmarks/model_folders.py): they cost what trained ones cost. Without a GPU the small
-models of the demo are measured instead, and on a GPU they are compared with what a CPU makes of them.
+Their weights are random (tests/benchmarks/model_folders.py), which costs the same as trained ones. Without a GPU the
+demo's small models are measured; with one, their results on GPU and CPU are also compared.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ STAGES = (EMBED, SCORE_DETECTOR, RANK_CAPTIONS, DRAW_CAPTIONS)
 
 
 class Bodies:
-    """Image files in memory: what a stage reads of its files."""
+    """Image files in memory, in place of a stage's input files."""
 
     def __init__(self, n: int) -> None:
         rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ class Bodies:
 
 
 def _jpeg(rng: np.random.Generator) -> bytes:
-    """Return a picture with large and small shapes, of some 60 kB."""
+    """Return a JPEG of about 60 kB with large and small shapes."""
     coarse = Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).resize((SIDE_PX, SIDE_PX))
     grain = rng.normal(0, 12, (SIDE_PX, SIDE_PX, 1))
     out = io.BytesIO()
@@ -72,7 +72,7 @@ def _jpeg(rng: np.random.Generator) -> bytes:
 
 
 def rows_of(stage: Stage, files: Bodies, n: int) -> dict[str, pa.Table]:
-    """Return n images as a stage is given them."""
+    """Return the input tables of a stage for n images."""
     ids = [f"ben_{number:06d}" for number in range(n)]
     located = [
         {
@@ -100,7 +100,7 @@ def rows_of(stage: Stage, files: Bodies, n: int) -> dict[str, pa.Table]:
 
 @dataclass
 class Bench:
-    """A stage with its models opened, and images to run it over."""
+    """A stage with its opened models, and images to process."""
 
     stage: Stage
     params: Any
@@ -115,7 +115,7 @@ class Bench:
         return self.stage.run(rows_of(self.stage, self.files, n), context)
 
     def images_per_s(self, n: int, **changes: object) -> float:
-        """Return the speed over n images; the models are warm."""
+        """Return the images per second over n images, with warm models."""
         started = time.perf_counter()
         outcome = self.run(n, **changes)
         taken = time.perf_counter() - started
@@ -130,7 +130,7 @@ def _changed(settings: Any, changes: Mapping[str, object]) -> Any:
 
 @contextmanager
 def opened(stage: Stage, setting: Setting, files: Bodies, device: str) -> Iterator[Bench]:
-    """Open a stage's models."""
+    """Open a stage's models while the context lasts."""
     names = [str(name) for name in setting.values()]
     for name in names:
         if not name.startswith("demo"):
@@ -143,7 +143,7 @@ def opened(stage: Stage, setting: Setting, files: Bodies, device: str) -> Iterat
         yield Bench(stage, params, resources, tools, files)
 
 
-# Stage, images to warm up, images to time, and what is varied: the first variant is the default.
+# Stage, number of images to warm up and to time, and variants; the first variant is the default.
 PLAN: tuple[tuple[Stage, int, int, tuple[Setting, ...]], ...] = (
     (EMBED, sized(256, 4), sized(1024, 8), ({}, {"loaders": 1})),
     (SCORE_DETECTOR, sized(64, 4), sized(2048, 8), ({}, {"loaders": 1})),
@@ -153,7 +153,7 @@ PLAN: tuple[tuple[Stage, int, int, tuple[Setting, ...]], ...] = (
 
 
 def main() -> None:
-    """Measure, print, write build/bench/models.json."""
+    """Measure, print and write build/bench/models.json."""
     is_gpu = torch.cuda.is_available()
     names = sys.argv[1:] or [stage.name for stage in STAGES]
     if unknown := set(names) - {stage.name for stage in STAGES}:
@@ -176,7 +176,7 @@ def main() -> None:
 
 
 def measure(bench: Bench, setting: Setting, n_warm: int, n: int, variants: tuple[Setting, ...]) -> list[Row]:
-    """Return the speed of each variant over the first one's, and the memory of each."""
+    """Return each variant's speed over the first one's, and its memory."""
     rows: list[Row] = []
     default = 0.0
     for changes in variants:
@@ -195,12 +195,12 @@ def measure(bench: Bench, setting: Setting, n_warm: int, n: int, variants: tuple
 
 
 def differing(bench: Bench, n: int) -> int:
-    """Return how many rows of two equal runs differ."""
+    """Return how many rows differ between two identical runs."""
     return _differences(bench.run(n).kept, bench.run(n).kept)
 
 
 def compare_devices(stage: Stage, files: Bodies) -> Goal:
-    """Return how far a GPU's results with the demo's models are from a CPU's."""
+    """Return how far the GPU results of the demo's models differ from the CPU results."""
     found = []
     for device in ("cpu", "cuda"):
         with opened(stage, DEMO[stage.name], files, device) as bench:

@@ -1,7 +1,7 @@
-"""How near the forecast from a 10 % pilot comes to a full build: CPU seconds stage by stage, and a slow download.
+"""bench-preflight: the forecast from a 10 % pilot against a full build: CPU seconds per stage, and a slow download.
 
-Both builds are of one generated world, in folders of their own; the web server answers after a seeded delay. At toy
-size the stages without a model run alone. The full size takes hours on two cores.
+Both builds use one generated world, whose web server answers after a seeded delay. At toy size only the stages
+without a model run. The full size takes hours on two cores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, sized
 N_ROWS = sized(75_000, 600)  # 20,000 candidates are 27 % of the rows
 PILOT = 0.1
 DELAY_S = 0.1
-LEAST_S = 30.0  # of CPU: stages below it are not judged
+LEAST_S = 30.0  # CPU seconds; stages below are not judged
 MAX_ERROR = 0.2
 N_STAGES = 5
 _TOY_MODULES = ("inventory", "filter", "plan", "download", "labelled", "sample", "screen")
@@ -33,7 +33,7 @@ _SET = ("shard.n_shards=8", "outliers.rule=absolute")
 
 
 def main() -> None:
-    """Build twice, compare, print and write build/bench/preflight.json."""
+    """Build pilot and whole, compare, print and write build/bench/preflight.json."""
     folder = BENCH / "preflight"
     shutil.rmtree(folder, ignore_errors=True)
     make_world(folder / "world")
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def make_world(folder: Path) -> None:
-    """Make a world whose server answers after a delay drawn by seed and path, DELAY_S on average."""
+    """Make a world whose server answers after a delay, drawn by seed and path with mean DELAY_S."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -69,7 +69,7 @@ def make_world(folder: Path) -> None:
 
 
 def run_build(build: Path, world: Path, pilot: float) -> None:
-    """Run the demo profile on the world; at toy size only its first stages."""
+    """Run the demo profile on the world; at toy size only the first stages."""
     build.mkdir(parents=True)
     (build / "world").symlink_to(world.resolve())
     words = ["stage", *_TOY_MODULES] if IS_TOY else ["build"]
@@ -86,7 +86,7 @@ def run_build(build: Path, world: Path, pilot: float) -> None:
 
 
 def compare(forecast: list[StageForecast], full: list[Run], n_workers: int) -> tuple[list[Row], list[Goal]]:
-    """Return a row a stage, forecast over measured, and the goals: the error of each large one."""
+    """Return a row per stage, forecast over measured, and as goals the errors of the large stages."""
     rows, goals, n_large = [], [], 0
     for one in forecast:
         runs = [run for run in full if run.stage == one.stage]

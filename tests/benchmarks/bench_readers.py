@@ -1,6 +1,6 @@
-"""bench-readers: how fast source files are read, against the plain parse of the same bytes by a library.
+"""bench-readers: speed of reading source files against a library's plain parse of the same bytes.
 
-A reader gives all captions and, as the filter asks, one row in 400 in full; the parse gives nothing to anybody.
+A reader yields all captions and one row in 400 in full, as for the filter; the parse discards its result.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from stages.readers.readers import count_source, read_source
 from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs, sized
 from tests.benchmarks.reader_files import cc3m_file, cc12m_file, packed_wit_file, wit_file
 
-MAX_TIME_OVER_PARSE = 1 / 0.6  # at least 60 % of its speed
+MAX_TIME_OVER_PARSE = 1 / 0.6  # at least 60 % of the parse's speed
 N_PAIRS = sized(5, 1)
 _ROWS_PER_MATCH = 400
 
 
 @dataclass(frozen=True)
 class Case:
-    """A corpus's file, and what it is measured against.
+    """A corpus's file and its baseline.
 
     Attributes:
-        name: what is printed.
-        code: of the corpus.
-        make: writes the file into a folder, or finds it there.
+        name: printed name.
+        code: code of the corpus.
+        make: writes the file to a folder unless it exists.
         parse: the plain parse.
-        is_goal: whether a share of its speed is to be reached.
-        is_count: whether the rows are only counted.
+        is_goal: whether MAX_TIME_OVER_PARSE applies.
+        is_count: whether rows are only counted.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Case:
 
 
 def parse_lines(path: Path) -> object:
-    """Read all fields of a file without quotes by pyarrow.csv, on one core."""
+    """Read all fields of an unquoted file with pyarrow.csv on one core."""
     return pyarrow.csv.read_csv(
         path,
         pyarrow.csv.ReadOptions(use_threads=False, column_names=["a", "b"]),
@@ -57,14 +57,14 @@ def parse_lines(path: Path) -> object:
 
 
 def parse_quoted(path: Path) -> object:
-    """Read all fields of a file with quotes by the csv module of the standard library."""
+    """Read all fields of a quoted file with the standard library's csv module."""
     csv.field_size_limit(1 << 24)
     with path.open(encoding="utf-8", newline="") as file:
         return sum(1 for _ in csv.reader(file, delimiter="\t"))
 
 
 def parse_quoted_by_arrow(path: Path) -> object:
-    """Read all fields of a file with quotes by pyarrow.csv, on one core."""
+    """Read all fields of a quoted file with pyarrow.csv on one core."""
     return pyarrow.csv.read_csv(
         path,
         pyarrow.csv.ReadOptions(use_threads=False),
@@ -73,19 +73,19 @@ def parse_quoted_by_arrow(path: Path) -> object:
 
 
 def unpack(path: Path) -> object:
-    """Unpack a file of gzip and look at nothing."""
+    """Decompress a gzip file and discard the content."""
     with gzip.open(path) as file:
         while file.read(1 << 24):
             pass
     return None
 
 
-# What reads JSON takes its place here as well: a file in reader_files.py, a plain parse above.
+# A new case needs a file in reader_files.py and a plain parse above.
 CASES: tuple[Case, ...] = (
     Case("CC3M against pyarrow.csv", "cc3m", cc3m_file, parse_lines),
     Case("CC12M against pyarrow.csv", "cc12m", cc12m_file, parse_lines),
     Case("WIT against csv", "wit", wit_file, parse_quoted),
-    # No goal: a stray quote makes it refuse the whole file, or swallow rows without a word.
+    # No goal: after a stray quote pyarrow.csv rejects the whole file or silently drops rows.
     Case("WIT against pyarrow.csv", "wit", wit_file, parse_quoted_by_arrow, is_goal=False),
     Case("WIT, packed, against unpacking", "wit", packed_wit_file, unpack, is_goal=False),
     Case("WIT, rows counted, against csv", "wit", wit_file, parse_quoted, is_count=True),
@@ -93,7 +93,7 @@ CASES: tuple[Case, ...] = (
 
 
 def main() -> None:
-    """Measure, print, write build/bench/readers.json."""
+    """Measure, print and write build/bench/readers.json."""
     folder = BENCH / "readers"
     folder.mkdir(parents=True, exist_ok=True)
     rows, goals = [], []
@@ -106,7 +106,7 @@ def main() -> None:
 
 
 def measure(case: Case, folder: Path) -> Row:
-    """Return the seconds of a case and of its plain parse; the name says how many MB they are for."""
+    """Return the seconds of a case and of its plain parse; the row's name states the MB read."""
     path = case.make(folder)
     corpus, source = load_corpora()[case.code], SourceFiles(((path, 0),))
     run = (lambda: count_source(source, corpus)) if case.is_count else (lambda: read_all(source, corpus))
@@ -115,7 +115,7 @@ def measure(case: Case, folder: Path) -> Row:
 
 
 def read_all(source: SourceFiles, corpus: Corpus) -> int:
-    """Read a partition as the filter does, and return its rows."""
+    """Read a partition as the filter does, and return its number of rows."""
     n_rows = 0
     for found in read_source(source, corpus):
         assert isinstance(found, SourceBatch) and not found.malformed

@@ -1,6 +1,6 @@
-"""bench-screen: what screening an image costs over decoding it, in CPU time, the decoding child's included.
+"""bench-screen: CPU time of screening an image over that of decoding it, including the decoding child's.
 
-The floor decodes the same files with the same library under the same settings of memory, and does nothing else.
+The floor only decodes the same files, with the same library and memory settings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_
 from tests.benchmarks.web_images import draw_jpegs
 
 _CASES = {
-    # The shortest and longest side, px, and how many pictures: of 17 kB, and of speed.md's floor, 256 to 1024 px.
+    # Shortest and longest side in px, and number of pictures: of 17 kB, and of 256 to 1024 px.
     "17 kB": ((190, 270), sized(300, 12)),
     "256 to 1024 px": ((256, 1024), sized(60, 6)),
 }
@@ -41,11 +41,11 @@ MAX_RATIO = 2.0
 _PAIRS = sized(9, 1)
 _FOLDER = BENCH / "screen"
 _UNIT = "CPU ms an image"
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
 def main() -> None:
-    """Measure, print, write build/bench/screen.json."""
+    """Measure, print and write build/bench/screen.json."""
     prepare_libraries(1)
     keep_memory()
     rows: list[Row] = []
@@ -58,14 +58,14 @@ def main() -> None:
 
 
 def keep_memory() -> None:
-    """Let this process keep freed memory as the decoding child does: the floor must not pay for page faults."""
+    """Make this process keep freed memory like the decoding child, so that the floor has no extra page faults."""
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_TRIM_THRESHOLD, int(CHILD_ENVIRONMENT["MALLOC_TRIM_THRESHOLD_"]))
     libc.mallopt(_M_MMAP_THRESHOLD, int(CHILD_ENVIRONMENT["MALLOC_MMAP_THRESHOLD_"]))
 
 
 def measure(case: str, bodies: Sequence[bytes]) -> tuple[list[Row], Goal]:
-    """Return the stage and its steps over decoding, on some files."""
+    """Return the costs of the stage and its steps over decoding, on some files."""
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
     scale = 1000 / len(bodies)
@@ -100,10 +100,10 @@ def decode(body: bytes) -> Image.Image:
 
 
 class Partition:
-    """A partition of screen, its bodies in one file, and a decoding child that is kept from run to run."""
+    """A partition of screen, with its bodies in one file, and a decoding child that all runs share."""
 
     def __init__(self, folder: Path, bodies: Sequence[bytes]) -> None:
-        """Write the bodies and the rows that name them."""
+        """Write the bodies and the rows that locate them."""
         (folder / "bodies.bin").write_bytes(b"".join(bodies))
         offsets = list(accumulate(map(len, bodies), initial=0))
         rows: list[dict[str, Any]] = [
@@ -130,7 +130,7 @@ class Partition:
         self._decoder.close()
 
     def screen(self, _: int) -> float:
-        """Return the seconds of the stage function and of its child, which has started by the first run."""
+        """Return the CPU seconds of the stage function and of its child; the first run starts the child."""
         tools = {"decoder": self._decoder, "labelled_decoder": self._decoder, "placeholders": {}}
         with Attempt(Store(self._folder), IMAGE, "whole", "0" * 12) as attempt:
             context = Context("whole", ScreenParams(), None, tools, attempt, self._folder)
@@ -143,7 +143,7 @@ class Partition:
 
     def _child_seconds(self) -> float:
         child = self._decoder._child
-        # The clock of another process's CPU time, as clock_getcpuclockid(3) makes it.
+        # The id of another process's CPU clock, computed like clock_getcpuclockid(3).
         return time.clock_gettime((~child.pid << 3) | 2) if child else 0.0
 
 

@@ -1,6 +1,6 @@
-"""bench-shard: what writing the tars costs over writing the same bytes, in CPU time of one core.
+"""bench-shard: CPU time of writing the tars on one core, over that of writing the same bytes.
 
-Both run in turns on the same pictures, with the pages of source and tar in memory: no disk is measured.
+Both run in turn on the same pictures, with source and tar in the page cache, so disk speed does not count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.benchmarks.harness import BENCH, Goal, cpu_seconds, report, run_pairs
 from tests.benchmarks.web_images import draw_jpegs
 
 N_SAMPLES = sized(600, 12)
-_SIDES_PX = (430, 780)  # about 99 kB a file, the mean of RS5M's published pictures
+_SIDES_PX = (430, 780)  # about 99 kB per file, the mean of RS5M's published pictures
 _PAIRS = sized(9, 1)
 MAX_RATIO = 9.0
 _SHARD, _UNIT = "pub11-train-0000", "CPU ms a sample"
@@ -34,7 +34,7 @@ _FOLDER = BENCH / "shard"
 
 
 def main() -> None:
-    """Measure, print, write build/bench/shard.json."""
+    """Measure, print and write build/bench/shard.json."""
     prepare_libraries(1)
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
@@ -56,10 +56,10 @@ def main() -> None:
 
 
 class Bench:
-    """A partition of write_shards: its bodies side by side in one file, as a download's tar holds them."""
+    """A partition of write_shards, with its bodies in one file as in a download's tar."""
 
     def __init__(self, bodies: list[bytes]) -> None:
-        """Write the bodies, and take the tar that the stage makes of them."""
+        """Write the bodies, and keep the tar that the stage makes of them."""
         self.bodies = bodies
         self._store = Store(_FOLDER)
         (_FOLDER / "bodies.bin").write_bytes(b"".join(bodies))
@@ -72,7 +72,7 @@ class Bench:
         self.run_stage(0)
 
     def run_stage(self, i: int) -> float:
-        """Return the seconds of the stage function; its tar goes with the attempt."""
+        """Return the seconds of the stage function; its tar is deleted with the attempt."""
         with Attempt(self._store, SHARD, _SHARD, "0" * 12) as attempt:
             context = Context(_SHARD, LayoutParams(), None, {}, attempt, _FOLDER)
             outcomes: list[Outcome] = []
@@ -85,7 +85,7 @@ class Bench:
         return spent
 
     def write_plainly(self, i: int) -> float:
-        """Return the seconds of writing the same bytes to a new file, a picture's worth at a time."""
+        """Return the seconds of writing the same bytes to a new file, one picture at a time."""
         path = _FOLDER / "plain.tar"
 
         def write() -> None:
@@ -98,17 +98,17 @@ class Bench:
         return spent
 
     def read(self) -> None:
-        """Read the bodies from where they are stored."""
+        """Read the bodies from their file."""
         for row in self._rows:
             self._store.read_located(row["body_file"], row["body_offset"], row["n_bytes"], _FOLDER)
 
     def strip(self) -> None:
-        """Remove the metadata."""
+        """Remove the metadata of the images."""
         for body in self.bodies:
             strip_metadata(body, "JPEG", 1)
 
     def digest(self) -> None:
-        """Digest the published files."""
+        """Compute the digests of the published files."""
         for published in self._published:
             hashlib.sha256(published).hexdigest()
 

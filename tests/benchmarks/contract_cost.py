@@ -1,4 +1,4 @@
-"""What a partition costs through the worker, over the same stage function that writes the same parquet itself."""
+"""Cost of a partition run by the worker, over the same stage function followed by a plain parquet write."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from tests.benchmarks.harness import Row, run_pairs, seconds, sized
 from tests.benchmarks.silent import Silent
 
 N_CAPTIONS = sized(1_000_000, 20_000)
-N_IMAGES = sized(1000, 40)  # the default of download.urls_per_partition, which screen's partitions are
+N_IMAGES = sized(1000, 40)  # the default of download.urls_per_partition, the size of screen's partitions
 _PATTERN = "aerial view"
-_INSIDE: list[float] = [0.0]  # seconds of the stage function in its last call
+_INSIDE: list[float] = [0.0]  # seconds of the stage function's last call
 
 
 def _timed(stage: Stage) -> Stage:
@@ -62,10 +62,10 @@ TIMED: tuple[Stage, ...] = tuple(_timed(stage) for stage in STAGES)
 
 @dataclass
 class Bench:
-    """One stage on one partition: through the worker, and as bare as it can be.
+    """One stage on one partition, run by the worker and called directly.
 
     Attributes:
-        outside_s: of each run through the worker, the seconds spent outside the stage function.
+        outside_s: seconds outside the stage function, for each run by the worker.
     """
 
     store: Store
@@ -79,7 +79,7 @@ class Bench:
     written_s: list[float] = field(default_factory=list)
 
     def measure(self, case: str, bare: Callable[[], pa.Table], n: int, scale: float) -> list[Row]:
-        """Return the rows of a case, in seconds per million source rows or images."""
+        """Return a case's result rows, in seconds per million source rows or images."""
 
         def floor(i: int) -> float:
             return seconds(lambda: self.write(bare()))
@@ -92,7 +92,7 @@ class Bench:
         ]
 
     def through_worker(self, i: int) -> float:
-        """Return the seconds of `run_partition`; what it committed is removed after."""
+        """Return the seconds of `run_partition`; then remove the committed files."""
         fingerprint = digest_json([self.stage.name, i])
         task = self._task(fingerprint)
         spent = seconds(lambda: run_partition(task, self.toolbox, lambda n_rows: None))
@@ -101,14 +101,14 @@ class Bench:
         return spent
 
     def context(self) -> Context:
-        """Return a context for a call without the worker; nothing of it is committed."""
+        """Return a context for a direct call, which commits nothing."""
         params, resources = self.settings.params(self.stage), self.settings.resources(self.stage)
         tools = self.toolbox.open(self.stage, params, resources)
         attempt = Attempt(self.store, self.stage.writes, self.partition, "0" * 12)
         return Context(self.partition, params, resources, tools, attempt, self.sources)
 
     def write(self, kept: pa.Table) -> None:
-        """Write a table as the store does, with one fsync and nothing else."""
+        """Write a table as the store does, with one fsync, and without digests or a receipt."""
         started = time.perf_counter()
         path = self.store.root / "floor.parquet"
         pq.write_table(kept, path, compression="zstd", row_group_size=131_072)
@@ -134,7 +134,7 @@ class Bench:
 
 
 def measure_filter(root: Path, case: str, share_matching: float, n: int) -> list[Row]:
-    """Return the rows of the filter stage on one source file of a million rows."""
+    """Return the results of the filter stage on one source file of a million rows."""
     with _emptied(root) as store:
         sources = root / "sources"
         write_captions(sources / "laion2b" / "part-00000-bench.parquet", share_matching)
@@ -149,11 +149,11 @@ def measure_filter(root: Path, case: str, share_matching: float, n: int) -> list
 
 
 def measure_screen(root: Path, case: str, n: int) -> list[Row]:
-    """Return the rows of the screen stage on one partition of a thousand images."""
+    """Return the results of the screen stage on one partition of a thousand images."""
     with _emptied(root) as store, Toolbox().stack as stack:
         settings = load_settings("demo", [], STAGES)
         piece = commit_images(store)
-        # Of the labelled half there is nothing: its inputs are empty.
+        # The inputs of the labelled half are empty.
         pieces = {reads.name: [piece] if reads.table == FETCHED.name else [] for reads in SCREEN.reads}
         bench = Bench(store, settings, SCREEN, pieces, piece.span, root, Toolbox(stack))
         writers = {stage.writes.name: stage for stage in STAGES}
@@ -163,7 +163,7 @@ def measure_screen(root: Path, case: str, n: int) -> list[Row]:
 
 
 def write_captions(path: Path, share_matching: float) -> None:
-    """Write a source file of LAION-2B's columns: captions of about 73 bytes, a share of which hold a keyword."""
+    """Write a source file with LAION-2B's columns; captions have about 73 bytes, and a share has a keyword."""
     rng = np.random.default_rng(5)
     rows = pa.array(np.arange(N_CAPTIONS).astype(str))
     words = _phrases(rng, 40_000, 21.5)
@@ -190,7 +190,7 @@ def write_captions(path: Path, share_matching: float) -> None:
 
 
 def commit_images(store: Store) -> Piece:
-    """Commit a partition of `fetched` whose bodies are small JPEGs in one file, and return its piece."""
+    """Commit a partition of `fetched` with small JPEGs in one file, and return its piece."""
     rng = np.random.default_rng(6)
     bodies = [draw_jpeg(rng) for _ in range(N_IMAGES)]
     (store.root / "bodies.bin").write_bytes(b"".join(bodies))
@@ -215,7 +215,7 @@ def commit_images(store: Store) -> Piece:
 
 
 def draw_jpeg(rng: np.random.Generator) -> bytes:
-    """Return a JPEG of 64 to 128 pixels a side with soft structure: the smaller the image, the harsher the test."""
+    """Return a soft JPEG with sides of 64 to 128 px: small images make the worker's overhead large in relation."""
     width, height = (int(n) for n in rng.integers(64, 129, 2))
     image = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
     out = io.BytesIO()
@@ -224,7 +224,7 @@ def draw_jpeg(rng: np.random.Generator) -> bytes:
 
 
 def _phrases(rng: np.random.Generator, n: int, mean_bytes: float) -> pa.Array:
-    # Syllables, so that no keyword arises by chance.
+    # Syllables that cannot form a keyword by chance.
     syllables = np.array(["ba", "ke", "lo", "mi", "nu", "ra", "se", "to", "vy", "zu", "dra", "sti", "po ", "fe "])
     picks = syllables[rng.integers(0, len(syllables), (n, round(mean_bytes / 2.29)))]
     return pa.array(["".join(row).strip() for row in picks])

@@ -1,6 +1,6 @@
-"""A synthetic build of any size: stages that work row by row invent their rows, global ones are the real ones.
+"""A synthetic build of any size: row-by-row stages generate their rows, and global stages are the real ones.
 
-Shares follow RS5M's: 76 % of the URLs answer, a tenth of them are equal, one labelled image for three candidates.
+Shares are RS5M's: 76 % of the URLs answer, a tenth are equal, and there is one labelled image per three candidates.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from stages.contract import Context, Given, Inputs, Outcome, Stage, no_rejects, 
 from tests.benchmarks.silent import Silent
 
 CATALOGUE = "tests.benchmarks.global_build:SYNTHETIC"
-SETTINGS = ("run.reserve_gb=0", "run.memory_gb=4")  # the default; the paper's profile has more, for its models
-WEB_ROWS, LABELLED_ROWS = 25_000, 10_000  # rows of a partition; RS5M's 6.1 million came from some 500 files
+SETTINGS = ("run.reserve_gb=0", "run.memory_gb=4")  # the default; profile paper has more, for its models
+WEB_ROWS, LABELLED_ROWS = 25_000, 10_000  # rows per partition; RS5M's 6.1 million came from about 500 files
 _WEB = ("laion2b", "laion2b", "laion400m", "coyo700m", "laioncoco", "cc3m", "yfcc15m")
 _LABELLED = ("millionaid", "millionaid", "fmow", "ben")
-_N_ROWS = "n_candidates"  # file under SOURCES that says how large the build is
+_N_ROWS = "n_candidates"  # file under SOURCES with the size of the build
 
 _ADDRESS = "'fetch_attempt/' || $partition || '/0123456789ab/bodies.tar' AS body_file"
 _CELLS = "CASE WHEN h % 2 = 0 THEN ['top left', 'centre'] END"
-# $partition, $corpus and $number name the partition, $n is the size of the build; hash() is seeded by the sample alone.
+# $partition, $corpus and $number name the partition, $n is the size of the build; hash() depends only on the sample.
 _ROWS: Mapping[str, str] = {
     "inventory": "SELECT corpus, path, size_bytes, sha256(path) AS file_sha256, NULL AS sample_id FROM source_listing",
     "filter": f"""
@@ -130,7 +130,7 @@ _ROWS: Mapping[str, str] = {
 
 
 def list_partitions(inputs: Inputs, context: Context) -> Outcome:
-    """Return a source file for each partition of the size that SOURCES states."""
+    """Return one source file per partition, for the build size stored under SOURCES."""
     n = size_of(context.sources)
     web = [f"{_WEB[i % len(_WEB)]}-{i:05d}" for i in range(-(-n // WEB_ROWS))]
     labelled = [f"{_LABELLED[i % len(_LABELLED)]}-{i:05d}" for i in range(max(4, round(n / 3 / LABELLED_ROWS)))]
@@ -182,7 +182,7 @@ def _database() -> duckdb.DuckDBPyConnection:
 def _query(query: str, inputs: Inputs, values: Mapping[str, Any]) -> pa.Table:
     db = _database()
     for name, table in inputs.items():
-        readable = [f.name for f in table.schema if f.type != pa.list_(pa.float16())]  # DuckDB knows no half floats
+        readable = [f.name for f in table.schema if f.type != pa.list_(pa.float16())]  # DuckDB has no half floats
         db.register(name, table.select(readable))
     return pa.table(db.sql(query, params={k: v for k, v in values.items() if f"${k}" in query}).to_arrow_table())
 
@@ -208,7 +208,7 @@ REAL = tuple(stage for stage in SYNTHETIC if stage.run in {s.run for s in STAGES
 
 
 def bring_up_to_date(root: Path, n_candidates: int, executor: Executor) -> Ledger:
-    """Run what is due of a build with so many candidates, and return its ledger; the real stages are made anew."""
+    """Run all due stages of a build of n_candidates and return its ledger; the real stages always run again."""
     sources, build = root / "sources", root / "build"
     sources.mkdir(parents=True, exist_ok=True)
     (sources / _N_ROWS).write_text(str(n_candidates))

@@ -1,6 +1,6 @@
-"""What benchmarks share: paired timing, the printed table, and build/bench/<name>.json.
+"""Shared code of the benchmarks: paired timing, the printed table, and build/bench/<name>.json.
 
-Not for tests: a goal that does not hold is printed and written, and the exit code stays 0.
+Not for tests: a missed goal is printed and written, and the exit code is still 0.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-IS_TOY = os.environ.get("BENCH_SIZE") == "toy"  # the tests run every benchmark so: its figures then mean nothing
+IS_TOY = os.environ.get("BENCH_SIZE") == "toy"  # set by tests; the figures then mean nothing
 BENCH = Path("build") / ("bench-toy" if IS_TOY else "bench")
 _PACKAGES = ("pyarrow", "duckdb", "polars", "pillow", "numpy", "pydantic")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measured case; `floor` is the least it could be, measured in the same run."""
+    """One measured case; `floor` is its lower bound, measured in the same run."""
 
     case: str
     value: float
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a case should reach; `holds` where value <= limit."""
+    """A target of a case; it holds if value <= limit."""
 
     goal: str
     value: float
@@ -48,20 +48,20 @@ class Goal:
 
     @property
     def holds(self) -> bool:
-        """True where the goal is reached."""
+        """Whether the goal is reached."""
         return self.value <= self.limit
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Seconds of a case and of its floor, run in turns: what disturbs the machine disturbs both."""
+    """Seconds of a case and of its floor, run in turn so that disturbances affect both."""
 
     value_s: tuple[float, ...]
     floor_s: tuple[float, ...]
 
     @property
     def ratio(self) -> float:
-        """Median of the ratios of the pairs: one slow run of either moves it little."""
+        """Median of the pairs' ratios, which one slow run hardly changes."""
         return statistics.median(v / f for v, f in zip(self.value_s, self.floor_s, strict=True))
 
     def row(self, case: str, unit: str, scale: float = 1.0) -> Row:
@@ -71,17 +71,17 @@ class Pairs:
 
 
 def sized(full: int, toy: int) -> int:
-    """Return a size, or the small one where a test only sees whether the benchmark runs."""
+    """Return the full size, or the toy size in tests."""
     return toy if IS_TOY else full
 
 
 def run_pairs(value: Callable[[int], float], floor: Callable[[int], float], n: int) -> Pairs:
-    """Return the seconds that n runs of each say they took, after one of each that does not count.
+    """Run case and floor n times each, after one warm-up of each, and return their seconds.
 
     Args:
-        value: runs the case number i and returns its seconds; leaves its own tidying out of them.
-        floor: likewise.
-        n: pairs; the case goes first in every other one.
+        value: runs the case and returns its seconds, without its clean-up; takes the number of the run.
+        floor: the same for the floor.
+        n: number of pairs; the case runs first in every other pair.
     """
     value(0), floor(0)
     values, floors = [], []
@@ -96,24 +96,24 @@ def run_pairs(value: Callable[[int], float], floor: Callable[[int], float], n: i
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Return how long a call takes."""
+    """Return the wall time of a call in seconds."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
 
 
 def cpu_seconds(run: Callable[[], object]) -> float:
-    """Return the CPU time of a call, of all its threads: a shared machine disturbs it less than the clock."""
+    """Return the CPU time of a call over all threads, which a shared machine disturbs less than wall time."""
     started = time.process_time()
     run()
     return time.process_time() - started
 
 
 def process_seconds(arguments: Sequence[str], n: int) -> float:
-    """Return the median wall time of a whole python process, start-up included; its output is thrown away.
+    """Return the median wall time of a Python process in seconds, including start-up; its output is discarded.
 
     Raises:
-        subprocess.CalledProcessError: when it does not end with 0.
+        subprocess.CalledProcessError: the exit code is not 0.
     """
     command = [sys.executable, *arguments]
     return statistics.median(
@@ -122,10 +122,10 @@ def process_seconds(arguments: Sequence[str], n: int) -> float:
 
 
 def process_cpu_seconds(arguments: Sequence[str], n: int) -> float:
-    """Return the median CPU time of a whole python process and its children, start-up included; as `process_seconds`.
+    """Return the median CPU time of a Python process and its children in seconds, like `process_seconds`.
 
     Raises:
-        subprocess.CalledProcessError: when it does not end with 0.
+        subprocess.CalledProcessError: the exit code is not 0.
     """
 
     def run_one() -> float:
@@ -138,7 +138,7 @@ def process_cpu_seconds(arguments: Sequence[str], n: int) -> float:
 
 
 def machine() -> dict[str, object]:
-    """Return what the figures were measured on."""
+    """Return a description of the machine and its packages."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cores": len(os.sched_getaffinity(0)),
@@ -150,7 +150,7 @@ def machine() -> dict[str, object]:
 
 
 def report(name: str, rows: Sequence[Row], goals: Sequence[Goal]) -> Path:
-    """Print the rows and the goals, write them to build/bench/<name>.json and return its path."""
+    """Print the rows and goals, write them to build/bench/<name>.json and return its path."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     found = machine()
     console.print(f"{name}: {found['cores']} cores, {found['memory']}, GPU: {found['gpu']}", markup=False)

@@ -1,6 +1,6 @@
-"""Lists of hosts with the shares of LAION's, and a model of a pass over them: who waits for which host's slots.
+"""Lists of hosts with LAION's shares, and a model of a download pass over them with limited slots per host.
 
-Not for CPU or bytes: every fetch takes the same time, and nothing else takes any.
+Not for CPU or bytes: every fetch takes the same time, and everything else takes none.
 """
 
 import hashlib
@@ -9,19 +9,19 @@ import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
-# Of 22,002 rows of LAION-2B with 4,480 hosts: the largest host has 6.5 %, the n-th after it about 2.1 % / n^0.83.
+# Measured on 22,002 rows of LAION-2B with 4,480 hosts: the largest has 6.5 %, the n-th after it 2.1 % / n^0.83.
 _LARGEST_SHARE, _SECOND_SHARE, _EXPONENT = 0.065, 0.021, 0.83
 
 
 def draw_hosts(n_urls: int, seed: int = 0) -> list[str]:
-    """Return the hosts of n URLs with the shares of LAION-2B, in no order."""
+    """Return the hosts of n_urls URLs with LAION-2B's shares, in random order."""
     n_hosts = max(2, n_urls // 10)
     shares = [_LARGEST_SHARE, *(_SECOND_SHARE * n**-_EXPONENT for n in range(1, n_hosts))]
     return random.Random(seed).choices([f"host{n}.test" for n in range(n_hosts)], shares, k=n_urls)
 
 
 def one_after_the_other(hosts: Sequence[str], urls_per_partition: int) -> list[str]:
-    """Return partition names in which a large host's slices follow each other: what packing is compared with."""
+    """Return partition names in which a large host's slices are consecutive, the baseline for `pack`."""
     rows: dict[str, list[int]] = {}
     for row, host in enumerate(hosts):
         rows.setdefault(host, []).append(row)
@@ -41,15 +41,15 @@ def one_after_the_other(hosts: Sequence[str], urls_per_partition: int) -> list[s
 def pass_seconds(
     hosts: Sequence[str], names: Sequence[str], *, n_workers: int, n_threads: int, max_per_host: int, fetch_s: float
 ) -> float:
-    """Return how long a pass takes in the model: workers take partitions in turn, threads take URLs, hosts have slots.
+    """Return the seconds of a modelled pass: workers take partitions in turn, threads take URLs, hosts have slots.
 
     Args:
-        hosts: of each URL.
-        names: the partition of each URL.
-        n_workers: partitions under way at once.
-        n_threads: of each worker; a thread that waits for a slot does nothing else.
-        max_per_host: slots of a host over all workers.
-        fetch_s: time of one fetch.
+        hosts: host of each URL.
+        names: partition of each URL.
+        n_workers: number of partitions in progress at once.
+        n_threads: threads per worker; a thread that waits for a slot is blocked.
+        max_per_host: slots per host over all workers.
+        fetch_s: seconds of one fetch.
     """
     grouped = defaultdict(list)
     for host, name in zip(hosts, names, strict=True):
@@ -107,7 +107,7 @@ class _Pass:
 
 
 def _turns(hosts: list[str]) -> deque[str]:
-    """Return the hosts in turn, as a worker asks them."""
+    """Return the hosts in the order in which a worker fetches: the first URL of each host, then the second."""
     n_before: Counter[str] = Counter()
     turns = []
     for host in hosts:

@@ -1,4 +1,4 @@
-"""Source files of LAION-2B's columns, made up: captions of about 73 bytes, of which 0.14 % hold a keyword."""
+"""Synthetic source files with LAION-2B's columns: captions of about 73 bytes, 0.14 % with a keyword."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 SHARE_MATCHING = 0.0014
 _KEYWORD = "aerial view"
 _CHUNK_ROWS = 250_000
-# Without a keyword by chance; a blank ends a few syllables, as words do.
+# Syllables that cannot form a keyword by chance; some end with a blank, to form words.
 _SYLLABLES = ("ba", "ke", "lo", "mi", "nu", "ra", "se", "to", "vy", "zu", "dra", "sti", "po ", "fe ")
 
 
 def write_laion(path: Path, n_rows: int, *, group_rows: int, compression: str) -> Path:
-    """Write a file with all columns of LAION-2B, unless it is there.
+    """Write a file with all columns of LAION-2B unless it exists, and return its path.
 
     Args:
-        path: made together with its folder; it has its name once it is whole.
-        n_rows: a multiple of 250,000.
-        group_rows: rows of a row group.
-        compression: as Parquet names it.
+        path: of the file; it appears only when complete. Its folder is created.
+        n_rows: number of rows, a multiple of 250,000.
+        group_rows: rows per row group.
+        compression: Parquet's name of the codec.
     """
     if path.exists():
         return path
@@ -44,7 +44,7 @@ def write_laion(path: Path, n_rows: int, *, group_rows: int, compression: str) -
 
 
 def laion_rows(rng: np.random.Generator, phrases: pa.Array, start: int, n_rows: int) -> pa.Table:
-    """Return rows from number start on."""
+    """Return n_rows rows, numbered from start."""
 
     def draw(n_kinds: int) -> pa.Array:
         return phrases.take(pa.array(rng.integers(0, n_kinds, n_rows)))
@@ -73,7 +73,7 @@ def laion_rows(rng: np.random.Generator, phrases: pa.Array, start: int, n_rows: 
 
 
 def _phrases(rng: np.random.Generator, n: int) -> pa.Array:
-    # Three of them and two blanks make a caption of 73 bytes on average.
+    # Three of them and two blanks make a caption, 73 bytes on average.
     picks = np.array(_SYLLABLES)[rng.integers(0, len(_SYLLABLES), (n, 11))]
     picks[rng.random(n) < 0.6, -1] = ""
     return pa.array(["".join(row).strip() for row in picks])

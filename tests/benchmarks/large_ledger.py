@@ -1,4 +1,4 @@
-"""A real build with more than 10,000 receipts: many tiny source files through all stages, the web left out."""
+"""A real build with more than 10,000 receipts: many tiny source files through all stages, without downloads."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.benchmarks.contract_cost import draw_jpeg
 from tests.benchmarks.harness import sized
 from tests.benchmarks.silent import Silent
 
-N_SOURCE_FILES = sized(2000, 8)  # five stages have a partition for each: inventory, filter, plan, download, screen
+N_SOURCE_FILES = sized(2000, 8)  # five stages have a partition per file: inventory, filter, plan, download, screen
 SETTINGS = ("download.urls_per_partition=1", "run.reserve_gb=0")
 
 
 def store_pictures(inputs: Inputs, context: Context) -> Outcome:
-    """Return an attempt per URL that succeeded with a small picture; stands in for the download."""
+    """Return one successful attempt per URL, with a small picture; replaces the download."""
     rows = inputs["fetch_pass"]
     ids = rows["fetch_id"].to_pylist()
     bodies = [draw_jpeg(np.random.default_rng(int(fetch_id, 16))) for fetch_id in ids]
@@ -50,21 +50,21 @@ def store_pictures(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.table(columns).cast(FETCH_ATTEMPT.schema), no_rejects(FETCH_ATTEMPT), files=(path,))
 
 
-# Fingerprints do not depend on the function: receipts made by these stages are current for the real ones.
+# Fingerprints do not depend on the stage function, so these receipts are current for the real stages.
 WITHOUT_WEB: tuple[Stage, ...] = tuple(
     replace(stage, run=store_pictures) if stage.name == "download" else stage for stage in STAGES
 )
 
 
 def make_large_ledger(root: Path) -> tuple[Path, Path, int]:
-    """Bring the build up to date, from nothing or from an earlier run; return build, sources and current receipts."""
+    """Make or update the build; return its folder, its SOURCES and the number of current receipts."""
     if not (root / "sources.made").exists():
         shutil.rmtree(root, ignore_errors=True)
         _write_sources(root / "sources" / "laion2b")
         (root / "sources.made").touch()
     try:
         return _bring_up_to_date(root / "build", root / "sources")
-    except (InputError, StageFailure):  # left by another version of the program: it cannot go on from there
+    except (InputError, StageFailure):  # made by another version of the program: start again
         shutil.rmtree(root / "build")
         return _bring_up_to_date(root / "build", root / "sources")
 

@@ -1,6 +1,6 @@
-"""Folders of models of the published architectures and sizes, with random weights: they cost what trained ones cost.
+"""Model folders with the published architectures and sizes and random weights, which cost as much as trained ones.
 
-Not for what a model sees: random weights see nothing.
+Not for results: they are meaningless with random weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from stages.models.weights import DIGESTS, file_digest, weight_files
 
-# By the names of manifests/models.toml: open_clip's name of the architecture, and the precision that is stored.
+# By name in manifests/models.toml: open_clip's name of the architecture, and the stored precision.
 OPEN_CLIP = {
     "clip-convnext-xxl": ("convnext_xxlarge", torch.bfloat16),
     "clip-vit-h-14": ("ViT-H-14", torch.float16),
@@ -26,7 +26,7 @@ N_TOKENS, LINE_END, IMAGE_TOKEN = 50_304, 50_118, 50_265
 
 
 def write_folder(name: str, models: Path) -> Path:
-    """Write the folder of a model, unless it is there, and return it."""
+    """Write the folder of a model unless it exists, and return it."""
     folder = models / name
     if not (folder / DIGESTS).exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def _write_blip2(folder: Path) -> None:
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
     language = OPTConfig(vocab_size=N_TOKENS, num_attention_heads=32, eos_token_id=LINE_END, **OPT_6_7B)
-    # The vision encoder and the Q-Former of a configuration that names nothing are the published ones.
+    # By default the vision encoder and the Q-Former have the published sizes.
     config = Blip2Config(vision_config={"initializer_range": 0.02}, text_config=language, image_token_index=IMAGE_TOKEN)
     torch.manual_seed(0)
     before = torch.get_default_dtype()
@@ -79,7 +79,7 @@ def _write_blip2(folder: Path) -> None:
 
 
 def _write_adapter(model: Any, folder: Path) -> None:
-    """Write a LoRA adapter of the published shape: rank 16 on the attention of the vision encoder."""
+    """Write a LoRA adapter of the published shape: rank 16, on the vision encoder's attention."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=16, lora_alpha=16, bias="none", target_modules=["self_attn.qkv", "self_attn.projection"])
@@ -102,7 +102,7 @@ def _tokenizer() -> Any:
 def _write_detector(folder: Path) -> None:
     from tests.random_detector import make_folder, published
 
-    # The largest classifier of its family, as deep and wide as it is published, for the 224 px it is published for.
+    # The largest classifier of its family, with its published depth, width and input size of 224 px.
     full = {"x": [1.0, 1.5, 512]}
     make_folder(folder, published("11/yolo11-cls.yaml", "x", 1.5, scales=full, input_px=224))
 

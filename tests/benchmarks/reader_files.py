@@ -1,4 +1,4 @@
-"""Source files for the benchmark of the readers: large enough to tell, written once, the same every time."""
+"""Source files for the benchmark of the readers: large, deterministic, written once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WIT_COLUMNS = (
 
 
 def cc12m_file(folder: Path) -> Path:
-    """Return a file of URLs and captions as CC12M's."""
+    """Return a file in CC12M's format: URL, caption."""
     path = folder / "cc12m.tsv"
     if not path.exists():
         draw = random.Random(1)
@@ -35,7 +35,7 @@ def cc12m_file(folder: Path) -> Path:
 
 
 def cc3m_file(folder: Path) -> Path:
-    """Return the same with the captions first, as CC3M's."""
+    """Return a file in CC3M's format: caption, URL."""
     path = folder / "GCC-training.tsv"
     if not path.exists():
         lines = cc12m_file(folder).read_text(encoding="utf-8").splitlines()
@@ -45,7 +45,7 @@ def cc3m_file(folder: Path) -> Path:
 
 
 def wit_file(folder: Path) -> Path:
-    """Return a file as WIT's, unpacked: some 1.7 KB a record, quotes in most, line ends in every third."""
+    """Return an uncompressed file in WIT's format: 1.7 KB per record, most with quotes, a third with line ends."""
     path = folder / "wit_v1.train.all-00000-of-00010.tsv"
     if not path.exists():
         draw = random.Random(2)
@@ -57,7 +57,7 @@ def wit_file(folder: Path) -> Path:
 
 
 def packed_wit_file(folder: Path) -> Path:
-    """Return the same, packed."""
+    """Return the same file, gzipped."""
     path = folder / "wit_v1.train.all-00001-of-00010.tsv.gz"
     if not path.exists():
         path.write_bytes(gzip.compress(wit_file(folder).read_bytes(), 6))

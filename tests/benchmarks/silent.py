@@ -1,4 +1,4 @@
-"""A watcher that says nothing, but stops at the first partition that fails."""
+"""A watcher without output."""
 
 from flows.run.events import Event
 from flows.run.worker import Task
@@ -6,16 +6,16 @@ from stages.contract import Stage
 
 
 class Silent:
-    """Watches a run without a word."""
+    """Watches a run and prints nothing."""
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def end(self, stage: Stage, seconds: float) -> None:
-        """Say nothing."""
+        """Do nothing."""

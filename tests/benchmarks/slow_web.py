@@ -1,6 +1,6 @@
-"""A web server of a process of its own for benchmarks: all loopback addresses, one body, a delay by path.
+"""A web server for benchmarks, in its own process: all loopback addresses, one body, a delay given by the path.
 
-Not for faults: tests have the generated world for these.
+Not for faults: those are in the generated world.
 """
 
 import asyncio
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-BODY = bytes(range(256)) * 112  # 28 kB, as LAION's images are on average
+BODY = bytes(range(256)) * 112  # 28 kB, the average of LAION's images
 
 
 @contextmanager
 def slow_web() -> Iterator[int]:
-    """Serve while entered and return the port: `/<milliseconds>/…` answers after that time, `/silent/…` never."""
+    """Serve as a context manager and yield the port: `/<milliseconds>/…` answers after that time, `/silent/…` never."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
@@ -41,7 +41,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         head = await reader.readuntil(b"\r\n\r\n")
         kind = head.split(b" ", 2)[1].split(b"/")[1]
         if kind == b"silent":
-            await reader.read()  # until the client gives up
+            await reader.read()  # wait until the client disconnects
         elif kind.isdigit():
             if delay_ms := int(kind):
                 await asyncio.sleep(delay_ms / 1000)
@@ -50,6 +50,6 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         await writer.drain()
     except (ConnectionError, asyncio.IncompleteReadError):
-        return  # a client that went away
+        return  # the client disconnected
     finally:
         writer.close()

@@ -1,4 +1,4 @@
-"""Every benchmark runs, at toy size, and prints its figures: whether a goal holds means nothing here."""
+"""Every benchmark runs at toy size and prints its figures; whether goals hold is not tested."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def test_there_are_benchmarks() -> None:
 def test_a_benchmark_runs_and_prints_its_ratios(name: str, tmp_path: Path) -> None:
     environment = {**os.environ, "BENCH_SIZE": "toy", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", f"tests.benchmarks.bench_{name}"]
-    # Benchmarks write below the folder that they are started in.
+    # Benchmarks write under their working directory.
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
     written = json.loads((tmp_path / "build" / "bench-toy" / f"{name}.json").read_text())

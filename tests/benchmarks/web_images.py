@@ -1,4 +1,4 @@
-"""JPEGs as web servers deliver them, made up: photo-like pictures with EXIF, a thumbnail and a colour profile."""
+"""Synthetic web JPEGs: photo-like pictures with EXIF, a thumbnail and a colour profile."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageCms
 
-_SHARES_WITH_EXIF = 3  # one in so many is as a camera wrote it; the others come from editors and content servers
+_SHARES_WITH_EXIF = 3  # one in three is as written by a camera; the others are from editors and content servers
 
 
 def draw_jpegs(n: int, sides_px: tuple[int, int], seed: int = 7) -> Iterator[bytes]:
-    """Yield JPEGs whose sides are drawn between two lengths: about 1.7 bits a pixel, as web photos have.
+    """Yield JPEGs with random sides and, like web photos, about 1.7 bits per pixel.
 
     Args:
-        n: pictures, all different.
-        sides_px: the shortest and the longest side.
-        seed: of the pictures.
+        n: number of pictures, all different.
+        sides_px: shortest and longest side.
+        seed: seed of the pictures.
     """
     rng = np.random.default_rng(seed)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -33,7 +33,7 @@ def draw_jpegs(n: int, sides_px: tuple[int, int], seed: int = 7) -> Iterator[byt
 
 
 def _draw(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Return soft areas, edges and grain, on which JPEG spends about what it spends on a photo."""
+    """Return soft areas, edges and grain, which JPEG compresses about as well as a photo."""
     soft = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
     fine = Image.fromarray(rng.integers(0, 256, (height // 5 + 1, width // 5 + 1, 3), np.uint8))
     textured = Image.blend(soft, fine.resize((width, height), Image.Resampling.BICUBIC), 0.25)
@@ -42,7 +42,7 @@ def _draw(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def _exif(image: Image.Image) -> bytes:
-    """Return a camera's block: date, position, and a comment of the size of its thumbnail and maker's notes."""
+    """Return a camera's EXIF: date, position, and a comment as large as a thumbnail and maker's notes."""
     exif = image.getexif()
     exif[0x0132] = "2020:06:01 10:20:30"
     exif[0x8825] = {1: "N", 2: (48.0, 8.0, 0.0), 3: "E", 4: (11.0, 34.0, 0.0)}

@@ -1,6 +1,6 @@
-"""Stages that break one law each, in toy pipelines `GIVE → MAKE` that spawned workers find as `broken:NAME`.
+"""Toy pipelines `GIVE → MAKE` whose `MAKE` breaks one law each; spawned workers import them as `broken:NAME`.
 
-`GIVE` writes a few rows in parts; `MAKE` keeps the odd ones and rejects the others; each broken one is a `MAKE`.
+`GIVE` writes a few rows in spans; `MAKE` keeps the odd ones and rejects the others.
 """
 
 import os
@@ -39,15 +39,15 @@ N_PARTS, ROWS_PER_PART = 2, 6
 
 
 class GiveParams(Params):
-    n_parts: int = Field(N_PARTS, ge=1, description="parts that the rows are dealt out to")
+    n_parts: int = Field(N_PARTS, ge=1, description="number of spans of the rows")
 
 
 class ToyParams(Params):
-    text: str = Field("caption", description="what captions say")
+    text: str = Field("caption", description="text of the captions")
 
 
 class ToyResources(Resources):
-    n_threads: int = Field(1, description="nothing here uses it")
+    n_threads: int = Field(1, description="unused")
 
 
 def give(inputs: Inputs, context: Context) -> Outcome:
@@ -109,7 +109,7 @@ Spoil = Callable[[Inputs, Context, Outcome], Outcome]
 
 
 def spoiled(spoil: Spoil, **changes: object) -> tuple[Stage, ...]:
-    """Return the toy pipeline with a `MAKE` whose sound outcome is spoiled."""
+    """Return the toy pipeline with a `MAKE` whose correct outcome is passed through `spoil`."""
 
     def run(inputs: Inputs, context: Context) -> Outcome:
         return spoil(inputs, context, make(inputs, context))
@@ -167,7 +167,7 @@ def _refuse(ids: pa.ChunkedArray, reason: str = "not_an_image") -> pa.Table:
 
 
 def pair(inputs: Inputs, context: Context) -> Outcome:
-    """Return two rows for each given one."""
+    """Return two rows per given row."""
     ids = [name for name in inputs["given"]["sample_id"].to_pylist() for _ in range(2)]
     columns = {"sample_id": ids, "pass": [0, 1] * (len(ids) // 2), "caption": ["c"] * len(ids)}
     return Outcome(pa.table(columns).cast(PAIRED.schema), no_rejects(PAIRED))
@@ -193,7 +193,7 @@ def _count(inputs: Inputs, context: Context) -> Outcome:
 
 
 def counting(**wrong: int) -> tuple[Stage, ...]:
-    """Return the toy pipeline with a counting `MAKE` whose counts are off by these."""
+    """Return the toy pipeline with a counting `MAKE` that adds these numbers to its counts."""
 
     def run(inputs: Inputs, context: Context) -> Outcome:
         outcome = _count(inputs, context)
@@ -213,7 +213,7 @@ REJECTS_NOT_WRITTEN = counting(not_an_image=1, given=1)
 COUNTS_FOR_A_STRANGER = counting(stranger=0)
 NO_COUNTS = (GIVE, replace(SOUND_COUNT[1], run=make))
 
-# What no single outcome shows.
+# Broken laws that no single outcome shows.
 IMPURE = spoiled(lambda i, c, o: _kept(o, o.kept.set_column(1, o.kept.schema.field(1), _times(len(o.kept)))))
 PARTITION_DEPENDENT = spoiled(
     lambda i, c, o: _kept(
@@ -226,7 +226,7 @@ def _times(n: int) -> pa.Array:
     return pa.array([str(time.perf_counter_ns())] * n)
 
 
-# Worlds and workers that fail; only part-00 does.
+# Failing inputs and workers; only partition part-00 fails.
 def _only_first(fail: Callable[[Context], None]) -> tuple[Stage, ...]:
     def run(inputs: Inputs, context: Context) -> Outcome:
         if context.partition == "part-00":

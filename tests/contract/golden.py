@@ -1,6 +1,6 @@
-"""Golden digests: what every stage makes of its handmade inputs, by version.
+"""Golden digests: the digest of each stage's output on its handmade inputs, by version.
 
-`python -m tests.contract.golden` writes them.
+`python -m tests.contract.golden` updates golden.json.
 """
 
 import json
@@ -20,7 +20,7 @@ PATH = Path(__file__).with_name("golden.json")
 
 
 def golden_digest(stage: Stage, folder: Path) -> str:
-    """Return the digest of what a stage makes of its handmade inputs: value columns, rejects, counts and tars."""
+    """Return the digest of a stage's output on its handmade inputs: value columns, rejects, counts and tars."""
     inputs, outcome = call_stage(stage, folder)
     check_outcome(stage, inputs, outcome)
     values = [field.name for field in stage.writes.fields if field.kind == "value"]
@@ -28,7 +28,7 @@ def golden_digest(stage: Stage, folder: Path) -> str:
         "kept": digest_columns(outcome.kept.select(values)),
         "rejects": digest_columns(outcome.rejects),
         "counts": dict(outcome.counts or {}),
-        # The tar of bodies is addressed by its columns alone; the published tars are the product.
+        # Rows locate the bodies in a download's tar, so only published tars are digested as files.
         "files": [digest_file(path) for path in outcome.files] if stage.name in _TARS else [],
     }
     return digest_json(made)[:16]
@@ -41,7 +41,7 @@ def load() -> dict[str, dict[str, object]]:
 
 
 def judge(stage: Stage, digest: str, golden: dict[str, dict[str, object]]) -> str:
-    """Return "" where a stage makes what its version made, else what to do."""
+    """Return "" if the output of a version is unchanged, else what to do."""
     known = golden.get(stage.name)
     if known is None:
         return f"{stage.name} has no golden digest: run `python -m tests.contract.golden`"
@@ -53,7 +53,7 @@ def judge(stage: Stage, digest: str, golden: dict[str, dict[str, object]]) -> st
 
 
 def main() -> int:
-    """Write the digests; refuse those that changed without a new version."""
+    """Write the digests; refuse those that changed although the version did not."""
     known = load() if PATH.exists() else {}
     golden, faults = {}, []
     with tempfile.TemporaryDirectory() as folder:

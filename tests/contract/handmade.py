@@ -1,4 +1,4 @@
-"""What handmade inputs are made of: bodies, files without a store, rows by table, stand-ins for tools."""
+"""Building blocks of handmade inputs: bodies, files without a store, rows by table, fake tools."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ FUNNEL = {"rows": 100, "keyword": 50, "downloaded": 40, "invalid": 3, "duplicate
 
 
 class ColourScorer:
-    """Takes the mean colour of an image, and the bytes of a text, for their features; one image has none."""
+    """Uses an image's mean colour and a text's bytes as features; one image gives NaN."""
 
     dim = 3
 
@@ -39,7 +39,7 @@ class ColourScorer:
 
 
 class BrightnessDetector:
-    """Takes bright images for remote sensing ones; of one image it makes NaN."""
+    """Classifies bright images as remote sensing; one image gives NaN."""
 
     def prepare(self, image: Image.Image) -> Image.Image:
         return image
@@ -49,8 +49,8 @@ class BrightnessDetector:
         return np.where(found > 0.55, np.nan, found).astype(np.float32)
 
 
-# Models are stand-ins: what a real one makes depends on the arithmetic of the machine.
-# The tools as they are apart from the manifests: a manifest enters the fingerprint, not the version.
+# Models are fakes: the output of a real one depends on the machine's arithmetic.
+# Tools independent of the manifests: a manifest changes the fingerprint, not the version.
 TOOLS: Mapping[str, Any] = {
     "keywords": Keywords(
         reference="handmade",
@@ -79,7 +79,7 @@ def fetch_id(n: int) -> str:
 
 
 def picture(seed: int, kind: str) -> bytes:
-    """Return a coarse picture, 32 x 24, as uncompressed PNG, BMP or TIFF."""
+    """Return a coarse picture of 32 x 24 px as uncompressed PNG, BMP or TIFF."""
     coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     drawn = Image.fromarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8)))
     out = io.BytesIO()
@@ -97,12 +97,12 @@ BODIES = (
     picture(5, "PPM"),
     picture(1, "BMP"),
 )
-FORMATS = ("PNG", "BMP", "TIFF", "", "", "PNG", "PPM", "BMP")  # of the bodies
+FORMATS = ("PNG", "BMP", "TIFF", "", "", "PNG", "PPM", "BMP")  # formats of the bodies, by number
 
 
 @dataclass
 class HandmadeFiles:
-    """The files of a stage that is called without a store."""
+    """Stands in for the store's files when a stage is called without a store."""
 
     folder: Path
     made: list[Path] = field(default_factory=list)
@@ -140,7 +140,7 @@ class Handmade:
 
 
 def samples_of(images: Mapping[str, str | None]) -> list[dict[str, Any]]:
-    """Return rows of the table sample, by the image of each sample_id; none for one that was refused."""
+    """Return rows of the table sample from image_id by sample_id; None for a sample that was rejected."""
     rows = []
     for sample_id, image_id in images.items():
         corpus = sample_id.partition("_")[0]

@@ -1,6 +1,6 @@
-"""Handmade inputs of every stage, the same on every machine: what the golden digests are taken of.
+"""Handmade inputs of every stage, equal on every machine, for the golden digests.
 
-Images are drawn by hand into formats whose bytes depend on no codec version.
+Images are in formats whose bytes do not depend on a codec's version.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ TOOLS: Mapping[str, Any] = {**made.TOOLS, **inputs_caption.TOOLS, **inputs_geome
 def call_stage(
     stage: Stage, folder: Path, hand_over: Callable[[Inputs], Inputs] = lambda inputs: inputs
 ) -> tuple[Inputs, Outcome]:
-    """Return the handmade inputs of a stage and its outcome on them, at default settings but for what reaches out."""
+    """Return a stage's handmade inputs and its outcome on them, with fake tools and nearly default settings."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         handmade = stack.enter_context(HANDMADE[stage.name](folder))
@@ -91,14 +91,14 @@ _PLANNED = [
     }
     for n, row in enumerate(_CANDIDATES)
 ]
-_BODY_OF = {0: 0, 1: 1, 2: 0, 3: 7}  # images whose metadata is removed without a codec
+_BODY_OF = {0: 0, 1: 1, 2: 0, 3: 7}  # image number to body number; their metadata can be removed without a codec
 _FORMATS = ("PNG", "BMP", "PNG", "BMP")
 _IMAGES = [
     {
         "image_id": fetch_id(n),
         "pixel_sha256": "same" if n in (1, 2) else f"pixels {n}",
         "phash": [1 << 63, 255, 9 << 40, 247][n],
-        # Turned pictures are far from each other and from all that are not turned.
+        # Pictures with further (turned) hashes are far from each other and from all others.
         "phash_orientations": [
             [1 << 63, 255, 9 << 40, 247][n],
             *((4 * n + k + 1) * 0x1357_9BDF_0246 for k in range(7)),
@@ -107,7 +107,7 @@ _IMAGES = [
         "image_format": _FORMATS[n],
         "exif_orientation": None,
         "published_n_bytes": 3000,
-        # The last one is as if screen had decided on another file.
+        # The last row has the digest of a file that screen did not see.
         "published_sha256": hashlib.sha256(strip_metadata(BODIES[body], _FORMATS[n]).data).hexdigest()
         if n < 3
         else "another file",
@@ -278,7 +278,7 @@ def _download(folder: Path) -> Iterator[Handmade]:
             {"fetch_id": fetch_id(n), "pass": 2, "normalised_url": web.url(p), "is_withdrawn": n == 2}
             for n, p in enumerate(paths)
         ]
-        # The picture's bytes depend on the codec: only a text is fetched whole.
+        # The image's bytes depend on the codec, so the only complete download is a text.
         yield Handmade(
             {"fetch_pass": rows[1:]}, "002-00000", resources={"allow_loopback": True, "timeout_s": 5.0, "n_threads": 2}
         )
@@ -453,7 +453,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         cluster_member=[{**row, "cluster_n_samples": 2} for row in _DUPLICATES],
         relevant=[{**row, "vlm_score_cos": 0.25, "detector_prob": 0.5} for row in _RELEVANT],
     ),
-    # PNG files alone: the PNG that is made of a BMP depends on the codec's version.
+    # Only PNG files: a PNG converted from a BMP depends on the codec's version.
     "write_pairs": tables(
         shard=[_PUBLISHED[n] for n in (0, 2)],
         shard_plan=[_SHARD_PLAN[n] for n in (0, 2)],

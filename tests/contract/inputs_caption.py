@@ -1,4 +1,4 @@
-"""Handmade inputs of the stages of caption, with stand-ins for the models whose numbers are exact on every machine."""
+"""Handmade inputs of the caption stages, with fake models whose numbers are exact on every machine."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,12 +13,12 @@ from stages.models.protocols import DrawSettings, Floats, ModelNotFinite
 from tests.contract.handmade import BODIES, FORMATS, Handmade, tables
 
 WORDS = ("", "a field", "a river", "roofs and a road", "a field", "bare earth", "an island at sea", "trees")
-BLINDING_RGB = (193, 88, 107)  # the first pixel of body 1: the scorers cannot see it
-MUTING_RGB = (248, 194, 190)  # the first pixel of body 2: the captioner has no words for it
+BLINDING_RGB = (193, 88, 107)  # the first pixel of body 1, for which the scorers return NaN
+MUTING_RGB = (248, 194, 190)  # the first pixel of body 2, for which the captioner fails
 
 
 class SeededCaptioner:
-    """Takes captions from the digits of the seed; of one image it makes none."""
+    """Derives captions from the digits of the seed; fails for one image."""
 
     def prepare(self, image: Image.Image) -> Image.Image:
         return image
@@ -31,7 +31,7 @@ class SeededCaptioner:
 
 
 class QuarterScorer:
-    """Takes the redness of the four quarters of an image for its feature, in sixteenths: sums of products are exact."""
+    """Uses the redness of an image's four quarters, in sixteenths, as feature: sums of products are exact."""
 
     dim = 4
 
@@ -71,7 +71,7 @@ _LABELLED = [
     for sample_id, body in _SAMPLES.items()
 ]
 _IMAGES = [
-    # The last one is as if screen had found another format: it is not decoded.
+    # The last row states a format other than its file's, so it is not decoded.
     {
         "image_id": sample_id,
         "image_format": "WEBP" if sample_id == "millionaid_P0000001" else FORMATS[body],
@@ -98,7 +98,7 @@ _SCORES = [
 
 @contextmanager
 def _rank_captions(folder: Path) -> Iterator[Handmade]:
-    # Views at right angles need no interpolation.
+    # Rotations by right angles need no interpolation.
     yield Handmade(
         {"labelled_image": _LABELLED, "image": _IMAGES, "caption_candidate": _CANDIDATES}, "ben-0", {"n_views": 4}
     )

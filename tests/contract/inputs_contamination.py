@@ -43,7 +43,7 @@ _OVERLAP = [{**_EVALUATION[0], "other_set": "beta", "other_split": "all", "measu
 
 
 def _body(number: int, kind: str) -> bytes:
-    # Formats whose bytes depend on no codec version, whatever the name says.
+    # Formats whose bytes do not depend on a codec's version, whatever the file's extension.
     return BODIES[number % 2]
 
 

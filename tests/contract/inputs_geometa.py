@@ -1,4 +1,4 @@
-"""Handmade inputs of geometa: every source of a position and a time, and every corpus that has something to tell."""
+"""Handmade inputs of geometa: every source of a position and a time, and every corpus with facts for a caption."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,21 +30,21 @@ TOOLS: Mapping[str, Any] = {
 
 
 def candidate(sample_id: str, **columns: Any) -> dict[str, Any]:
-    """Return a row of candidate that says nothing but what is given."""
+    """Return a row of candidate; columns that are not given are null."""
     said = {"stated_latitude_deg": None, "stated_longitude_deg": None, "stated_datetime": None}
     corpus = sample_id.partition("_")[0]
     return {"sample_id": sample_id, "corpus": corpus, **said, "machine_tags": None, "machine_tag_probs": None} | columns
 
 
 def labelled_image(sample_id: str, **columns: Any) -> dict[str, Any]:
-    """Return a row of labelled_image that says nothing but what is given."""
+    """Return a row of labelled_image; columns that are not given are null."""
     numbers = ("gsd_m", "cloud_cover_percent", "target_azimuth_deg", "off_nadir_angle_deg")
     said = dict.fromkeys((*numbers, "stated_country_code", "scan_direction", "box_cells"))
     return {**candidate(sample_id), "labels": [], **said} | columns
 
 
 def image(image_id: str, **columns: Any) -> dict[str, Any]:
-    """Return a row of image without EXIF but what is given."""
+    """Return a row of image without EXIF, except for the given columns."""
     said = dict.fromkeys(("exif_datetime", "exif_latitude_deg", "exif_longitude_deg"))
     return {"image_id": image_id, **said} | columns
 

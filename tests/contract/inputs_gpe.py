@@ -1,4 +1,4 @@
-"""Handmade inputs of the stages of gpe; the small NLTK packages tag them, whatever NLTK_DATA says."""
+"""Handmade inputs of the gpe stages; always tagged by the small NLTK packages, whatever NLTK_DATA is."""
 
 import hashlib
 import os

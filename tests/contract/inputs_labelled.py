@@ -1,4 +1,4 @@
-"""Handmade inputs of the stages that read the labelled corpora: nothing is decoded, so no codec's bytes enter."""
+"""Handmade inputs of the labelled stages; they decode no images, so results do not depend on codecs."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def _list_patches(folder: Path) -> Iterator[Handmade]:
 
 
 def write_lists(sources: Path) -> None:
-    """Write a list of patches with snow, which names one, and a table of version 2, which names another."""
+    """Write the list of patches with snow and a table of version 2, each with one patch."""
     (sources / f"ben/{ben_lists.SNOW}.csv").write_text(f"{PATCHES[0]}\n")
     row = {
         "patch_id": V2_PATCH, "s2v1_name": PATCHES[1], "labels": ["Pastures", "Marine waters"], "split": "test",

@@ -1,4 +1,4 @@
-"""Handmade inputs of embed, outliers and the counts over both halves."""
+"""Handmade inputs of embed, outliers and the statistics of both halves."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.contract.handmade import BODIES, FORMATS, samples_of, tables
 
-_DECODED = (0, 1, 2, 7)  # bodies that are images; 0 and 7 are the same picture
+_DECODED = (0, 1, 2, 7)  # numbers of bodies that are images; 0 and 7 are the same picture
 _PICTURES = [
     {
         "pixel_sha256": f"pixels {body % 7}",

@@ -1,4 +1,4 @@
-"""Laws that no single outcome shows, as helpers: for the stages that should keep them and those made to break them."""
+"""Checks of laws that no single outcome shows, for the real stages and for the broken toy stages."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ def run_toy(build: Build) -> None:
 
 
 def assert_pure(make_build: Callable[[str], Build], run: Callable[[Build], object]) -> None:
-    """Fail when two builds of one input differ."""
+    """Fail if two builds of the same input differ."""
     builds = [make_build(name) for name in ("once", "twice")]
     for build in builds:
         run(build)
@@ -39,9 +39,9 @@ def assert_pure(make_build: Callable[[str], Build], run: Callable[[Build], objec
 
 
 def assert_independent_of_partitioning(one: Build, other: Build, but: tuple[str, ...] = ()) -> None:
-    """Fail when builds of one input under two partitionings differ, but for tables that describe partitions."""
+    """Fail if builds of the same input under two partitionings differ, except in the tables of `but`."""
     n_parts = [{s.name: len(b.ledger().state(s).partitions) for s in b.stages} for b in (one, other)]
-    assert n_parts[0] != n_parts[1], "both builds have the same partitions: nothing is compared"
+    assert n_parts[0] != n_parts[1], "both builds have the same partitions, so the comparison shows nothing"
     first, second = contents(one), contents(other)
     for found in (first, second):
         for name in [name for name in found if name.endswith("_counts")]:
@@ -54,9 +54,9 @@ def assert_independent_of_partitioning(one: Build, other: Build, but: tuple[str,
 
 
 def dependents(stages: tuple[Stage, ...], changed: set[str]) -> set[str]:
-    """Return the names of the stages that read, over any number of steps, what the changed ones write.
+    """Return the names of the stages that depend, directly or indirectly, on the changed ones.
 
-    What observes the world is never stale and hands nothing on before its next observation.
+    An observing stage never becomes stale and passes nothing on before its next observation.
     """
     found = set(changed)
     writes = {stage.writes.name: stage.name for stage in stages}
@@ -67,7 +67,7 @@ def dependents(stages: tuple[Stage, ...], changed: set[str]) -> set[str]:
 
 
 def changed_value(current: BaseModel, name: str) -> Any:
-    """Return an allowed value of a setting that is not its current one."""
+    """Return an allowed value of a setting other than its current one."""
     model = type(current)
     for value in _others(current.model_dump()[name]):
         try:
@@ -115,5 +115,5 @@ def _others(value: Any) -> list[Any]:
 
 
 def with_version(stages: tuple[Stage, ...], name: str, by: int = 1) -> tuple[Stage, ...]:
-    """Return the stages, one of them with its version raised."""
+    """Return the stages, with the version of one raised."""
     return tuple(replace(s, version=s.version + by) if s.name == name else s for s in stages)

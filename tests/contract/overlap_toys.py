@@ -1,7 +1,7 @@
-"""A toy pipeline of two halves that share stages, as PUB11 and RS3 do; spawned workers find it as `overlap_toys:NAME`.
+"""A toy pipeline of two halves that share stages, like PUB11 and RS3; workers import it as `overlap_toys:NAME`.
 
-`list` gives parts of both halves; `fetch` uses the network and has PUB11's; `join` is of both; `look` uses a model and
-has RS3's; `tally` is global.
+`list` writes spans of both halves; `fetch` uses the network and has PUB11's partitions; `join` has both halves'; `look`
+uses a model and has RS3's; `tally` is global.
 """
 
 import os
@@ -84,7 +84,7 @@ def _with(stage: Stage, act: Callable[[Context], None]) -> tuple[Stage, ...]:
 
 
 def _wait(context: Context) -> None:
-    """Wait until the test writes the file `go`."""
+    """Wait until the test writes the file `go`, at most 60 s."""
     (context.sources / f"waits-{context.partition}").touch()
     end = time.monotonic() + 60
     while not (context.sources / "go").exists() and time.monotonic() < end:
@@ -92,7 +92,7 @@ def _wait(context: Context) -> None:
 
 
 def _stop_once(context: Context) -> None:
-    """Stop the process, the first time; it never goes on by itself."""
+    """Stop this process with SIGSTOP, only the first time; it does not resume by itself."""
     mark = context.sources / f"stopped-{context.partition}"
     if context.partition == WEB[0] and not mark.exists():
         mark.touch()

@@ -1,4 +1,4 @@
-"""Two toy stages at the end of the pipeline, with a key column that no other table has as its key."""
+"""Two toy stages at the end of the pipeline, with a key column that no other table has as key."""
 
 from dataclasses import replace
 
@@ -15,12 +15,12 @@ _TILES = "SELECT sample_id, 'tile ' || corpus AS cluster_id FROM sample ORDER BY
 
 
 def cut_tiles(inputs: Inputs, context: Context) -> Outcome:
-    """Return the tile of each sample: one per corpus."""
+    """Return the tile of each sample; each corpus is one tile."""
     return Outcome(run_sql(_TILES, inputs).cast(TILE.schema), no_rejects(TILE))
 
 
 def tag_tiles(inputs: Inputs, context: Context) -> Outcome:
-    """Return the tiles and how many samples lie in each; refuse that of cc3m."""
+    """Return the tiles with their number of samples; reject the tile of cc3m."""
     tiles = run_sql("SELECT cluster_id, count(*) AS n_rows FROM toy_tile GROUP BY ALL ORDER BY ALL", inputs)
     is_odd = pc.equal(tiles["cluster_id"], "tile cc3m")
     odd = tiles.filter(is_odd)

@@ -1,4 +1,4 @@
-"""For each law a stage made to break it, and that it is caught: nothing of the partition is kept."""
+"""A stage that breaks a law is caught, for each law, and nothing of its partition is kept."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ BROKEN = {
     "NO_COUNTS": r"counts for \[\]; expected given, kept and",
     "RAISES_VALUE_ERROR": "make raised:(.|\n)*ValueError: a fault of the code",
 }
-OTHER_LAWS = {  # caught below, or by the supervisor: tests/unit/test_executor.py
+OTHER_LAWS = {  # caught below, or by the supervisor: tests/contract/test_executor.py
     "IMPURE", "PARTITION_DEPENDENT", "EXITS_HARD", "KILLS_ITSELF", "EATS_MEMORY", "HANGS", "FAILS_TWICE",
     "FAILS_ALWAYS", "DIES_ONCE", "RAISES_INPUT_ERROR",
 }  # fmt: skip
@@ -59,7 +59,7 @@ def test_a_sound_toy_stage_is_not_caught(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_stage_that_breaks_its_contract_is_caught_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+def test_a_stage_that_breaks_its_contract_is_caught_and_commits_nothing(name: str, tmp_path: Path) -> None:
     build = toy_build(name, tmp_path)
     with pytest.raises(ContractError, match=BROKEN[name]) as caught:
         run_toy(build)
@@ -67,12 +67,12 @@ def test_a_stage_that_breaks_its_contract_is_caught_and_leaves_nothing(name: str
     assert stage.name in str(caught.value)
     ledger = build.ledger()
     left = [r.partition for r in ledger.state(stage).receipts]
-    assert left == [], "a fault of the code stops the run: it would be the same in every other partition"
+    assert left == [], "a fault of the code stops the run, since it affects all partitions"
     files = {path.name for path in (build.root / stage.writes.name / "part-00").rglob("*") if path.is_file()}
     assert files == {"failure.txt"}
 
 
-def test_an_input_error_fails_its_partition_alone(tmp_path: Path) -> None:
+def test_an_input_error_fails_only_its_partition(tmp_path: Path) -> None:
     build = toy_build("RAISES_INPUT_ERROR", tmp_path)
     with pytest.raises(StageFailure, match=r"1 of 2 partitions failed(.|\n)*expected: found nothing; put one there"):
         run_toy(build)

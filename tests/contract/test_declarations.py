@@ -16,7 +16,7 @@ from stages.contract import COUNTS_SCHEMA, Stage
 
 ROOT = Path(__file__).parent.parent.parent
 LAYERS = ("schemas", "stages", "flows")
-# What a layer may import of the layers. Only flows/watch/orchestrate.py and flows/deploy may import an orchestrator.
+# The layers that a layer may import. Only flows/watch/orchestrate.py and flows/deploy may import an orchestrator.
 MAY_IMPORT = {"schemas": {"schemas"}, "stages": {"schemas", "stages"}, "flows": {"schemas", "stages", "flows"}}
 THIRD_PARTY = {
     "schemas": {"pyarrow", "pydantic"},
@@ -38,7 +38,7 @@ each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.na
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Yield the top-level names a file imports, wherever in it; relative imports are named as such."""
+    """Yield the top-level names of all imports in a file; "." for a relative import."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
@@ -52,11 +52,11 @@ def test_names_of_stages_and_tables_are_unique() -> None:
     assert set(MODULES) == {stage.module for stage in STAGES}
 
 
-def test_stages_stand_in_topological_order_and_modules_together() -> None:
+def test_stages_are_in_topological_order_and_grouped_by_module() -> None:
     seen: set[str] = set()
     for stage in STAGES:
         required = {reads.table for reads in stage.reads if not reads.is_optional}
-        assert required <= seen, f"{stage.name} reads {required - seen}, written later or by nobody"
+        assert required <= seen, f"{stage.name} reads {required - seen}, written later or by no stage"
         seen.add(stage.writes.name)
     order = [stage.module for stage in STAGES]
     assert order == sorted(order, key=MODULES.index)
@@ -103,7 +103,7 @@ def test_the_columns_a_stage_reads_exist_in_the_table_it_reads(stage: Stage) -> 
 def test_key_columns_of_a_table_are_never_null(stage: Stage) -> None:
     table = stage.writes
     assert table.key and not any(table.schema.field(name).nullable for name in table.key)
-    assert set(table.nullable) <= set(table.columns), "nothing is nullable in vain"
+    assert set(table.nullable) <= set(table.columns), "a nullable column is not in the table"
     assert not any(FIELD[name].is_nullable for name in table.nullable)
     assert not set(table.key) & set(table.columns)
     assert all(FIELD[name].kind == "value" for name in table.key)
@@ -119,18 +119,18 @@ def test_what_a_stage_must_account_for_is_among_its_inputs(stage: Stage) -> None
     assert set(given.names) <= {reads.name for reads in stage.reads}
     assert not (given.input and (given.query or given.inputs))
     if stage.grain in ("map", "fan_out", "reduce"):
-        assert given.input or given.query, f"{stage.name} conserves nothing"
+        assert given.input or given.query, f"{stage.name} accounts for no input rows"
 
 
 @each_stage
-def test_partitions_and_parts_are_named_by_inputs_and_columns(stage: Stage) -> None:
+def test_partitions_and_spans_are_named_by_inputs_and_columns(stage: Stage) -> None:
     for table in stage.partitions_from:
         assert WRITER[table].name != stage.name
         assert table in {reads.table for reads in stage.reads}
     if stage.split_by:
         assert stage.split_by in stage.writes.schema.names
     if stage.partitions_from:
-        assert not stage.split_by, "parts of parts"
+        assert not stage.split_by, "a partition of a partitioned input cannot be split into spans"
 
 
 @each_stage
@@ -167,7 +167,7 @@ def test_parameters_and_resources_of_a_module_have_disjoint_names(module: str) -
         for model in (stage.params, stage.resources):
             for name in model.model_fields:
                 owner = next(one for one in reversed(model.__mro__) if name in getattr(one, "model_fields", ()))
-                assert owners.setdefault(name, owner) is owner, f"{module}.{name} is set for two classes at once"
+                assert owners.setdefault(name, owner) is owner, f"{module}.{name} is a field of two classes"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -176,7 +176,7 @@ def test_imports_point_one_way_and_only_to_known_packages(path: Path) -> None:
     found = set(imports_of(path)) - set(sys.stdlib_module_names)
     assert "." not in found, "imports are absolute"
     assert found & {*LAYERS, "tests"} <= MAY_IMPORT[layer]
-    if path.is_relative_to(DEMO):  # draws images and trains models: it may use what the stages use
+    if path.is_relative_to(DEMO):  # draws images and trains models, so it may import the stages' packages
         assert found - set(LAYERS) <= THIRD_PARTY["flows"] | THIRD_PARTY["stages"] | {"tokenizers"}
     elif path.is_relative_to(DETECTOR):  # trains models on a user's images
         assert found - set(LAYERS) <= THIRD_PARTY["flows"] | THIRD_PARTY["stages"]
@@ -193,7 +193,7 @@ def test_the_generated_world_imports_nothing_of_the_pipeline() -> None:
         assert all(name.startswith("flows.demo.world") for name in others), path
 
 
-def test_imports_of_files_were_checked_and_an_upward_one_would_be_seen(tmp_path: Path) -> None:
+def test_imports_were_checked_and_an_upward_import_would_be_found(tmp_path: Path) -> None:
     assert len(FILES) > 40
     upward = tmp_path / "upward.py"
     upward.write_text("def f():\n    from flows.ledger.store import Store\n    import torch.nn\n")

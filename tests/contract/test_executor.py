@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def run_local(build: Build) -> tuple[Recorder, BaseException | None]:
-    """Run a toy pipeline in spawned workers; return what was seen and how it failed."""
+    """Run a toy pipeline in spawned workers; return the recorder and the error, None if it succeeded."""
     watcher = Recorder()
     with LocalExecutor(build.settings.run) as executor:
         runner = Runner(build.ledger(), executor, watcher, build.catalogue, build.sources)
@@ -57,11 +57,11 @@ def n_attempts(build: Build) -> int:
         ("EATS_MEMORY", {}, r"it held [12]\.\d\d GB; run.memory_gb = 1"),
     ],
 )
-def test_a_worker_that_dies_is_blamed_on_its_partition_which_is_poisoned_after_two_deaths(
+def test_a_partition_whose_workers_die_twice_is_poisoned(
     tmp_path: Path, name: str, run: dict[str, Any], why: str
 ) -> None:
     build = toy("SOUND", tmp_path)
-    build.run(InlineExecutor(), ["toy"])  # so that only the partition that fails is left to do
+    build.run(InlineExecutor(), ["toy"])  # so that only the failing partition is due
     made = build.root / "made" / "part-00"
     made.rename(tmp_path / "away")
     build = Build(
@@ -88,7 +88,7 @@ def test_a_worker_that_dies_is_blamed_on_its_partition_which_is_poisoned_after_t
     )
 
 
-def test_the_death_of_one_worker_leaves_the_partitions_of_others_alone(tmp_path: Path) -> None:
+def test_the_death_of_a_worker_does_not_affect_partitions_of_other_workers(tmp_path: Path) -> None:
     build = toy("EXITS_HARD", tmp_path)
     watcher, error = run_local(build)
     assert isinstance(error, StageFailure) and [f.partition for f in error.failures] == ["part-00"]
@@ -98,7 +98,7 @@ def test_the_death_of_one_worker_leaves_the_partitions_of_others_alone(tmp_path:
     assert done(build) == ["part-01"]
 
 
-def test_a_partition_whose_worker_died_once_is_done_by_another(tmp_path: Path) -> None:
+def test_a_partition_whose_worker_died_once_is_done_by_another_worker(tmp_path: Path) -> None:
     build = toy("DIES_ONCE", tmp_path, workers=1)
     watcher, error = run_local(build)
     assert error is None
@@ -106,20 +106,20 @@ def test_a_partition_whose_worker_died_once_is_done_by_another(tmp_path: Path) -
     assert done(build) == ["part-00", "part-01"] and n_attempts(build) == 2
 
 
-def test_a_transient_failure_is_tried_again_with_growing_waits(tmp_path: Path) -> None:
+def test_a_transient_failure_is_retried_with_growing_waits(tmp_path: Path) -> None:
     build = toy("FAILS_TWICE", tmp_path, workers=1, retries=2, backoff_s=0.2)
     started = time.monotonic()
     watcher, error = run_local(build)
     assert error is None
     assert time.monotonic() - started > 0.2 + 0.4
     assert [(e.partition, e.message) for e in watcher.of(Retried)] == [("part-00", "the network was away")] * 2  # type: ignore[union-attr]
-    # The others do not wait for it.
+    # Other partitions do not wait for it.
     order = [e.partition for name, e in watcher.events if name == "make" and isinstance(e, Committed)]
     assert order == ["part-01", "part-00"]
     assert n_attempts(build) == 3
 
 
-def test_a_transient_failure_that_stays_fails_its_partition_after_the_retries(tmp_path: Path) -> None:
+def test_a_partition_fails_when_a_transient_failure_persists_after_the_retries(tmp_path: Path) -> None:
     build = toy("FAILS_ALWAYS", tmp_path, workers=1, retries=1)
     _, error = run_local(build)
     assert isinstance(error, StageFailure) and "the network stays away" in str(error)
@@ -133,7 +133,7 @@ def test_a_transient_failure_that_stays_fails_its_partition_after_the_retries(tm
         ("RAISES_VALUE_ERROR", ContractError, "ValueError: a fault of the code"),
     ],
 )
-def test_wrong_input_and_wrong_code_are_not_tried_again(
+def test_wrong_input_and_wrong_code_are_not_retried(
     tmp_path: Path, name: str, kind: type[Exception], words: str
 ) -> None:
     build = toy(name, tmp_path, workers=1)
@@ -149,7 +149,7 @@ def test_rows_do_not_depend_on_where_partitions_run(tmp_path: Path) -> None:
     assert_same_contents(contents(local), contents(inline))
 
 
-def test_ctrl_c_ends_a_run_whole_says_how_to_go_on_and_the_next_run_finishes_it(
+def test_ctrl_c_ends_a_run_cleanly_says_how_to_continue_and_the_next_run_finishes_it(
     small_web: Web, finished: Build, tmp_path: Path
 ) -> None:
     build = Build(tmp_path / "build", finished.sources)
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_a_run_whole_says_how_to_go_on_and_the_next_run_finishes_it(
     ledger = build.ledger()
     state = ledger.state(build.stage("download"))
     n_done = len(state.receipts)
-    assert state.due, "the run was over before it was stopped"
+    assert state.due, "the run had ended before it was stopped"
     for path in build.root.rglob("receipt.json"):
         assert isinstance(read_receipt(path), dict)
     watcher = build.run()

@@ -13,13 +13,13 @@ each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.na
 
 
 @each_stage
-def test_a_version_of_a_stage_makes_the_same_of_the_same_input(stage: Stage, tmp_path: Path) -> None:
+def test_a_stage_version_always_gives_the_same_output_for_the_same_input(stage: Stage, tmp_path: Path) -> None:
     fault = judge(stage, golden_digest(stage, tmp_path / "once"), load())
     assert not fault, fault
 
 
 @each_stage
-def test_a_golden_digest_is_of_rows_and_does_not_depend_on_the_folder(stage: Stage, tmp_path: Path) -> None:
+def test_a_golden_digest_has_rows_and_does_not_depend_on_the_folder(stage: Stage, tmp_path: Path) -> None:
     assert stage.name in HANDMADE, f"{stage.name} needs handmade inputs in tests/contract/inputs.py"
     _, outcome = call_stage(stage, tmp_path / "one")
     assert outcome.kept.num_rows
@@ -27,7 +27,7 @@ def test_a_golden_digest_is_of_rows_and_does_not_depend_on_the_folder(stage: Sta
     assert golden_digest(stage, tmp_path / "a" / "longer" / "path") == golden_digest(stage, tmp_path / "b")
 
 
-def test_golden_digests_are_of_the_stages_there_are() -> None:
+def test_golden_digests_exist_for_exactly_the_stages() -> None:
     assert list(load()) == [stage.name for stage in STAGES]
 
 

@@ -1,4 +1,4 @@
-"""A stage that only queries its inputs makes the same of files as of tables in memory."""
+"""A stage that only queries its inputs gives the same output for files as for tables in memory."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ QUERIED = [stage for stage in STAGES if stage.is_queried]
 
 
 def test_stages_over_whole_tables_query_files() -> None:
-    # Small tables, read by other means: lists of source files, of patches, prompts, withdrawn entries.
+    # Small tables that are not queried: lists of source files, of patches, prompts, withdrawn entries.
     small = {"source_listing", "source_file", "prompt", "withdrawal"}
     whole = {
         s.name for s in STAGES if any(r.is_whole and r.table not in small and r.section != "counts" for r in s.reads)
@@ -26,7 +26,7 @@ def test_stages_over_whole_tables_query_files() -> None:
 
 
 @pytest.mark.parametrize("stage", QUERIED, ids=[stage.name for stage in QUERIED])
-def test_rows_and_parts_are_the_same_from_files(stage: Stage, tmp_path: Path) -> None:
+def test_rows_and_spans_are_the_same_from_files(stage: Stage, tmp_path: Path) -> None:
     def into_files(inputs: Inputs) -> Inputs:
         whole = {reads.name for reads in stage.reads if reads.is_whole and reads.section != "counts"}
         return {n: in_files(tmp_path / n, t, t.num_rows // 2) if n in whole else t for n, t in inputs.items()}

@@ -1,4 +1,4 @@
-"""Laws over all `STAGES`, on a finished build of some sixty rows: a new stage is tested by being listed."""
+"""Laws for all `STAGES`, on a finished build of about sixty rows; listing a new stage tests it."""
 
 from pathlib import Path
 
@@ -24,15 +24,15 @@ RESOURCES = [(stage, name) for stage in STAGES for name in stage.resources.model
 MIN_ROWS = 4
 NO_ROWS = ("list_withdrawn",)  # nothing is withdrawn from the small build
 FEW_ROWS = ("set_thresholds", "count_countries", "count_months", "count_utm_zones")  # two scores; few countries
-# What these tables say of a source file changes when the same rows are written in other row groups.
+# These tables describe source files, which differ when the same rows are written in other row groups.
 ON_FILES = ("source_listing", "source_file")
-# Scores of batches, and what repeats them: other partitions form other batches, which round differently.
+# Tables with scores: other partitions form other batches, which round differently.
 OF_SCORES = ("embedding", "detector_score", "vlm_score", "outlier_rule", "relevant", "description")
 SCORES_AGREE_WITHIN = 1e-3
 
 
 def outdated(ledger: Ledger, stages: tuple[Stage, ...]) -> tuple[set[str], set[str]]:
-    """Return the stages all of whose partitions are due, and those that wait for another."""
+    """Return the stages that are due, all of their partitions, and those that wait for another stage."""
     states = [ledger.state(stage) for stage in stages]
     due = {s.stage.name for s in states if s.due}
     for state in states:
@@ -48,7 +48,7 @@ def second_run(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture(scope="module")
 def repartitioned(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """The same rows in other row groups, other download partitions, one worker."""
+    """A build of the same rows in other row groups and download partitions, with one worker."""
     folder = tmp_path_factory.mktemp("repartitioned")
     sources = write_sources(folder / "sources", small_web, row_group_size=5)
     build = Build(folder / "build", sources).with_settings(
@@ -76,13 +76,11 @@ def test_a_finished_stage_is_typed_unique_conserving_and_closed(finished: Build,
         assert set(receipt.reasons) <= set(stage.reasons)
         n_rows += kept.num_rows
     least = 0 if stage.name in NO_ROWS else 2 if stage.name in FEW_ROWS else MIN_ROWS
-    assert n_rows >= least, "too few rows to show anything"
+    assert n_rows >= least, "too few rows for the laws to be tested"
 
 
 @each_stage
-def test_a_receipt_holds_one_digest_per_column_of_each_part_but_the_measured_ones(
-    finished: Build, stage: Stage
-) -> None:
+def test_a_receipt_has_a_digest_of_each_span_and_column_except_measured_ones(finished: Build, stage: Stage) -> None:
     ledger = finished.ledger()
     values = tuple(f.name for f in stage.writes.fields if f.kind != "measured")
     assert values
@@ -104,7 +102,7 @@ def test_a_second_run_does_nothing(finished: Build, second_run: tuple[Build, Rec
     begun = [n_due for name, _, n_due in watcher.begun if name == stage.name]
     if stage.keeps == "current":
         assert not begun
-    else:  # the world is looked at again; there is nothing new to record
+    else:  # it observes again and finds nothing new to record
         events = [event for name, event in watcher.events if name == stage.name]
         assert [(type(event), getattr(event, "n_kept", None)) for event in events] == [(Committed, 0)]
     before, after = (b.ledger().state(stage).receipts for b in (finished, build))
@@ -115,14 +113,12 @@ def test_a_second_run_does_nothing(finished: Build, second_run: tuple[Build, Rec
 
 
 @pytest.mark.parametrize(("stage", "name"), PARAMETERS, ids=[f"{s.module}.{n}" for s, n in PARAMETERS])
-def test_a_changed_parameter_makes_stale_what_depends_on_it_and_nothing_else(
-    finished: Build, stage: Stage, name: str
-) -> None:
+def test_a_changed_parameter_makes_exactly_its_dependents_stale(finished: Build, stage: Stage, name: str) -> None:
     changed = finished.with_settings(**{stage.module: {name: changed_value(finished.settings.params(stage), name)}})
     holders = {s.name for s in STAGES if s.module == stage.module and name in s.params.model_fields}
-    # What observes the world has no state to become stale: it looks again at every run.
+    # An observing stage cannot become stale: it observes again in every run.
     stale = holders - {s.name for s in STAGES if s.keeps != "current" or s.is_settled}
-    # Of stages that share a setting, one may read the table of another: it waits.
+    # If stages share a setting and one reads another's table, it waits.
     waiting = set().union(*(dependents(STAGES, {name}) for name in stale))
     assert outdated(changed.ledger(), STAGES) == (stale - waiting, waiting)
     assert outdated(finished.ledger(), STAGES) == (set(), set())
@@ -140,7 +136,7 @@ def test_parameters_and_resources_were_tested() -> None:
 
 
 @each_stage
-def test_a_raised_version_makes_stale_the_stage_and_what_depends_on_it(finished: Build, stage: Stage) -> None:
+def test_a_raised_version_makes_the_stage_and_its_dependents_stale(finished: Build, stage: Stage) -> None:
     raised = with_version(STAGES, stage.name)
     ledger = Ledger(Store(finished.root), raised, finished.settings)
     stale = set() if stage.keeps != "current" or stage.is_settled else {stage.name}
@@ -192,9 +188,7 @@ def test_the_small_build_holds_kept_rows_and_many_reasons(finished: Build) -> No
 
 
 @each_stage
-def test_measured_columns_enter_no_fingerprint_and_locations_only_where_they_are_copied(
-    finished: Build, stage: Stage
-) -> None:
+def test_fingerprints_exclude_measured_columns_and_locations_that_are_not_copied(finished: Build, stage: Stage) -> None:
     ledger = finished.ledger()
     moved = [name for r in stage.reads for name in r.columns if FIELD[name].kind != "value"]
     for partition in ledger.state(stage).partitions:

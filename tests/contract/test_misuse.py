@@ -1,4 +1,4 @@
-"""What people, crashes and strangers do to a build must end in a word about it, never in silent harm."""
+"""Misuse, crashes and foreign files in a build are reported, and never damage it silently."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def _tars(build: Build) -> list[Path]:
     return sorted(build.root.glob("fetch_attempt/*/*/*.bodies.tar"))
 
 
-def test_a_body_that_is_not_the_one_spoken_of_is_never_published(damaged: Build) -> None:
+def test_a_body_that_differs_from_its_digest_is_never_published(damaged: Build) -> None:
     for tar in _tars(damaged):
         data = tar.read_bytes()
         tar.write_bytes(data[:512] + bytes(b ^ 1 for b in data[512:]))
@@ -40,7 +40,7 @@ def test_a_body_that_is_not_the_one_spoken_of_is_never_published(damaged: Build)
 
 @pytest.mark.parametrize("pattern", ["image/*/*/*.kept.parquet", "fetch_attempt/*/*/*.bodies.tar"])
 @pytest.mark.parametrize("is_cut", [True, False])
-def test_verify_names_files_that_are_gone_or_cut(damaged: Build, pattern: str, is_cut: bool) -> None:
+def test_verify_names_missing_and_truncated_files(damaged: Build, pattern: str, is_cut: bool) -> None:
     file = sorted(damaged.root.glob(pattern))[0]
     if is_cut:
         os.truncate(file, file.stat().st_size // 2)
@@ -51,14 +51,14 @@ def test_verify_names_files_that_are_gone_or_cut(damaged: Build, pattern: str, i
     assert "gone or cut" in found[0].what
 
 
-def test_a_damaged_footer_is_a_fault_and_not_the_end_of_verify(damaged: Build) -> None:
+def test_verify_reports_a_damaged_footer_as_a_fault(damaged: Build) -> None:
     file = sorted(damaged.root.glob("image/*/*/*.kept.parquet"))[0]
     file.write_bytes(file.read_bytes()[:-4] + b"oops")
     found = [fault for fault in verify(damaged.ledger()) if isinstance(fault, Fault)]
     assert str(file.parent.relative_to(damaged.root)) in {fault.folder for fault in found}
 
 
-def test_garbage_collection_touches_nothing_that_is_not_a_table(damaged: Build) -> None:
+def test_garbage_collection_only_removes_files_of_tables(damaged: Build) -> None:
     mine = damaged.root / "sources" / "laion2b" / "2022" / "part-00000.parquet"
     deep = damaged.root / "image" / "notes" / "of mine" / "text.txt"
     for path in (mine, deep):
@@ -93,7 +93,7 @@ def test_a_source_file_that_changed_after_inventory_is_refused_even_at_the_same_
         build.run(InlineExecutor(), ("filter",))
 
 
-def test_a_part_that_was_downloaded_again_under_another_name_takes_the_place_of_the_old_one(
+def test_a_source_file_that_was_downloaded_again_under_another_name_replaces_the_old_one(
     finished: Build, tmp_path: Path
 ) -> None:
     sources = Path(shutil.copytree(finished.sources, tmp_path / "sources"))
@@ -121,11 +121,11 @@ def test_an_impossible_value_is_refused_before_anything_runs(section: str, value
         check_settings("any", {section: value}, STAGES)
 
 
-def test_a_stage_that_was_broken_off_claims_no_more_than_was_done() -> None:
+def test_an_interrupted_stage_counts_only_finished_partitions() -> None:
     full = Failed("part-1", "disk", "the disk is full")
     assert "of the others 2 are done" in str(StageFailure(STAGES[0], [full], 2, 9))
     assert "the other 8 are done" in str(StageFailure(STAGES[0], [full], 8, 9))
 
 
-def test_what_is_printed_cannot_steer_the_terminal() -> None:
+def test_printed_text_contains_no_terminal_control_characters() -> None:
     assert printable("a\x1b]0;owned\x07\x1b[2J\rb\nc") == "a\\x1b]0;owned\\x07\\x1b[2J\\rb\nc"

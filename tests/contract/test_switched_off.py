@@ -1,4 +1,4 @@
-"""A build in which one of the two outlier models takes no part."""
+"""A build with only one of the two outlier models."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ def receipt_of(build: Build, stage: str, position: int = 0) -> Receipt:
 
 
 def rewrite(build: Build, receipt: Receipt, change: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
-    """Write a receipt with a change and a sha256 that fits."""
+    """Change a receipt and give it a matching sha256."""
     path = build.root / receipt.folder / "receipt.json"
     body = read_receipt(path)
     assert isinstance(body, dict)
@@ -37,7 +37,7 @@ def rewrite(build: Build, receipt: Receipt, change: Callable[[dict], None]) -> N
 
 
 def change_row(build: Build, receipt: Receipt, column: str, value: object) -> None:
-    """Change a row of the kept file and make size and sha256 in the receipt fit."""
+    """Change a row of the kept file, and give the receipt the new size and sha256."""
     path = build.root / receipt.kept_file
     table = pq.read_table(path)
     rows = table.to_pylist()
@@ -52,11 +52,11 @@ def change_row(build: Build, receipt: Receipt, column: str, value: object) -> No
 
 def flip_a_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[len(data) // 8] ^= 0xFF  # among the rows: half of a small parquet file is its footer
+    data[len(data) // 8] ^= 0xFF  # inside the rows: the footer is half of a small parquet file
     path.write_bytes(bytes(data))
 
 
-def test_a_sound_build_has_no_fault_and_every_stage_was_checked(finished: Build) -> None:
+def test_an_intact_build_has_no_fault_and_every_stage_was_checked(finished: Build) -> None:
     found = list(verify(finished.ledger()))
     assert [f for f in found if isinstance(f, Fault)] == []
     assert [str(line).split(":")[0] for line in found] == [stage.name for stage in finished.stages]
@@ -113,18 +113,18 @@ DAMAGES: list[tuple[Damage, list[str]]] = [
 
 
 @pytest.mark.parametrize(("damage", "words"), DAMAGES)
-def test_what_was_tampered_with_is_named(damaged: Build, damage: Damage, words: list[str]) -> None:
+def test_a_changed_file_is_named(damaged: Build, damage: Damage, words: list[str]) -> None:
     receipt = damage(damaged)
     found = faults(damaged)
     own = own_faults(found, receipt)
     for text in words:
         assert any(text in fault.what for fault in own), found
-    # What was made of the rows before they were changed may be named too, nothing else.
+    # Partitions that were made from the unchanged rows may also be named, but no others.
     later = dependents(damaged.stages, {receipt.body["stage"]})
     assert {fault.where.split("/")[0] for fault in found if fault not in own} <= later
 
 
-def test_what_was_tampered_with_is_set_aside_and_done_again(finished: Build, damaged: Build, tmp_path: Path) -> None:
+def test_changed_files_are_set_aside_and_made_again(finished: Build, damaged: Build, tmp_path: Path) -> None:
     receipts = [damage(damaged) for damage, _ in DAMAGES]
     found = faults(damaged)
     assert all(own_faults(found, receipt) for receipt in receipts)
@@ -141,7 +141,7 @@ def own_faults(found: list[Fault], receipt: Receipt) -> list[Fault]:
     return [fault for fault in found if (fault.where, fault.folder) == (where, receipt.folder)]
 
 
-def test_a_cut_receipt_is_named_and_its_partition_done_again(finished: Build, damaged: Build) -> None:
+def test_a_truncated_receipt_is_named_and_its_partition_done_again(finished: Build, damaged: Build) -> None:
     receipt = receipt_of(damaged, "plan", 1)
     path = damaged.root / receipt.folder / "receipt.json"
     whole = path.read_bytes()
@@ -167,7 +167,7 @@ def test_a_receipt_whose_text_was_changed_is_named(damaged: Build) -> None:
     assert receipt.folder in [fault.where for fault in faults(damaged)]
 
 
-def test_a_pass_is_no_fault_because_what_it_was_opened_over_has_changed(damaged: Build) -> None:
+def test_a_pass_is_no_fault_when_its_inputs_have_changed_since(damaged: Build) -> None:
     fewer = damaged.with_settings(inventory={"corpora": ["laion2b", "cc3m"]})
     fewer.run(InlineExecutor())
     assert faults(fewer) == []
@@ -193,7 +193,7 @@ def test_a_deleted_file_makes_its_partition_due_and_the_next_run_makes_it_again(
     assert_same_contents(contents(finished), contents(damaged))
 
 
-def test_lost_bodies_are_fetched_again_and_can_be_read_from_where_they_lie_now(finished: Build, damaged: Build) -> None:
+def test_lost_bodies_are_fetched_again_and_read_from_their_new_location(finished: Build, damaged: Build) -> None:
     receipt = receipt_of(damaged, "download")
     (damaged.root / receipt.folder / receipt.body["files"][0]["file"]).unlink()
     assert [p.name for p in damaged.ledger().state(damaged.stage("download")).due] == [receipt.partition]
@@ -216,7 +216,7 @@ def test_a_fault_ends_verify_with_exit_code_1_and_what_to_do(
 
 
 def counts(build: Build, how: How) -> tuple[int, int]:
-    """Return how many partitions a verification without a fault checked, and how many bytes of files."""
+    """Return the numbers of partitions and of file bytes that a verification checked; it must find no fault."""
     seen = [(0, 0)]
     shown = replace(how, show=lambda progress: seen.append((progress.n_done, progress.bytes_done)))
     assert [found for found in verify(build.ledger(), shown) if isinstance(found, Fault)] == []
@@ -228,7 +228,7 @@ def test_a_resumed_verification_reads_only_what_is_new_or_changed(damaged: Build
     ledger = damaged.ledger()
     receipts = [r for stage in damaged.stages for r in ledger.state(stage).receipts]
     everything = (len(receipts), sum(r.n_bytes for r in receipts))
-    assert counts(damaged, How(is_resumed=True)) == everything  # there is nothing to resume
+    assert counts(damaged, How(is_resumed=True)) == everything  # nothing to resume yet
     assert counts(damaged, How(is_resumed=True)) == (0, 0)
     receipt = receipt_of(damaged, "write_shards")
     tar = damaged.root / receipt.folder / receipt.body["files"][0]["file"]
@@ -240,7 +240,7 @@ def test_a_resumed_verification_reads_only_what_is_new_or_changed(damaged: Build
     assert counts(damaged, How()) == everything
 
 
-def test_an_interrupted_verification_goes_on_where_it_stopped(damaged: Build) -> None:
+def test_an_interrupted_verification_continues_where_it_stopped(damaged: Build) -> None:
     ledger = damaged.ledger()
     n_receipts = sum(len(ledger.state(stage).receipts) for stage in damaged.stages)
 
@@ -263,7 +263,7 @@ def test_published_files_are_read_once_under_their_two_names(damaged: Build) -> 
     flip_a_byte(path)
     assert {fault.where.split("/")[0] for fault in faults(damaged)} == {"write_shards"}
     flip_a_byte(path)
-    # A copy in its place is another inode: its own bytes decide.
+    # A copy has another inode, so its own bytes are checked.
     data = path.read_bytes()
     (folder / name).unlink()
     (folder / name).write_bytes(data)
@@ -275,12 +275,12 @@ def test_published_files_are_read_once_under_their_two_names(damaged: Build) -> 
     assert [fault.where for fault in faults(damaged, How(is_quick=True))] == ["dataset"]
 
 
-def test_a_quick_look_finds_what_is_cut_and_says_what_it_did_not_read(
+def test_a_quick_verification_finds_truncated_files_and_says_what_it_did_not_read(
     damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", *damaged.arguments(tmp_path), "--quick"]) == 0
     assert "no bytes and no rows were read" in capsys.readouterr().out
-    tamper_kept(damaged)  # the size is right
+    tamper_kept(damaged)  # the size stays the same
     assert faults(damaged, How(is_quick=True)) == [] and faults(damaged) != []
     receipt = receipt_of(damaged, "write_shards")
     tar = damaged.root / receipt.folder / receipt.body["files"][0]["file"]

@@ -43,7 +43,7 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo(large_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished build of the world of `make demo`; tests must not change it."""
+    """A finished build of the world of `make demo`, which tests must not change."""
     build = tmp_path_factory.mktemp("builds") / "demo"
     copy_world(large_world, build)
     done = run("demo", "--build", build)
@@ -54,7 +54,7 @@ def demo(large_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_build(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished, never interrupted build of the small world; tests must not change it."""
+    """A finished, never interrupted build of the small world, which tests must not change."""
     build = tmp_path_factory.mktemp("builds") / "small"
     copy_world(small_world, build)
     done = run("build", "--build", build)

@@ -1,4 +1,4 @@
-"""`make ui` as a test runs it, and what its server knows."""
+"""Runs `make ui` in a test and queries its server."""
 
 import json
 import os
@@ -37,14 +37,14 @@ class Ui:
                 with urllib.request.build_opener().open(request, timeout=30) as answer:
                     text = answer.read()
                 break
-            except urllib.error.HTTPError as error:  # its database is locked for a moment
+            except urllib.error.HTTPError as error:  # 503 means that its database is locked for a moment
                 if error.code != 503 or not n_left:
                     raise
                 time.sleep(0.5)
         return json.loads(text) if text else None
 
     def find(self, kind: str, **filters: object) -> list[dict[str, Any]]:
-        """Return what the server knows of a kind."""
+        """Return the server's objects of a kind."""
         found: list[dict[str, Any]] = self.call("POST", f"/{kind}/filter", {"limit": 200, **filters})
         return found
 
@@ -53,7 +53,7 @@ class Ui:
         return run
 
     def run_of(self, build: Path) -> dict[str, Any] | None:
-        """Return the last flow run of a build that was begun in a terminal."""
+        """Return the last flow run of a build that was started in a terminal."""
         runs = [r for r in self.find("flow_runs", sort="START_TIME_DESC") if r["parameters"].get("build") == str(build)]
         return next((run for run in runs if run["parent_task_run_id"] is None), None)
 
@@ -61,17 +61,17 @@ class Ui:
         return self.find("flow_runs", flow_runs={"parent_flow_run_id": {"any_": [run_id]}})
 
     def start(self, target: str, **parameters: str) -> str:
-        """Start a deployment as the browser does; return the flow run's id."""
+        """Start a deployment like the browser; return the flow run's id."""
         deployment = self.call("GET", f"/deployments/name/{target}/{target}")
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         return str(self.call("POST", f"/deployments/{deployment['id']}/create_flow_run", body)["id"])
 
     def set_state(self, run_id: str, kind: str, name: str) -> None:
-        """Cancel (CANCELLING) or retry (SCHEDULED, AwaitingRetry) as the browser does."""
+        """Cancel (CANCELLING) or retry (SCHEDULED, AwaitingRetry) like the browser."""
         self.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": kind, "name": name}})
 
     def wait_for(self, run_id: str, kind: str, timeout_s: float = 90) -> None:
-        """Wait until a flow run is in a state; fail at once where it ended otherwise."""
+        """Wait until a flow run is in a state; fail at once if it ended in another one."""
 
         def is_there() -> bool:
             run = self.run(run_id)
@@ -87,7 +87,7 @@ class Ui:
         return {a["key"]: a for a in self.find("artifacts", flow_runs={"id": {"any_": [run_id]}})}
 
     def has_wave(self, run_id: str, stage: str) -> bool:
-        """Return True once a wave of a stage shows."""
+        """Return whether a wave of a stage is shown."""
         stages = [child["id"] for child in self.children(run_id) if child["name"] == stage]
         return bool(stages and self.find("task_runs", task_runs={"flow_run_id": {"any_": stages}}))
 
@@ -95,20 +95,20 @@ class Ui:
         return {**ENVIRONMENT, API_URL: f"{self.url}/api", "PREFECT_HOME": str(self.home)}
 
     def end(self, number: int) -> None:
-        """End `make ui` by a signal and wait until its server is gone too."""
+        """Send `make ui` a signal and wait until it and its server have ended."""
         self.process.send_signal(number)
         self.process.wait(30)
         wait_until(lambda: not answers(self.url), 30)
 
 
 def begin_ui(home: Path, port: int = 0) -> Ui:
-    """Start `make ui` and wait until deployments are served."""
+    """Start `make ui` and wait until its deployments are served."""
     if not port:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port = int(probe.getsockname()[1])
     home.mkdir(parents=True, exist_ok=True)
-    (home / URL_FILE).unlink(missing_ok=True)  # of one that was killed
+    (home / URL_FILE).unlink(missing_ok=True)  # left by a killed one
     words = [sys.executable, "-m", "flows.watch.ui", str(home), str(port)]
     process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, start_new_session=True)
     wait_until(lambda: process.poll() is not None or (home / URL_FILE).exists(), 120)
@@ -122,7 +122,7 @@ def wait_for_deployments(ui: Ui) -> None:
 
 
 def end_quietly(ui: Ui) -> None:
-    """End what a failed test may have left."""
+    """End a server that a failed test may have left."""
     if ui.process.poll() is None:
         ui.process.send_signal(signal.SIGINT)
         try:
@@ -133,7 +133,7 @@ def end_quietly(ui: Ui) -> None:
 
 
 def status(ui: Ui, path: str = "/api/health", method: str = "GET", **headers: str) -> tuple[int, dict[str, str]]:
-    """Return status and headers of the answer to a request with headers of its own."""
+    """Return status and headers of the answer to a request with these headers."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(f"{ui.url}{path}", b"{}" if method == "POST" else None, named, method=method)
     try:

@@ -1,4 +1,4 @@
-"""Runs of the command line on a generated world, and what two builds must have in common."""
+"""Runs the command line on a generated world, and compares builds."""
 
 import hashlib
 import json
@@ -25,14 +25,14 @@ def command(*words: object) -> list[str]:
 
 
 def run(*words: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
+    """Run the program until it ends."""
     return subprocess.run(
         command(*words), cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=timeout_s, check=False
     )
 
 
 def run_killed(after_s: float, *words: object) -> bool:
-    """Start the program in a process group of its own and SIGKILL the group; False where it had ended before."""
+    """Start the program in its own process group and SIGKILL the group after a time; False if it had ended before."""
     process = subprocess.Popen(
         command(*words), cwd=ROOT, env=ENVIRONMENT, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -47,7 +47,7 @@ def run_killed(after_s: float, *words: object) -> bool:
 
 
 def receipts(build: Path) -> dict[str, str]:
-    """Return the attempt that each receipt of a build names."""
+    """Return the attempt named by each receipt of a build, by the receipt's path."""
     found = {}
     for path in sorted(build.glob("*/*/*/receipt.json")):
         found[str(path.relative_to(build))] = json.loads(path.read_text())["attempt"]
@@ -55,7 +55,7 @@ def receipts(build: Path) -> dict[str, str]:
 
 
 def rows(build: Path) -> dict[str, pa.Table]:
-    """Return every table of a build, read through its receipts, value columns alone, sorted by key."""
+    """Return all tables of a build, read by its receipts: only value columns, sorted by key."""
     found = {}
     for stage in STAGES:
         table = stage.writes
@@ -81,7 +81,7 @@ def tar_digests(build: Path) -> dict[str, str]:
 
 
 def assert_identical(one: Path, other: Path) -> None:
-    """Two builds hold the same rows in every table and the same bytes in every tar."""
+    """Fail if two builds differ in any table's rows or any tar's bytes."""
     ours, theirs = rows(one), rows(other)
     assert ours.keys() == theirs.keys()
     for name, table in ours.items():
@@ -90,14 +90,14 @@ def assert_identical(one: Path, other: Path) -> None:
 
 
 def copy_world(world: Path, build: Path) -> None:
-    """Put a generated world where the demo profile looks for it, so that it is not made again."""
+    """Copy a generated world to where the demo profile expects it, so that it is not made again."""
     build.mkdir(parents=True)
     shutil.copytree(world, build / "world")
 
 
 def wait_until(condition: "object", timeout_s: float = 30) -> None:
-    """Wait until a condition holds; fail after a time."""
+    """Wait until a condition holds; fail after timeout_s."""
     end = time.monotonic() + timeout_s
     while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not come to that in time"
+        assert time.monotonic() < end, "the condition did not hold in time"
         time.sleep(0.02)

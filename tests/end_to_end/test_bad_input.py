@@ -1,4 +1,4 @@
-"""Bad input ends in a clear message, wrong use in a non-zero exit too, and nothing that was finished is lost."""
+"""Bad input and wrong use end in a clear message and a non-zero exit code; finished partitions are kept."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.end_to_end.runs import assert_identical, receipts, run
 
 @pytest.fixture
 def sources(small_world: Path, tmp_path: Path) -> Path:
-    """A copy of the small world's source files, to be damaged."""
+    """A copy of the small world's source files that a test may damage."""
     return Path(shutil.copytree(small_world / "sources", tmp_path / "sources"))
 
 
@@ -26,7 +26,7 @@ def _parquet(sources: Path) -> Path:
     return sorted((sources / "laion2b").glob("*.parquet"))[0]
 
 
-def test_a_corrupt_parquet_file_ends_no_run_and_stays_marked(sources: Path, tmp_path: Path) -> None:
+def test_a_corrupt_parquet_file_does_not_end_a_run_and_stays_marked(sources: Path, tmp_path: Path) -> None:
     file, build = _parquet(sources), tmp_path / "build"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
@@ -45,7 +45,7 @@ def test_a_corrupt_parquet_file_ends_no_run_and_stays_marked(sources: Path, tmp_
     assert "partitions were done)" in mended.stdout
 
 
-def test_a_source_file_that_vanished_is_named_with_what_to_do(sources: Path, tmp_path: Path) -> None:
+def test_a_missing_source_file_is_named_with_what_to_do(sources: Path, tmp_path: Path) -> None:
     assert run("stage", "inventory", "--sources", sources, "--build", tmp_path / "build").returncode == 0
     file = _parquet(sources)
     file.unlink()
@@ -55,7 +55,7 @@ def test_a_source_file_that_vanished_is_named_with_what_to_do(sources: Path, tmp
     assert "restore it" in done.stdout
 
 
-def test_files_that_are_no_parquet_are_named_and_the_others_are_read(sources: Path, tmp_path: Path) -> None:
+def test_files_that_are_not_parquet_are_named_and_the_others_are_read(sources: Path, tmp_path: Path) -> None:
     file = _parquet(sources)
     os.truncate(file, 0)
     stranger = sources / "laion2b" / file.name.replace("part-00000", "part-00099")
@@ -120,7 +120,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(f"no right to mount a small disk: {mounted.stderr.strip()}")
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 

@@ -1,4 +1,4 @@
-"""What is published: tars that the published loader's patterns open, and files without private metadata."""
+"""The published dataset: tars that open by the published loader's patterns, and images without private metadata."""
 
 import csv
 import hashlib
@@ -35,26 +35,26 @@ def test_the_tars_open_by_brace_pattern_and_decode_to_the_three_members(demo: Pa
         Image.open(io.BytesIO(sample["img_content"])).load()
 
 
-def test_the_splits_share_no_sample_and_hold_every_kept_one(demo: Path) -> None:
+def test_the_splits_share_no_sample_and_contain_every_kept_one(demo: Path) -> None:
     train, val = ({s["__key__"] for s in _samples(demo, split)} for split in ("train", "val"))
     with (demo / "world" / "fates.csv").open(encoding="utf-8", newline="") as file:
         kept = {row["sample_id"] for row in csv.DictReader(file) if row["fate"] == "kept"}
     assert not train & val
-    # Models decide on outliers: the fates test says how many may differ.
+    # Models decide on outliers; test_world_fates.py limits how many may differ.
     assert len((train | val) ^ kept) <= 0.02 * len(kept)
     with (demo / "world" / "labelled_truth.csv").open(encoding="utf-8", newline="") as file:
         scene_of = {row["sample_id"]: row["scene_id"] for row in csv.DictReader(file)}
     assert not {scene_of[s] for s in train & scene_of.keys()} & {scene_of[s] for s in val & scene_of.keys()}
 
 
-def test_no_published_file_holds_a_position_or_a_date(demo: Path) -> None:
+def test_no_published_file_contains_a_position_or_a_date(demo: Path) -> None:
     n_with_exif_at_the_source = pq.read_table(_one(demo, "image"), columns=["exif_latitude_deg"]).num_rows
     assert n_with_exif_at_the_source
     located = 0
     for folder in demo.glob("image/*/*"):
         for file in folder.glob("*.kept.parquet"):
             located += sum(v is not None for v in pq.read_table(file)["exif_latitude_deg"].to_pylist())
-    assert located > 0, "the world has no picture with a position: this test would prove nothing"
+    assert located > 0, "the world has no picture with a position, so this test shows nothing"
     for sample in (*_samples(demo, "train"), *_samples(demo, "val")):
         exif = Image.open(io.BytesIO(sample["img_content"])).getexif()
         assert not exif.get_ifd(0x8825), sample["__key__"]

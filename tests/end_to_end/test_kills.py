@@ -1,4 +1,4 @@
-"""SIGKILL at random moments loses nothing, doubles nothing, and redoes nothing that was finished."""
+"""After SIGKILL at random moments nothing is lost or doubled, and no finished partition runs again."""
 
 import random
 import shutil
@@ -23,7 +23,7 @@ def test_a_build_killed_thirty_times_equals_an_uninterrupted_one(
     assert run("build", "--build", build).returncode == 0
     assert known.items() <= receipts(build).items()
     known = receipts(build)
-    while n_kills < N_KILLS_LATER:  # go on with a part of it undone, so that late stages are hit as well
+    while n_kills < N_KILLS_LATER:  # remove some late results, so that late stages are killed as well
         _undo(build, known, draw)
         known = _kill_often(build, draw, known, 2, LONGEST_LATER_S)
         n_kills += 2
@@ -37,7 +37,7 @@ def test_a_build_killed_thirty_times_equals_an_uninterrupted_one(
 def _kill_often(
     build: Path, draw: random.Random, known: dict[str, str], n_kills: int, longest_s: float
 ) -> dict[str, str]:
-    """Start the build again and again, and kill it; return the receipts that are there in the end."""
+    """Start and kill the build n_kills times; return the receipts that exist in the end."""
     for _ in range(n_kills):
         run_killed(draw.uniform(0.5, longest_s), "build", "--build", build)
         now = receipts(build)
@@ -47,7 +47,7 @@ def _kill_often(
 
 
 def _undo(build: Path, known: dict[str, str], draw: random.Random) -> None:
-    """Remove the receipts of the stages after a random one; attempts stay: they are on record for ever."""
+    """Remove the tables of all stages from a random one on, but not the download's attempts, which are permanent."""
     later = [stage.writes.name for stage in STAGES]
     later = later[later.index("fetched") :]
     for table in later[draw.randrange(len(later)) :]:

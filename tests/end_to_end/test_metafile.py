@@ -1,4 +1,4 @@
-"""A list made of a finished build is compared with it, and built from like any source."""
+"""A list made from a finished build can be compared with it, and a build can start from the list."""
 
 import csv
 from collections import Counter
@@ -25,7 +25,7 @@ def _published(build: Path) -> list[tuple[str, str, str]]:
 
 @pytest.fixture
 def listed(small_build: Path, tmp_path: Path) -> tuple[Path, list[tuple[str, str, str]]]:
-    """A list of what the build published: five rows taken away, the last one changed, one added."""
+    """A list of the build's published samples, with five rows removed, the last one changed, and one added."""
     *kept, changed = _published(small_build)[:-5]
     rows = [*kept, (*changed[:2], changed[2] + "?changed"), ADDED]
     path = tmp_path / "pub11_train_metadata.csv"
@@ -60,7 +60,7 @@ def test_a_list_is_built_from(
     with (build / "dataset/tables/stage_download.csv").open(encoding="utf-8", newline="") as file:
         settled = {row["corpus"]: row for row in csv.DictReader(file) if row["stage"] == "settle"}
     assert int(settled["Total"]["given"]) == len(rows)
-    # What a first pass may fail for is there again; of the others only the changed URL and the added can be lost.
+    # Rows that failed in a first pass may be kept now; of the others only the changed and the added URL may be lost.
     lost = {
         code: int(n or 0) for code, n in settled["Total"].items() if code in REASON and not REASON[code].is_transient
     }

@@ -1,4 +1,4 @@
-"""Download is a ledger: what is settled is never asked for again, unless somebody says so."""
+"""The download keeps a ledger: settled URLs are requested again only on demand."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _asked(server: WorldServer) -> Counter[str]:
     return asked
 
 
-def test_new_rows_download_only_what_is_new(small_world: Path, server: WorldServer, tmp_path: Path) -> None:
+def test_only_the_urls_of_new_rows_are_requested(small_world: Path, server: WorldServer, tmp_path: Path) -> None:
     chosen = ("--set", 'inventory.corpora=["laion2b"]')
     _build(small_world, tmp_path / "build", *chosen)
     first = _asked(server)
@@ -41,11 +41,11 @@ def test_new_rows_download_only_what_is_new(small_world: Path, server: WorldServ
     _build(small_world, tmp_path / "build")
     assert second
     assert not _asked(server)
-    # Redirects lead several URLs to one path: those alone may be asked for again.
+    # Several URLs may redirect to one path; only such paths may be requested again.
     assert {p for p in first & second if "redirect" not in p and "good" not in p} == set()
 
 
-def test_a_retry_asks_for_transient_failures_alone(small_world: Path, server: WorldServer, tmp_path: Path) -> None:
+def test_a_retry_requests_only_transient_failures(small_world: Path, server: WorldServer, tmp_path: Path) -> None:
     _build(small_world, tmp_path / "build")
     first = _asked(server)
     server.pass_number = 1
@@ -56,7 +56,9 @@ def test_a_retry_asks_for_transient_failures_alone(small_world: Path, server: Wo
     assert "http_not_found" in table
 
 
-def test_a_refetch_asks_for_the_named_reason_alone(small_world: Path, server: WorldServer, tmp_path: Path) -> None:
+def test_a_refetch_requests_only_urls_with_the_named_reason(
+    small_world: Path, server: WorldServer, tmp_path: Path
+) -> None:
     _build(small_world, tmp_path / "build")
     server.requests.clear()
     larger = ("--refetch", "body_too_large", "--set", "download.max_bytes=20000000")

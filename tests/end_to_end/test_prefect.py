@@ -1,4 +1,4 @@
-"""Runs in a real Prefect server: shown, started, cancelled, retried; a server that dies changes no row."""
+"""A real Prefect server shows, starts, cancels and retries runs; its death changes no row."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def finish(run: subprocess.Popen[str], code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def planned(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build that has everything but its download."""
+    """A build that is finished up to its download."""
     build = tmp_path_factory.mktemp("planned") / "build"
     copy_world(small_world, build)
     finish(begin(build, {**ENVIRONMENT, API_URL: ""}, *BEFORE))
@@ -62,7 +62,7 @@ def planned(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def silent(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same build with its download, never shown and never interrupted."""
+    """The same build with its download, neither shown in Prefect nor interrupted."""
     build = copied(planned, tmp_path_factory.mktemp("silent"))
     finish(begin(build, {**ENVIRONMENT, API_URL: ""}, "download"))
     return build
@@ -77,18 +77,18 @@ def assert_same_rows(build: Path, silent: Path) -> None:
     ours, theirs = rows(build), rows(silent)
     assert sum(ours[f"{table}/kept"].num_rows for table in TABLES) > 200
     for name, table in ours.items():
-        compared = [column for column in table.column_names if column != "detail"]  # it may name the build's folder
+        compared = [column for column in table.column_names if column != "detail"]  # may contain the build's path
         assert table.select(compared).equals(theirs[name].select(compared)), name
 
 
 def all_inside(ui: Ui, run_id: str) -> list[dict[str, Any]]:
-    """Return a flow run with its subflow runs and the task runs of all of them."""
+    """Return a flow run, its subflow runs and all their task runs."""
     runs = [ui.run(run_id), *ui.children(run_id)]
     return [*runs, *ui.find("task_runs", task_runs={"flow_run_id": {"any_": [run["id"] for run in runs]}})]
 
 
 def child_of(ui: Ui, run_id: str) -> int:
-    """Return the process that works for a flow run, and by the way the flow's own."""
+    """Return the id of the child process that works for a flow run."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environment = (folder / "environ").read_bytes()
@@ -97,7 +97,7 @@ def child_of(ui: Ui, run_id: str) -> int:
             continue
         if f"RS5M_FLOW_RUN={run_id}:".encode() in environment and b"flows.cli" in words:
             return int(folder.name)
-    raise AssertionError(f"no process works for {run_id}")
+    raise AssertionError(f"found no process for flow run {run_id}")
 
 
 def flow_of(child: int) -> int:
@@ -111,7 +111,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_a_run_begun_in_a_terminal_shows_stage_by_stage_with_its_refusals(
+def test_a_run_started_in_a_terminal_shows_its_stages_and_refusals(
     planned: Path, ui: Ui, silent: Path, tmp_path: Path
 ) -> None:
     build = copied(planned, tmp_path)
@@ -148,7 +148,7 @@ def silent_attempts(silent: Path) -> Iterator[list[str | None]]:
         ].to_pylist()
 
 
-def test_a_run_begun_in_a_terminal_is_cancelled_in_the_browser_and_a_killed_one_closed_by_the_next(
+def test_a_run_started_in_a_terminal_can_be_cancelled_in_the_browser_and_the_next_run_closes_a_killed_one(
     planned: Path, ui: Ui, silent: Path, tmp_path: Path
 ) -> None:
     build = copied(planned, tmp_path)
@@ -182,7 +182,7 @@ def test_a_deployment_starts_a_run_that_is_cancelled_and_retried(
     run_id = ui.start("download", build=str(build))
     wait_until(lambda: ui.has_wave(run_id, "download"), 90)
     child = child_of(ui, run_id)
-    assert os.getsid(child) == child, "the child is in a session of its own"
+    assert os.getsid(child) == child, "the child has its own session"
     ui.set_state(run_id, "CANCELLING", "Cancelling")
     ui.wait_for(run_id, "CANCELLED")
     wait_until(lambda: not is_alive(child), 10)
@@ -210,7 +210,7 @@ def test_a_run_that_fails_says_why_and_retries_are_a_parameter(planned: Path, ui
     assert {"build", *BEFORE, "download", "stats"} <= set(named)
 
 
-def test_a_schedule_makes_runs(ui: Ui, tmp_path: Path) -> None:
+def test_a_schedule_creates_runs(ui: Ui, tmp_path: Path) -> None:
     wait_for_deployments(ui)
     deployment = ui.call("GET", "/deployments/name/inventory/inventory")["id"]
     hourly = {"active": True, "schedule": {"interval": 3600}, "parameters": {"build": str(tmp_path / "build")}}
@@ -219,7 +219,7 @@ def test_a_schedule_makes_runs(ui: Ui, tmp_path: Path) -> None:
     ui.call("DELETE", f"/deployments/{deployment}/schedules/{schedule['id']}")
 
 
-def test_a_server_and_a_flow_that_die_end_no_run_and_what_is_shown_is_made_up_for(
+def test_a_run_survives_the_death_of_server_and_flow_and_is_shown_completely_afterwards(
     planned: Path, silent: Path, tmp_path: Path
 ) -> None:
     ui = begin_ui(tmp_path / "home")
@@ -232,7 +232,7 @@ def test_a_server_and_a_flow_that_die_end_no_run_and_what_is_shown_is_made_up_fo
         wait_until(lambda: ui.has_wave(run_id, "download"), 90)
         child = child_of(ui, run_id)
         flow = flow_of(child)
-        ui.end(signal.SIGKILL)  # the kernel takes the server and the runner along
+        ui.end(signal.SIGKILL)  # the kernel then ends the server and the runner too
         assert is_alive(child) and is_alive(flow)
         os.kill(flow, signal.SIGKILL)
         ui = begin_ui(tmp_path / "home", int(ui.url.rpartition(":")[2]))
@@ -245,15 +245,15 @@ def test_a_server_and_a_flow_that_die_end_no_run_and_what_is_shown_is_made_up_fo
         schedules = ui.call("GET", f"/deployments/{deployment}/schedules")
         assert [one["schedule"]["cron"] for one in schedules] == ["0 4 1 1 *"], "a schedule made in the browser stays"
         printed = (tmp_path / "home" / "runs" / f"{run_id}.log").read_text()
-        # It says so after three losses in a row: none where the server is back before.
+        # Printed after three failed calls in a row, so not at all if the server is back earlier.
         assert printed.count("Prefect does not answer") == printed.count("Prefect answers again") <= 1
-        assert any(line.startswith("settle: ") for line in ui.logs(run_id)), "logged without the flow that is gone"
+        assert any(line.startswith("settle: ") for line in ui.logs(run_id)), "logged although the flow has ended"
     finally:
         end_quietly(ui)
     assert_same_rows(build, silent)
 
 
-def test_the_server_answers_its_own_host_and_origin_alone(ui: Ui) -> None:
+def test_the_server_answers_only_its_own_host_and_origin(ui: Ui) -> None:
     own = ui.url.removeprefix("http://")
     port = own.rpartition(":")[2]
     post = {"path": "/api/flows/filter", "method": "POST", "Content_Type": "application/json"}
@@ -276,7 +276,7 @@ def test_the_server_answers_its_own_host_and_origin_alone(ui: Ui) -> None:
 
 
 def websocket_answer(ui: Ui, origin: str) -> str:
-    """Return the first line that answers the opening of a WebSocket."""
+    """Return the first line of the answer to a WebSocket's opening request."""
     own = ui.url.removeprefix("http://")
     host, _, port = own.partition(":")
     lines = [

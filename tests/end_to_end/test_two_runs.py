@@ -1,4 +1,4 @@
-"""Two runs on one build do no harm and no double work: the second waits, and finds everything done."""
+"""Of two runs on one build the second waits and finds everything done, so nothing is damaged or done twice."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is withdrawn leaves the tars that held it, and no other tar changes."""
+"""Withdrawn samples are removed from their tars, and no other tar changes."""
 
 import shutil
 import tarfile
@@ -8,7 +8,7 @@ from tests.end_to_end.runs import run
 
 
 def published(dataset: Path) -> dict[str, set[str]]:
-    """Return the keys in each tar, by its published name."""
+    """Return the keys in each tar, by the tar's published name."""
     found = {}
     for path in sorted(dataset.glob("*/*.tar")):
         with tarfile.open(path) as tar:
@@ -16,7 +16,7 @@ def published(dataset: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_withdrawn_samples_leave_their_tars_alone(small_build: Path, tmp_path: Path) -> None:
+def test_withdrawing_samples_changes_only_their_tars(small_build: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(small_build, build, symlinks=True)
     before = published(build / "dataset")

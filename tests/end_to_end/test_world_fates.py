@@ -1,4 +1,4 @@
-"""The fate of every sample of the generated world is the planned one, exactly."""
+"""Every sample of the generated world has its planned fate."""
 
 import csv
 from collections import Counter
@@ -12,7 +12,7 @@ from schemas.corpora import CORPUS_CODES, LABELLED_CODES
 from schemas.reasons import REASON
 from tests.end_to_end.runs import receipts, run
 
-# Where models decide, 99 % must be as planned; which of two scores refuses an outlier is not planned.
+# Where models decide, 99 % must be as planned; either of two scores may reject an outlier.
 SCORED = ("drop_outliers", "plan_shards", "write_shards")
 BY_SCORE = ("low_vlm_score", "low_detector_prob")
 
