@@ -92,6 +92,7 @@ class _Worker:
     handle: Handle
     device: str
     attempt: Attempt | None = None
+    stage: str = ""  # of its last partition, whose tools it still has open
 
 
 @dataclass
@@ -180,7 +181,8 @@ class LocalExecutor:
         return self.policy.has_memory(memory_gb, self._attempts())
 
     def _begin(self, job: Job) -> None:
-        worker = self._idle_worker(self._free_device() if job.uses == "gpu" else "")
+        worker = self._idle_worker(self._free_device() if job.uses == "gpu" else "", job.task.stage)
+        worker.stage = job.task.stage
         worker.attempt = self.policy.begin(job, worker.handle, time.monotonic())
         worker.handle.send(job.task)
 
@@ -190,11 +192,14 @@ class LocalExecutor:
         taken = [worker.device for worker in self._busy()]
         return min(self._devices, key=taken.count)
 
-    def _idle_worker(self, device: str) -> _Worker:
-        for worker in self._workers:  # always the first: one that held a model takes the next stage's in its place
-            if worker.attempt is None and worker.device == device and worker.handle.is_alive():
-                return worker
+    def _idle_worker(self, device: str, stage: str) -> _Worker:
         self._workers = [worker for worker in self._workers if worker.attempt is not None or worker.handle.is_alive()]
+        idle = [worker for worker in self._workers if worker.attempt is None and worker.device == device]
+        for worker in idle:
+            if worker.stage == stage:  # it has the model open
+                return worker
+        if idle:  # always the first: one that held a model takes the next stage's in its place
+            return idle[0]
         self._workers.append(_Worker(self._hands.start(device), device))
         return self._workers[-1]
 

@@ -1,0 +1,58 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flows.run.events import Advanced
+from flows.run.executor import LocalExecutor
+from flows.run.handle import Handle, Message
+from flows.run.worker import Committed, Task
+from flows.settings import RunSettings
+from tests.unit.flows.run.test_policy import FakeWorker, job
+
+
+class Worker(FakeWorker):
+    """A worker that commits what it was given when it is next heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: list[tuple[str, str]] = []
+
+    def send(self, task: Task) -> None:
+        self.tasks.append((task.stage, task.partition))
+
+    def receive(self) -> Message | None:
+        return Committed(self.tasks[-1][1], 1, 1)
+
+
+class Workers:
+    """Starts such workers; all of them can be heard."""
+
+    def __init__(self) -> None:
+        self.started: list[Worker] = []
+
+    def start(self, device: str) -> Handle:
+        self.started.append(Worker())
+        return self.started[-1]
+
+    def wait(self, handles: Sequence[Handle], timeout_s: float) -> Sequence[Handle]:
+        return handles
+
+
+def give(executor: LocalExecutor, stage: str, partition: str) -> None:
+    executor.start(replace(job(partition).task, stage=stage, build=Path()), "cores", 0.0)
+
+
+def test_a_partition_goes_to_the_worker_that_has_its_stages_model_open() -> None:
+    workers = Workers()
+    executor = LocalExecutor(RunSettings(workers=2), workers)
+    for stage, partition in (("screen", "a"), ("caption", "a")):
+        give(executor, stage, partition)
+    assert sum(not isinstance(event, Advanced) for _, event in executor.listen()) == 2
+    give(executor, "caption", "b")
+    assert [worker.tasks for worker in workers.started] == [[("screen", "a")], [("caption", "a"), ("caption", "b")]]
+    give(executor, "caption", "c")
+    assert workers.started[0].tasks[-1] == ("caption", "c"), "the other one is busy"
+    list(executor.listen())
+    give(executor, "embed", "a")
+    assert workers.started[0].tasks[-1] == ("embed", "a"), "nobody has it open: the first"
+    assert len(workers.started) == 2
