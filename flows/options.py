@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.corpora import release
 from flows.corpora.metafile import as_sources
 from flows.ledger.store import Store
 from flows.parser import make_parser
@@ -74,14 +75,17 @@ def build_folder(options: argparse.Namespace) -> Path:
 
 
 def given_sources(options: argparse.Namespace) -> Path | None:
-    """Return the SOURCES folder: the given one, or one that shows METAFILE; None if neither was given.
+    """Return the SOURCES folder: the given one, or one that shows METAFILE or released tars; None if none was given.
 
     Raises:
         InputError: METAFILE holds no list.
     """
     if options.metafile is not None:
         return as_sources(Path(options.metafile), build_folder(options))
-    return Path(options.sources) if options.sources is not None else None
+    sources = Path(options.sources) if options.sources is not None else None
+    if sources is not None and release.is_release(sources):
+        return release.as_sources(sources, build_folder(options))
+    return sources
 
 
 def _evaluation(options: argparse.Namespace) -> list[str]:

@@ -59,6 +59,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         (
             "build --profile paper --sources SOURCES --build BUILD",
             "build --profile from-metafile --metafile pub11_train_metadata.csv --build BUILD",
+            "build --profile from-release --sources /data/RS5M --build BUILD",
         ),
         (_VERBOSE, *_AGAIN),
     ),

@@ -25,7 +25,8 @@ CORPUS_CODES = (
     "fmow", "ben", "millionaid",
 )  # fmt: skip
 LABELLED_CODES = ("fmow", "ben", "millionaid")  # RS3; the others of RS5M are PUB11
-LIST_CODE = "rs5m"  # RS5M's own lists of samples: no corpus, but read like one
+LIST_CODE = "rs5m"  # RS5M's own lists of samples, and its released tars of PUB11: no corpus, but read like one
+RELEASED_CODE = "rs5mrs3"  # RS5M's released tars of RS3, likewise
 REQUIRED_COLUMNS = ("url", "source_caption")
 OPTIONAL_COLUMNS = (
     "published_width_px", "published_height_px", "native_id", "similarity", "image_licence", "nsfw", "punsafe",

@@ -183,6 +183,7 @@ FIELDS: tuple[Field, ...] = (
     Field("second_rank", pa.int32(), "", "Rank by the second scorer, from 1.", True),
     Field("rotation_mean_cos", pa.float64(), "cosine", "Mean over the rotated views.", True),
     Field("rotation_variance", pa.float64(), "", "Variance of the cosine over the rotated views.", True),
+    Field("released_caption", pa.string(), "", "Text released with the image, as in RS5M's tars.", True),
     Field("top_caption", pa.string(), "", "The caption the second scorer ranks first."),
     Field("invariant_caption", pa.string(), "", "The caption whose cosine varies least when the image is rotated."),
     Field("generated_caption", pa.string(), "", "The published one of the two."),

@@ -114,6 +114,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("missing_image", "The image of the metadata record is missing."),
     Reason("missing_metadata", "The metadata record of the image is missing."),
     Reason("bad_metadata", "The metadata record cannot be read, or lacks the sample's name."),
+    Reason("named_again", "Another sample of the released tars has the same name; the first one counts."),
     Reason("missing_band", "A band of the patch that rendering needs is missing."),
     Reason("bad_band", "A band of the patch cannot be read, or has another size or type than published."),
     Reason("seasonal_snow", "RS5M's selection: the patch is on the published list of patches with seasonal snow."),
@@ -127,7 +128,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("low_vlm_score", "The image is too dissimilar to the prompts for remote sensing images."),
     Reason("low_detector_prob", "The detector classifies the image as something else."),
     # caption
-    Reason("no_caption_generated", "The captioner drew only empty captions."),
+    Reason("no_caption_generated", "The captioner drew only empty captions, or the released text is empty."),
     # download and shard
     Reason("withdrawn", "A list given to `make withdraw` names the sample, its URL, its host or its image."),
     # shard

@@ -93,7 +93,7 @@ LABELLED_IMAGE = Table(
         "corpus", "path", "labels", "scene_id", "stated_latitude_deg", "stated_longitude_deg", "stated_datetime",
         "stated_country_code", "gsd_m", "cloud_cover_percent", "scan_direction", "target_azimuth_deg",
         "off_nadir_angle_deg", "box_cells", "annotation_licence", "n_bytes", "body_sha256", "body_file", "body_offset",
-        "partition",
+        "partition", "released_caption",
     ),
     "An image of a labelled corpus with its metadata.",
     reject_columns=("corpus",),

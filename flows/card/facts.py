@@ -62,6 +62,8 @@ def models_used(ledger: Ledger) -> list[dict[str, Any]]:
     """Return the models that the build's stages used: name, revision, digests, licence, and the stages."""
     pinned, found = load_models(), dict[str, dict[str, Any]]()
     for stage in ledger.stages:
+        if ledger.why_off(stage):
+            continue
         for tool in ledger.tool_identities(stage).values():
             name = tool.get("name", "")
             if not tool.get("repository"):

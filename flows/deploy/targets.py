@@ -48,7 +48,7 @@ def _flow(target: str, does: str) -> Flow[..., Any]:
     run.__doc__ = f"""{does}
 
     Args:
-        profile: demo, light, paper, workstation, from-metafile, or a TOML file of your own
+        profile: demo, light, paper, workstation, from-metafile, from-release, or a TOML file of your own
         sources: the folder with one folder per corpus; the demo makes its own
         build: the build folder; empty: the folder of that profile under build
         set: further settings, such as dedup.max_distance=6 run.workers=4

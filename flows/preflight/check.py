@@ -11,7 +11,8 @@ from flows.preflight.forecast import StageForecast
 from flows.preflight.gaps import Gap
 from flows.preflight.machine import Gpu
 from flows.preflight.models import Digests, Need, gpu_gaps, needs_of, weight_gaps
-from schemas.corpora import LABELLED_CODES, Corpus
+from flows.preflight.volumes import asks_the_web
+from schemas.corpora import Corpus, labelled_codes
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError, Reads, Stage
 from stages.download.stage import check_contact
@@ -49,7 +50,8 @@ def find_gaps(
     gaps = [one for one in found if isinstance(one, Gap)]
     gaps += weight_gaps(needs, weights_command, digests)
     gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers or max(1, len(gpus)))
-    gaps += _contact_gaps(ledger, forecast)
+    if asks_the_web(sources, corpora):
+        gaps += _contact_gaps(ledger, forecast)
     gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model], forecast)
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
@@ -108,7 +110,7 @@ def _gone_sources(ledger: Ledger, sources: Path | None, forecast: Sequence[Stage
         if sources is not None and folder.is_dir():
             continue
         # Labelled images stay in their files until the tars are written; web corpora are read by the filter alone.
-        if left["write_shards" if code in LABELLED_CODES else "filter"]:
+        if left["write_shards" if code in labelled_codes() else "filter"]:
             yield Gap(
                 "source", code, f"{folder} is gone; {row['counts']:,} listed files of it are still to be read",
                 "mount the disk again, name the folder with SOURCES=…, or leave the corpus out with"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flows.preflight.companions import look_into
 from flows.preflight.history import Run
-from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, Corpus
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, RELEASED_CODE, Corpus
 from schemas.manifests import load_prompts, load_published
 from stages.contract import Stage
 from stages.inventory.tree import holds_something
@@ -27,6 +27,8 @@ BY_DOWNLOAD = frozenset({"download", "screen", "embed", "score_detector", "score
 NOT_GROWN = frozenset({"list_sources", "inventory", "filter"})  # a pilot reads every source row too
 _PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: images removed as copies, of those downloaded
 _MAX_ENTRIES = 50_000  # files looked at to count labelled images: half a second; beyond, as if all were there
+PACKED = "rs5m tars"  # PUB11's images in released tars: rows of the list that need no download
+_BYTES_PER_IMAGE = 98_600  # RS5M: about 500 GB for 5.07 million images
 _BYTES_PER_ROW = 50  # of a packed text file without a published size
 _LEAST_COPIES = 10  # fewer in a pilot say nothing on their share
 
@@ -54,16 +56,41 @@ def shares_present(sources: Path | None, corpora: Mapping[str, Corpus]) -> dict[
     if not here:
         return {code: 1.0 for code in CORPUS_CODES if code in corpora}
     assert sources is not None
-    return {code: _share(sources / code, corpora[code]) for code in here}
+    shares = {code: _share(sources / code, corpora[code]) for code in here}
+    if LIST_CODE in shares and (tars := _tars(sources / LIST_CODE, corpora[LIST_CODE])):
+        shares[PACKED] = _packed_share(tars, corpora[LIST_CODE])
+        if len(tars) == len(_source_files(sources / LIST_CODE, corpora[LIST_CODE])):
+            del shares[LIST_CODE]
+    return shares
+
+
+def asks_the_web(sources: Path | None, corpora: Mapping[str, Corpus]) -> bool:
+    """Return whether a corpus under SOURCES has URLs to request: not the images in released tars."""
+    return any(code in corpora and corpora[code].half == "pub11" for code in shares_present(sources, corpora))
+
+
+def _source_files(folder: Path, corpus: Corpus) -> list[Path]:
+    return [folder / name for name in look_into(folder) if corpus.match_file(name)]
+
+
+def _tars(folder: Path, corpus: Corpus) -> list[Path]:
+    return [path for path in _source_files(folder, corpus) if path.suffix == ".tar"]
+
+
+def _packed_share(tars: Sequence[Path], corpus: Corpus) -> float:
+    n_bytes = sum(path.stat().st_size for path in tars if path.is_file())
+    return min(1.0, n_bytes / (_BYTES_PER_IMAGE * (corpus.n_rows_published or 1)))
 
 
 def _share(folder: Path, corpus: Corpus) -> float:
     """Return the share of a corpus that a folder holds, from names, sizes and the footers of parquet files."""
     n_published = corpus.n_rows_published or 0
+    if corpus.code == RELEASED_CODE:
+        return _packed_share(_tars(folder, corpus), corpus)
     if corpus.half == "rs3":
         n_samples = _count_images(folder)
         return min(1.0, n_samples / n_published) if n_samples is not None and n_published else 1.0
-    files = [folder / name for name in look_into(folder) if corpus.match_file(name)]
+    files = [path for path in _source_files(folder, corpus) if path.suffix != ".tar"]
     n_bytes = sum(path.stat().st_size for path in files if path.is_file())
     if n_published and files and all(path.suffix == ".parquet" for path in files):
         return min(1.0, sum(map(_parquet_rows, files)) / n_published)
@@ -114,13 +141,16 @@ def published_volumes(shares: Mapping[str, float], pilot: float, stages: Sequenc
 
     remains = {row.source: row.remain or 0 for row in published.metadata}
     rs3 = pilot * sum(remains.get(code, 0) * share for code, share in shares.items() if code in LABELLED_CODES)
-    found, fetched = pilot * (web("keyword") + lists), pilot * (web("downloaded") + 0.86 * lists)
+    packed = shares.get(PACKED, 0.0) * funnel["Total"].remain
+    rs3 += pilot * shares.get(RELEASED_CODE, 0.0) * sum(remains.get(code, 0) for code in LABELLED_CODES)
+    asked = pilot * (web("keyword") + lists)
+    found, fetched = asked + pilot * packed, pilot * (web("downloaded") + 0.86 * lists + packed)
     unique = fetched - pilot * (web("duplicate") + web("invalid"))
-    remain = pilot * (web("remain") + lists)
+    remain = pilot * (web("remain") + lists + packed)
     n_prompts = len(load_prompts().all_texts())
     rows = {
-        "list_sources": Halves(1), "inventory": Halves(len(shares)), "filter": Halves(web("rows") + lists),
-        "plan": Halves(found), "open_pass": Halves(found), "download": Halves(found), "settle": Halves(found),
+        "list_sources": Halves(1), "inventory": Halves(len(shares)), "filter": Halves(web("rows") + lists + packed),
+        "plan": Halves(found), "open_pass": Halves(found), "download": Halves(asked), "settle": Halves(found),
         "list_patches": Halves(0, 590_326 * shares.get("ben", 0.0)), "read_labelled": Halves(0, rs3),
         "list_samples": Halves(found, rs3), "screen": Halves(fetched, rs3), "plan_pictures": Halves(fetched, rs3),
         "embed_prompts": Halves(n_prompts), "embed": Halves(fetched, rs3), "score_detector": Halves(fetched, rs3),

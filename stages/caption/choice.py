@@ -14,7 +14,15 @@ from stages.contract import Context, Inputs, Outcome, Params, rejects_table
 from stages.rows import run_sql
 
 
-class ChooseParams(Params):
+class TextParams(Params):
+    """Where the captions of labelled images come from."""
+
+    texts: Literal["generated", "released"] = Field(
+        "generated", description="generated: by the captioner; released: the text in RS5M's released tars"
+    )
+
+
+class ChooseParams(TextParams):
     """Which caption of a sample is published."""
 
     choice: Literal["either", "top", "invariant"] = Field(
@@ -26,7 +34,10 @@ class ChooseParams(Params):
 def choose_captions(inputs: Inputs, context: Context) -> Outcome:
     """Return the captions chosen for each sample; reject samples whose captions are all empty."""
     params: ChooseParams = context.params
-    rows = run_sql(_CHOSEN, inputs, choice=params.choice, seed=params.choice_seed)
+    if params.texts == "released":
+        rows = run_sql(_RELEASED, inputs)
+    else:
+        rows = run_sql(_CHOSEN, inputs, choice=params.choice, seed=params.choice_seed)
     has_caption = pc.is_valid(rows["top_caption"])
     kept = rows.filter(has_caption).select(CAPTION.schema.names).cast(CAPTION.schema)
     lost = rows.filter(pc.invert(has_caption))
@@ -43,7 +54,28 @@ _CHOSEN = """
                $choice = 'top' OR $choice = 'either' AND sha256($seed || ':choice:' || sample_id) < '8' AS is_top
         FROM caption_score JOIN caption_candidate USING (sample_id, n)
         GROUP BY sample_id
+        UNION ALL
+        SELECT sample_id, 'no caption was drawn', NULL, NULL, false
+        FROM labelled_image JOIN image ON image_id = sample_id ANTI JOIN caption_score USING (sample_id)
+        WHERE released_caption IS NOT NULL
     )
     SELECT *, CASE WHEN is_top THEN top_caption ELSE invariant_caption END AS generated_caption
     FROM chosen ORDER BY sample_id
 """  # a hexadecimal digest is below '8' for half of the samples
+_RELEASED = """
+    WITH released AS (
+        SELECT sample_id, nullif(trim(released_caption), '') AS caption
+        FROM labelled_image JOIN image ON image_id = sample_id WHERE released_caption IS NOT NULL
+        UNION ALL
+        SELECT DISTINCT sample_id, NULL FROM caption_score
+        ANTI JOIN (SELECT sample_id FROM labelled_image WHERE released_caption IS NOT NULL) USING (sample_id)
+    )
+    SELECT sample_id, caption AS top_caption, caption AS invariant_caption, caption AS generated_caption,
+           'no text was released' AS detail
+    FROM released ORDER BY sample_id
+"""
+# Samples with captions to choose from; of released images also those for which none was drawn.
+GIVEN = """
+    SELECT sample_id FROM caption_score UNION
+    SELECT sample_id FROM labelled_image JOIN image ON image_id = sample_id WHERE released_caption IS NOT NULL
+"""

@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE
-from stages.caption.choice import ChooseParams, choose_captions
+from stages.caption.choice import GIVEN, ChooseParams, TextParams, choose_captions
 from stages.caption.drawing import draw_each, draw_seed
 from stages.caption.ranking import Ranked, Ranking, rank_images
 from stages.caption.refusals import Rejects, refuse, without_faults
@@ -23,7 +23,6 @@ from stages.contract import (
     Given,
     Inputs,
     Outcome,
-    Params,
     Reads,
     Stage,
     Tool,
@@ -37,7 +36,7 @@ from stages.rows import run_sql
 Sample = tuple[dict[str, Any], dict[int, str]]  # the location of its image, and its captions by number
 
 
-class DrawParams(Params):
+class DrawParams(TextParams):
     """Which captioner is used, and how it samples captions."""
 
     captioner: str = Field(
@@ -52,7 +51,7 @@ class DrawParams(Params):
     draw_seed: int = Field(0, description="with the sample's id, seeds the sampling")
 
 
-class RankParams(Params):
+class RankParams(TextParams):
     """Which scorers rank the captions, and how many each keeps."""
 
     first_scorer: str = Field(
@@ -191,6 +190,11 @@ def _scorer(name: str) -> Tool:
 
 _LOCATED = (Reads("labelled_image", ("sample_id", *BODY)), Reads("image", ("image_id", *FOUND)))
 
+
+def _off(params: TextParams) -> str:
+    return "" if params.texts == "generated" else f"caption.texts = {params.texts}"
+
+
 DRAW_CAPTIONS = Stage(
     name="draw_captions",
     module="caption",
@@ -207,6 +211,7 @@ DRAW_CAPTIONS = Stage(
     tools=(Tool("captioner", _captioner_identity, _open_captioner),),
     partitions_from=("labelled_image",),
     has_model=True,
+    off=_off,
     bytes_per_row=1_000,  # 20 captions of a sample
 )
 
@@ -226,23 +231,26 @@ RANK_CAPTIONS = Stage(
     tools=(_scorer("first_scorer"), _scorer("second_scorer")),
     partitions_from=("caption_candidate",),
     has_model=True,
+    off=_off,
     bytes_per_row=40,
 )
 
 CHOOSE_CAPTIONS = Stage(
     name="choose_captions",
     module="caption",
-    version=1,
+    version=2,
     does="Chooses the caption with the highest rank and the one that varies least, and which of the two is published.",
     reads=(
         Reads("caption_score", ("sample_id", "n", "second_rank", "rotation_variance")),
         Reads("caption_candidate", ("sample_id", "n", "candidate_caption")),
+        Reads("labelled_image", ("sample_id", "released_caption")),
+        Reads("image", ("image_id",)),
     ),
     writes=CAPTION,
     grain="map",
-    given=Given(query="SELECT DISTINCT sample_id FROM caption_score", inputs=("caption_score",)),
+    given=Given(query=GIVEN, inputs=("caption_score", "labelled_image", "image")),
     run=choose_captions,
     params=ChooseParams,
     reasons=("no_caption_generated",),
-    partitions_from=("caption_score",),
+    partitions_from=("labelled_image",),
 )

@@ -3,6 +3,7 @@
 The web is not deterministic: a URL with a final result is not fetched again unless asked, and all attempts are kept.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from stages.contract import (
 )
 from stages.download.passes import FETCH_REASONS, PassResources, open_pass
 from stages.download.settling import PLACEHOLDER, SettleParams, settle
+from stages.readers.rs5m_tars.located import SCHEME, Located, parse_located
 
 
 class FetchResources(Resources):
@@ -73,20 +75,25 @@ def check_contact(resources: Resources) -> None:
 
 
 def download(inputs: Inputs, context: Context) -> Outcome:
-    """Return one attempt per URL of the partition, successful or not; bodies are stored in one tar."""
+    """Return one attempt per URL of the partition, successful or not; bodies are stored in one tar.
+
+    Images in released tars stay there: their digest was taken with the place, and every later reader compares it.
+    """
     from stages.download.fetching import Attempt, FetchLimits, fetch
 
     rows = inputs["fetch_pass"]
     resources: FetchResources = context.resources
-    check_contact(resources)
+    wanted = rows.filter(pc.invert(rows["is_withdrawn"]))
+    urls, located = _in_tars(zip(wanted["fetch_id"].to_pylist(), wanted["normalised_url"].to_pylist(), strict=True))
+    if urls:
+        check_contact(resources)
     slots = Path(context.files.shared("host-slots"))
     named = f"{resources.user_agent} (+{resources.contact})" if resources.contact else resources.user_agent
     values = {**resources.model_dump(exclude={"contact"}), "user_agent": named}
     limits = FetchLimits(**values, host_slots=slots)
     tar = context.files.new_file("bodies.tar")
-    wanted = rows.filter(pc.invert(rows["is_withdrawn"]))
     asked = fetch(
-        list(zip(wanted["fetch_id"].to_pylist(), wanted["normalised_url"].to_pylist(), strict=True)),
+        urls,
         tar_path=tar,
         work=context.files.work(),
         limits=limits,
@@ -94,9 +101,11 @@ def download(inputs: Inputs, context: Context) -> Outcome:
         on_progress=context.advance,
     )
     named = rows.filter(rows["is_withdrawn"])["fetch_id"].to_pylist()
-    found = {a.fetch_id: a for a in asked} | {fetch_id: Attempt.withdrawn(fetch_id) for fetch_id in named}
+    unasked = [Attempt.located(*one) for one in located] + [Attempt.withdrawn(fetch_id) for fetch_id in named]
+    found = {a.fetch_id: a for a in (*asked, *unasked)}
     attempts = [found[fetch_id] for fetch_id in rows["fetch_id"].to_pylist()]
     address = context.files.address(tar)
+    files = {fetch_id: f"{SCHEME}{place.path}" for fetch_id, _, place in located}
     table = {
         "fetch_id": [a.fetch_id for a in attempts],
         "pass": rows["pass"].to_pylist(),
@@ -106,7 +115,7 @@ def download(inputs: Inputs, context: Context) -> Outcome:
         "http_status": [a.http_status for a in attempts],
         "n_bytes": [a.n_bytes for a in attempts],
         "body_sha256": [a.sha256 for a in attempts],
-        "body_file": [address if a.is_fetched else None for a in attempts],
+        "body_file": [files.get(a.fetch_id, address) if a.is_fetched else None for a in attempts],
         "body_offset": [a.tar_offset for a in attempts],
         "retry_after_s": [a.retry_after_s for a in attempts],
         "fetch_ms": [a.fetch_ms for a in attempts],
@@ -115,6 +124,18 @@ def download(inputs: Inputs, context: Context) -> Outcome:
     }
     columns = {name: pa.array(values, FIELD[name].type) for name, values in table.items()}
     return Outcome(pa.table(columns, schema=FETCH_ATTEMPT.schema), no_rejects(FETCH_ATTEMPT), files=(tar,))
+
+
+def _in_tars(wanted: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tuple[str, str, Located]]]:
+    """Return fetch_id and URL of what is to be requested, and the same with its place of what is in released tars."""
+    urls, located = [], []
+    for fetch_id, url in wanted:
+        place = parse_located(url)
+        if place is None:
+            urls.append((fetch_id, url))
+        else:
+            located.append((fetch_id, url, place))
+    return urls, located
 
 
 OPEN_PASS = Stage(

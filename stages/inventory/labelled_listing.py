@@ -18,7 +18,7 @@ from stages.inventory.passed_over import PassedOver
 from stages.inventory.scanning import Found, scan
 from stages.inventory.web_listing import nothing_found
 from stages.readers.labelled_records import CorpusFiles, ListFault, Placer, Unplaced, list_role
-from stages.readers.readers import labelled_reader
+from stages.readers.readers import labelled_reader, reader_of
 from stages.slices import belongs
 
 _CHUNK_ROWS = 100_000
@@ -50,6 +50,10 @@ def list_labelled(
     """
     found = scan(folder, corpus, passed, others)
     unpacking = _pass_archives(found, corpus)
+    if found.files and reader_of(corpus).is_packed:
+        found.files = list(reader_of(corpus).load().list_members(folder, corpus, found.files, passed.add))
+        if not found.files and not passed.has("unreadable"):
+            return SOURCE_LISTING.schema.empty_table()
     if not found.files:
         if passed.has("unreadable"):
             return SOURCE_LISTING.schema.empty_table()

@@ -5,6 +5,7 @@ All later stages get their partitions from here, never from the disk.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,8 +35,8 @@ from stages.inventory.tree import CHECKSUMS, is_readable_file
 from stages.inventory.web_listing import list_web
 from stages.readers.corpora import load_corpora, load_corpus, manifest_faults
 from stages.readers.rs5m_list.names import check_alone
+from stages.readers.rs5m_tars.members import read_listed
 
-_BLOCK_BYTES = 1 << 22
 _READING = {
     "code", "reader", "columns", "is_size_swapped", "size_is_right_with", "null_markers", "annotation_licence",
     "companion_pattern", "has_shifted_rows", "text_columns", "is_last_field_rest",
@@ -152,13 +153,12 @@ def _rejects(rows: list[LeftOut]) -> pa.Table:
     return rejects_table(SOURCE_LISTING, {"corpus": corpus, "path": path}, reason, detail)
 
 
-def _hash(path: Path, row: dict[str, object]) -> str:
+def _hash(path: Path, row: dict[str, Any]) -> str:
     hasher, n_bytes = hashlib.sha256(), 0
     try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                hasher.update(block)
-                n_bytes += len(block)
+        for block in read_listed(path, row["size_bytes"]):
+            hasher.update(block)
+            n_bytes += len(block)
     except OSError as error:
         raise InputError(
             f"source file {path} cannot be read ({error.strerror}): it was listed with {row['size_bytes']} bytes."

@@ -36,7 +36,8 @@ from stages.inventory.stage import listed_corpus
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben.rendering import Renderer, open_renderer, renderer_identity
 from stages.readers.labelled_records import File, LabelledChoices, Raster, Reading, Sample, SampleFault
-from stages.readers.readers import labelled_reader
+from stages.readers.readers import labelled_reader, reader_of
+from stages.readers.rs5m_tars.members import read_listed, split_member
 
 
 class LabelledParams(Params):
@@ -103,16 +104,17 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     corpora = _corpora(inputs)
     files, patches = _by_sample(inputs, corpora), _patches(inputs, context.params)
     reading = _reading(context)
-    codes = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("sample_id", "corpus")), strict=True))
+    listed = dict(zip(*(inputs["source_file"][name].to_pylist() for name in ("sample_id", "corpus")), strict=True))
+    codes = {sample_id: _corpus_of(sample_id, corpora[code]) for sample_id, code in listed.items() if sample_id}
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
     with _Pictures(context) as pictures:
         for n_done, sample_id in enumerate(sorted(files), 1):
-            code = codes[sample_id]
+            corpus, code = corpora[listed[sample_id]], codes[sample_id]
             try:
                 _check_sizes(files[sample_id], context.params.max_file_mb)
                 about = replace(reading, listed=patches.get(sample_id, {}))
-                sample = labelled_reader(corpora[code]).read(sample_id, files[sample_id], about)
+                sample = labelled_reader(corpus).read(sample_id, files[sample_id], about)
             except SampleFault as fault:
                 rejects.append((sample_id, fault.reason, str(fault)))
             else:
@@ -122,7 +124,7 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
                     "path": sample.path,
                     "labels": sample.labels,
                     "scene_id": sample.scene_id,
-                    "annotation_licence": corpora[code].annotation_licence,
+                    "annotation_licence": corpus.annotation_licence,
                     "partition": context.partition,
                     **sample.columns,
                     **_where(sample_id, sample, pictures),
@@ -142,6 +144,12 @@ def _corpora(inputs: Inputs) -> dict[str, Corpus]:
     columns = ["corpus", "reader_digest"]
     listed = inputs["source_listing"].select(columns).group_by(columns).aggregate([]).to_pylist()
     return {row["corpus"]: listed_corpus(row["corpus"], row["reader_digest"]) for row in listed}
+
+
+def _corpus_of(sample_id: str, corpus: Corpus) -> str:
+    """Return the corpus of a sample: of the released tars each sample has its own."""
+    code = sample_id.partition("_")[0]
+    return code if reader_of(corpus).is_sample_list else corpus.code
 
 
 def _by_sample(inputs: Inputs, corpora: Mapping[str, Corpus]) -> dict[str, dict[str, File]]:
@@ -188,7 +196,7 @@ def _reading(context: Context) -> Reading:
 def _read_unchanged(path: Path, file: File) -> bytes:
     # The rows are kept under the digest that inventory took: they must be of the same bytes.
     try:
-        data = path.read_bytes()
+        data = b"".join(read_listed(path, file.size_bytes))
     except OSError as error:
         raise InputError(
             f"source file {path} cannot be read ({error.strerror}): it was listed with {file.size_bytes} bytes."
@@ -206,11 +214,12 @@ def _where(sample_id: str, sample: Sample, pictures: _Pictures) -> dict[str, Any
     if isinstance(sample.image, bytes):
         return pictures.add(sample_id, sample.image)
     image = sample.image
+    path, offset = split_member(image.path)
     return {
         "n_bytes": image.size_bytes,
         "body_sha256": image.sha256,
-        "body_file": f"sources:{image.path}",
-        "body_offset": 0,
+        "body_file": f"sources:{path}",
+        "body_offset": offset,
     }
 
 
@@ -227,7 +236,7 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=6,
+    version=7,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),
@@ -255,6 +264,7 @@ READ_LABELLED = Stage(
         "seasonal_snow",
         "cloud_or_shadow",
         "outside_selection",
+        "named_again",
     ),
     tools=(RENDERER,),
     partitions_from=("source_file",),

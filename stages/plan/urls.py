@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stages.plan.entities import decode_entities
 from stages.plan.hosts import ascii_host
+from stages.readers.rs5m_tars.located import parse_located
 
 _PLAN_SCHEMA = pa.schema([(n, pa.string()) for n in ("normalised_url", "host", "fetch_id", "reason", "detail")])
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -56,6 +57,8 @@ def normalise_url(url: str) -> str:
     Raises:
         UrlFault: it is not an http or https URL with a host.
     """
+    if parse_located(url) is not None:  # in a released tar; nothing is requested
+        return url
     if _PLAIN.fullmatch(url) and len(url) < 250 and not _ODD.search(url):  # the host of a longer one may be too long
         return url
     text = clean_url_text(url)
@@ -138,7 +141,9 @@ def fetch_id(normalised: str) -> str:
 
 
 def host_of(normalised: str) -> str:
-    """Return the host of a normalised URL, with its port if not the default."""
+    """Return the host of a normalised URL, with its port if not the default; the tar of an image in one."""
+    if located := parse_located(normalised):
+        return located.path
     return normalised.split("/", 3)[2]
 
 

@@ -101,6 +101,7 @@ class Reader:
         has_files_by_name: whether files are distinguished by name, not by a number in it.
         is_sample_list: whether rows are samples of other corpora, each with its corpus and id.
         has_tag_companion: whether a companion adds tags to selected rows; the filter joins them.
+        is_packed: whether files are tars whose members are listed; the module has `list_members`.
         lists_samples: whether a companion lists samples, also ones without a row; the module has `lists_sample`.
     """
 
@@ -114,6 +115,7 @@ class Reader:
     is_sample_list: bool = False
     has_tag_companion: bool = False
     lists_samples: bool = False
+    is_packed: bool = False
 
     def load(self) -> Any:
         """Return the module."""
@@ -141,6 +143,7 @@ READERS: dict[str, Reader] = {
     "fmow": Reader("stages.readers.fmow.reader", half="rs3"),
     "ben": Reader("stages.readers.ben.reader", half="rs3", only_for="ben"),  # its lists are read by a separate stage
     "millionaid": Reader("stages.readers.millionaid.reader", half="rs3"),
+    "rs5m_tars": Reader("stages.readers.rs5m_tars.reader", half="rs3", is_sample_list=True, is_packed=True),
 }
 
 

@@ -107,5 +107,10 @@ def _rank_captions(folder: Path) -> Iterator[Handmade]:
 HANDMADE: dict[str, Callable[[Path], Any]] = {
     "draw_captions": tables(labelled_image=_LABELLED, image=[row for row in _IMAGES if row["image_id"] != "ben_7"]),
     "rank_captions": _rank_captions,
-    "choose_captions": tables(caption_score=_SCORES, caption_candidate=_CANDIDATES),
+    "choose_captions": tables(
+        caption_score=_SCORES,
+        caption_candidate=_CANDIDATES,
+        labelled_image=[{**row, "released_caption": None} for row in _LABELLED],
+        image=_IMAGES,
+    ),
 }

@@ -26,6 +26,7 @@ from stages.download.fetching.faults import Refused
 from stages.download.fetching.guard import Guard
 from stages.download.fetching.limits import FetchLimits
 from stages.download.fetching.spool import Spool, keep_bytes
+from stages.readers.rs5m_tars.located import Located
 
 __all__ = ["Attempt", "FetchLimits", "fetch"]
 
@@ -66,6 +67,12 @@ class Attempt:
     def withdrawn(cls, fetch_id: str) -> Self:
         """Return the attempt of a URL that is withdrawn: none was made."""
         return cls(fetch_id, False, "withdrawn", None, None, None, None, None, None, 0, None, None)
+
+    @classmethod
+    def located(cls, fetch_id: str, url: str, place: Located) -> Self:
+        """Return the attempt of an image in a released tar: nothing was requested."""
+        found = (place.n_bytes, place.sha256, place.offset)
+        return cls(fetch_id, True, None, None, None, *found, None, 0, None, url)
 
 
 def fetch(

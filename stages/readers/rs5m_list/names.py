@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, RELEASED_CODE, labelled_codes
 from stages.contract import InputError
 
 # Letters and digits only: the name becomes a file name, a key in a tar and a word on a command line.
@@ -53,7 +53,7 @@ def begins_row(line: bytes) -> bool:
 
 
 def check_alone(codes: Iterable[str]) -> None:
-    """Check that a list of samples is not read together with corpora of its samples.
+    """Check that a list of samples, or released tars, are not read together with corpora of their samples.
 
     Args:
         codes: corpora of the listed files.
@@ -61,7 +61,14 @@ def check_alone(codes: Iterable[str]) -> None:
     Raises:
         InputError: both are listed.
     """
-    web = set(codes) - set(LABELLED_CODES)
+    labelled = set(codes) & set(labelled_codes())
+    web = set(codes) - labelled
+    if RELEASED_CODE in labelled and len(labelled) > 1:
+        raise InputError(
+            f"{RELEASED_CODE} has samples of other labelled corpora, and SOURCES also has files of"
+            f" {', '.join(sorted(labelled - {RELEASED_CODE}))}: sample_ids would collide. Build from one or the other,"
+            " each with its own BUILD folder"
+        )
     if LIST_CODE in web and len(web) > 1:
         raise InputError(
             f"{LIST_CODE} lists samples of other web corpora, and SOURCES also has source files of"

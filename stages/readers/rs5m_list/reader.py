@@ -1,4 +1,4 @@
-"""Read RS5M's lists of samples as the source of a build: each row names its corpus and id.
+"""Read RS5M's lists of samples, or its released tars, as the source of a build: each row names its corpus and id.
 
 Entry point: `stages/readers/readers.py`.
 """
@@ -26,10 +26,11 @@ from stages.readers.batch import (
 from stages.readers.formats.stretches import with_stretches
 from stages.readers.rs5m_list.names import NameFault, sample_id_of
 from stages.readers.rs5m_list.rows import ListRows, count_list, read_list
+from stages.readers.rs5m_tars.rows import count_tar, is_tar, read_tar
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[Read]:
-    """Yield the rows of all lists; of a repeated name only the first row counts.
+    """Yield the rows of all lists and tars; of a repeated name only the first row counts.
 
     Published file names have no number, so a batch's part is the position of its file in the order of paths.
     """
@@ -37,7 +38,7 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
     for number, (path, _) in enumerate(source.files):
         n_rows = 0
         try:
-            for rows in read_list(path):
+            for rows in read_tar(path, source.name_of(path)) if is_tar(path) else read_list(path):
                 for found in _batches(rows, number, seen):
                     if isinstance(found, SourceBatch):
                         yield from with_stretches(found, path)
@@ -49,8 +50,8 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows, by the positions of quotes and line ends, or from a footer."""
-    return sum(count_list(path) for path, _ in source.files)
+    """Return the number of rows, by the positions of quotes and line ends, from a footer, or by headers of a tar."""
+    return sum(count_tar(path) if is_tar(path) else count_list(path) for path, _ in source.files)
 
 
 def _batches(rows: ListRows, part: int, seen: set[str]) -> Iterator[SourceBatch | Counted]:

@@ -13,15 +13,22 @@ from stages.contract import Context, Outcome
 Scored = tuple[str, int | None, float | None]  # caption, rank by the second scorer, variance
 
 
-def choose(samples: dict[str, list[Scored]], **params: Any) -> Outcome:
+def choose(samples: dict[str, list[Scored]], released: dict[str, str | None] | None = None, **params: Any) -> Outcome:
     rows = [
         {"sample_id": s, "n": n, "candidate_caption": text, "second_rank": rank, "rotation_variance": variance}
         for s, captions in samples.items()
         for n, (text, rank, variance) in enumerate(captions)
     ]
+    images = [
+        {"sample_id": s, "image_id": s, "released_caption": text}
+        for s, text in (released or dict.fromkeys(samples)).items()
+    ]
     inputs = {
         reads.name: pa.Table.from_pylist(
-            [{name: row[name] for name in reads.columns} for row in rows],
+            [
+                {name: row[name] for name in reads.columns}
+                for row in (rows if reads.name.startswith("caption") else images)
+            ],
             pa.schema([(name, FIELD[name].type) for name in reads.columns]),
         )
         for reads in CHOOSE_CAPTIONS.reads
@@ -88,3 +95,24 @@ def test_a_sample_with_one_caption_has_it_for_both() -> None:
 def test_no_sample_makes_an_empty_table() -> None:
     outcome = choose({})
     assert outcome.kept.num_rows == outcome.rejects.num_rows == 0
+
+
+RELEASED: dict[str, str | None] = {"ben_1": "a field, as released", "ben_2": "  ", "ben_3": "roofs"}
+
+
+def test_released_texts_are_published_as_they_are() -> None:
+    found = choose({}, RELEASED, texts="released")
+    assert [(row["sample_id"], row["generated_caption"]) for row in found.kept.to_pylist()] == [
+        ("ben_1", "a field, as released"), ("ben_3", "roofs")
+    ]  # fmt: skip
+    (lost,) = found.rejects.to_pylist()
+    assert (lost["sample_id"], lost["reason"], lost["detail"]) == (
+        "ben_2", "no_caption_generated", "no text was released"
+    )  # fmt: skip
+
+
+def test_a_released_image_without_a_drawn_caption_is_accounted_for() -> None:
+    found = choose({"ben_1": RANKED}, RELEASED, choice="top")
+    assert found.kept["generated_caption"].to_pylist() == ["best"]
+    assert found.rejects["sample_id"].to_pylist() == ["ben_2", "ben_3"]
+    assert set(found.rejects["detail"].to_pylist()) == {"no caption was drawn"}

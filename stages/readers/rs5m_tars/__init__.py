@@ -1,0 +1,1 @@
+"""Reader of RS5M's released tars."""
