@@ -216,6 +216,16 @@ FIELDS: tuple[Field, ...] = (
     Field("is_train_group", pa.bool_(), "", "A caption of the group occurs in another group: for training alone."),
     Field("shard", pa.string(), "", "Name of the tar without its extension."),
     Field("half", pa.string(), "", "pub11 or rs3."),
+    Field(
+        "caption_sources",
+        pa.list_(pa.string()),
+        "",
+        "What the published text consists of, in order: meta, web, generated.",
+    ),
+    Field(
+        "places", pa.list_(pa.string()), "", "Place names in the caption, in their order; empty for labelled images."
+    ),
+    Field("image_rights", pa.string(), "", "Rights in the corpus's images, as its manifest states them.", True),
     Field("img_name", pa.string(), "", "Image name in the tar."),
     Field("published_n_bytes", pa.int64(), "bytes", "Length of the published image file."),
     Field("published_sha256", pa.string(), "", "sha256 of the published image file, without its metadata."),

@@ -277,8 +277,9 @@ SHARD_PLAN = Table(
     "shard_plan",
     ("sample_id",),
     (
-        "published_text", "split", "random_split", "shard", "img_name", "image_format", "exif_orientation",
-        "published_sha256", "published_n_bytes", "n_bytes", "body_sha256", "body_file", "body_offset",
+        "published_text", "caption_sources", "split", "random_split", "shard", "img_name", "image_format",
+        "exif_orientation", "published_sha256", "published_n_bytes", "n_bytes", "body_sha256", "body_file",
+        "body_offset",
     ),
     "A sample to publish, and its tar.",
 )  # fmt: skip
@@ -289,28 +290,29 @@ SHARD = Table(
     ("shard", "body_sha256", "published_sha256", "published_n_bytes", "published_format", *_IN_TAR),
     "A sample in a tar; positions are null without the layout rs5m, whose tar is then not written.",
 )
+_FOR_SOME = ("vlm_score_cos", "detector_prob", "cluster_id", "cluster_n_samples")
 ORIGIN = Table(
     "origin",
     ("sample_id",),
     (
         "shard", "half", "corpus", "url", "path", "keywords", "native_id", "width_px", "height_px", "meta_caption",
         "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month", "annotation_licence",
-        "image_licence",
+        "image_licence", "nsfw", "punsafe", "pwatermark", "published_width_px", "published_height_px", "vlm_score_cos",
+        "detector_prob", "cluster_id", "cluster_n_samples", "places", "group_key",
     ),
-    "A sample to publish with its origin; url is empty for labelled samples, path for web samples.",
+    "A sample to publish with its origin, scores, cluster and group; url is empty for labelled samples, path for web"
+    " samples; only web samples have scores.",
+    nullable=_FOR_SOME,
 )  # fmt: skip
 DESCRIPTION = Table(
     "description",
     ("sample_id",),
     (
         "shard", "caption", "generated_caption", "invariant_caption", "generated_captions", "generated_scores_cos",
-        "vlm_score_cos", "detector_prob", "country_name", "city", "cluster_id", "cluster_n_samples",
+        "country_name", "city",
     ),
-    "A sample to publish with all its captions, its scores and its cluster; web and labelled samples lack the others'.",
-    nullable=(
-        "caption", "generated_caption", "invariant_caption", "vlm_score_cos", "detector_prob", "cluster_id",
-        "cluster_n_samples",
-    ),
+    "A sample to publish with all its captions; web and labelled samples lack the others'.",
+    nullable=("caption", "generated_caption", "invariant_caption"),
 )  # fmt: skip
 PAIR = Table(
     "pair",
@@ -324,9 +326,14 @@ METAFILE = Table(
     (
         "half", "img_name", "published_text", "url", "path", "corpus", "split", "shard", "keywords", "native_id",
         "width_px", "height_px", "body_sha256", "published_sha256", "meta_caption", "latitude_deg", "longitude_deg",
-        "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence",
+        "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "image_rights",
+        "published_n_bytes", "published_format", "caption_sources", "places", "vlm_score_cos", "detector_prob",
+        "cluster_id", "cluster_n_samples", "group_key", "nsfw", "punsafe", "pwatermark", "published_width_px",
+        "published_height_px",
     ),
-    "A published sample with its origin; url is empty for labelled samples, path for web samples.",
+    "A published sample with its origin; url is empty for labelled samples, path for web samples; only web samples have"
+    " scores.",
+    nullable=_FOR_SOME,
 )  # fmt: skip
 CROSSWALK = Table(
     "crosswalk",

@@ -7,6 +7,7 @@ held in memory.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,10 +25,17 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     from schemas.tables import Table
 
-_FORMAT = 1  # raised when the files change for the same receipts
+_FORMAT = 2  # raised when the files change for the same receipts
 _PORTION = 131_072  # rows in memory at once, and per row group
 _SPLITS = ("train", "val")
-_CSV_COLUMNS = {"img_name": "img_name", "published_text": "text", "url": "url", "path": "path", "corpus": "corpus"}
+# The published columns come first, under their published names.
+_CSV_NAMES = {"published_text": "text"}
+_CSV_FIRST, _CSV_ORIGIN = ("img_name", "published_text"), {"pub11": "url", "rs3": "path"}
+_CSV_FURTHER = (
+    "corpus", "meta_caption", "country_code", "month", "latitude_deg", "longitude_deg", "utm_epsg", "sample_id",
+    "width_px", "height_px", "caption_sources", "places", "vlm_score_cos", "detector_prob", "cluster_id", "group_key",
+    "image_licence", "nsfw", "punsafe", "pwatermark", "published_sha256",
+)  # fmt: skip
 
 
 def add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
@@ -37,12 +45,12 @@ def add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
         return
     for state in others:
         _add(ledger, folder, f"{state.stage.writes.name}.parquet", state.stage.writes, state.receipts)
-    for half, origin in (("pub11", "url"), ("rs3", "path")):
+    for half, origin in _CSV_ORIGIN.items():
         receipts = [r for r in metafile.receipts if r.partition.startswith(f"{half}-")]
         _add(ledger, folder, f"{half}_metadata.parquet", metafile.stage.writes, receipts)
         for split in _SPLITS:
             chosen = [r for r in receipts if r.partition.startswith(f"{half}-{split}-")]
-            columns = ("img_name", "published_text", origin, "corpus")
+            columns = (*_CSV_FIRST, origin, *_CSV_FURTHER)
             _add(ledger, folder, f"{half}_{split}_metadata.csv", metafile.stage.writes, chosen, columns)
 
 
@@ -75,11 +83,15 @@ def write_parquet_files(paths: Sequence[Path], schema: pa.Schema, target: Path) 
 
 
 def write_csv_files(paths: Sequence[Path], schema: pa.Schema, target: Path) -> None:
-    """Write some columns of parquet files as CSV under their published names; a text like a formula is escaped."""
+    """Write some columns of parquet files as CSV; lists are JSON, and a text like a formula is escaped."""
     with target.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_CSV_COLUMNS[name] for name in schema.names)
+        writer.writerow(_CSV_NAMES.get(name, name) for name in schema.names)
         for path in paths:
             for batch in _batches(path, schema):
                 columns = [batch.column(name).to_pylist() for name in schema.names]
-                writer.writerows([safe_cell(value) for value in row] for row in zip(*columns, strict=True))
+                writer.writerows([_csv_cell(value) for value in row] for row in zip(*columns, strict=True))
+
+
+def _csv_cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else safe_cell(value)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schemas.tables import SHARD_PLAN
 from stages.safety.unsafe import UnsafeParams
-from stages.shard.published_text import TextOrder, published_text
+from stages.shard.published_text import TextOrder, caption_sources, published_text
 
 
 class ShardParams(UnsafeParams):
@@ -41,6 +41,7 @@ def deal_out(rows: pa.Table, params: ShardParams) -> pa.Table:
     columns = {
         **{name: rows[name] for name in rows.column_names},
         "published_text": published_text(rows["meta_caption"], rows["text"], params.text_order, params.text_separator),
+        "caption_sources": pa.array(caption_sources(rows, params.text_order), pa.list_(pa.string())),
         "split": pa.array(splits, pa.string()),
         "random_split": pa.array(at_random, pa.string()),
         "shard": pa.array(shards, pa.string()),

@@ -1,27 +1,45 @@
 """Metafile, a stage of shard: one row per sample of a tar, with its name, its text and its origin."""
 
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from schemas.corpora import load_corpora
 from schemas.tables import METAFILE, ORIGIN
-from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.contract import Context, Dependency, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
+from stages.identity import digest_json
 from stages.rows import run_sql
 
 
 def write_metafile(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per sample of a tar, in the order of the tar: its name and text, its origin, its bytes."""
-    rows = run_sql(_ROWS, inputs)
+    """Return one row per sample of a tar, in the order of the tar: name, text, origin, rights, scores, digests."""
+    rows = run_sql(_ROWS, {**inputs, "rights": _rights()})
     return Outcome(rows.select(METAFILE.schema.names).cast(METAFILE.schema), no_rejects(METAFILE))
 
 
 _ROWS = """
-    FROM shard JOIN shard_plan USING (sample_id) JOIN origin USING (sample_id) ORDER BY sample_id
+    FROM shard JOIN shard_plan USING (sample_id) JOIN origin USING (sample_id) LEFT JOIN rights USING (corpus)
+    ORDER BY sample_id
 """
-_OF_SHARD = ("sample_id", "shard", "published_sha256")
-_OF_PLAN = ("sample_id", "img_name", "published_text", "split", "body_sha256")
+_OF_SHARD = ("sample_id", "shard", "published_sha256", "published_n_bytes", "published_format")
+_OF_PLAN = ("sample_id", "img_name", "published_text", "caption_sources", "split", "body_sha256")
+
+
+def _rights() -> pa.Table:
+    """Return what the manifest of each corpus states on its images."""
+    found = [{"corpus": code, "image_rights": corpus.image_rights} for code, corpus in load_corpora().items()]
+    return pa.Table.from_pylist(found, pa.schema([("corpus", pa.string()), ("image_rights", pa.string())]))
+
+
+def _digest_of_rights(params: Params) -> Mapping[str, str]:
+    return {"sha256": digest_json(_rights().to_pylist())}
+
 
 WRITE_METAFILE = Stage(
     name="write_metafile",
     module="shard",
-    version=2,
-    does="Writes the origin, position and time of each sample of a tar.",
+    version=3,
+    does="Writes the origin, rights, position, time, scores and group of each sample of a tar.",
     reads=(
         Reads("shard", _OF_SHARD),
         Reads("shard_plan", _OF_PLAN),
@@ -31,5 +49,6 @@ WRITE_METAFILE = Stage(
     grain="map",
     given=Given("shard", ("sample_id",)),
     run=write_metafile,
+    depends=(Dependency("image_rights", _digest_of_rights),),
     partitions_from=("shard",),
 )

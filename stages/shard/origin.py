@@ -8,45 +8,73 @@ from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage
 from stages.shard.collecting import collect
 
 _WHERE_AND_WHEN = ("meta_caption", "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month")
+_STATED = (
+    "annotation_licence", "image_licence", "nsfw", "punsafe", "pwatermark", "published_width_px", "published_height_px",
+)  # fmt: skip
 
 
 def list_origins(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per sample to publish: its place in its corpus, its rights, its position and time."""
+    """Return one row per sample to publish: place in its corpus, rights, position, time, scores, cluster, group."""
     return collect(inputs, ORIGIN, _SPINE, _STEPS)
 
 
 _SPINE = "SELECT sample_id, shard, half, corpus, image_id FROM shard_plan JOIN sample USING (sample_id)"
-# Each adds the columns of some tables to the rows of the one before.
+# Each adds the columns of some tables to the rows of the one before; wide columns come last, so that few copies of them
+# are written.
 _STEPS = (
+    ("SELECT rows.*, width_px, height_px FROM rows JOIN image USING (image_id)", ("image",)),
+    (
+        "SELECT rows.*, vlm_score_cos, detector_prob FROM rows LEFT JOIN relevant USING (sample_id)",
+        ("relevant",),
+    ),
+    (
+        "SELECT rows.*, cluster_id, cluster_n_samples FROM rows LEFT JOIN cluster_member USING (sample_id)",
+        ("cluster_member",),
+    ),
+    ("SELECT rows.*, group_key FROM rows JOIN split_group USING (sample_id)", ("split_group",)),
     (
         """
-        SELECT rows.*, url, '' AS path, keywords, native_id, annotation_licence, image_licence
+        WITH named AS (
+            SELECT sample_id, list(place ORDER BY n) AS places FROM place WHERE place IS NOT NULL GROUP BY sample_id
+        )
+        SELECT rows.*, coalesce(places, []) AS places FROM rows LEFT JOIN named USING (sample_id)
+        """,
+        ("place",),
+    ),
+    (f"SELECT rows.*, {', '.join(_WHERE_AND_WHEN)} FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
+    (
+        """
+        SELECT rows.*, url, '' AS path, keywords, native_id, annotation_licence, image_licence, nsfw, punsafe,
+               pwatermark, published_width_px, published_height_px
         FROM rows JOIN candidate USING (sample_id)
         UNION ALL
-        SELECT rows.*, '', path, [], NULL, annotation_licence, NULL FROM rows JOIN labelled_image USING (sample_id)
+        SELECT rows.*, '', path, [], NULL, annotation_licence, NULL, NULL, NULL, NULL, NULL, NULL
+        FROM rows JOIN labelled_image USING (sample_id)
         """,
         ("candidate", "labelled_image"),
     ),
-    ("SELECT rows.*, width_px, height_px FROM rows JOIN image USING (image_id)", ("image",)),
-    (f"SELECT rows.*, {', '.join(_WHERE_AND_WHEN)} FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
 )
 
 LIST_ORIGINS = Stage(
     name="list_origins",
     module="shard",
-    version=1,
+    version=2,
     does="Collects, tar by tar, what all tables record of each sample to publish.",
     reads=(
         Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
         Reads(
             "candidate",
-            ("sample_id", "url", "keywords", "native_id", "annotation_licence", "image_licence"),
+            ("sample_id", "url", "keywords", "native_id", *_STATED),
             is_whole=True,
         ),
         Reads("labelled_image", ("sample_id", "path", "annotation_licence"), is_whole=True),
         Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
         Reads("geometa", ("sample_id", *_WHERE_AND_WHEN), is_whole=True),
+        Reads("relevant", ("sample_id", "vlm_score_cos", "detector_prob"), is_whole=True),
+        Reads("cluster_member", ("sample_id", "cluster_id", "cluster_n_samples"), is_whole=True),
+        Reads("place", ("sample_id", "n", "place"), is_whole=True),
+        Reads("split_group", ("sample_id", "group_key"), is_whole=True),
     ),
     writes=ORIGIN,
     grain="map",

@@ -26,16 +26,18 @@ from stages.shard.tar_writer import TarWriter
 EXTENSIONS = ("jpg", "png", "webp")  # the images that webdataset, open_clip and Hugging Face decode by name
 _OF_ORIGIN = (
     "half", "corpus", "url", "path", "native_id", "keywords", "width_px", "height_px", "latitude_deg", "longitude_deg",
-    "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "meta_caption",
+    "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "meta_caption", "nsfw",
+    "punsafe", "pwatermark", "published_width_px", "published_height_px", "vlm_score_cos", "detector_prob",
+    "cluster_id", "cluster_n_samples", "places", "group_key",
 )  # fmt: skip
-_OF_PLAN = ("split", "shard", "published_text")
+_OF_PLAN = ("split", "shard", "published_text", "caption_sources")
 _OF_DESCRIPTION = tuple(name for name in DESCRIPTION.columns if name != "shard")
 # In this order in the JSON; the last three are of the image file in the tar.
 MEMBER_COLUMNS = ("sample_id", *_OF_PLAN, *_OF_DESCRIPTION, *_OF_ORIGIN, "pair_format", "pair_n_bytes", "pair_sha256")
 
 
 def describe_samples(inputs: Inputs, context: Context) -> Outcome:
-    """Return the captions, scores and cluster of each sample to publish, sorted by tar."""
+    """Return all captions of each sample to publish, sorted by tar."""
     return collect(inputs, DESCRIPTION, _SPINE, _STEPS)
 
 
@@ -67,10 +69,7 @@ _STEPS = (
         ("caption_score", "caption_candidate"),
     ),
     ("SELECT rows.*, country_name, city FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
-    ("SELECT rows.*, cluster_id, cluster_n_samples FROM rows LEFT JOIN cluster_member USING (sample_id)",
-     ("cluster_member",)),
-    ("SELECT rows.*, vlm_score_cos, detector_prob FROM rows LEFT JOIN relevant USING (sample_id)", ("relevant",)),
-)  # fmt: skip
+)
 
 
 def write_pairs(inputs: Inputs, context: Context) -> Outcome:
@@ -136,8 +135,8 @@ _SCORES = ("sample_id", "n", "first_score_cos", "first_rank", "second_rank")
 DESCRIBE_SAMPLES = Stage(
     name="describe_samples",
     module="shard",
-    version=1,
-    does="Collects, tar by tar, all captions, the scores and the cluster of each sample to publish.",
+    version=2,
+    does="Collects, tar by tar, all captions of each sample to publish.",
     reads=(
         Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
@@ -146,8 +145,6 @@ DESCRIBE_SAMPLES = Stage(
         Reads("caption_score", _SCORES, is_whole=True),
         Reads("caption_candidate", ("sample_id", "n", "candidate_caption"), is_whole=True),
         Reads("geometa", ("sample_id", "country_name", "city"), is_whole=True),
-        Reads("cluster_member", ("sample_id", "cluster_id", "cluster_n_samples"), is_whole=True),
-        Reads("relevant", ("sample_id", "vlm_score_cos", "detector_prob"), is_whole=True),
     ),
     writes=DESCRIPTION,
     grain="map",
@@ -162,7 +159,7 @@ DESCRIBE_SAMPLES = Stage(
 WRITE_PAIRS = Stage(
     name="write_pairs",
     module="shard",
-    version=2,
+    version=3,
     does="Writes the tars of image, text and JSON that ordinary loaders read.",
     reads=(
         Reads("shard", ("sample_id", "published_sha256")),

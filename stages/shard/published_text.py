@@ -25,5 +25,24 @@ def published_text(meta: Any, text: Any, order: TextOrder, separator: str) -> An
     return pc.coalesce(joined, first, second, "")
 
 
+SOURCE = {"pub11": "web", "rs3": "generated"}  # of a caption, by half
+
+
+def caption_sources(rows: pa.Table, order: TextOrder) -> list[list[str]]:
+    """Return the sources of each published text in their order: "meta", "web", "generated"; a blank text has none.
+
+    Args:
+        rows: samples with meta_caption, text and half.
+        order: as for `published_text`.
+    """
+    metas, texts, halves = (rows[name].to_pylist() for name in ("meta_caption", "text", "half"))
+    found = []
+    for meta, text, half in zip(metas, texts, halves, strict=True):
+        sources = [("meta", meta if order != "text_only" else None), (SOURCE[half], text)]
+        ordered = sources if order == "meta_first" else sources[::-1]
+        found.append([name for name, content in ordered if content and content.strip()])
+    return found
+
+
 def _or_null(column: Any) -> Any:
     return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, pa.string()), column)

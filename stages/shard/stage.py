@@ -132,7 +132,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=8,
+    version=9,
     does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),

@@ -79,6 +79,9 @@ _CANDIDATES = [
         "punsafe": 0.25 if corpus == "coyo700m" else None,  # above its threshold; cc3m_0_2 has the same pixels
         "annotation_licence": "CC-BY-4.0",
         "owner_id": "somebody" if corpus == "cc3m" else None,
+        "pwatermark": None,
+        "published_width_px": 640,
+        "published_height_px": None,
     }
     for n, corpus in enumerate(("laion2b", "coyo700m", "cc3m", "cc3m", "laion2b"))
 ]
@@ -162,6 +165,7 @@ _SHARD_PLAN = [
         **_FETCHED[n],
         "half": "pub11",
         "published_text": f"text {n}",
+        "caption_sources": ["meta", "web"],
         "split": "train",
         "random_split": "val" if n == 1 else "train",
         "shard": "pub11-train-0000",
@@ -334,13 +338,19 @@ _PUBLISHED_ROWS = [
         "shard": row["shard"],
         "body_sha256": row["body_sha256"],
         "published_sha256": "published",
+        "published_n_bytes": 9,
+        "published_format": "png",
     }
     for row in _SHARD_PLAN[:3]
 ]
 _ORIGINS = [
-    {**_GEOMETA[n], **_IMAGES[n], **_CANDIDATES[n], "half": "pub11", "shard": "pub11-train-0000", "path": ""}
+    {
+        **_GEOMETA[n], **_IMAGES[n], **_CANDIDATES[n], "half": "pub11", "shard": "pub11-train-0000", "path": "",
+        "vlm_score_cos": 0.25, "detector_prob": None, "cluster_id": "laion2b_0_0", "cluster_n_samples": 2,
+        "places": ["Überlingen", "Bonn"], "group_key": fetch_id(0),
+    }
     for n in range(4)
-]
+]  # fmt: skip
 _DUPLICATES = [
     {
         "sample_id": "coyo700m_0_1",
@@ -369,12 +379,8 @@ _DESCRIPTION = {
     "invariant_caption": None,
     "generated_captions": [],
     "generated_scores_cos": [],
-    "vlm_score_cos": 0.25,
-    "detector_prob": None,
     "country_name": None,
     "city": "Überlingen",
-    "cluster_id": "laion2b_0_0",
-    "cluster_n_samples": 2,
 }
 _COUNTS = [
     {"partition": part, "reason": reason, "n": n}
@@ -439,6 +445,10 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         labelled_image=_LABELLED,
         image=_IMAGES,
         geometa=_GEOMETA,
+        relevant=[{**row, "vlm_score_cos": 0.25, "detector_prob": 0.5} for row in _RELEVANT],
+        cluster_member=[{**row, "cluster_n_samples": 2} for row in _DUPLICATES],
+        place=[{"sample_id": "laion2b_0_0", "n": n, "place": place} for n, place in enumerate(("Ulm", None, "Bonn"))],
+        split_group=[{"sample_id": s, "group_key": "a"} for s in (*(r["sample_id"] for r in _SHARD_PLAN), "ben_7")],
     ),
     "describe_samples": tables(
         shard_plan=[*_SHARD_PLAN, {"sample_id": "ben_7", "shard": "rs3-val-0001"}],
@@ -450,8 +460,6 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {"sample_id": "ben_7", "n": n, "candidate_caption": text} for n, text in enumerate(_CAPTIONS)
         ],
         geometa=_GEOMETA,
-        cluster_member=[{**row, "cluster_n_samples": 2} for row in _DUPLICATES],
-        relevant=[{**row, "vlm_score_cos": 0.25, "detector_prob": 0.5} for row in _RELEVANT],
     ),
     # Only PNG files: a PNG converted from a BMP depends on the codec's version.
     "write_pairs": tables(

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from stages.shard.published_text import TextOrder, published_text
+from stages.shard.published_text import TextOrder, caption_sources, published_text
 
 META = pa.array(["Seen in May.", None, "Seen in May.", "", None])
 TEXT = pa.array(["a river", "a road", None, "a roof", None])
@@ -29,3 +29,17 @@ def test_chunked_columns_and_other_separators_do_as_well() -> None:
 def test_no_sample_gives_no_text() -> None:
     nothing = pa.array([], pa.string())
     assert len(published_text(nothing, nothing, "meta_first", " ")) == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("meta_first", [["meta", "web"], ["generated"], ["meta"], ["web"], []]),
+        ("text_first", [["web", "meta"], ["generated"], ["meta"], ["web"], []]),
+        ("text_only", [["web"], ["generated"], [], ["web"], []]),
+    ],
+)
+def test_sources_name_the_texts_in_their_order_and_no_blank_one(order: TextOrder, expected: list[list[str]]) -> None:
+    halves = ["pub11", "rs3", "rs3", "pub11", "pub11"]
+    rows = pa.table({"meta_caption": META, "text": TEXT, "half": halves})
+    assert caption_sources(rows, order) == expected

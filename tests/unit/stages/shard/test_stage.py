@@ -107,7 +107,8 @@ def test_a_group_is_in_one_split_unless_the_published_rule_is_asked_for(rule: st
             "text": ["text"] * 4000,
         }
     )
-    others = {f.name: pa.array(["0"] * 4000).cast(f.type) for f in SHARD_PLAN.schema if f.name not in rows.column_names}
+    made = (*rows.column_names, "caption_sources")
+    others = {f.name: pa.array(["0"] * 4000).cast(f.type) for f in SHARD_PLAN.schema if f.name not in made}
     params = ShardParams(split_rule=rule, val_share=0.3)  # type: ignore[arg-type]
     found = deal_out(pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **others}), params)
     splits: dict[str, set[str]] = {}
