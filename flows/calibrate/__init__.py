@@ -1,1 +1,1 @@
-"""Set the thresholds of the outlier scores by images that the user has labelled."""
+"""Choose the thresholds of the outlier scores from images that the user has labelled."""

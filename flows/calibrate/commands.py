@@ -1,4 +1,4 @@
-"""`make calibrate`: set both thresholds of the outlier scores by labelled images, and write them as a profile."""
+"""`make calibrate`: choose both outlier thresholds from labelled images, and write them as a profile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flows.opening import open_build, open_existing
 from flows.settings import sections_of, toml_sections
 from stages.contract import InputError
 
-_FEW = 100  # labelled images of a label; with fewer, Wilson's interval of 97 % is wider than 93 to 99 %
+_FEW = 100  # images per label; with fewer, Wilson's interval of 97 % is wider than 93 to 99 %
 _TELL_EVERY_S = 15.0
 _SETTINGS = {"vlm": "min_vlm_score_cos", "detector": "min_detector_prob"}
 
@@ -41,7 +41,7 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
 
 
 def _gather(options: argparse.Namespace, console: Console) -> Scores:
-    """Return the labelled images with their scores; those in files are scored here."""
+    """Return the labelled images with their scores; images in files are scored here."""
     labels = read_labels(Path(options.labels))
     _, ledger = open_existing(options) if labels.is_rs else open_build(options)
     found = []
@@ -109,7 +109,7 @@ def _values(thresholds: Thresholds) -> dict[str, float]:
 
 
 def _write(thresholds: Thresholds, options: argparse.Namespace) -> None:
-    """Write the profile, with what SET said and the thresholds."""
+    """Write the profile with the settings of SET and the thresholds."""
     sections = sections_of(options.profile, options.set)
     sections["outliers"] = {**sections.get("outliers", {}), "rule": "absolute", **_values(thresholds)}
     for name in ("top_share_vlm", "top_share_detector"):

@@ -1,4 +1,4 @@
-"""Read which images a user has labelled: a folder, or a table of names or paths.
+"""Read a user's image labels from a folder, or from a table of names or paths.
 
 Not for scoring them.
 """
@@ -22,11 +22,11 @@ _WANTED = (
 
 @dataclass(frozen=True)
 class Labels:
-    """What is labelled.
+    """Labels of images.
 
     Attributes:
-        is_rs: by sample_id or image_id of a build, whether it is a remote sensing image.
-        examples: images in files.
+        is_rs: whether an image is remote sensing, by sample_id or image_id of a build.
+        examples: labelled images in files.
     """
 
     is_rs: Mapping[str, bool] = field(default_factory=dict)
@@ -36,10 +36,10 @@ class Labels:
 def read_labels(path: Path) -> Labels:
     """Return the labels of a folder, or of a table.
 
-    A name in a table is a file where there is one, relative to the table's folder; else a sample_id or image_id.
+    A name in a table is a file, relative to the table's folder, if that exists; else a sample_id or image_id.
 
     Raises:
-        InputError: nothing is labelled, a label is unknown, or a name has both labels.
+        InputError: a label has no image or is unknown, or a name has both labels.
     """
     if path.is_dir() or path.suffix == ".toml":
         return Labels(examples=find_examples(path))

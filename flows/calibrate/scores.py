@@ -1,4 +1,4 @@
-"""The scores of labelled images: those that a build has stored, or made here by the profile's models.
+"""Scores of labelled images: stored by a build, or computed here with the profile's models.
 
 Not for choosing thresholds.
 """
@@ -29,26 +29,26 @@ from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM, chosen_prompts, me
 Row = tuple[str, bool, float, float]  # name, whether it is remote sensing, cosine, probability
 _BATCH = 32
 _TABLES = ("sample", "image", "embedding", "prompt", "detector_score", "vlm_score")
-_USED = "trained_on.csv"  # beside a trained detector: part, label, class and file
+_USED = "trained_on.csv"  # beside a trained detector: split, label, class and file
 
 
 @dataclass(frozen=True)
 class Models:
-    """Which models take part."""
+    """Which of the two models are in use."""
 
     has_vlm: bool
     has_detector: bool
 
     @classmethod
     def of(cls, ledger: Ledger) -> Models:
-        """Return those of a build's settings. Raises InputError where there is none."""
+        """Return the models in a build's settings. Raises InputError if there is none."""
         found = cls(*(not ledger.why_off(ledger.writer[table]) for table in ("vlm_score", "detector_score")))
         if not found.has_vlm and not found.has_detector:
             raise InputError('embed.model and outliers.detector are "none": there is no score to set a threshold for')
         return found
 
     def scores(self, rows: Sequence[Row]) -> Scores:
-        """Return labelled images with the scores of the models that take part; NaN for a missing one."""
+        """Return labelled images with the scores of the models in use; NaN for a missing score."""
         names, is_rs, vlm, prob = zip(*rows, strict=True) if rows else ((), (), (), ())
         return Scores(
             names, np.array(is_rs, bool),
@@ -58,7 +58,7 @@ class Models:
 
 
 def stored_scores(ledger: Ledger, labels: Mapping[str, bool]) -> tuple[Scores, int]:
-    """Return the stored scores of labelled samples or images, each image once, and how many have no valid image.
+    """Return the stored scores of labelled samples or images, each image once, and the number without a valid image.
 
     Raises:
         InputError: the build does not know a name, an image has both labels, or scores are not up to date.
@@ -98,7 +98,7 @@ def _rows_of(ledger: Ledger, names: Sequence[str]) -> list[tuple[str, str | None
 
 
 def score_images(ledger: Ledger, examples: Sequence[Example], advance: Callable[[int], None]) -> Scores:
-    """Return labelled images in files with the scores that the build's models give.
+    """Return labelled images in files with their scores by the build's models.
 
     Raises:
         InputError: an image cannot be decoded, or a model is missing.
@@ -129,7 +129,7 @@ def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
 
 
 def unseen(ledger: Ledger, examples: Sequence[Example]) -> list[Example]:
-    """Return the images that the user's own detector was not trained on, by the list in its folder."""
+    """Return the images that the user's own detector was not trained on, according to the list in its folder."""
     params: Any = ledger.settings.params(SCORE_DETECTOR)
     resources: Any = ledger.settings.resources(SCORE_DETECTOR)
     path = Path(resources.models) / params.detector / _USED
@@ -142,7 +142,7 @@ def unseen(ledger: Ledger, examples: Sequence[Example]) -> list[Example]:
 
 
 def _open(ledger: Ledger, stage: Stage, stack: ExitStack) -> Any:
-    """Return the model that a stage is handed under the build's settings."""
+    """Return the model that a stage gets with the build's settings."""
     return stack.enter_context(stage.tools[0].open(*ledger.settings.by_stage[stage.name]))
 
 

@@ -1,6 +1,6 @@
-"""Choose the two thresholds together: the most remote sensing kept at a stated precision.
+"""Choose both thresholds together, to keep the most remote sensing images at a given precision.
 
-Not for making scores, nor for reading labels.
+Not for computing scores or reading labels.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from stages.contract import InputError
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-NO_LIMIT = {"vlm": -1.0, "detector": 0.0}  # the least that a cosine and a probability can be
+NO_LIMIT = {"vlm": -1.0, "detector": 0.0}  # the minima of a cosine and a probability
 N_FOLDS = 5
-_N_CANDIDATES = 500  # thresholds of the image-text score that are tried; each is tried with all of the detector's
+_N_CANDIDATES = 500  # number of image-text thresholds tried, each with all detector thresholds
 _STEPS = 1e6  # thresholds are rounded down to six decimals, as profiles show them
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The least scores that are kept; a score that no model gives has none, and refuses nothing."""
+    """The lowest scores that are kept; None for a model that is not in use, which rejects nothing."""
 
     vlm: float | None
     detector: float | None
 
     def keeps(self, scores: Scores) -> Bools:
-        """Return whether each image reaches the thresholds; one without a score is refused, as by the outlier rule."""
+        """Return whether each image reaches the thresholds; as in the outlier stage, one without a score does not."""
         kept = np.ones(len(scores.is_rs), bool)
         for values, least in ((scores.vlm, self.vlm), (scores.detector, self.detector)):
             if values is not None and least is not None:
@@ -45,10 +45,10 @@ class Scores:
     """Labelled images with their scores.
 
     Attributes:
-        names: of the images.
-        is_rs: bool [n].
-        vlm: cosines, float64 [n], NaN where the model gave none; None if the model takes no part.
-        detector: probabilities, likewise.
+        names: names of the images.
+        is_rs: bool [n], whether each is a remote sensing image.
+        vlm: cosines, float64 [n] in [-1, 1], NaN if missing; None if the model is not in use.
+        detector: probabilities, float64 [n] in [0, 1], NaN if missing; None if the model is not in use.
     """
 
     names: Sequence[str]
@@ -65,16 +65,16 @@ class Scores:
 
 
 def choose(scores: Scores, precision: float) -> Thresholds:
-    """Return the thresholds that keep most remote sensing images while the share of them among the kept is reached.
+    """Return the thresholds that keep the most remote sensing images with at least the given precision.
 
-    Of equals those with the higher precision, then the lower thresholds.
+    Ties are broken by higher precision, then by lower thresholds.
 
     Args:
-        scores: of labelled images, of both labels.
-        precision: least share of remote sensing images among the kept, in (0, 1].
+        scores: scores of labelled images of both labels.
+        precision: minimum share of remote sensing images among the kept, in (0, 1].
 
     Raises:
-        InputError: no thresholds reach it; says what the best ones reach.
+        InputError: no thresholds reach the precision; names the highest precision reached.
     """
     nothing = np.zeros(len(scores.is_rs))
     vlm = nothing if scores.vlm is None else np.nan_to_num(scores.vlm, nan=-math.inf)
@@ -108,7 +108,7 @@ def _candidates(values: Floats) -> Floats:
 def _best_of_detector(
     is_rs: Bools, detector: Floats, passed: Bools, precision: float
 ) -> tuple[tuple[int, float, float] | None, float]:
-    """Return remote sensing images kept, precision and threshold of the best, and the highest precision of any."""
+    """Return the best threshold as (images of remote sensing kept, precision, threshold), and the highest precision."""
     values, labels = detector[passed], is_rs[passed]
     order = np.argsort(-values, kind="stable")
     values, right = values[order], np.cumsum(labels[order])
@@ -125,7 +125,7 @@ def _best_of_detector(
 
 
 def _round(least: float, values: Floats, no_limit: float) -> float:
-    """Return a threshold of six decimals; without an image below it there is no limit."""
+    """Return a threshold rounded down to six decimals; no_limit if no image is below it."""
     if least <= values.min():
         return no_limit
     return math.floor(least * _STEPS) / _STEPS
@@ -138,9 +138,9 @@ def measure(scores: Scores, kept: Bools) -> tuple[Share, Share]:
 
 
 def cross_measure(scores: Scores, precision: float) -> tuple[Share, Share] | None:
-    """Return precision and recall on images that took no part in choosing: five folds by a hash of the names.
+    """Return precision and recall by five-fold cross-validation; folds are hashes of the names.
 
-    None where a fold lacks a label or cannot reach the precision.
+    None if a fold lacks a label or cannot reach the precision.
     """
     folds = np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % N_FOLDS for name in scores.names])
     kept = np.zeros(len(folds), bool)

@@ -1,1 +1,1 @@
-"""What is published beside the tars: the dataset card, build.json, Croissant, citation, licences, LaTeX tables."""
+"""Files published beside the tars: the dataset card, build.json, Croissant, citation, licences, LaTeX tables."""

@@ -1,4 +1,4 @@
-"""What croissant.json says of a dataset as a whole, in the vocabularies schema.org, Croissant and RAI."""
+"""Properties of the whole dataset in croissant.json, in the vocabularies schema.org, Croissant and RAI."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from flows.ledger.ledger import Ledger
 def about(
     ledger: Ledger, facts: Mapping[str, Any], contents: Contents, rights: Sequence[Rights], day: str, bib: str
 ) -> dict[str, Any]:
-    """Return the properties of the dataset; those that are not known (address, DOI) are left out.
+    """Return the properties of the dataset without the unknown ones (address, DOI).
 
     Args:
         ledger: the build.
-        facts: as in build.json.
-        contents: counts.
-        rights: by corpus.
-        day: on which the last table was made, ISO 8601.
-        bib: how to cite it, as BibTeX.
+        facts: content of build.json.
+        contents: counts of the published samples.
+        rights: rights of each corpus.
+        day: day on which the last table was made, ISO 8601.
+        bib: citation of the dataset in BibTeX.
     """
     dataset, identity = ledger.settings.dataset, facts["build_id"]
     known = {"url": dataset.url, "identifier": f"https://doi.org/{dataset.doi}" if dataset.doi else ""}
@@ -52,7 +52,7 @@ def _unknown(known: Mapping[str, str]) -> str:
 
 
 def _licences(rights: Sequence[Rights]) -> list[str]:
-    """Return the licences of the annotations; the rights in images are in LICENSES.md and in the metafiles."""
+    """Return the licences of the annotations; those of the images are in LICENSES.md and in the metafiles."""
     return ["LICENSES.md", *dict.fromkeys(found.corpus.annotation_licence for found in rights)]
 
 

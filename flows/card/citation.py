@@ -26,12 +26,12 @@ PAPER = {
 
 
 def citation(dataset: DatasetSettings, build_id: str, day: str) -> str:
-    """Return the file.
+    """Return the content of CITATION.cff.
 
     Args:
         dataset: title, creators, address and DOI.
-        build_id: of the build, 64 hex digits.
-        day: on which its last table was made, ISO 8601.
+        build_id: id of the build, 64 hex digits.
+        day: day on which its last table was made, ISO 8601.
     """
     content: dict[str, Any] = {
         "cff-version": "1.2.0",

@@ -1,4 +1,4 @@
-"""Which code made a build's folder: version, commit, Python and packages."""
+"""The code that made a build: version, commit, Python and packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", re.M)
 
 
 def code_version() -> dict[str, object]:
-    """Return name, version, commit and whether files differ from it; commit and difference are None without git."""
+    """Return name, version, commit, and whether files differ from the commit; the last two are None without git."""
     commit = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return {
@@ -40,7 +40,7 @@ def _version(name: str) -> str | None:
 
 
 def _git(*words: str) -> str | None:
-    """Return what git prints of the checkout that holds this file; None where that is no checkout, or without git."""
+    """Return the output of git in this file's checkout; None without a checkout or git."""
     try:
         done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""What a finished build publishes, counted from its tables."""
+"""Counts of what a finished build publishes, from its tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOOPBACK = r"(?i)^https?://(127\.|localhost|\[::1\])"
 
 @dataclass(frozen=True)
 class Group:
-    """The published samples of one corpus in one split."""
+    """Number of published samples of one corpus in one split."""
 
     half: str
     corpus: str
@@ -25,13 +25,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Contents:
-    """What is published.
+    """Counts of the published samples and their sources.
 
     Attributes:
         groups: by half, corpus and split.
-        licences: samples by (corpus, column, licence that the row states, "" for none).
-        n_loopback: samples whose image came from the machine that built the dataset: the generated world.
-        sources: source files and their bytes by corpus, those of corpora without a published sample too.
+        licences: number of samples by (corpus, column, licence stated by the row or "").
+        n_loopback: number of samples whose image came from the building machine, as in the generated world.
+        sources: numbers of source files and bytes by corpus, including corpora without a published sample.
     """
 
     groups: tuple[Group, ...]
@@ -46,7 +46,7 @@ class Contents:
 
     @property
     def corpora(self) -> tuple[str, ...]:
-        """The corpora with a published sample: those of the web half first."""
+        """The corpora with a published sample, the web half first."""
         return tuple(dict.fromkeys(group.corpus for group in self.groups))
 
     def count(self, name: str) -> dict[str, int]:
@@ -57,7 +57,7 @@ class Contents:
         return dict(found)
 
     def stated(self, corpus: str, column: str) -> dict[str, int]:
-        """Return the samples of a corpus by the licence that their rows state, most frequent first."""
+        """Return the number of samples of a corpus by stated licence, most frequent first."""
         found = {licence: n for (code, name, licence), n in self.licences.items() if (code, name) == (corpus, column)}
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 

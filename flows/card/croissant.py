@@ -1,6 +1,6 @@
 """croissant.json: files, record sets and responsible use in the vocabularies Croissant 1.1 and RAI 1.0.
 
-Written as plain JSON-LD. The package mlcroissant, which validates it, is needed by the tests alone.
+Written as plain JSON-LD. Only the tests need the package mlcroissant, which validates it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flows.card.files import Tars, find_metadata, find_tars
 from schemas.fields import FIELD
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
-# The context that the specification of Croissant 1.1 prescribes.
+# The context prescribed by the specification of Croissant 1.1.
 _TERMS = (
     "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field", "fileProperty",
     "fileObject", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key", "md5", "parentField",
@@ -38,18 +38,18 @@ CONTEXT: Mapping[str, Any] = {
     "name": {"@container": "@language"},
     **{term: f"cr:{term}" for term in _TERMS},
 }
-# Image member and text member of a sample, by layout.
+# By layout: the image member and the text member of a sample.
 MEMBERS = {"rs5m": ("img_content",), "pairs": ("jpg", "png", "webp")}
 _IMAGE_FORMATS = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff"]
 
 
 def croissant(about: Mapping[str, Any], files: Sequence[File], schema: pa.Schema) -> str:
-    """Return the file.
+    """Return the content of croissant.json.
 
     Args:
-        about: what is known of the dataset as a whole, in the terms of the vocabularies.
+        about: properties of the whole dataset.
         files: the tars and metafiles.
-        schema: of the metafiles.
+        schema: schema of the metafiles.
     """
     tars, metadata = _one_layout(find_tars(files)), find_metadata(files)
     content = {
@@ -64,7 +64,7 @@ def croissant(about: Mapping[str, Any], files: Sequence[File], schema: pa.Schema
 
 
 def _one_layout(tars: Sequence[Tars]) -> list[Tars]:
-    """Return the tars of the first layout whose members are known: another one holds the same samples."""
+    """Return the tars of the first layout whose members are known; other layouts have the same samples."""
     layouts = [layout for layout in MEMBERS if any(some.layout == layout for some in tars)]
     return [some for some in tars if some.layout in layouts[:1]]
 
@@ -115,7 +115,7 @@ def _record_sets(tars: Sequence[Tars], metadata: Mapping[str, File], schema: pa.
 
 
 def _samples(half: str, file: File, schema: pa.Schema, members: Sequence[str]) -> dict[str, Any]:
-    """Return the record set of images with their texts: files in tars joined with the metafile by the key."""
+    """Return the record set of images with texts, which joins files in tars with the metafile by key."""
     images = {"@id": f"{half}-images"}
     key = {
         "@type": "cr:Field",
@@ -126,7 +126,7 @@ def _samples(half: str, file: File, schema: pa.Schema, members: Sequence[str]) -
         "source": {
             "fileSet": images,
             "extract": {"fileProperty": "filename"},
-            # It matches its own result too, because mlcroissant applies it a second time after the join.
+            # The pattern also matches its own result, since mlcroissant applies it again after the join.
             "transform": {"regex": rf"^(?:.*/)?([^/]+?)(?:\.(?:{'|'.join(members)}))?$"},
         },
         "references": {"fileObject": {"@id": file.name}, "extract": {"column": "sample_id"}},

@@ -1,6 +1,6 @@
-"""Put foreign text into Markdown and LaTeX without it becoming markup.
+"""Escape foreign text for Markdown and LaTeX.
 
-Corpus titles, licences and paths come from manifests and source files: every value that a template prints is escaped.
+Titles, licences and paths come from manifests and source files, so templates escape every value they print.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LATEX = {
 
 
 class Ready(str):
-    """Text that is Markdown or LaTeX already: made by this package, never foreign."""
+    """Markdown or LaTeX made by this package, which is not escaped again."""
 
 
 def markdown(value: object) -> str:
@@ -38,7 +38,7 @@ def markdown(value: object) -> str:
 
 
 def latex(value: object) -> str:
-    """Return a value as LaTeX text; figures have thousands separators that do not end a number in math mode."""
+    """Return a value as LaTeX text; figures have thousands separators that are valid in math mode."""
     if isinstance(value, Ready):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -48,7 +48,7 @@ def latex(value: object) -> str:
 
 
 def code(value: object) -> Ready:
-    """Return a value as Markdown code, in as many backticks as it needs."""
+    """Return a value as a Markdown code span with enough backticks."""
     text = _on_one_line(str(value)).replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     pad = " " if text[:1] == "`" or text[-1:] == "`" else ""
@@ -56,12 +56,12 @@ def code(value: object) -> Ready:
 
 
 def link(address: str) -> Ready:
-    """Return an address as a Markdown link; one that is not of the web, or has a character that ends it, as code."""
+    """Return a web address as a Markdown link; as code if it is not http(s) or has a character that ends a link."""
     return Ready(f"<{address}>") if _ADDRESS.fullmatch(address) else code(address)
 
 
 def pages(escape: Callable[[object], str] = markdown) -> Environment:
-    """Return the templates; what an expression prints is escaped, and an unknown name is an error."""
+    """Return the template environment: printed values are escaped, and an unknown name is an error."""
     environment = Environment(
         loader=PackageLoader("flows.card"),
         finalize=escape,
@@ -79,7 +79,7 @@ def pages(escape: Callable[[object], str] = markdown) -> Environment:
 
 
 def size(n_bytes: int) -> str:
-    """Return a number of bytes in the unit in which it has up to three digits before the point."""
+    """Return a number of bytes in the unit that gives at most three digits before the point."""
     figure = float(n_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
         if figure < 1000:

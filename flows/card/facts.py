@@ -1,4 +1,4 @@
-"""build.json: what a build was made with and what it holds."""
+"""build.json: settings, code, models and contents of a build."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from schemas.model_manifests import load_models
 from stages.contract import Stage
 from stages.identity import digest_json
 
-FORMAT = 1  # raised when a key changes its meaning
-WITHHELD = ("contact",)  # who ran the build: named to the servers that were asked, and to nobody else
+FORMAT = 1  # raised when the meaning of a key changes
+WITHHELD = ("contact",)  # identifies the person, only for the requested servers
 
 
 def build_facts(ledger: Ledger, contents: Contents | None) -> dict[str, Any]:
-    """Return what build.json holds.
+    """Return the content of build.json.
 
     Args:
         ledger: the build.
-        contents: what it publishes; None while it is unfinished.
+        contents: counts of what it publishes; None while it is unfinished.
     """
     identity = build_id(ledger)
     return {
@@ -47,7 +47,7 @@ def build_facts(ledger: Ledger, contents: Contents | None) -> dict[str, Any]:
 
 
 def settings_in_full(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Return every setting by section; who ran the build, and where its folders are, is withheld."""
+    """Return all settings by section, without the contact and folder paths."""
     sections: dict[str, dict[str, Any]] = {
         "run": _plain(ledger.settings.run),
         "dataset": _plain(ledger.settings.dataset),
@@ -59,7 +59,7 @@ def settings_in_full(ledger: Ledger) -> dict[str, dict[str, Any]]:
 
 
 def models_used(ledger: Ledger) -> list[dict[str, Any]]:
-    """Return the models that the build's stages used: name, revision, digests, licence, and the stages."""
+    """Return the models that the build used: name, revision, digests, licence, and their stages."""
     pinned, found = load_models(), dict[str, dict[str, Any]]()
     for stage in ledger.stages:
         if ledger.why_off(stage):
@@ -76,7 +76,7 @@ def models_used(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def download_days(ledger: Ledger) -> list[dict[str, Any]]:
-    """Return the first and the last day of each download pass (UTC), from the receipts of its attempts."""
+    """Return the first and last day (UTC) of each download pass, from the receipts of its attempts."""
     days: dict[str, list[date]] = {}
     for receipt in ledger.state(ledger.writer["fetch_attempt"]).receipts:
         run = receipt.body["run"]
@@ -90,13 +90,13 @@ def download_days(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def last_day(ledger: Ledger) -> str:
-    """Return the day on which the last table of a build was made, UTC: the same however often it is published."""
+    """Return the day (UTC) on which a build's last table was made; publishing again does not change it."""
     receipts = (receipt for stage in ledger.stages for receipt in ledger.state(stage).receipts)
     return max(_day(receipt.body["run"]["finished"]) for receipt in receipts).isoformat()
 
 
 def card_digest(ledger: Ledger) -> str:
-    """Return the digest of what the card says and no receipt knows: settings, rights, licences of models."""
+    """Return the digest of the card's content that is in no receipt: settings, rights, licences of models."""
     rights = {code: corpus.model_dump(mode="json") for code, corpus in load_corpora().items()}
     return digest_json([ledger.settings.profile, settings_in_full(ledger), models_used(ledger), rights])
 

@@ -1,4 +1,4 @@
-"""The tars and metafiles of a dataset folder, as found, whatever layouts a build has."""
+"""Finds the tars and metafiles of a dataset folder, for any layouts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LATEX = {
     "pub11_funnel": "Rows of each web corpus after each step, beside the published figures.",
     "rs3": "Images of each labelled corpus after each step, beside the published figures.",
 }
-PUBLISHED = "rs5m"  # the layout that has no folder of its own
+PUBLISHED = "rs5m"  # the layout without its own folder
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Tars:
 
     @property
     def pattern(self) -> str:
-        """A glob of their paths below the dataset folder."""
+        """Glob of the tars' paths in the dataset folder."""
         folder = "" if self.layout == PUBLISHED else f"{self.layout}/"
         return f"{folder}{self.split}/{self.half}-{self.split}-*.tar"
 
 
 def find_tars(files: Sequence[File]) -> list[Tars]:
-    """Return the tars among some files, by layout, half and split; the published layout first."""
+    """Return the tars among the files by layout, half and split, the published layout first."""
     found: dict[tuple[str, str, str], list[File]] = {}
     for file in sorted(files, key=lambda file: file.name):
         if match := _TAR.fullmatch(file.name):

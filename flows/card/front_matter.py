@@ -1,4 +1,4 @@
-"""The YAML block at the head of a dataset card, as the Hugging Face Hub reads it."""
+"""The YAML block at the top of a dataset card, for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from flows.card.contents import Contents
 from flows.card.files import PUBLISHED, Tars, find_metadata, find_tars
 from flows.settings import DatasetSettings
 
-# Bounds of the Hub's size_categories.
+# Upper bounds of the Hub's size_categories.
 _SIZES = (
     (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
     (10**8, "10M<n<100M"),
 )  # fmt: skip
 _HUB_SPLIT = {"train": "train", "val": "validation"}
 _KEY = [{"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
-# What the Hub's webdataset loader makes of the members; a layout that is not here is left to the loader to infer.
+# Types of members in the Hub's webdataset loader; it infers those of layouts that are not listed.
 _MEMBERS = {
     PUBLISHED: [{"name": name, "dtype": "binary"} for name in ("caption", "img_content", "img_name")],
 }
@@ -33,7 +33,7 @@ def front_matter(dataset: DatasetSettings, contents: Contents, files: Sequence[F
         dataset: title of the dataset.
         contents: counts by half and split.
         files: the tars and metafiles.
-        schema: of the metafiles.
+        schema: schema of the metafiles.
     """
     tars = find_tars(files)
     configs = [*_tar_configs(tars, contents), *_metadata_configs(find_metadata(files), contents, schema)]
@@ -55,7 +55,7 @@ def front_matter(dataset: DatasetSettings, contents: Contents, files: Sequence[F
 
 
 class _Plain(yaml.SafeDumper):  # type: ignore[misc]  # yaml has no types
-    """Writes a list twice instead of a reference to it: fewer readers of cards know references."""
+    """Writes repeated lists in full, since many readers of cards do not support YAML references."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -70,7 +70,7 @@ Config = tuple[dict[str, Any], dict[str, Any] | None]
 
 
 def _tar_configs(tars: Sequence[Tars], contents: Contents) -> list[Config]:
-    """Return a configuration per layout with both halves, and one per half; readable layouts first."""
+    """Return the configurations: per layout one with both halves and one per half; readable layouts first."""
     found: list[Config] = []
     layouts = sorted({some.layout for some in tars}, key=lambda layout: (layout == PUBLISHED, layout))
     for layout in layouts:
@@ -133,5 +133,5 @@ def _feature(column: pa.Field) -> dict[str, str]:
 
 
 def _dtype(kind: pa.DataType) -> str:
-    """Return the Hub's name of a type, which differs from Arrow's for floats alone."""
+    """Return the Hub's name of a type, which differs from Arrow's only for floats."""
     return {"halffloat": "float16", "float": "float32", "double": "float64"}.get(str(kind), str(kind))

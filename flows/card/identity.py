@@ -1,6 +1,6 @@
-"""The id of a build: the digest of what it publishes.
+"""The id of a build: the digest of its published content.
 
-Not for fingerprints, which say what a result depends on: two builds of other settings and equal rows have one id.
+Not a fingerprint of inputs: two builds with different settings and equal rows have the same id.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from flows.ledger.receipt import Receipt
 from schemas.fields import FIELD
 from stages.identity import digest_json
 
-FINAL_MODULES = ("shard", "stats")  # the modules that write what is published
+FINAL_MODULES = ("shard", "stats")  # the modules that write published tables and tars
 
 
 def unfinished(ledger: Ledger) -> list[str]:
-    """Return the stages that lack a current receipt; a build without any is finished."""
+    """Return the stages without a current receipt; the build is finished if there are none."""
     return [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
 
 
 def build_id(ledger: Ledger) -> str:
-    """Return 64 hex digits: the sha256 of the row digests of all final tables and of the sha256 of every tar.
+    """Return the sha256, in hex, of the row digests of all final tables and the sha256 of every tar.
 
-    Times, hosts, file names and the columns that differ between equal builds do not enter. Only receipts are read.
+    Times, hosts, file names and measured columns are not included. Only receipts are read.
 
     Returns:
-        "" while the build is unfinished.
+        64 hex digits, or "" while the build is unfinished.
     """
     if unfinished(ledger):
         return ""
@@ -48,5 +48,5 @@ def _digests(receipts: tuple[Receipt, ...]) -> list[object]:
 
 
 def _values(digests: Mapping[str, str]) -> dict[str, str]:
-    """Return the digests of the columns that are part of a row's identity."""
+    """Return the digests of the columns that identify a row's content."""
     return {name: digest for name, digest in digests.items() if FIELD[name].kind == "value"}

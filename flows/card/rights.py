@@ -1,4 +1,4 @@
-"""Which rights are in the samples of each corpus: annotations, images, and the model behind generated captions."""
+"""The rights in each corpus's samples: annotations, images, and the model of generated captions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.corpora import Corpus, load_corpora
 from schemas.model_manifests import Model, load_models
 
 NOT_STATED = "not stated"
-_SHOWN = 12  # licences of a corpus that LICENSES.md lists; YFCC15M states seven, WIT some hundred
+_SHOWN = 12  # maximum licences per corpus in LICENSES.md; YFCC15M states seven, WIT about a hundred
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Rights:
 
     Attributes:
         corpus: its manifest.
-        n_samples: published samples.
-        annotation_licences: samples by the licence that their rows state for metadata and text.
-        image_licences: samples by the licence that their rows state for the image; "" where a row states none.
-        captioner: the model behind the captions; None where they are the corpus's own.
+        n_samples: number of published samples.
+        annotation_licences: number of samples by the stated licence of metadata and text.
+        image_licences: number of samples by the stated licence of the image; "" if none is stated.
+        captioner: the model that generated the captions; None if they are the corpus's own.
     """
 
     corpus: Corpus
@@ -43,7 +43,7 @@ class Rights:
 
     @property
     def shown_annotation_licences(self) -> list[tuple[str, int]]:
-        """The annotation licences of the rows; the manifest's where no row states one."""
+        """The annotation licences of the rows, or the manifest's if no row states one."""
         return [(licence or self.corpus.annotation_licence, n) for licence, n in self.annotation_licences.items()]
 
 
@@ -64,14 +64,14 @@ def read_rights(ledger: Ledger, contents: Contents) -> list[Rights]:
 
 
 def _captioner(ledger: Ledger) -> Model | None:
-    """Return the model that drew the captions of the labelled half, where it is pinned."""
+    """Return the model that generated the captions of the labelled half, if it is pinned."""
     tools = ledger.tool_identities(ledger.writer["caption_candidate"])
     names = [tool.get("name", "") for tool in tools.values()]
     return next((model for name, model in load_models().items() if name in names), None)
 
 
 def _unknown(code: str) -> Corpus:
-    """Return a stand-in for a corpus whose manifest is gone since the build."""
+    """Return a placeholder for a corpus whose manifest was removed after the build."""
     missing = f"unknown: manifests/corpora/{code}.toml is missing or has a fault"
     return Corpus.model_validate(
         {

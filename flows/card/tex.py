@@ -1,4 +1,4 @@
-"""Tables of a build as LaTeX, in the form of the package booktabs."""
+"""Tables of a build as LaTeX, for the package booktabs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flows.card.escape import latex
 def latex_table(report: Report, caption: str, label: str) -> str:
     r"""Return a table environment: `\usepackage{booktabs}` is all that it needs.
 
-    A row without its first cell belongs to the row above; the row "Total" is set apart by a rule.
+    A row with an empty first cell belongs to the row above; a rule separates the row "Total".
     """
     is_figure = [any(isinstance(row.get(name), int | float) for row in report.rows) for name in report.columns]
     lines = [

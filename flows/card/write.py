@@ -1,4 +1,4 @@
-"""Add the card and what goes with it to a dataset folder: build.json, Croissant, citation, licences, LaTeX tables."""
+"""Add the card to a dataset folder, with build.json, Croissant, citation, licences and LaTeX tables."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from schemas.manifest_files import MANIFESTS
 
 
 def add_card(ledger: Ledger, folder: DatasetFolder, tables: Mapping[str, Report]) -> None:
-    """Add build.json; of a finished build the card, croissant.json, CITATION.cff, LICENSES.md and LaTeX tables too.
+    """Add build.json and, for a finished build, the card, croissant.json, CITATION.cff, LICENSES.md and LaTeX tables.
 
     Args:
         ledger: the build.
-        folder: the folder, with its tars and metafiles.
-        tables: the statistics by name, published figures below the build's own.
+        folder: the dataset folder, with its tars and metafiles.
+        tables: the statistics by name, with published figures below the build's own.
     """
     identity = build_id(ledger)
     contents = read_contents(ledger) if identity else None
@@ -90,13 +90,13 @@ def _card(
 
 
 def _ratings(ledger: Ledger) -> list[Ready]:
-    """Return the tables of what persons judged of this build, as Markdown."""
+    """Return the tables of people's ratings of this build, as Markdown."""
     found = read_results(ledger.store.root)
     return [Ready(text.replace("<", "&lt;")) for name, text in found.items() if name.endswith(".md")]
 
 
 def _n_evaluation(ledger: Ledger) -> int:
-    """Return the number of images of evaluation sets that the samples were compared with."""
+    """Return the number of evaluation images with which the samples were compared."""
     return sum(receipt.n_kept for receipt in ledger.state(ledger.writer["evaluation_image"]).receipts)
 
 
@@ -106,7 +106,7 @@ def _licences(ledger: Ledger, identity: str, rights: Sequence[Rights]) -> str:
 
 
 def _switched_off(settings: Mapping[str, Any]) -> list[str]:
-    """Return sentences on what the build did not do by its settings."""
+    """Return sentences on the steps that the settings switched off."""
     found = []
     if not settings["download"]["ask_robots"]:
         found.append("robots.txt of the servers was not asked.")

@@ -1,4 +1,4 @@
-"""`make train-detector`: train the detectors of remote sensing images on a folder of the user's."""
+"""`make train-detector`: train detectors of remote sensing images on a user's folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TELL_EVERY_S = 15.0
 
 
 def run_train_detector(options: argparse.Namespace, console: Console) -> int:
-    """Train the detectors that were asked for, and print where they are and how good."""
+    """Train the requested detectors; print their folders and figures."""
     import torch
 
     torch.set_num_threads(options.n_threads)
@@ -115,7 +115,7 @@ def _write(
 
 
 def _guess_from_sizes(examples: Sequence[Example], sizes: npt.NDArray[np.float64], trained: Trained) -> float:
-    """Return the area under the curve of the test part for a logistic regression on size and aspect alone."""
+    """Return the test split's AUC of a logistic regression on size and aspect alone."""
     from flows.detector.head import fit_head
 
     is_test = np.array([part == "test" for part in trained.parts])

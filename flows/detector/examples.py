@@ -1,4 +1,4 @@
-"""The images that a detector learns from: found in folders or a table, with their source, class and group.
+"""Finds the images to train a detector on, in folders or a table, with their source, class and group.
 
 Not for opening them.
 """
@@ -30,14 +30,14 @@ _LAYOUT = (
 
 @dataclass(frozen=True, order=True)
 class Example:
-    """An image with what is known of it.
+    """An image with its label and origin.
 
     Attributes:
-        path: of the file.
-        label: "rs" for remote sensing, "other".
-        source: where it comes from; a source has a look of its own, so whole sources are left out to measure.
+        path: path of the file.
+        label: "rs" for remote sensing, or "other".
+        source: where it comes from; sources look different, so whole sources are left out to measure.
         kind: its class in the source, such as Airport.
-        group: what must not be on both sides of a split, such as a site; "" where nothing is stated.
+        group: images of one group, such as a site, stay on one side of a split; "" if none is stated.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Example:
 
     @property
     def is_rs(self) -> bool:
-        """Whether it is a remote sensing image."""
+        """Whether the image is remote sensing."""
         return self.label == "rs"
 
     @property
@@ -61,7 +61,7 @@ def find_examples(data: Path) -> list[Example]:
     """Return all images of a folder, a table or a manifest of folders, sorted by path.
 
     Raises:
-        InputError: there are none of one label, or the table or manifest cannot be read.
+        InputError: a label has no images, or the table or manifest cannot be read.
     """
     if data.is_file() and data.suffix == ".toml":
         found = list(_of_manifest(data))
@@ -76,7 +76,7 @@ def find_examples(data: Path) -> list[Example]:
 
 
 def _of_folder(folder: Path, label: Label, source: str = "") -> Iterator[Example]:
-    """Yield the images below a folder: its own folders are sources, theirs classes, else names without numbers are."""
+    """Yield the images of a folder: its subfolders are sources, theirs are classes, or else names without numbers."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _ENDINGS and path.is_file():
             above = path.relative_to(folder).parts[:-1]
@@ -103,7 +103,7 @@ def _of_table(table: Path) -> Iterator[Example]:
 
 
 def _of_manifest(path: Path) -> Iterator[Example]:
-    """Yield the images of each folder of a manifest; with `n`, that many by a hash of their names."""
+    """Yield the images of each folder of a manifest; with `n`, that many, chosen by a hash of their names."""
     try:
         folders = tomllib.loads(path.read_text(encoding="utf-8"))["folder"]
         for facts in folders:

@@ -1,6 +1,6 @@
 """Groups of examples that must stay on one side of a split, and the splits.
 
-Near duplicates and examples with a stated group (a site, a pair of one place) are one group. Not for training.
+Near duplicates share a group, and so do examples with the same stated group, such as a site. Not for training.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy.sparse.csgraph import connected_components
 from flows.detector.examples import Example
 
 Part = Literal["train", "val", "test"]
-SHARES: dict[Part, float] = {"train": 0.7, "val": 0.1, "test": 0.2}  # RS5M's detector was trained at 7:1:2
-_NEAR_BITS = 6  # of 64: stricter than dedup, since a missed copy flatters the measure
-_SMALL_KIND = 5  # classes with fewer images are split and left out together
+SHARES: dict[Part, float] = {"train": 0.7, "val": 0.1, "test": 0.2}  # the ratio of RS5M's detector
+_NEAR_BITS = 6  # of 64; more than in dedup, since a missed copy makes the measured figures too good
+_SMALL_KIND = 5  # smaller classes are split, and left out, together
 N_FOLDS = 5
 
 
@@ -51,7 +51,7 @@ def group_examples(examples: Sequence[Example], hashes: npt.NDArray[np.uint64]) 
 
 
 def split(examples: Sequence[Example], groups: Sequence[int], seed: str) -> list[Part]:
-    """Return train, val or test for each example: 7:1:2 in every class as near as can be, with groups whole."""
+    """Return train, val or test for each example: about 7:1:2 in every class, without dividing a group."""
     first = {group: min(str(examples[n].path.name) for n in members) for group, members in _members(groups).items()}
     order = sorted(first, key=lambda group: _hash(f"{seed}:{first[group]}"))
     sizes = Counter(example.name for example in examples)
@@ -61,7 +61,7 @@ def split(examples: Sequence[Example], groups: Sequence[int], seed: str) -> list
     for group in order:
         example = examples[members[group][0]]
         source = example.name if sizes[example.name] >= _SMALL_KIND else example.source
-        # The part that is furthest behind its share takes the next group.
+        # The split that is furthest below its share takes the next group.
         behind = {part: counts[source][part] / share for part, share in SHARES.items()}
         part = min(behind, key=lambda name: (behind[name], list(SHARES).index(name)))
         counts[source][part] += len(members[group])
@@ -70,7 +70,7 @@ def split(examples: Sequence[Example], groups: Sequence[int], seed: str) -> list
 
 
 def fold_classes(examples: Sequence[Example], seed: str) -> npt.NDArray[np.int64]:
-    """Return a fold number per example, 0 to 4: a class is in one fold, and small classes share folds."""
+    """Return a fold number per example, 0 to 4; each class is in one fold, and small classes are combined."""
     sizes = Counter(example.name for example in examples)
     folds: dict[str, int] = {}
     for label in ("rs", "other"):

@@ -1,6 +1,6 @@
 """Fit the linear head of the light detector: logistic regression on frozen features.
 
-Not for making features.
+Not for computing features.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from flows.detector.examples import Example
 
 Floats = npt.NDArray[np.float64]
-# Of the squared weights of standardised features. From .001 to .1 the decisions on left-out classes differ by .002.
+# L2 penalty on standardised features. From .001 to .1 the accuracy on left-out classes differs by .002.
 PENALTY = 0.003
 
 
@@ -24,8 +24,8 @@ class Head:
     """A linear function of features.
 
     Attributes:
-        weight: float64 [1280].
-        bias: of the logit.
+        weight: weights, float64 [1280].
+        bias: bias of the logit.
     """
 
     weight: Floats
@@ -37,10 +37,10 @@ class Head:
 
 
 def weigh(examples: Sequence[Example]) -> Floats:
-    """Return weights by which both labels count alike, and every source of a label by the root of its size.
+    """Return weights that balance both labels; within a label, a source counts by the square root of its size.
 
-    The root is between counting images alike, where one large source decides alone, and counting sources alike, where
-    twenty images weigh as much as four hundred.
+    The root is a compromise: with equal images one large source dominates, and with equal sources twenty images
+    would count as much as four hundred.
     """
     sizes = Counter((example.label, example.source) for example in examples)
     roots = {key: n**0.5 for key, n in sizes.items()}
@@ -51,11 +51,11 @@ def weigh(examples: Sequence[Example]) -> Floats:
 
 
 def fit_head(features: npt.NDArray[np.float32], examples: Sequence[Example], penalty: float = PENALTY) -> Head:
-    """Return the head that fits best, by L-BFGS from zero: no seed enters it.
+    """Return the fitted head, by L-BFGS from zero, so without a seed.
 
     Args:
-        features: float32 [n, n_features]; several views of an image are several rows.
-        examples: one a row.
+        features: float32 [n, n_features], one row per view of an image.
+        examples: the example of each row.
         penalty: see `PENALTY`.
     """
     import torch

@@ -1,6 +1,6 @@
-"""The two detectors that can be trained: a linear head on frozen features, and an ultralytics classifier.
+"""The two trainable detectors: a linear head on frozen features, and an ultralytics classifier.
 
-Not for choosing what they learn from, nor for measuring them.
+Not for choosing training images or measuring.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BATCH = 32
 
 
 class Learner(Protocol):
-    """Learns from views of examples, which `add` hands it once, one view after another."""
+    """Learns from views of examples, which are added once, one view after another."""
 
     name: str
 
@@ -34,10 +34,10 @@ class Learner(Protocol):
         """Return a model trained on all views of some examples."""
 
     def probabilities(self, model: Any, view: str) -> Floats:
-        """Return the probability of "remote sensing" of a view of every example, float64 [n]."""
+        """Return the probability of "remote sensing" for a view of every example, float64 [n] in [0, 1]."""
 
     def save(self, model: Any, folder: Path, facts: dict[str, Any]) -> None:
-        """Write weights and description of a model."""
+        """Write a model's weights and description."""
 
 
 class Lite0Learner:
@@ -90,12 +90,12 @@ class Lite0Learner:
 
 
 class YoloLearner:
-    """An ultralytics YOLO11 classifier, from nothing or from the weights of a detector's folder."""
+    """An ultralytics YOLO11 classifier, trained from random weights or those of a detector's folder."""
 
     name = "yolo"
 
     def __init__(self, examples: Sequence[Example], *, device: str, start: Path | None = None) -> None:
-        """Describe the network; `start` is the folder of a detector to go on from."""
+        """Describe the network; `start` is the folder of a detector whose weights are the start."""
         from flows.detector.yolo import describe
         from stages.models.detector_description import read_description
 

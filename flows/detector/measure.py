@@ -1,4 +1,4 @@
-"""How good a detector is: the area under the curve, shares at a threshold with intervals, by source and class.
+"""Measures a detector: AUC, and shares of right decisions with intervals, by source and class.
 
 Not for training it.
 """
@@ -17,12 +17,12 @@ from flows.detector.examples import Example
 from flows.intervals import wilson
 
 Floats = npt.NDArray[np.float64]
-N_BINS = 10  # of the calibration
+N_BINS = 10  # bins of the calibration table
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many of some examples were decided rightly, with Wilson's 95 % interval."""
+    """Number of right decisions among some examples, with Wilson's 95 % interval."""
 
     name: str
     n_right: int
@@ -30,12 +30,12 @@ class Share:
 
     @property
     def share(self) -> float:
-        """The share, NaN of none."""
+        """The share in [0, 1]; NaN without examples."""
         return self.n_right / self.n if self.n else float("nan")
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The interval, 0 to 1 of none."""
+        """The interval; (0, 1) without examples."""
         if not self.n:
             return 0.0, 1.0
         found = wilson(self.n_right, self.n)
@@ -48,7 +48,7 @@ class Share:
 
 
 def area_under_curve(is_rs: npt.NDArray[np.bool_], probs: Floats) -> float:
-    """Return the probability that a remote sensing image scores above another; NaN where there is one label alone."""
+    """Return the probability that a remote sensing image scores above one of label other; NaN if a label is missing."""
     n_rs = int(is_rs.sum())
     if n_rs in (0, len(is_rs)):
         return float("nan")
@@ -57,11 +57,11 @@ def area_under_curve(is_rs: npt.NDArray[np.bool_], probs: Floats) -> float:
 
 
 def choose_threshold(is_rs: npt.NDArray[np.bool_], probs: Floats) -> float:
-    """Return the threshold at which the worse of the two shares is best: of remote sensing kept, of others refused.
+    """Return the threshold that maximises the smaller of two shares: remote sensing kept, and others rejected.
 
     Args:
-        is_rs: bool [n].
-        probs: float64 [n], of examples whose classes were left out of the training.
+        is_rs: bool [n], whether each image is remote sensing.
+        probs: float64 [n], probabilities by models that were not trained on the example's class.
     """
     candidates = np.unique(np.concatenate([np.arange(1, 1000) / 1000, np.round(probs, 3)]))
     rs, others = np.sort(probs[is_rs]), np.sort(probs[~is_rs])
@@ -76,9 +76,9 @@ def measure(examples: Sequence[Example], probs: Floats, threshold: float) -> dic
     """Return the figures of some examples at a threshold, as plain values.
 
     Args:
-        examples: none of which the detector was trained on.
-        probs: float64 [n], one an example.
-        threshold: remote sensing from here on.
+        examples: examples that the detector was not trained on.
+        probs: float64 [n], one probability per example.
+        threshold: lowest probability that counts as remote sensing.
     """
     is_rs = np.array([example.is_rs for example in examples], bool)
     right = (probs >= threshold) == is_rs
@@ -108,7 +108,7 @@ def measure(examples: Sequence[Example], probs: Floats, threshold: float) -> dic
 
 
 def calibrate(is_rs: npt.NDArray[np.bool_], probs: Floats) -> list[dict[str, Any]]:
-    """Return, by tenth of the probability, how many examples there are, their mean probability and share of truth."""
+    """Return per tenth of the probability range: number of examples, mean probability, and share of remote sensing."""
     bins = np.minimum((probs * N_BINS).astype(int), N_BINS - 1)
     return [
         {

@@ -1,4 +1,4 @@
-"""Write what is known of a trained detector: a page to look at, a model card, and metrics.json."""
+"""Writes the report page, model card, metrics.json and training list of a trained detector."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def write_pages(folder: Path, trained: Trained, examples: Sequence[Example], fac
     """Write report.html, README.md, metrics.json and trained_on.csv into a detector's folder.
 
     Args:
-        folder: of the detector.
+        folder: the detector's folder.
         trained: the detector and its figures.
         examples: all examples.
-        facts: name, digest, data, seconds and licence, for the card.
+        facts: name, digest, data, training seconds and licence, for the card.
     """
     content = {"metrics": trained.metrics, "facts": facts, "sheets": _sheets(trained, examples)}
     environment = Environment(loader=PackageLoader("flows.detector"), autoescape=True, trim_blocks=True)
     environment.filters["percent"] = lambda value: "–" if value is None or np.isnan(value) else f"{100 * value:.1f} %"
     (folder / PAGE).write_text(environment.get_template("report.html.j2").render(content), encoding="utf-8")
-    plain = environment.overlay(autoescape=False)  # Markdown; nothing in it but names of the user's own folders
+    plain = environment.overlay(autoescape=False)  # Markdown; it only contains names of the user's own folders
     (folder / CARD).write_text(plain.get_template("card.md.j2").render(content), encoding="utf-8")
     (folder / METRICS).write_text(json.dumps(trained.metrics | {"facts": facts}, indent=1) + "\n", encoding="utf-8")
     rows = [
@@ -44,7 +44,7 @@ def write_pages(folder: Path, trained: Trained, examples: Sequence[Example], fac
 
 
 def _sheets(trained: Trained, examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """Return the worst mistakes of the test part: remote sensing refused, and others kept."""
+    """Return the worst mistakes in the test split: remote sensing rejected, and others kept."""
     threshold = trained.metrics["threshold"]
     sheets = []
     for is_rs, title in ((True, "Remote sensing that is refused"), (False, "Others that are kept")):

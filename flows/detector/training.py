@@ -1,7 +1,6 @@
-"""Train a detector on a folder of images and say how good it is on images, classes and sources it has not seen.
+"""Train a detector on a folder of images and measure it on unseen images, classes and sources.
 
-Three disjoint sets: the threshold is chosen on classes left out of training, and the figures are of images that were
-in neither.
+Three disjoint sets: training, classes left out to choose the threshold, and test images for the figures.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trained:
-    """A detector and what is known of it.
+    """A detector and its figures.
 
     Attributes:
-        model: as the learner makes it.
+        model: the learner's model.
         metrics: plain values, written as metrics.json.
-        test: numbers of the examples that neither training nor threshold saw.
-        probs: of all examples, float64 [n].
-        parts: train, val or test of each example.
+        test: indices of the examples used neither for training nor for the threshold.
+        probs: probabilities of all examples, float64 [n].
+        parts: split of each example: train, val or test.
     """
 
     model: Any
@@ -49,7 +48,7 @@ class Trained:
 def prepare(
     examples: Sequence[Example], learners: Sequence[Learner], advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]:
-    """Show every view of every example to the learners; return the perceptual hashes and the sizes, [n, 3].
+    """Add all views of all examples to the learners; return perceptual hashes, [n], and sizes, [n, 3].
 
     Raises:
         InputError: an image cannot be decoded.
@@ -71,13 +70,13 @@ def prepare(
 def train(
     learner: Learner, examples: Sequence[Example], hashes: npt.NDArray[np.uint64], *, is_leaving_sources_out: bool
 ) -> Trained:
-    """Return a detector trained on seven tenths of the examples, measured on two.
+    """Return a detector trained on seven tenths of the examples and measured on two tenths.
 
     Args:
-        learner: has seen all views of all examples.
+        learner: has all views of all examples.
         examples: the examples.
         hashes: their perceptual hashes.
-        is_leaving_sources_out: train once more for each source, without it.
+        is_leaving_sources_out: whether to train again without each source, one at a time.
     """
     parts = split(examples, group_examples(examples, hashes), SEED)
     is_test = np.array([part == "test" for part in parts])
@@ -102,7 +101,7 @@ def train(
 
 
 def _score_left_out(learner: Learner, folds: npt.NDArray[np.int64], is_known: npt.NDArray[np.bool_]) -> Floats:
-    """Return the probability of every example by a model that saw none of its class."""
+    """Return the probability of every example by a model trained without its class."""
     found = np.zeros(len(folds))
     for number in range(N_FOLDS):
         is_out = folds == number
@@ -112,13 +111,13 @@ def _score_left_out(learner: Learner, folds: npt.NDArray[np.int64], is_known: np
 
 
 def _leave_sources_out(learner: Learner, examples: Sequence[Example], threshold: float) -> list[dict[str, Any]]:
-    """Return the share of each source that a model without it decides rightly at the threshold."""
+    """Return for each source the share of right decisions by a model trained without it."""
     rows = []
     names = np.array([f"{example.label}: {example.source}" for example in examples], object)
     labels = {label: {n for n in names if n.startswith(label)} for label in ("rs", "other")}
     for name in sorted(set(names)):
         if len(labels[name.partition(":")[0]]) < 2:
-            continue  # nothing would be left of its label
+            continue  # no other source has its label
         is_out = names == name
         probs = learner.probabilities(learner.fit(~is_out), VIEWS[0])
         rows += measure([e for e, out in zip(examples, is_out, strict=True) if out], probs[is_out], threshold)[
@@ -130,14 +129,14 @@ def _leave_sources_out(learner: Learner, examples: Sequence[Example], threshold:
 def _measure_marked(
     learner: Learner, model: Any, examples: Sequence[Example], test: npt.NDArray[np.int64], threshold: float
 ) -> list[dict[str, Any]]:
-    """Return the shares of test images with a frame or text on them that are decided rightly, by label."""
+    """Return the shares of right decisions on test images with a drawn frame or text, by label."""
     probs = learner.probabilities(model, "marked")[test]
     found = measure([examples[n] for n in test.tolist()], probs, threshold)
     return [found["kept_rs"], found["refused_other"]]
 
 
 def thumbnail(path: Path, side_px: int = 96) -> Image.Image:
-    """Return a small copy of an image."""
+    """Return a copy of an image with its longest side at most side_px."""
     image = open_image(path)
     image.thumbnail((side_px, side_px))
     return image

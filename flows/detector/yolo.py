@@ -1,6 +1,6 @@
-"""Train an ultralytics YOLO11 classifier of remote sensing images, from nothing or from given weights.
+"""Train an ultralytics YOLO11 classifier of remote sensing images, from random or given weights.
 
-Not for the model that scores: that is `stages/models/yolo_detector.py`.
+Not for scoring (`stages/models/yolo_detector.py`).
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ from stages.models.yolo_detector import WEIGHTS, build_classifier, cut_square, i
 
 Squares = npt.NDArray[np.uint8]
 SIDE_PX = 64
-WIDTH = 0.25  # yolo11n's own
+WIDTH = 0.25  # as in yolo11n
 _SCORE_BATCH = 256
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained: AdamW, one cycle; images mirrored, differently bright and sometimes grey.
+    """Training settings: AdamW with a one-cycle schedule; images are randomly mirrored, greyed and changed in contrast.
 
     Attributes:
-        n_epochs: times that every image is seen.
-        batch: images of a step.
+        n_epochs: number of epochs.
+        batch: images per step.
         peak_rate: highest learning rate.
-        weight_decay: of AdamW.
-        smoothing: of the labels: keeps sure probabilities off 0 and 1, where a threshold is a matter of rounding.
-        share_grey: of the images that are shown without colours: with them alone, charts and faces are easily confused
-            with fields.
+        weight_decay: weight decay of AdamW.
+        smoothing: label smoothing, which keeps probabilities off 0 and 1, where rounding would decide.
+        share_grey: share of images shown in grey; with colour alone, charts and faces are confused with fields.
     """
 
     n_epochs: int = 8
@@ -51,7 +50,7 @@ class Recipe:
 
 
 def describe(side_px: int = SIDE_PX, width: float = WIDTH) -> DetectorDescription:
-    """Return yolo11n-cls with two classes."""
+    """Return the description of yolo11n-cls with two classes."""
     tasks = import_ultralytics()
     published = yaml.safe_load((Path(tasks.__file__).parents[1] / "cfg/models/11/yolo11-cls.yaml").read_text())
     depth, _, max_channels = published["scales"]["n"]
@@ -62,21 +61,21 @@ def describe(side_px: int = SIDE_PX, width: float = WIDTH) -> DetectorDescriptio
 
 
 def prepare(image: Image.Image, side_px: int) -> Squares:
-    """Return the square that the network sees, [side, side, 3]."""
+    """Return the network's input square, uint8 [side_px, side_px, 3]."""
     return np.asarray(cut_square(image, side_px))
 
 
 def fit(
     description: DetectorDescription, squares: Squares, examples: Sequence[Example], device: str, start: Path | None
 ) -> torch.nn.Module:
-    """Return a trained network; both labels count alike, and sources by the root of their size.
+    """Return a trained network; both labels have equal weight, and sources count by the root of their size.
 
     Args:
-        description: of the network.
+        description: description of the network.
         squares: uint8 [n, side, side, 3].
-        examples: one a square.
-        device: torch's name of it.
-        start: folder of the weights to begin with; None for random ones, seeded.
+        examples: the example of each square.
+        device: torch's name of the device.
+        start: folder of the initial weights; None for seeded random ones.
     """
     torch.manual_seed(0)
     model = build_classifier(description)
@@ -95,11 +94,11 @@ def train(
     """Train a network in place.
 
     Args:
-        model: on its device.
+        model: the network, on its device.
         squares: uint8 [n, side, side, 3].
         targets: class numbers, int64 [n].
-        recipe: how.
-        weights: float64 [n], how often each is drawn, relatively; None: each once an epoch.
+        recipe: training settings.
+        weights: float64 [n], relative frequencies of drawing each square; None: each once per epoch.
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(0)
@@ -131,7 +130,7 @@ def _order(n: int, weights: npt.NDArray[np.float64] | None, generator: torch.Gen
 
 
 def vary(pixels: torch.Tensor, generator: torch.Generator, share_grey: float) -> torch.Tensor:
-    """Return images, float32 [n, 3, h, w] in 0 to 1, mirrored, grey or of another contrast by chance."""
+    """Return images, float32 [n, 3, h, w] in [0, 1], randomly mirrored, greyed or changed in contrast."""
     n = len(pixels)
     is_mirrored = torch.rand(n, generator=generator) < 0.5
     pixels = torch.where(is_mirrored[:, None, None, None], pixels.flip(3), pixels)
@@ -145,7 +144,7 @@ def vary(pixels: torch.Tensor, generator: torch.Generator, share_grey: float) ->
 def probabilities(
     model: torch.nn.Module, squares: Squares, description: DetectorDescription, device: str
 ) -> npt.NDArray[np.float64]:
-    """Return the probability of "remote sensing" of squares, float64 [n]."""
+    """Return the probability of "remote sensing" per square, float64 [n] in [0, 1]."""
     model.eval()
     found = []
     with torch.inference_mode():
@@ -157,7 +156,7 @@ def probabilities(
 
 
 def save(model: torch.nn.Module, description: DetectorDescription, folder: Path) -> None:
-    """Write weights as float16 and the description."""
+    """Write the weights as float16, and the description."""
     folder.mkdir(parents=True, exist_ok=True)
     weights: dict[str, Any] = {n: v.half() if v.is_floating_point() else v for n, v in model.cpu().state_dict().items()}
     save_file({name: values.contiguous() for name, values in weights.items()}, folder / WEIGHTS)

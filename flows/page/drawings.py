@@ -1,4 +1,4 @@
-"""Draw bars, histograms, heat maps and maps as SVG that takes its colours from the page.
+"""Draw bars, histograms, heat maps and maps as SVG with the page's colours.
 
 Every text is escaped: captions and names come from the web.
 """
@@ -16,24 +16,24 @@ _LABELS = 190
 _COUNTS = 90
 _CELL = 34
 _PLOT = 180
-ENDLESS = 1e6  # the upper edge of a last bin that holds all larger values
+ENDLESS = 1e6  # upper edge of a last bin without an upper limit
 
 
 def count(value: float) -> str:
-    """Return a number as it is printed: whole numbers with separators."""
+    """Return a number as printed text; whole numbers have separators."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
 
 
 def bars(
     rows: Sequence[tuple[str, float, float | None]], title: str, *, is_log: bool = False, unit: str = ""
 ) -> Markup:
-    """Draw one horizontal bar per row, and a thin one below it for the published figure.
+    """Draw one horizontal bar per row, and below it a thin one for the published figure.
 
     Args:
-        rows: label, our figure, published figure or None.
-        title: for screen readers.
-        is_log: lengths by logarithm; a figure of 0 has no bar.
-        unit: printed behind each figure.
+        rows: label, the build's figure, and the published figure or None.
+        title: title for screen readers.
+        is_log: whether lengths are logarithmic; a figure of 0 has no bar.
+        unit: printed after each figure.
     """
     top = max([1.0, *(max(ours, other or 0) for _, ours, other in rows)])
     length = _WIDTH - _LABELS - _COUNTS
@@ -60,10 +60,10 @@ def histogram(
     """Draw counts per bin, one series above the other, each with its own scale.
 
     Args:
-        heights: per series one count per bin.
-        edges: one more than bins, ascending.
-        title: for screen readers.
-        marks: vertical lines, such as thresholds, by label.
+        heights: by series, one count per bin.
+        edges: ascending edges, one more than bins.
+        title: title for screen readers.
+        marks: positions of vertical lines, such as thresholds, by label.
     """
     parts, y = [], 0
     width = _WIDTH - 60
@@ -119,9 +119,9 @@ def world_map(cells: Mapping[tuple[int, int], float], degrees: int, title: str) 
     """Draw counts per cell of latitude and longitude, by logarithm, on a plate carrée grid of 30 degrees.
 
     Args:
-        cells: count by (row, column); row 0 ends at 90 degrees south, column 0 begins at 180 degrees west.
-        degrees: side of a cell.
-        title: for screen readers.
+        cells: count by (row, column); row 0 begins at 90 degrees south, column 0 at 180 degrees west.
+        degrees: side of a cell in degrees.
+        title: title for screen readers.
     """
     scale = _WIDTH / 360
     top = math.log10(1 + max([1.0, *cells.values()]))
@@ -146,7 +146,7 @@ def world_map(cells: Mapping[tuple[int, int], float], degrees: int, title: str) 
 
 
 def _share(place: float, edges: Sequence[float]) -> float:
-    """Return where a value is along the bins, which all have the same width on the page."""
+    """Return a value's position in [0, 1] along the bins, which are equally wide on the page."""
     for n in range(len(edges) - 1):
         if place <= edges[n + 1]:
             return (n + (place - edges[n]) / (edges[n + 1] - edges[n])) / (len(edges) - 1)

@@ -1,6 +1,6 @@
-"""Write the page of a build: one HTML file that needs neither network nor other files.
+"""Write the page of a build: one HTML file without references to the network or other files.
 
-A section whose tables are not complete says so and shows nothing: half a table gives wrong totals.
+A section whose tables are incomplete says so and shows nothing, since its totals would be wrong.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def _plain(make: Callable[[duckdb.DuckDBPyConnection], Section]) -> Make:
 
 
 _LOCATED = ("candidate", "sample", "image", "fetched", "labelled_image", "shard_plan")
-_MEMORY = "2500MB"  # DuckDB's; what exceeds it goes to temporary files
-# No page needs them: control characters, marks that turn the direction of a text, and halves of characters.
+_MEMORY = "2500MB"  # limit for DuckDB, which then uses temporary files
+# Removed from all texts: control characters, marks that change the direction of a text, and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# Title, tables that must be complete, and the function; in the order of the page.
+# Title, tables that must be complete, and function, in the order of the page.
 _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
     ("From rows to the dataset", ("pub11_funnel", "rs3"), _plain(sections_rows.funnel)),
     ("Published pictures", ("metafile", *_LOCATED), sections_pictures.kept),
@@ -61,7 +61,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
 
 
 def write_page(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
-    """Write the page; return the titles of the sections that wait for tables.
+    """Write the page; return the titles of the sections whose tables are incomplete.
 
     Args:
         ledger: the build, finished or not.

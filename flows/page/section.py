@@ -1,4 +1,4 @@
-"""What the page is made of: sections with figures, tables and pictures."""
+"""The elements of the page: sections with figures, tables and pictures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Figure:
     """A figure or a table, with its caption.
 
     Attributes:
-        caption: what is shown, of how many.
-        source: the tables that it was made from, as under `make tables` and docs/tables.md.
+        caption: what is shown, and of how many rows.
+        source: the tables it was made from, named as in `make tables` and docs/tables.md.
         drawing: SVG; "" for a table or a sheet of pictures.
-        columns, rows: of a table; numbers are printed with separators.
-        pictures: of a sheet.
+        columns, rows: content of a table; numbers are printed with separators.
+        pictures: content of a sheet.
     """
 
     caption: str
@@ -31,7 +31,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Picture:
-    """A small picture: a data URL, and the lines below it."""
+    """A small picture as a data URL, and the lines below it."""
 
     url: str
     lines: Sequence[str]
@@ -42,10 +42,10 @@ class Section:
     """A section of the page.
 
     Attributes:
-        name: its anchor.
-        title: its heading.
-        figures: what it shows.
-        missing: a sentence on what is not made yet, instead of totals of half a table.
+        name: anchor of the section.
+        title: heading of the section.
+        figures: figures, tables and sheets of the section.
+        missing: a sentence on incomplete tables, in place of the figures; "" if none.
         facts: large figures at the top, by label.
     """
 

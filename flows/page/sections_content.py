@@ -98,7 +98,7 @@ def sizes(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def places(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return where and when the published images were taken, as far as it is known."""
+    """Return where and when the published images were taken, if known."""
     cells = db.execute(
         f"""SELECT least(floor((latitude_deg + 90) / {_DEGREES}), {180 // _DEGREES - 1})::INT,
                    least(floor((longitude_deg + 180) / {_DEGREES}), {360 // _DEGREES - 1})::INT, count(*)
@@ -135,7 +135,7 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def licences(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return the licences of annotations and images, which are apart."""
+    """Return the licences of annotations and, separately, of images."""
     rows = db.execute(
         """SELECT corpus, coalesce(annotation_licence, 'not stated'), coalesce(image_licence, 'not stated'),
                   count(*) AS n

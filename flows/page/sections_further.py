@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     import duckdb
 
 _HALVES = {"pub11": "PUB11", "rs3": "RS3"}
-_N_TOKENIZED = 20_000  # captions of each half; half a second of tokenizing
-_MAX_TOKENS = 77  # read by CLIP's text encoder, begin and end included
+_N_TOKENIZED = 20_000  # captions per half, which take half a second
+_MAX_TOKENS = 77  # limit of CLIP's text encoder, including begin and end
 _TOKENS = (*range(1, 122, 4), 1_000_000)
 
 
 def tokens(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return how many of CLIP's tokens the published texts have, of a sample chosen by hash."""
+    """Return the number of CLIP tokens of the published texts, for a sample chosen by hash."""
     found = db.execute(
         f"SELECT half, unnest(min_by(left(published_text, 4000), md5(sample_id), {_N_TOKENIZED}))"
         " FROM metafile GROUP BY half"
@@ -41,7 +41,7 @@ def tokens(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def utm_zones(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return a heat map of UTM zones, six side by side in a row, for each hemisphere."""
+    """Return a heat map of UTM zones for each hemisphere, with six zones per row."""
     found = db.execute("SELECT utm_hemisphere, utm_zone, sum(n_pub11 + n_rs3)::BIGINT FROM utm_count GROUP BY ALL")
     counts = {(str(side), int(zone)): int(n) for side, zone, n in found.fetchall()}
     figures = []
@@ -55,7 +55,7 @@ def utm_zones(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def link_rot(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return the share of lost URLs by the year that a URL's path names, as most content systems write it."""
+    """Return the share of lost URLs by the year in the URL's path, which many content systems write."""
     found = db.execute(
         """WITH url AS (SELECT any_value(reason) AS reason, nullif(regexp_extract(any_value(normalised_url),
                             '[/_-]((?:199|20[0-2])[0-9])[/_-]', 1), '') AS year
@@ -71,7 +71,7 @@ def link_rot(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def contamination(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return how many samples of each corpus have a picture of an evaluation set."""
+    """Return the number of samples of each corpus whose picture is in an evaluation set."""
     found = db.execute(
         """SELECT evaluation_set || ' ' || coalesce(evaluation_split, ''), corpus, count(DISTINCT sample_id)
            FROM contaminated JOIN sample USING (sample_id) GROUP BY ALL"""

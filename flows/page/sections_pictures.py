@@ -1,6 +1,6 @@
-"""Sections of pictures: seeded samples of what was kept and of what each decision removed.
+"""Sections of pictures: seeded samples of kept pictures and of those that each decision removed.
 
-Withdrawn pictures are never shown, nor those that their corpus marks as unsafe.
+Withdrawn pictures and those that their corpus marks as unsafe are never shown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PAIRS = 12
 _SIDE_PX = 128
 _QUALITY = 70
 
-# Of the samples in `chosen`; never of withdrawn ones, nor of those that their corpus calls unsafe.
+# The samples in `chosen`, without withdrawn ones and those that their corpus marks as unsafe.
 _LOCATED = f"""
     {LOCATED.format(samples="(FROM sample SEMI JOIN chosen USING (sample_id))")}
     WHERE s.sample_id NOT IN (SELECT sample_id FROM shard_plan_rejects WHERE reason = 'withdrawn')
@@ -40,10 +40,10 @@ _LOCATED = f"""
 
 @dataclass(frozen=True)
 class Album:
-    """Small pictures of samples of one build.
+    """Reads small pictures of a build's samples.
 
     Attributes:
-        store: of the build.
+        store: the build's store.
         sources: the SOURCES folder, where files of labelled corpora are.
     """
 
@@ -51,7 +51,7 @@ class Album:
     sources: Path
 
     def picture(self, row: Mapping[str, Any], lines: Sequence[str]) -> Picture:
-        """Return a picture of at most 128 px; one that cannot be read has no image, and a line that says so."""
+        """Return a picture of at most 128 px; an unreadable one has no image and a line that says so."""
         try:
             data = self.store.read_located(row["body_file"], row["body_offset"], row["n_bytes"], self.sources)
             image = open_rgb(data, row["image_format"], longest_px=_SIDE_PX)
@@ -63,7 +63,7 @@ class Album:
 
 
 def kept(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return a sheet of published pictures per corpus, chosen by the hash of the sample's name."""
+    """Return a sheet of published pictures per corpus, chosen by a hash of sample_id."""
     chosen = f"""SELECT sample_id, corpus AS sheet, published_text AS line FROM metafile
                  QUALIFY row_number() OVER (PARTITION BY sheet ORDER BY md5(sample_id)) <= {_PER_CORPUS}"""
     sheets = _sheets(db, album, chosen, "{}: {} published samples, chosen by hash.", "metafile")
@@ -71,7 +71,7 @@ def kept(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
 
 
 def removed(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return a sheet of the pictures that outlier filtering removed, per reason, with their scores."""
+    """Return a sheet per reason of the pictures that outlier filtering removed, with their scores."""
     chosen = f"""SELECT sample_id, reason AS sheet, detail AS line FROM relevant_rejects
                  QUALIFY row_number() OVER (PARTITION BY sheet ORDER BY md5(sample_id)) <= {_PER_REASON}"""
     sheets = _sheets(db, album, chosen, "{}: {} samples, chosen by hash.", "relevant")
@@ -82,11 +82,11 @@ def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, caption: s
     """Return one sheet of pictures per value of `sheet`.
 
     Args:
-        db: has the views of the build.
+        db: a database with views of the build's tables.
         album: reads the pictures.
         chosen: SQL for the samples: sample_id, sheet, and the line below the picture.
-        caption: with places for the sheet and its number of pictures.
-        source: table that is named below the sheet.
+        caption: template with placeholders for the sheet and its number of pictures.
+        source: table named below the sheet.
     """
     rows = query_report(
         db,
@@ -108,7 +108,7 @@ def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, caption: s
 
 
 def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return pairs of a removed picture and the one that was kept for it, and the largest clusters."""
+    """Return pairs of a removed picture and its survivor, and the largest clusters."""
     pairs = query_report(
         db,
         "pairs",

@@ -20,7 +20,7 @@ _QUANTILES = tuple(round(0.05 * n, 2) for n in range(9))  # RS5M's figure 13: to
 
 
 def funnel(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return the funnel of PUB11, and the counts of RS3, beside the published ones."""
+    """Return the funnel of PUB11 and the counts of RS3, beside the published figures."""
     names = ", ".join((*_STEPS, *(f"published_{name}" for name in _STEPS)))
     rows = db.execute(f"SELECT source, {names} FROM pub11_funnel").fetchall()
     total = next(row for row in rows if row[0] == "Total")
@@ -72,7 +72,7 @@ def keywords(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def downloads(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return what became of the URLs, and which hosts lost most."""
+    """Return the fates of the URLs, and the hosts with the most losses."""
     outcomes = db.execute(
         "SELECT 'fetched' AS what, count(*) AS n FROM fetched UNION ALL"
         " SELECT reason, count(*) FROM fetched_rejects GROUP BY reason ORDER BY n DESC, what"
@@ -111,7 +111,7 @@ def downloads(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def duplicates(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return why samples are duplicates, and between which corpora."""
+    """Return the number of duplicates by reason and by pair of corpora."""
     reasons = db.execute(
         "SELECT reason, count(*) AS n FROM survivor_rejects GROUP BY reason ORDER BY n DESC, reason"
     ).fetchall()
@@ -143,7 +143,7 @@ def duplicates(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def scores(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return both scores of the samples that were judged, their thresholds, and what other quantiles would leave."""
+    """Return histograms of both scores with the thresholds, and the numbers kept at other quantiles."""
     judged = """SELECT x.sample_id, v.vlm_score_cos, d.detector_prob FROM survivor x JOIN sample s USING (sample_id)
                 JOIN image i ON i.image_id = s.image_id LEFT JOIN vlm_score v USING (pixel_sha256)
                 LEFT JOIN detector_score d USING (pixel_sha256) WHERE s.half = 'pub11'"""

@@ -81,7 +81,7 @@ def _read_whole(path: Path) -> bytes:
 
 
 def _conclude(task: Task, drawn: Drawn, labels: Path, ledger: Ledger, console: Console) -> None:
-    """Write and print the figures of what was answered so far."""
+    """Write and print the figures of the answers so far."""
     known, n_unreadable = read(labels)
     names = {item.item for item in drawn.items}
     used = {key: judgement for key, judgement in known.items() if judgement.item in names}

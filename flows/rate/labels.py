@@ -1,4 +1,4 @@
-"""The answers of raters: one JSON line per judgement, only ever appended, so that a killed server loses nothing.
+"""The answers of raters, one appended JSON line per judgement, so that a killed server loses nothing.
 
 A later line of the same rater on the same item replaces an earlier one when the file is read.
 """
@@ -23,17 +23,17 @@ _MAX_NAME = 40
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one rater said of one item.
+    """One rater's answers to one item.
 
     Attributes:
         item: the item's name, unique in its task.
         rater: the rater's name.
-        answers: by question, the answer's value.
+        answers: the answer's value, by question.
         sample_id: the sample whose picture or text was shown.
         other_id: the sample, or evaluation picture, that was shown beside it.
-        stratum, decision: the item's when it was judged.
-        facts: the scores or distances that decided, for calibration.
-        at: time of the answer, UTC.
+        stratum, decision: those of the item when it was judged.
+        facts: the scores or distances behind the decision, for calibration.
+        at: time of the answer, ISO 8601 in UTC.
     """
 
     item: str
@@ -65,7 +65,7 @@ def checked_rater(name: str) -> str:
 
 
 def append(path: Path, judgement: Judgement) -> None:
-    """Add a judgement and wait until it is on the disk. Several processes may do so at once."""
+    """Append a judgement and flush it to the disk. Several processes may append at once."""
     line = asdict(judgement) | {"at": judgement.at or datetime.now(UTC).isoformat(timespec="seconds")}
     data = json.dumps(line, ensure_ascii=True).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def append(path: Path, judgement: Judgement) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = file.seek(0, os.SEEK_END)
         if size and _last_byte(file.fileno(), size) != b"\n":
-            data = b"\n" + data  # the line before was cut by a crash: it stays apart, as one that cannot be read
+            data = b"\n" + data  # the last line was cut by a crash: the new one must not join it
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -84,7 +84,7 @@ def _last_byte(descriptor: int, size: int) -> bytes:
 
 
 def read(path: Path) -> tuple[dict[tuple[str, str], Judgement], int]:
-    """Return the last judgement of each (rater, item), and the number of lines that cannot be read."""
+    """Return the last judgement of each (rater, item), and the number of unreadable lines."""
     found: dict[tuple[str, str], Judgement] = {}
     n_unreadable = 0
     for judgement in _lines(path):

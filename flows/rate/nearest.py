@@ -1,4 +1,4 @@
-"""For a share of the kept samples, find the kept sample whose perceptual hash is nearest: a duplicate that was missed?
+"""Find the nearest kept sample by perceptual hash for a share of the kept samples, to audit missed duplicates.
 
 Brute force in numpy: some 2,000 samples against 3 million take about half a minute.
 """
@@ -13,15 +13,15 @@ import pyarrow as pa
 if TYPE_CHECKING:
     import duckdb
 
-N_COMPARED = 2_000  # kept samples that are compared with all others; the strata of the kept samples are scaled up
+N_COMPARED = 2_000  # kept samples compared with all others; their strata are scaled up
 
 
 def nearest_kept(db: duckdb.DuckDBPyConnection, seed: str, n_compared: int = N_COMPARED) -> None:
     """Add a table `nearest_kept`: sample_id, other_id, phash_distance, in bits, and weight.
 
     Args:
-        db: has views of survivor and image.
-        seed: with the sample_id, chooses the samples.
+        db: a database with views of survivor and image.
+        seed: seed that, hashed with sample_id, chooses the samples.
         n_compared: number of samples to compare; each stands for `weight` kept samples.
     """
     query = "SELECT sample_id, phash FROM survivor JOIN image USING (image_id) ORDER BY sha256($seed || sample_id)"
@@ -31,7 +31,7 @@ def nearest_kept(db: duckdb.DuckDBPyConnection, seed: str, n_compared: int = N_C
     others, distances = [], []
     for row in range(n):
         bits = np.bitwise_count(hashes ^ hashes[row])
-        bits[row] = 255  # itself
+        bits[row] = 255  # the sample itself
         nearest = int(bits.argmin())
         others.append(ids[nearest])
         distances.append(int(bits[nearest]))

@@ -1,4 +1,4 @@
-"""The questions put to raters, and the meaning of each answer. Samples are drawn in `strata.py` and `sample.py`."""
+"""The questions for raters, and the meaning of each answer. Samples are drawn in `strata.py` and `sample.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNSURE = "unsure"
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer: its stored value, the key that chooses it, and what it means."""
+    """One answer: its stored value, the key that chooses it, and its meaning."""
 
     value: str
     key: str
@@ -33,17 +33,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Task:
-    """What raters are asked to do.
+    """A rating or audit task.
 
     Attributes:
         name: "rating", or "audit_" and the stage.
         title: heading of the page.
         advice: one paragraph above the questions.
-        questions: asked of each item; the first one of an audit decides whether the item is right.
-        claimed: the decision that says yes to that question; "" for ratings.
-        claim: what the decision claims of an item, for the titles of tables.
-        has_recall: whether the items of the other decision allow a recall.
-        note: what the figures do not say.
+        questions: questions on each item; in an audit the first one decides whether the item is right.
+        claimed: the decision that answers that question with yes; "" for ratings.
+        claim: the decision's claim about an item, for the titles of tables.
+        has_recall: whether items of the other decision allow a recall to be computed.
+        note: limits of the figures.
     """
 
     name: str
@@ -64,7 +64,7 @@ def _yes_no(yes: str, no: str) -> tuple[Choice, ...]:
     return Choice("yes", "y", yes), Choice("no", "n", no)
 
 
-# The three questions are those of RS5M's rating of 2,000 captions; the levels are described here.
+# The three questions are from RS5M's rating of 2,000 captions; the descriptions of the levels are ours.
 RATING = Task(
     "rating",
     "Rate the captions",

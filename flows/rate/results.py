@@ -10,7 +10,7 @@ from flows.rate.labels import FOLDER
 
 
 def write_results(build: Path, found: Mapping[str, Report]) -> list[Path]:
-    """Write tables as CSV and Markdown under the build's folder of ratings; return the paths of the CSV files."""
+    """Write tables as CSV and Markdown to the build's folder of ratings; return the paths of the CSV files."""
     folder = build / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for name, report in found.items():
@@ -20,6 +20,6 @@ def write_results(build: Path, found: Mapping[str, Report]) -> list[Path]:
 
 
 def read_results(build: Path) -> dict[str, str]:
-    """Return the text of each table of ratings and audits by its file name; empty if nothing was judged."""
+    """Return the text of each table of ratings and audits by file name; empty if nothing was judged."""
     paths = sorted(path for path in (build / FOLDER).glob("*") if path.suffix in (".csv", ".md"))
     return {path.name: path.read_text(encoding="utf-8") for path in paths}

@@ -1,7 +1,7 @@
-"""Draw the items of a task: a seeded sample of each stratum, in an order that mixes the strata.
+"""Draw the items of a task: a seeded sample of each stratum, in mixed order.
 
-The sample depends on the build, the seed and N alone. A larger N keeps the items of a smaller one wherever their
-stratum is given as many places, and labels belong to items: nothing that was judged is asked again.
+The sample depends only on the build, the seed and N. A larger N keeps the items of a smaller one unless their stratum
+gets fewer places, and labels belong to items, so judged items are not shown again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Location:
-    """Where the bytes of a picture are, and their format as screen found it; evaluation sets are outside the build."""
+    """Location and format of a picture's bytes; pictures of evaluation sets are outside the build."""
 
     file: str
     offset: int
@@ -36,7 +36,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Item:
-    """One item to judge; `Judgement` has the meaning of its names. A picture is None if it was never accepted."""
+    """One item to judge; see `Judgement` for the fields. A picture is None if it was never accepted."""
 
     item: str
     stratum: str
@@ -50,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Stratum:
-    """A stratum: its decision, its members in the build, and the items drawn of it."""
+    """A stratum: its decision, its number of members in the build, and its drawn items."""
 
     name: str
     decision: str
@@ -60,19 +60,19 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A sample: its strata, and its items in the order in which they are asked."""
+    """A sample: its strata, and its items in the order in which they are shown."""
 
     strata: tuple[Stratum, ...]
     items: tuple[Item, ...]
 
 
 def allocate(sizes: Mapping[str, int], n: int, is_even: bool) -> dict[str, int]:
-    """Return how many items to draw of each stratum; at least one of each, and at most its size.
+    """Return how many items to draw from each stratum: at least one, and at most its size.
 
     Args:
         sizes: members of each stratum, at least 1.
-        n: items in all; fewer are drawn if the strata have fewer, more if there are more strata than items.
-        is_even: whether half of the items are dealt evenly, so that small strata have enough; else all in proportion.
+        n: total number of items; fewer if the strata have fewer, more if there are more strata.
+        is_even: whether half of the items are distributed evenly, for small strata; else all in proportion.
     """
     places = dict.fromkeys(sizes, 1)
     total = sum(sizes.values())
@@ -83,7 +83,7 @@ def allocate(sizes: Mapping[str, int], n: int, is_even: bool) -> dict[str, int]:
     }
     while sum(places.values()) < n:
         open_strata = [name for name in sizes if places[name] < sizes[name]]
-        # The stratum that lacks most of its share; by name on a tie.
+        # The stratum furthest below its share; by name on a tie.
         neediest = max(sorted(open_strata), key=lambda name: shares[name] / places[name])
         places[neediest] += 1
     return places
@@ -94,8 +94,8 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
 
     Args:
         ledger: the build.
-        name: of the task, for ratings with the half behind it.
-        n: items to draw.
+        name: name of the task; for ratings followed by the half.
+        n: number of items to draw.
         seed: another seed draws other items.
         is_even: as in `allocate`.
 
@@ -104,7 +104,7 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
     """
     with open_views(ledger) as db:
         query = item_query(ledger, db, name, seed)
-        # With a weight for each item, 1 unless it stands for several.
+        # Each item has a weight, 1 unless it represents several members.
         weighted = f"({query}) UNION ALL BY NAME SELECT NULL::DOUBLE AS weight WHERE false"
         db.execute(f"CREATE TEMP TABLE item AS {weighted}")
         found = db.execute(
@@ -135,7 +135,7 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
 
 
 def _drawn_rows(db: duckdb.DuckDBPyConnection, places: Mapping[str, int], seed: str) -> Sequence[Mapping[str, Any]]:
-    """Return the members of each stratum whose seeded digests come first."""
+    """Return the members of each stratum with the smallest seeded digests."""
     columns = ("item", "stratum", "decision", "sample_id", "other_id", "facts")
     rows: list[dict[str, Any]] = []
     for stratum, n in places.items():
@@ -156,7 +156,7 @@ def _texts(db: duckdb.DuckDBPyConnection, name: str, items: list[str]) -> dict[s
 
 
 def _evaluation_locations(db: duckdb.DuckDBPyConnection) -> dict[str, Location]:
-    """Return where the pictures of evaluation sets are; those given by their hashes alone have none."""
+    """Return the locations of evaluation pictures; pictures given only by hashes have none."""
     found = db.execute(
         "SELECT DISTINCT i.evaluation_set || '/' || i.evaluation_path, i.evaluation_file, f.size_bytes, i.image_format"
         " FROM evaluation_image i JOIN evaluation_file f USING (evaluation_set, evaluation_path)"
@@ -167,7 +167,7 @@ def _evaluation_locations(db: duckdb.DuckDBPyConnection) -> dict[str, Location]:
 
 
 def _locations(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_ids: list[str]) -> dict[str, Location]:
-    """Return where the accepted picture of each sample is."""
+    """Return the location of each sample's accepted picture."""
     found = db.execute(
         f"""
         SELECT sample_id, body_file, body_offset, n_bytes, image_format

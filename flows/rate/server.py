@@ -1,7 +1,7 @@
-"""Serve the page of raters on loopback: the items, their pictures, and what is answered.
+"""Serve the raters' page on loopback: items, pictures and answers.
 
-It answers its own host name and origin alone, as `make ui` does. Captions and pictures come from the web: the page sets
-a caption as text, and a picture is decoded and encoded anew.
+It only answers its own host name and origin, like `make ui`. Captions and pictures come from the web: captions are
+inserted as text, and pictures are re-encoded.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _STATIC = {
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-_LONGEST_PX = 1_024  # side of a picture as shown
-_MAX_BODY = 10_000  # bytes of an answer
+_LONGEST_PX = 1_024  # longest side of a shown picture
+_MAX_BODY = 10_000  # bytes of a request
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -46,7 +46,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Desk:
-    """What is served: a task, its items, where answers go, and how the bytes of a picture are read."""
+    """The served task: its items, the file of answers, and the reader of pictures."""
 
     task: Task
     drawn: Drawn
@@ -56,7 +56,7 @@ class Desk:
 
 
 class Refused(Exception):
-    """A request that is answered with a status and a sentence."""
+    """A rejected request, answered with a status and a sentence."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
         super().__init__(why)
@@ -64,7 +64,7 @@ class Refused(Exception):
 
 
 class RatingServer(ThreadingHTTPServer):
-    """The server of one desk; each request is handled in a thread, appends are one at a time."""
+    """The server of one desk; each request has a thread, and appends are serialised."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -78,7 +78,7 @@ class RatingServer(ThreadingHTTPServer):
             raise InputError(f"port {port} cannot be used ({error.strerror}): name another one with PORT=…") from error
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print the traceback of a fault; that a browser went away before its answer is none."""
+        """Print the traceback of an error, unless the browser disconnected before its answer."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -88,7 +88,7 @@ class RatingServer(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def described(self) -> Mapping[str, Any]:
-        """Return the task as the page shows it. Strata and decisions are kept from raters."""
+        """Return the task for the page, without strata and decisions, which raters must not see."""
         task = self.desk.task
         questions = [
             {"name": q.name, "text": q.text, "choices": [vars(choice) for choice in q.choices]} for q in task.questions
@@ -104,7 +104,7 @@ class RatingServer(ThreadingHTTPServer):
         return {"done": [n for n, item in enumerate(self.desk.drawn.items) if (rater, item.item) in known]}
 
     def item(self, number: int, rater: str) -> Mapping[str, Any]:
-        """Return an item as the page shows it, with the rater's own answers so far."""
+        """Return an item for the page, with the rater's own answers so far."""
         item = self._item(number)
         known, _ = read(self.desk.labels)
         before = known.get((rater, item.item))
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         words = path.strip("/").split("/")
         if len(words) != 3 or words[:2] != ["api", "items"]:
             raise Refused(HTTPStatus.NOT_FOUND, "no such page")
-        # A form of a foreign page cannot have this type: its browser would ask first, and is refused.
+        # A foreign page's form cannot have this type: the browser would send a preflight request, which is rejected.
         if self.headers.get_content_type() != "application/json":
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
         n_bytes = _number(self.headers.get("Content-Length") or "0")
@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (*_HEADERS.items(), ("Content-Type", kind), ("Content-Length", str(len(data)))):
             self.send_header(name, value)
         if status != HTTPStatus.OK:
-            self.send_header("Connection", "close")  # what was not read of the request is not taken for the next one
+            self.send_header("Connection", "close")  # unread bytes of this request must not be taken for the next one
         self.end_headers()
         self.wfile.write(data)
 

@@ -2,7 +2,7 @@
 
 Sources: E. B. Wilson, Probable Inference, 1927. R. G. Newcombe, Two-sided confidence intervals for the single
 proportion, 1998. G. Y. Zou and A. Donner, Construction of confidence limits about effect measures, 2008, for the limits
-of a weighted sum (square-and-add), which for one stratum are Wilson's own; A. Donner and G. Y. Zou, Closed-form
+of a weighted sum (square-and-add), which for one stratum equal Wilson's; A. Donner and G. Y. Zou, Closed-form
 confidence intervals for functions of the normal mean and standard deviation, 2012, for those of a ratio.
 """
 
@@ -24,9 +24,9 @@ class Counted:
     """The answers for one stratum.
 
     Attributes:
-        size: members of the stratum in the build.
-        n: members with an answer.
-        n_yes: of these, those with the answer yes.
+        size: number of members of the stratum in the build.
+        n: number of members with an answer.
+        n_yes: number of members with the answer yes.
     """
 
     size: int
@@ -49,14 +49,14 @@ def weighted_sum(strata: Sequence[Counted], weights: Sequence[float]) -> Estimat
 
 
 def stratified_share(strata: Sequence[Counted]) -> Estimate | None:
-    """Return the share of yes over all members of some strata; None if a stratum with members has no answer."""
+    """Return the share of yes in some strata together; None if a stratum with members has no answer."""
     strata = [stratum for stratum in strata if stratum.size]
     total = sum(stratum.size for stratum in strata)
     return weighted_sum(strata, [stratum.size / total for stratum in strata])
 
 
 def recall(found: Sequence[Counted], other: Sequence[Counted]) -> Estimate | None:
-    """Return the share of all yes that is in the strata found; None if it cannot be stated.
+    """Return the share of all yes that is in the strata `found`; None if it cannot be computed.
 
     With F and O the numbers of yes in the two groups it is 1 / (1 + O / F); the limits are those of the ratio.
     """
@@ -80,7 +80,7 @@ def _ratio_low(a: Estimate, b: Estimate) -> float:
         max(0.0, (a.value * b.value) ** 2 - a.low * b.high * (2 * a.value - a.low) * (2 * b.value - b.high))
     )
     below = b.high * (2 * b.value - b.high)
-    # Where b's upper limit is over twice its value the form does not hold; a's least by b's most is always a bound.
+    # The formula needs b's upper limit to be below twice b; a's lower limit over b's upper limit is always a bound.
     return max(0.0, (a.value * b.value - root) / below) if below > 0 else a.low / b.high
 
 
@@ -103,7 +103,7 @@ def n_for_margin(share: float, margin: float) -> int:
     def half(n: int) -> float:
         return Z_95 / (1 + Z_95**2 / n) * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
 
-    low, high = 0, 1  # half(low) is over the margin, half(high) is not
+    low, high = 0, 1  # half(low) exceeds the margin, half(high) does not
     while half(high) > margin:
         low, high = high, 2 * high
     while high - low > 1:
@@ -113,7 +113,7 @@ def n_for_margin(share: float, margin: float) -> int:
 
 
 def majority(answers: Sequence[str], unsure: str) -> str | None:
-    """Return the answer that most raters gave; None on a tie, or if nobody was sure."""
+    """Return the most frequent answer, without unsure ones; None on a tie or without answers."""
     counts = Counter(answer for answer in answers if answer != unsure).most_common(2)
     if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
         return None
@@ -121,7 +121,7 @@ def majority(answers: Sequence[str], unsure: str) -> str | None:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the mean and the sample standard deviation; None where there are too few values."""
+    """Return the mean and the sample standard deviation; None if there are too few values."""
     if not values:
         return None, None
     mean = math.fsum(values) / len(values)
@@ -134,7 +134,7 @@ def alpha(answers: Mapping[str, Mapping[Hashable, float]], level: Level) -> floa
     """Return Krippendorff's alpha; None if no item has two answers, or all answers are equal.
 
     Args:
-        answers: by rater, each item's answer as a number; items without an answer of the rater are left out.
+        answers: by rater, the answers as numbers by item; items without an answer are omitted.
         level: "nominal" for yes and no, "ordinal" for levels.
     """
     import krippendorff

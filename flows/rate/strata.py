@@ -1,6 +1,6 @@
-"""The strata of each task: SQL over the tables of a build that names each item, its decision and its stratum.
+"""The strata of each task: SQL over a build's tables that returns each item, its decision and its stratum.
 
-Every query gives item, stratum, decision, sample_id, other_id and facts (JSON). Nothing is drawn here.
+Every query returns item, stratum, decision, sample_id, other_id and facts (JSON). Nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RATED_PUB11 = f"""
 _FILTER = f"""
     SELECT sample_id AS item, corpus AS stratum, 'kept' AS decision, sample_id, {_NO_OTHER} FROM candidate
 """
-# An item is near a threshold if its decision were another one with the thresholds moved by 5 % of the ranks.
+# An item is near a threshold if moving the thresholds by 5 % of the ranks would change its decision.
 _OUTLIERS = f"""
     WITH rule AS (
         SELECT any_value(threshold) FILTER (score = 'vlm') AS least_vlm,
@@ -128,7 +128,7 @@ _QUERIES = {
     "audit_caption": _CAPTION,
     "audit_gpe": _GPE,
 }
-# The last table that a task needs; pictures are shown where the question is about them.
+# By task: the last table that it needs. Pictures are shown if the question is about them.
 _NEEDS = {
     "rating rs3": "caption",
     "rating pub11": "relevant",
@@ -143,12 +143,12 @@ _WITHOUT_PICTURES = ("audit_filter", "audit_gpe")
 
 
 def has_pictures(name: str) -> bool:
-    """Return True if the items of a task are shown with their pictures."""
+    """Return whether the items of a task are shown with their pictures."""
     return name not in _WITHOUT_PICTURES
 
 
 def text_query(name: str) -> str | None:
-    """Return SQL for each item's text, None if the task shows none."""
+    """Return SQL for each item's text; None if the task shows no text."""
     return _TEXTS.get(name)
 
 
@@ -157,12 +157,12 @@ def item_query(ledger: Ledger, db: duckdb.DuckDBPyConnection, name: str, seed: s
 
     Args:
         ledger: the build.
-        db: has a view of each table; further ones may be added.
-        name: of the task, for ratings with the half behind it.
-        seed: orders the kept samples of which a share is compared with all others.
+        db: a database with a view of each table, to which tables may be added.
+        name: name of the task; for ratings followed by the half.
+        seed: seed that chooses the kept samples to compare with all others.
 
     Raises:
-        InputError: the build has nothing of this yet.
+        InputError: the table that the task needs has no rows yet.
     """
     writer = ledger.writer[_NEEDS[name]]
     if not ledger.state(writer).receipts:
@@ -180,7 +180,7 @@ def item_query(ledger: Ledger, db: duckdb.DuckDBPyConnection, name: str, seed: s
 
 
 def rated_halves(ledger: Ledger) -> Sequence[str]:
-    """Return the halves with captions to rate: RS3 first, whose captions the published rating is of."""
+    """Return the halves with captions to rate, RS3 first, since the published rating is of its captions."""
     return [half for half in ("rs3", "pub11") if _n_rows(ledger, _NEEDS[f"rating {half}"])]
 
 

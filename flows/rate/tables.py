@@ -1,4 +1,4 @@
-"""The figures of ratings and audits as small tables, computed from the labels anew each time."""
+"""The figures of ratings and audits as small tables, always computed from the labels."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from flows.rate.statistics import (
 from schemas.audit_manifests import load_published_audits
 
 Labels = Mapping[tuple[str, str], Judgement]  # by rater and item
-MARGINS_POINTS = (5, 2, 1)  # half-widths, percentage points, for which the N that is needed is printed
+MARGINS_POINTS = (5, 2, 1)  # half-widths in percentage points, for which the required N is printed
 
 
 def reports(task: Task, drawn: Drawn, labels: Labels) -> dict[str, Report]:
     """Return a task's tables by the name of their file.
 
     Args:
-        task: what was asked.
-        drawn: the sample; labels of other items are left out.
+        task: the task.
+        drawn: the sample; labels of other items are ignored.
         labels: the last judgement of each rater on each item.
     """
     names = {item.item for item in drawn.items}
@@ -49,7 +49,7 @@ def reports(task: Task, drawn: Drawn, labels: Labels) -> dict[str, Report]:
 
 
 def agreement(question: Question, labels: Labels) -> tuple[float | None, int]:
-    """Return Krippendorff's alpha of a question, and the number of items with two answers."""
+    """Return Krippendorff's alpha of a question, and the number of items with at least two answers."""
     values = {choice.value: float(n) for n, choice in enumerate(question.choices, 1)}
     by_rater: dict[str, dict[Hashable, float]] = {}
     for (rater, item), judgement in labels.items():
@@ -103,7 +103,7 @@ def _rating_figures(question: Question, labels: Labels) -> Row:
 
 
 def _truths(task: Task, drawn: Drawn, labels: Labels) -> dict[str, str | None]:
-    """Return the answer of the majority for each judged item; None on a tie, or if nobody was sure."""
+    """Return the majority's answer for each judged item; None on a tie or if nobody was sure."""
     question = task.questions[0].name
     answers: dict[str, list[str]] = {}
     for (_, name), judgement in sorted(labels.items()):
@@ -112,7 +112,7 @@ def _truths(task: Task, drawn: Drawn, labels: Labels) -> dict[str, str | None]:
 
 
 def _count(task: Task, drawn: Drawn, labels: Labels) -> tuple[dict[str, Counted], dict[str, int]]:
-    """Return the answers of each stratum, and its items on which the raters disagree or were unsure."""
+    """Return each stratum's answers, and its number of items on which raters disagree or were unsure."""
     truths = _truths(task, drawn, labels)
     n, n_yes, unresolved = Counter[str](), Counter[str](), Counter[str]()
     for item in drawn.items:
@@ -164,25 +164,25 @@ def _rates_report(task: Task, drawn: Drawn, labels: Labels, counted: Mapping[str
 
 
 def _with_n(rate: Estimate | None, n: int) -> Row:
-    """Return a rate with its limits, and the number of judged items that a claim of some precision needs."""
+    """Return a rate with its limits, and the number of judged items needed for each margin."""
     needed = {f"n_for_{points}_points": _n_needed(rate, n, points / 100) for points in MARGINS_POINTS}
     return {**_limits("", rate), "n_judged": n, **needed}
 
 
 def _n_needed(rate: Estimate | None, n: int, margin: float) -> int | None:
-    """Return the items needed for a margin: a simple sample's number times what this sample takes more than that."""
+    """Return the items needed for a margin: a simple random sample's number times this sample's design effect."""
     if rate is None or rate.margin == 0:
         return None
     return max(1, round(n_for_margin(rate.value, margin) * n / n_for_margin(rate.value, min(rate.margin, 0.49))))
 
 
 def _table_xv(drawn: Drawn, counted: Mapping[str, Counted]) -> Report:
-    """Return the published form: kept images that are outliers, and removed ones that are remote sensing images."""
+    """Return the published table: kept images that are outliers, and removed ones that are remote sensing images."""
     published = {row.group: row for row in load_published_audits().outliers}
     rows: list[Row] = []
     for group, decision in (("kept", "kept"), ("removed", "rejected")):
         strata = [counted[s.name] for s in drawn.strata if s.decision == decision]
-        if decision == "kept":  # wrong are those that are no remote sensing images
+        if decision == "kept":  # errors are the images that are not remote sensing
             strata = [Counted(c.size, c.n, c.n - c.n_yes) for c in strata]
         known = published[group]
         rows.append(
@@ -212,7 +212,7 @@ def _rounded(value: float | None, n_digits: int) -> float | None:
 
 
 def outlier_labels(task: Task, drawn: Drawn, labels: Labels) -> Report:
-    """Return the resolved items of the outlier audit as `make calibrate` reads them: sample_id, and rs or other."""
+    """Return the resolved items of the outlier audit for `make calibrate`: sample_id, and rs or other."""
     truth = _truths(task, drawn, labels)
     names = {"yes": "rs", "no": "other"}
     rows = tuple({"sample_id": item, "label": names[found]} for item, found in sorted(truth.items()) if found)
@@ -220,5 +220,5 @@ def outlier_labels(task: Task, drawn: Drawn, labels: Labels) -> Report:
 
 
 def unresolved_items(task: Task, drawn: Drawn, labels: Labels) -> list[str]:
-    """Return the items of an audit on which raters disagree without a majority, or of which nobody was sure."""
+    """Return the items of an audit without a majority, or on which nobody was sure."""
     return sorted(item for item, found in _truths(task, drawn, labels).items() if found is None)

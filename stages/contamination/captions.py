@@ -17,12 +17,12 @@ from stages.contract import InputError
 
 csv.field_size_limit(1 << 24)
 Caption = tuple[str, str, str]  # name of the image, split or "", caption
-# The same caption, whatever its case, its blanks and the signs at its end; the SQL is for DuckDB.
+# Normalises case, blanks and the signs at the end of a caption; the SQL is for DuckDB.
 PLAIN_SQL = r"rtrim(trim(regexp_replace(lower({}), '\s+', ' ', 'g')), ' .!')"
 
 
 def plain_caption(text: str) -> str:
-    """Return a caption in lower case, with single blanks and without full stops at its end, as PLAIN_SQL."""
+    """Return a caption in lower case, with single blanks and without final full stops, like PLAIN_SQL."""
     return re.sub(r"\s+", " ", text.lower()).strip(" ").rstrip(" .!")
 
 
@@ -44,7 +44,7 @@ def read_captions(one: SetFolder) -> list[Caption]:
 
 
 def splits_of(captions: list[Caption]) -> dict[str, str]:
-    """Return the split of each image that a captions file names one for."""
+    """Return the split of each image for which the captions file states one."""
     return {image: split for image, split, _ in captions if split}
 
 
@@ -76,7 +76,7 @@ def _of_json(one: SetFolder, content: Any) -> Iterator[dict[str, Any]]:
             yield image
             continue
         for sentence in image["sentences"]:
-            # RSICD's kind of file has "raw", whatever the manifest calls the caption of a table.
+            # Files in RSICD's form have "raw", whatever caption column the manifest names.
             yield {
                 one.about.image_column: image.get("filename"),
                 "split": image.get("split"),

@@ -1,6 +1,6 @@
 """Mark the samples whose picture or caption is in an evaluation set, and pictures that two evaluation sets share.
 
-Marks only: shard decides what is published.
+It only marks; shard decides what is published.
 """
 
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ class MatchParams(Params):
 
 @dataclass(frozen=True)
 class _Queries:
-    """The hashes of evaluation pictures that are looked for, in the order of set, split and path.
+    """The hashes of evaluation pictures to search for, sorted by set, split and path.
 
     Attributes:
         pictures: the evaluation pictures: evaluation_set, evaluation_split, evaluation_path.
         hashes: uint64 [n].
         picture: int64 [n], the row of each hash's picture.
         group: int64 [n], the set and split of each hash.
-        names: string [n], what was done to the picture.
+        names: string [n], how the picture was changed.
     """
 
     pictures: pa.Table
@@ -51,10 +51,10 @@ class _Queries:
 
 
 def find_contaminated(inputs: Inputs, context: Context) -> Outcome:
-    """Return each sample and each split of an evaluation set in which its picture is, with the nearest picture there.
+    """Return each sample with each split of an evaluation set that has its picture, and the nearest picture there.
 
-    Equal pixels come before near hashes, and a smaller distance before a larger one. Pictures without detail match
-    nothing, not even equal ones: a blank picture is in many sets.
+    Equal pixels come before near hashes, and a smaller distance before a larger one. Pictures without detail never
+    match, not even equal ones, since blank pictures are in many sets.
     """
     params: MatchParams = context.params
     found = run_sql("SELECT DISTINCT phash FROM image WHERE phash_detail >= $least", inputs, least=params.min_detail)
@@ -64,7 +64,7 @@ def find_contaminated(inputs: Inputs, context: Context) -> Outcome:
 
 
 def find_overlap(inputs: Inputs, context: Context) -> Outcome:
-    """Return each evaluation picture and each other split, of its set or another, that has the same picture."""
+    """Return each evaluation picture with each other split, of the same or another set, that has the same picture."""
     params: MatchParams = context.params
     query = "SELECT DISTINCT phash FROM evaluation_image WHERE phash_detail >= $least"
     found = run_sql(query, inputs, least=params.min_detail)
@@ -74,18 +74,18 @@ def find_overlap(inputs: Inputs, context: Context) -> Outcome:
 
 
 def find_captions(inputs: Inputs, context: Context) -> Outcome:
-    """Return each web sample and each split of an evaluation set that has the same caption."""
+    """Return each web sample with each split of an evaluation set that has the same caption."""
     kept = query_rows(_CAPTIONS, inputs)
     return Outcome(kept.cast(CONTAMINATED_CAPTION.schema), no_rejects(CONTAMINATED_CAPTION))
 
 
 def _near(phash: pa.ChunkedArray, evaluation_image: pa.Table, params: MatchParams) -> pa.Table:
-    """Return the nearest evaluation picture to each of some hashes in each split, within the distance.
+    """Return the nearest evaluation picture within the distance, per hash and split.
 
     Args:
         phash: uint64, distinct.
-        evaluation_image: rows of that table.
-        params: the distance and the least detail.
+        evaluation_image: rows of evaluation_image.
+        params: the maximum distance and the minimum detail.
     """
     hashes = np.sort(phash.to_numpy())
     queries = _queries(evaluation_image, params.min_detail)

@@ -1,4 +1,4 @@
-"""Count contamination: evaluation set by corpus, and by other evaluation set, with the measure that found it."""
+"""Count contamination by evaluation set and corpus, and by pair of evaluation sets, for each measure."""
 
 from schemas.statistic_tables import CONTAMINATION
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
@@ -6,7 +6,7 @@ from stages.rows import run_sql
 
 TOTAL = "Total"
 CORPUS, OTHER = "corpus", "evaluation set"
-# Every pair has its row, so that a zero is told from what was not compared.
+# Every pair has a row, to distinguish zero from not compared.
 _PAIRS = f"""
     WITH source AS (
         SELECT '{CORPUS}' AS source_kind, corpus AS source FROM sample
@@ -51,8 +51,8 @@ _MATRIX = f"""
 def count_contamination(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per evaluation set and corpus, and per pair of evaluation sets, with counts by measure and split.
 
-    A row of two sets counts the pictures of the source that the set has too; of a set with itself, those that two of
-    its splits have.
+    A row of two sets counts the source's pictures that the set also has; a row of a set with itself, those in two of
+    its splits.
     """
     found = run_sql(_MATRIX, inputs)
     return Outcome(found.cast(CONTAMINATION.schema), no_rejects(CONTAMINATION))

@@ -1,6 +1,6 @@
-"""Find the nearest of some hashes to each of many: exact within a Hamming distance, in numpy, in bounded memory.
+"""Find the nearest query to each of many hashes, exactly within a Hamming distance, in numpy and bounded memory.
 
-Not for clusters of one set of hashes: those are in stages/dedup/neighbours.py.
+Not for clusters of one set of hashes (stages/dedup/neighbours.py).
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def nearest_within(
 
 
 def _near_pairs(hashes: Hashes, queries: Hashes, max_distance: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the pairs that agree in a choice of bands, as rows of both; a pair may come more than once."""
+    """Yield the pairs that agree in a choice of bands, as rows of both; pairs may repeat."""
     edges = np.linspace(0, HASH_BITS, max_distance + N_EQUAL + 1).astype(int)
     bands = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
     for chosen in combinations(bands, N_EQUAL):
@@ -80,11 +80,11 @@ def _extract(hashes: Hashes, chosen: tuple[tuple[int, int], ...]) -> Hashes:
 
 
 def _expand(starts: Rows, sizes: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the query and the place of each pair, about PAIRS_AT_ONCE of them at once.
+    """Yield the query and the position of each pair, about PAIRS_AT_ONCE pairs at a time.
 
     Args:
-        starts: int64 [m], first place of each query.
-        sizes: int64 [m], places of each query.
+        starts: int64 [m], first position of each query.
+        sizes: int64 [m], number of positions of each query.
     """
     has_some = np.flatnonzero(sizes)
     starts, sizes = starts[has_some], sizes[has_some]

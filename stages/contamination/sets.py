@@ -29,14 +29,14 @@ Refusal = tuple[str, str, str, str]  # set, path, reason, detail
 
 @dataclass(frozen=True)
 class SetFolder:
-    """An evaluation set and where it is."""
+    """An evaluation set and its folder."""
 
     about: EvaluationSet
     root: Path
 
     @property
     def captions(self) -> Path | None:
-        """Its captions file: the manifest's, or the first in its folder that is named like one."""
+        """Its captions file: the one in the manifest, or the first in its folder with a known name."""
         if self.about.captions:
             return self.root / self.about.captions
         found = (path for path in sorted(self.root.iterdir()) if CAPTION_NAMES.fullmatch(path.name))
@@ -45,7 +45,7 @@ class SetFolder:
 
 @dataclass
 class Sets:
-    """What EVAL names: sets of images, files of hashes, and everything else with a reason."""
+    """Content of EVAL: sets of images, files of hashes, and all other paths with a reason."""
 
     folders: list[SetFolder] = field(default_factory=list)
     shared: list[Path] = field(default_factory=list)
@@ -101,11 +101,11 @@ def _in_folder(evaluation: Path) -> Sets:
 
 
 def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, Any]], list[Refusal]]:
-    """Return the images of a set, in the order of their paths, and everything else below its folder with a reason.
+    """Return the images of a set, sorted by path, and all other paths in its folder with a reason.
 
     Args:
-        one: the set.
-        splits: the split by name of image, from its captions file.
+        one: the evaluation set.
+        splits: split by name of image, from the captions file.
 
     Raises:
         InputError: a split has an unknown name.
@@ -165,7 +165,7 @@ def plain_split(name: str, where: str) -> str:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file below a folder in order, and why it, or a folder, cannot be read ("" if it can)."""
+    """Yield every file under a folder in order, and why it, or a folder, cannot be read ("" if it can)."""
     faults: list[OSError] = []
     for folder, folders, files in os.walk(root, onerror=faults.append):
         folders.sort()
@@ -176,7 +176,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def evaluation_identity(evaluation: str) -> dict[str, str]:
-    """Return a digest of the names, sizes and times of all files of EVAL; a fault of EVAL is part of it."""
+    """Return a digest of the names, sizes and times of all files of EVAL, including a fault of EVAL."""
     if not evaluation:
         return {"files": "none"}
     path = Path(evaluation)

@@ -1,4 +1,4 @@
-"""Hashes of evaluation sets in one parquet file, which is shared without their images: `make eval-hashes` writes it."""
+"""Hashes of evaluation sets in one parquet file, written by `make eval-hashes` to be shared without the images."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ SHARED_SCHEMA = pa.schema([EVALUATION_IMAGE.schema.field(name) for name in SHARE
 
 
 def list_shared(path: Path) -> list[dict[str, Any]]:
-    """Return the listing rows of the images whose hashes a file has.
+    """Return the listing rows of the images in a file of hashes.
 
     Raises:
-        InputError: it is no parquet file, or lacks a column.
+        InputError: the file is not parquet, or lacks a column.
     """
     names = ["evaluation_set", "evaluation_path", "evaluation_split", "evaluation_licence"]
     rows = read_shared(path, names)
@@ -27,7 +27,7 @@ def list_shared(path: Path) -> list[dict[str, Any]]:
 
 
 def read_shared(path: Path, names: list[str]) -> pa.Table:
-    """Return columns of a file of hashes. Raises InputError as list_shared."""
+    """Return columns of a file of hashes. Raises InputError like list_shared."""
     try:
         with pq.ParquetFile(path) as file:
             found = file.schema_arrow
@@ -43,7 +43,7 @@ def read_shared(path: Path, names: list[str]) -> pa.Table:
 
 
 def write_shared(rows: pa.Table, path: Path) -> None:
-    """Write hashes of evaluation images, in the order of set and path."""
+    """Write the hashes of evaluation images, sorted by set and path."""
     keys = [(name, "ascending") for name in EVALUATION_IMAGE.key]
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.partial")

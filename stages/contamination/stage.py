@@ -1,6 +1,6 @@
-"""Contamination: list the pictures of evaluation sets, and hash them in all the ways under which they are looked for.
+"""Contamination: list the pictures of evaluation sets, and hash their variants.
 
-Not for comparing them with samples: marks.py does that.
+Not for comparing them with samples (marks.py).
 """
 
 from collections import Counter
@@ -35,11 +35,11 @@ from stages.contract import (
 from stages.images.not_decoded import NotDecoded
 from stages.screen.decoding import DecodeLimits, Decoder, DecoderUnavailable, Refused, decoder_identity
 
-IMAGES_PER_PARTITION = 2_000  # some 20 s of decoding
+IMAGES_PER_PARTITION = 2_000  # about 20 s of decoding
 
 
 class EvaluationParams(Params):
-    """Where the evaluation sets are."""
+    """Location of the evaluation sets."""
 
     evaluation: str = Field(
         "", description="folder of evaluation sets, TOML manifest, or parquet file of hashes (EVAL=…); empty: none"
@@ -47,7 +47,7 @@ class EvaluationParams(Params):
 
 
 class HashParams(Params):
-    """How the pictures of evaluation sets are decoded, and which windows of them are looked for."""
+    """Limits for decoding evaluation pictures, and the windows of them to search for."""
 
     max_pixels: int = Field(500_000_000, gt=0, description="largest width x height of an evaluation picture, px")
     cpu_s: float = Field(60.0, gt=0, description="CPU time of one evaluation picture, s")
@@ -97,7 +97,7 @@ def _refuse_twice(rows: list[dict[str, Any]]) -> None:
 
 
 def list_evaluation_captions(inputs: Inputs, context: Context) -> Outcome:
-    """Return each caption of the evaluation sets once, in plain form, with its split."""
+    """Return each distinct caption of the evaluation sets in plain form, with its split."""
     found: set[tuple[str, str, str]] = set()
     if context.params.evaluation:
         for one in find_sets(Path(context.params.evaluation)).folders:
@@ -108,7 +108,7 @@ def list_evaluation_captions(inputs: Inputs, context: Context) -> Outcome:
 
 
 def hash_evaluation(inputs: Inputs, context: Context) -> Outcome:
-    """Return the hashes of each evaluation picture; reject those that do not decode, for the fault of their file.
+    """Return the hashes of each evaluation picture; reject those that do not decode, with the fault of the file.
 
     Raises:
         InputError: a file has changed since it was listed.
@@ -165,7 +165,7 @@ def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any
     if isinstance(found, Refused):
         return found
     try:
-        # Screen's child has decoded the same bytes within its limits.
+        # The guarded child has already decoded the same bytes within its limits.
         picture = open_rgb(data, found.format, 4 * SQUARE_PX, found.width_px * found.height_px)
     except NotDecoded as fault:
         return Refused("decoding_failed", str(fault)[:200])
@@ -179,7 +179,7 @@ def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any
         "phash": found.phash,
         "phash_detail": found.phash_detail,
         "variant_names": variant_names(params.max_cut, params.n_cuts),
-        # Screen's hashes of the turned picture, from all its pixels; windows are cut from a reduced one.
+        # Hashes of turned pictures are screen's, from all pixels; windows are cut from a reduced picture.
         "variant_hashes": [*found.phash_orientations, *hashes[len(found.phash_orientations) :]],
         "variant_details": [found.phash_detail, *details[1:]],
     }

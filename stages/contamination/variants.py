@@ -1,6 +1,6 @@
-"""The hashes under which a picture of an evaluation set is looked for: turned, mirrored, and windows of it.
+"""The hashes of an evaluation picture's variants to search for: turned, mirrored, and windows of it.
 
-Not for the pictures of the corpora: each of these has the one hash of screen.
+Not for pictures of the corpora, which have only screen's hash.
 """
 
 import functools
@@ -15,8 +15,8 @@ from stages.screen.perceptual_hash import DETAIL_RANK, LOW, PRECISION_BITS, SIDE
 
 Values = npt.NDArray[np.float64]
 
-SQUARE_PX = 256  # windows are cut from the picture at this size: a border is then off by 0.2 % of a side at most
-# By EXIF orientation, as stages/images/orientations.py has them.
+SQUARE_PX = 256  # windows are cut from the picture at this size, so their borders are off by at most 0.2 % of a side
+# By EXIF orientation, as in stages/images/orientations.py.
 TURNS = (
     "upright", "mirrored", "half turn", "flipped", "transposed", "quarter turn clockwise", "transversed",
     "quarter turn counterclockwise",
@@ -24,7 +24,7 @@ TURNS = (
 
 
 def hash_variants(picture: Image.Image, max_cut: float, n_steps: int) -> tuple[list[int], list[float]]:
-    """Return the hashes of a picture's variants and their details, in the order of `variant_names`.
+    """Return the 64-bit hashes of a picture's variants and their details in grey levels, ordered as `variant_names`.
 
     Args:
         picture: as shown, in any mode.
@@ -41,26 +41,26 @@ def hash_variants(picture: Image.Image, max_cut: float, n_steps: int) -> tuple[l
     bits = np.packbits(low > medians[:, None], axis=1)
     margins = np.sort(np.abs(low - medians[:, None]), axis=1)
     hashes = [int.from_bytes(row.tobytes(), "big") for row in bits]
-    # Rounded: the last digits of sums depend on the machine, and rows must not.
+    # Rounded, since the last digits of sums depend on the machine.
     return hashes, (margins[:, DETAIL_RANK] / SIDE / SIDE).round(3).tolist()
 
 
 def variant_names(max_cut: float, n_steps: int) -> list[str]:
-    """Return what each variant is: a turn, or the percentages that a window leaves out above, below, left, right."""
+    """Return the variants' names: a turn, or the percentages that a window omits at the top, bottom, left and right."""
     cuts = [f"{100 * low:.0f} {100 * high:.0f}" for low, high in _shares(max_cut, n_steps)]
     windows = [f"window {above} {left}" for above in cuts for left in cuts]
     return [*TURNS, *windows[1:]]
 
 
 def _shares(max_cut: float, n_steps: int) -> list[tuple[float, float]]:
-    """Return the shares of a side left out before and behind; both together at most max_cut; first none at all."""
+    """Return the shares of a side omitted at its start and end, at most max_cut together; the first omits nothing."""
     steps = range(n_steps + 1)
     return [(max_cut * a / n_steps, max_cut * b / n_steps) for a in steps for b in steps if a + b <= n_steps]
 
 
 @functools.cache
 def _cuts(max_cut: float, n_steps: int) -> Values:
-    """Return float64 [cuts, 8, 256]: matrices that cut a side, reduce it to 32 px, and take its lowest frequencies."""
+    """Return matrices, float64 [cuts, 8, 256], that cut a side, reduce it to 32 px and give its lowest frequencies."""
     cosines = scipy.fftpack.dct(np.eye(SIDE), axis=0)[:LOW]
     found = []
     for before, behind in _shares(max_cut, n_steps):

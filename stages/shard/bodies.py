@@ -1,4 +1,4 @@
-"""The published file of a fetched body, made again and compared with the one that screen approved."""
+"""Makes the published file of a fetched body again and compares it with the one that screen approved."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ PUBLICATION = ("image_format", "exif_orientation", "published_sha256", "publishe
 
 
 def strip_body(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return the file to publish, and how it differs from the one that screen approved ("" if it does not).
+    """Return the file to publish, and how it differs from the one that screen approved ("" if equal).
 
     If the published file has the digest that screen recorded, the body is proven too. The body itself is digested only
     before it is decoded, or if the digests differ, to say which of the two has changed.
@@ -24,7 +24,7 @@ def strip_body(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
         InputError: the bytes are not the body that was fetched.
     """
     if row["image_format"] in ENCODED_ANEW:
-        check_body(data, row)  # decoded without the guards of screen's child
+        check_body(data, row)  # decoded without the limits of screen's child
     try:
         published = strip_metadata(data, row["image_format"], row["exif_orientation"], row["published_n_bytes"]).data
         digest = hashlib.sha256(published).hexdigest()

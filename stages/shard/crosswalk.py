@@ -1,4 +1,4 @@
-"""Crosswalk, a stage of shard: the names of each sample in its corpus and in other releases of the corpus."""
+"""Crosswalk, a stage of shard: each sample's names in its corpus and in other releases of the corpus."""
 
 from schemas.tables import CROSSWALK
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
@@ -10,8 +10,8 @@ def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(run_sql(_NAMES, inputs).cast(CROSSWALK.schema), no_rejects(CROSSWALK))
 
 
-# A labelled image's name is the last element of its path without extension: FMoW's view, MillionAID's number,
-# BigEarthNet's patch, named as in version 1 whichever version was read.
+# A labelled image's name is the last element of its path without extension: FMoW's view, MillionAID's number, or
+# BigEarthNet's patch, always by its name in version 1.
 _NAMES = r"""
     SELECT sample_id, corpus,
            coalesce(native_id, v1_patch, regexp_extract(path, '([^/]+?)(?:\.[A-Za-z]{1,4})?$', 1)) AS original_name,

@@ -1,4 +1,4 @@
-"""Deal samples out over splits and tars, by hash alone; `stage.py` beside it selects the samples."""
+"""Assign samples to splits and tars by hash; `stage.py` selects the samples."""
 
 import hashlib
 from typing import Literal
@@ -57,7 +57,7 @@ def _split_groups(rows: pa.Table, params: ShardParams) -> list[str]:
 
 
 def deal(key: str, params: ShardParams) -> tuple[str, int]:
-    """Return the split and the number of the tar of a key, from two independent 64-bit words of its sha256."""
+    """Return a key's split and tar number, from two independent 64-bit words of its sha256."""
     digest = hashlib.sha256(f"{params.seed}:{key}".encode()).digest()
     share = int.from_bytes(digest[:8]) / 2**64
     number = int.from_bytes(digest[8:16]) % params.n_shards

@@ -1,7 +1,7 @@
-"""Split groups, a stage of shard: which samples show the same picture, scene or place and must share a split.
+"""Split groups, a stage of shard: samples with the same picture, scene or place, which must share a split.
 
-A group is a connected component of samples that have a duplicate cluster, an image, a scene, an owner or a block of
-ground in common. Not for the split itself: that is `plan_shards`, by hash of the group's key.
+A group is a connected component of samples with a common duplicate cluster, image, scene, owner or block of ground.
+Not for the split itself (`plan_shards`, by hash of the group's key).
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from schemas.tables import SPLIT_GROUP
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
 from stages.rows import query_rows, run_sql
 
-_KM_PER_DEGREE = 111.195  # of latitude: a sphere of the Earth's mean radius, 6371.0 km
+_KM_PER_DEGREE = 111.195  # of latitude, on a sphere with the Earth's mean radius of 6371.0 km
 
 
 class GroupParams(Params):
-    """How large the blocks of ground are whose samples share a split."""
+    """Sizes of the blocks of ground whose samples share a split."""
 
     block_deg: float = Field(0.1, gt=0, le=90, description="side of a block, degrees of latitude and longitude")
     patch_block_km: float = Field(
@@ -29,10 +29,10 @@ class GroupParams(Params):
 def group_samples(inputs: Inputs, context: Context) -> Outcome:
     """Return the group of each sample to publish, its size, and whether its captions occur in other groups.
 
-    Equal captions join no groups: generated ones repeat, and would glue a corpus into one group. A group with a caption
-    that another group has is for training alone, so that no caption of the validation split was seen in training.
+    Equal captions do not join groups: generated captions repeat and would merge a corpus into one group. A group with
+    a caption that another group has is only for training, so no caption of the validation split is in training.
     """
-    # One after the other: joins of wide rows in one query need several times the memory.
+    # In separate queries: joining wide rows in one query needs several times the memory.
     rows = query_rows(_SAMPLES, _some(inputs, "relevant", "caption", "candidate", "labelled_image"))
     rows = query_rows(_LOCATED, {"rows": rows, **_some(inputs, "geometa", "cluster_member")})
     rows = query_rows(_links(context.params), {"rows": rows})
@@ -54,14 +54,14 @@ def _some(inputs: Inputs, *names: str) -> dict[str, Any]:
 def _components(edges: pa.Table, n_nodes: int) -> Any:
     """Return one label per node, equal for connected nodes."""
     from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components  # a quarter of a second to import, in every worker
+    from scipy.sparse.csgraph import connected_components  # importing it takes 0.25 s in every worker
 
     ends = (edges["node"].to_numpy(), edges["first_node"].to_numpy())
     links = coo_array((np.ones(len(ends[0]), bool), ends), shape=(n_nodes, n_nodes))
     return connected_components(links, directed=False)[1].astype(np.int64)
 
 
-# A sample's own key is that of its picture or scene: a group is named by the least one of its samples.
+# A sample's own key is that of its picture or scene; a group's key is the smallest of its samples'.
 _SAMPLES = """
     SELECT sample_id, c.corpus, image_id AS own_key, c.caption, owner_id, image_id AS scene
     FROM relevant r JOIN candidate c USING (sample_id)
@@ -77,9 +77,9 @@ _LOCATED = """
 
 
 def _links(params: GroupParams) -> str:
-    """Return SQL that adds to each sample a list of what it may have in common with others."""
+    """Return SQL that adds to each sample the list of keys by which it is linked to others."""
     north_km, row_km = f"(latitude_deg + 90) * {_KM_PER_DEGREE}", params.patch_block_km
-    # Columns of blocks are as wide as rows are high, at the middle of the row.
+    # At the middle of its row, a block is as wide as high.
     middle_deg = f"(floor({north_km} / {row_km}) + 0.5) * {row_km} / {_KM_PER_DEGREE} - 90"
     east_km = f"(longitude_deg + 180) * cos(radians({middle_deg})) * {_KM_PER_DEGREE}"
     square = f"'ben ' || floor({north_km} / {row_km})::INT || ' ' || floor({east_km} / {row_km})::INT"
@@ -93,7 +93,7 @@ def _links(params: GroupParams) -> str:
     """
 
 
-# Each sample is joined to the first one that has a link: as many edges as links, not as many as pairs.
+# Each sample is joined to the first one with the same link, which gives one edge per link instead of per pair.
 _EDGES = """
     WITH linked AS (SELECT node, md5_number(unnest(links)) AS link FROM rows),
          first AS (SELECT link, min(node) AS first_node FROM linked GROUP BY link HAVING count(*) > 1)

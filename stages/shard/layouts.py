@@ -1,4 +1,4 @@
-"""The layouts of published tars: which are written, and the names of a sample's members in each."""
+"""The layouts of published tars, and the name of a sample's members."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -26,9 +26,9 @@ class LayoutParams(Params):
 
 
 def tar_key(sample_id: str) -> str:
-    """Return the name that a sample's members share: readers end it at the first dot, and a slash begins a folder.
+    """Return the common name of a sample's members, without dots and slashes, at which readers split it.
 
-    Both are written as in URLs (%2E, %2F), and so is the percent sign, so that different ids keep different names.
+    Both are percent-encoded (%2E, %2F), and so is the percent sign, so that different ids have different names.
     """
     return sample_id.translate(_ESCAPED)
 

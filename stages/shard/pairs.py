@@ -1,6 +1,6 @@
-"""Pairs, stages of shard: tars of image, text and JSON that ordinary loaders read without being taught.
+"""Pairs, stages of shard: tars of image, text and JSON that common loaders read without configuration.
 
-Not for the layout of RS5M's own tars: that is `write_shards`.
+Not for the layout of RS5M's own tars (`write_shards`).
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from stages.shard.collecting import collect
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.tar_writer import TarWriter
 
-EXTENSIONS = ("jpg", "png", "webp")  # the images that webdataset, open_clip and Hugging Face decode by name
+EXTENSIONS = ("jpg", "png", "webp")  # image formats that webdataset, open_clip and Hugging Face decode by extension
 _OF_ORIGIN = (
     "half", "corpus", "url", "path", "native_id", "keywords", "width_px", "height_px", "latitude_deg", "longitude_deg",
     "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "meta_caption", "nsfw",
@@ -32,7 +32,7 @@ _OF_ORIGIN = (
 )  # fmt: skip
 _OF_PLAN = ("split", "shard", "published_text", "caption_sources")
 _OF_DESCRIPTION = tuple(name for name in DESCRIPTION.columns if name != "shard")
-# In this order in the JSON; the last three are of the image file in the tar.
+# The JSON has them in this order; the last three describe the image file in the tar.
 MEMBER_COLUMNS = ("sample_id", *_OF_PLAN, *_OF_DESCRIPTION, *_OF_ORIGIN, "pair_format", "pair_n_bytes", "pair_sha256")
 
 
@@ -42,7 +42,7 @@ def describe_samples(inputs: Inputs, context: Context) -> Outcome:
 
 
 _SPINE = "SELECT sample_id, shard, image_id FROM shard_plan JOIN sample USING (sample_id)"
-# Each adds the columns of one table to the rows of the one before.
+# Each query adds the columns of one table to the rows of the query before.
 _STEPS = (
     ("SELECT rows.*, caption FROM rows LEFT JOIN candidate USING (sample_id)", ("candidate",)),
     (
@@ -75,12 +75,12 @@ _STEPS = (
 def write_pairs(inputs: Inputs, context: Context) -> Outcome:
     """Write the tar of a partition: `KEY.jpg` (or png, webp), `KEY.json`, `KEY.txt`, in the order of sample_id.
 
-    The image is the published file; a GIF or BMP, which loaders do not know, becomes a PNG of its first picture. The
-    JSON has the columns of `MEMBER_COLUMNS`, all of them in every sample, null if unknown.
+    The image is the published file; a GIF or BMP, which loaders do not support, becomes a PNG of its first frame. Every
+    JSON has all columns of `MEMBER_COLUMNS`, null if unknown.
 
     Raises:
         InputError: a body is missing, or its published file is not the one that `write_shards` recorded.
-        TransientError: a picture that screen decoded is not decoded, for lack of memory.
+        TransientError: a picture that screen decoded cannot be decoded now, for lack of memory.
     """
     tar = context.files.new_file("pairs.tar")
     rows = run_sql(_ROWS, inputs).to_pylist()
@@ -116,7 +116,7 @@ def _image(data: bytes, row: Mapping[str, Any]) -> tuple[str, bytes]:
     extension = published_format(row["image_format"])
     if extension in EXTENSIONS:
         return extension, published
-    check_body(data, row)  # decoded without the guards of screen's child
+    check_body(data, row)  # decoded without the limits of screen's child
     try:
         shown = open_rgb(published, row["image_format"])
     except NotDecoded as fault:

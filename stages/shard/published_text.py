@@ -20,7 +20,7 @@ def published_text(meta: Any, text: Any, order: TextOrder, separator: str) -> An
     if order == "text_only":
         return pc.fill_null(text, "")
     first, second = map(_or_null, (meta, text) if order == "meta_first" else (text, meta))
-    # Not null_handling="skip", which loses rows that have neither text (pyarrow 26).
+    # null_handling="skip" would lose rows with neither text (pyarrow 26).
     joined = pc.binary_join_element_wise(first, second, separator)
     return pc.coalesce(joined, first, second, "")
 

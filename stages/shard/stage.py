@@ -27,12 +27,12 @@ from stages.withdraw.matching import named
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     """Return the text, split and tar of each published sample of both halves, and why others are refused.
 
-    The split depends only on a hash of the group's key, and the number of the tar on a hash of the sample's image or
-    scene: there are no ranks and no quotas, so that another sample moves none but those it joins to another group.
+    The split depends only on a hash of the group's key, and the tar number on a hash of the sample's image or scene.
+    Without ranks or quotas, a further sample moves only samples that it joins to another group.
     """
     params: ShardParams = context.params
     splits = params.contaminated_splits if params.contaminated == "remove" else ()
-    # One after the other: joins and the order of wide rows in one query need several times the memory.
+    # In separate queries: joining and sorting wide rows in one query needs several times the memory.
     located = query_rows(_SAMPLES, inputs)
     withdrawn = named(inputs["withdrawal"], {**inputs, "located": located})
     unsafe = unsafe_samples(params, {**inputs, "located": located}) if params.nsfw == "remove" else _NONE
@@ -46,7 +46,7 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(kept, rejects_table(SHARD_PLAN, ids, refused["reason"], refused["detail"]))
 
 
-# Labelled images are named as released, with their extension; web images are named by their sample_id.
+# Labelled images keep their released names with extension; web images are named by their sample_id.
 _SAMPLES = """
     SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS own_key, c.caption AS text,
            r.sample_id AS img_name, f.n_bytes, f.body_sha256, f.body_file, f.body_offset
@@ -88,10 +88,9 @@ _JOINED = ("image", "geometa", "split_group")
 def write_shards(inputs: Inputs, context: Context) -> Outcome:
     """Write the tar of a partition: `KEY.img_name`, `KEY.img_content`, `KEY.caption`, in the order of sample_id.
 
-    Without the layout rs5m the published files are only compared, and no tar is written.
-    Metadata is removed from the image files as in screen, which compared their pixels. A file whose digest differs from
-    the one that screen recorded is rejected: it was made by another version of the stripper or, for a TIFF, of the
-    codecs.
+    Without the layout rs5m the published files are only compared, and no tar is written. Metadata is removed from the
+    image files as in screen, which compared their pixels. A file whose digest differs from the one that screen
+    recorded is rejected: another version of the stripper or, for a TIFF, of the codecs made it.
 
     Raises:
         InputError: a body is missing, or is not the one that was fetched.

@@ -1,1 +1,1 @@
-"""Withdraw: what must no longer be requested or published, entry by entry."""
+"""Target withdraw: entries of what must no longer be requested or published."""

@@ -1,4 +1,4 @@
-"""Read a list of what is withdrawn: one sample, URL, host, sha256 or perceptual hash per line."""
+"""Read a withdrawal list: one sample, URL, host, sha256 or perceptual hash per line."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -22,11 +22,11 @@ _SHOWN_FAULTS = 5
 def read_entries(path: Path) -> list[tuple[Kind, str]]:
     """Return the entries of a list as (kind, value), each once, in order of the file.
 
-    Empty lines and lines that begin with "#" are skipped. What a line names is found from its form; "host: example.org"
-    says it. URLs are normalised as in plan, hosts are ASCII in lower case, hashes are in lower case.
+    Empty lines and lines that begin with "#" are skipped. The form of a line decides its kind, unless it is stated, as
+    in "host: example.org". URLs are normalised as in plan, hosts are ASCII in lower case, hashes are in lower case.
 
     Raises:
-        InputError: the file cannot be read, has no entry, or has a line of no known form: then nothing is withdrawn.
+        InputError: the file cannot be read, has no entry, or has a line of unknown form; then nothing is withdrawn.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -57,7 +57,7 @@ def read_entry(line: str) -> tuple[Kind, str]:
     """Return the kind and the value of one entry.
 
     Raises:
-        ValueError: the text has no known form, or not the form of the kind that it names.
+        ValueError: the text has no known form, or not that of its stated kind.
     """
     said = _SAID.fullmatch(line)
     kind = said[1] if said else _kind_of(line)

@@ -1,6 +1,6 @@
-"""Find the samples that the entries of a withdrawal name.
+"""Find the samples named by the entries of a withdrawal.
 
-Not for what follows from it: download requests their URLs no more, and shard publishes them no more.
+Not for acting on it: download no longer requests their URLs, and shard no longer publishes them.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from stages.contract import Inputs
 from stages.rows import run_sql
 
 _SCHEMA = pa.schema([("sample_id", pa.string()), ("entry", pa.string())])
-# By kind: the tables that are read, and the query over them. A host stands for its subdomains too.
+# By kind: the tables read, and the query over them. A host includes its subdomains.
 _BY_URL = {
     "sample_id": (("planned",), "SELECT sample_id, entry FROM planned JOIN named ON sample_id = entry"),
     "url": (("planned",), "SELECT sample_id, entry FROM planned JOIN named ON normalised_url = entry"),
@@ -37,7 +37,7 @@ _BY_IMAGE = {
 
 
 def named_by_url(withdrawal: Any, inputs: Inputs) -> pa.Table:
-    """Return sample_id and entry of the samples that a name, URL or host withdraws, from `planned`.
+    """Return sample_id and entry of the samples of `planned` that are withdrawn by name, URL or host.
 
     Args:
         withdrawal: a table of entry_kind and entry, in memory or in files.
@@ -47,7 +47,7 @@ def named_by_url(withdrawal: Any, inputs: Inputs) -> pa.Table:
 
 
 def named(withdrawal: Any, inputs: Inputs) -> pa.Table:
-    """Return sample_id and entry of the samples of `located` that any entry withdraws, one row per sample.
+    """Return sample_id and entry of the withdrawn samples of `located`, one row per sample.
 
     Args:
         withdrawal: a table of entry_kind and entry, in memory or in files.
@@ -66,7 +66,7 @@ def _match(withdrawal: Any, inputs: Inputs, queries: Mapping[str, tuple[tuple[st
     for row in run_sql("FROM withdrawal", {"withdrawal": withdrawal}).to_pylist():
         entries.setdefault(row["entry_kind"], []).append(row["entry"])
     found = [_SCHEMA.empty_table()]
-    for kind in sorted(entries.keys() & queries.keys()):  # nothing is read for a kind that no entry has
+    for kind in sorted(entries.keys() & queries.keys()):  # tables of other kinds are not read
         tables, query = queries[kind]
         wanted = pa.table({"entry": pa.array(entries[kind], pa.string())})
         found.append(run_sql(query, {**{name: inputs[name] for name in tables}, "named": wanted}).cast(_SCHEMA))

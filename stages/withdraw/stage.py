@@ -1,6 +1,6 @@
-"""Withdraw: add the entries of a list to those that the build no longer requests and publishes.
+"""Withdraw: add the entries of a list to those that the build no longer requests or publishes.
 
-Entries are never removed, and each is recorded once: a withdrawal is a fact of the world, not a setting.
+Entries are never removed, and each is recorded once, since a withdrawal is a fact and not a setting.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from stages.withdraw.entries import read_entries
 
 
 class WithdrawResources(Resources):
-    """Which list is added."""
+    """The list to add."""
 
     add: str = Field("", description="file of samples, URLs, hosts and hashes to withdraw, one per line (LIST=)")
 
@@ -23,7 +23,7 @@ def list_withdrawn(inputs: Inputs, context: Context) -> Outcome:
     """Return the entries of the list that are not recorded yet; no rows if there is no list or no new entry.
 
     Raises:
-        InputError: the list cannot be read, or has an entry of no known form.
+        InputError: the list cannot be read, or has an entry of unknown form.
     """
     resources: WithdrawResources = context.resources
     known = {(row["entry_kind"], row["entry"]) for row in inputs["withdrawal"].to_pylist()}

@@ -84,7 +84,7 @@ def mark_outliers(rows: Sequence[Row]) -> None:
 
 
 def mark_unsafe(rows: Sequence[Row]) -> None:
-    """Let corpora that state a tag or score mark every fifth of their remaining rows as unsafe."""
+    """Mark every fifth kept row of the corpora with an NSFW tag or score as unsafe."""
     for corpus, marks in UNSAFE.items():
         kept = [row for row in rows if row.corpus == corpus and row.image is not None and row.stage == "write_shards"]
         for row in kept[::5]:
