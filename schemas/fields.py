@@ -44,8 +44,15 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "entry", pa.string(), "", "A withdrawn sample, normalised URL, host, sha256 or perceptual hash (both in hex)."
     ),
+    Field("hash_kind", pa.string(), "", "What the hash is: md5 or sha256, of a whole file."),
+    Field("hash", pa.string(), "", "The hash in hex digits, lower case."),
     Field("partition", pa.string(), "", "The unit of work that a row belongs to at the next stage.", kind="location"),
-    Field("is_withdrawn", pa.bool_(), "", "True if the URL is withdrawn: it is in the pass, but not requested."),
+    Field(
+        "is_withdrawn",
+        pa.bool_(),
+        "",
+        "True if the URL is withdrawn or led to a listed file: it is in the pass, but not requested.",
+    ),
     Field("pass", pa.int32(), "", "Number of the download pass, from 0."),
     # Source files.
     Field("path", pa.string(), "", "Path of the file under SOURCES."),
@@ -107,6 +114,7 @@ FIELDS: tuple[Field, ...] = (
     Field("http_status", pa.int32(), "", "Status of the last response.", True),
     Field("n_bytes", pa.int64(), "bytes", "Length of the body.", True),
     Field("body_sha256", pa.string(), "", "sha256 of the body.", True),
+    Field("body_md5", pa.string(), "", "MD5 of the body, to compare with lists that have no sha256.", True),
     Field("body_file", pa.string(), "", "File under the build folder that holds the body.", True, "location"),
     Field("body_offset", pa.int64(), "bytes", "Position of the body's first byte in that file.", True, "location"),
     Field("retry_after_s", pa.float64(), "s", "Delay the server asked for.", True, "measured"),

@@ -133,6 +133,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("withdrawn", "A list given to `make withdraw` names the sample, its URL, its host or its image."),
     # shard
     Reason("nsfw", "A corpus marks the picture as unsafe, by its own tag or score."),
+    # download (settle) and shard
+    Reason("hash_listed", "The file is on a list of known illegal material (`safety.hash_lists`)."),
     # contamination
     Reason(
         "not_an_evaluation_image", "The file is no image by its name, or not one that the manifest's pattern means."

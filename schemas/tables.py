@@ -119,6 +119,12 @@ WITHDRAWAL = Table(
     (),
     "What is no longer requested or published.",
 )
+LISTED_HASH = Table(
+    "listed_hash",
+    ("hash_kind", "hash"),
+    (),
+    "The hash of a known illegal picture.",
+)
 FETCH_PASS = Table(
     "fetch_pass",
     ("fetch_id", "pass"),
@@ -129,7 +135,7 @@ FETCH_ATTEMPT = Table(
     "fetch_attempt",
     ("fetch_id", "pass"),
     (
-        "is_fetched", "fetch_reason", "fetch_detail", "http_status", "n_bytes", "body_sha256", "body_file",
+        "is_fetched", "fetch_reason", "fetch_detail", "http_status", "n_bytes", "body_sha256", "body_md5", "body_file",
         "body_offset", "retry_after_s", "fetch_ms", "peer_address", "final_url",
     ),
     "One attempt to fetch a URL, successful or not.",
@@ -144,9 +150,9 @@ IMAGE = Table(
     "image",
     ("image_id",),
     (
-        "body_sha256", "n_bytes", "width_px", "height_px", "image_format", "image_mode", "n_frames", "pixel_sha256",
-        "phash", "phash_orientations", "phash_detail", "exif_datetime", "exif_latitude_deg", "exif_longitude_deg",
-        "exif_orientation", "published_sha256", "published_n_bytes", "published_format",
+        "body_sha256", "body_md5", "n_bytes", "width_px", "height_px", "image_format", "image_mode", "n_frames",
+        "pixel_sha256", "phash", "phash_orientations", "phash_detail", "exif_datetime", "exif_latitude_deg",
+        "exif_longitude_deg", "exif_orientation", "published_sha256", "published_n_bytes", "published_format",
     ),
     "A valid image that can be published.",
     leads_to=("pixel_sha256",),

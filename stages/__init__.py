@@ -17,6 +17,7 @@ from stages.labelled.stage import READ_LABELLED
 from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM
 from stages.outliers.stage import DROP_OUTLIERS, SET_THRESHOLDS
 from stages.plan.stage import PLAN
+from stages.safety.stage import RECORD_HASHES
 from stages.sample.stage import LIST_SAMPLES
 from stages.screen.stage import SCREEN
 from stages.shard.crosswalk import WRITE_CROSSWALK
@@ -36,6 +37,7 @@ STAGES: tuple[Stage, ...] = (
     INVENTORY,
     FILTER,
     LIST_WITHDRAWN,
+    RECORD_HASHES,
     PLAN,
     OPEN_PASS,
     DOWNLOAD,

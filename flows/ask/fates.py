@@ -9,6 +9,7 @@ from flows.ask.spine import known_by, samples_query
 from flows.ask.views import open_views, scalar
 from flows.ledger.ledger import Ledger
 from stages.contract import ContractError, InputError
+from stages.safety.hash_lists import HASH_LISTED
 
 
 def write_fates(ledger: Ledger, out: Path) -> dict[str, int]:
@@ -47,7 +48,9 @@ def fates_query(ledger: Ledger) -> str:
     decided.append("SELECT sample_id, 'write_shards', 'kept', '', '' FROM shard")
     return f"""
         WITH decided AS ({" UNION ALL ".join(decided)})
-        SELECT s.sample_id, s.corpus, coalesce(c.url, '') AS url, d.stage, d.fate, d.reason, d.detail,
+        SELECT s.sample_id, s.corpus,
+               CASE WHEN d.reason = '{HASH_LISTED}' THEN '' ELSE coalesce(c.url, '') END AS url,
+               d.stage, d.fate, d.reason, d.detail,
                CASE WHEN d.stage = 'drop_duplicates' THEN u.survivor_id ELSE '' END AS survivor
         FROM ({samples_query(ledger)}) s JOIN decided d USING (sample_id) LEFT JOIN candidate c USING (sample_id)
         LEFT JOIN cluster_member u USING (sample_id)

@@ -16,6 +16,7 @@ from flows.ledger.ledger import Ledger
 from flows.ledger.receipt import collector_paused
 from flows.ledger.state import PartitionState
 from stages.contract import InputError, Stage
+from stages.safety.hash_lists import HASH_LISTED
 
 if TYPE_CHECKING:
     import duckdb
@@ -95,6 +96,9 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
             rows += found
             if stage.decides and any(row.verdict == "REJECTED" for row in found):
                 break  # its picture and its caption may continue for other samples
+        if hidden := next((row for row in rows if row.facts.get("reason") == HASH_LISTED), None):
+            # Neither its URL nor its hashes: nothing that leads to it.
+            return [f"sample {sample_id}: rejected by {hidden.stage.name}: {HASH_LISTED} ({hidden.facts['detail']})"]
         has_image = any(row.stage.writes.name in ("fetched", "labelled_image") for row in rows if row.verdict == "kept")
         picture = [f"its picture: `make show ID={sample_id}` writes it to a file"] if has_image else []
         return [f"sample {sample_id}: {_verdict(ledger, rows)}", *picture, *(row.text() for row in rows)]

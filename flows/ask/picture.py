@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flows.ask.spine import names_of
+from flows.ask.spine import names_of, samples_query
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from stages.contract import InputError
+from stages.safety.unsafe import marks
+from stages.shard.dealing import ShardParams
+from stages.withdraw.matching import withdrawn_query
+
+if TYPE_CHECKING:
+    import duckdb
 
 # A sample's accepted picture is where its half keeps it: a download's tar, its corpus's own file, or a tar of patches.
+# Pictures that nobody is to see are left out: `bar_pictures` lists them first, or the query fails.
 # `{samples}` is a table or query of samples, with sample_id, corpus and image_id.
 LOCATED = """
     SELECT s.sample_id, s.corpus, i.image_format,
@@ -21,10 +29,52 @@ LOCATED = """
            coalesce(f.n_bytes, l.n_bytes) AS n_bytes
     FROM {samples} s JOIN image i USING (image_id)
     LEFT JOIN fetched f ON f.fetch_id = s.image_id LEFT JOIN labelled_image l ON l.sample_id = s.sample_id
+    WHERE s.sample_id NOT IN (FROM barred)
 """
+# Tables that `LOCATED` and `bar_pictures` read.
+PICTURE_TABLES = (
+    "candidate", "planned", "sample", "image", "fetched", "labelled_image", "withdrawal", "listed_hash",
+)  # fmt: skip
 # The tables with the location of an image's bytes, one per half, and their keys.
 _LOCATED = (("fetched", "fetch_id"), ("labelled_image", "sample_id"))
 _UNSAFE = re.compile(r"[^\w.-]")  # a sample_id may come from a corpus, so it is not used unchanged in a path
+
+
+def bar_pictures(ledger: Ledger, db: duckdb.DuckDBPyConnection, samples: str = "sample") -> None:
+    """Add a table `barred`: the sample_id of every sample whose picture no page shows.
+
+    It is withdrawn, or on a hash list, or marked as unsafe by a corpus (by the thresholds of `shard`, whether or not
+    such pictures are published). Taken from what is recorded now, not from what a stage has decided.
+
+    Args:
+        ledger: the build.
+        db: has the views of `PICTURE_TABLES`.
+        samples: a table or query of samples, with sample_id and image_id.
+    """
+    params = ledger.settings.params(ledger.writer["shard_plan"])
+    if not isinstance(params, ShardParams):
+        raise TypeError(f"the parameters of plan_shards are ShardParams, found {type(params).__name__}")
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE barred AS
+        WITH sample AS (FROM {samples}), {_hash_listed()}, marked AS ({marks(params)}), unsafe AS (
+            SELECT pixel_sha256 FROM marked JOIN planned USING (sample_id) JOIN image ON image_id = fetch_id
+        )
+        {withdrawn_query()} UNION SELECT sample_id FROM hash_listed UNION SELECT sample_id FROM marked
+        UNION SELECT sample_id FROM sample JOIN image USING (image_id)
+              WHERE image_id NOT IN (SELECT sample_id FROM labelled_image)
+                AND pixel_sha256 IN (SELECT pixel_sha256 FROM unsafe)
+    """)
+
+
+def _hash_listed() -> str:
+    return """
+        hash_listed AS (
+            SELECT sample_id FROM sample JOIN fetched_rejects ON fetch_id = image_id WHERE reason = 'hash_listed'
+            UNION SELECT sample_id FROM sample JOIN image USING (image_id) JOIN listed_hash ON hash = body_md5
+            UNION SELECT sample_id FROM sample JOIN image USING (image_id) JOIN listed_hash ON hash = body_sha256
+            UNION SELECT sample_id FROM sample JOIN image USING (image_id) JOIN listed_hash ON hash = published_sha256
+        )
+    """
 
 
 def write_picture(ledger: Ledger, sample_id: str, sources: Path | None, out: Path | None) -> tuple[Path, str]:
@@ -37,12 +87,17 @@ def write_picture(ledger: Ledger, sample_id: str, sources: Path | None, out: Pat
         out: path to write; by default `<sample_id>` with the extension of its format in the current folder.
 
     Raises:
-        InputError: there is no such sample, nothing was fetched for it, or its file is missing.
+        InputError: there is no such sample, nothing was fetched for it, its file is missing, or nobody is to see it.
     """
     with open_views(ledger) as db:
         names = names_of(ledger, db, sample_id)
         if not names:
             raise InputError(f"no sample {sample_id!r} in this build: `make explain ID=…` reads unmatched rows again")
+        bar_pictures(ledger, db, f"({samples_query(ledger)})")
+        if db.execute("SELECT 1 FROM barred WHERE sample_id = ?", [sample_id]).fetchone():
+            raise InputError(
+                f"{sample_id} is withdrawn, on a hash list or marked as unsafe by a corpus: its picture is not shown"
+            )
         for table, key in _LOCATED:
             found = db.execute(
                 f"SELECT body_file, body_offset, n_bytes FROM {table} WHERE {key} IN (SELECT unnest(?::VARCHAR[]))"

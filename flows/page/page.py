@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader
 
 from flows.ask.dictionary import assumptions_report
+from flows.ask.picture import PICTURE_TABLES, bar_pictures
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from flows.page import sections_content, sections_further, sections_pictures, sections_rows
@@ -31,7 +32,8 @@ def _plain(make: Callable[[duckdb.DuckDBPyConnection], Section]) -> Make:
     return lambda db, album: make(db)
 
 
-_LOCATED = ("candidate", "sample", "image", "fetched", "labelled_image", "shard_plan")
+# The two lists may be empty, and need no stage that has looked for them.
+_LOCATED = tuple(name for name in PICTURE_TABLES if name not in ("withdrawal", "listed_hash"))
 _MEMORY = "2500MB"  # limit for DuckDB, which then uses temporary files
 # Removed from all texts: control characters, marks that change the direction of a text, and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -78,11 +80,12 @@ def write_page(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
 
 
 def _sections(ledger: Ledger, album: Album) -> Iterator[Section]:
-    tables = {table for _, needed, _ in _SECTIONS for table in needed}
+    tables = {table for _, needed, _ in _SECTIONS for table in (*needed, *PICTURE_TABLES)}
     stages = [ledger.writer[name] for name in sorted(tables)]
     with open_views(ledger, stages) as db, tempfile.TemporaryDirectory(prefix="rs5m-report-") as scratch:
         db.execute(f"SET memory_limit = '{_MEMORY}'")
         db.execute(f"SET temp_directory = '{scratch.replace(chr(39), chr(39) * 2)}'")
+        bar_pictures(ledger, db)
         for title, needed, make in _SECTIONS:
             waiting = [name for name in dict.fromkeys(needed) if not ledger.state(ledger.writer[name]).is_complete]
             if waiting:

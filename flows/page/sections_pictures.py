@@ -1,6 +1,6 @@
 """Sections of pictures: seeded samples of kept pictures and of those that each decision removed.
 
-Withdrawn pictures and those that their corpus marks as unsafe are never shown.
+Pictures that nobody is to see are left out by the query that locates them (flows/ask/picture.py).
 """
 
 from __future__ import annotations
@@ -29,13 +29,7 @@ _PAIRS = 12
 _SIDE_PX = 128
 _QUALITY = 70
 
-# The samples in `chosen`, without withdrawn ones and those that their corpus marks as unsafe.
-_LOCATED = f"""
-    {LOCATED.format(samples="(FROM sample SEMI JOIN chosen USING (sample_id))")}
-    WHERE s.sample_id NOT IN (SELECT sample_id FROM shard_plan_rejects WHERE reason = 'withdrawn')
-      AND s.sample_id NOT IN (SELECT sample_id FROM candidate
-                              WHERE punsafe > 0.5 OR upper(nsfw) IN ('NSFW', 'UNSURE', 'TRUE', '1'))
-"""
+_LOCATED = LOCATED.format(samples="(FROM sample SEMI JOIN chosen USING (sample_id))")  # of the samples in `chosen`
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows.ask.picture import LOCATED
+from flows.ask.picture import LOCATED, bar_pictures
 from flows.ask.spine import samples_query
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
@@ -106,7 +106,10 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
         query = item_query(ledger, db, name, seed)
         # Each item has a weight, 1 unless it represents several members.
         weighted = f"({query}) UNION ALL BY NAME SELECT NULL::DOUBLE AS weight WHERE false"
-        db.execute(f"CREATE TEMP TABLE item AS {weighted}")
+        bar_pictures(ledger, db, f"({samples_query(ledger)})")
+        # Nobody is asked about what nobody is to see: such items belong to no stratum.
+        db.execute(f"""CREATE TEMP TABLE item AS FROM ({weighted})
+                       WHERE sample_id NOT IN (FROM barred) AND coalesce(other_id, '') NOT IN (FROM barred)""")
         found = db.execute(
             "SELECT stratum, decision, round(sum(coalesce(weight, 1)))::BIGINT, count(*) FROM item"
             " GROUP BY ALL ORDER BY 1"

@@ -14,6 +14,7 @@ from schemas.tables import FETCH_PASS
 from stages.contract import Context, InputError, Inputs, Outcome, Resources, no_rejects
 from stages.download.packing import pack
 from stages.rows import Rows, query_rows, run_sql
+from stages.safety.hash_lists import BODY_HASHES, listed
 from stages.withdraw.matching import named_by_url
 
 FETCH_REASONS = tuple(
@@ -70,18 +71,27 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
     kept = query_rows(
         f"""SELECT {columns} FROM due JOIN packed USING (place)
             LEFT JOIN (SELECT fetch_id, true AS named FROM withdrawn) USING (fetch_id) ORDER BY place""",
-        {"due": due, "packed": packed, "withdrawn": _withdrawn(inputs)},
+        {"due": due, "packed": packed, "withdrawn": _unwanted(inputs)},
     )
     return Outcome(kept.cast(FETCH_PASS.schema), no_rejects(FETCH_PASS))
 
 
-def _withdrawn(inputs: Inputs) -> pa.Table:
-    """Return the fetch_ids of which every sample is withdrawn; a sample's name alone withdraws no other one's URL."""
+def _unwanted(inputs: Inputs) -> pa.Table:
+    """Return the fetch_ids of which every sample is withdrawn, and those that led to a listed file before.
+
+    A sample's name alone withdraws no other one's URL.
+    """
+    listed_before = listed("fetch_id", inputs["listed_hash"], inputs["fetch_attempt"], BODY_HASHES)
     return run_sql(
         """SELECT fetch_id FROM planned LEFT JOIN named USING (sample_id)
            WHERE fetch_id IN (SELECT fetch_id FROM planned SEMI JOIN named USING (sample_id))
-           GROUP BY fetch_id HAVING bool_and(entry IS NOT NULL)""",
-        {"planned": inputs["planned"], "named": named_by_url(inputs["withdrawal"], inputs)},
+           GROUP BY fetch_id HAVING bool_and(entry IS NOT NULL)
+           UNION FROM listed_before""",
+        {
+            "planned": inputs["planned"],
+            "named": named_by_url(inputs["withdrawal"], inputs),
+            "listed_before": listed_before,
+        },
     )
 
 

@@ -10,6 +10,7 @@ from stages.checks import DETAIL_MAX_CHARACTERS
 from stages.contract import Context, Inputs, Outcome, Params
 from stages.download.passes import GIVEN_UP
 from stages.rows import Rows, query_rows
+from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 
 PLACEHOLDER = "placeholder"
 _UNANSWERED = ("timeout", "connection_failed")
@@ -48,13 +49,18 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
         """,
         {name: inputs[name] for name in ("planned", "fetch_pass", "fetch_attempt")},
     )
-    found = {"done": done, "placeholder": _placeholders(done, inputs, params.placeholder_n_urls)}
-    kept = query_rows("SELECT * EXCLUDE (final_url) FROM done ANTI JOIN placeholder USING (fetch_id)"
-                      " ORDER BY fetch_id", found)  # fmt: skip
+    # Of any attempt: another body under the same URL does not make it trustworthy.
+    illegal = listed("fetch_id", inputs["listed_hash"], inputs["fetch_attempt"], BODY_HASHES)
+    found = {"done": done, "placeholder": _placeholders(done, inputs, params.placeholder_n_urls), "illegal": illegal}
+    kept = query_rows(_KEPT, found)
     rejects = query_rows(_REFUSED, {**inputs, **found})
     return Outcome(kept.cast(FETCHED.schema), rejects.cast(FETCHED.reject_schema))
 
 
+_KEPT = """
+    SELECT * EXCLUDE (final_url) FROM done ANTI JOIN placeholder USING (fetch_id) ANTI JOIN illegal USING (fetch_id)
+    ORDER BY fetch_id
+"""
 _REFUSED = f"""
     WITH refused AS (
         SELECT fetch_id, max_by(fetch_reason, pass) AS reason, max(pass) AS pass,
@@ -71,12 +77,14 @@ _REFUSED = f"""
                               THEN coalesce(given_up.reason, refused.reason) ELSE refused.reason END AS reason,
                pass, why
         FROM refused LEFT JOIN given_up USING (authority)
-        UNION ALL FROM placeholder
+        UNION ALL FROM placeholder ANTI JOIN illegal USING (fetch_id)
     ), detailed AS (SELECT *, ', pass ' || pass AS ending FROM refused_by_host)
     SELECT fetch_id, reason,
            CASE WHEN length(why || ending) > {DETAIL_MAX_CHARACTERS}
                 THEN left(why, {DETAIL_MAX_CHARACTERS - 1} - length(ending)) || '…' ELSE why END || ending AS detail
-    FROM detailed ORDER BY fetch_id
+    FROM detailed
+    UNION ALL SELECT fetch_id, '{HASH_LISTED}', '{DETAIL}' FROM illegal SEMI JOIN planned USING (fetch_id)
+    ORDER BY fetch_id
 """
 
 

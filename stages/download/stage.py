@@ -26,6 +26,7 @@ from stages.contract import (
 from stages.download.passes import FETCH_REASONS, PassResources, open_pass
 from stages.download.settling import PLACEHOLDER, SettleParams, settle
 from stages.readers.rs5m_tars.located import SCHEME, Located, parse_located
+from stages.safety.hash_lists import HASH_LISTED
 
 
 class FetchResources(Resources):
@@ -115,6 +116,7 @@ def download(inputs: Inputs, context: Context) -> Outcome:
         "http_status": [a.http_status for a in attempts],
         "n_bytes": [a.n_bytes for a in attempts],
         "body_sha256": [a.sha256 for a in attempts],
+        "body_md5": [a.md5 for a in attempts],
         "body_file": [files.get(a.fetch_id, address) if a.is_fetched else None for a in attempts],
         "body_offset": [a.tar_offset for a in attempts],
         "retry_after_s": [a.retry_after_s for a in attempts],
@@ -141,12 +143,18 @@ def _in_tars(wanted: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], 
 OPEN_PASS = Stage(
     name="open_pass",
     module="download",
-    version=3,
+    version=4,
     does="Opens a pass over the URLs that are due; large hosts are spread over it.",
     reads=(
         Reads("planned", ("sample_id", "fetch_id", "normalised_url", "host"), is_whole=True),
         Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),
-        Reads("fetch_attempt", ("fetch_id", "pass", "fetch_reason", "http_status"), is_whole=True, is_optional=True),
+        Reads("listed_hash", ("hash_kind", "hash"), is_whole=True, is_optional=True),
+        Reads(
+            "fetch_attempt",
+            ("fetch_id", "pass", "fetch_reason", "http_status", "body_sha256", "body_md5"),
+            is_whole=True,
+            is_optional=True,
+        ),
     ),
     writes=FETCH_PASS,
     grain="observe",
@@ -162,7 +170,7 @@ OPEN_PASS = Stage(
 DOWNLOAD = Stage(
     name="download",
     module="download",
-    version=2,
+    version=3,
     does="Attempts each URL of a pass once, with img2dataset behind a guard; stores the raw bytes.",
     reads=(Reads("fetch_pass", ("fetch_id", "pass", "normalised_url", "is_withdrawn")),),
     writes=FETCH_ATTEMPT,
@@ -179,7 +187,7 @@ DOWNLOAD = Stage(
 SETTLE = Stage(
     name="settle",
     module="download",
-    version=3,
+    version=4,
     does="Reduces all attempts to one row per URL: its fetched body, or the reason why there is none.",
     reads=(
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
@@ -188,9 +196,10 @@ SETTLE = Stage(
         Reads(
             "fetch_attempt",
             ("fetch_id", "pass", "is_fetched", "fetch_reason", "fetch_detail", "http_status", "n_bytes", "body_sha256",
-             "body_file", "body_offset", "final_url"),
+             "body_md5", "body_file", "body_offset", "final_url"),
             is_whole=True,
         ),
+        Reads("listed_hash", ("hash_kind", "hash"), is_whole=True, is_optional=True),
     ),
     writes=FETCHED,
     grain="reduce",
@@ -198,7 +207,7 @@ SETTLE = Stage(
     run=settle,
     is_queried=True,
     params=SettleParams,
-    reasons=(*FETCH_REASONS, PLACEHOLDER),
+    reasons=(*FETCH_REASONS, PLACEHOLDER, HASH_LISTED),
     half="pub11",
     split_by="partition",
 )  # fmt: skip

@@ -59,7 +59,7 @@ def marks(params: UnsafeParams) -> str:
 
 
 def unsafe_samples(params: UnsafeParams, inputs: Mapping[str, Any]) -> pa.Table:
-    """Return sample_id and mark of the samples of `located` whose picture some corpus marks, one row per sample.
+    """Return sample_id and detail of the samples of `located` whose picture some corpus marks, one row per sample.
 
     A mark is the corpus's opinion of the picture, not of its own row: a sample of another corpus with the same pixels
     is unsafe as well. Labelled images are looked at by nobody's mark; they come from remote sensing archives.
@@ -78,7 +78,7 @@ _UNSAFE = """
         SELECT pixel_sha256, min(mark) AS mark FROM marked JOIN planned USING (sample_id)
         JOIN image ON image_id = fetch_id GROUP BY pixel_sha256
     )
-    SELECT sample_id, coalesce(marked.mark, picture.mark) AS mark
+    SELECT sample_id, coalesce(marked.mark, picture.mark) AS detail
     FROM located JOIN image USING (image_id) LEFT JOIN marked USING (sample_id) LEFT JOIN picture USING (pixel_sha256)
     WHERE half = 'pub11' AND (marked.mark IS NOT NULL OR picture.mark IS NOT NULL) ORDER BY sample_id
 """

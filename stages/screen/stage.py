@@ -26,6 +26,7 @@ from stages.contract import (
 )
 from stages.geometa.positions import is_position
 from stages.identity import digest_json
+from stages.safety.hash_lists import md5_of
 from stages.screen.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
 
 
@@ -64,7 +65,7 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
         except DecoderUnavailable as error:
             raise TransientError(str(error)) from error
         if isinstance(found, Decoded):
-            for name, value in {"image_id": image_id, **_facts(row, found)}.items():
+            for name, value in {"image_id": image_id, **_facts(row, data, found)}.items():
                 kept[name].append(value)
         else:
             rejects.append((image_id, found.reason, found.detail))
@@ -74,12 +75,13 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(table, rejects_table(IMAGE, {"image_id": ids}, reasons, details))
 
 
-def _facts(row: Mapping[str, Any], found: Decoded) -> dict[str, Any]:
+def _facts(row: Mapping[str, Any], data: bytes, found: Decoded) -> dict[str, Any]:
     latitude_deg, longitude_deg = found.exif_latitude_deg, found.exif_longitude_deg
     if latitude_deg is None or longitude_deg is None or not is_position(latitude_deg, longitude_deg):
         latitude_deg = longitude_deg = None
     return {
         "body_sha256": row["body_sha256"],
+        "body_md5": md5_of(data),
         "n_bytes": row["n_bytes"],
         "width_px": found.width_px,
         "height_px": found.height_px,
@@ -133,7 +135,7 @@ LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pix
 SCREEN = Stage(
     name="screen",
     module="screen",
-    version=12,
+    version=13,
     does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF and published file.",
     reads=(
         Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),

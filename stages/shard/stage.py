@@ -14,14 +14,13 @@ from stages.contract import (
     Stage,
     rejects_table,
 )
-from stages.rows import map_rows, query_rows, run_sql
-from stages.safety.unsafe import unsafe_samples
+from stages.rows import map_rows, query_rows
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
+from stages.shard.refusals import REASONS, refuse
 from stages.shard.tar_writer import open_tar
-from stages.withdraw.matching import named
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
@@ -31,13 +30,9 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     Without ranks or quotas, a further sample moves only samples that it joins to another group.
     """
     params: ShardParams = context.params
-    splits = params.contaminated_splits if params.contaminated == "remove" else ()
     # In separate queries: joining and sorting wide rows in one query needs several times the memory.
     located = query_rows(_SAMPLES, inputs)
-    withdrawn = named(inputs["withdrawal"], {**inputs, "located": located})
-    unsafe = unsafe_samples(params, {**inputs, "located": located}) if params.nsfw == "remove" else _NONE
-    by_cause = {"located": located, "withdrawn": withdrawn, "unsafe": unsafe}
-    refused = run_sql(_REFUSED, {**by_cause, "contaminated": inputs["contaminated"]}, splits=list(splits))
+    refused = refuse(located, inputs, params)
     located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
     rows = query_rows(_PUBLISHED, {"located": located, **{name: inputs[name] for name in _JOINED}})
     dealt = map_rows(rows, lambda some: deal_out(some, params), SHARD_PLAN.schema)
@@ -56,26 +51,7 @@ _SAMPLES = """
            l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
     FROM caption c JOIN labelled_image l USING (sample_id)
 """
-_NONE = pa.table({"sample_id": pa.array([], pa.string()), "mark": pa.array([], pa.string())})
 _GIVEN = "SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption"
-# Who withdraws a sample need not know what else refuses it. Of several matches, one in a test split is named.
-_REFUSED = """
-    WITH found AS (
-        SELECT sample_id, count(*) - 1 AS n_more,
-               first(format('{} {}: {} by {} at {}', evaluation_set, evaluation_split, evaluation_path, measure,
-                            match_distance)
-                     ORDER BY evaluation_split = 'test' DESC, evaluation_set, evaluation_split) AS nearest
-        FROM contaminated WHERE list_contains($splits, evaluation_split) GROUP BY sample_id
-    )
-    SELECT sample_id, 'withdrawn' AS reason, entry AS detail FROM withdrawn
-    UNION ALL
-    SELECT sample_id, 'nsfw', mark FROM unsafe ANTI JOIN withdrawn USING (sample_id)
-    UNION ALL
-    SELECT sample_id, 'contaminated',
-           nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END
-    FROM located JOIN found USING (sample_id) ANTI JOIN withdrawn USING (sample_id) ANTI JOIN unsafe USING (sample_id)
-    ORDER BY sample_id
-"""
 _PUBLISHED = """
     SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, i.published_n_bytes, g.meta_caption,
            s.group_key, s.is_train_group
@@ -139,10 +115,11 @@ PLAN_SHARDS = Stage(
         Reads("fetched", ("fetch_id", *LOCATED), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
         Reads("labelled_image", ("sample_id", "scene_id", *LOCATED), is_whole=True),
-        Reads("image", ("image_id", "pixel_sha256", "phash", *PUBLICATION), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "phash", "body_md5", *PUBLICATION), is_whole=True),
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
         Reads("planned", ("sample_id", "fetch_id", "normalised_url", "host"), is_whole=True),
         Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),
+        Reads("listed_hash", ("hash_kind", "hash"), is_whole=True, is_optional=True),
         Reads(
             "contaminated",
             ("sample_id", "evaluation_set", "evaluation_split", "evaluation_path", "measure", "match_distance"),
@@ -156,7 +133,7 @@ PLAN_SHARDS = Stage(
     run=plan_shards,
     is_queried=True,
     params=ShardParams,
-    reasons=("withdrawn", "nsfw", "contaminated"),
+    reasons=REASONS,
     split_by="shard",
 )
 

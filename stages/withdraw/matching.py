@@ -61,6 +61,18 @@ def named(withdrawal: Any, inputs: Inputs) -> pa.Table:
     ).cast(_SCHEMA)
 
 
+def withdrawn_query() -> str:
+    """Return SQL for the sample_id of every sample that an entry names, over withdrawal, planned, sample and image."""
+    named_by_kind = [
+        f"""SELECT sample_id FROM (
+                WITH named AS (SELECT entry FROM withdrawal WHERE entry_kind = '{kind}'), located AS (FROM sample)
+                {query})"""
+        for queries in (_BY_URL, _BY_IMAGE)
+        for kind, (_, query) in queries.items()
+    ]
+    return " UNION ".join(named_by_kind)
+
+
 def _match(withdrawal: Any, inputs: Inputs, queries: Mapping[str, tuple[tuple[str, ...], str]]) -> pa.Table:
     entries: dict[str, list[str]] = {}
     for row in run_sql("FROM withdrawal", {"withdrawal": withdrawal}).to_pylist():

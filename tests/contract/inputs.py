@@ -108,6 +108,7 @@ _IMAGES = [
         ],
         "phash_detail": 1.0,
         "image_format": _FORMATS[n],
+        "body_md5": hashlib.md5(BODIES[body]).hexdigest(),
         "exif_orientation": None,
         "published_n_bytes": 3000,
         # The last row has the digest of a file that screen did not see.
@@ -213,6 +214,7 @@ _FETCH_ATTEMPTS = [
         "http_status": status,
         "n_bytes": 5 if reason is None else None,
         "body_sha256": "sha" if reason is None else None,
+        "body_md5": f"md5 {n}" if reason is None else None,
         "body_file": "tar" if reason is None else None,
         "body_offset": 0 if reason is None else None,
     }
@@ -299,7 +301,12 @@ def _open_pass(folder: Path) -> Iterator[Handmade]:
     ]
     withdrawn = [{"entry_kind": "url", "entry": "http://big/25"}]
     yield Handmade(
-        {"planned": planned, "fetch_attempt": _FETCH_ATTEMPTS, "withdrawal": withdrawn},
+        {
+            "planned": planned,
+            "fetch_attempt": _FETCH_ATTEMPTS,
+            "withdrawal": withdrawn,
+            "listed_hash": [{"hash_kind": "sha256", "hash": "another"}],
+        },
         "002",
         resources={"passes": 3, "urls_per_partition": 4},
     )
@@ -311,6 +318,14 @@ def _list_withdrawn(folder: Path) -> Iterator[Handmade]:
     path.write_text("host: example.org\ncc3m_0_7\n", encoding="utf-8")
     known = [{"entry_kind": "sample_id", "entry": "cc3m_0_7"}]
     yield Handmade({"withdrawal": known}, "001", resources={"add": str(path)})
+
+
+@contextmanager
+def _record_hashes(folder: Path) -> Iterator[Handmade]:
+    path = folder / "hashes.txt"
+    path.write_text("# list\r\n" + "AB" * 16 + "\r\n" + "cd" * 32 + "\r\n" + "12" * 16 + "\n", encoding="utf-8-sig")
+    known = [{"hash_kind": "md5", "hash": "12" * 16}]
+    yield Handmade({"listed_hash": known}, "001", resources={"hash_lists": (str(path),)})
 
 
 @contextmanager
@@ -400,9 +415,16 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         ]
     ),
     "list_withdrawn": _list_withdrawn,
+    "record_hashes": _record_hashes,
     "open_pass": _open_pass,
     "download": _download,
-    "settle": tables(candidate=_CANDIDATES, planned=_PLANNED, fetch_pass=_PASSES, fetch_attempt=_FETCH_ATTEMPTS),
+    "settle": tables(
+        candidate=_CANDIDATES,
+        planned=_PLANNED,
+        fetch_pass=_PASSES,
+        fetch_attempt=_FETCH_ATTEMPTS,
+        listed_hash=[{"hash_kind": "md5", "hash": "md5 1"}],
+    ),
     "screen": _screen,
     "cluster": tables(sample=_SAMPLES, image=_IMAGES),
     "drop_duplicates": tables(cluster_member=_DUPLICATES, sample=_SAMPLES),

@@ -43,6 +43,7 @@ class Attempt:
         reason: reject reason, None if fetched.
         n_bytes: of the body without the codings of its transport; 0 is a fetched body too.
         sha256: of the same.
+        md5: of the same.
         tar_offset: of the body's first byte in the tar file.
         retry_after_s: as the server asked.
         fetch_ms: without waiting for a host slot.
@@ -57,6 +58,7 @@ class Attempt:
     http_status: int | None
     n_bytes: int | None
     sha256: str | None
+    md5: str | None
     tar_offset: int | None
     retry_after_s: float | None
     fetch_ms: int
@@ -66,12 +68,12 @@ class Attempt:
     @classmethod
     def withdrawn(cls, fetch_id: str) -> Self:
         """Return the attempt of a URL that is withdrawn: none was made."""
-        return cls(fetch_id, False, "withdrawn", None, None, None, None, None, None, 0, None, None)
+        return cls(fetch_id, False, "withdrawn", None, None, None, None, None, None, None, 0, None, None)
 
     @classmethod
     def located(cls, fetch_id: str, url: str, place: Located) -> Self:
         """Return the attempt of an image in a released tar: nothing was requested."""
-        found = (place.n_bytes, place.sha256, place.offset)
+        found = (place.n_bytes, place.sha256, None, place.offset)  # its MD5 is taken by screen
         return cls(fetch_id, True, None, None, None, *found, None, 0, None, url)
 
 
@@ -233,6 +235,7 @@ def attempt_of(fetch_id: str, note: Note, spool: Spool) -> Attempt:
         http_status=note.http_status,
         n_bytes=body.n_bytes if body else None,
         sha256=body.sha256 if body else None,
+        md5=body.md5 if body else None,
         tar_offset=body.offset if body else None,
         retry_after_s=note.retry_after_s,
         fetch_ms=note.fetch_ms,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from stages.safety.hash_lists import md5_of
+
 Resized = tuple[bytes, None, None, None, None, None]
 
 # Positions of the fields of a ustar header that differ between members (POSIX.1-1988).
@@ -20,11 +22,12 @@ _LARGEST_BYTES = 8**11 - 1
 
 @dataclass(frozen=True)
 class Body:
-    """The location of a body in the tar, and its digest."""
+    """The location of a body in the tar, and its digests."""
 
     offset: int
     n_bytes: int
     sha256: str
+    md5: str
 
 
 def keep_bytes(stream: BinaryIO, blurring_bbox_list: object = None) -> Resized:
@@ -74,7 +77,7 @@ class Spool:
         offset = self._offset
         self._put(body)
         self._put(bytes(-len(body) % tarfile.BLOCKSIZE))
-        self.bodies[fetch_id] = Body(offset, len(body), hashlib.sha256(body).hexdigest())
+        self.bodies[fetch_id] = Body(offset, len(body), hashlib.sha256(body).hexdigest(), md5_of(body))
 
     def _put(self, data: bytes) -> None:
         self._offset += self._file.write(data)

@@ -44,13 +44,17 @@ def due(
     inputs = {
         "planned": table("sample_id fetch_id normalised_url host", named),
         "withdrawal": table("entry_kind entry", []),
-        "fetch_attempt": table("fetch_id pass fetch_reason http_status", tried),
+        "fetch_attempt": table(_ATTEMPT, [(*row, f"sha {row[0]}", f"md5 {row[0]}") for row in tried]),
+        "listed_hash": table("hash_kind hash", []),
     }
     context = Context(f"{number:03d}", None, PassResources(**resources), {}, None, Path())  # type: ignore[arg-type]
     outcome = open_pass(inputs, context)
     check_outcome(OPEN_PASS, inputs, outcome)
     assert set(outcome.kept["pass"].to_pylist()) <= {number}
     return outcome.kept["fetch_id"].to_pylist()
+
+
+_ATTEMPT = "fetch_id pass fetch_reason http_status body_sha256 body_md5"
 
 
 def table(names: str, rows: list[Any]) -> pa.Table:
@@ -161,13 +165,27 @@ def test_passes_end_whatever_the_web_answers(seed: int, passes: int) -> None:
     assert max(asked.values(), default=0) <= passes
 
 
+def test_a_url_that_led_to_a_listed_file_is_not_requested_again() -> None:
+    inputs = {
+        "planned": table("sample_id fetch_id normalised_url host", [(c, c, f"http://h/{c}", "h") for c in "ab"]),
+        "fetch_attempt": table(_ATTEMPT, [(c, 0, None, 200, f"sha {c}", None) for c in "ab"]),
+        "withdrawal": table("entry_kind entry", []),
+        "listed_hash": table("hash_kind hash", [("sha256", "sha a")]),
+    }
+    resources = PassResources(refetch="all", asked_at_pass=1)
+    kept = open_pass(inputs, Context("001", None, resources, {}, None, Path())).kept  # type: ignore[arg-type]
+    asked = dict(zip(kept["fetch_id"].to_pylist(), kept["is_withdrawn"].to_pylist(), strict=True))
+    assert asked == {"a": True, "b": False}
+
+
 def test_what_is_withdrawn_is_in_the_pass_but_marked() -> None:
     inputs = {
         "planned": table(
             "sample_id fetch_id normalised_url host",
             [("s0", "a", "http://h/a", "h"), ("s1", "b", "http://h/b", "h"), ("s2", "b", "http://h/b", "h")],
         ),
-        "fetch_attempt": table("fetch_id pass fetch_reason http_status", []),
+        "fetch_attempt": table(_ATTEMPT, []),
+        "listed_hash": table("hash_kind hash", []),
         "withdrawal": table("entry_kind entry", [("url", "http://h/a"), ("sample_id", "s1")]),
     }
     context = Context("000", None, PassResources(), {}, None, Path())  # type: ignore[arg-type]

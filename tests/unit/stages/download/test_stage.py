@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,24 +61,52 @@ def test_all_unanswered_urls_of_a_host_that_was_given_up_have_its_reason() -> No
     }  # fmt: skip
 
 
-def settled(planned: list[tuple[str, str, str]], attempts: list[Any], n_urls: int = 3) -> Outcome:
+def settled(
+    planned: list[tuple[str, str, str]], attempts: list[Any], n_urls: int = 3, hashes: Sequence[tuple[str, str]] = ()
+) -> Outcome:
     """Settle (fetch_id, URL, caption) with (fetch_id, pass, is_fetched, reason, detail, status, body[, final URL])."""
     columns = "fetch_id pass is_fetched fetch_reason fetch_detail http_status body_sha256 final_url"
     urls = {fetch_id: url for fetch_id, url, _ in planned}
     rows = [a if len(a) == 8 else (*a, urls.get(a[0])) for a in attempts]
     made = table(columns, rows)
-    for name, value in (("n_bytes", 5), ("body_file", "tar"), ("body_offset", 1)):
+    for name, value in (("n_bytes", 5), ("body_md5", "md5"), ("body_file", "tar"), ("body_offset", 1)):
         made = made.append_column(name, pa.array([value if a[2] else None for a in rows], FIELD[name].type))
     inputs = {
         "candidate": table("sample_id caption", [(str(n), p[2]) for n, p in enumerate(planned)]),
         "planned": table("sample_id fetch_id normalised_url", [(str(n), *p[:2]) for n, p in enumerate(planned)]),
         "fetch_pass": table("fetch_id pass partition", [(a[0], a[1], f"{a[1]:03d}-00000") for a in rows]),
         "fetch_attempt": made,
+        "listed_hash": table("hash_kind hash", hashes),
     }
     params = SettleParams(placeholder_n_urls=n_urls)
     outcome = settle(inputs, Context("whole", params, None, {}, None, Path()))  # type: ignore[arg-type]
     check_outcome(SETTLE, inputs, outcome)
     return outcome
+
+
+def test_a_body_on_a_hash_list_is_refused_without_a_word_that_leads_to_it() -> None:
+    attempts = [
+        ("a", 0, True, None, None, 200, "bad"),
+        ("a", 1, True, None, None, 200, "good"),  # another body under the same URL
+        ("b", 0, True, None, None, 200, "good"),
+        ("c", 0, True, None, None, 200, "bad"),
+        ("old", 0, True, None, None, 200, "bad"),  # no longer planned
+    ]
+    planned = [(name, f"http://h/{name}", "text") for name in "abc"]
+    outcome = settled(planned, attempts, hashes=[("sha256", "bad"), ("md5", "good")])
+    assert outcome.kept["fetch_id"].to_pylist() == ["b"]
+    assert [tuple(row.values()) for row in outcome.rejects.to_pylist()] == [
+        (name, "hash_listed", "on a list of known illegal material") for name in "ac"
+    ]
+    by_md5 = settled(planned, attempts, hashes=[("md5", "md5")])
+    assert set(by_md5.rejects["reason"].to_pylist()) == {"hash_listed"} and by_md5.rejects.num_rows == 3
+
+
+def test_a_placeholder_on_a_hash_list_is_refused_for_the_list() -> None:
+    planned = [(f"{n}", f"http://h/photo{n}.jpg", f"bay {n}") for n in range(4)]
+    attempts = [(name, 0, True, None, None, 200, "bad", "http://h/gone.png") for name, _, _ in planned]
+    outcome = settled(planned, attempts, hashes=[("sha256", "bad")])
+    assert outcome.rejects["reason"].to_pylist() == ["hash_listed"] * 4
 
 
 Led = tuple[str, str, str, str]  # published URL, caption, final URL, body

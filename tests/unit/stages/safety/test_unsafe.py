@@ -75,7 +75,7 @@ def test_a_mark_holds_for_all_web_samples_of_the_same_pixels() -> None:
             ),
         },
     )  # fmt: skip
-    assert found.to_pylist() == [{"sample_id": "cc3m_0_1", "mark": "laion400m: tag NSFW"}]
+    assert found.to_pylist() == [{"sample_id": "cc3m_0_1", "detail": "laion400m: tag NSFW"}]
 
 
 def test_a_threshold_for_an_unknown_corpus_is_refused() -> None:

@@ -1,0 +1,96 @@
+"""Read lists of the hashes of known illegal pictures, and find the files that they name.
+
+Digests are never printed, nor what stands in a line that is none: such lists are confidential.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.tables import LISTED_HASH
+from stages.contract import InputError
+from stages.rows import run_sql
+
+_KINDS: Mapping[int, str] = {32: "md5", 64: "sha256"}  # by the number of hex digits
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_SHOWN_FAULTS = 5
+BODY_HASHES: Mapping[str, str] = {"body_sha256": "sha256", "body_md5": "md5"}
+HASH_LISTED = "hash_listed"
+DETAIL = "on a list of known illegal material"  # nothing that leads to the file
+
+
+def read_hash_lists(paths: Sequence[Path]) -> pa.Table:
+    """Return the hashes of some lists as rows of LISTED_HASH, each once, in lower case and sorted.
+
+    A list is a text file with an MD5 or sha256 in hex digits per line. Empty lines and comments (#) are skipped.
+
+    Raises:
+        InputError: a list cannot be read, has no hash, or has a line that is none: then nothing of it is used.
+    """
+    rows = [row for path in paths for row in _read(path)]
+    columns = {"hash_kind": [kind for kind, _ in rows], "hash": [value for _, value in rows]}
+    found = pa.table(columns, schema=LISTED_HASH.schema)
+    return run_sql("SELECT DISTINCT * FROM found ORDER BY ALL", {"found": found}).cast(LISTED_HASH.schema)
+
+
+def _read(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"the hash list {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the hash list {path} is no UTF-8 text: byte {error.start} is not") from error
+    found, faults = [], []
+    for number, text in _hashes(lines):
+        kind = _KINDS.get(len(text)) if _HEX.fullmatch(text) else None
+        if kind is None:
+            faults.append(f"  line {number}: {_what(text)}")
+        else:
+            found.append((kind, text.lower()))
+    if faults:
+        more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
+        raise InputError(
+            f"{path}: {len(faults)} of {len(faults) + len(found)} lines are no hash, so the list was not used. Expected"
+            " 32 (MD5) or 64 (sha256) hex digits per line:\n" + "\n".join(faults[:_SHOWN_FAULTS]) + more
+        )
+    if not found:
+        raise InputError(f"the hash list {path} has no hash: expected one MD5 or sha256 per line")
+    return found
+
+
+def _hashes(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if text:
+            yield number, text
+
+
+def _what(text: str) -> str:
+    if not _HEX.fullmatch(text):
+        return f"{len(text)} characters, not all of them hex digits"
+    return f"{len(text)} hex digits" + (" (SHA-1 is not compared)" if len(text) == 40 else "")
+
+
+def md5_of(data: bytes) -> str:
+    """Return the MD5 of a file, by which lists name pictures; nothing here relies on it for anything else."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def listed(key: str, listed_hash: Any, files: Any, columns: Mapping[str, str]) -> pa.Table:
+    """Return the keys of the files that a hash names, each once.
+
+    Args:
+        key: column of `files`.
+        listed_hash: rows of LISTED_HASH.
+        files: rows with the key and the columns.
+        columns: the columns of `files` that hold hashes in lower-case hex, and the kind of each; one may be null.
+    """
+    matches = [
+        f"SELECT {key} FROM files JOIN listed_hash ON hash = {column} WHERE hash_kind = '{kind}'"
+        for column, kind in columns.items()
+    ]
+    return run_sql(f"{' UNION '.join(matches)} ORDER BY {key}", {"files": files, "listed_hash": listed_hash})

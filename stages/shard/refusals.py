@@ -1,0 +1,70 @@
+"""Which of the samples that remain are not published, and why: the last decisions, which cost nothing but tars."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from stages.contract import Inputs
+from stages.rows import query_rows, run_sql
+from stages.safety.hash_lists import DETAIL, HASH_LISTED, listed
+from stages.safety.unsafe import unsafe_samples
+from stages.shard.dealing import ShardParams
+from stages.withdraw.matching import named
+
+# In this order: who withdraws a sample need not know what else refuses it, and of a listed file nothing else is said.
+REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated")
+_HASHES: Mapping[str, str] = {"body_sha256": "sha256", "published_sha256": "sha256", "body_md5": "md5"}
+_NONE = pa.table({"sample_id": pa.array([], pa.string()), "detail": pa.array([], pa.string())})
+
+
+def refuse(located: Any, inputs: Inputs, params: ShardParams) -> pa.Table:
+    """Return sample_id, reason and detail of the samples that are not published, each for the first of its reasons.
+
+    Args:
+        located: the samples that remain: half, sample_id, image_id, body_sha256.
+        inputs: the inputs of plan_shards.
+        params: what is refused.
+    """
+    tables = {**inputs, "located": located}
+    splits = params.contaminated_splits if params.contaminated == "remove" else ()
+    causes = {
+        HASH_LISTED: _illegal(tables),
+        "withdrawn": run_sql("SELECT sample_id, entry AS detail FROM t", {"t": named(inputs["withdrawal"], tables)}),
+        "nsfw": unsafe_samples(params, tables) if params.nsfw == "remove" else _NONE,
+        "contaminated": run_sql(
+            _CONTAMINATED, {"located": located, "contaminated": inputs["contaminated"]}, splits=list(splits)
+        ),
+    }
+    found = pa.concat_tables(
+        [
+            pa.table({**dict(zip(_NONE.column_names, table.select(_NONE.column_names).columns, strict=True)),
+                      "reason": pa.repeat(reason, table.num_rows), "n": pa.repeat(n, table.num_rows)})
+            for n, (reason, table) in enumerate(causes.items())
+        ]
+    )  # fmt: skip
+    first = "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY n) = 1 ORDER BY sample_id"
+    return run_sql(f"SELECT sample_id, reason, detail FROM found {first}", {"found": found})
+
+
+def _illegal(tables: Inputs) -> pa.Table:
+    names = ("located", "image")
+    query = """SELECT sample_id, located.body_sha256, published_sha256, body_md5
+               FROM located JOIN image USING (image_id)"""
+    hashes = query_rows(query, {name: tables[name] for name in names})
+    found = listed("sample_id", tables["listed_hash"], hashes, _HASHES)
+    return found.append_column("detail", pa.repeat(DETAIL, found.num_rows))
+
+
+# Of several matches, one in a test split is named.
+_CONTAMINATED = """
+    WITH found AS (
+        SELECT sample_id, count(*) - 1 AS n_more,
+               first(format('{} {}: {} by {} at {}', evaluation_set, evaluation_split, evaluation_path, measure,
+                            match_distance)
+                     ORDER BY evaluation_split = 'test' DESC, evaluation_set, evaluation_split) AS nearest
+        FROM contaminated WHERE list_contains($splits, evaluation_split) GROUP BY sample_id
+    )
+    SELECT sample_id, nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END AS detail
+    FROM located JOIN found USING (sample_id)
+"""
