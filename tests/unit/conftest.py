@@ -1,4 +1,4 @@
-"""A small generated world, made once for all tests that look at it; signals as they were after each test."""
+"""A small generated world, shared by all tests; signal handlers are restored after each test."""
 
 import signal
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from flows.demo.world.world import World
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """Put the handler back that the command line replaces."""
+    """Restore the signal handler that the command line replaces."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)

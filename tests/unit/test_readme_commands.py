@@ -1,4 +1,4 @@
-"""Every command that README shows is run at toy size, or is named here with the reason why it is not."""
+"""Every command in README runs at toy size, or is listed here with the reason why it does not."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from tests.small_build import Build
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = re.compile(r"(?:^    |`)(make [a-z][^`\n]*)", re.M)
-# Commands by their target: those that the tests run elsewhere or that take a network, a GPU or minutes.
+# By target: commands that other tests run, or that need a network, a GPU or minutes.
 LEFT_OUT = {
     "test": "it is what runs this",
     "demo": "run as a whole by tests/end_to_end/conftest.py",
@@ -28,7 +28,7 @@ LEFT_OUT = {
     "train-detector": "trains for minutes; run on drawn images by tests/unit/flows/detector/test_training.py",
     "bench-ledger": "run at toy size by tests/benchmarks/test_toy.py",
 }
-# What stands for the placeholders of a command.
+# Values for the placeholders of a command.
 FOR = {"ID": "cc3m_0_0", "CORPUS": "cc3m", "CODE": "toycorpus"}
 
 
@@ -42,7 +42,7 @@ def target_of(command: str) -> str:
 
 @pytest.fixture(scope="module")
 def toy(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Return the make variables that lead a command to a small finished build."""
+    """Make variables that point a command to a small finished build."""
     folder = tmp_path_factory.mktemp("readme")
     build = finished.copy_to(folder / "build")
     arguments = dict(word.removeprefix("--").partition("=")[::2] for word in _joined(build.arguments(folder)))
@@ -56,7 +56,7 @@ def toy(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 
 
 def _joined(words: list[str]) -> Iterator[str]:
-    """Yield `--name=value` for words that say the two apart."""
+    """Yield `--name=value` for options with a separate value."""
     waiting = ""
     for word in words:
         if word.startswith("--") and "=" not in word:

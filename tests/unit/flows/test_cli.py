@@ -25,7 +25,7 @@ def _signals() -> Iterator[None]:
 
 @pytest.fixture
 def small(finished: Build, tmp_path: Path) -> list[str]:
-    """The options of the finished build, copied."""
+    """The options of a copy of the finished build."""
     return finished.copy_to(tmp_path / "build").arguments(tmp_path)
 
 
@@ -35,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)], ids=" ".join)
-def test_help_has_examples_and_ends_well(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_help_has_examples_and_exits_with_0(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     said = capsys.readouterr().out
@@ -57,7 +57,7 @@ def test_every_example_is_a_command_line_that_parses() -> None:
 
 
 @pytest.mark.parametrize(("words", "near"), [(["stauts"], "status"), (["stage", "dedpu"], "dedup")])
-def test_a_command_or_stage_that_does_not_exist_is_answered_with_the_nearest(
+def test_an_unknown_command_or_stage_is_answered_with_the_nearest(
     capsys: pytest.CaptureFixture[str], words: list[str], near: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -65,7 +65,7 @@ def test_a_command_or_stage_that_does_not_exist_is_answered_with_the_nearest(
     assert ended.value.code == 2 and f"did you mean '{near}'?" in capsys.readouterr().err
 
 
-def test_a_make_target_that_does_not_exist_is_answered_with_the_nearest() -> None:
+def test_an_unknown_make_target_is_answered_with_the_nearest() -> None:
     done = subprocess.run(["make", "verfy"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "did you mean verify?" in done.stdout
 
@@ -84,7 +84,7 @@ def test_config_prints_everything_and_its_output_is_a_profile(
     assert settings.by_stage == load_settings("paper", ["dedup.max_distance=3"], STAGES).by_stage
 
 
-_LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # so that nobody needs a contact
+_LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # so that no contact is needed
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_wrong_input_ends_with_an_error_code_and_what_to_do(
     assert words in found[1] and "Traceback" not in found[1]
 
 
-def test_an_unknown_stage_is_refused_with_the_stages_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_stage_is_refused_with_the_list_of_stages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["stage", "dedupe"])
     said = capsys.readouterr().err
@@ -172,7 +172,7 @@ def test_the_tables_and_a_picture_of_a_build_are_shown(
     assert code == 2 and "no sample 'cc3m_0_999'" in said
 
 
-def test_the_looking_commands_answer_from_a_finished_build(
+def test_read_only_commands_work_on_a_finished_build(
     capsys: pytest.CaptureFixture[str], small: list[str], tmp_path: Path
 ) -> None:
     assert run(capsys, "status", *small)[0] == 0

@@ -1,4 +1,4 @@
-"""What is said to make reaches the command line whole, whatever characters it has."""
+"""Variables given to make reach the command line unchanged, whatever characters they have."""
 
 import json
 import os
@@ -53,14 +53,14 @@ SETTINGS = (
 
 
 def make(*words: str) -> "subprocess.CompletedProcess[str]":
-    # The environment is there: a test does not install it.
+    # Make must find the environment installed: a test does not install it.
     asked = ["make", "-s", "-o", ".venv/.ready", *words]
     return subprocess.run(asked, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program in Python's place, which prints its words and what is said in its environment."""
+    """A program in place of Python that prints its arguments and the variables in its environment."""
     path = tmp_path_factory.mktemp("probe") / "probe"
     path.write_text(
         "#!/usr/bin/env python3\nimport json, os, sys\n"
@@ -80,7 +80,7 @@ def test_make_changes_no_value(probe: Path, value: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["demo", "stage-dedup", "peek", "compare", "config", "verify", "explain", "fates"])
-def test_every_target_hands_its_variables_on(probe: Path, target: str) -> None:
+def test_every_target_passes_its_variables_on(probe: Path, target: str) -> None:
     words, said = json.loads(make(target, f"PY={probe}", "BUILD=my build", "SET=a.b=$c").stdout)
     assert words[:2] == ["-m", "flows.make"] and words[2:] == target.replace("-", " ").split()
     assert (said["RS5M_BUILD"], said["RS5M_SET"], said["RS5M_SOURCES"]) == ("my build", "a.b=$c", "")
@@ -88,18 +88,18 @@ def test_every_target_hands_its_variables_on(probe: Path, target: str) -> None:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("between", [" ", "  ", "\n", " \t "])
-def test_set_is_taken_apart_between_settings_alone(settings: list[str], between: str) -> None:
+def test_set_is_only_split_between_settings(settings: list[str], between: str) -> None:
     assert split_settings(between.join(settings)) == settings
     assert split_settings(f" {between.join(settings)} ") == settings
 
 
 @pytest.mark.parametrize("text", ['a.b="x', "a.b=['x]", 'a.b=["x" c.d=2', "a.b={x=1", "x.y=1 a.b='"])
-def test_what_is_not_closed_is_refused(text: str) -> None:
+def test_unclosed_quotes_and_brackets_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="a quote or bracket that is not closed"):
         split_settings(text)
 
 
-def test_values_come_out_as_they_went_in() -> None:
+def test_quoted_values_are_parsed_back_unchanged() -> None:
     luck = random.Random(5)
     pieces = ["a", " ", "'", '"', "[", "]", "\\", "#", "$", "=", ".", "x.y=", "é", ",", "\n", "(", ")"]
     for _ in range(2000):
@@ -114,7 +114,7 @@ def test_values_come_out_as_they_went_in() -> None:
 
 
 @pytest.mark.parametrize("value", NASTY)
-def test_the_command_line_has_what_was_said(value: str) -> None:
+def test_the_command_line_has_the_given_values(value: str) -> None:
     said = dict.fromkeys(("SOURCES", "BUILD", "OUT", "FILE", "ID"), value) | {"CORPUS": "cc3m"}
     build = parse(arguments(["stage", "dedup"], said))
     assert (str(build.sources), str(build.build), build.modules) == (value, value, ["dedup"])
@@ -125,7 +125,7 @@ def test_the_command_line_has_what_was_said(value: str) -> None:
     assert str(parse(arguments(["demo"], said)).build) == value
 
 
-def test_what_is_not_said_is_left_to_the_program() -> None:
+def test_variables_that_are_not_given_get_the_programs_defaults() -> None:
     assert arguments(["stage", "dedup"], {"SOURCES": "", "SET": " "}) == ["stage", "dedup"]
     assert arguments(["verify"], {"REPAIR": "yes"}) == ["verify", "--repair"]
     assert arguments(["verify"], {"REPAIR": "no", "QUICK": "", "RESUME": "no"}) == ["verify"]
@@ -136,7 +136,7 @@ def test_what_is_not_said_is_left_to_the_program() -> None:
 
 
 @pytest.mark.parametrize("value", ["it's", "a b", "$x", 'q"q'])
-def test_the_command_that_is_advised_says_the_same_again(probe: Path, value: str, tmp_path: Path) -> None:
+def test_an_advised_command_repeats_the_given_values(probe: Path, value: str, tmp_path: Path) -> None:
     said = {"SOURCES": str(tmp_path / value), "BUILD": value, "PROFILE": "paper",
             "SET": f"filter.accept_damaged=[{json.dumps(value)}] run.workers=3"}  # fmt: skip
     advised = command_again(parse(arguments(["build"], said)))
@@ -146,7 +146,7 @@ def test_the_command_that_is_advised_says_the_same_again(probe: Path, value: str
     assert {name: again[name] for name in said} == said
 
 
-def test_settings_are_checked_as_they_were_said() -> None:
+def test_settings_are_checked_as_they_were_given() -> None:
     done = make(
         "config", "PROFILE=paper",
         'SET=download.user_agent="name/1.0 (+mailto:you)" filter.accept_damaged=["redcaps/my file.json"] run.workers=3',

@@ -1,4 +1,4 @@
-"""README and docs: generated tables are current, targets and links exist."""
+"""In README and docs the generated tables are current, and targets and links exist."""
 
 import re
 from pathlib import Path

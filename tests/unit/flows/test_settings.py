@@ -34,7 +34,7 @@ def stage(name: str) -> Stage:
         ("max_distance=3", "'max_distance=3' is no setting: write section.key=value"),
     ],
 )
-def test_a_wrong_override_is_refused_with_what_would_be_right(override: str, words: str) -> None:
+def test_a_wrong_override_is_refused_with_a_correction(override: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
         load_settings("demo", [override], STAGES)
     assert words in str(caught.value)
@@ -64,7 +64,7 @@ def test_a_profile_of_the_wrong_shape_is_refused(tmp_path: Path, text: str) -> N
 
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_profile_loads_and_its_full_form_loads_as_the_same(path: Path, tmp_path: Path) -> None:
+def test_every_profile_loads_and_is_equal_after_printing_and_loading(path: Path, tmp_path: Path) -> None:
     settings = load_settings(path.stem, [], STAGES)
     full = render_settings(settings, STAGES)
     (tmp_path / "full.toml").write_text(full)
@@ -81,7 +81,7 @@ def test_profiles_were_found() -> None:
     assert {"demo", "paper"} <= {path.stem for path in PROFILES.glob("*.toml")}
 
 
-def test_overrides_lie_over_the_profile_and_the_last_one_counts() -> None:
+def test_overrides_replace_values_of_the_profile_and_the_last_one_counts() -> None:
     settings = load_settings(
         "demo",
         [

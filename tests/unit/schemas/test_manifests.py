@@ -1,4 +1,4 @@
-"""The manifests in the repository are whole, and a faulty one is refused by file and key."""
+"""The manifests in the repository are valid, and a faulty one is refused with file and key."""
 
 import random
 import re
@@ -14,7 +14,7 @@ from stages.readers.corpora import load_corpora, load_corpus, manifest_faults
 PUB11 = {"laion2b", "coyo700m", "laioncoco", "laion400m", "wit", "yfcc15m", "cc12m", "redcaps", "cc3m", "sbu", "vg"}
 
 
-def test_corpora_are_those_with_a_manifest() -> None:
+def test_every_manifest_is_a_corpus() -> None:
     corpora = load_corpora()
     assert set(corpora) >= {"laion2b", "coyo700m", "cc3m"}
     assert corpora["laion2b"].is_withdrawn
@@ -22,7 +22,7 @@ def test_corpora_are_those_with_a_manifest() -> None:
     assert not any(corpus.may_redistribute_images for corpus in corpora.values() if corpus.half == "pub11")
 
 
-def test_labelled_corpora_are_told_by_half_and_reader_and_have_no_columns() -> None:
+def test_labelled_corpora_have_half_and_reader_and_no_columns() -> None:
     labelled = {code: corpus for code, corpus in load_corpora().items() if corpus.half == "rs3"}
     own = {code: code for code in LABELLED_CODES}
     assert {code: corpus.reader for code, corpus in labelled.items()} == {**own, RELEASED_CODE: "rs5m_tars"}
@@ -43,7 +43,7 @@ def test_labelled_corpora_are_told_by_half_and_reader_and_have_no_columns() -> N
         ("cc12m", "cc_hashes/cc12m.tsv.gz", True), ("cc12m", "cc12m.csv", False),
     ],
 )  # fmt: skip
-def test_what_is_published_and_not_read_is_passed_by(code: str, path: str, is_ignored: bool) -> None:
+def test_published_files_that_are_not_read_are_ignored(code: str, path: str, is_ignored: bool) -> None:
     corpus = load_corpora()[code]
     assert corpus.is_ignored(path) == is_ignored and corpus.match_file(path) is None
 
@@ -77,7 +77,7 @@ def test_part_is_the_number_in_the_published_name(code: str, path: str, part: in
     assert load_corpora()[code].part_of(path) == part
 
 
-def test_a_companion_is_no_source_file_and_most_corpora_have_none() -> None:
+def test_companions_are_not_source_files_and_most_corpora_have_none() -> None:
     corpora = load_corpora()
     labels, photo_list = "Image_Labels_Subset_Train_GCC-Labels-training.tsv", "yfcc100m_subset_data.tsv"
     with_one = {
@@ -139,7 +139,7 @@ def test_a_faulty_manifest_is_refused_by_file_and_key(tmp_path: Path, old: str, 
     assert key in str(caught.value)
 
 
-def test_a_mistake_in_any_key_of_any_manifest_is_named_and_costs_no_other_corpus(tmp_path: Path) -> None:
+def test_a_mistake_in_any_key_of_any_manifest_is_named_and_affects_no_other_corpus(tmp_path: Path) -> None:
     rng, n_tried, n_faulty = random.Random(5), 0, 0
     texts = {path.stem: path.read_text(encoding="utf-8") for path in (MANIFESTS / "corpora").glob("*.toml")}
     (tmp_path / "sound.toml").write_text(texts["cc3m"].replace('code = "cc3m"', 'code = "sound"'))
@@ -196,7 +196,7 @@ def test_a_corpus_of_two_columns_needs_five_keys_and_its_rights_must_be_stated(t
         (r"(?P<hex_part>.*)\.parquet", "xyz.parquet"),
     ],
 )
-def test_a_file_number_that_no_table_holds_is_a_fault_of_the_pattern(pattern: str, name: str) -> None:
+def test_a_file_number_beyond_the_columns_range_is_a_fault_of_the_pattern(pattern: str, name: str) -> None:
     corpus = load_corpora()["datacomp"].model_copy(update={"file_pattern": pattern})
     with pytest.raises(ManifestError, match=r"datacomp.toml: key file_pattern"):
         corpus.part_of(name)

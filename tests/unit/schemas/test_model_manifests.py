@@ -1,4 +1,4 @@
-"""The models and prompts in the repository are whole; a faulty manifest is refused by file and key."""
+"""The manifests of models and prompts are valid; a faulty one is refused with file and key."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ def test_the_published_models_of_the_paper_are_named() -> None:
     assert (models["blip2-opt-6.7b"].task, models["rs-detector"].task) == ("captioner", "detector")
 
 
-def test_what_is_fetched_at_a_commit_is_fetched_at_the_pinned_one() -> None:
+def test_models_are_fetched_at_the_pinned_commit() -> None:
     pinned = [model for model in load_models().values() if len(model.revision) == 40]
     assert len(pinned) >= 4
     for model in pinned:
@@ -78,7 +78,7 @@ def test_a_faulty_model_is_refused_by_file_and_key(tmp_path: Path, old: str, new
         load_models(path)
 
 
-def test_a_name_is_given_once(tmp_path: Path) -> None:
+def test_a_repeated_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
     path.write_text(ENTRY * 2)
     with pytest.raises(ManifestError, match=r"\['one'\] named twice"):
@@ -96,18 +96,18 @@ def test_faulty_prompts_are_refused(tmp_path: Path, forms: str, message: str) ->
         load_prompts(path)
 
 
-def test_an_unknown_model_is_refused_with_those_that_would_do() -> None:
+def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"no scorer 'blip2-opt-6\.7b' .*clip-vit-h-14") as refused:
         find_model("blip2-opt-6.7b", "scorer")
     assert "rs-detector" not in str(refused.value)
 
 
-def test_a_published_model_that_is_not_there_is_refused_with_its_command(tmp_path: Path) -> None:
+def test_a_missing_published_model_is_refused_with_the_command_to_fetch_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="hf download laion/CLIP-ViT-H-14"):
         check_model("clip-vit-h-14", "scorer", models=str(tmp_path), device="cpu", n_threads=1)
 
 
-def test_identity_names_what_results_depend_on_and_needs_no_weights() -> None:
+def test_a_models_identity_covers_its_results_and_needs_no_weights() -> None:
     one, two = (model_identity("clip-vit-h-14", SimpleNamespace(n_threads=n)) for n in (1, 2))
     assert (one["revision"], one["precision"]) == ("1c2b8495b28150b8a4922ee1c8edee224c284c0c", "float16")
     assert [name for name in one if one[name] != two[name]] == ["n_threads"]

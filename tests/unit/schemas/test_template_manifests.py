@@ -42,20 +42,20 @@ def assert_well_formed(caption: str) -> None:
 
 
 @given(st.sampled_from(sorted(COMPOSER.corpora)), st.sets(st.sampled_from(TEMPLATE_FIELDS)))
-def test_what_is_missing_leaves_no_trace_and_what_is_known_is_told(corpus: str, known: set[str]) -> None:
+def test_captions_state_known_facts_and_omit_missing_ones(corpus: str, known: set[str]) -> None:
     found = captions(corpus, {field: FACTS[field] for field in known})
     for caption in found:
         assert_well_formed(caption)
         for field in set(FACTS) - known:
             assert FACTS[field] not in caption
     told = TOLD.get(corpus, TOLD["yfcc15m"]) & known
-    has_words = told - {"time_utc"}  # an hour without its date is not told
+    has_words = told - {"time_utc"}  # an hour without its date is omitted
     assert len(found) == (len(COMPOSER.compose_all(corpus, FACTS)) if has_words else 0)
     for caption in found:
         assert all(FACTS[field].lower() in caption.lower() for field in has_words), (caption, has_words)
 
 
-def test_each_corpus_tells_its_own_fields_in_several_variants() -> None:
+def test_each_corpus_has_several_templates_for_its_own_fields() -> None:
     for corpus, fields in TOLD.items():
         found = captions(corpus, FACTS)
         assert len(set(found)) == len(found) >= 3
@@ -71,7 +71,7 @@ def test_signs_and_units_are_right() -> None:
         assert_well_formed(caption)
 
 
-def test_the_variant_hangs_on_the_samples_id_and_the_seed_alone() -> None:
+def test_the_variant_depends_only_on_the_sample_id_and_the_seed() -> None:
     ids = [f"fmow_crop_field_{n}_0_rgb" for n in range(300)]
     found = [COMPOSER.compose(sample_id, "fmow", FACTS) for sample_id in ids]
     assert found == [Composer(TEMPLATES, "meta").compose(sample_id, "fmow", FACTS) for sample_id in ids]
@@ -86,21 +86,21 @@ def test_a_corpus_without_templates_and_a_sample_without_facts_have_no_caption()
     assert COMPOSER.compose("yfcc15m_1", "yfcc15m", {"utm_zone": "33 north"}) is None
 
 
-def test_a_value_that_ends_in_a_full_stop_gets_no_second_one_and_braces_in_it_are_text() -> None:
+def test_full_stops_are_not_doubled_and_braces_in_values_are_text() -> None:
     for caption in captions("yfcc15m", {"city": "Washington, D.C."}):
         assert caption.endswith("Washington, D.C.")
     for caption in captions("fmow", {"label": "{city}"}):
         assert "{city}" in caption
 
 
-def test_facts_are_worded_and_unknown_ones_left_out() -> None:
+def test_known_facts_are_worded_and_unknown_ones_omitted() -> None:
     facts = word_facts(ROW | {"cloud_cover_percent": float("nan"), "scan_direction": " ", "box_cells": []}, 0.9, 3)
     assert facts == {
         "label": "crop field", "city": "Washington, D.C.", "date": "3 October 2014", "time_utc": "10:32", "gsd": "0.47",
     }  # fmt: skip
 
 
-def test_an_hour_without_a_zone_is_not_told_as_utc() -> None:
+def test_an_hour_without_a_time_zone_is_not_stated_as_utc() -> None:
     assert "time_utc" not in word_facts(ROW | {"taken_at": "2014-10-03T10:32:22"}, 0.9, 3)
     assert "time_utc" not in word_facts(ROW | {"taken_at": "2014-10-03"}, 0.9, 3)
 
@@ -133,7 +133,7 @@ def test_words_of_single_facts() -> None:
         (None, None, None),
     ],
 )
-def test_sure_tags_are_told_or_the_single_surest(
+def test_tags_above_the_threshold_are_stated_or_else_the_most_probable(
     tags: list[str] | None, probs: list[float] | None, expected: str | None
 ) -> None:
     assert tag_words(tags, probs, 0.9, 3) == expected
@@ -159,7 +159,7 @@ def test_a_template_that_could_print_nonsense_is_refused(tmp_path: Path, group: 
         load_templates(path)
 
 
-def test_the_templates_that_are_there_cover_the_corpora_that_state_something() -> None:
+def test_every_corpus_with_facts_has_templates() -> None:
     assert isinstance(TEMPLATES, Templates)
     assert COMPOSER.corpora >= {"fmow", "ben", "yfcc15m", "cc3m"}
     assert set(LABELLED_CODES) - COMPOSER.corpora == {"millionaid"}

@@ -1,4 +1,4 @@
-"""Every row of a list is counted once beside a build: kept, or lost at a stage for a reason."""
+"""Compared with a build, every row of a list is counted once: kept, or lost at a stage for a reason."""
 
 import csv
 from collections import Counter
@@ -32,7 +32,7 @@ def urls_of(build: Build) -> dict[str, str]:
     return {row["sample_id"]: row["url"] for row in build.rows("candidate", ["sample_id", "url"])}
 
 
-def test_listed_rows_have_the_fates_of_their_urls(finished: Build, tmp_path: Path) -> None:
+def test_a_listed_row_has_the_fate_of_its_url(finished: Build, tmp_path: Path) -> None:
     urls = urls_of(finished)
     kept = {row["sample_id"] for row in finished.rows("shard", ["sample_id"])}
     rows = [(f"laion2b_9_{n}.jpg", urls[sample_id]) for n, sample_id in enumerate(FATES)]
@@ -65,7 +65,7 @@ def test_listed_rows_have_the_fates_of_their_urls(finished: Build, tmp_path: Pat
     assert all(row["kept"] == row["listed"] + row["new"] for row in new.rows)
 
 
-def test_of_several_samples_of_a_url_the_one_that_came_furthest_counts(finished: Build, tmp_path: Path) -> None:
+def test_the_sample_of_a_url_that_came_furthest_decides(finished: Build, tmp_path: Path) -> None:
     planned = finished.rows("planned", ["sample_id", "fetch_id"])
     shared = [f for f, n in Counter(row["fetch_id"] for row in planned).items() if n > 1]
     kept = {row["sample_id"] for row in finished.rows("shard", ["sample_id"])}
@@ -79,7 +79,7 @@ def test_of_several_samples_of_a_url_the_one_that_came_furthest_counts(finished:
         assert (row["fate"], row["sample_id"]) == (("kept", survivors[0]) if survivors else ("lost", some[0]))
 
 
-@settings(max_examples=12)  # each opens the build
+@settings(max_examples=12)  # each example opens the build
 @given(rows=st.lists(st.tuples(st.sampled_from(["laion2b_1", "cc3m_1", "x", ""]), st.integers(0, 14)), max_size=12))
 def test_every_listed_row_is_counted_once(
     finished: Build, tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]]
@@ -92,7 +92,7 @@ def test_every_listed_row_is_counted_once(
     assert Counter(row["fate"] for row in found)["kept"] == lost.rows[-1]["kept"]
 
 
-def test_a_build_without_tars_is_compared_as_far_as_it_goes(small_sources: Path, tmp_path: Path) -> None:
+def test_an_unfinished_build_is_compared_up_to_its_last_stage(small_sources: Path, tmp_path: Path) -> None:
     build = Build(tmp_path / "build", small_sources)
     build.run(InlineExecutor(), ("inventory", "filter", "plan"))
     urls = urls_of(build)
@@ -102,7 +102,7 @@ def test_a_build_without_tars_is_compared_as_far_as_it_goes(small_sources: Path,
     assert lost.rows[-1]["kept"] == 1
 
 
-def test_compare_says_what_it_needs(finished: Build, tmp_path: Path) -> None:
+def test_compare_names_what_is_missing(finished: Build, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="METAFILE is missing"):
         compare(finished.ledger(), None, tmp_path / "out.csv")
     with pytest.raises(InputError, match="expected columns img_name"):

@@ -1,4 +1,4 @@
-"""Source files that could not be read to the end are named until they are replaced or their loss is accepted."""
+"""Damaged source files are named until they are replaced or their loss is accepted."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ NAMES = tuple(f"laion2b/part-0000{n}-x.parquet" for n in range(3))
 
 
 class Torn:
-    """The parquet reader, but for the first rows of each second batch of a file that is named torn."""
+    """The parquet reader, without the first rows of every second batch of a file named torn."""
 
     def read(self, source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[Read]:
         path, part = source.files[0]
@@ -42,7 +42,7 @@ class Torn:
 
 
 class TornFormat(Reader):
-    """The format that `Torn` reads."""
+    """The format read by `Torn`."""
 
     def load(self) -> Torn:
         return Torn()
@@ -58,7 +58,7 @@ def write(path: Path, name: str = "whole", *, n_rows: int = 20) -> Path:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    """A build over three source files, of which the middle one is cut off and cannot be read at all."""
+    """A build of three source files; the middle one is truncated and unreadable."""
     found = Build(tmp_path / "build", tmp_path / "sources")
     for name in NAMES:
         write(found.sources / name)
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(build: Build) -> No
     assert [(fault.where, fault.what, fault.folder) for fault in faults(build)] == [("filter/laion2b-00001", said, "")]
 
 
-def test_accepting_a_loss_redoes_nothing_and_ends_the_matter(build: Build) -> None:
+def test_accepting_a_loss_runs_nothing_again_and_clears_the_fault(build: Build) -> None:
     run(build)
     accepting = build.with_settings(filter={"accept_damaged": [NAMES[1]]})
     assert filtered(run(accepting)) == 0
@@ -105,7 +105,7 @@ def test_accepting_a_loss_redoes_nothing_and_ends_the_matter(build: Build) -> No
     assert [file.path for file in unaccepted(other.ledger())] == [NAMES[1]]
 
 
-def test_a_whole_file_put_back_is_read_alone(build: Build) -> None:
+def test_only_a_replaced_file_is_read_again(build: Build) -> None:
     run(build)
     write(build.sources / NAMES[1])
     assert filtered(run(build)) == 1
@@ -113,7 +113,7 @@ def test_a_whole_file_put_back_is_read_alone(build: Build) -> None:
     assert len(build.rows("candidate", ["sample_id"])) == 60
 
 
-def test_stretches_of_one_file_are_one_loss(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_damaged_stretches_of_a_file_are_one_loss(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(READERS, "parquet", TornFormat("", columns_are="names"))
     for name in NAMES[:2]:
         write(build.sources / name, "torn")
@@ -130,7 +130,7 @@ def test_stretches_of_one_file_are_one_loss(build: Build, monkeypatch: pytest.Mo
     assert f'["{NAMES[0]}","{NAMES[1]}"]' in left, "what was accepted before stays accepted"
 
 
-def test_a_file_of_many_in_one_partition_is_the_one_that_the_reject_names(tmp_path: Path) -> None:
+def test_a_reject_names_the_damaged_file_among_many_in_a_partition(tmp_path: Path) -> None:
     build = Build(tmp_path / "build", tmp_path / "sources")
     folder = build.sources / "yfcc15m"
     folder.mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_a_file_of_many_in_one_partition_is_the_one_that_the_reject_names(tmp_pa
     assert [file.path for file in damaged_files(build.ledger())] == ["yfcc15m/yfcc100m_dataset-1"]
 
 
-def test_a_file_whose_name_is_longer_than_a_detail_is_named_with_its_loss(tmp_path: Path) -> None:
+def test_a_file_with_a_name_longer_than_a_detail_is_named_with_its_loss(tmp_path: Path) -> None:
     build = Build(tmp_path / "build", tmp_path / "sources")
     name = f"laion2b/part-00001-{'x' * 220}.parquet"
     path = write(build.sources / name)
@@ -168,7 +168,9 @@ def test_a_file_whose_name_is_longer_than_a_detail_is_named_with_its_loss(tmp_pa
         (Damage(0, 1, "damaged_source", "nothing is named", 2), None),
     ],
 )
-def test_a_stretch_is_of_the_file_it_has_or_names_or_of_its_part(damage: Damage, name: str | None) -> None:
+def test_a_stretch_belongs_to_the_file_that_it_states_or_names_or_else_that_of_its_part(
+    damage: Damage, name: str | None
+) -> None:
     root = Path("s")
     files = ((root / "a/one", 0), (root / "b/one", 1), (root / "c/two", 2), (root / "c/three", 2))
     source = SourceFiles(files, (root / "of.csv",), root)
@@ -176,7 +178,7 @@ def test_a_stretch_is_of_the_file_it_has_or_names_or_of_its_part(damage: Damage,
     assert (found and source.name_of(found)) == name
 
 
-def test_runs_end_with_the_damage_and_exit_well_and_verify_counts_it(
+def test_a_run_prints_the_damage_exits_with_0_and_verify_counts_it(
     build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     build.sections = {**SETTINGS, "run": {**SETTINGS["run"], "workers": 1}}

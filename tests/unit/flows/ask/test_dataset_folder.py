@@ -10,7 +10,7 @@ from flows.ledger.digests import digest_file
 
 
 class Writer:
-    """Writes a text, and counts how often it was asked to."""
+    """Writes a text and counts its calls."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -35,7 +35,7 @@ def sums(folder: Path) -> dict[str, str]:
     return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
 
 
-def test_every_file_has_its_checksum_and_a_linked_one_that_of_its_receipt_unread(tmp_path: Path) -> None:
+def test_every_file_has_its_checksum_and_linked_files_take_it_from_the_receipt(tmp_path: Path) -> None:
     tar = tmp_path / "0000.tar"
     tar.write_bytes(b"bytes of a tar")
     folder = DatasetFolder(tmp_path / "draft", None)
@@ -52,7 +52,7 @@ def test_every_file_has_its_checksum_and_a_linked_one_that_of_its_receipt_unread
     assert not (tmp_path / "draft").exists()
 
 
-def test_a_file_made_of_the_same_is_linked_again_and_one_made_of_others_is_made(tmp_path: Path) -> None:
+def test_a_file_with_equal_inputs_is_linked_again_and_one_with_changed_inputs_is_made(tmp_path: Path) -> None:
     first = publish(tmp_path, "first", Writer("text"), None)
     same, other = Writer("text"), Writer("other text")
     second = publish(tmp_path, "second", same, first)
@@ -65,7 +65,7 @@ def test_a_file_made_of_the_same_is_linked_again_and_one_made_of_others_is_made(
 
 
 @pytest.mark.parametrize("damage", ["edited", "touched", "replaced", "gone", "no record", "cut record", "other record"])
-def test_a_file_that_is_not_as_it_was_published_is_made_again(tmp_path: Path, damage: str) -> None:
+def test_a_file_that_changed_after_publication_is_made_again(tmp_path: Path, damage: str) -> None:
     first = publish(tmp_path, "first", Writer("text"), None)
     path, record = first / "metafiles/large.csv", tmp_path / "first.json"
     before = path.stat()
@@ -92,7 +92,7 @@ def test_a_file_that_is_not_as_it_was_published_is_made_again(tmp_path: Path, da
     assert list(folder_faults(second, digest_file)) == []
 
 
-def test_what_is_beside_the_published_folder_goes_and_its_record_stays(tmp_path: Path) -> None:
+def test_leftovers_beside_the_published_folder_are_removed_and_its_record_stays(tmp_path: Path) -> None:
     root = tmp_path / ".dataset"
     first = publish(root, "first", Writer("text"), None)
     (root / "killed.123" / "train").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Every column is explained once, and every assumption is named with its reason."""
+"""The dictionary explains every column once and names every assumption with its reason."""
 
 from flows.ask.dictionary import assumptions_report, columns_report
 from flows.settings import load_settings
@@ -15,7 +15,7 @@ def test_every_column_of_every_table_is_explained() -> None:
     assert all(row["meaning"] for row in rows)
 
 
-def test_choices_that_are_not_told_are_named_with_the_value_of_this_build() -> None:
+def test_unpublished_choices_are_named_with_their_values_in_this_build() -> None:
     settings = load_settings("paper", ["filter.wit_languages=['en']"], STAGES)
     rows = {row["setting"]: row for row in assumptions_report(settings, STAGES).rows}
     assert {"filter.laioncoco_caption", "filter.laioncoco_searched", "labelled.ben_clip_reflectance"} <= rows.keys()

@@ -15,7 +15,7 @@ from tests.contract.laws import run_toy, toy_build
 from tests.labelled_files import FATES as LABELLED_FATES
 from tests.small_build import FATES, Build, assert_same_contents, contents
 
-# They decide on files, not on samples.
+# These stages decide on files, not on samples.
 OF_FILES = {"list_sources", "list_evaluation", "hash_evaluation"}
 OF_LABELLED = {"read_labelled", "draw_captions", "rank_captions", "choose_captions"}
 
@@ -43,7 +43,7 @@ def test_status_counts_partitions_and_rows_of_a_finished_build(finished: Build) 
     assert (found["plan"]["done"], found["plan"]["kept"], found["plan"]["rejected"]) == (4, 52, 2)
 
 
-def test_status_tells_missing_stale_and_failed_apart(damaged: Build, tmp_path: Path) -> None:
+def test_status_distinguishes_missing_stale_and_failed_partitions(damaged: Build, tmp_path: Path) -> None:
     stale = status(damaged.with_settings(dedup={"max_distance": 3}))
     assert (stale["cluster"]["stale"], stale["cluster"]["missing"], stale["cluster"]["done"]) == (1, 0, 0)
     assert "run `make stage-dedup` first" in str(stale["drop_duplicates"]["note"])
@@ -66,7 +66,7 @@ def test_status_of_an_empty_build_says_what_to_run_first(small_sources: Path, tm
     assert "run `make stage-inventory` first" in str(found["filter"]["note"])
 
 
-def test_every_candidate_has_one_fate_and_it_is_the_planned_one(finished: Build, tmp_path: Path) -> None:
+def test_every_candidate_has_exactly_its_planned_fate(finished: Build, tmp_path: Path) -> None:
     rows = fates(finished, tmp_path / "deep" / "fates.csv")
     web = [row for row in rows if row["corpus"] not in LABELLED_CODES]
     assert sorted(row["sample_id"] for row in web) == sorted(r["sample_id"] for r in finished.rows("candidate"))
@@ -109,7 +109,7 @@ def test_explain_names_the_stage_and_the_reason_of_a_rejected_sample(finished: B
     rejected = [line for line in lines if "REJECTED" in line]
     assert len(rejected) == 1 and rejected[0].startswith(f"{stage}: REJECTED\n")
     assert f"reason = {reason}" in rejected[0]
-    assert lines[-1] == rejected[0], "nothing comes after"
+    assert lines[-1] == rejected[0], "no stage follows"
     assert lines[0].startswith(f"sample {sample_id}: rejected by {stage}: {reason}"), "the verdict comes first"
 
 
@@ -132,7 +132,7 @@ def test_explain_reads_the_source_again_for_a_row_that_never_matched(
 
 
 @pytest.mark.parametrize("sample_id", ["laion2b_9_0", "nothing", "redcaps_0_1", "laion2b_0_x"])
-def test_explain_of_an_unknown_id_says_how_ids_look(finished: Build, sample_id: str) -> None:
+def test_explain_of_an_unknown_id_describes_the_form_of_ids(finished: Build, sample_id: str) -> None:
     with pytest.raises(InputError, match=r"expected <corpus>_<part>_<row> of a listed file, such as cc3m_0_0"):
         explain(finished.ledger(), sample_id, finished.sources)
 
@@ -142,7 +142,7 @@ def test_explain_of_an_unmatched_row_needs_the_sources(finished: Build) -> None:
         explain(finished.ledger(), "laion2b_0_3", None)
 
 
-def test_garbage_is_what_no_receipt_names_and_nothing_else(finished: Build, damaged: Build) -> None:
+def test_garbage_is_exactly_the_files_that_no_receipt_names(finished: Build, damaged: Build) -> None:
     before = files(damaged)
     assert collect_garbage(damaged.ledger(), is_dry_run=False) == (0, 0, [])
     assert files(damaged) == before
@@ -170,6 +170,6 @@ def test_results_of_other_settings_are_garbage_once_the_new_ones_are_finished(da
     n_files, n_bytes, notes = collect_garbage(other.ledger(), is_dry_run=False)
     assert n_files >= 2 and n_bytes > 0 and notes == []
     assert status(damaged)["cluster"]["done"] == 0
-    assert status(damaged)["download"]["done"] == 3, "the ledger of the world is never shortened"
+    assert status(damaged)["download"]["done"] == 3, "observations are never removed"
     kept = contents(other)
     assert kept["shard_tars"] and kept["pair_tars"]

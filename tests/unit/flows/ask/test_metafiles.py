@@ -26,7 +26,7 @@ OTHERS = ("width_px", "caption_sources", "places", "vlm_score_cos", "cluster_id"
 
 @pytest.fixture
 def folder(finished: Build, tmp_path: Path) -> Iterator[Path]:
-    """The metafiles of a finished build, published into a folder of their own."""
+    """The metafiles of a finished build, published to their own folder."""
     made = DatasetFolder(tmp_path / "published", None)
     add_metafiles(finished.ledger(), made)
     yield made.path / "metafiles"
@@ -96,7 +96,7 @@ def test_the_crosswalk_has_the_rows_of_all_source_files(finished: Build, folder:
     assert len(set(table["sample_id"].to_pylist())) == table.num_rows
 
 
-def test_a_text_that_looks_like_a_formula_is_escaped_in_csv_alone(tmp_path: Path) -> None:
+def test_a_text_that_looks_like_a_formula_is_escaped_only_in_csv(tmp_path: Path) -> None:
     texts = ["=cmd|' /C calc'!A0", 'two\nlines, "quoted"', ""]
     schema = pa.schema([("published_text", pa.string()), ("corpus", pa.string())])
     pq.write_table(pa.table([texts, ["cc3m"] * 3], schema=schema), tmp_path / "a.parquet")

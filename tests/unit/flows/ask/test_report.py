@@ -32,13 +32,13 @@ def test_markdown_aligns_figures_and_escapes_bars_and_line_ends() -> None:
     assert report.markdown() == "| name | n |\n|---|---:|\n| a\\|b c | 1,234,567 |\n|  |  |\n"
 
 
-def test_markup_in_cells_is_printed_and_not_obeyed() -> None:
+def test_markup_in_cells_is_printed_as_text() -> None:
     out = io.StringIO()
     Report("t [bold]", ("name",), ({"name": "[red]x[/red] [/]"},)).show(Console(file=out, width=100))
     assert "t [bold]" in out.getvalue() and "[red]x[/red] [/]" in out.getvalue()
 
 
-def test_columns_that_are_empty_or_zero_everywhere_are_not_shown() -> None:
+def test_columns_with_only_empty_or_zero_cells_are_not_shown() -> None:
     out = io.StringIO()
     Report("t", ("name", "zero", "n"), ({"name": "a", "zero": 0, "n": 0}, {"name": "b", "zero": 0, "n": 3})).show(
         Console(file=out, width=100)

@@ -1,4 +1,4 @@
-"""Questions find a sample's rows in every table by what its declaration says, in tables of new stages too."""
+"""Commands find a sample's rows in every table by the table's declaration, also for new stages."""
 
 import re
 from dataclasses import replace
@@ -43,7 +43,7 @@ def test_the_spine_has_every_candidate_and_labelled_image_with_its_image(finishe
     assert set(rs3.values()) - labelled == {None}
 
 
-def test_before_its_table_is_written_the_spine_is_the_same(finished: Build, damaged: Build) -> None:
+def test_the_spine_is_the_same_before_its_table_is_written(finished: Build, damaged: Build) -> None:
     for receipt in damaged.ledger().state(damaged.stage("list_samples")).receipts:
         (damaged.root / receipt.folder / "receipt.json").unlink()
     found = []
@@ -55,7 +55,7 @@ def test_before_its_table_is_written_the_spine_is_the_same(finished: Build, dama
     assert "cluster: not run" in "\n".join(explain(damaged.ledger(), "cc3m_0_0", None))
 
 
-def test_each_half_is_in_partitions_of_its_own(finished: Build) -> None:
+def test_each_half_has_its_own_partitions(finished: Build) -> None:
     ledger = finished.ledger()
     halves = {receipt.partition: set() for receipt in ledger.state(finished.stage("list_samples")).receipts}
     for receipt in ledger.state(finished.stage("list_samples")).receipts:
@@ -66,7 +66,7 @@ def test_each_half_is_in_partitions_of_its_own(finished: Build) -> None:
     assert len(halves) > 2 and all(len(found) <= 1 for found in halves.values())
 
 
-def test_the_ways_to_all_keys_of_samples_are_declared() -> None:
+def test_the_joins_to_all_keys_of_samples_are_declared() -> None:
     assert set(ways(STAGES)) == {"sample_id", "fetch_id", "image_id", "pixel_sha256", "caption_id"}
     for stage in STAGES:
         assert set(stage.writes.leads_to) <= set(stage.writes.columns)
@@ -83,7 +83,7 @@ def test_a_stage_with_a_new_key_is_explained(toys: Build) -> None:
     assert explain(toys.ledger(), kept, None)[-1].startswith("tag_tiles: kept\n    cluster_id = tile laion2b\n")
 
 
-def test_a_reject_by_a_new_key_is_the_fate_of_its_samples_where_it_decides(toys: Build) -> None:
+def test_a_reject_by_a_new_key_decides_the_fate_of_its_samples(toys: Build) -> None:
     of_cc3m = {row["sample_id"] for row in toys.rows("sample") if row["corpus"] == "cc3m"}
     found = {}
     for stages in (spine_toys.STAGES, spine_toys.SHARING):
@@ -94,7 +94,7 @@ def test_a_reject_by_a_new_key_is_the_fate_of_its_samples_where_it_decides(toys:
     assert found == {spine_toys.STAGES: of_cc3m, spine_toys.SHARING: set()}
 
 
-def test_a_stage_with_a_new_key_is_counted_by_corpus_a_row_once_per_sample(toys: Build) -> None:
+def test_a_stage_with_a_new_key_is_counted_by_corpus_once_per_sample(toys: Build) -> None:
     n_of = {row["corpus"]: 0 for row in toys.rows("sample")}
     for row in toys.rows("sample"):
         n_of[row["corpus"]] += 1
@@ -107,22 +107,22 @@ def test_a_stage_with_a_new_key_is_counted_by_corpus_a_row_once_per_sample(toys:
 
 
 @pytest.mark.parametrize("name", [stage.name for stage in STAGES if stage.module != "stats"])
-def test_every_stage_adds_up_alone(finished: Build, name: str) -> None:
+def test_the_counts_of_every_stage_add_up(finished: Build, name: str) -> None:
     report = stage_report(finished.ledger(), finished.stage(name))
     assert unbalanced(report.rows) == []
     if finished.stage(name).writes.key[0] == "sample_id":
         assert "all" not in {row["corpus"] for row in report.rows}, "a row without its corpus"
 
 
-def test_no_key_is_reached_that_no_table_leads_to(finished: Build) -> None:
+def test_a_key_that_no_table_links_to_is_not_found(finished: Build) -> None:
     assert known_by(finished.ledger(), "prompt") is None
     assert known_by(finished.ledger(), "pixel_sha256", (finished.stage("list_samples"),)) is None
 
 
-def test_nobody_but_the_stage_makes_the_spine_or_parses_an_id() -> None:
+def test_only_the_stage_makes_the_spine_and_parses_ids() -> None:
     files = [path for layer in ("flows", "stages", "schemas") for path in sorted((ROOT / layer).rglob("*.py"))]
     parsing = re.compile(r"split_part\(\w*\.?sample_id|regexp_extract\(\w*\.?sample_id|string_split\(\w*\.?sample_id")
-    # Of both halves under the names of their images; screen and embed ask for the bytes of images, not for samples.
+    # screen and embed read the images of both halves by image_id, not samples.
     both = re.compile(
         r"FROM planned\b[^;]{0,300}?UNION[^;]{0,200}?FROM labelled_image|fetch_id AS image_id FROM planned"
     )

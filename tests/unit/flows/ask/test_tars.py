@@ -1,4 +1,4 @@
-"""The published tars as other programs read them: none of these readers knows this project."""
+"""Other programs, which do not know this project, read the published tars."""
 
 import hashlib
 import importlib.util
@@ -55,7 +55,7 @@ def test_every_number_has_a_tar_and_those_without_samples_are_empty(finished: Bu
 
 
 def published_loader(folder: Path, split: str) -> Iterator[tuple[str, Image.Image, str]]:
-    """Read as RS5M's reference loader does: 32 numbers of both halves, three members a sample, errors are raised."""
+    """Read like RS5M's reference loader: 32 tars of both halves, three members per sample, errors are raised."""
     patterns = [str(folder / split / f"{half}-{split}-{{0000..0031}}.tar") for half in ("pub11", "rs3")]
     urls = [url for pattern in patterns for url in webdataset.shardlists.expand_urls(pattern)]
     assert len(urls) == 64
@@ -68,9 +68,7 @@ def published_loader(folder: Path, split: str) -> Iterator[tuple[str, Image.Imag
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_reader_that_behaves_as_the_published_loader_reads_both_splits(
-    finished: Build, dataset: Path, split: str
-) -> None:
+def test_a_reader_like_the_published_loader_reads_both_splits(finished: Build, dataset: Path, split: str) -> None:
     expected = {row["img_name"]: row["published_text"] for row in finished.rows("shard_plan") if row["split"] == split}
     found = {name: text for name, _, text in published_loader(dataset, split)}
     assert found == expected and len(found) > 3
@@ -84,7 +82,7 @@ def test_webdataset_decodes_pairs_by_name(dataset: Path, split: str) -> None:
     assert all(image.size[0] > 1 and text.strip() for image, text in pairs)
 
 
-def test_the_pairs_are_the_samples_of_the_build_with_all_that_is_known_of_them(finished: Build, dataset: Path) -> None:
+def test_the_pairs_have_all_samples_of_the_build_with_all_their_facts(finished: Build, dataset: Path) -> None:
     planned = {row["sample_id"]: row for row in finished.rows("shard_plan")}
     published = {row["sample_id"]: row for row in finished.rows("shard")}
     captions = {row["sample_id"]: row for row in finished.rows("caption")}
@@ -119,7 +117,7 @@ def test_a_bmp_becomes_a_png_of_the_same_pixels(finished: Build, dataset: Path) 
     formats = {row["sample_id"]: row["published_format"] for row in finished.rows("shard")}
     samples = {key: s for split in SPLITS for key, s in plain_samples(dataset, split).items()}
     others = [key for key, ending in formats.items() if ending in ("bmp", "gif")]
-    assert others, "the build has no picture that must be converted: this test would prove nothing"
+    assert others, "the build has no picture that must be converted, so this test shows nothing"
     for key in others:
         assert Image.open(io.BytesIO(samples[key]["png"])).format == "PNG"
     assert draw(12, "png") in [sample.get("png") for sample in samples.values()]

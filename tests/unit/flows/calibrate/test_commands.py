@@ -32,7 +32,7 @@ def test_stored_scores_of_labelled_samples_set_both_thresholds(
     is_rs = {picture: n >= len(ordered) // 2 for n, picture in enumerate(ordered)}
     lines = [f"{name},{'rs' if is_rs[picture] else 'other'}" for name, picture in shown.items()]
     first = next(iter(shown))
-    lines[0] = lines[0].replace(first, image_of[first])  # the image's own name does as well
+    lines[0] = lines[0].replace(first, image_of[first])  # an image_id is accepted as well
     (tmp_path / "labels.csv").write_text("\n".join(["id,label", *lines, "laion2b_0_8,rs", ""]))
     options = damaged.arguments(tmp_path)
     assert main(["calibrate", "labels.csv", *options, "--precision", "1", "--out", "mine.toml"]) == 0

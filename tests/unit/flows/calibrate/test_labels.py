@@ -23,7 +23,7 @@ def test_names_are_read_from_csv_and_parquet(tmp_path: Path, column: str) -> Non
     assert read_labels(tmp_path / "labels.parquet").is_rs == expected
 
 
-def test_a_name_that_is_a_file_is_scored_from_it(tmp_path: Path) -> None:
+def test_a_name_of_a_file_is_an_example_in_that_file(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     found = read_labels(table(tmp_path, "image,label\na.png,rs\ncc3m_0_2,other\n"))
     assert [(e.path, e.label) for e in found.examples] == [(tmp_path / "a.png", "rs")]
@@ -47,7 +47,7 @@ def test_a_folder_of_both_kinds_is_read_as_for_training(tmp_path: Path) -> None:
         ("", "has the columns none"),
     ],
 )
-def test_labels_that_cannot_be_used_say_why(tmp_path: Path, text: str, words: str) -> None:
+def test_unusable_labels_are_refused_with_the_reason(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_labels(table(tmp_path, text))
 

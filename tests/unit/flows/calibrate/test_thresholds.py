@@ -42,12 +42,12 @@ def test_no_other_pair_of_thresholds_keeps_more_at_the_precision(
     assert found.share >= precision and recall.n_right == max(counts)
 
 
-def test_both_scores_together_do_what_neither_does_alone() -> None:
+def test_both_scores_together_reach_a_precision_that_neither_reaches_alone() -> None:
     labelled = scores([True, True, False, False], [0.3, 0.25, 0.1, 0.3], [0.9, 0.8, 0.9, 0.1])
     assert choose(labelled, 1.0) == Thresholds(0.25, 0.8)
 
 
-def test_a_model_that_is_off_has_no_threshold_and_one_that_refuses_nothing_no_limit() -> None:
+def test_an_unused_model_has_no_threshold_and_a_model_that_rejects_nothing_has_no_limit() -> None:
     assert choose(scores([True, False], None, [0.7, 0.2]), 1.0) == Thresholds(None, 0.7)
     assert choose(scores([True, False], [0.3, 0.1], None), 1.0) == Thresholds(0.3, None)
     assert choose(scores([True, False], [0.1, 0.1], [0.7, 0.2]), 1.0) == Thresholds(-1.0, 0.7)
@@ -72,7 +72,7 @@ def test_the_best_precision_is_named_where_it_is_too_low() -> None:
         choose(scores([True, False], None, [0.5, 0.5]), 0.9)
 
 
-def test_figures_of_images_left_out_are_lower_than_those_of_the_chosen_on_noise() -> None:
+def test_on_noise_cross_validated_figures_are_lower_than_those_of_the_chosen_thresholds() -> None:
     random = np.random.default_rng(5)
     is_rs = random.random(400) < 0.5
     noise = Scores([str(n) for n in range(400)], is_rs, random.random(400), random.random(400))
@@ -80,4 +80,4 @@ def test_figures_of_images_left_out_are_lower_than_those_of_the_chosen_on_noise(
     left_out = cross_measure(noise, 0.7)
     assert left_out is not None and chosen.share >= 0.7 > left_out[0].share
     assert left_out[1].n == is_rs.sum()
-    assert cross_measure(scores([True, False], None, [0.9, 0.1]), 1.0) is None, "too few to leave some out"
+    assert cross_measure(scores([True, False], None, [0.9, 0.1]), 1.0) is None, "too few images for cross-validation"

@@ -1,4 +1,4 @@
-"""The dataset's citation and the project's own, against the keys and forms of the Citation File Format 1.2.0."""
+"""The citations of the dataset and of the project follow the Citation File Format 1.2.0."""
 
 import re
 from datetime import date
@@ -13,7 +13,7 @@ from flows.settings import DatasetSettings
 
 ROOT = Path(__file__).parents[4]
 BUILD_ID = "0123456789ab" + "c" * 52
-# Of the specification: https://github.com/citation-file-format/citation-file-format, schema guide of 1.2.0.
+# From https://github.com/citation-file-format/citation-file-format, schema guide of 1.2.0.
 REQUIRED = {"cff-version", "message", "title", "authors"}
 OPTIONAL = {
     "abstract", "commit", "contact", "date-released", "doi", "identifiers", "keywords", "license", "license-url",
@@ -25,7 +25,7 @@ ENTITY = {"name", "address", "city", "country", "website", "orcid", "email", "da
 
 
 def faults(content: dict[str, Any]) -> list[str]:
-    """Return what differs from the format."""
+    """Return the violations of the format."""
     found = [f"lacks {key}" for key in REQUIRED - content.keys()]
     found += [f"unknown {key}" for key in content.keys() - REQUIRED - OPTIONAL]
     found += [] if content.get("cff-version") == "1.2.0" else ["cff-version"]
@@ -53,7 +53,7 @@ def faults(content: dict[str, Any]) -> list[str]:
         DatasetSettings(doi="10.5281/zenodo.123"),
     ],
 )
-def test_the_citation_has_the_form_and_says_what_is_unknown(dataset: DatasetSettings) -> None:
+def test_the_citation_is_valid_and_names_unknown_facts(dataset: DatasetSettings) -> None:
     content = yaml.safe_load(citation(dataset, BUILD_ID, "2026-11-28"))
     assert faults(content) == []
     assert content["title"] == dataset.title and content["version"] == BUILD_ID[:12]
@@ -72,13 +72,13 @@ def test_a_version_of_digits_alone_stays_a_text() -> None:
     )
 
 
-def test_the_citation_of_the_software_has_the_form() -> None:
+def test_the_citation_of_the_software_is_valid() -> None:
     content = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert faults(content) == []
     assert content["type"] == "software" and content["license"] == "Apache-2.0"
 
 
-def test_the_check_of_the_form_finds_faults() -> None:
+def test_the_format_check_finds_faults() -> None:
     content = yaml.safe_load(citation(DatasetSettings(), BUILD_ID, "2026-11-28"))
     assert faults({**content, "authors": [{"surname": "x"}]}) == ["author {'surname': 'x'}"]
     assert faults({name: value for name, value in content.items() if name != "title"}) == ["lacks title"]

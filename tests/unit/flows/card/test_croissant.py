@@ -1,4 +1,4 @@
-"""croissant.json is read by mlcroissant, its reference implementation: in a process of its own, with its own cache."""
+"""mlcroissant, the reference implementation, reads croissant.json, in its own process and cache."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from flows.card.croissant import CONTEXT
 from tests.small_build import Build
 
 ROOT = Path(__file__).parents[4]
-# Unpacked tars are kept in CROISSANT_CACHE by the hash of their path: another build's must not be found there.
+# CROISSANT_CACHE keeps unpacked tars by the hash of their path; those of another build must not be found.
 READ = """
 import hashlib, json, logging, sys
 warned = []
@@ -59,7 +59,7 @@ def test_mlcroissant_finds_no_error_and_no_warning(read_back: dict[str, object])
     assert read_back["conforms_to"] == "http://mlcommons.org/croissant/1.1"
 
 
-def test_every_sample_is_read_back_with_the_bytes_that_its_row_states(read_back: dict[str, object]) -> None:
+def test_every_sample_is_read_back_with_its_published_bytes(read_back: dict[str, object]) -> None:
     build, samples = read_back["build"], read_back["samples"]
     assert isinstance(build, Build) and isinstance(samples, dict)
     rows = {row["sample_id"]: row for row in build.rows("metafile")}
@@ -73,7 +73,7 @@ def test_every_sample_is_read_back_with_the_bytes_that_its_row_states(read_back:
     assert keywords == {sample_id: row["keywords"] for sample_id, row in rows.items()}
 
 
-def test_responsible_use_is_stated_in_the_terms_of_its_vocabulary(read_back: dict[str, object]) -> None:
+def test_responsible_use_is_stated_in_the_rai_vocabulary(read_back: dict[str, object]) -> None:
     content = json.loads(Path(str(read_back["path"])).read_text(encoding="utf-8"))
     assert content["conformsTo"][1] == "http://mlcommons.org/croissant/RAI/1.0"
     stated = {name: value for name, value in content.items() if name.startswith("rai:")}

@@ -32,13 +32,13 @@ def test_code_is_one_span(text: str) -> None:
     assert fence[0] not in found[len(fence[0]) : -len(fence[0])].strip("`") and not re.search(r"(?<!\\)\|", found)
 
 
-def test_an_address_that_is_no_web_address_is_no_link() -> None:
+def test_only_web_addresses_become_links() -> None:
     assert link("https://a.test/b?c=d") == "<https://a.test/b?c=d>"
     for address in ("javascript:alert(1)", "https://a.test/ b", "https://a.test/><script>"):
         assert link(address).startswith("`")
 
 
-def test_what_a_template_prints_is_escaped_and_an_unknown_name_is_an_error() -> None:
+def test_templates_escape_values_and_fail_on_unknown_names() -> None:
     template = pages().from_string("{{ a }} {{ b|join(', ') }} {{ c|code }}")
     assert template.render(a="<b>", b=["x|y", "z"], c="q") == "&lt;b&gt; x\\|y, z `q`"
     with pytest.raises(UndefinedError):

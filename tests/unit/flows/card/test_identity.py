@@ -31,7 +31,7 @@ def test_another_row_has_another_id_and_a_missing_table_none(damaged: Build) -> 
     assert build_id(damaged.ledger()) == before
 
 
-def test_the_id_sees_every_final_table_and_tar(finished: Build) -> None:
+def test_the_id_depends_on_every_final_table_and_tar(finished: Build) -> None:
     ledger = finished.ledger()
     before = build_id(ledger)
     final = [stage for stage in ledger.stages if stage.module in FINAL_MODULES]
@@ -48,7 +48,7 @@ def test_the_id_sees_every_final_table_and_tar(finished: Build) -> None:
 
 
 def _while_changed(body: dict[str, Any], name: str, ledger: Ledger) -> str:
-    """Return the id while a receipt states something else; what it stated is put back."""
+    """Return the id with a changed receipt, which is then restored."""
     kept, body[name] = body[name], "0" * 64
     try:
         return build_id(ledger)

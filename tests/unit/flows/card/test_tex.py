@@ -4,7 +4,7 @@ from flows.ask.report import Report
 from flows.card.tex import latex_table
 
 
-def test_a_table_is_booktabs_with_its_total_behind_a_rule_and_its_text_escaped() -> None:
+def test_a_table_uses_booktabs_with_a_rule_before_the_total_and_escaped_text() -> None:
     rows = (
         {"source": "a_b & 50%", "rows": 1_234_567},
         {"source": "", "rows": None},

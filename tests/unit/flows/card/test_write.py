@@ -29,7 +29,7 @@ def published(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 
 def head(card: str) -> dict[str, Any]:
-    """Return the YAML block of a card: between the first line and the next of three dashes, as the Hub reads it."""
+    """Return the YAML block at the top of a card, between two lines of three dashes, like the Hub."""
     found = re.match(r"---\n(.*?)\n---\n", card, re.S)
     assert found is not None
     content = yaml.safe_load(found[1])
@@ -37,7 +37,7 @@ def head(card: str) -> dict[str, Any]:
     return content
 
 
-def test_the_head_of_the_card_describes_the_files_that_are_there(published: tuple[Build, Path]) -> None:
+def test_the_yaml_block_describes_the_published_files(published: tuple[Build, Path]) -> None:
     build, folder = published
     content = head((folder / "README.md").read_text(encoding="utf-8"))
     assert content["pretty_name"] == HOSTILE and content["license"] == "other"
@@ -57,7 +57,7 @@ def test_the_head_of_the_card_describes_the_files_that_are_there(published: tupl
     assert [config.get("default", False) for config in content["configs"]].count(True) == 1
 
 
-def test_the_card_names_build_rights_and_unknowns_and_escapes_what_is_foreign(published: tuple[Build, Path]) -> None:
+def test_the_card_names_build_rights_and_unknowns_and_escapes_foreign_text(published: tuple[Build, Path]) -> None:
     build, folder = published
     card = (folder / "README.md").read_text(encoding="utf-8")
     body = card.partition("\n---\n")[2]
@@ -76,7 +76,7 @@ def test_the_card_names_build_rights_and_unknowns_and_escapes_what_is_foreign(pu
     assert r"\toprule" in (folder / "tables/pub11_funnel.tex").read_text(encoding="utf-8")
 
 
-def test_build_json_has_settings_models_and_counts_but_not_who_ran_it(published: tuple[Build, Path]) -> None:
+def test_build_json_has_settings_models_and_counts_but_no_contact(published: tuple[Build, Path]) -> None:
     build, folder = published
     text = (folder / "build.json").read_text(encoding="utf-8")
     facts = json.loads(text)
@@ -93,7 +93,7 @@ def test_build_json_has_settings_models_and_counts_but_not_who_ran_it(published:
     assert '"started"' not in text and '"finished"' not in text
 
 
-def test_an_unfinished_build_has_build_json_alone_and_it_says_what_lacks(damaged: Build) -> None:
+def test_an_unfinished_build_has_only_build_json_which_names_what_is_missing(damaged: Build) -> None:
     receipt = damaged.ledger().state(damaged.stage("count_rs3")).receipts[0]
     (damaged.root / receipt.folder / "receipt.json").unlink()
     folder = publish_dataset(damaged.ledger())
@@ -104,7 +104,7 @@ def test_an_unfinished_build_has_build_json_alone_and_it_says_what_lacks(damaged
         assert not (folder / name).exists()
 
 
-def test_what_is_said_of_the_dataset_changes_the_card_and_no_row(damaged: Build) -> None:
+def test_settings_of_the_dataset_change_the_card_and_no_row(damaged: Build) -> None:
     folder = publish_dataset(damaged.ledger())
     before = folder.readlink()
     other = damaged.with_settings(dataset={"url": "https://data.test/x"})

@@ -1,4 +1,4 @@
-"""A manifest with a mistake costs its own corpus alone: commands name file and key, other corpora are built."""
+"""A faulty manifest only affects its own corpus: commands name file and key, and other corpora are built."""
 
 import shutil
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_the_other_corpora_are_built(code: str, manifests: Path, build: Build) -
 
 
 @pytest.mark.parametrize("code", _LISTED)
-def test_a_mistake_made_later_changes_nothing_that_is_built(code: str, manifests: Path, build: Build) -> None:
+def test_a_later_mistake_does_not_change_what_is_built(code: str, manifests: Path, build: Build) -> None:
     build.run(InlineExecutor(), ["inventory", "filter", "labelled"])
     whole = (manifests / f"{code}.toml").read_bytes()
     before = build.rows("source_listing")
@@ -64,7 +64,7 @@ def test_a_mistake_made_later_changes_nothing_that_is_built(code: str, manifests
     assert build.rows("source_listing") == before
 
 
-def test_every_command_names_file_and_key_and_goes_on(
+def test_every_command_names_file_and_key_and_continues(
     manifests: Path, build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = _break(manifests, "fmow")

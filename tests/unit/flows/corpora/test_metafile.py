@@ -1,4 +1,4 @@
-"""A build is made from RS5M's own lists as from any source, and every row of them is accounted for."""
+"""A build can start from RS5M's own lists, and every row of them is accounted for."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def listed(metafile: Path, tmp_path: Path) -> Build:
     return build
 
 
-def test_links_show_the_lists_and_what_stands_beside_them(metafile: Path, tmp_path: Path) -> None:
+def test_links_show_the_lists_and_the_files_beside_them(metafile: Path, tmp_path: Path) -> None:
     (metafile.parent / "RS5M_pub11_label.pkl").write_bytes(b"")
     (metafile.parent / ".hidden").write_bytes(b"")
     assert list_files(metafile.parent) == list_files(metafile) == [metafile]
@@ -68,7 +68,7 @@ def test_links_show_the_lists_and_what_stands_beside_them(metafile: Path, tmp_pa
         ("", "found nothing"),
     ],
 )
-def test_what_is_no_list_is_refused_with_what_to_do(tmp_path: Path, name: str, words: str) -> None:
+def test_a_file_that_is_no_list_is_refused_with_what_to_do(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "RS5M_pub11_label.pkl").write_bytes(b"never opened")
     (tmp_path / "pub11_train_intermediate.csv").write_text("")
     (tmp_path / "empty").mkdir()
@@ -88,7 +88,7 @@ def test_a_pickle_among_lists_is_left_out_with_the_command_that_exports_it(metaf
     assert len(build.rows("candidate")) == 6
 
 
-def test_the_stages_of_a_build_from_a_list_balance_and_verify(listed: Build) -> None:
+def test_the_stages_of_a_build_from_a_list_add_up_and_verify(listed: Build) -> None:
     ledger = listed.ledger()
     assert [row["sample_id"] for row in listed.rows("candidate")] == ["laion2b_0_0", "cc3m_0_0", "yfcc15m_0_1"]
     rows = stage_reports(ledger, "filter")[0].rows
@@ -106,7 +106,7 @@ def test_the_stages_of_a_build_from_a_list_balance_and_verify(listed: Build) -> 
         ("rs5m_0_4", "reason = unknown_corpus"), ("yfcc15m_0_1", "reason = unsupported_scheme"),
     ],
 )  # fmt: skip
-def test_explain_tells_the_fate_of_listed_samples(listed: Build, sample_id: str, words: str) -> None:
+def test_explain_shows_the_fate_of_listed_samples(listed: Build, sample_id: str, words: str) -> None:
     assert words in "\n".join(explain(listed.ledger(), sample_id, listed.sources))
 
 
@@ -148,7 +148,7 @@ def _funnel(rows: dict[str, list[dict[str, Any]]]) -> tuple[set[str], list[dict[
     return set(keys.to_pylist()), COUNT_FUNNEL.run(inputs, context).kept.to_pylist()
 
 
-def test_the_funnel_counts_a_lists_rows_by_their_corpora_and_the_rest_as_the_lists() -> None:
+def test_the_funnel_counts_listed_rows_by_corpus_and_other_rows_under_the_list() -> None:
     sources, rows = _funnel({
         "source_listing": [{"corpus": "rs5m", "partition": "rs5m-00000"}] * 2,
         "candidate_counts": [{"partition": "rs5m-00000", "reason": "given", "n": 9}],
@@ -167,7 +167,7 @@ def _said(build: Path, *words: object) -> Any:
     return parse([*map(str, words), "--build", str(build)])
 
 
-def test_metafile_is_remembered_and_sources_said_later_win(metafile: Path, tmp_path: Path) -> None:
+def test_metafile_is_remembered_until_sources_are_given(metafile: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     first = _said(build, "build", "--profile", "from-metafile", "--metafile", metafile)
     build.mkdir()
@@ -186,7 +186,7 @@ def test_sources_and_metafile_together_are_refused(metafile: Path, tmp_path: Pat
         settings_of(_said(tmp_path / "b", "build", "--sources", tmp_path, "--metafile", metafile))
 
 
-def test_the_profile_is_the_papers_but_for_its_name_and_the_rule_for_outliers() -> None:
+def test_the_profile_equals_paper_except_for_its_name_and_the_outlier_rule() -> None:
     paper, ours = (load_settings(name, [], STAGES) for name in ("paper", "from-metafile"))
     others = {name for name in paper.by_stage if paper.by_stage[name] != ours.by_stage[name]}
     assert others == {"set_thresholds"} and paper.run == ours.run

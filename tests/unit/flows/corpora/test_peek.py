@@ -1,4 +1,4 @@
-"""A source file is shown as its reader sees it, whatever it is called; what is wrong with it is said."""
+"""A source file of any name is shown as its reader sees it, with its faults."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def tsv(folder: Path, *lines: bytes) -> Path:
     return path
 
 
-def test_rows_are_shown_from_a_row_on_with_what_is_wrong_with_them(
+def test_rows_are_shown_from_a_given_row_on_with_their_faults(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [b"a %d\thttp://a/%d" % (n, n) for n in range(4)]
@@ -39,7 +39,7 @@ def test_rows_are_shown_from_a_row_on_with_what_is_wrong_with_them(
     assert said.splitlines()[-1] == f"rows shown: 4; counted apart from reading: 7 in {path}"
 
 
-def test_what_would_steer_a_terminal_is_made_visible(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_terminal_control_characters_are_made_visible(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, said = sample(capsys, "cc3m", tsv(tmp_path, b"\x1b[31mred [bold]x[/bold]\thttp://a"))
     assert "\x1b" not in said and r"\x1b[31mred [bold]x[/bold]" in said
 
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_read_says_what_was_expected(tmp_path: Path, capsy
         (["ben", "FOLDER"], "has no file named like"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_with_what_to_do(
+def test_a_file_that_cannot_be_shown_is_refused_with_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -89,7 +89,7 @@ def test_what_cannot_be_shown_is_refused_with_what_to_do(
     assert code == 2 and words in " ".join(said.split())
 
 
-def test_a_companion_tells_which_rows_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_companion_selects_the_shown_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fields = [b"user", b"nick", b"2005-03-01 12:39:28.0", b"1", b"x", b"USGS", *[b""] * 6, b"page", b"http://a/7"]
     line = lambda photo: b"\t".join([photo, *fields, *[b"x"] * (22 - len(fields))])
     photos = tmp_path / "list"
@@ -99,7 +99,7 @@ def test_a_companion_tells_which_rows_count(tmp_path: Path, capsys: pytest.Captu
     assert "counted, and not shown: no_metadata_row 1" in said
 
 
-def test_samples_of_a_labelled_corpus_are_shown_by_the_stage_itself(
+def test_samples_of_a_labelled_corpus_are_read_by_the_stage_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_labelled_files(tmp_path)

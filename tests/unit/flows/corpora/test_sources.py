@@ -1,4 +1,4 @@
-"""What is there of each corpus is told beside what is published, whether or not there is anything."""
+"""The files present for each corpus, possibly none, are listed against the published ones."""
 
 import hashlib
 from pathlib import Path
@@ -40,7 +40,7 @@ def lines(found: Any, sources: Path | None) -> list[str]:
 
 
 @pytest.mark.parametrize("given", ["none", "nowhere", "empty", "empty folders"])
-def test_where_nothing_is_there_all_corpora_are_told_and_nothing_is_made(
+def test_empty_sources_list_all_corpora_and_create_nothing(
     given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sources = tmp_path / "sources"
@@ -59,7 +59,7 @@ def test_where_nothing_is_there_all_corpora_are_told_and_nothing_is_made(
     assert not (tmp_path / "build").exists()
 
 
-def test_lines_fit_a_terminal_but_for_words_that_do_not() -> None:
+def test_lines_fit_a_terminal_unless_a_single_word_does_not() -> None:
     said = lines((Holding(code, corpus) for code, corpus in CORPORA.items()), Path("sources"))
     assert len(said) > 50
     assert all(len(line) <= WIDTH or len(line.split()) == 1 for line in said)
@@ -78,13 +78,13 @@ def test_lines_fit_a_terminal_but_for_words_that_do_not() -> None:
         (4, 100, {"n_files_published": None, "n_bytes_published": None}, "there"),
     ],
 )
-def test_a_corpus_is_complete_by_what_is_published_of_it(
+def test_a_corpus_is_complete_if_it_has_the_published_files_or_bytes(
     n_files: int, n_bytes: int, update: dict[str, Any], state: str
 ) -> None:
     assert Holding("coyo700m", COYO.model_copy(update=update), n_files, n_bytes).state == state
 
 
-def test_files_are_counted_and_their_missing_numbers_named(build: Build) -> None:
+def test_files_are_counted_and_missing_file_numbers_are_named(build: Build) -> None:
     for n in (1, 3):
         write(build.sources, f"coyo700m/data/part-0000{n}-x.parquet", b"12345")
     write(build.sources, "cc3m/GCC-training.tsv")
@@ -96,7 +96,7 @@ def test_files_are_counted_and_their_missing_numbers_named(build: Build) -> None
     found = look(build)
     coyo = found["coyo700m"]
     assert (coyo.n_files, coyo.n_bytes, coyo.missing_parts, coyo.state) == (2, 10, (0, 2), "partly there")
-    assert found["laion2b"].n_files == 1, "what has gone is not there, though it stays listed"
+    assert found["laion2b"].n_files == 1, "a removed file is missing although it stays listed"
     assert found["cc3m"].companions == ("Image_Labels_Subset_Train_GCC-Labels-training.tsv",)
     assert found["wit"].state == "missing"
     text = "\n".join(lines(found.values(), build.sources))
@@ -115,7 +115,7 @@ def test_numbers_are_missing_only_where_files_are_numbered_as_published() -> Non
     assert missing_parts_of(yfcc, [f"yfcc100m_dataset-{n}" for n in range(1, 10)]) == (0,)
 
 
-def test_a_file_that_is_not_as_its_publisher_states_is_named_and_stops_nothing(build: Build) -> None:
+def test_a_file_with_an_unpublished_checksum_is_named_and_stops_nothing(build: Build) -> None:
     write(build.sources, "cc3m/deep/GCC-training.tsv")
     digest = hashlib.sha256(b"x\thttp://a/b\n").hexdigest()
     build.run(InlineExecutor(), ["inventory"])
@@ -133,7 +133,7 @@ def test_a_file_that_is_not_as_its_publisher_states_is_named_and_stops_nothing(b
     assert any(line.startswith("  other sha256") for line in lines([holding], build.sources))
 
 
-def test_what_the_inventory_refuses_is_reported_with_what_is_there_of_the_others(
+def test_files_that_the_inventory_refuses_are_reported_beside_those_of_other_corpora(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sources = tmp_path / "sources"
@@ -146,7 +146,7 @@ def test_what_the_inventory_refuses_is_reported_with_what_is_there_of_the_others
     assert "of 14 corpora:" in said and said.index("of 14 corpora:") < said.index("error: list_sources")
 
 
-def test_other_corpora_are_named_apart() -> None:
+def test_other_corpora_are_listed_separately() -> None:
     corpus = COYO.model_copy(update={"code": "other"})
     found = [Holding(code, CORPORA.get(code)) for code in CORPUS_CODES] + [Holding("other", corpus, 4, 100)]
     assert summary(found) == "of 14 corpora: 0 complete, 0 partly there, 14 missing; others: other"

@@ -21,7 +21,7 @@ def run(child: Child) -> int:
 
 
 @pytest.mark.parametrize(("code", "expected"), [("print('a')", 0), ("raise SystemExit(3)", 3)])
-def test_it_ends_with_the_exit_code(tmp_path: Path, code: str, expected: int) -> None:
+def test_run_returns_the_exit_code(tmp_path: Path, code: str, expected: int) -> None:
     assert run(child_of(tmp_path, code, [])) == expected
 
 
@@ -29,7 +29,7 @@ def test_a_signal_is_a_negative_code(tmp_path: Path) -> None:
     assert run(child_of(tmp_path, "import os; os.kill(os.getpid(), 9)", [])) == -signal.SIGKILL
 
 
-def test_every_line_is_passed_on_once_and_an_unfinished_one_at_the_end(tmp_path: Path) -> None:
+def test_every_line_is_logged_once_and_an_unfinished_line_at_the_end(tmp_path: Path) -> None:
     lines: list[str] = []
     code = (
         "import sys; [print('line', n) for n in range(5000)]; print('é\\x00b', file=sys.stderr); print('end', end='')"
@@ -39,10 +39,10 @@ def test_every_line_is_passed_on_once_and_an_unfinished_one_at_the_end(tmp_path:
     assert lines == [*(f"line {n}" for n in range(5000)), "é\x00b", "end"] and child.last_line == "end"
     lines.clear()
     assert run(child) == 0
-    assert len(lines) == 5002, "a second run says its own lines, not those of the first"
+    assert len(lines) == 5002, "a second run logs only its own lines"
 
 
-def test_it_is_asked_to_end_once_and_sits_in_a_session_of_its_own(tmp_path: Path) -> None:
+def test_the_child_gets_one_signal_and_has_its_own_session(tmp_path: Path) -> None:
     lines: list[str] = []
     code = (
         "import os, signal, time\n"
@@ -70,7 +70,7 @@ def test_it_is_asked_to_end_once_and_sits_in_a_session_of_its_own(tmp_path: Path
     assert lines == ["ready True", "asked 1"]
 
 
-def test_it_goes_on_when_what_started_it_is_killed(tmp_path: Path) -> None:
+def test_the_child_survives_the_death_of_its_parent(tmp_path: Path) -> None:
     done = tmp_path / "done"
     code = f"import time, pathlib; time.sleep(1); print('x' * 100_000); pathlib.Path({str(done)!r}).touch()"
     starter = (

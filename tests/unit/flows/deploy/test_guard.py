@@ -10,7 +10,7 @@ OWN = {"host": "127.0.0.1:4200"}
 
 
 def answer(headers: dict[str, str], kind: str = "http", path: str = "/api/flows", method: str = "POST") -> object:
-    """Return what a request gets: "passed on", a status, or the code that closes a WebSocket."""
+    """Return the result of a request: "passed on", a status, or the closing code of a WebSocket."""
     sent: list[MutableMapping[str, Any]] = []
 
     async def app(scope: object, receive: object, send: Any) -> None:
@@ -35,7 +35,7 @@ def answer(headers: dict[str, str], kind: str = "http", path: str = "/api/flows"
      {**OWN, "origin": "http://localhost:4200", "sec-fetch-site": "same-site"},
      {**OWN, "sec-fetch-site": "same-origin"}, {**OWN, "sec-fetch-site": "none"}],
 )  # fmt: skip
-def test_what_is_its_own_passes(kind: str, headers: dict[str, str]) -> None:
+def test_requests_of_the_own_host_and_origin_pass(kind: str, headers: dict[str, str]) -> None:
     assert answer(headers, kind) == "passed on"
 
 
@@ -46,12 +46,12 @@ def test_what_is_its_own_passes(kind: str, headers: dict[str, str]) -> None:
      {**OWN, "origin": "http://127.0.0.1:4200.evil.example"}, {**OWN, "origin": "http://evil.example"},
      {**OWN, "sec-fetch-site": "cross-site"}, {**OWN, "sec-fetch-site": "same-site"}],
 )  # fmt: skip
-def test_what_comes_from_elsewhere_is_refused(headers: dict[str, str]) -> None:
+def test_requests_from_elsewhere_are_refused(headers: dict[str, str]) -> None:
     assert answer(headers) == 403
     assert answer(headers, "websocket") == 1008
 
 
-def test_a_link_may_open_the_page_and_nothing_of_the_api() -> None:
+def test_a_foreign_link_may_open_the_page_but_not_the_api() -> None:
     foreign = {**OWN, "sec-fetch-site": "cross-site"}
     assert answer(foreign, path="/runs", method="GET") == "passed on"
     assert answer(foreign, path="/api/flows", method="GET") == 403

@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[4]
 
 
-def test_there_is_a_flow_for_the_build_and_for_each_target_and_each_starts_its_command(tmp_path: Path) -> None:
-    # In a process of its own: Prefect reads its settings at import, and other tests must not inherit them.
+def test_the_build_and_each_target_have_a_flow_that_starts_their_command(tmp_path: Path) -> None:
+    # In a separate process: Prefect reads its settings at import, and other tests must not inherit them.
     code = (
         "import json, sys\n"
         "from flows.deploy import targets\n"

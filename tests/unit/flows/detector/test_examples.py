@@ -1,4 +1,4 @@
-"""Examples are found in folders, in a table and in a manifest of folders; mistakes are named."""
+"""Examples are found in folders, a table or a manifest of folders; mistakes are named."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ def write(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"x")
 
 
-def test_folders_say_label_source_and_class(tmp_path: Path) -> None:
+def test_folders_give_label_source_and_class(tmp_path: Path) -> None:
     write(tmp_path, "rs/aid/port_001.jpg", "rs/sites/forest/7.tif", "other/photos/cat.png", "other/notes.txt")
     found = [(e.label, e.source, e.kind) for e in find_examples(tmp_path)]
     assert found == [("other", "photos", "cat"), ("rs", "aid", "port"), ("rs", "sites", "forest")]
 
 
-def test_a_table_says_more(tmp_path: Path) -> None:
+def test_a_table_gives_source_class_and_group(tmp_path: Path) -> None:
     write(tmp_path, "images/a_1.jpg", "images/b_2.jpg")
     table = tmp_path / "images/labels.csv"
     table.write_text("path,label,source,class,group\nimages/a_1.jpg,rs,aid,Port,site 1\nb_2.jpg,other,,,\n")
@@ -28,7 +28,7 @@ def test_a_table_says_more(tmp_path: Path) -> None:
     assert found == [("rs", "aid", "Port", "site 1"), ("other", "images", "b", "")]
 
 
-def test_a_manifest_takes_a_number_of_images_of_each_folder(tmp_path: Path) -> None:
+def test_a_manifest_can_limit_the_images_of_each_folder(tmp_path: Path) -> None:
     write(tmp_path, *(f"million/{n}.jpg" for n in range(20)), *(f"net/{n}.jpg" for n in range(4)))
     (tmp_path / "data.toml").write_text(
         '[[folder]]\npath = "million"\nlabel = "rs"\nn = 5\n[[folder]]\npath = "net"\nlabel = "other"\nsource = "web"\n'
@@ -49,7 +49,7 @@ def test_a_manifest_takes_a_number_of_images_of_each_folder(tmp_path: Path) -> N
         ("data.toml", '[[folder]]\npath = "none"\nlabel = "rs"', "expected a folder and label"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, name: str, text: str, words: str) -> None:
+def test_mistakes_are_named(tmp_path: Path, name: str, text: str, words: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=words):
         find_examples(tmp_path / name)

@@ -13,7 +13,7 @@ EXAMPLES = [Example(Path(f"{n}.jpg"), "rs" if n % 2 else "other", f"s{n % 4}", f
 HASHES = RNG.integers(0, 1 << 63, 400, np.uint64)
 
 
-def test_copies_and_stated_groups_are_one_group() -> None:
+def test_copies_share_a_group_and_so_do_members_of_a_stated_group() -> None:
     hashes = HASHES.copy()
     hashes[7] = hashes[100] ^ np.uint64(0b10110)
     examples = [*EXAMPLES]
@@ -24,7 +24,7 @@ def test_copies_and_stated_groups_are_one_group() -> None:
     assert len(set(groups)) == 398
 
 
-def test_a_split_keeps_groups_whole_and_shares_in_every_class() -> None:
+def test_a_split_keeps_groups_together_and_its_shares_in_every_class() -> None:
     groups = [n // 2 * 2 if n < 100 else n for n in range(400)]
     parts = split(EXAMPLES, groups, "x")
     assert all(parts[n] == parts[n + 1] for n in range(0, 100, 2))
@@ -34,7 +34,7 @@ def test_a_split_keeps_groups_whole_and_shares_in_every_class() -> None:
         assert abs(counts["train"] - 35) <= 4 and abs(counts["test"] - 10) <= 4 and abs(counts["val"] - 5) <= 4
 
 
-def test_a_source_of_single_classes_is_split_too() -> None:
+def test_a_source_whose_classes_have_one_image_is_split_too() -> None:
     examples = [Example(Path(f"{n}.jpg"), "other", "net", f"k{n}") for n in range(100)]
     counts = Counter(split(examples, list(range(100)), "x"))
     assert (counts["train"], counts["val"], counts["test"]) == (70, 10, 20)

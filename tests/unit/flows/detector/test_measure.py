@@ -1,4 +1,4 @@
-"""Figures of a detector, against values worked out by hand."""
+"""Figures of a detector, against values computed by hand."""
 
 from pathlib import Path
 
@@ -10,20 +10,20 @@ from flows.detector.head import fit_head
 from flows.detector.measure import Share, area_under_curve, choose_threshold, measure
 
 
-def test_wilson_intervals_are_those_of_the_tables() -> None:
+def test_wilson_intervals_equal_published_values() -> None:
     assert Share("x", 8, 10).interval == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert Share("x", 0, 10).interval == pytest.approx((0.0, 0.2775), abs=1e-4)
     assert Share("x", 0, 0).interval == (0.0, 1.0)
 
 
-def test_the_area_counts_pairs_in_the_right_order() -> None:
+def test_the_area_is_the_share_of_pairs_in_the_right_order() -> None:
     is_rs = np.array([True, False, True, False])
     assert area_under_curve(is_rs, np.array([0.9, 0.1, 0.8, 0.2])) == 1
     assert area_under_curve(is_rs, np.array([0.9, 0.1, 0.2, 0.8])) == 0.75
     assert area_under_curve(is_rs, np.full(4, 0.5)) == 0.5
 
 
-def test_the_threshold_makes_the_worse_share_best() -> None:
+def test_the_threshold_maximises_the_smaller_share() -> None:
     is_rs = np.array([True] * 4 + [False] * 4)
     threshold = choose_threshold(is_rs, np.array([0.9, 0.8, 0.7, 0.65, 0.6, 0.2, 0.1, 0.1]))
     assert 0.6 < threshold <= 0.65
@@ -42,7 +42,7 @@ def test_figures_are_given_by_source_and_class() -> None:
     assert sum(row["n"] for row in found["calibration"]) == 3
 
 
-def test_a_head_separates_what_can_be_separated_and_is_the_same_each_time() -> None:
+def test_a_head_separates_separable_data_and_is_deterministic() -> None:
     rng = np.random.default_rng(0)
     examples = [Example(Path(str(n)), "rs" if n % 2 else "other", "s", "k") for n in range(200)]
     is_rs = np.array([example.is_rs for example in examples])

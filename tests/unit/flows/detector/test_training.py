@@ -1,4 +1,4 @@
-"""Both detectors are trained on a folder of drawn images by the command, measured, written, and opened by the stage."""
+"""The command trains both detectors on drawn images, measures and writes them, and the stage opens them."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ N_SCENES = 60
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of drawn scenes, of two sources for each label."""
+    """A folder of drawn scenes with two sources per label."""
     folder = tmp_path_factory.mktemp("images")
     for seed in range(N_SCENES):
         scene = draw_scene(seed)
@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the command wrote."""
+    """The folder written by the command."""
     folder = tmp_path_factory.mktemp("models")
     build = tmp_path_factory.mktemp("build")
     words = ["train-detector", str(data), "--out", str(folder), "--n-threads", "1", "--build", str(build)]
@@ -47,7 +47,7 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("rs-lite0", Lite0Detector), ("rs-detector", YoloDetector)])
-def test_a_trained_detector_is_opened_as_a_pinned_one(out: Path, data: Path, name: str, kind: type[Detector]) -> None:
+def test_a_trained_detector_is_opened_like_a_pinned_one(out: Path, data: Path, name: str, kind: type[Detector]) -> None:
     with open_detector(name, models=str(out), device="cpu", n_threads=1) as detector:
         assert isinstance(detector, kind)
         images = [Image.open(path).convert("RGB") for path in sorted(data.rglob("*.png"))[:4]]
@@ -56,7 +56,7 @@ def test_a_trained_detector_is_opened_as_a_pinned_one(out: Path, data: Path, nam
 
 
 @pytest.mark.parametrize("name", ["rs-lite0", "rs-detector"])
-def test_its_figures_are_of_images_that_it_has_not_seen(out: Path, name: str) -> None:
+def test_its_figures_are_of_unseen_images(out: Path, name: str) -> None:
     metrics = json.loads((out / name / "metrics.json").read_text())
     rows = [line.split(",") for line in (out / name / "trained_on.csv").read_text().splitlines()[1:]]
     assert len(rows) == N_SCENES and metrics["n"] == sum(row[0] == "test" for row in rows) > 5
@@ -65,7 +65,7 @@ def test_its_figures_are_of_images_that_it_has_not_seen(out: Path, name: str) ->
     assert 0 <= metrics["threshold"] <= 1 and metrics["classes_left_out"]["n"] == metrics["n_trained_on"]
 
 
-def test_the_light_one_tells_drawn_scenes_apart(out: Path) -> None:
+def test_the_light_detector_classifies_drawn_scenes(out: Path) -> None:
     metrics = json.loads((out / "rs-lite0/metrics.json").read_text())
     assert metrics["auc"] > 0.9 and len(metrics["sources_left_out"]) == 4
 
@@ -89,14 +89,14 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, capsys: pytest.Capture
     assert "is no image of a known format" in capsys.readouterr().out
 
 
-def test_the_prepared_square_is_the_middle() -> None:
+def test_the_prepared_square_is_the_centre() -> None:
     image = Image.new("RGB", (400, 200), "white")
     image.paste("black", (0, 0, 100, 200))
     square = prepare_lite0(image)
     assert square.shape == (224, 224, 3) and square.min() > 200
 
 
-def test_a_light_build_needs_the_trained_detector_alone(out: Path, small_sources: Path, tmp_path: Path) -> None:
+def test_a_light_build_only_needs_the_trained_detector(out: Path, small_sources: Path, tmp_path: Path) -> None:
     shutil.copytree(out / "rs-lite0", tmp_path / "models/rs-lite0")
     light = tomllib.loads((PROFILES / "light.toml").read_text())
     sections = {**light, "outliers": {**light["outliers"], "models": str(tmp_path / "models")}}
@@ -114,9 +114,9 @@ def test_a_light_build_needs_the_trained_detector_alone(out: Path, small_sources
     assert rules["vlm"]["rule"] == "none" and rules["detector"]["threshold"] == threshold
     assert found["relevant"].num_rows + found["relevant_rejects"].num_rows == found["survivor"].num_rows
     assert found["caption_candidate"].num_rows == 0
-    # Trained again in place: other weights under the same name.
+    # As if trained again: other weights under the same name.
     (tmp_path / "models/rs-lite0/SHA256SUMS").write_text(f"{'0' * 64}  model.safetensors\n")
     stale = {row["stage"]: row["stale"] for row in status_report(build.ledger()).rows}
     assert stale["score_detector"] > 0
-    shutil.rmtree(tmp_path / "models")  # an archived build keeps its scores
+    shutil.rmtree(tmp_path / "models")  # a build without its models keeps its scores
     assert not any(row["stale"] or row["missing"] for row in status_report(build.ledger()).rows)

@@ -1,4 +1,4 @@
-"""A partition to write and read back."""
+"""A small partition for tests that write one and read it back."""
 
 from pathlib import Path
 

@@ -12,7 +12,7 @@ from tests.contract.broken import GIVEN, MADE
 from tests.unit.flows.ledger.made import FINGERPRINT, HEAD, commit, names, outcome, receipt_of
 
 
-def test_a_committed_partition_reads_back_as_it_was(tmp_path: Path) -> None:
+def test_a_committed_partition_is_read_back_unchanged(tmp_path: Path) -> None:
     made = commit(tmp_path, with_tar=True)
     found = receipt_of(tmp_path)
     assert found is not None and found.body == made.body
@@ -61,7 +61,7 @@ def test_a_file_that_no_receipt_names_does_not_exist(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "changed", "swapped", "binary"])
-def test_a_damaged_receipt_is_none_and_the_next_attempt_replaces_it(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_receipt_counts_as_missing_and_the_next_attempt_replaces_it(tmp_path: Path, damage: str) -> None:
     made = commit(tmp_path)
     path = tmp_path / made.folder / "receipt.json"
     whole = path.read_bytes()
@@ -99,7 +99,7 @@ def test_a_lost_or_cut_data_file_makes_the_receipt_void_and_the_next_attempt_rep
     assert Store(tmp_path).read_spans([(found.kept_file, 0, -1)], MADE.schema)["caption"].to_pylist() == ["again"] * 3
 
 
-def test_spans_are_runs_of_row_groups_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_spans_are_consecutive_row_groups_sorted_by_name(tmp_path: Path) -> None:
     kept = pa.table(
         {
             "sample_id": ["d", "a", "c", "b"],

@@ -31,7 +31,7 @@ def checks(build: Build, is_quick: bool = False) -> Iterator[Check]:
             yield Check(stage.name, receipt, {r.name: ledger.pieces(r, receipt.partition) for r in given}, is_quick)
 
 
-def test_two_processes_find_what_one_finds_in_the_same_order(toy: Build, tmp_path: Path) -> None:
+def test_two_processes_find_the_same_as_one_in_the_same_order(toy: Build, tmp_path: Path) -> None:
     build = toy.copy_to(tmp_path / "build")
     receipt = build.ledger().state(build.stages[-1]).receipts[0]
     path = build.root / receipt.kept_file
@@ -46,7 +46,7 @@ def test_two_processes_find_what_one_finds_in_the_same_order(toy: Build, tmp_pat
     assert "has not the sha256 of its receipt" in faults[0].what
 
 
-def test_a_quick_check_reads_no_bytes_and_sees_sizes_and_columns(toy: Build, tmp_path: Path) -> None:
+def test_a_quick_check_compares_sizes_and_columns_without_reading_rows(toy: Build, tmp_path: Path) -> None:
     build = toy.copy_to(tmp_path / "build")
     store = build.ledger().store
     quick = list(checks(build, is_quick=True))
@@ -74,7 +74,7 @@ def test_a_quick_check_reads_no_bytes_and_sees_sizes_and_columns(toy: Build, tmp
     assert "is gone" in list(run_checks(quick, store, build.stages, build.catalogue, 1))[-1].faults[0].what
 
 
-def test_a_killed_process_ends_the_checks_with_what_to_do(toy: Build) -> None:
+def test_a_killed_process_ends_the_checks_with_an_advice(toy: Build) -> None:
     def kill_a_child(given: Iterator[Check]) -> Iterator[Check]:
         yield from given
         for path in Path("/proc/self/task").glob("*/children"):

@@ -6,7 +6,7 @@ from flows.ledger.cpu import cpu_seconds
 BURN = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\nsys.stdin.read()"
 
 
-def test_a_child_counts_while_it_runs_and_is_not_counted_twice_when_it_ended() -> None:
+def test_a_child_counts_while_it_runs_and_only_once_after_it_ended() -> None:
     before = cpu_seconds()
     child = subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None and child.stdout is not None

@@ -39,7 +39,7 @@ def ledger(build: Build, stages: tuple[Stage, ...], **toy: object) -> Ledger:
     return Ledger(Store(build.root), stages, check_settings("toy", {**build.sections, "toy": toy}, stages))
 
 
-def test_a_stage_that_is_off_is_complete_without_partitions_although_it_was_run_before(toy: Build) -> None:
+def test_a_stage_that_is_switched_off_is_complete_without_partitions_even_after_it_ran(toy: Build) -> None:
     found = ledger(toy, (GIVE, OFF, THEN), text="none")
     assert [found.why_off(stage) for stage in (GIVE, OFF, THEN)] == ["", "toy.text = none", "toy.text = none"]
     for stage in (OFF, THEN):
@@ -57,7 +57,7 @@ def test_a_stage_with_another_source_of_partitions_stays_on() -> None:
     assert why_off(both, settings, {stage.writes.name: stage for stage in stages}) == ""
 
 
-def test_own_weights_are_part_of_a_fingerprint_and_their_last_digest_counts_where_they_are_gone(tmp_path: Path) -> None:
+def test_a_fingerprint_includes_own_weights_by_their_last_digest_if_they_are_gone(tmp_path: Path) -> None:
     build = toy_build("WITH_OWN_WEIGHTS", tmp_path)
     weights = tmp_path / "weights"
     weights.write_text("first")

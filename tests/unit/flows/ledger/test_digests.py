@@ -33,7 +33,7 @@ COLUMNS = st.sampled_from(TYPES).flatmap(
 
 
 def chunked(values: list[Any], kind: pa.DataType, cuts: list[int]) -> pa.ChunkedArray:
-    """Return the values in chunks that are slices of one longer array."""
+    """Return the values in chunks that are slices of a longer array."""
     around = pa.array([*values[:1], *values, *values[-1:]], kind)
     array = around.slice(min(1, len(values)), len(values))
     ends = sorted({min(cut, len(values)) for cut in cuts} | {0, len(values)})
@@ -42,7 +42,7 @@ def chunked(values: list[Any], kind: pa.DataType, cuts: list[int]) -> pa.Chunked
 
 
 def with_garbage_under_nulls(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Return the values with something other than zeros where they are null."""
+    """Return the values with nonzero bytes under nulls."""
     is_null = np.array([value is None for value in values], bool)
     fill: Any = {"string": "garbage", "list<item: string>": ["garbage"], "bool": True, "double": 7.5}.get(str(kind), 7)
     fill = [7.5] if pa.types.is_list(kind) and kind != pa.list_(pa.string()) else fill
@@ -55,7 +55,7 @@ def with_garbage_under_nulls(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), buffers, children=children)
 
 
-def test_every_type_of_the_fields_is_drawn() -> None:
+def test_every_type_of_the_fields_is_tested() -> None:
     assert set(TYPES) == set(VALUES)
 
 
@@ -73,13 +73,15 @@ def test_equal_values_have_equal_digests_whatever_their_layout(column: tuple[Any
 
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(COLUMNS, COLUMNS)
-def test_other_values_or_types_have_other_digests(one: tuple[Any, list[Any]], other: tuple[Any, list[Any]]) -> None:
+def test_different_values_or_types_have_different_digests(
+    one: tuple[Any, list[Any]], other: tuple[Any, list[Any]]
+) -> None:
     first, second = (digest_column(pa.chunked_array([pa.array(v, k)], k)) for k, v in (one, other))
     assert (first == second) == ((one[0], repr(one[1])) == (other[0], repr(other[1])))
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
-def test_null_is_no_value_and_order_and_length_count(kind: pa.DataType) -> None:
+def test_nulls_order_and_length_change_a_digest(kind: pa.DataType) -> None:
     zero: Any = {"string": "", "list<item: string>": [], "bool": False}.get(str(kind), 0)
     one: Any = {"string": "x", "list<item: string>": ["x"], "bool": True}.get(str(kind), 1)
     if pa.types.is_list(kind) and kind != pa.list_(pa.string()):
@@ -89,7 +91,7 @@ def test_null_is_no_value_and_order_and_length_count(kind: pa.DataType) -> None:
     assert len(found) == len(columns)
 
 
-def test_texts_and_lists_that_join_to_the_same_differ() -> None:
+def test_texts_and_lists_with_equal_concatenations_have_different_digests() -> None:
     columns = [
         [["a", "b"]], [["ab"]], [["ab"], []], [[], ["ab"]], [["a"], ["b"]],
         [None, ["ab"]], [["ab", None]], [["ab", ""]],
@@ -100,7 +102,7 @@ def test_texts_and_lists_that_join_to_the_same_differ() -> None:
     assert len({digest_column(pa.chunked_array([pa.array(c)])) for c in texts}) == len(texts)
 
 
-def test_values_beyond_one_block_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_after_the_first_block_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "BLOCK_ROWS", 3)
     one = pa.chunked_array([["a", "b", "c", None], ["d", "e", "f"]])
     same = pa.chunked_array([["a"], ["b", "c", None, "d", "e"], ["f"]])
@@ -129,5 +131,5 @@ def test_a_file_digest_is_the_sha256_of_its_bytes(tmp_path: Any) -> None:
 
 
 @given(st.recursive(TEXT, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)))
-def test_strings_are_written_as_the_canonical_json_writes_them(value: Any) -> None:
+def test_strings_are_written_as_in_canonical_json(value: Any) -> None:
     assert strings_json(value) == canonical_json(value)

@@ -25,7 +25,7 @@ def write(store: Store, is_resumed: bool = False) -> None:
         journal.add("table/p", "receipt", (see(store, "one"), see(store, "two")))
 
 
-def test_what_was_found_sound_is_known_to_a_later_process_with_its_sha256(store: Store) -> None:
+def test_a_checked_partition_is_known_to_a_later_process_with_its_sha256(store: Store) -> None:
     write(store)
     with Journal(store, is_resumed=True) as journal:
         assert journal.known("table/p", "receipt") == (see(store, "one"), see(store, "two"))
@@ -34,7 +34,7 @@ def test_what_was_found_sound_is_known_to_a_later_process_with_its_sha256(store:
 
 
 @pytest.mark.parametrize("change", ["size", "time", "inode", "gone"])
-def test_a_file_that_is_not_as_it_was_makes_its_partition_unknown(store: Store, change: str) -> None:
+def test_a_changed_file_makes_its_partition_unknown(store: Store, change: str) -> None:
     write(store)
     path = store.path("table/two")
     before = path.stat()
@@ -62,7 +62,7 @@ def test_a_verification_that_is_not_resumed_begins_an_empty_journal(store: Store
         assert journal.known("table/p", "receipt") is None
 
 
-def test_a_line_that_was_cut_is_left_out_and_the_lines_after_it_count(store: Store) -> None:
+def test_a_truncated_line_is_ignored_and_the_lines_after_it_count(store: Store) -> None:
     write(store)
     path = store.path(JOURNAL)
     path.write_bytes(path.read_bytes()[:-30])
@@ -73,7 +73,7 @@ def test_a_line_that_was_cut_is_left_out_and_the_lines_after_it_count(store: Sto
         assert journal.known("table/q", "receipt") == (see(store, "one"),)
 
 
-def test_lines_of_another_format_count_as_never_written(store: Store) -> None:
+def test_lines_of_another_format_are_ignored(store: Store) -> None:
     write(store)
     path = store.path(JOURNAL)
     path.write_text(path.read_text().replace("[1, ", "[0, ", 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.ledger.lease import hold_lease
 
 ROOT = Path(__file__).parents[4]
-# A second process that says when it waits, and when it has the lease; it keeps it until its input ends.
+# A second process that prints when it waits and when it has the lease, which it keeps until its input ends.
 HOLDER = """
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_a_second_run_waits_and_is_told_for_whom(tmp_path: Path) -> None:
+def test_a_second_run_waits_and_learns_for_which_process(tmp_path: Path) -> None:
     with hold_lease(tmp_path, "the first command", lambda text: None):
         holder = json.loads((tmp_path / ".lease").read_text())
         assert holder["command"] == "the first command"

@@ -28,7 +28,7 @@ def due(build: Build, stages: tuple[Stage, ...]) -> list[str]:
     return [f"{s.name}/{p.name}" for s in stages for p in ledger.state(s).due]
 
 
-def test_a_stage_whose_input_is_not_made_is_blocked_and_says_what_to_run(tmp_path: Path) -> None:
+def test_a_stage_without_its_input_is_blocked_and_says_what_to_run(tmp_path: Path) -> None:
     build = toy_build("SOUND", tmp_path)
     state = build.ledger().state(MAKE)
     assert not state.partitions and not state.is_complete
@@ -37,14 +37,14 @@ def test_a_stage_whose_input_is_not_made_is_blocked_and_says_what_to_run(tmp_pat
     assert build.ledger().inputs_ready(MAKE) == expected
 
 
-def test_a_stale_input_blocks_and_is_told_from_a_missing_one(toy: Build) -> None:
+def test_a_stale_input_blocks_with_another_message_than_a_missing_one(toy: Build) -> None:
     changed = toy.with_settings(toy={"n_parts": 3})
     assert "1 of 1 partitions of given are missing (1 stale: made with other settings or other input)" in (
         changed.ledger().state(MAKE).blocked
     )
 
 
-def test_partitions_come_from_the_parts_of_an_input_and_not_from_the_disk(toy: Build) -> None:
+def test_partitions_come_from_the_spans_of_an_input_and_not_from_the_disk(toy: Build) -> None:
     (toy.root / "made" / "part-99" / "abc").mkdir(parents=True)
     state = toy.ledger().state(MAKE)
     assert [p.name for p in state.partitions] == ["part-00", "part-01"]
@@ -59,7 +59,7 @@ def test_a_column_that_is_not_read_makes_nothing_stale(toy: Build) -> None:
     assert due(toy, (GIVE, other_location)) == []
 
 
-def test_a_changed_row_makes_stale_its_own_partition_alone(toy: Build) -> None:
+def test_a_changed_row_only_makes_its_own_partition_stale(toy: Build) -> None:
     def give_other(inputs: object, context: object) -> object:
         outcome = GIVE.run(inputs, context)  # type: ignore[arg-type]
         rows = outcome.kept.to_pylist()
@@ -79,7 +79,7 @@ def test_a_changed_row_makes_stale_its_own_partition_alone(toy: Build) -> None:
     assert [event.partition for name, event in watcher.events if name == "make"] == ["part-00"]
 
 
-def test_the_fingerprint_holds_name_version_params_and_inputs_and_no_resources(toy: Build) -> None:
+def test_the_fingerprint_includes_name_version_params_and_inputs_but_no_resources(toy: Build) -> None:
     ledger = toy.ledger()
     base = ledger.fingerprint(MAKE, "part-00")
     assert base == toy.ledger().fingerprint(MAKE, "part-00") and len(base) == 64
@@ -96,7 +96,7 @@ def test_the_fingerprint_holds_name_version_params_and_inputs_and_no_resources(t
     assert len(short(base)) == 12
 
 
-def test_an_older_receipt_counts_again_when_its_settings_come_back(toy: Build) -> None:
+def test_an_older_receipt_is_current_again_when_its_settings_return(toy: Build) -> None:
     other = toy.with_settings(toy={"text": "other"})
     run_toy(other)
     assert {row["caption"].split()[0] for row in other.rows("made")} == {"other"}
@@ -104,7 +104,7 @@ def test_an_older_receipt_counts_again_when_its_settings_come_back(toy: Build) -
     assert due(toy, toy.stages) == []
 
 
-def test_pieces_name_row_groups_of_one_part_or_of_all_in_order(toy: Build) -> None:
+def test_pieces_name_row_groups_of_one_span_or_of_all_in_order(toy: Build) -> None:
     ledger = toy.ledger()
     pieces = ledger.pieces(Reads("given", ("sample_id",), is_whole=True), "whole")
     assert [(p.span, p.first_group, p.n_groups, p.n_rows) for p in pieces] == [
@@ -136,7 +136,7 @@ def test_counts_are_read_from_receipts(tmp_path: Path) -> None:
     }
 
 
-def test_an_input_whose_file_is_damaged_names_the_file_and_the_way_out(toy: Build) -> None:
+def test_a_damaged_input_file_is_named_with_the_remedy(toy: Build) -> None:
     ledger = toy.ledger()
     receipt = ledger.state(GIVE).receipts[0]
     path = ledger.store.path(receipt.kept_file)
@@ -147,7 +147,7 @@ def test_an_input_whose_file_is_damaged_names_the_file_and_the_way_out(toy: Buil
         ledger.read(Reads("given", ("sample_id",), is_whole=True))
 
 
-def test_deciding_reads_no_data_file(toy: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finding_due_partitions_reads_no_data_file(toy: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*words: object, **named: object) -> None:
         raise AssertionError("a data file was opened")
 
@@ -155,14 +155,14 @@ def test_deciding_reads_no_data_file(toy: Build, monkeypatch: pytest.MonkeyPatch
     assert all(toy.ledger().state(stage).is_complete for stage in toy.stages)
 
 
-def test_what_a_stage_depends_on_is_fingerprinted_beside_its_tools(tmp_path: Path) -> None:
+def test_dependencies_of_a_stage_are_fingerprinted_beside_its_tools(tmp_path: Path) -> None:
     ledger = Build(tmp_path, tmp_path).ledger()
     by_name = {stage.name: ledger.tool_identities(stage) for stage in ledger.stages}
     assert set(by_name["embed_prompts"]) == {"scorer", "prompts"} and by_name["embed_prompts"]["prompts"]["sha256"]
     assert set(by_name["write_shards"]) == {"codecs"} and by_name["write_shards"]["codecs"]
 
 
-def test_a_fingerprint_is_the_digest_of_what_the_rows_depend_on_as_canonical_json(toy: Build) -> None:
+def test_a_fingerprint_is_the_digest_of_all_dependencies_as_canonical_json(toy: Build) -> None:
     ledger = toy.ledger()
     for stage, partition in ((GIVE, "whole"), (MAKE, "part-01")):
         depends = {
@@ -179,7 +179,7 @@ def test_a_fingerprint_is_the_digest_of_what_the_rows_depend_on_as_canonical_jso
         assert ledger.fingerprint(settled, partition) == digest_json(fewer)
 
 
-def test_a_look_through_receipts_leaves_the_collector_as_it_was(toy: Build) -> None:
+def test_reading_receipts_leaves_the_garbage_collector_as_it_was(toy: Build) -> None:
     assert gc.isenabled()
     assert toy.ledger().state(MAKE).is_complete
     assert gc.isenabled()

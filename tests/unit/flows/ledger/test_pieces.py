@@ -29,7 +29,7 @@ def pieces(root: Path) -> list[Piece]:
     ]
 
 
-def test_a_whole_table_stays_in_its_files_and_has_the_rows_that_are_read(tmp_path: Path) -> None:
+def test_a_whole_table_stays_in_its_files_and_has_the_same_rows(tmp_path: Path) -> None:
     listed = pieces(tmp_path / "build")
     store, space = Store(tmp_path / "build"), Space(tmp_path, 1 << 30)
     found = open_input(store, READS, MAKE, listed, space)

@@ -13,7 +13,7 @@ from tests.unit.stages.test_rows import in_files
 
 
 def rows(names: str) -> pa.Table:
-    """Return a row per letter, each in the span of that name."""
+    """Return one row per letter, each in the span of that name."""
     ids = [f"{n:04d}" for n in range(len(names))]
     table = {"caption_id": ids, "caption": [f"text {i}" for i in ids], "partition": list(names)}
     return pa.table(table).cast(PLACE_TEXT.schema)
@@ -21,7 +21,7 @@ def rows(names: str) -> pa.Table:
 
 @pytest.mark.parametrize("names", ["", "a", "bab", "aaaabbbbcccc", "c" * 9 + "ab" * 5, "abc" * 7])
 @pytest.mark.parametrize("split_by", ["", "partition"])
-def test_parts_are_the_same_of_tables_and_of_files_of_any_cut(
+def test_spans_are_the_same_for_tables_and_for_any_split_into_files(
     tmp_path: Path, names: str, split_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(digests, "BLOCK_ROWS", 4)
@@ -42,7 +42,7 @@ def test_parts_are_the_same_of_tables_and_of_files_of_any_cut(
         assert found.equals(own) and span["digests"] == digest_columns(own) and span["n_rows"] == own.num_rows
 
 
-def test_rejects_are_written_and_counted_the_same_of_files(tmp_path: Path) -> None:
+def test_rejects_in_files_are_written_and_counted_like_those_in_tables(tmp_path: Path) -> None:
     table = rejects_table(PLACE_TEXT, {"caption_id": list("abc")}, ["timeout", "no_score", "timeout"], ["x", "y", "z"])
     for name, rejects in (("memory", table), ("files", in_files(tmp_path, table, 1))):
         assert write_rejects(tmp_path / f"{name}.parquet", rejects) == digest_columns(table)

@@ -12,7 +12,7 @@ from tests.unit.flows.ledger.made import FINGERPRINT, HEAD, commit, outcome, rec
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", "", ".hidden", "ä", "x" * 200])
-def test_a_partition_name_that_is_no_plain_file_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_partition_name_that_is_not_a_plain_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="cannot be a folder name"):
         Store(tmp_path).folder("made", name, FINGERPRINT)
 
@@ -33,7 +33,7 @@ def test_observations_are_numbered_and_a_gap_is_refused(tmp_path: Path) -> None:
         Store(tmp_path).observations("made", "look")
 
 
-def test_a_damaged_observation_is_refused_and_not_counted_as_never_made(tmp_path: Path) -> None:
+def test_a_damaged_observation_is_refused_and_not_taken_for_missing(tmp_path: Path) -> None:
     look(tmp_path, "000")
     receipt = next(tmp_path.rglob("receipt.json"))
     receipt.write_bytes(receipt.read_bytes()[:-1])
@@ -68,7 +68,7 @@ def test_reading_a_location_says_what_is_missing(tmp_path: Path) -> None:
             attempt.read("made/p/nowhere/tar", 0, 1)
 
 
-def test_a_location_leads_to_the_file_of_the_receipt_that_stands(tmp_path: Path) -> None:
+def test_a_location_leads_to_the_file_of_the_current_receipt(tmp_path: Path) -> None:
     made = commit(tmp_path, with_tar=True)
     (tmp_path / made.folder / made.body["files"][0]["file"]).unlink()
     commit(tmp_path, "again", with_tar=True)
@@ -76,7 +76,7 @@ def test_a_location_leads_to_the_file_of_the_receipt_that_stands(tmp_path: Path)
         assert attempt.read(f"{made.folder}/tar", 0, 10) == b"0123456789"
 
 
-def test_a_failure_is_noted_beside_the_partition_that_has_no_receipt(tmp_path: Path) -> None:
+def test_a_failure_is_recorded_beside_a_partition_without_a_receipt(tmp_path: Path) -> None:
     store = Store(tmp_path)
     folder = store.folder("made", "p", FINGERPRINT)
     assert store.failure(folder) is None

@@ -15,10 +15,10 @@ def halfway() -> Progress:
     return progress
 
 
-def test_rate_and_time_left_come_once_there_is_a_basis() -> None:
+def test_rate_and_time_left_are_shown_after_enough_progress() -> None:
     progress = halfway()
     assert progress.words(101.0) == "verify: 2 of 4 partitions, 3.00 of 4.00 GB"
-    # Half of the partitions and three quarters of the bytes: the slower of the two decides.
+    # Half of the partitions and three quarters of the bytes are done: the slower of the two decides.
     assert progress.words(160.0) == "verify: 2 of 4 partitions, 3.00 of 4.00 GB, 50.0 MB/s, 60 s left"
     assert progress.words(100.0 + 3600).endswith("60 min left") and progress.words(100.0 + 36000).endswith(
         "10.0 h left"
@@ -26,7 +26,7 @@ def test_rate_and_time_left_come_once_there_is_a_basis() -> None:
     assert "left" not in Progress(1, 0, _started=0.0).words(100.0)
 
 
-def test_a_terminal_has_one_line_in_place_and_a_log_no_more_than_one_in_ten_seconds() -> None:
+def test_a_terminal_has_one_updated_line_and_a_log_at_most_one_line_in_ten_seconds() -> None:
     terminal, log = Terminal(), io.StringIO()
     for stream in (terminal, log):
         line = ProgressLine(stream)

@@ -8,11 +8,11 @@ HOSTILE = "<script>alert(1)</script> & \"quotes' ]]>"
 
 
 def shapes(drawing: str, kind: str) -> list[dict[str, str]]:
-    root = ElementTree.fromstring(drawing)  # it is well-formed, or this raises
+    root = ElementTree.fromstring(drawing)  # raises if it is not well-formed
     return [dict(one.attrib) for one in root.iter() if one.attrib.get("class") == kind]
 
 
-def test_bars_are_as_long_as_their_figures_and_say_both() -> None:
+def test_bar_lengths_are_proportional_and_both_figures_are_printed() -> None:
     drawing = bars([("a", 100, 50), ("b", 50, None), ("c", 0, None)], "title")
     widths = [float(one["width"]) for one in shapes(drawing, "bar")]
     assert widths[0] == pytest.approx(2 * widths[1]) and widths[2] == 0
@@ -20,7 +20,7 @@ def test_bars_are_as_long_as_their_figures_and_say_both() -> None:
     assert "a, published: 50" in drawing
 
 
-def test_a_logarithm_shortens_what_is_large() -> None:
+def test_a_logarithmic_scale_shortens_large_bars() -> None:
     widths = [float(one["width"]) for one in shapes(bars([("a", 999, None), ("b", 9, None)], "", is_log=True), "bar")]
     assert widths[0] == pytest.approx(3 * widths[1], rel=0.01)
 
@@ -45,11 +45,11 @@ def test_a_mark_is_drawn_where_its_value_is() -> None:
     assert not shapes(histogram({"n": [1]}, [0, 1], "", {"threshold": 7.0}), "mark")
 
 
-def test_the_last_bin_may_have_no_end() -> None:
+def test_the_last_bin_may_have_no_upper_edge() -> None:
     assert ">more</text>" in histogram({"n": [1, 2]}, [0, 1, ENDLESS], "")
 
 
-def test_a_cell_of_the_map_is_at_its_place() -> None:
+def test_a_cell_of_the_map_is_at_its_coordinates() -> None:
     cell = shapes(world_map({(35, 71): 3}, 5, ""), "cell")[0]
     assert float(cell["x"]) == pytest.approx(640 - 640 / 72, abs=0.1) and float(cell["y"]) == 0  # north-east corner
 

@@ -17,7 +17,7 @@ def page(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def test_the_page_of_a_finished_build_has_every_section_and_needs_nothing_else(page: str) -> None:
+def test_the_page_of_a_finished_build_has_every_section_and_no_external_reference(page: str) -> None:
     assert page.count("<section") == len(module._SECTIONS) + 1 and "Not made yet" not in page
     assert "<script" not in page and 'src="http' not in page and 'href="http' not in page
     assert page.count("data:image/jpeg;base64,") >= 8 and "cannot be read" not in page
@@ -46,5 +46,5 @@ def test_an_unfinished_build_says_what_is_missing_and_gives_no_totals(finished: 
 
 def test_a_picture_whose_file_is_gone_is_named(finished: Build, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_page(finished.ledger(), tmp_path / "nowhere", path)  # where files of labelled corpora would be
+    write_page(finished.ledger(), tmp_path / "nowhere", path)  # a SOURCES folder without the labelled files
     assert "cannot be read" in path.read_text(encoding="utf-8")

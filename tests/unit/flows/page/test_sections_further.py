@@ -12,14 +12,16 @@ def db() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def test_texts_longer_than_clip_reads_are_counted_by_half(db: duckdb.DuckDBPyConnection) -> None:
+def test_texts_over_clips_limit_are_counted_by_half(db: duckdb.DuckDBPyConnection) -> None:
     db.execute(
         "CREATE TABLE metafile AS SELECT i::VARCHAR AS sample_id, CASE WHEN i < 4 THEN 'pub11' ELSE 'rs3' END AS half,"
         " repeat('harbour ', CASE WHEN i = 0 THEN 76 WHEN i = 1 THEN 75 ELSE 3 END) AS published_text"
         " FROM range(6) t(i)"
     )
     (figure,) = tokens(db).figures
-    assert "25.0 % of 4 of PUB11 are longer; 0.0 % of 2 of RS3 are longer" in figure.caption  # 75 words and 2 marks fit
+    assert (
+        "25.0 % of 4 of PUB11 are longer; 0.0 % of 2 of RS3 are longer" in figure.caption
+    )  # 75 words with begin and end fit
 
 
 def test_each_zone_has_its_cell(db: duckdb.DuckDBPyConnection) -> None:
@@ -34,7 +36,7 @@ def test_each_zone_has_its_cell(db: duckdb.DuckDBPyConnection) -> None:
     assert "51 to 60, +9: 7" in south.drawing
 
 
-def test_urls_are_lost_by_the_year_in_their_path_and_counted_once(db: duckdb.DuckDBPyConnection) -> None:
+def test_lost_urls_are_counted_once_by_the_year_in_their_path(db: duckdb.DuckDBPyConnection) -> None:
     db.execute(
         "CREATE TABLE planned AS SELECT * FROM (VALUES ('a', 'http://h/2014/05/x.jpg'), ('a', 'http://h/2014/05/x.jpg'),"
         " ('b', 'http://h/2014-1.jpg'), ('c', 'http://h/20145/x.jpg')) t(fetch_id, normalised_url)"

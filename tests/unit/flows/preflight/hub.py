@@ -1,4 +1,4 @@
-"""A hub on loopback that answers what huggingface_hub asks for: commits, files, ranges; it can cut an answer short."""
+"""A hub on loopback for huggingface_hub: commits, files, ranges; it can truncate an answer."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ COMMIT = "c" * 40
 
 
 def safetensors(n_bytes: int, seed: int = 0) -> bytes:
-    """Return a whole safetensors file with one tensor of so many bytes."""
+    """Return a valid safetensors file with one tensor of n_bytes bytes."""
     header = json.dumps({"t": {"dtype": "U8", "shape": [n_bytes], "data_offsets": [0, n_bytes]}}).encode()
     block = hashlib.sha256(str(seed).encode()).digest()
     return struct.pack("<Q", len(header)) + header + (block * (n_bytes // len(block) + 1))[:n_bytes]
@@ -22,16 +22,16 @@ def safetensors(n_bytes: int, seed: int = 0) -> bytes:
 
 @dataclass
 class Hub:
-    """The files of one repository, and what was asked for.
+    """The files of one repository, and a record of the requests.
 
     Attributes:
-        repository: its name.
-        files: content by name.
-        cut: name of the file whose body is cut in its middle, once; from then on the hub answers 500.
-        is_down: every answer is 500.
-        sent: bytes sent of each file.
-        starts: where each answer of a file began.
-        revisions: that were asked for.
+        repository: name of the repository.
+        files: content by file name.
+        cut: name of the file whose body is truncated in the middle, once; then the hub answers 500.
+        is_down: whether every answer is 500.
+        sent: number of bytes sent, by file.
+        starts: first byte of each answer, by file.
+        revisions: requested revisions.
     """
 
     repository: str
@@ -44,7 +44,7 @@ class Hub:
     address: str = ""
 
     def describe(self) -> Mapping[str, object]:
-        """Return what the hub says of the repository."""
+        """Return the hub's description of the repository."""
         siblings = [
             {
                 "rfilename": name, "size": len(data), "blobId": hashlib.sha1(data).hexdigest(),

@@ -26,7 +26,7 @@ def words(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_all_gaps_of_the_paper_are_named_at_once_and_in_seconds(
+def test_all_gaps_of_profile_paper_are_named_at_once_within_seconds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -45,7 +45,7 @@ def test_all_gaps_of_the_paper_are_named_at_once_and_in_seconds(
         assert said in found, said
 
 
-def test_a_filled_folder_with_its_weights_has_no_gap(
+def test_complete_sources_and_weights_have_no_gap(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sources" / "cc12m").mkdir(parents=True)
@@ -64,17 +64,17 @@ def test_a_filled_folder_with_its_weights_has_no_gap(
     command = ["preflight", "--profile", "paper", "--sources", "sources", "--set=run.reserve_gb=0"]
     assert main([*command, "--set=download.contact=you@example.org"]) == 0
     found = words(capsys)
-    assert "no gaps" in found and "draw_captions" not in found, "no labelled corpus: the captioner is not needed"
+    assert "no gaps" in found and "draw_captions" not in found, "without a labelled corpus the captioner is not needed"
 
 
-def test_a_build_that_would_fail_later_is_refused_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_build_that_would_fail_later_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "sources" / "cc12m").mkdir(parents=True)
     (tmp_path / "sources" / "cc12m" / "cc12m.tsv").write_text("http://x.test/a.jpg\taerial view\n")
     assert main(["build", "--profile", "paper", "--sources", "sources", "--build", "b"]) == 2
     found = words(capsys)
     assert "clip-convnext-xxl is missing" in found and "run.preflight=false" in found
     assert "download.contact is not set" in found
-    assert not (tmp_path / "b" / "source_listing").exists(), "nothing was run"
+    assert not (tmp_path / "b" / "source_listing").exists(), "no stage ran"
 
 
 def test_a_light_build_needs_its_detector_and_no_other_model(
@@ -93,7 +93,7 @@ def test_a_light_build_needs_its_detector_and_no_other_model(
     assert "rs-lite0" in found and not [model for model in PAPER if model in found]
 
 
-def test_weights_without_a_network_say_what_to_put_where(
+def test_weights_without_a_network_says_which_files_to_put_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -104,7 +104,7 @@ def test_weights_without_a_network_say_what_to_put_where(
     assert "make train-detector" in found and "copy the folder siglip2-so400m" in found
 
 
-def test_a_corpus_whose_disk_went_away_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_corpus_whose_disk_is_gone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "sources" / "cc12m"
     folder.mkdir(parents=True)
     (folder / "cc12m.tsv").write_text("http://x.test/a.jpg\taerial view\n")

@@ -1,4 +1,4 @@
-"""Lists that readers want: missing ones and those of another version are named; a missing corpus is no gap."""
+"""Missing companions of corpora, and those of another version, are named; a missing corpus is no gap."""
 
 import bz2
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Weights are fetched from a hub on loopback: whole, resumed, compared; without a hub the files to put are named."""
+"""Weights are fetched from a loopback hub, resumed and compared; without a hub the needed files are named."""
 
 import hashlib
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_a_model_is_fetched_compared_and_pinned(hub: Hub, tmp_path: Path) -> Non
     assert fetch(folder) == [(f"some-clip: ready in {folder}", "")] and not hub.sent
 
 
-def test_an_interrupted_fetch_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+def test_an_interrupted_fetch_continues_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
     large = "model-2-of-5.safetensors"
     hub.cut = large
     folder = tmp_path / "some-clip"
@@ -65,8 +65,8 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(hub: Hub, tmp_path: Path)
     check_weights(MODEL, folder)
     assert n_before > 0
     assert [name for name, _ in hub.starts if name == "model-1-of-5.safetensors"] == []
-    assert min(start for name, start in hub.starts if name == large) > 0, "it began anew"
-    assert hub.revisions[-1] == COMMIT, "a fetch of main goes on at the commit that it began with"
+    assert min(start for name, start in hub.starts if name == large) > 0, "the fetch started again"
+    assert hub.revisions[-1] == COMMIT, "a fetch of main continues with its first commit"
 
 
 def test_one_damaged_file_of_five_is_named_and_fetched_again(hub: Hub, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_one_damaged_file_of_five_is_named_and_fetched_again(hub: Hub, tmp_path:
     check_weights(MODEL, folder)
 
 
-def test_the_digest_of_an_adapter_beside_the_weights_is_kept(hub: Hub, tmp_path: Path) -> None:
+def test_the_recorded_digest_of_an_adapter_is_kept(hub: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "some-clip"
     fetch(folder)
     (folder / "lora").mkdir()
@@ -97,7 +97,7 @@ def test_the_digest_of_an_adapter_beside_the_weights_is_kept(hub: Hub, tmp_path:
     check_weights(MODEL, folder)
 
 
-def test_a_file_that_comes_with_another_digest_is_not_pinned(hub: Hub, tmp_path: Path) -> None:
+def test_a_fetched_file_with_another_digest_is_not_pinned(hub: Hub, tmp_path: Path) -> None:
     described = hub.describe()
     hub.describe = lambda: described  # type: ignore[method-assign]
     hub.files["model-3-of-5.safetensors"] = safetensors(20_000, 99)
@@ -113,7 +113,7 @@ def test_a_repository_of_pickles_is_refused(hub: Hub, tmp_path: Path) -> None:
     assert f"commit {COMMIT} of someone/clip has no safetensors" in red[0]
 
 
-def test_without_a_network_the_files_to_put_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_needed_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     folder = tmp_path / "some-clip"
     red = "\n".join(text for text, style in fetch(folder) if style == "red")

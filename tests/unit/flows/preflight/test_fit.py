@@ -1,4 +1,4 @@
-"""Fixed and per-row cost are found again from runs that were made of them."""
+"""The fit recovers fixed and per-row costs from runs generated with them."""
 
 import random
 
@@ -15,7 +15,7 @@ def run(n_rows: int, cpu_s: float, process: str = "a", started: float = 0.0, too
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_costs_are_found_again_and_carry_to_ten_times_the_rows(seed: int) -> None:
+def test_costs_are_recovered_and_hold_for_ten_times_the_rows(seed: int) -> None:
     rng = random.Random(seed)
     per_row, per_partition, per_process, opening = 0.01, 0.2, 1.5, 4.0
     runs = []

@@ -1,4 +1,4 @@
-"""The forecast of a build: by shipped rates, and by the receipts of its pilot, which come near the whole."""
+"""The forecast of a build by shipped rates, and by the receipts of its pilot, which predict the whole."""
 
 import json
 import random
@@ -32,7 +32,7 @@ def runs_of(stage: str, n_partitions: int, n_rows: int, rng: random.Random) -> l
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_whole_costs_what_its_pilot_says_fixed_and_per_row_apart(tmp_path: Path, seed: int) -> None:
+def test_the_forecast_from_a_pilot_is_near_the_cost_of_the_whole(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     found = forecaster(tmp_path)
     found._pilot = 0.1
@@ -50,7 +50,7 @@ def test_the_whole_costs_what_its_pilot_says_fixed_and_per_row_apart(tmp_path: P
     assert one.basis.startswith("this build: 10 partitions")
 
 
-def test_without_a_build_each_stage_says_where_its_rate_comes_from(tmp_path: Path) -> None:
+def test_without_a_build_each_stage_states_the_source_of_its_rate(tmp_path: Path) -> None:
     forecast = forecaster(tmp_path).forecast()
     assert [one.stage for one in forecast] == [stage.name for stage in STAGES]
     assert all(one.basis.startswith("shipped: ") for one in forecast)
@@ -62,7 +62,7 @@ def test_without_a_build_each_stage_says_where_its_rate_comes_from(tmp_path: Pat
 @pytest.mark.parametrize(
     ("unit", "expected"), [("CPU s per 1 M rows", 3e-6), ("CPU ms an image", 3e-3), ("furlongs", None)]
 )
-def test_a_benchmark_counts_in_its_unit(tmp_path: Path, unit: str, expected: float | None) -> None:
+def test_a_benchmark_is_converted_from_its_unit(tmp_path: Path, unit: str, expected: float | None) -> None:
     rows = [{"case": "other", "value": 9, "unit": unit}, {"case": "screen, of 500 px", "value": 3, "unit": unit}]
     (tmp_path / "screen.json").write_text(json.dumps({"rows": rows}))
     assert bench_rate(tmp_path, "screen: screen, of") == expected

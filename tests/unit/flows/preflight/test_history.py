@@ -1,4 +1,4 @@
-"""Costs and rows are read from receipts; each run belongs to the pilot share that was listed before it."""
+"""Costs and rows are read from receipts; each run has the pilot share of the listing before it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,14 +24,14 @@ def put(build: Path, stage: str, partition: str, started: float, **more: object)
     (folder / "receipt.json").write_bytes(encode_receipt(body))
 
 
-def test_rows_seconds_and_bytes_are_those_of_the_receipts(tmp_path: Path) -> None:
+def test_rows_seconds_and_bytes_are_read_from_the_receipts(tmp_path: Path) -> None:
     put(tmp_path, "screen", "00000", 1.0)
     (one,) = read_history(tmp_path, STAGES)
     assert (one.n_rows, one.n_kept, one.cpu_s, one.wall_s, one.tools_cpu_s, one.n_bytes) == (10, 8, 4.0, 7.0, 1.0, 1100)
     assert (one.pilot, one.process, dict(one.reasons)) == (1.0, "h/7", {"http_not_found": 2})
 
 
-def test_the_filter_accounts_for_the_rows_that_it_was_given(tmp_path: Path) -> None:
+def test_the_rows_of_the_filter_are_its_given_rows(tmp_path: Path) -> None:
     put(tmp_path, "filter", "cc3m-00000", 1.0, counts={"given": 500, "kept": 8, "outside_pilot": 70})
     (one,) = read_history(tmp_path, STAGES)
     assert (one.n_rows, one.reasons["outside_pilot"]) == (500, 70)
@@ -47,7 +47,7 @@ def test_a_run_belongs_to_the_listing_before_it(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_damaged_receipt_or_one_without_cpu_seconds_says_nothing(tmp_path: Path) -> None:
+def test_a_receipt_that_is_damaged_or_without_cpu_seconds_is_ignored(tmp_path: Path) -> None:
     put(tmp_path, "screen", "00000", 1.0)
     put(tmp_path, "screen", "00001", 2.0, run={"started": 2.0, "finished": 3.0})
     path = next(tmp_path.glob("image/00000/*/receipt.json"))

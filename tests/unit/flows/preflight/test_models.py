@@ -1,4 +1,4 @@
-"""Damaged weights are named file by file; GPUs are compared with what stages open; digests are remembered."""
+"""Damaged weights are named by file, GPUs are compared with the stages' needs, and digests are remembered."""
 
 import hashlib
 from datetime import date
@@ -41,13 +41,13 @@ def gaps(folder: Path) -> list[Gap]:
     return list(weight_gaps([need(folder), need(folder, "embed_prompts")], "make weights", Digests(folder.parent, 10)))
 
 
-def test_whole_weights_are_no_gap(tmp_path: Path) -> None:
+def test_intact_weights_are_no_gap(tmp_path: Path) -> None:
     five_files(tmp_path / "m")
     assert gaps(tmp_path / "m") == []
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "not safetensors"])
-def test_the_damaged_one_of_five_is_named_and_no_other(tmp_path: Path, damage: str) -> None:
+def test_only_the_damaged_one_of_five_is_named(tmp_path: Path, damage: str) -> None:
     paths = five_files(tmp_path / "m")
     data = paths[3].read_bytes()
     match damage:
@@ -74,7 +74,9 @@ def test_all_damaged_files_are_named_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_large_file_is_read_once_and_again_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_read_once_and_only_again_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(under_test, "_SMALL_BYTES", 10)
     path = tmp_path / "x"
     path.write_bytes(b"a" * 100)
@@ -85,7 +87,9 @@ def test_a_large_file_is_read_once_and_again_after_a_change(tmp_path: Path, monk
     again = Digests(tmp_path, -1)
     assert again(path) == digest and not again.unread
     path.write_bytes(b"b" * 101)
-    assert again(path) == "" and again.unread == [path], "no time is left: unknown, not as remembered"
+    assert again(path) == "" and again.unread == [path], (
+        "without time to read it the file is unknown, not as remembered"
+    )
     assert Digests(tmp_path, 10)(path) == hashlib.sha256(b"b" * 101).hexdigest()
 
 
@@ -117,7 +121,7 @@ def test_a_stage_on_a_cpu_needs_no_gpu(tmp_path: Path) -> None:
     assert list(gpu_gaps([need(tmp_path, device="cpu")], [], 1)) == []
 
 
-def test_the_models_of_the_paper_are_found_by_the_stages_that_open_them() -> None:
+def test_the_models_of_profile_paper_are_found_by_the_stages_that_open_them() -> None:
     found = list(needs_of(load_settings("paper", [], STAGES), STAGES))
     by_stage = {(one.stage, one.model.name) for one in found if isinstance(one, Need)}
     assert by_stage == {

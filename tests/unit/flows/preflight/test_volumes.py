@@ -1,4 +1,4 @@
-"""Rows of the stages: from published counts, and grown from a pilot."""
+"""Row counts of the stages, from published counts and extrapolated from a pilot."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_an_empty_folder_is_planned_as_all_of_rs5m(tmp_path: Path) -> None:
     assert set(rows) == {stage.name for stage in STAGES}
 
 
-def test_only_what_is_there_counts(tmp_path: Path) -> None:
+def test_only_present_files_count(tmp_path: Path) -> None:
     (tmp_path / "laion400m").mkdir()
     table = pa.table({"URL": ["u"] * 413, "TEXT": ["t"] * 413})
     pq.write_table(table, tmp_path / "laion400m" / "part-00000-x.snappy.parquet")
@@ -41,7 +41,7 @@ def test_only_what_is_there_counts(tmp_path: Path) -> None:
     assert rows["read_labelled"].total == pytest.approx(7, rel=0.01)
 
 
-def test_a_pilot_grows_by_the_rows_that_the_filter_left_outside() -> None:
+def test_a_pilot_is_extrapolated_by_the_rows_outside_its_slice() -> None:
     found = growth(
         [run("filter", "cc3m-00000", 1000, 40, outside_pilot=440)], [(100, "1,100 files of scenes …")], 0.1, 1.0
     )
@@ -49,7 +49,7 @@ def test_a_pilot_grows_by_the_rows_that_the_filter_left_outside() -> None:
     assert growth([], [], 0.1, 0.5).pub11 == pytest.approx(5.0)
 
 
-def test_copies_meet_in_the_whole_that_a_slice_holds_apart() -> None:
+def test_the_whole_has_duplicates_that_a_slice_does_not_show() -> None:
     few = [run("drop_duplicates", "whole", 1000, 980, near_duplicate=20)]
     assert survivors_factor(few, 10.0) == pytest.approx((1 - 0.2) / (1 - 0.02))
     by_url = [run("drop_duplicates", "whole", 1000, 980, url_duplicate=20)]
@@ -57,7 +57,7 @@ def test_copies_meet_in_the_whole_that_a_slice_holds_apart() -> None:
     assert survivors_factor([], 10.0) == 1.0
 
 
-def test_halves_are_told_by_the_names_of_partitions() -> None:
+def test_halves_are_recognised_by_the_names_of_partitions() -> None:
     runs = [run("screen", "fmow-train", 10), run("screen", "00003", 30), run("write_shards", "rs3-val-0000", 5)]
     found = halves_of(runs, 0.0)
     assert (found.pub11, found.rs3) == (30, 15)

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by the DevTools protocol over a pipe: JSON messages that end with a zero byte."""
+"""Drives a headless Chromium by the DevTools protocol over a pipe: JSON messages that end with a zero byte."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ _WAIT_S = 60.0
 
 
 class Page:
-    """One page of a running browser."""
+    """A page of a running browser."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to, self._from, self._n, self._rest = to_browser, from_browser, 0, b""
@@ -40,7 +40,7 @@ class Page:
         return found["result"].get("value")
 
     def wait(self, expression: str) -> None:
-        """Wait until an expression of the page is true."""
+        """Wait until a JavaScript expression is true on the page."""
         end = time.monotonic() + _WAIT_S
         tried = f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"  # not loaded yet
         while not self.value(tried):
@@ -101,7 +101,7 @@ def opened(profile: Path) -> Iterator[Page]:
     try:
         yield Page(to_browser, from_browser)
     finally:
-        os.close(to_browser)  # the browser ends with its pipe
+        os.close(to_browser)  # closing the pipe ends the browser
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

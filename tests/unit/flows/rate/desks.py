@@ -1,4 +1,4 @@
-"""A desk of three items with hostile captions, and a server for it, for the tests of server and page."""
+"""A desk of three items with hostile captions and its server, for the tests of server and page."""
 
 import io
 import threading

@@ -59,6 +59,6 @@ def test_wrong_use_is_refused(finished: Build, tmp_path: Path, words: list[str])
     assert main(["rate", *finished.arguments(tmp_path), *words]) == 2
 
 
-def test_every_audit_says_which_decision_it_is_of() -> None:
+def test_every_audit_names_its_decision() -> None:
     assert {task.claimed for task in AUDITS.values()} <= {"kept", "rejected", "marked"}
     assert all(task.questions[0].name == "is_right" and task.claim for task in AUDITS.values())

@@ -10,7 +10,7 @@ def judgement(item: str, rater: str = "Ann", answer: str = "yes") -> Judgement:
     return Judgement(item, rater, {"is_right": answer}, item, stratum="kept", decision="kept", facts={"score": 0.5})
 
 
-def test_what_was_appended_is_read_and_the_last_answer_counts(tmp_path: Path) -> None:
+def test_appended_judgements_are_read_and_the_last_answer_counts(tmp_path: Path) -> None:
     path = tmp_path / "ratings" / "audit.jsonl"
     assert read(path) == ({}, 0)
     for one in (judgement("a"), judgement("b"), judgement("a", answer="no"), judgement("a", rater="Bea")):
@@ -23,7 +23,7 @@ def test_what_was_appended_is_read_and_the_last_answer_counts(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("n_bytes", [1, 20, 100])
-def test_a_line_cut_by_a_crash_costs_itself_alone(tmp_path: Path, n_bytes: int) -> None:
+def test_a_line_cut_by_a_crash_loses_only_itself(tmp_path: Path, n_bytes: int) -> None:
     path = tmp_path / "audit.jsonl"
     append(path, judgement("a"))
     whole = path.read_bytes()

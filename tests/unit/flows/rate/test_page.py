@@ -1,4 +1,4 @@
-"""The page in a real browser: a rater works by keyboard, stops, and goes on; captions stay text."""
+"""In a real browser a rater works by keyboard, stops and continues; captions stay text."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ TEXT = "document.getElementById('text').textContent"
 PLACE = "document.getElementById('place').textContent"
 
 
-def test_a_rater_judges_by_keyboard_and_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
+def test_a_rater_judges_by_keyboard_and_continues_after_the_server_was_killed(tmp_path: Path) -> None:
     labels = tmp_path / "ratings" / "rating.jsonl"
     with opened(tmp_path / "profile") as page:
         with served(labels) as server:
@@ -22,11 +22,11 @@ def test_a_rater_judges_by_keyboard_and_goes_on_after_the_server_was_killed(tmp_
             page.wait("document.activeElement.id === 'rater'")
             page.press(*"Ann", "Enter")
             page.wait(f"{SHOWN} && {PLACE} === 'Ann: item 1 of 3, 0 judged'")
-            # The hostile caption is text: no element was made of it and no script of it ran.
+            # The hostile caption is text: it created no element and ran no script.
             assert page.value(TEXT) == HOSTILE[0]
             assert page.value("document.querySelectorAll('#text *').length") == 0
             page.wait("document.querySelector('#pictures img').naturalWidth === 1024")
-            page.press("Enter")  # nothing is chosen, so nothing is stored
+            page.press("Enter")  # without a choice nothing is stored
             page.press("4", "0", "2", "Enter")
             page.wait(f"{PLACE} === 'Ann: item 2 of 3, 1 judged'")
             assert page.value("document.title") == "Rate the captions"

@@ -8,13 +8,13 @@ from stages.contract import InputError
 from tests.small_build import Build
 
 
-def test_places_are_in_proportion_with_one_at_least() -> None:
+def test_items_are_proportional_to_strata_with_at_least_one() -> None:
     assert allocate({"ben": 344, "fmow": 727, "millionaid": 991, "tiny": 1}, 200, is_even=False) == {
         "ben": 33, "fmow": 70, "millionaid": 96, "tiny": 1,
     }  # fmt: skip
 
 
-def test_half_of_the_places_are_even_and_no_stratum_gives_more_than_it_has() -> None:
+def test_half_of_the_items_are_even_and_no_stratum_gives_more_than_it_has() -> None:
     places = allocate({"kept": 9_000, "low": 1_000, "rare": 5}, 100, is_even=True)
     assert sum(places.values()) == 100 and places["rare"] == 5 and places["low"] >= 20 and places["kept"] >= 60
     assert allocate({"a": 2, "b": 3}, 100, is_even=True) == {"a": 2, "b": 3}
@@ -42,7 +42,7 @@ def test_a_larger_sample_keeps_the_items_of_a_smaller_one(finished: Build) -> No
     assert {item.item for item in small.items} <= {item.item for item in large.items}
 
 
-def test_strata_of_the_outliers_hold_every_survivor_with_its_decision(finished: Build) -> None:
+def test_strata_of_the_outliers_contain_every_survivor_with_its_decision(finished: Build) -> None:
     drawn = draw(finished.ledger(), "audit_outliers", 10_000, "0", is_even=True)
     ledger = finished.ledger()
     receipt = ledger.state(ledger.writer["relevant"]).receipts[0]

@@ -36,7 +36,7 @@ def ask(server: RatingServer, path: str, body: Any = None, **headers: str) -> tu
     return found
 
 
-def test_it_listens_on_loopback_alone(server: RatingServer) -> None:
+def test_it_listens_only_on_loopback(server: RatingServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
 
 
@@ -48,7 +48,7 @@ def test_the_page_may_load_nothing_from_elsewhere_and_run_no_inline_script(serve
     assert ask(server, "/page.js")[2]["Content-Type"].startswith("text/javascript")
 
 
-def test_a_judgement_is_stored_at_once_and_shown_to_its_rater_alone(server: RatingServer) -> None:
+def test_a_judgement_is_stored_at_once_and_only_shown_to_its_rater(server: RatingServer) -> None:
     assert ask(server, "/api/items/1", {"rater": " Ann  B. ", "answers": GOOD})[0] == 200
     known, _ = read(server.desk.labels)
     judgement = known["Ann B.", "cc3m_0_1"]
@@ -59,14 +59,14 @@ def test_a_judgement_is_stored_at_once_and_shown_to_its_rater_alone(server: Rati
     assert json.loads(ask(server, "/api/items/1?rater=Bea")[1])["answers"] == {}
 
 
-def test_an_answer_can_be_changed_and_both_lines_stay(server: RatingServer) -> None:
+def test_an_answer_can_be_changed_and_both_lines_are_kept(server: RatingServer) -> None:
     for level in "23":
         ask(server, "/api/items/0", {"rater": "Ann", "answers": GOOD | {"fluency": level}})
     assert server.desk.labels.read_text().count("\n") == 2
     assert read(server.desk.labels)[0]["Ann", "cc3m_0_0"].answers["fluency"] == "3"
 
 
-def test_raters_at_the_same_time_lose_nothing(server: RatingServer) -> None:
+def test_concurrent_raters_lose_no_answers(server: RatingServer) -> None:
     def judge(n: int) -> int:
         return ask(server, f"/api/items/{n % 3}", {"rater": f"rater {n}", "answers": GOOD})[0]
 
@@ -76,7 +76,7 @@ def test_raters_at_the_same_time_lose_nothing(server: RatingServer) -> None:
     assert len(known) == 60 and n_unreadable == 0
 
 
-def test_captions_come_as_json_whatever_they_hold(server: RatingServer) -> None:
+def test_any_caption_is_sent_as_json(server: RatingServer) -> None:
     for n, text in enumerate(HOSTILE):
         _, data, headers = ask(server, f"/api/items/{n}?rater=Ann")
         assert headers["Content-Type"].startswith("application/json") and json.loads(data)["text"] == text
@@ -87,13 +87,13 @@ def test_raters_see_neither_stratum_nor_decision(server: RatingServer) -> None:
     assert b"kept" not in shown and b"cc3m" not in shown and b"score" not in shown
 
 
-def test_a_picture_is_encoded_anew_and_not_over_a_thousand_pixels(server: RatingServer) -> None:
+def test_a_picture_is_re_encoded_and_at_most_1024_pixels_long(server: RatingServer) -> None:
     status, data, headers = ask(server, "/pictures/0/0")
     picture = Image.open(io.BytesIO(data))
     assert (status, headers["Content-Type"], picture.format, max(picture.size)) == (200, "image/png", "PNG", 1024)
 
 
-def test_a_picture_that_is_missing_or_cannot_be_decoded_is_said_to_be(tmp_path: Path) -> None:
+def test_a_missing_or_undecodable_picture_is_reported(tmp_path: Path) -> None:
     with served(tmp_path / "a.jsonl", OUTLIERS, drawn(pictures=(None,))) as server:
         assert ask(server, "/pictures/0/0")[0] == 404
         assert json.loads(ask(server, "/api/items/0?rater=Ann")[1])["pictures"] == [False]
@@ -121,7 +121,7 @@ def test_other_hosts_and_origins_are_refused(server: RatingServer, path: str, he
     assert not server.desk.labels.exists()
 
 
-def test_own_origin_and_a_link_from_elsewhere_are_answered(server: RatingServer) -> None:
+def test_the_own_origin_and_links_from_elsewhere_are_answered(server: RatingServer) -> None:
     own = f"http://127.0.0.1:{server.server_address[1]}"
     assert (
         ask(server, "/api/items/0", {"rater": "A", "answers": GOOD}, Origin=own, Sec_Fetch_Site="same-origin")[0] == 200
@@ -160,6 +160,6 @@ def test_wrong_requests_are_refused_with_a_sentence(
     assert not server.desk.labels.exists()
 
 
-def test_a_port_in_use_is_said_to_be(server: RatingServer) -> None:
+def test_a_port_in_use_is_reported(server: RatingServer) -> None:
     with pytest.raises(InputError, match=r"port \d+ cannot be used .*PORT="):
         RatingServer(server.desk, server.server_address[1])

@@ -24,7 +24,7 @@ from flows.rate.statistics import (
         (20, 20, 0.8389, 1.0),
     ],
 )
-def test_wilson_limits_are_those_of_the_literature(n_yes: int, n: int, low: float, high: float) -> None:
+def test_wilson_limits_equal_published_values(n_yes: int, n: int, low: float, high: float) -> None:
     found = wilson(n_yes, n)
     assert (found.value, round(found.low, 4), round(found.high, 4)) == (n_yes / n, low, high)
 
@@ -34,13 +34,13 @@ def test_wilson_refuses_an_empty_sample() -> None:
         wilson(0, 0)
 
 
-def test_one_stratum_has_the_limits_of_wilson() -> None:
+def test_one_stratum_has_wilsons_limits() -> None:
     found, plain = stratified_share([Counted(1_000_000, 263, 81)]), wilson(81, 263)
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((plain.value, plain.low, plain.high))
 
 
-def test_strata_are_weighted_by_their_size_and_limits_join_by_square_and_add() -> None:
+def test_strata_are_weighted_by_size_and_limits_are_combined_by_square_and_add() -> None:
     found = stratified_share([Counted(900, 50, 45), Counted(100, 50, 10)])
     assert found is not None
     assert found.value == pytest.approx(0.9 * 0.9 + 0.1 * 0.2)
@@ -49,12 +49,12 @@ def test_strata_are_weighted_by_their_size_and_limits_join_by_square_and_add() -
     assert found.high == pytest.approx(0.83 + math.hypot(0.9 * (a.high - 0.9), 0.1 * (b.high - 0.2)))
 
 
-def test_a_stratum_without_answers_leaves_the_share_open() -> None:
+def test_a_stratum_without_answers_gives_no_share() -> None:
     assert stratified_share([Counted(900, 50, 45), Counted(100, 0, 0)]) is None
     assert stratified_share([Counted(900, 50, 45), Counted(0, 0, 0)]) is not None
 
 
-def test_recall_counts_what_the_other_strata_hold() -> None:
+def test_recall_counts_the_yes_answers_of_the_other_strata() -> None:
     # 900 x 0.9 = 810 found, 100 x 0.1 = 10 missed.
     found = recall([Counted(900, 100, 90)], [Counted(100, 100, 10)])
     assert found is not None
@@ -70,7 +70,7 @@ def test_recall_counts_what_the_other_strata_hold() -> None:
     assert none_found is not None and none_found.value == 0.0 and none_found.high < 0.1
 
 
-def test_limits_of_recall_hold_the_truth_in_about_95_of_100_samples() -> None:
+def test_limits_of_recall_contain_the_truth_in_about_95_of_100_samples() -> None:
     import numpy as np
 
     random = np.random.default_rng(5)
@@ -84,8 +84,8 @@ def test_limits_of_recall_hold_the_truth_in_about_95_of_100_samples() -> None:
     assert 0.93 <= hits / 2_000 <= 0.975
 
 
-def test_the_n_for_a_margin_is_the_smallest_one() -> None:
-    # 0.25 z2 / d2 - z2 for a share of one half: z / (2 sqrt(n + z2)) = d.
+def test_n_for_margin_is_the_smallest_sufficient_n() -> None:
+    # For a share of one half n = 0.25 z2 / d2 - z2, from z / (2 sqrt(n + z2)) = d.
     assert n_for_margin(0.5, 0.05) == math.ceil(0.25 * 1.959964**2 / 0.05**2 - 1.959964**2) == 381
     # For a share of 0 the half-width is z2 / 2 (n + z2).
     assert n_for_margin(0.0, 0.01) == math.ceil(1.959964**2 / 0.02 - 1.959964**2) == 189
@@ -98,14 +98,14 @@ def test_a_majority_decides_and_a_tie_does_not() -> None:
     assert majority(["unsure"], "unsure") is None
 
 
-def test_mean_and_deviation_are_those_of_a_sample() -> None:
+def test_the_deviation_is_the_sample_standard_deviation() -> None:
     assert mean_and_deviation([2, 4, 4, 4, 5, 5, 7, 9]) == (5.0, pytest.approx(math.sqrt(32 / 7)))
     assert mean_and_deviation([3]) == (3.0, None)
     assert mean_and_deviation([]) == (None, None)
 
 
 # Krippendorff, Computing Krippendorff's Alpha-Reliability, 2011, section C: four observers, twelve units.
-def test_alpha_is_that_of_krippendorffs_own_example() -> None:
+def test_alpha_equals_krippendorffs_own_example() -> None:
     a = ["1", "2", "3", "3", "2", "1", "4", "1", "2", "*", "*", "*"]
     b = ["1", "2", "3", "3", "2", "2", "4", "1", "2", "5", "*", "3"]
     c = ["*", "3", "3", "3", "2", "3", "4", "2", "2", "5", "1", "*"]
@@ -115,7 +115,7 @@ def test_alpha_is_that_of_krippendorffs_own_example() -> None:
     assert alpha(answers, "ordinal") == pytest.approx(0.815, abs=5e-4)
 
 
-def test_alpha_needs_two_answers_to_an_item_and_two_values() -> None:
+def test_alpha_needs_an_item_with_two_answers_and_two_different_values() -> None:
     assert alpha({}, "nominal") is None
     assert alpha({"a": {1: 1.0, 2: 2.0}, "b": {3: 1.0}}, "nominal") is None
     assert alpha({"a": {1: 1.0}, "b": {1: 1.0}}, "nominal") is None

@@ -55,19 +55,19 @@ def test_outliers_are_printed_in_the_published_form() -> None:
     )  # fmt: skip
 
 
-def test_precision_of_the_removal_of_duplicates_is_of_what_was_removed() -> None:
+def test_precision_of_dedup_is_measured_on_removed_samples() -> None:
     drawn = make_drawn(Stratum("kept", "kept", 1_000, 20), Stratum("near_duplicate", "rejected", 100, 20))
     precision, recall = audit(AUDITS["dedup"], drawn, {"kept": 1, "near_duplicate": 18})["audit_dedup_rates"]
     assert (precision["percent"], recall["percent"]) == (90.0, round(100 * 90 / (90 + 50), 1))
 
 
-def test_the_filter_states_no_recall() -> None:
+def test_the_filter_has_no_recall() -> None:
     drawn = make_drawn(Stratum("cc3m", "kept", 1_000, 20))
     assert [r["rate"] for r in audit(AUDITS["filter"], drawn, {"cc3m": 19})["audit_filter_rates"]] == ["precision"]
     assert "recall cannot be stated" in AUDITS["filter"].note
 
 
-def test_a_disagreement_is_counted_apart_and_a_rate_waits_for_every_stratum() -> None:
+def test_disagreements_are_counted_separately_and_a_rate_needs_answers_in_every_stratum() -> None:
     drawn = make_drawn(Stratum("kept", "kept", 10, 2), Stratum("low", "rejected", 10, 1))
     labels = labels_of(
         "is_right", ("Ann", "kept 0", "yes"), ("Bea", "kept 0", "no"), ("Ann", "kept 1", "yes"),

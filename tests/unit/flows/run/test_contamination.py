@@ -1,4 +1,4 @@
-"""EVAL on the command line: where it leads, how long it is remembered, and what is printed."""
+"""EVAL on the command line: how it is resolved and remembered, and what is printed."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def evaluation_of(build: Path, *words: str) -> str:
     return found
 
 
-def test_eval_is_remembered_until_another_or_none_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eval_is_remembered_until_another_or_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'my "sets"').mkdir()
     build = tmp_path / "build"
@@ -44,7 +44,7 @@ def test_the_matrix_is_printed_and_hashes_are_shared(
     shared = build.with_settings(contamination={"evaluation": str(out)})
     assert shared.rows("contaminated") == marked and len(marked) >= 10
     assert not shared.rows("contaminated_caption")
-    # None at all: every table is empty, and the command says so.
+    # EVAL=none: every table is empty, and the command says so.
     capsys.readouterr()
     assert main(["stage", "contamination", *said, "--eval", "none"]) == 0
     assert "no evaluation set was named" in capsys.readouterr().out

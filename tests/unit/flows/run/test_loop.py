@@ -1,4 +1,4 @@
-"""What runs beside what, over toy stages of two halves; real workers where a signal is needed."""
+"""Which partitions run concurrently, with toy stages of two halves; real workers if a signal is needed."""
 
 import signal
 import time
@@ -37,7 +37,7 @@ def committed(watcher: Recorder) -> list[str]:
 
 @dataclass
 class SlowNetwork:
-    """Runs partitions in this process; those that use the network end only when nothing else is left to run."""
+    """Runs partitions in this process; those that use the network end last."""
 
     look: Callable[[], None] = lambda: None
     held: list[Task] = field(default_factory=list)
@@ -64,7 +64,7 @@ class SlowNetwork:
         return
 
 
-def test_what_does_not_read_the_download_runs_beside_it_and_global_stages_wait(tmp_path: Path) -> None:
+def test_stages_that_do_not_read_the_download_run_beside_it_and_global_stages_wait(tmp_path: Path) -> None:
     watcher = toy("SOUND", tmp_path).run(SlowNetwork(), MODULES)
     order = committed(watcher)
     of_rs3 = [f"{name}/{part}" for part in LABELLED for name in ("join", "look")]
@@ -75,7 +75,7 @@ def test_what_does_not_read_the_download_runs_beside_it_and_global_stages_wait(t
     assert watcher.grown == [("look", 1), ("join", 1), ("join", 1)]
 
 
-def test_no_row_depends_on_what_ran_beside_what(tmp_path: Path) -> None:
+def test_rows_do_not_depend_on_concurrency(tmp_path: Path) -> None:
     overlapping, one_by_one = toy("SOUND", tmp_path / "a"), toy("SOUND", tmp_path / "b")
     overlapping.run(SlowNetwork(), MODULES)
     for module in MODULES:
@@ -83,7 +83,7 @@ def test_no_row_depends_on_what_ran_beside_what(tmp_path: Path) -> None:
     assert_same_contents(contents(overlapping), contents(one_by_one))
 
 
-def test_the_state_that_grows_with_each_commit_is_the_one_that_receipts_give(tmp_path: Path) -> None:
+def test_the_state_updated_by_commits_equals_the_state_read_from_receipts(tmp_path: Path) -> None:
     build = toy("SOUND", tmp_path)
     ledger = build.ledger()
     seen: list[int] = []
@@ -106,22 +106,24 @@ def test_the_state_that_grows_with_each_commit_is_the_one_that_receipts_give(tmp
     assert len(seen) == 55 and sum(seen[-5:]) == 10
 
 
-def test_a_second_run_does_nothing_and_what_was_lost_alone_is_done_again(tmp_path: Path) -> None:
+def test_a_second_run_does_nothing_and_only_a_lost_partition_is_done_again(tmp_path: Path) -> None:
     build = toy("SOUND", tmp_path)
     build.run(SlowNetwork(), MODULES)
     assert build.run(SlowNetwork(), MODULES).events == []
     receipt = next((build.root / "looked" / LABELLED[1]).glob("*/receipt.json"))
     receipt.unlink()
-    assert committed(build.run(SlowNetwork(), MODULES)) == [f"look/{LABELLED[1]}"]  # the same rows: tally is current
+    assert committed(build.run(SlowNetwork(), MODULES)) == [
+        f"look/{LABELLED[1]}"
+    ]  # with the same rows, so tally is current
 
 
-def test_a_module_alone_refuses_what_is_missing(tmp_path: Path) -> None:
+def test_a_single_module_refuses_to_run_without_its_inputs(tmp_path: Path) -> None:
     build = toy("SOUND", tmp_path)
     with pytest.raises(InputError, match=r"fetch cannot start: (.|\n)*listed are missing: run `make stage-give` first"):
         build.run(SlowNetwork(), ["toy"])
 
 
-def test_what_does_not_depend_on_a_failure_goes_on_and_the_rest_is_named(tmp_path: Path) -> None:
+def test_stages_independent_of_a_failure_continue_and_the_others_are_named(tmp_path: Path) -> None:
     build = toy("FAILS", tmp_path)
     with pytest.raises(StageFailure) as caught:
         build.run(InlineExecutor(), MODULES)
@@ -131,7 +133,7 @@ def test_what_does_not_depend_on_a_failure_goes_on_and_the_rest_is_named(tmp_pat
     assert ledger.state(build.stage("look")).n_due == 0 and len(ledger.state(build.stage("join")).receipts) == 3
 
 
-def test_an_error_of_the_code_stops_everything(tmp_path: Path) -> None:
+def test_a_fault_of_the_code_stops_everything(tmp_path: Path) -> None:
     build = toy("FAILS", tmp_path)
     (build.sources / "wrong-code").touch()
     with pytest.raises(ContractError):
@@ -140,7 +142,7 @@ def test_an_error_of_the_code_stops_everything(tmp_path: Path) -> None:
     assert len(build.ledger().state(build.stage("fetch")).receipts) == 0
 
 
-def test_a_disk_that_is_too_small_is_named_before_anything_runs(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_before_anything_runs(tmp_path: Path) -> None:
     build = toy("SOUND", tmp_path, reserve_gb=10**9)
     with pytest.raises(InputError, match=r"run\.reserve_gb"):
         build.run(InlineExecutor(), MODULES)
@@ -148,7 +150,7 @@ def test_a_disk_that_is_too_small_is_named_before_anything_runs(tmp_path: Path) 
 
 
 class Interrupting(Recorder):
-    """Asks to stop once partitions of both halves run; then lets them end, or asks again."""
+    """Interrupts once partitions of both halves are running; then lets them end, or interrupts again."""
 
     def __init__(self, sources: Path, n_times: int) -> None:
         super().__init__()
@@ -166,7 +168,7 @@ class Interrupting(Recorder):
 
 
 @pytest.mark.parametrize("n_times", [1, 2])
-def test_ctrl_c_ends_overlapping_partitions_whole_or_abandons_them_whole(tmp_path: Path, n_times: int) -> None:
+def test_after_ctrl_c_overlapping_partitions_are_either_completed_or_abandoned(tmp_path: Path, n_times: int) -> None:
     build = toy("WAITS", tmp_path, workers=2, download_workers=1, grace_s=30.0)
     watcher = Interrupting(build.sources, n_times)
     with LocalExecutor(build.settings.run) as executor, pytest.raises(Interrupted):
@@ -189,7 +191,7 @@ def run_local(build: Build, watcher: Recorder) -> None:
         Runner(build.ledger(), executor, watcher, build.catalogue, build.sources).run(MODULES)
 
 
-def test_a_stopped_worker_is_found_by_its_silence_and_its_partition_done_by_another(tmp_path: Path) -> None:
+def test_a_stopped_worker_is_found_by_its_silence_and_another_does_its_partition(tmp_path: Path) -> None:
     watcher = Recorder()
     run_local(toy("STOPS_ONCE", tmp_path, silence_s=2.0), watcher)
     assert f"fetch/{WEB[0]}: its worker gave no sign of life for run.silence_s = 2" in messages(watcher)
@@ -197,7 +199,7 @@ def test_a_stopped_worker_is_found_by_its_silence_and_its_partition_done_by_anot
 
 
 class LetsGo(Recorder):
-    """Lets the partitions that wait go on once one had to give way."""
+    """Lets the waiting partitions continue once one was stopped to free memory."""
 
     def __init__(self, sources: Path) -> None:
         super().__init__()
@@ -213,7 +215,7 @@ def messages(watcher: Recorder) -> list[str]:
     return [event.message for _, event in watcher.events if isinstance(event, Retried)]
 
 
-def test_workers_that_hold_too_much_together_give_way_to_the_eldest(tmp_path: Path) -> None:
+def test_if_workers_exceed_the_memory_together_the_oldest_continues(tmp_path: Path) -> None:
     build = toy("EATS", tmp_path, workers=2, memory_gb=1.5, total_memory_gb=1.2)
     watcher = LetsGo(build.sources)
     run_local(build, watcher)

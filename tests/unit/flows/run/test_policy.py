@@ -12,7 +12,7 @@ GAP_S = 2.0
 
 
 class FakeWorker:
-    """A worker that holds what the test says."""
+    """A worker whose memory the test sets."""
 
     def __init__(self, memory_gb: float = 0.1) -> None:
         self.memory_gb = memory_gb
@@ -45,7 +45,7 @@ def job(name: str, memory_gb: float = 0.0) -> Job:
 
 def attempt(policy: Policy, name: str, at: float = 0.0, memory_gb: float = 0.1) -> Attempt:
     begun = policy.begin(job(name), FakeWorker(memory_gb), at)
-    begun.started = begun.heard = at  # as when it was taken up
+    begun.started = begun.heard = at  # as when its partition started
     return begun
 
 
@@ -76,7 +76,7 @@ def test_a_worker_that_is_starting_is_given_time(policy: Policy) -> None:
     assert policy.look([one], START_UP_S + 20.5, GAP_S) == [one]
 
 
-def test_nobody_is_blamed_for_the_time_in_which_the_supervisor_was_stopped_itself(policy: Policy) -> None:
+def test_time_in_which_the_supervisor_was_stopped_does_not_count_as_silence(policy: Policy) -> None:
     one = attempt(policy, "a")
     policy.look([one], 1.0, GAP_S)
     assert policy.look([one], 3600.0, GAP_S) == []
@@ -85,16 +85,16 @@ def test_nobody_is_blamed_for_the_time_in_which_the_supervisor_was_stopped_itsel
     assert policy.look([one], 3619.9, GAP_S) == [one]
 
 
-def test_a_worker_alone_has_a_limit_and_all_together_have_one(policy: Policy) -> None:
+def test_memory_is_limited_per_worker_and_for_all_together(policy: Policy) -> None:
     greedy = attempt(policy, "a", memory_gb=1.3)
     assert policy.look([greedy], 0.5, GAP_S) == [greedy]
     assert greedy.stopped_for == "it held 1.30 GB; run.memory_gb = 1" and greedy.is_own_fault
     several = [attempt(policy, name, at, 0.8) for name, at in (("b", 0.1), ("c", 0.3), ("d", 0.2))]
-    assert policy.look(several, 0.6, GAP_S) == [several[1]], "the youngest gives way"
+    assert policy.look(several, 0.6, GAP_S) == [several[1]], "the youngest is stopped"
     assert several[1].stopped_for == "all workers together held 2.40 GB; run.total_memory_gb = 2"
 
 
-def test_one_that_gave_way_is_not_poisoned_and_begins_when_it_fits(policy: Policy) -> None:
+def test_a_partition_stopped_for_memory_is_not_poisoned_and_starts_again_when_it_fits(policy: Policy) -> None:
     others = [attempt(policy, "b", 0.1, 0.9), attempt(policy, "c", 0.2, 0.9)]
     last = attempt(policy, "d", 0.3, 0.9)
     for _ in range(5):
@@ -102,23 +102,23 @@ def test_one_that_gave_way_is_not_poisoned_and_begins_when_it_fits(policy: Polic
         assert isinstance(policy.after_death(last), Retried)
     assert (last.job.n_deaths, last.job.memory_gb) == (0, 0.9)
     assert not policy.has_memory(last.job.memory_gb, others) and policy.has_memory(last.job.memory_gb, others[:1])
-    assert policy.has_memory(50.0, []), "one alone is always let in: no setting may stop a run for ever"
+    assert policy.has_memory(50.0, []), "a single partition is always started: no setting may block a run for ever"
 
 
-def test_memory_is_kept_free_for_what_is_declared(policy: Policy) -> None:
+def test_declared_memory_is_reserved(policy: Policy) -> None:
     running = policy.begin(job("a", 1.5), FakeWorker(0.1), 0.0)
     assert not policy.has_memory(0.6, [running]) and policy.has_memory(0.4, [running])
     assert not policy.has_memory(0.4, [running], idle_bytes=int(0.2e9))
 
 
-def test_two_deaths_poison(policy: Policy) -> None:
+def test_two_deaths_poison_a_partition(policy: Policy) -> None:
     one = attempt(policy, "a")
     assert policy.after_death(one) == Retried("a", "make/a: it was struck by lightning")
     last = policy.after_death(one)
     assert last == Poisoned("a", "make/a: it was struck by lightning, 2 times; nothing of it was kept")
 
 
-def test_transient_failures_are_tried_again_after_growing_waits(policy: Policy) -> None:
+def test_transient_failures_are_retried_after_growing_waits(policy: Policy) -> None:
     one, failed = job("a"), Failed("a", "transient", "away")
     waits = []
     for _ in range(2):

@@ -13,7 +13,7 @@ def task(folder: Path) -> Task:
     return Task("cluster", "", "whole", "f", {}, {}, {}, {}, {}, 0, folder, folder, memory_gb=2.0)
 
 
-def test_queries_get_half_of_the_memory_that_is_left() -> None:
+def test_queries_get_half_of_the_remaining_memory() -> None:
     assert query_memory_bytes(8.0) < 4e9
     assert query_memory_bytes(80.0) - query_memory_bytes(40.0) == pytest.approx(20e9, rel=0.05)
     assert query_memory_bytes(0.01) == 0
@@ -24,8 +24,8 @@ def hungry(folder: Path) -> FileRows:
     return FileRows(rows.paths, rows.schema, rows.num_rows, Space(folder, 1))
 
 
-def test_a_query_that_memory_does_not_hold_says_which_setting_to_raise(tmp_path: Path) -> None:
-    lists = "SELECT list(sha256(i::VARCHAR)) AS a FROM t, range(1000000) r(i)"  # a list cannot be spilled
+def test_a_query_beyond_the_memory_names_the_setting_to_raise(tmp_path: Path) -> None:
+    lists = "SELECT list(sha256(i::VARCHAR)) AS a FROM t, range(1000000) r(i)"  # lists cannot be spilled
     with pytest.raises(duckdb.OutOfMemoryException) as error:
         run_sql(lists, {"t": hungry(tmp_path)})
     kind, message = judge_query(task(tmp_path), error.value)
@@ -33,7 +33,7 @@ def test_a_query_that_memory_does_not_hold_says_which_setting_to_raise(tmp_path:
     assert "cluster needs more memory than run.memory_gb = 2" in message and "raise run.memory_gb" in message
 
 
-def test_a_full_disk_is_no_fault_of_the_code_and_a_wrong_query_is(tmp_path: Path) -> None:
+def test_a_wrong_query_is_a_fault_of_the_code_and_a_full_disk_is_not(tmp_path: Path) -> None:
     full = duckdb.IOException("Could not write file x: No space left on device")
     kind, message = judge_query(task(tmp_path), full)
     assert kind == "disk" and "the disk is full: cluster could not write whole" in message

@@ -1,4 +1,4 @@
-"""A Prefect server in memory, behind the calls that `flows.watch.orchestrate.Scribe` makes."""
+"""A Prefect server in memory, with the calls of `flows.watch.orchestrate.Scribe`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ class Unknown(Exception):
 
 @dataclass
 class FakeServer:
-    """Holds runs, tasks, artifacts and logs; fails calls as it is asked to."""
+    """Stores runs, tasks, artifacts and logs; can fail a number of calls."""
 
     lost = (Away,)
     gone = (Unknown,)
@@ -29,7 +29,7 @@ class FakeServer:
     artifacts: dict[str, tuple[str, str, object]] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
-    n_away: int = 0  # calls that fail from now on
+    n_away: int = 0  # number of next calls that fail
     is_away: bool = False
     _n: int = 0
 
@@ -108,11 +108,11 @@ class FakeServer:
         self.logs += lines
 
     def lose_everything(self) -> None:
-        """Become a server with an empty database."""
+        """Empty the database."""
         for held in (self.runs, self.tasks, self.task_runs, self.parents, self.keys, self.artifacts):
             held.clear()
 
     def shown(self, key: str) -> object:
-        """Return the content of an artifact that there is once."""
+        """Return the content of an artifact that exists exactly once."""
         (data,) = [data for _, known, data in self.artifacts.values() if known == key]
         return data

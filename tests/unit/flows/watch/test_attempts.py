@@ -66,7 +66,7 @@ def test_refusals_are_counted_by_reason_and_by_host(taken: Attempts) -> None:
     assert taken.tried == {"one.example": 2, "bad.example": 2}
 
 
-def test_the_line_says_success_rate_bytes_and_the_worst_reasons(taken: Attempts) -> None:
+def test_the_line_has_success_rate_bytes_and_the_most_frequent_reasons(taken: Attempts) -> None:
     assert taken.words() == "1 of 4 URLs fetched (25.0%), 1.0 MB; http_not_found 2, timeout 1"
     text = taken.markdown().replace("\\", "")
     assert text.index("| bad.example | 2 | 2 |") < text.index("| one.example | 1 | 2 |")

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[4]
 SAID = {"profile": "small", "name": "b", "flow": "build", "build": "b"}
 
 
-def test_nothing_of_prefect_is_imported_without_a_server() -> None:
+def test_prefect_is_not_imported_without_a_server() -> None:
     code = (
         "import sys, flows.cli, flows.watch.mirror\n"
         "with flows.watch.mirror.mirrored(None, None, {}, print): pass\n"
@@ -53,7 +53,7 @@ def test_a_server_that_never_answers_costs_one_line_and_no_time(
     for name, value in {**NO_TELEMETRY, API_URL: dead_api, "PREFECT_CLIENT_MAX_RETRIES": "0"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
-    importlib.import_module("flows.watch.orchestrate")  # its seconds of import are not the mirror's
+    importlib.import_module("flows.watch.orchestrate")  # its import time must not count for the mirror
     said: list[str] = []
     course = Course([])
     started = time.monotonic()
@@ -75,7 +75,7 @@ def mirror_of(server: FakeServer, build: Build, said: list[str]) -> Mirror:
         (InputError("where are the corpora?"), "FAILED"),
     ],
 )  # fmt: skip
-def test_a_run_that_was_stopped_is_shown_as_such(tmp_path: Path, error: BaseException, outcome: str) -> None:
+def test_a_stopped_run_is_shown_as_stopped(tmp_path: Path, error: BaseException, outcome: str) -> None:
     server = FakeServer()
     with pytest.raises(type(error)), mirror_of(server, small(tmp_path), []) as mirror:
         mirror.course.begin(MAKE, 2, 2, 0)
@@ -84,7 +84,7 @@ def test_a_run_that_was_stopped_is_shown_as_such(tmp_path: Path, error: BaseExce
     assert set(server.runs.values()) == set(server.tasks.values()) == {outcome} and len(server.runs) == 2
 
 
-def test_a_server_that_comes_back_gets_everything_and_both_are_said_once(
+def test_a_returning_server_gets_everything_and_loss_and_return_are_each_printed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror_module, "_TICK_S", 0.01)
@@ -101,7 +101,7 @@ def test_a_server_that_comes_back_gets_everything_and_both_are_said_once(
     assert set(server.runs.values()) == set(server.tasks.values()) == {"COMPLETED"}
 
 
-def test_a_run_that_ends_while_the_server_is_away_leaves_word_for_the_next(
+def test_a_run_that_ends_while_the_server_is_away_is_closed_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror_module, "_TICK_S", 0.01)
@@ -120,7 +120,7 @@ def test_a_run_that_ends_while_the_server_is_away_leaves_word_for_the_next(
 
 
 class Stuck(FakeServer):
-    """A server whose first call ends when the test lets it."""
+    """A server whose first call blocks until the test releases it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Stuck(FakeServer):
 
 
 class Impatient(Mirror):
-    """A mirror whose end is broken off by a second Ctrl-C."""
+    """A mirror whose end is interrupted by a second Ctrl-C."""
 
     def _wait(self, thread: threading.Thread, end: float) -> None:
         raise KeyboardInterrupt
@@ -141,7 +141,7 @@ class Impatient(Mirror):
 
 @pytest.mark.parametrize("kind", [Mirror, Impatient])
 @pytest.mark.parametrize("error", [InputError("where are the corpora?"), KeyboardInterrupt(), None])
-def test_threads_that_are_busy_at_the_end_are_waited_for(
+def test_the_end_waits_for_busy_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Mirror], error: BaseException | None
 ) -> None:
     monkeypatch.setattr(mirror_module, "_AFTER_STOP_S", 0.0)
@@ -154,7 +154,7 @@ def test_threads_that_are_busy_at_the_end_are_waited_for(
             if error is not None:
                 raise error
         assert mirror._threads[0].is_alive()
-        assert not any(thread.daemon for thread in mirror._threads), "a daemon would not be waited for"
+        assert not any(thread.daemon for thread in mirror._threads), "the interpreter does not wait for daemon threads"
     finally:
         server.go_on.set()
     for thread in mirror._threads:

@@ -61,7 +61,7 @@ def test_a_stage_with_nothing_to_do_prints_nothing(plain: tuple[Terminal, io.Str
     assert out.getvalue() == ""
 
 
-def test_the_two_biggest_reasons_are_named(plain: tuple[Terminal, io.StringIO]) -> None:
+def test_the_two_most_frequent_reasons_are_named(plain: tuple[Terminal, io.StringIO]) -> None:
     terminal, out = plain
     terminal.begin(MAKE, 1, 1, 10)
     terminal.see(MAKE, task("a"), Committed("a", 4, 10, {"no_url": 1, "bad_record": 3, "no_caption": 2}))
@@ -69,7 +69,7 @@ def test_the_two_biggest_reasons_are_named(plain: tuple[Terminal, io.StringIO]) 
     assert out.getvalue().endswith("6 rejected      2.0 s  bad_record 3, no_caption 2, …\n")
 
 
-def test_a_retry_is_told_with_its_cause_in_one_line(plain: tuple[Terminal, io.StringIO]) -> None:
+def test_a_retry_is_printed_with_its_cause_in_one_line(plain: tuple[Terminal, io.StringIO]) -> None:
     terminal, out = plain
     terminal.begin(MAKE, 1, 1, 10)
     terminal.see(MAKE, task("a"), Retried("a", "the network was away\nTraceback …"))
@@ -78,7 +78,7 @@ def test_a_retry_is_told_with_its_cause_in_one_line(plain: tuple[Terminal, io.St
     assert out.getvalue() == "make/a is tried again: the network was away\n"
 
 
-def test_a_long_run_says_rate_and_time_left_now_and_then(
+def test_a_long_run_prints_rate_and_time_left_at_intervals(
     plain: tuple[Terminal, io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal, out = plain
@@ -104,5 +104,5 @@ def test_a_terminal_gets_a_bar() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(5, "5 s"), (300, "5 min"), (9000, "2.5 h")])
-def test_durations_are_in_the_unit_a_person_would_use(seconds: float, words: str) -> None:
+def test_durations_have_a_suitable_unit(seconds: float, words: str) -> None:
     assert duration(seconds) == words

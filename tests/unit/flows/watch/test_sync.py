@@ -22,7 +22,7 @@ GONE = Door(GIVEN, 1 << 22)
 
 
 class Wanted:
-    """A sync on a fake server, and what it said and did."""
+    """A sync with a fake server, and its messages and calls."""
 
     def __init__(self, folder: Path, door: Door | None = None) -> None:
         self.server, self.said, self.n_cancelled = FakeServer(), list[str](), 0
@@ -36,7 +36,7 @@ class Wanted:
         self.n_cancelled += 1
 
     def half_way(self) -> None:
-        """Have one stage done and one under way."""
+        """Complete one stage and start another."""
         self.course.begin(MAKE, 2, 2, 20)
         for name in ("a", "b"):
             self.course.see(MAKE, task(name), Committed(name, 9, 10, {"no_url": 1}))
@@ -56,12 +56,12 @@ def wanted(tmp_path: Path) -> Wanted:
     return Wanted(tmp_path)
 
 
-def test_stages_and_waves_show_as_they_are_and_nothing_is_made_twice(wanted: Wanted) -> None:
+def test_stages_and_waves_are_shown_in_their_states_and_created_once(wanted: Wanted) -> None:
     wanted.half_way()
     wanted.sync.step()
     server = wanted.server
     assert Counter(server.runs.values()) == {"RUNNING": 2, "COMPLETED": 1}
-    assert Counter(server.tasks.values()) == {"COMPLETED": 4, "RUNNING": 2}  # make, its 2 waves, one of sort
+    assert Counter(server.tasks.values()) == {"COMPLETED": 4, "RUNNING": 2}  # make, its 2 waves, one wave of sort
     made = (server.calls["open_run"], server.calls["open_task"])
     wanted.sync.step()
     assert (server.calls["open_run"], server.calls["open_task"]) == made
@@ -74,7 +74,7 @@ def test_stages_and_waves_show_as_they_are_and_nothing_is_made_twice(wanted: Wan
 
 
 @pytest.mark.parametrize("n_calls", range(0, 30, 3))
-def test_a_server_that_is_away_for_any_call_is_given_all_of_it_afterwards(tmp_path: Path, n_calls: int) -> None:
+def test_a_server_that_fails_at_any_call_gets_everything_later(tmp_path: Path, n_calls: int) -> None:
     wanted = Wanted(tmp_path)
     wanted.half_way()
     wanted.server._call = _away_after(wanted.server, n_calls)  # type: ignore[method-assign]
@@ -105,7 +105,7 @@ def _away_after(server: FakeServer, n_calls: int):  # type: ignore[no-untyped-de
     return fail
 
 
-def test_an_empty_database_is_filled_again_with_what_is_so_now(wanted: Wanted) -> None:
+def test_an_emptied_database_is_filled_with_the_current_state(wanted: Wanted) -> None:
     wanted.half_way()
     wanted.sync.step()
     before = wanted.sync.run
@@ -129,19 +129,19 @@ def test_a_run_is_cancelled_once_by_its_own_state(wanted: Wanted, kind: str) -> 
     assert wanted.n_cancelled == 1 and wanted.server.runs[wanted.sync.run] == kind
 
 
-def test_while_the_flow_lives_it_cancels_logs_and_ends_its_run_itself(tmp_path: Path) -> None:
+def test_a_living_flow_cancels_logs_and_ends_its_run_itself(tmp_path: Path) -> None:
     wanted = Wanted(tmp_path, ALIVE)
     wanted.half_way()
     wanted.server.runs[GIVEN] = "CANCELLING"
     wanted.sync.step()
     assert wanted.sync.run == GIVEN and wanted.n_cancelled == 0 and wanted.server.logs == []
     wanted.sync.finish("CANCELLED", "stopped")
-    assert wanted.server.runs[GIVEN] == "CANCELLING", "the flow sets it"
+    assert wanted.server.runs[GIVEN] == "CANCELLING", "the flow sets the state"
     assert [(entry.run, entry.outcome) for entry in wanted.memory.read()] == [(GIVEN, "CANCELLED")]
 
 
 @pytest.mark.parametrize(("kind", "message"), [("CRASHED", "Process exited"), ("CANCELLED", _RUNNER_ENDED)])
-def test_a_run_whose_flow_was_lost_goes_on_and_is_ended_here(tmp_path: Path, kind: str, message: str) -> None:
+def test_a_run_without_its_flow_continues_and_is_ended_by_the_sync(tmp_path: Path, kind: str, message: str) -> None:
     wanted = Wanted(tmp_path, GONE)
     wanted.sync.step()
     wanted.server.runs[GIVEN], wanted.server.messages[GIVEN] = kind, message
@@ -151,7 +151,7 @@ def test_a_run_whose_flow_was_lost_goes_on_and_is_ended_here(tmp_path: Path, kin
     assert wanted.server.runs[GIVEN] == "COMPLETED" and wanted.memory.read() == []
 
 
-def test_what_a_killed_process_left_open_is_closed_and_a_second_attempt_has_its_own_tasks(tmp_path: Path) -> None:
+def test_open_runs_of_a_killed_process_are_closed_and_a_second_attempt_has_its_own_tasks(tmp_path: Path) -> None:
     first = Wanted(tmp_path, GONE)
     first.half_way()
     first.sync.step()
@@ -163,7 +163,7 @@ def test_what_a_killed_process_left_open_is_closed_and_a_second_attempt_has_its_
     assert first.server.runs[GIVEN] == "RUNNING"
 
 
-def test_only_runs_that_are_dead_are_closed_with_the_outcome_that_they_left(tmp_path: Path) -> None:
+def test_only_dead_runs_are_closed_with_their_recorded_outcome(tmp_path: Path) -> None:
     server, memory = FakeServer(), Memory(tmp_path / MEMORY)
     alive, dead, ended = (server.open_run("build", "b", {}) for _ in range(3))
     for run in (alive, dead, ended):
@@ -177,7 +177,7 @@ def test_only_runs_that_are_dead_are_closed_with_the_outcome_that_they_left(tmp_
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '["x"]', '[{"run": "no id"}]', '[{"run": 3}]'])
-def test_a_damaged_memory_closes_nothing(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_of_runs_closes_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / MEMORY).write_text(text)
     bury(FakeServer(), Memory(tmp_path / MEMORY))  # type: ignore[arg-type]
     Memory(tmp_path / MEMORY).add(GIVEN)

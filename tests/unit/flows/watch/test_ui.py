@@ -13,7 +13,9 @@ def dead_api() -> str:
         return f"http://{HOST}:{probe.getsockname()[1]}/api"
 
 
-def test_a_stale_address_is_ignored_and_said(tmp_path: Path, dead_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_address_is_ignored_and_reported(
+    tmp_path: Path, dead_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(API_URL, raising=False)
     monkeypatch.setenv(UI_HOME, str(tmp_path))
     said: list[str] = []
@@ -25,7 +27,7 @@ def test_a_stale_address_is_ignored_and_said(tmp_path: Path, dead_api: str, monk
     assert find_api_url(said.append) == ""
 
 
-def test_what_the_environment_says_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(UI_HOME, str(tmp_path))
     (tmp_path / URL_FILE).write_text("http://127.0.0.1:9")
     for url in ("http://127.0.0.1:8/api", ""):
@@ -33,7 +35,7 @@ def test_what_the_environment_says_wins(tmp_path: Path, monkeypatch: pytest.Monk
         assert find_api_url(pytest.fail) == url
 
 
-def test_the_server_is_told_to_send_nothing_and_nothing_of_the_users_own(
+def test_the_server_sends_no_telemetry_and_ignores_the_users_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_KEY", "secret")
@@ -44,4 +46,4 @@ def test_the_server_is_told_to_send_nothing_and_nothing_of_the_users_own(
     assert environment["PREFECT_HOME"] == str(tmp_path)
     assert environment["PREFECT_SERVER_UI_API_URL"] == "http://127.0.0.1:4200/api"
     assert "*" not in environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]
-    assert "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED" not in environment, "on by default: schedules need it"
+    assert "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED" not in environment, "schedules need it, and it is on by default"

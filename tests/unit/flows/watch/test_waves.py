@@ -22,7 +22,7 @@ def test_there_are_at_most_200_waves_and_every_partition_is_in_one(n_due: int) -
     assert run.pace.n_ended == n_due
 
 
-def test_a_wave_is_over_when_its_last_partition_ended_however_it_ended() -> None:
+def test_a_wave_ends_with_its_last_partition_whatever_the_outcome() -> None:
     run = StageRun(0, MAKE, 400, Pace(400, 0))
     wave = run.take(Advanced("a", 0))
     assert not wave.is_over and wave.name == "a and 1 more"
@@ -45,7 +45,7 @@ def test_a_wave_is_over_when_its_last_partition_ended_however_it_ended() -> None
         "```\n# head\n\x1b[31m",
     ],
 )
-def test_foreign_text_is_neither_markup_nor_html(foreign: str) -> None:
+def test_foreign_text_is_escaped_in_markdown_and_html(foreign: str) -> None:
     run = StageRun(0, MAKE, 1, Pace(1, 0))
     run.take(Failed("a", "input", foreign))
     row = next(line for line in run.markdown().splitlines() if line.endswith("| 1 |"))
@@ -79,4 +79,4 @@ def test_rejects_are_shown_by_reason() -> None:
     run.take(Committed("a", 3, 10, {"no_url": 5, "bad_record": 2}))
     text = run.markdown().replace("\\", "")
     assert "10 rows read, 3 kept, 7 rejected" in text and "| no_url | 5 |" in text and "| bad_record | 2 |" in text
-    assert "| no_url | 5 |" in text[: text.index("| bad_record")], "most first"
+    assert "| no_url | 5 |" in text[: text.index("| bad_record")], "the most frequent first"

@@ -1,4 +1,4 @@
-"""The committed demo captioner says what generated scenes show, far above captions that did not look."""
+"""The committed demo captioner describes generated scenes far better than captions that ignore the image."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from schemas.manifests import MANIFESTS
 from stages.models.opening import open_captioner
 from stages.models.protocols import Captioner, DrawSettings
 
-# Apart from the seeds of training and of QUALITY.md.
+# Not used in training or in QUALITY.md.
 SEEDS, N = 140_000_000, 60
 
 
@@ -35,7 +35,7 @@ def images_of(examples: Examples) -> list[Image.Image]:
 
 
 @pytest.mark.parametrize(("is_held_out", "least_kind", "least_f1"), [(False, 0.75, 0.55), (True, 0.5, 0.5)])
-def test_greedy_captions_tell_what_unseen_scenes_show(
+def test_greedy_captions_describe_unseen_scenes(
     captioner: Captioner, is_held_out: bool, least_kind: float, least_f1: float
 ) -> None:
     examples = draw_examples(SEEDS, N, is_held_out=is_held_out)
@@ -54,7 +54,7 @@ def test_candidates_differ_and_mostly_name_the_kind(captioner: Captioner) -> Non
     assert Measured.of(captions, examples).kind > 0.6
 
 
-def test_whole_scenes_are_read_like_the_small_ones_of_training(captioner: Captioner) -> None:
+def test_full_size_scenes_are_captioned_like_the_reduced_ones_of_training(captioner: Captioner) -> None:
     scenes = [draw_scene(seed) for seed in range(SEEDS + 200, SEEDS + 230)]
     captions = draw(captioner, [scene.image for scene in scenes], range(30), GREEDY)
     right = [names_kind(found[0], scene.facts) for found, scene in zip(captions, scenes, strict=True)]
@@ -74,7 +74,7 @@ def test_training_normalises_as_the_image_processor_does(captioner: Captioner) -
     assert (len(MEANS), len(DEVIATIONS)) == (3, 3)
 
 
-def test_only_views_from_above_are_turned_and_all_keep_their_pixels() -> None:
+def test_only_views_from_above_are_turned_and_no_pixel_is_lost() -> None:
     pixels = torch.rand((64, 3, 8, 8), generator=torch.Generator().manual_seed(1))
     is_from_above = torch.arange(64) < 32
     turned = turn(pixels, is_from_above, torch.Generator().manual_seed(2))
@@ -83,7 +83,7 @@ def test_only_views_from_above_are_turned_and_all_keep_their_pixels() -> None:
     assert torch.equal(turned.flatten(2).sort().values, pixels.flatten(2).sort().values)
 
 
-def test_the_loss_of_a_model_that_knows_nothing_is_that_of_guessing() -> None:
+def test_the_loss_of_a_model_without_knowledge_is_that_of_guessing() -> None:
     torch.manual_seed(0)
     words = ("a river", "a town with roofs", "fields") * 3
     tokenizer = train_tokenizer(words)

@@ -1,4 +1,4 @@
-"""Scenes that demo models learn from: the same for a seed, in words of a small vocabulary, held-out pairs apart."""
+"""Training scenes are determined by their seed, have a small vocabulary, and never contain held-out pairs."""
 
 from pathlib import Path
 
@@ -29,14 +29,14 @@ def test_scenes_are_rgb_of_the_worlds_sizes_and_kinds_in_simple_words() -> None:
     assert 150 <= len(set.union(*map(_words, scenes))) <= 300
 
 
-def test_held_out_pairs_occur_among_held_out_scenes_alone() -> None:
+def test_held_out_pairs_only_occur_in_held_out_scenes() -> None:
     usual = {(scene.kind, element) for scene in map(draw_scene, range(N)) for element in scene.facts.elements}
     apart = [draw_scene(seed, is_held_out=True) for seed in range(N)]
     assert not usual & HELD_OUT
     assert {(scene.kind, element) for scene in apart for element in scene.facts.elements} == HELD_OUT
 
 
-def test_a_section_replaces_its_older_self_and_leaves_the_others(tmp_path: Path) -> None:
+def test_a_section_replaces_its_older_version_and_leaves_the_others(tmp_path: Path) -> None:
     path = tmp_path / "QUALITY.md"
     for section in ("## b\nold", "## a\nfirst\n", "## b\n\nnew"):
         keep_section(path, section)

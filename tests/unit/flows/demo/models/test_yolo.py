@@ -1,4 +1,4 @@
-"""The training of the demo detector: the same weights each time, balanced examples, and honest measures."""
+"""Training the demo detector gives the same weights each time, from balanced examples, with correct measures."""
 
 from collections.abc import Iterator
 
@@ -57,7 +57,7 @@ def test_the_threshold_is_the_middle_of_the_best() -> None:
     assert Measured.of(is_positive, np.full(4, 0.5), 0.5) == Measured(0.5, 0.5)
 
 
-def test_sizes_alone_are_used_where_they_tell() -> None:
+def test_the_size_baseline_finds_classes_that_differ_in_size() -> None:
     rng = np.random.default_rng(0)
     is_positive = np.arange(200) % 2 == 0
     widths = np.where(is_positive, 300, 100) * rng.uniform(0.9, 1.1, 200)

@@ -1,4 +1,4 @@
-"""The images of the generated world are as near, far and damaged as its fates say; the pipeline is not involved."""
+"""The generated world's images are near, far or damaged according to their fates; without the pipeline."""
 
 import io
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ WITH_IMAGE = ("drop_duplicates", "drop_outliers", "write_shards")
 
 @pytest.fixture(scope="module")
 def arrived(world: World, routes: dict[str, list[Answer]]) -> dict[str, tuple[int, bytes]]:
-    """Perceptual hash and RGB pixels by sample_id, of all rows whose image arrives and is valid."""
+    """Perceptual hash and RGB pixels by sample_id, of all rows with a valid downloaded image."""
     seen: dict[str, tuple[int, bytes]] = {}
     found = {}
     for fate in world.web_fates:

@@ -1,4 +1,4 @@
-"""The labelled corpora of the generated world lie in their original layouts, as their fates and truths say."""
+"""The generated world's labelled corpora have their original layouts and agree with their fates and truths."""
 
 import io
 import json
@@ -55,7 +55,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("large") / "world", n_rows=1000)
 
 
-def test_a_whole_world_has_scenes_seen_twice_patches_of_both_hemispheres_and_all_quarters(large: World) -> None:
+def test_a_full_world_has_scenes_with_two_views_and_patches_of_both_hemispheres_and_all_quadrants(large: World) -> None:
     truth = read_truth(large.out)
     views = Counter(row.scene_id for row in truth.values() if row.corpus == "fmow")
     assert max(views.values()) == 4 and len(views) >= 15
@@ -81,7 +81,7 @@ def test_file_names_are_as_published(world: World) -> None:
     assert n_of == {0: 15 + 15, 1: 16 - 2, 2: 10 * 13 - 1, 3: 20, 4: 6}
 
 
-def test_images_open_in_their_planned_modes_and_hold_no_exif(world: World, truth: dict[str, LabelledRow]) -> None:
+def test_images_open_in_their_planned_modes_and_have_no_exif(world: World, truth: dict[str, LabelledRow]) -> None:
     modes = Counter()
     for fate in labelled(world).values():
         if fate.fate == "kept" and fate.corpus != "ben":
@@ -123,7 +123,7 @@ def phash(path: Path) -> int:
         return int(str(imagehash.phash(image)), 16)
 
 
-def test_pictures_of_samples_that_are_no_copies_are_apart(world: World, truth: dict[str, LabelledRow]) -> None:
+def test_pictures_that_are_not_copies_have_distant_hashes(world: World, truth: dict[str, LabelledRow]) -> None:
     kept = [name for name, fate in labelled(world).items() if fate.fate == "kept" and fate.corpus == "millionaid"]
     hashes = np.array([phash(world.sources / truth[name].path) for name in kept], np.uint64)
     distances = np.bitwise_count(hashes[:, None] ^ hashes[None, :]) + 64 * np.eye(len(kept), dtype=np.uint8)
@@ -157,6 +157,6 @@ def test_patch_numbers_count_absent_patches_too(world: World, truth: dict[str, L
             assert names[int(row.sample_id.removeprefix("ben_"))] == Path(row.path).name
 
 
-def test_rows_of_the_web_and_labelled_images_are_counted_apart(world: World) -> None:
+def test_web_rows_and_labelled_images_are_counted_separately(world: World) -> None:
     assert len(world.web_fates) == world.n_rows
     assert len(world.fates) == world.n_rows + len(labelled(world))

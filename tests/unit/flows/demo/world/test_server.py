@@ -1,4 +1,4 @@
-"""The web of the generated world shows every fault as planned, pass by pass; the pipeline is not involved."""
+"""The generated world's server shows every fault as planned in each pass; without the pipeline."""
 
 import http.client
 import re
@@ -28,7 +28,7 @@ def server(world: World) -> Iterator[WorldServer]:
 
 
 def outcome(url: str, timeout_s: float = 5.0) -> str:
-    """Return what a plain client makes of a URL, in one word."""
+    """Return the outcome of fetching a URL with a plain client, in one word."""
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as response:
             n_bytes = len(response.read())
@@ -44,7 +44,7 @@ def outcome(url: str, timeout_s: float = 5.0) -> str:
 
 
 def urls_by_kind(world: World, routes: dict[str, list[Answer]], reason: str) -> dict[str, str]:
-    """Return one URL per kind of first answer among the rows that are refused for a reason."""
+    """Return one URL per kind of first answer among the rows rejected with a reason."""
     fates = (fate for fate in world.web_fates if fate.reason == reason and f":{world.port}/" in fate.url)
     found = {}
     for fate in fates:
@@ -75,7 +75,7 @@ def test_a_fault_is_seen_as_planned_in_both_passes(
 
 
 @pytest.mark.parametrize("kind", ["hang", "drip"])
-def test_slow_urls_outlast_a_client_and_not_the_server(
+def test_slow_urls_outlast_a_client_but_not_the_server(
     world: World, routes: dict[str, list[Answer]], server: WorldServer, kind: str
 ) -> None:
     url = urls_by_kind(world, routes, "timeout")[kind]
@@ -116,7 +116,7 @@ def test_every_kept_image_arrives_from_its_host_within_two_passes(
     assert server.requests.total() > len(kept)
 
 
-def test_transient_faults_pass_and_final_ones_stay_unasked(
+def test_answers_change_between_passes_as_planned(
     world: World, routes: dict[str, list[Answer]], server: WorldServer
 ) -> None:
     for first, second in (("200", "404"), ("404", "200")):

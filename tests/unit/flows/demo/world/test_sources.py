@@ -1,4 +1,4 @@
-"""The source files of the generated world hold what was planned, in the formats of their publishers."""
+"""The generated world's source files have the planned content in the publishers' formats."""
 
 import csv
 import gzip
@@ -43,7 +43,7 @@ def found(world: World) -> list[SourceRow]:
 
 
 @pytest.mark.parametrize("corpus", WEB)
-def test_each_planned_row_stands_in_its_file_with_its_caption_and_url(
+def test_each_planned_row_is_in_its_file_with_its_caption_and_url(
     corpus: str, planned: list[Row], found: list[SourceRow]
 ) -> None:
     wanted = [row for row in planned if row.corpus == corpus]
@@ -56,7 +56,7 @@ def test_each_planned_row_stands_in_its_file_with_its_caption_and_url(
         assert one.url == row.url or (one.url or "") == (row.url or "")
         if not row.reason or row.reason in ANYWHERE or row.stage != "filter":
             text = one.caption
-            if corpus == YFCC and row.caption is not None:  # a blank alone cannot be parted in title and description
+            if corpus == YFCC and row.caption is not None:  # a blank caption cannot be split into title and description
                 assert (text or "").strip() == row.caption.strip()
             else:
                 assert text == row.caption, row
@@ -72,13 +72,13 @@ def test_every_fate_of_a_format_occurs_three_times_in_each_corpus(corpus: str, w
     assert sum(fate.fate == "kept" for fate in fates) >= 3
 
 
-def test_the_large_corpora_stay_the_largest(world: World) -> None:
+def test_the_large_corpora_are_the_largest(world: World) -> None:
     n_rows = Counter(fate.corpus for fate in world.web_fates)
     assert {corpus for corpus, _ in n_rows.most_common(2)} == set(LARGE)
     assert set(n_rows) == set(WEB)
 
 
-def test_laion_400m_has_its_own_order_of_columns_and_fields_in_wrong_ones(world: World) -> None:
+def test_laion_400m_has_its_own_column_order_and_shifted_rows(world: World) -> None:
     tables = [pq.read_table(path) for path in sorted((world.sources / LAION400M).iterdir())]
     types = {
         "SAMPLE_ID": pa.int64(), "URL": pa.string(), "TEXT": pa.string(), "HEIGHT": pa.int32(), "WIDTH": pa.int32(),
@@ -91,7 +91,7 @@ def test_laion_400m_has_its_own_order_of_columns_and_fields_in_wrong_ones(world:
     assert len(wild) < len(rows) / 3
 
 
-def test_laion_coco_holds_keywords_that_count_and_others_at_seams_and_in_the_alt_text(world: World) -> None:
+def test_laion_coco_has_keywords_in_captions_and_as_traps_across_captions_and_in_the_alt_text(world: World) -> None:
     rows = [row for path in sorted((world.sources / COCO).iterdir()) for row in pq.read_table(path).to_pylist()]
     n_found: Counter[str] = Counter()
     for row in rows:
@@ -112,7 +112,7 @@ def test_laion_coco_holds_keywords_that_count_and_others_at_seams_and_in_the_alt
     assert len(n_found) == 6 and min(n_found.values()) >= 2, n_found
 
 
-def test_laion_coco_shares_urls_with_laion_2b_and_yields_to_it(world: World) -> None:
+def test_laion_coco_shares_urls_with_laion_2b_which_survives(world: World) -> None:
     urls = {fate.sample_id: fate.url for fate in world.web_fates}
     pairs = [fate for fate in world.web_fates if fate.corpus == COCO and fate.survivor.startswith(f"{LAION}_")]
     assert any(fate.reason == "url_duplicate" and urls[fate.survivor] in fate.url for fate in pairs)
@@ -136,7 +136,7 @@ def test_wit_needs_a_reader_of_quoted_fields(world: World) -> None:
         assert traps
 
 
-def test_all_languages_of_wit_are_wanted(world: World) -> None:
+def test_wit_has_planned_rows_in_all_languages(world: World) -> None:
     languages = Counter()
     kept = {fate.sample_id for fate in world.web_fates if fate.corpus == WIT and fate.stage != "filter"}
     for path in sorted((world.sources / WIT).iterdir()):
@@ -147,7 +147,7 @@ def test_all_languages_of_wit_are_wanted(world: World) -> None:
     assert sum(n > 0 for n in languages.values()) > 3
 
 
-def test_captions_of_cc12m_hold_tabs_and_quotes(world: World) -> None:
+def test_captions_of_cc12m_contain_tabs_and_quotes(world: World) -> None:
     lines = (world.sources / "cc12m" / "cc12m.tsv").read_bytes().split(b"\n")
     assert sum(line.count(b"\t") > 1 for line in lines) >= 2
     assert sum(line.count(b'"') % 2 for line in lines) >= 1
@@ -177,7 +177,7 @@ def test_visual_genome_is_joined_by_id(world: World) -> None:
     assert any(holds_keyword(" ".join(one)) or holds_keyword("".join(one)) for one in at_seams)
 
 
-def test_redcaps_numbers_its_records_through_all_files(world: World) -> None:
+def test_redcaps_records_are_numbered_across_all_files(world: World) -> None:
     paths = sorted((world.sources / REDCAPS / "annotations").iterdir())
     files = [json.loads(path.read_text()) for path in paths]
     assert not files[0]["annotations"] and len(files) == 4
@@ -192,13 +192,13 @@ def test_redcaps_numbers_its_records_through_all_files(world: World) -> None:
         {record["image_id"] for record in file["annotations"] if isinstance(record, dict) and "image_id" in record}
         for file in files
     ]
-    assert sum(map(len, ids)) == len(records) - len(bad), "an id twice in one file"
+    assert sum(map(len, ids)) == len(records) - len(bad), "a file has the same id twice"
     raw = [record for record in records if isinstance(record, dict)]
     hidden = [one for one in raw if holds_keyword(one["raw_caption"]) and not holds_keyword(one["caption"])]
     assert {bool(one["caption"]) for one in hidden} == {True, False}
 
 
-def test_packed_files_hold_no_time(world: World) -> None:
+def test_compressed_files_contain_no_time_stamp(world: World) -> None:
     for path in sorted((world.sources / WIT).iterdir()):
         assert path.read_bytes()[4:8] == bytes(4)
     with zipfile.ZipFile(world.sources / VG / "image_data.json.zip") as archive:
