@@ -3,7 +3,7 @@
 Files are hashed later. There may be five million files, so rows go directly into Arrow arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from stages.readers.readers import labelled_reader, reader_of
 from stages.slices import belongs
 
 _CHUNK_ROWS = 100_000
+_ROW = ("path", "part", "size_bytes", "mtime_ns", "partition", "sample_id", "role")
 _BARE = "the folder of a sample without any of the files that are read"
 
 
@@ -89,6 +90,9 @@ def check_roles(table: pa.Table) -> None:
     Raises:
         InputError: two files do; the message names them.
     """
+    keys = pc.binary_join_element_wise(pc.fill_null(table["sample_id"], ""), table["role"], "\0")
+    if pc.count_distinct(keys).as_py() == table.num_rows:  # a tenth of the time of grouping five million files
+        return
     groups = table.group_by(["sample_id", "role"]).aggregate([("path", "count"), ("path", "min"), ("path", "max")])
     for row in groups.filter(pc.greater(groups["path_count"], 1)).slice(0, 1).to_pylist():
         of = f" of {row['sample_id']}" if row["sample_id"] else ""
@@ -109,9 +113,9 @@ def role_of(path: str, corpus: Corpus) -> str:
 
 def _table(found: Found, corpus: Corpus, reader_digest: str, pilot_share: float, place: Placer) -> tuple[pa.Table, int]:
     """Return the listing with each file's role, and the number of files of scenes outside the pilot."""
-    schema = SOURCE_LISTING.schema.append(pa.field("role", pa.string()))
     takes = lru_cache(_CHUNK_ROWS)(lambda scene: belongs(scene, pilot_share))  # a scene has up to a hundred files
     reader = labelled_reader(corpus)
+    constants = {"corpus": corpus.code, "reader_digest": reader_digest, "pilot_share": pilot_share}
     batches, n_outside = [], 0
     for start in range(0, len(found.files), _CHUNK_ROWS):
         rows = []
@@ -124,21 +128,30 @@ def _table(found: Found, corpus: Corpus, reader_digest: str, pilot_share: float,
                 elif pilot_share < 1 and not takes(reader.scene_of(to.sample_id)):
                     n_outside += 1
                 else:
-                    listed = (corpus.code, f"{corpus.code}/{path}", to.number, size_bytes, mtime_ns, reader_digest)
-                    rows.append((*listed, to.partition, to.sample_id, pilot_share, to.role))
-        batches.append(_batch(rows, schema))
+                    rows.append((path, to.number, size_bytes, mtime_ns, to.partition, to.sample_id, to.role))
+        batches.append(_batch(rows, constants))
     lists = [
-        (corpus.code, f"{corpus.code}/{path}", 0, size_bytes, mtime_ns, reader_digest, f"{corpus.code}-lists", None,
-         pilot_share, list_role(path))
+        (path, 0, size_bytes, mtime_ns, f"{corpus.code}-lists", None, list_role(path))
         for path, size_bytes, mtime_ns in found.lists
-    ]  # fmt: skip
-    return pa.Table.from_batches([*batches, _batch(lists, schema)], schema), n_outside
+    ]
+    return pa.Table.from_batches([*batches, _batch(lists, constants)]), n_outside
 
 
-def _batch(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.RecordBatch:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [pa.array(column, f.type) for column, f in zip(columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+def _batch(rows: Sequence[tuple[object, ...]], constants: Mapping[str, object]) -> pa.RecordBatch:
+    """Return rows of _ROW in the columns of source_listing, with the role.
+
+    Args:
+        rows: values in the order of _ROW; the path is that below the corpus's folder.
+        constants: columns with one value.
+    """
+    schema = SOURCE_LISTING.schema.append(pa.field("role", pa.string()))
+    columns = zip(*rows, strict=True) if rows else [()] * len(_ROW)
+    arrays = {name: pa.array(column, schema.field(name).type) for name, column in zip(_ROW, columns, strict=True)}
+    arrays |= {
+        name: pa.repeat(pa.scalar(value, schema.field(name).type), len(rows)) for name, value in constants.items()
+    }
+    arrays["path"] = pc.binary_join_element_wise(f"{constants['corpus']}/", arrays["path"], "")
+    return pa.RecordBatch.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
 
 def _bare_samples(found: Found) -> list[str]:
