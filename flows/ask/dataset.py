@@ -48,6 +48,7 @@ STATISTICS = {
 }
 
 PAGE = "report.html"
+LOADER = Path(__file__).with_name("rs5m_loader.py")  # published as it is: it imports nothing of this project
 _ON_THE_PAGE = ("metafile", "pub11_funnel", "rs3")
 
 
@@ -77,7 +78,8 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
         sources: the SOURCES folder, for the page's pictures of labelled corpora.
     """
     states = _digest_states([ledger.state(stage) for stage in ledger.stages])
-    digest = f"{states}-{short(card_digest(ledger))}-{REPORT_FORMAT}"
+    unreceipted = digest_json([card_digest(ledger), digest_file(LOADER)])
+    digest = f"{states}-{short(unreceipted)}-{REPORT_FORMAT}"
     root = ledger.store.root
     if ratings := read_results(root):
         digest += f"-{short(digest_json(ratings))}"
@@ -112,6 +114,7 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
         (folder.path / name).mkdir(parents=True)
     add_tars(ledger, folder)
     add_index(ledger, folder)
+    folder.write(LOADER.name, LOADER.read_text(encoding="utf-8"))
     for module in dict.fromkeys(stage.module for stage in ledger.stages):
         for report in module_reports(ledger, module)[:1]:
             folder.write(f"tables/stage_{module}.csv", report.csv())
