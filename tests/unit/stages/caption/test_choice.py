@@ -50,7 +50,9 @@ MANY = {f"ben_{n}": RANKED for n in range(1000)}
 
 
 @pytest.mark.parametrize(("choice", "expected"), [("top", "best"), ("invariant", "stillest")])
-def test_the_best_and_the_stillest_caption_are_kept_and_the_setting_publishes_one(choice: str, expected: str) -> None:
+def test_the_best_and_the_most_invariant_caption_are_kept_and_the_setting_publishes_one(
+    choice: str, expected: str
+) -> None:
     (row,) = choose({"ben_1": RANKED}, choice=choice).kept.to_pylist()
     assert row == {
         "sample_id": "ben_1",
@@ -60,7 +62,7 @@ def test_the_best_and_the_stillest_caption_are_kept_and_the_setting_publishes_on
     }
 
 
-def test_of_equal_variances_the_better_ranked_caption_is_the_invariant_one() -> None:
+def test_with_equal_variances_the_better_ranked_caption_is_the_invariant_one() -> None:
     (row,) = choose({"ben_1": [("b", 2, 0.1), ("c", 3, 0.1), ("a", 1, 0.2)]}).kept.to_pylist()
     assert (row["top_caption"], row["invariant_caption"]) == ("a", "b")
 
@@ -71,7 +73,7 @@ def test_either_publishes_each_of_both_for_about_half_of_the_samples() -> None:
     assert 450 < chosen.count("best") < 550  # three standard deviations are 47
 
 
-def test_what_either_publishes_depends_on_the_sample_id_and_the_seed_alone() -> None:
+def test_the_choice_of_either_depends_only_on_the_sample_id_and_the_seed() -> None:
     rows = choose(MANY).kept.to_pylist()
     for row in rows[::50]:
         assert choose({row["sample_id"]: RANKED}).kept.to_pylist() == [row]
@@ -79,7 +81,7 @@ def test_what_either_publishes_depends_on_the_sample_id_and_the_seed_alone() -> 
     assert 400 < sum(a != b for a, b in zip(rows, other, strict=True)) < 600
 
 
-def test_a_sample_without_a_word_is_rejected() -> None:
+def test_a_sample_without_a_nonempty_caption_is_rejected() -> None:
     outcome = choose({"ben_1": [("", None, None)] * 20, "ben_2": RANKED})
     assert outcome.rejects.to_pylist() == [
         {"sample_id": "ben_1", "reason": "no_caption_generated", "detail": "20 captions, all empty"}
@@ -92,7 +94,7 @@ def test_a_sample_with_one_caption_has_it_for_both() -> None:
     assert {row[name] for name in ("top_caption", "invariant_caption", "generated_caption")} == {"only"}
 
 
-def test_no_sample_makes_an_empty_table() -> None:
+def test_no_samples_give_an_empty_table() -> None:
     outcome = choose({})
     assert outcome.kept.num_rows == outcome.rejects.num_rows == 0
 

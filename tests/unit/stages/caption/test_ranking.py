@@ -18,9 +18,9 @@ SCORED = ("first_score_cos", "first_rank", "second_score_cos", "second_rank", "r
 
 @dataclass
 class TableScorer:
-    """Gives each text the cosine a table states with any image, and a share of it that turning moves.
+    """Gives each text a fixed cosine with any image, and a share by which turning the image changes it.
 
-    An image has the feature (cos t, sin t, 0), t being the brightness of its first pixel: 0 before it is turned.
+    An image has the feature (cos t, sin t, 0), where t is the brightness of its first pixel, 0 before turning.
     """
 
     cosines: Mapping[str, float]
@@ -43,7 +43,7 @@ class TableScorer:
 
 
 def image() -> Image.Image:
-    """Return an image whose first pixel is black, and whose views have others of many shades there."""
+    """Return an image whose first pixel is black, and has many other shades in the turned views."""
     values = np.tile(np.linspace(0, 255, 48).astype(np.uint8)[None, :, None], (48, 1, 3))
     return Image.fromarray(values)
 
@@ -68,7 +68,7 @@ def numbered(n: int, step: float = 0.01) -> dict[str, float]:
     return {f"text {k}": round(k * step, 6) for k in range(n)}
 
 
-def test_ten_of_twenty_go_to_the_second_scorer_and_five_of_those_are_turned() -> None:
+def test_the_second_scorer_gets_ten_of_twenty_captions_and_five_of_those_are_tested_by_turning() -> None:
     cosines = numbered(20)
     backwards = {text: -cosine for text, cosine in cosines.items()}
     ranked = rank(list(cosines), TableScorer(cosines), TableScorer(backwards))
@@ -95,16 +95,16 @@ def test_empty_and_repeated_captions_have_no_scores() -> None:
     assert list(ranked) == list(range(7))
     assert [n for n in ranked if not ranked[n]] == [0, 3, 4, 5]
     assert ranks(ranked, "first") == ranks(ranked, "second") == {6: 1, 1: 2, 2: 3}
-    assert all(set(ranked[n]) == set(SCORED) for n in (1, 2, 6)), "fewer than five: all are turned"
+    assert all(set(ranked[n]) == set(SCORED) for n in (1, 2, 6)), "fewer than five captions: all are tested by turning"
 
 
-def test_without_a_word_no_scorer_is_asked_for_a_text() -> None:
+def test_without_a_nonempty_caption_no_text_is_scored() -> None:
     first, second = TableScorer({}), TableScorer({})
     assert rank(["", "", ""], first, second) == {0: {}, 1: {}, 2: {}}
     assert first.asked == second.asked == [("images", 1)]
 
 
-def test_a_caption_whose_cosine_turning_leaves_alone_has_the_smallest_variance() -> None:
+def test_a_caption_whose_cosine_does_not_change_by_turning_has_the_smallest_variance() -> None:
     cosines = {"still": 0.0, "moved": 0.4, "moved more": 0.8}
     second = TableScorer(cosines, {"moved": 0.2})
     ranked = rank(list(cosines), TableScorer(cosines), second)
@@ -113,7 +113,7 @@ def test_a_caption_whose_cosine_turning_leaves_alone_has_the_smallest_variance()
     assert ranks(ranked, "second") == {0: 3, 1: 2, 2: 1}
 
 
-def test_mean_and_variance_are_those_of_the_population_of_views() -> None:
+def test_mean_and_variance_are_over_the_population_of_views() -> None:
     second = TableScorer({"a": 0.5}, {"a": 0.25})
     ranked = rank(["a"], TableScorer({"a": 0.5}), second, n_views=7)
     views = features(second, turned_views(image(), 7)).astype(float)
@@ -123,7 +123,7 @@ def test_mean_and_variance_are_those_of_the_population_of_views() -> None:
     assert ranked[0]["rotation_variance"] == pytest.approx(sum((c - mean) ** 2 for c in cosines) / 7)
 
 
-def test_texts_and_views_of_many_images_fill_the_passes_and_each_gets_its_own() -> None:
+def test_texts_and_views_of_many_images_share_model_passes_and_keep_their_own_scores() -> None:
     first, second = TableScorer(numbered(20)), TableScorer(numbered(20))
     captions = [[f"text {k}" for k in range(20)], [], ["text 7"], [f"text {k}" for k in range(0, 20, 3)]]
     alone = [rank(texts, first, second) for texts in captions]
@@ -137,7 +137,7 @@ def test_texts_and_views_of_many_images_fill_the_passes_and_each_gets_its_own() 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(("which", "said"), [("first", "first scorer: 1 of 2"), ("second", "second scorer: 1 of 2")])
-def test_a_score_that_is_no_number_stops_the_image_and_names_the_scorer(value: float, which: str, said: str) -> None:
+def test_a_nan_score_fails_the_image_and_names_the_scorer(value: float, which: str, said: str) -> None:
     good, bad = TableScorer({"a": 0.1, "b": 0.2}), TableScorer({"a": 0.1, "b": value})
     first, second = (bad, good) if which == "first" else (good, bad)
     images = [seen(texts, first, second) for texts in (["a", "b"], ["a"])]

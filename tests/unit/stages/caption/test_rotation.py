@@ -17,8 +17,8 @@ def noise(width_px: int, height_px: int, seed: int = 0) -> Image.Image:
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 24))
-def test_a_view_holds_no_pixel_from_outside_the_image(width_px: int, height_px: int, n_views: int) -> None:
-    # What lies outside is filled with black: an image that is white all over shows any such pixel.
+def test_a_view_contains_no_pixel_from_outside_the_image(width_px: int, height_px: int, n_views: int) -> None:
+    # Pixels outside the image are filled with black, so a white image shows them.
     views = turned_views(Image.new("RGB", (width_px, height_px), "white"), n_views)
     assert len(views) == n_views
     for view in views:
@@ -27,7 +27,7 @@ def test_a_view_holds_no_pixel_from_outside_the_image(width_px: int, height_px: 
 
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(100, 100), (101, 64), (64, 420), (9, 9)])
-def test_the_square_of_a_view_lies_in_a_white_filled_rotation_of_a_black_image(width_px: int, height_px: int) -> None:
+def test_the_square_of_a_view_is_inside_the_rotated_image(width_px: int, height_px: int) -> None:
     side_px = inscribed_side_px(width_px, height_px)
     left, top = (width_px - side_px + 1) // 2, (height_px - side_px + 1) // 2
     for angle_deg in ANGLES_DEG:
@@ -36,7 +36,7 @@ def test_the_square_of_a_view_lies_in_a_white_filled_rotation_of_a_black_image(w
 
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(100, 100), (101, 64), (64, 420)])
-def test_no_larger_square_holds_at_every_angle(width_px: int, height_px: int) -> None:
+def test_no_larger_square_fits_at_every_angle(width_px: int, height_px: int) -> None:
     white = Image.new("RGB", (width_px, height_px), "white")
     side_px = inscribed_side_px(width_px, height_px)
     assert side_px == math.floor(min(width_px, height_px) / math.sqrt(2))
@@ -44,7 +44,7 @@ def test_no_larger_square_holds_at_every_angle(width_px: int, height_px: int) ->
     assert any(view.getextrema() != ((255, 255),) * 3 for view in larger)
 
 
-def test_the_views_at_right_angles_are_the_turned_centre() -> None:
+def test_views_at_right_angles_are_rotations_of_the_central_square() -> None:
     views = turned_views(noise(32, 24), 4)
     centre = noise(32, 24).crop((8, 4, 24, 20))
     turns = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
@@ -52,7 +52,7 @@ def test_the_views_at_right_angles_are_the_turned_centre() -> None:
         assert view.tobytes() == (centre if turn is None else centre.transpose(turn)).tobytes()
 
 
-def test_views_turn_as_pillow_rotates() -> None:
+def test_views_rotate_in_pillows_direction() -> None:
     image = noise(8, 8).resize((80, 80), Image.Resampling.BICUBIC)
     view = turned_views(image, 12)[1]
     turned = image.rotate(30, Image.Resampling.BICUBIC).crop((12, 12, 68, 68))
@@ -61,7 +61,7 @@ def test_views_turn_as_pillow_rotates() -> None:
 
 @pytest.mark.parametrize("size", [(80, 80), (81, 64), (64, 131), (33, 47)])
 @pytest.mark.parametrize("n_views", [4, 8, 12])
-def test_a_view_that_is_sampled_is_the_quarter_turn_of_an_earlier_one(size: tuple[int, int], n_views: int) -> None:
+def test_views_derived_by_quarter_turns_equal_sampled_ones(size: tuple[int, int], n_views: int) -> None:
     image = noise(*size)
     for n, view in enumerate(turned_views(image, n_views)):
         sampled = _turned(image, 360 * n / n_views, inscribed_side_px(*size))

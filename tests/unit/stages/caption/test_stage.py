@@ -26,7 +26,7 @@ SAMPLES = ("ben_1", "ben_2", "fmow_airport_1_0_rgb", "millionaid_P0000001", "mil
 
 
 class SeededCaptioner:
-    """Takes captions from the digits of a seed; of an image wider than `limit_px` it makes NaN."""
+    """Derives captions from the digits of a seed; fails for images wider than `limit_px`."""
 
     def __init__(self, limit_px: int = 1000, n_more: int = 0) -> None:
         self.limit_px, self.n_more = limit_px, n_more
@@ -41,7 +41,7 @@ class SeededCaptioner:
 
 
 class PixelScorer:
-    """Takes the means of an image's halves, and the letters of a text, for features; NaN beyond `limit_px`."""
+    """Uses the means of an image's halves and the letters of a text as features; NaN above `limit_px`."""
 
     dim = 4
 
@@ -69,7 +69,7 @@ class PixelScorer:
 
 @dataclass
 class Bodies:
-    """Files that are bodies in memory, by offset."""
+    """Files whose bodies are in memory, by offset."""
 
     bodies: list[bytes] = field(default_factory=list)
 
@@ -85,7 +85,7 @@ def picture(seed: int, size: tuple[int, int]) -> bytes:
 
 
 class World:
-    """Some labelled images, and the stages run over them."""
+    """Some labelled images, and runs of the stages on them."""
 
     def __init__(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> None:
         sizes = sizes or dict.fromkeys(SAMPLES, (40, 30))
@@ -137,7 +137,7 @@ def candidates_of(world: World) -> Rows:
     return rows
 
 
-def test_all_captions_of_valid_images_are_kept_empty_and_repeated_ones_too() -> None:
+def test_all_captions_of_valid_images_are_kept_including_empty_and_repeated_ones() -> None:
     outcome = World().draw(valid=SAMPLES[1:3])
     rows = outcome.kept.to_pylist()
     assert [(row["sample_id"], row["n"]) for row in rows] == [(s, n) for s in SAMPLES[1:3] for n in range(20)]
@@ -146,13 +146,13 @@ def test_all_captions_of_valid_images_are_kept_empty_and_repeated_ones_too() -> 
     assert outcome.rejects.num_rows == 0
 
 
-def test_a_seed_stems_from_the_sample_id_and_the_setting() -> None:
+def test_a_seed_derives_from_the_sample_id_and_the_setting() -> None:
     digest = hashlib.sha256(b"3:ben_1").digest()
     assert draw_seed("ben_1", 3) == int.from_bytes(digest[:8], "big") < 2**64
     assert len({draw_seed(sample_id, seed) for sample_id in SAMPLES for seed in (0, 1)}) == 2 * len(SAMPLES)
 
 
-def test_captions_of_an_image_do_not_depend_on_the_images_beside_it() -> None:
+def test_captions_of_an_image_do_not_depend_on_other_images() -> None:
     world = World()
     together = world.draw().kept.to_pylist()
     for sample_id in SAMPLES:
@@ -160,7 +160,7 @@ def test_captions_of_an_image_do_not_depend_on_the_images_beside_it() -> None:
         assert alone == [row for row in together if row["sample_id"] == sample_id]
 
 
-def test_an_image_the_captioner_cannot_judge_is_rejected_and_the_others_are_kept() -> None:
+def test_an_image_with_nan_logits_is_rejected_and_the_others_are_kept() -> None:
     world = World({"ben_1": (40, 30), "ben_2": (80, 30)})
     outcome = world.draw(SeededCaptioner(limit_px=50), valid=["ben_1", "ben_2"])
     assert outcome.rejects.to_pylist() == [
@@ -169,7 +169,7 @@ def test_an_image_the_captioner_cannot_judge_is_rejected_and_the_others_are_kept
     assert set(outcome.kept["sample_id"].to_pylist()) == {"ben_1"}
 
 
-def test_a_captioner_that_draws_another_number_breaks_the_contract() -> None:
+def test_a_captioner_that_draws_the_wrong_number_of_captions_breaks_the_contract() -> None:
     with pytest.raises(ContractError, match="drew 21 captions, not 20"):
         World().draw(SeededCaptioner(n_more=1))
 
@@ -185,7 +185,7 @@ def test_an_image_file_that_was_changed_stops_the_stages() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
-def test_an_image_that_is_not_decoded_again_is_rejected_and_the_others_are_kept(batch_size: int) -> None:
+def test_an_image_that_no_longer_decodes_is_rejected_and_the_others_are_kept(batch_size: int) -> None:
     world = World()
     candidates = candidates_of(world)
     whole = world.rank(candidates).kept
@@ -205,7 +205,7 @@ def test_an_image_that_is_not_decoded_again_is_rejected_and_the_others_are_kept(
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
-def test_scores_do_not_depend_on_batches_nor_on_the_order_of_samples(batch_size: int) -> None:
+def test_scores_do_not_depend_on_batches_or_the_order_of_samples(batch_size: int) -> None:
     world = World(dict(zip(SAMPLES, [(40, 30), (64, 64), (1, 1), (30, 200), (33, 47)], strict=True)))
     candidates = candidates_of(world)
     expected = world.rank(candidates).kept
@@ -214,7 +214,7 @@ def test_scores_do_not_depend_on_batches_nor_on_the_order_of_samples(batch_size:
     assert expected.num_rows == 100 and expected["rotation_variance"].null_count < 100
 
 
-def test_every_caption_has_a_row_and_those_left_behind_have_nulls() -> None:
+def test_every_caption_has_a_row_with_nulls_for_scores_that_it_did_not_get() -> None:
     world = World()
     candidates = candidates_of(world)
     kept = world.rank(candidates, n_first=4, n_second=2).kept.to_pylist()
@@ -232,7 +232,7 @@ def test_every_caption_has_a_row_and_those_left_behind_have_nulls() -> None:
 
 
 @pytest.mark.parametrize(("first_px", "second_px", "said"), [(50, 1000, "first scorer"), (1000, 50, "second scorer: ")])
-def test_all_captions_of_an_image_are_rejected_when_a_scorer_cannot_judge_it(
+def test_all_captions_of_an_image_are_rejected_when_a_scorer_gives_nan(
     first_px: int, second_px: int, said: str
 ) -> None:
     world = World({"ben_1": (40, 30), "ben_2": (80, 30), "ben_3": (30, 30)})
@@ -252,13 +252,13 @@ def test_an_image_of_one_pixel_is_captioned_and_ranked() -> None:
     assert sum(row["rotation_variance"] is not None for row in rows) == 5
 
 
-def test_another_choice_leaves_drawing_and_ranking_current() -> None:
+def test_a_changed_choice_leaves_drawing_and_ranking_current() -> None:
     fields = [set(stage.params.model_fields) for stage in (DRAW_CAPTIONS, RANK_CAPTIONS, CHOOSE_CAPTIONS)]
     assert {"choice"} <= fields[2] and not fields[0] & fields[1] and not fields[2] & (fields[0] | fields[1])
 
 
 @pytest.mark.parametrize("stage", [DRAW_CAPTIONS, RANK_CAPTIONS, CHOOSE_CAPTIONS], ids=lambda stage: stage.name)
-def test_handmade_inputs_of_the_contract_tests_meet_every_reason(stage: Stage, tmp_path: Path) -> None:
+def test_handmade_inputs_of_the_contract_tests_give_every_reason(stage: Stage, tmp_path: Path) -> None:
     make: Callable[[Path], Any] = HANDMADE[stage.name]
     world = World()
     with make(tmp_path) as handmade:

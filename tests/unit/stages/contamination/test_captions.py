@@ -22,7 +22,7 @@ def captions(folder: Path, name: str, text: str, **about: str) -> list[tuple[str
     return read_captions(SetFolder(EvaluationSet(name="ucm", folder="", **about), folder))
 
 
-def test_json_of_rsicds_kind_is_read(tmp_path: Path) -> None:
+def test_json_in_rsicds_form_is_read(tmp_path: Path) -> None:
     found = captions(tmp_path, "dataset_rsicd.json", json.dumps(KARPATHY))
     assert found == [("1.tif", "test", "A lake ."), ("1.tif", "test", "Water."), ("2.tif", "train", "A port")]
     assert splits_of(found) == {"1.tif": "test", "2.tif": "train"}
@@ -51,7 +51,7 @@ def test_tables_are_read_by_their_columns(tmp_path: Path, name: str, text: str) 
         ("other.csv", "", {"captions": "nowhere.csv"}, "cannot be read"),
     ],
 )
-def test_captions_that_cannot_be_used_are_an_error(
+def test_unusable_captions_are_an_error(
     tmp_path: Path, name: str, text: str, about: dict[str, str], words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
@@ -63,6 +63,6 @@ def test_a_set_without_captions_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["A  Lake\t and\nPORT .", "a lake and port!", "  A lake and port. "])
-def test_the_plain_form_is_the_same_in_sql(text: str) -> None:
+def test_the_plain_form_is_the_same_in_python_and_sql(text: str) -> None:
     query = f"SELECT {PLAIN_SQL.format('t')} AS t FROM (SELECT $text AS t)"
     assert run_sql(query, {}, text=text)["t"][0].as_py() == plain_caption(text) == "a lake and port"

@@ -1,4 +1,4 @@
-"""What is marked, and how often: planted copies of drawn pictures, and pictures that are none."""
+"""Planted copies of drawn pictures are marked, and other pictures are not; rates are printed."""
 
 import io
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def resize(image: Image.Image, rng: Rng) -> Image.Image:
 
 
 def cut(image: Image.Image, rng: Rng) -> Image.Image:
-    """Return a window that leaves out at most a tenth of each side, anywhere."""
+    """Return a random window that omits at most a tenth of each side."""
     width, height = (round(side * (1 - rng.uniform(0, 0.1))) for side in image.size)
     left, top = rng.integers(0, image.width - width + 1), rng.integers(0, image.height - height + 1)
     return image.crop((int(left), int(top), int(left) + width, int(top) + height))
@@ -85,7 +85,7 @@ def images(pictures: dict[str, Image.Image]) -> pa.Table:
 
 
 def marks(pictures: dict[str, Image.Image], sets: pa.Table, **params: Any) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of `contaminated`, by the name of the picture; samples have it behind `cc3m_0_`."""
+    """Return the rows of `contaminated` by the name of the picture, which follows `cc3m_0_` in the sample_id."""
     spine = pa.Table.from_pylist(samples_of({f"cc3m_0_{name}": name for name in pictures}), SAMPLE.schema)
     inputs = {"sample": spine.select(["sample_id", "image_id"]), "image": images(pictures), "evaluation_image": sets}
     context = Context("whole", FIND_CONTAMINATED.params(**params), None, {}, None, None)  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def test_other_pictures_are_not_marked(planted: tuple[dict[str, Image.Image], pa
     assert not found
 
 
-def test_blank_pictures_match_nothing_even_with_equal_pixels() -> None:
+def test_blank_pictures_never_match_even_with_equal_pixels() -> None:
     blank = {"white": Image.new("RGB", (64, 64), "white"), "ramp": Image.linear_gradient("L")}
     assert not marks(blank, evaluation(blank))
     assert set(marks(blank, evaluation(blank), min_detail=0)) == {"white", "ramp"}
@@ -159,7 +159,7 @@ def test_sets_and_splits_that_share_pictures_are_found() -> None:
     ]  # fmt: skip
 
 
-def test_equal_captions_are_listed_whatever_their_case_and_end() -> None:
+def test_equal_captions_are_listed_regardless_of_case_and_final_full_stops() -> None:
     captions = {"cc3m_0_0": "A  Lake.", "cc3m_0_1": "a lake and more", "cc3m_0_2": "a lake"}
     spine = samples_of({"cc3m_0_0": "0", "cc3m_0_1": "1", "cc3m_0_2": None})
     inputs = {

@@ -25,7 +25,7 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def listed(evaluation: Path, splits: dict[str, str] | None = None) -> dict[str, str]:
-    """Return the split of each image of the one set of EVAL, by path."""
+    """Return the split of each image of EVAL's only set, by path."""
     (one,) = find_sets(evaluation).folders
     rows, _ = list_images(one, splits or {})
     return {row["evaluation_path"]: row["evaluation_split"] for row in rows}
@@ -82,7 +82,7 @@ def test_a_set_without_images_is_a_row_with_a_reason(tmp_path: Path) -> None:
         ("sets.toml", MANIFEST, "folder .* of the evaluation set rsicd is missing"),
     ],
 )
-def test_an_eval_that_cannot_be_used_is_an_error(tmp_path: Path, name: str, content: str | None, words: str) -> None:
+def test_an_unusable_eval_is_an_error(tmp_path: Path, name: str, content: str | None, words: str) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=words):
@@ -112,7 +112,7 @@ def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
         listed(tmp_path / "sets.toml")
 
 
-def test_the_identity_follows_the_files_and_not_the_place(tmp_path: Path) -> None:
+def test_the_identity_depends_on_the_files_and_not_on_their_location(tmp_path: Path) -> None:
     one = touch(tmp_path / "one", "aid/1.jpg")
     before = evaluation_identity(str(one))
     assert evaluation_identity(str(one)) == before

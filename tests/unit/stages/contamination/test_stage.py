@@ -43,12 +43,12 @@ def outcome(evaluation: Path) -> Outcome:
     return hashed(listed(evaluation).kept)
 
 
-def test_without_eval_there_is_nothing() -> None:
+def test_without_eval_tables_are_empty() -> None:
     assert listed("").kept.num_rows == listed("").rejects.num_rows == 0
     assert listed("", LIST_EVALUATION_CAPTIONS).kept.num_rows == 0
 
 
-def test_splits_are_partitions_of_their_own(evaluation: Path) -> None:
+def test_each_split_is_a_partition(evaluation: Path) -> None:
     rows = listed(evaluation).kept.to_pylist()
     found = {row["partition"].removeprefix("evaluation-"): row["evaluation_split"] for row in rows}
     assert found == {"alpha-train-0000": "train", "alpha-test-0000": "test", "beta-all-0000": "all",
@@ -66,7 +66,7 @@ def test_every_listed_picture_is_hashed_or_refused(outcome: Outcome) -> None:
     assert (refused["evaluation_path"], refused["reason"]) == ("test/cut.png", "truncated_image")
 
 
-def test_files_that_are_gone_or_no_images_are_rows_with_reasons(tmp_path: Path) -> None:
+def test_missing_files_and_other_files_than_images_are_rejected_with_reasons(tmp_path: Path) -> None:
     for n, body in enumerate(BODIES[2:6]):
         (tmp_path / "aid").mkdir(exist_ok=True)
         (tmp_path / f"aid/{n}.png").write_bytes(body)
@@ -108,7 +108,7 @@ def test_a_shared_file_beside_its_set_is_refused(outcome: Outcome, evaluation: P
 
 
 @pytest.mark.parametrize("content", [b"no parquet", None])
-def test_another_file_is_no_file_of_hashes(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_has_no_hashes_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "x.parquet"
     if content is None:
         pq.write_table(pa.table({"evaluation_set": ["a"], "phash": [1]}), path)

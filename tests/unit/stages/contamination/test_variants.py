@@ -22,7 +22,7 @@ def n_bits(one: int, other: int) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_each_turn_has_the_hash_of_the_picture_turned_by_pillow(seed: int) -> None:
+def test_the_hash_of_each_turn_equals_that_of_the_picture_turned_by_pillow(seed: int) -> None:
     picture = draw(seed)
     hashes, details = hash_variants(picture, 0.1, 3)
     for number, turn in enumerate(AS_PILLOW):
@@ -31,7 +31,7 @@ def test_each_turn_has_the_hash_of_the_picture_turned_by_pillow(seed: int) -> No
         assert abs(details[number] - turned["phash_detail"]) < 0.1
 
 
-def test_each_window_has_the_hash_of_the_picture_cut_by_pillow() -> None:
+def test_the_hash_of_each_window_equals_that_of_the_picture_cropped_by_pillow() -> None:
     picture = draw(9)
     hashes, details = hash_variants(picture, 0.1, 3)
     names = variant_names(0.1, 3)

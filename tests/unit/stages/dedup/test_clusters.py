@@ -1,4 +1,4 @@
-"""Clusters of near pictures, and how a component is cut so that each member is near the survivor."""
+"""Clusters of near pictures: a component is divided so that each member is near the survivor."""
 
 import time
 
@@ -25,7 +25,7 @@ def near(hashes: Hashes, a: int, b: int, max_distance: int) -> bool:
 
 
 def cut_slowly(hashes: Hashes, max_distance: int) -> list[int]:
-    """Return the first head that is near each row, or the row itself: the definition, in pure Python."""
+    """Return for each row the first near head, or the row itself: the definition in pure Python."""
     heads: list[int] = []
     found = []
     for row in range(hashes.shape[0]):
@@ -36,13 +36,13 @@ def cut_slowly(hashes: Hashes, max_distance: int) -> list[int]:
 
 
 def walk(seed: int, n_rows: int, n_ways: int) -> Hashes:
-    """Return hashes of which each is a bit or two from an earlier one; turned ones are so as well."""
+    """Return hashes that differ from an earlier one in one or two bits, also in their turned hashes."""
     random = np.random.default_rng(seed)
     rows = [random.integers(0, 2**64, n_ways, dtype=np.uint64)]
     for _ in range(n_rows - 1):
         flips = np.uint64(1) << random.integers(0, 64, n_ways).astype(np.uint64)
         row = rows[random.integers(max(0, len(rows) - 9), len(rows))] ^ flips
-        # Some are turned: their own hash is one of the other ones.
+        # Some pictures are turned: their own hash is one of the turned hashes.
         rows.append(np.roll(row, random.integers(0, n_ways)) if random.random() < 0.3 else row)
     return np.array(rows)[random.permutation(n_rows)]
 
@@ -50,10 +50,10 @@ def walk(seed: int, n_rows: int, n_ways: int) -> Hashes:
 @pytest.mark.parametrize("n_ways", [1, 8])
 @pytest.mark.parametrize("few", [1, 10_000])
 @pytest.mark.parametrize("seed", range(3))
-def test_each_picture_goes_to_the_first_head_that_is_near(
+def test_each_picture_joins_the_first_near_head(
     seed: int, few: int, n_ways: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clusters, "FEW", few)  # by the index of heads, or by comparing all
+    monkeypatch.setattr(clusters, "FEW", few)  # search by the index of heads, or compare with all
     hashes = walk(seed, 150, n_ways)
     for max_distance in (1, 2, 4, 9):
         assert label(hashes, max_distance).tolist() == cut_slowly(hashes, max_distance)
@@ -63,7 +63,7 @@ def test_a_long_chain_costs_far_less_than_its_square() -> None:
     random = np.random.default_rng(1)
     steps = np.uint64(1) << random.integers(0, 64, 30_000).astype(np.uint64)
     hashes = np.bitwise_xor.accumulate(np.concatenate([np.array([0], np.uint64), steps]))[:, None]
-    label(hashes[:300])  # compiled
+    label(hashes[:300])  # compile first
     costs_s = []
     for n in (7_500, 30_000):
         start_s = time.process_time()
@@ -74,7 +74,7 @@ def test_a_long_chain_costs_far_less_than_its_square() -> None:
     assert costs_s[1] < 12 * max(costs_s[0], 0.05)
 
 
-def test_a_turned_picture_is_in_the_cluster_and_an_upright_search_leaves_it_out() -> None:
+def test_a_turned_picture_joins_the_cluster_unless_the_search_is_upright() -> None:
     random = np.random.default_rng(2)
     one = random.integers(0, 2**64, 8, dtype=np.uint64)
     turned = one[[4, 5, 6, 7, 0, 1, 2, 3]]
@@ -85,12 +85,12 @@ def test_a_turned_picture_is_in_the_cluster_and_an_upright_search_leaves_it_out(
         assert label(hashes[:, :1], is_chained=is_chained).tolist() == [0, 1, 2]
 
 
-def test_a_picture_without_detail_joins_equal_pixels_alone() -> None:
+def test_a_picture_without_detail_only_joins_equal_pixels() -> None:
     hashes = np.zeros((4, 8), np.uint64)
     details = np.array([1.0, 0.0, 1.0, 0.0])
     found = label_clusters(np.array([0, 1, 2, 1]), hashes, details, 4, 0.05, is_chained=False)
     assert found.tolist() == [0, 1, 0, 1]
 
 
-def test_no_picture() -> None:
+def test_no_pictures_give_no_clusters() -> None:
     assert label(np.empty((0, 8), np.uint64)).tolist() == []

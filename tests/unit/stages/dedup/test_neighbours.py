@@ -24,7 +24,7 @@ def brute_force(hashes: Hashes, max_distance: int) -> npt.NDArray[np.int64]:
 
 
 def plant(seed: int, n_hashes: int, n_centres: int, n_flips: int) -> Hashes:
-    """Return hashes scattered around centres, each with up to n_flips bits changed."""
+    """Return hashes scattered around centres, with up to n_flips bits changed."""
     random = np.random.default_rng(seed)
     hashes = random.choice(random.integers(0, 2**64, max(1, n_centres), dtype=np.uint64), n_hashes)
     for _ in range(n_flips):
@@ -44,7 +44,7 @@ def test_components_equal_brute_force(hashes: Hashes, max_distance: int) -> None
 
 @pytest.mark.parametrize("n_equal", [1, 2, 3, 4])
 @pytest.mark.parametrize("max_walked", [2, 8])
-def test_every_number_of_bands_and_bucket_size_finds_the_same(
+def test_components_do_not_depend_on_bands_and_bucket_size(
     n_equal: int, max_walked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(neighbours, "_choose_bands", lambda n_hashes, max_distance: n_equal)
@@ -79,7 +79,7 @@ def test_a_chain_is_one_component_though_its_ends_are_far_apart() -> None:
     assert components(chain[::2], 1).tolist() == list(range(32))
 
 
-def test_nothing_and_one_hash() -> None:
+def test_empty_input_and_a_single_hash_work() -> None:
     assert components(np.array([], dtype=np.uint64), 4).tolist() == []
     assert components(np.array([5], dtype=np.uint64), 4).tolist() == [0]
     assert components(np.array([0, 2**64 - 1], dtype=np.uint64), 64).tolist() == [0, 0]
@@ -90,7 +90,7 @@ def test_a_negative_distance_is_an_error() -> None:
         components(np.array([5], dtype=np.uint64), -1)
 
 
-def test_hot_clusters_among_many_hashes_are_found_whole() -> None:
+def test_large_clusters_among_many_hashes_are_found_completely() -> None:
     random = np.random.default_rng(3)
     lonely = random.integers(0, 2**64, 50_000, dtype=np.uint64)
     centre = np.uint64(0x0F0F_1234_5678_9ABC)
@@ -108,7 +108,9 @@ def test_hot_clusters_among_many_hashes_are_found_whole() -> None:
 
 @pytest.mark.parametrize("max_walked", [2, 1024])
 @pytest.mark.parametrize("seed", range(4))
-def test_turned_hashes_join_as_by_brute_force(seed: int, max_walked: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_components_of_turned_hashes_equal_brute_force(
+    seed: int, max_walked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(neighbours, "MAX_WALKED", max_walked)
     for n_centres, max_distance in ((30, 3), (200, 4), (200, 0)):
         ways = np.column_stack([plant(seed + 10 * way, 300, n_centres, 3) for way in range(4)])
@@ -122,7 +124,7 @@ def test_turned_hashes_join_as_by_brute_force(seed: int, max_walked: int, monkey
         assert components(hashes, max_distance, turned).tolist() == smallest[found].tolist()
 
 
-def test_the_estimate_grows_by_the_square_where_keys_are_short() -> None:
+def test_the_estimate_grows_quadratically_for_short_keys() -> None:
     assert estimate_seconds(5_200_000, 4) < 20 < 100 < estimate_seconds(5_200_000, 10)
     assert estimate_seconds(10_400_000, 12) > 2.9 * estimate_seconds(5_200_000, 12)
     assert estimate_seconds(5_200_000, 4, 7) > 4 * estimate_seconds(5_200_000, 4)

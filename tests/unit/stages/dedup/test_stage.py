@@ -12,11 +12,11 @@ from stages.contract import Context, InputError, Outcome
 from stages.dedup.stage import CLUSTER, DROP_DUPLICATES, ClusterParams
 from tests.contract.handmade import samples_of
 
-FAR = [0, 0xFFFF, 0xFFFF_0000, 0xFFFF_FFFF_0000_0000]  # any two are 16 bits apart, or more
+FAR = [0, 0xFFFF, 0xFFFF_0000, 0xFFFF_FFFF_0000_0000]  # at least 16 bits apart
 
 
 def spine(images: Mapping[str, str | None]) -> pa.Table:
-    """Return the table sample, by the image of each sample."""
+    """Return the table sample from image_id by sample_id."""
     return pa.Table.from_pylist(samples_of(images), SAMPLE.schema)
 
 
@@ -29,9 +29,9 @@ def cluster(
     """Return the rows of `cluster_member` by sample_id.
 
     Args:
-        samples: (sample_id, URL, pixels, phash); the URL of a labelled sample is its sample_id.
-        details: the detail of a hash, by pixels; 1 where it is not given.
-        turned: the eight hashes, by pixels; those of a picture of full symmetry where they are not given.
+        samples: (sample_id, URL, pixels, phash); a labelled sample's URL is its sample_id.
+        details: detail of the hash, by pixels; 1 by default.
+        turned: the eight hashes, by pixels; by default those of a fully symmetric picture.
     """
     images = {url: (pixels, phash) for _, url, pixels, phash in samples}
     inputs = {
@@ -60,14 +60,14 @@ def reasons(rows: dict[str, dict[str, Any]]) -> dict[str, str | None]:
     return {name: row["duplicate_reason"] for name, row in rows.items()}
 
 
-def test_pictures_that_share_nothing_stay_apart() -> None:
+def test_different_pictures_are_not_clustered() -> None:
     rows = cluster([(f"laion2b_0_{n}", f"u{n}", f"p{n}", phash) for n, phash in enumerate(FAR)])
     assert {row["cluster_n_samples"] for row in rows.values()} == {1}
     assert {row["survivor_id"] for row in rows.values()} == set(rows)
     assert set(reasons(rows).values()) == {None}
 
 
-def test_one_url_equal_pixels_and_near_hashes_are_told_apart_by_reason() -> None:
+def test_duplicates_by_url_pixels_and_near_hash_have_different_reasons() -> None:
     rows = cluster(
         [
             ("laion2b_0_0", "u0", "p0", 0),
@@ -106,7 +106,7 @@ def test_a_turned_copy_is_a_duplicate_with_its_orientation_unless_only_upright_p
     assert set(reasons(alone).values()) == {None}
 
 
-def test_a_search_whose_cost_explodes_is_refused_with_its_estimate() -> None:
+def test_a_too_expensive_search_is_refused_with_its_estimate() -> None:
     samples = [(f"laion2b_0_{n}", f"u{n}", f"p{n}", n) for n in range(50)]
     with pytest.raises(InputError, match=r"max_distance = 10 would take about .* lower it, or raise dedup.max_minutes"):
         cluster(samples, max_distance=10, max_minutes=1e-12)
@@ -127,13 +127,13 @@ def test_a_duplicate_is_near_the_sample_that_is_kept(seed: int) -> None:
     assert all(row["phash_distance"] <= 4 for row in rows.values())
     survivors = [name for name, reason in reasons(rows).items() if reason is None]
     assert 3 <= len(survivors) <= 4
-    # Whoever survives, no two survivors are near: each would have taken the other.
+    # No two survivors are near, since one would have removed the other.
     kept = sorted(int(name.rpartition("_")[2]) for name in survivors)
     assert all(second - first > 1 for first, second in pairwise(kept))
     assert cluster(CHAIN[::-1], seed=str(seed)) == rows
 
 
-def test_the_survivor_is_of_the_first_tier_and_laion_coco_is_last() -> None:
+def test_the_survivor_is_from_the_first_tier_and_laion_coco_is_last() -> None:
     corpora = ["laioncoco", "cc3m", "laion400m"]
     for first in range(3):
         present = corpora[: first + 1]
@@ -141,13 +141,13 @@ def test_the_survivor_is_of_the_first_tier_and_laion_coco_is_last() -> None:
         assert {row["survivor_id"] for row in rows.values()} == {f"{present[-1]}_0_7"}
 
 
-def test_corpora_named_nowhere_stand_where_the_star_does_and_last_without_one() -> None:
+def test_corpora_that_are_not_listed_rank_at_the_star_or_last_without_one() -> None:
     samples = [("newcorpus_0_0", "u0", "same", 0), ("laioncoco_0_0", "u1", "same", 0)]
     assert cluster(samples)["laioncoco_0_0"]["survivor_id"] == "newcorpus_0_0"
     assert cluster(samples, priority=(("laioncoco",),))["newcorpus_0_0"]["survivor_id"] == "laioncoco_0_0"
 
 
-def test_ties_are_settled_by_seed_and_sample_alone() -> None:
+def test_ties_are_resolved_by_seed_and_sample_id_only() -> None:
     samples = [(f"laion2b_0_{n}", f"u{n}", "same", 0) for n in range(8)]
     survivor = cluster(samples)["laion2b_0_0"]["survivor_id"]
     assert cluster(samples[::-1])["laion2b_0_0"]["survivor_id"] == survivor
@@ -157,7 +157,7 @@ def test_ties_are_settled_by_seed_and_sample_alone() -> None:
 
 
 @pytest.mark.parametrize("is_chained", [False, True])
-def test_pictures_of_little_detail_are_duplicates_by_equal_pixels_alone(is_chained: bool) -> None:
+def test_pictures_with_little_detail_are_only_duplicates_by_equal_pixels(is_chained: bool) -> None:
     samples = [("laion2b_0_0", "u0", "grey", 1 << 63), ("laion2b_0_1", "u1", "blue", 1 << 63)]
     samples += [("laion2b_0_2", "u2", "grey", 1 << 63), ("laion2b_0_3", "u3", "photo", 1 << 63)]
     details = {"grey": 0.0, "blue": 0.049, "photo": 0.05}
@@ -173,7 +173,7 @@ def test_equal_pixels_join_clusters_that_hashes_do_not() -> None:
     assert max(row["phash_distance"] for row in rows.values()) == 32
 
 
-def test_labelled_samples_are_marked_and_take_nothing_from_the_web() -> None:
+def test_labelled_samples_are_marked_and_remove_no_web_samples() -> None:
     labelled = ("ben_1", "ben_1", "same", 0), ("ben_2", "ben_2", "same", 0)
     rows = cluster([*labelled, ("cc3m_0_0", "u0", "same", 0)])
     assert {row["survivor_id"] for row in rows.values()} == {"cc3m_0_0"}
@@ -181,7 +181,7 @@ def test_labelled_samples_are_marked_and_take_nothing_from_the_web() -> None:
     assert sorted(map(str, reasons(cluster([*labelled])).values())) == ["None", "pixel_duplicate"]
 
 
-def test_samples_without_a_valid_image_have_no_row_and_no_images_no_rows() -> None:
+def test_samples_without_a_valid_image_have_no_row_and_no_images_give_no_rows() -> None:
     assert cluster([]) == {}
     inputs = {
         "sample": spine({"laion2b_0_0": "u0", "laion2b_0_1": "gone", "millionaid_P0000001": None}),

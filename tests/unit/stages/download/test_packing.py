@@ -1,4 +1,4 @@
-"""Partitions of a pass: every URL in one, large hosts spread over all."""
+"""Partitions of a pass: every URL is in one, and large hosts are spread over all."""
 
 import random
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from stages.download.packing import pack
 from tests.benchmarks.host_shares import pass_seconds
 
 
-def test_small_hosts_stay_whole_and_large_ones_are_cut_into_slices() -> None:
+def test_small_hosts_stay_together_and_large_ones_are_sliced() -> None:
     hosts = ["big"] * 25 + ["small"] * 3 + ["tiny"] * 2
     names = pack(hosts, urls_per_partition=10, urls_per_slice=5, number=7)
     by_host = defaultdict(set)
@@ -22,7 +22,7 @@ def test_small_hosts_stay_whole_and_large_ones_are_cut_into_slices() -> None:
 
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=60), st.integers(1, 9), st.integers(1, 12))
-def test_packing_names_every_url_fills_no_partition_beyond_its_limit_and_cuts_no_small_host(
+def test_packing_assigns_every_url_within_the_limits_and_divides_no_small_host(
     hosts: list[str], limit: int, slice_limit: int
 ) -> None:
     names = pack(hosts, urls_per_partition=limit, urls_per_slice=slice_limit, number=0)
@@ -37,7 +37,7 @@ def test_packing_names_every_url_fills_no_partition_beyond_its_limit_and_cuts_no
     assert pack(hosts, urls_per_partition=limit, urls_per_slice=slice_limit, number=0) == names
 
 
-def test_a_large_host_is_asked_from_the_beginning_of_a_pass_to_its_end() -> None:
+def test_requests_to_a_large_host_are_spread_over_the_whole_pass() -> None:
     draw = random.Random(0)
     hosts = [f"small{draw.randrange(3000)}" for _ in range(16_000)] + ["big"] * 3000 + ["bigger"] * 5000
     names = pack(hosts, urls_per_partition=1000, urls_per_slice=125, number=0)

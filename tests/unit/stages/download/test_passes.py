@@ -1,4 +1,4 @@
-"""Which URLs a pass takes: those that are due, each pass nearer to its end."""
+"""A pass takes the URLs that are due, and passes come to an end."""
 
 import random
 from collections import Counter
@@ -28,12 +28,12 @@ def due(
     """Return the URLs that a pass takes, given (fetch_id, pass, reason) of those before.
 
     Args:
-        attempts: those that were fetched have the status 200, the others none.
-        number: of the pass.
-        planned: a letter per URL.
-        hosts: a letter per URL; without it each has a host of its own.
-        answered: URLs whose failures have a status too.
-        resources: of the stage.
+        attempts: earlier attempts; fetched ones have the status 200, the others none.
+        number: number of the pass.
+        planned: URLs, one letter each.
+        hosts: hosts of the URLs, one letter each; by default each URL has its own host.
+        answered: URLs whose failures also have a status.
+        resources: resources of the stage.
     """
     named = [
         (f"s{n}", c, f"http://h/{c}", f"h{h}") for n, (c, h) in enumerate(zip(planned, hosts or planned, strict=True))
@@ -68,12 +68,12 @@ def test_the_first_pass_takes_every_url_once() -> None:
     assert due([], 0, planned="") == []
 
 
-def test_what_is_settled_is_not_fetched_again_and_what_is_new_is() -> None:
+def test_new_urls_are_fetched_and_settled_ones_are_not() -> None:
     assert due([("a", 0, None), ("b", 0, "http_not_found")]) == ["c"]
     assert due([("a", 0, None), ("b", 0, "http_not_found")], passes=9) == ["c"]
 
 
-def test_a_transient_failure_is_tried_as_often_as_passes_says() -> None:
+def test_a_transient_failure_is_tried_in_as_many_passes_as_set() -> None:
     attempts: list[Attempt] = [("a", 0, "timeout"), ("b", 0, "tls_failed"), ("c", 0, None)]
     assert due(attempts) == []
     assert due(attempts, passes=2) == ["a"]
@@ -82,15 +82,15 @@ def test_a_transient_failure_is_tried_as_often_as_passes_says() -> None:
     assert due([*attempts, ("a", 1, None)], 2, passes=3) == []
 
 
-def test_a_success_after_a_failure_is_settled_whatever_is_asked() -> None:
+def test_a_success_after_a_failure_is_settled_despite_a_retry() -> None:
     attempts: list[Attempt] = [("a", 0, "timeout"), ("a", 1, None), ("b", 0, None), ("c", 0, None)]
     assert due(attempts, 2, passes=9, retry="transient", refetch="timeout", asked_at_pass=2) == []
 
 
-def test_a_retry_that_was_asked_for_takes_transient_failures_once_more() -> None:
+def test_a_requested_retry_takes_transient_failures_once_more() -> None:
     attempts: list[Attempt] = [("a", 0, "http_server_error"), ("b", 0, "http_not_found"), ("c", 0, None)]
     assert due(attempts, retry="transient", asked_at_pass=1) == ["a"]
-    # The pass it opened has run: the same request is not obeyed twice.
+    # Its pass has run, so the same request has no further effect.
     assert due([*attempts, ("a", 1, "timeout")], 2, retry="transient", asked_at_pass=1) == []
     assert due([*attempts, ("a", 1, "timeout")], 2, retry="transient", asked_at_pass=2) == ["a"]
 
@@ -99,62 +99,62 @@ def test_a_retry_that_was_asked_for_takes_transient_failures_once_more() -> None
     ("refetch", "taken"),
     [("", []), ("http_not_found", ["b"]), ("http_not_found, timeout", ["a", "b"]), ("all", ["a", "b", "c"])],
 )
-def test_a_refetch_takes_what_it_names_although_settled(refetch: str, taken: list[str]) -> None:
+def test_a_refetch_takes_settled_urls_with_the_named_reasons(refetch: str, taken: list[str]) -> None:
     attempts: list[Attempt] = [("a", 0, "timeout"), ("b", 0, "http_not_found"), ("c", 0, None)]
     assert due(attempts, refetch=refetch, asked_at_pass=1) == taken
     assert due([*attempts, *((name, 1, None) for name in taken)], 2, refetch=refetch, asked_at_pass=1) == []
 
 
-def test_a_refetch_of_a_reason_that_does_not_exist_is_refused() -> None:
+def test_a_refetch_of_an_unknown_reason_is_refused() -> None:
     with pytest.raises(
         InputError, match=r"REFETCH=timout: unknown reasons \['timout'\]; expected all or some of .*timeout"
     ):
         due([], refetch="timout")
 
 
-def test_a_url_that_was_put_off_is_asked_in_the_next_pass_by_itself() -> None:
+def test_a_deferred_url_is_taken_by_the_next_pass_automatically() -> None:
     attempts: list[Attempt] = [("a", 0, "deferred"), ("b", 0, "timeout"), ("c", 0, None)]
     assert due(attempts) == ["a"]
-    # To be put off is no attempt: what failed once is tried as often as passes says.
+    # A deferral is no attempt: a URL that failed once still has the set number of passes.
     assert due([*attempts, ("a", 1, "timeout")], 2) == []
     assert due([*attempts, ("a", 1, "timeout")], 2, passes=2) == ["a", "b"]
     assert due([*attempts, ("a", 1, "http_not_found")], 2, passes=9) == ["b"]
 
 
-def test_a_pass_that_asked_for_nothing_is_the_last_until_somebody_asks() -> None:
+def test_a_pass_without_requests_is_the_last_until_a_retry() -> None:
     attempts: list[Attempt] = [("a", 0, None), ("b", 0, "deferred"), ("c", 0, "deferred")]
     assert due(attempts) == ["b", "c"]
     stuck: list[Attempt] = [*attempts, ("b", 1, "deferred"), ("c", 1, "deferred")]
     assert due(stuck, 2) == []
     assert due(stuck, 2, retry="transient", asked_at_pass=2) == ["b", "c"]
-    # New URLs open a pass by themselves; the others follow once it has asked for one.
+    # New URLs open a pass automatically; deferred ones follow after a pass with a request.
     assert due(stuck, 2, planned="abcd") == ["d"]
     assert due([*stuck, ("d", 2, "timeout")], 3, planned="abcd") == ["b", "c"]
 
 
-def test_the_urls_of_a_host_that_was_given_up_are_asked_once_more_by_themselves() -> None:
+def test_urls_of_a_given_up_host_are_taken_once_more_automatically() -> None:
     attempts: list[Attempt] = [("a", 0, "timeout"), ("b", 0, "host_silent"), ("c", 0, "host_silent")]
     assert due(attempts, hosts="xxx") == ["b", "c"]
     again: list[Attempt] = [*attempts, ("b", 1, "timeout"), ("c", 1, "host_silent")]
     assert due(again, 2, hosts="xxx") == []
     assert due(again, 2, hosts="xxx", retry="transient", asked_at_pass=2) == ["a", "b", "c"]
-    # To be given up is no attempt.
+    # Being given up is no attempt.
     assert due([*attempts, ("b", 1, "timeout"), ("c", 1, None)], 2, hosts="xxx", passes=2) == ["a", "b"]
 
 
-def test_a_host_that_has_answered_is_asked_for_all_its_urls() -> None:
+def test_all_urls_of_a_host_that_has_answered_are_taken() -> None:
     attempts: list[Attempt] = [("a", 0, None), ("b", 0, "host_silent"), ("c", 0, "host_silent")]
     again: list[Attempt] = [*attempts, ("b", 1, "timeout"), ("c", 1, "host_silent")]
     assert due(again, 2, hosts="xxx") == ["c"]
     assert due(again, 2, hosts="yxx") == []
     assert due(again, 2, hosts="yxx", answered="b") == ["c"]
-    # A pass that asked it for nothing is the last.
+    # A pass without a request to it is the last.
     assert due([*again, ("c", 2, "host_silent")], 3, hosts="xxx") == []
 
 
 @pytest.mark.parametrize("passes", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
-def test_passes_end_whatever_the_web_answers(seed: int, passes: int) -> None:
+def test_passes_end_for_any_answers(seed: int, passes: int) -> None:
     draw, attempts, number = random.Random(seed), list[Attempt](), 0
     while taken := due(attempts, number, planned="abcdefgh", hosts="xxxxyyzz", passes=passes):
         answers = draw.choices(["deferred", "host_silent", "timeout", None, "http_not_found"], [9, 9, 3, 1, 1], k=8)
@@ -178,7 +178,7 @@ def test_a_url_that_led_to_a_listed_file_is_not_requested_again() -> None:
     assert asked == {"a": True, "b": False}
 
 
-def test_what_is_withdrawn_is_in_the_pass_but_marked() -> None:
+def test_withdrawn_urls_are_in_the_pass_but_marked() -> None:
     inputs = {
         "planned": table(
             "sample_id fetch_id normalised_url host",

@@ -18,7 +18,7 @@ def table(names: str, rows: list[Any]) -> pa.Table:
     return pa.table({n: pa.array(c, FIELD[n].type) for n, c in zip(names.split(), columns, strict=True)})
 
 
-def test_settling_takes_the_last_success_and_the_last_reason_of_the_others() -> None:
+def test_a_url_is_settled_by_its_last_success_or_else_its_last_reason() -> None:
     attempts = [
         ("a", 0, True, None, None, 200, "old"),
         ("a", 1, True, None, None, 200, "new"),
@@ -44,7 +44,7 @@ def test_settling_takes_the_last_success_and_the_last_reason_of_the_others() -> 
     assert len(outcome.rejects["detail"].to_pylist()[-1]) == 200
 
 
-def test_all_unanswered_urls_of_a_host_that_was_given_up_have_its_reason() -> None:
+def test_all_unanswered_urls_of_a_given_up_host_have_its_reason() -> None:
     attempts = [
         ("a", 0, False, "timeout", None, None, None, "http://x.test:81/a"),
         ("b", 0, False, "host_silent", None, None, None, "http://x.test:81/b"),
@@ -113,7 +113,7 @@ Led = tuple[str, str, str, str]  # published URL, caption, final URL, body
 
 
 def placeholders(*led: Led, n_urls: int = 3) -> list[str]:
-    """Return the published URLs that are refused as placeholders; no other row is refused."""
+    """Return the published URLs that are rejected as placeholders; no other row is rejected."""
     names = {url: f"{n:03d}" for n, url in enumerate(dict.fromkeys(url for url, *_ in led))}
     attempts = {names[url]: (names[url], 0, True, None, None, 200, body, final) for url, _, final, body in led}
     outcome = settled([(names[url], url, text) for url, text, *_ in led], list(attempts.values()), n_urls)
@@ -131,16 +131,16 @@ def test_urls_with_different_captions_that_lead_to_one_address_are_placeholders(
     assert placeholders(*map(gone, range(2))) == []
     assert placeholders(*map(gone, range(5)), n_urls=0) == []
     assert placeholders(*map(gone, range(5)), n_urls=6) == []
-    # Each with its own address, but of one place and one picture.
+    # Different addresses of one site, but the same picture.
     assert len(placeholders(*(gone(n, f"http://h/gone.png?from={n}") for n in range(3)))) == 3
     assert placeholders(*(gone(n, f"http://h/show?id={n}", body=str(n)) for n in range(5))) == []
-    # One address that shows another picture each time.
+    # One address that shows a different picture each time.
     assert len(placeholders(*(gone(n, body=str(n)) for n in range(3)))) == 3
-    # A handler, whose URLs differ in the query alone.
+    # A handler whose URLs differ only in the query.
     assert len(placeholders(*((f"http://h/i.php?n={n}", f"bay {n}", "http://h/no.gif", "n") for n in range(4)))) == 4
 
 
-def test_pictures_that_moved_or_are_posted_again_are_no_placeholders() -> None:
+def test_moved_and_reposted_pictures_are_not_placeholders() -> None:
     assert placeholders(*(gone(n, text="bay") for n in range(5))) == []
     moved = [(f"http://{n}.h/a.jpg?w={n}", f"bay {n}", "https://h/x/a.jpg", "a") for n in range(5)]
     assert placeholders(*moved) == []
@@ -155,13 +155,13 @@ def test_an_answer_from_the_address_itself_does_not_count() -> None:
     assert placeholders(direct, gone(0), gone(1), gone(2)) == [gone(n)[0] for n in range(3)]
 
 
-def test_a_placeholder_says_where_it_leads() -> None:
+def test_a_placeholder_states_its_address() -> None:
     attempts = [(f"{n}", 0, True, None, None, 200, "g", "http://h/gone.png") for n in range(3)]
     outcome = settled([(f"{n}", f"http://h/{n}.jpg", f"bay {n}") for n in range(3)], attempts)
     assert set(outcome.rejects["detail"].to_pylist()) == {"3 URLs with 3 captions lead to http://h/gone.png, pass 0"}
 
 
-def test_a_retry_opens_a_pass_over_transient_failures_alone_and_the_rest_of_the_build_stays(
+def test_a_retry_opens_a_pass_over_transient_failures_and_leaves_the_rest_of_the_build(
     damaged: Build, small_web: Web
 ) -> None:
     n_before = dict(small_web.requests)
@@ -180,9 +180,7 @@ def test_a_retry_opens_a_pass_over_transient_failures_alone_and_the_rest_of_the_
     assert {n_due for name, _, n_due in watcher.begun if name in ("screen", "write_shards", "filter")} == set()
 
 
-def test_what_a_pass_puts_off_is_asked_in_the_next_passes_and_fates_stay_the_same(
-    small_sources: Path, tmp_path: Path
-) -> None:
+def test_deferred_urls_are_requested_in_later_passes_with_the_same_fates(small_sources: Path, tmp_path: Path) -> None:
     hurried = {"n_threads": 1, "max_partition_s": 0.001, "urls_per_slice": 7}
     build = Build(tmp_path / "build", small_sources).with_settings(download=hurried)
     build.run(InlineExecutor(), ("inventory", "filter", "plan", "download"))

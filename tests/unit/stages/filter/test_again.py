@@ -1,4 +1,4 @@
-"""A sample that no table has is found in the files by its id, and by nothing else."""
+"""A sample that is in no table is found in the source files by its id."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ PHOTOS = ("yfcc15m/yfcc100m_dataset-0", "yfcc15m/yfcc100m_subset_data.tsv")
         ("nothing", ()), ("", ()), ("redcaps_0_1", ()), ("fmow_1", ()), ("cc3m_0_-1", ()), ("cc3m_0_" + "9" * 40, ()),
     ],
 )  # fmt: skip
-def test_the_id_tells_the_files(sample_id: str, files: tuple[str, ...]) -> None:
+def test_an_id_determines_its_files(sample_id: str, files: tuple[str, ...]) -> None:
     assert files_of(sample_id, LISTED, CORPORA) == files
 
 

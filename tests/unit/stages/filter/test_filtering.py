@@ -1,4 +1,4 @@
-"""Every row of a source file is kept, refused by name or counted."""
+"""Every row of a source file is kept, rejected with a reason or counted."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def check(found: Filtered) -> None:
     assert found.candidates.schema == CANDIDATE.schema
     assert found.malformed.schema == CANDIDATE.reject_schema
     named = sum(n for code, n in counts.items() if code != "kept" and not REASON[code].is_counted_only)
-    assert sum(row["n_rows"] or 1 for row in found.malformed.to_pylist()) == named  # a stretch has several
+    assert sum(row["n_rows"] or 1 for row in found.malformed.to_pylist()) == named  # a damaged stretch has several rows
     ids = pa.concat_arrays([*found.candidates["sample_id"].chunks, *found.malformed["sample_id"].chunks])
     assert pc.count_distinct(ids).as_py() == len(ids)
 
@@ -66,7 +66,7 @@ def test_each_row_of_a_tsv_has_its_fate(tmp_path: Path) -> None:
     seen: list[int] = []
     found = filter_file(path, "cc3m", 0, on_progress=seen.append)
     check(found)
-    assert sum(seen) == 7  # but for the torn row
+    assert sum(seen) == 7  # all but the torn row
     assert some(found.counts) == {
         "given": 8, "kept": 2, "no_caption": 1, "no_keyword": 1, "no_url": 1, "invalid_utf8": 1, "damaged_source": 1,
         "wrong_field_count": 1,
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_one_stretch_that_is_named(tmp_path: Path) -> None:
     assert found.malformed.to_pylist()[0]["sample_id"] == "coyo700m_0_0"
 
 
-def test_a_slice_takes_the_same_urls_everywhere_and_grows_with_its_share(tmp_path: Path) -> None:
+def test_a_slice_has_the_same_urls_in_all_files_and_grows_with_its_share(tmp_path: Path) -> None:
     path = tmp_path / "GCC-training.tsv"
     path.write_bytes(b"".join(b"Landsat %d\thttp://a/%d\n" % (n, n) for n in range(400)))
     found = [filter_file(path, "cc3m", pilot_share=share) for share in (0.05, 0.2, 1.0)]
@@ -141,7 +141,7 @@ STRICT = {
 }  # fmt: skip
 
 
-def test_strict_rules_mark_false_keywords_and_refuse_them_when_asked(tmp_path: Path) -> None:
+def test_strict_rules_mark_false_keywords_and_reject_them_if_set(tmp_path: Path) -> None:
     path = tmp_path / "GCC-training.tsv"
     path.write_text("".join(f"{text}\thttp://a/{n}\n" for n, text in enumerate(STRICT)))
     marked, strict = filter_file(path, "cc3m"), filter_file(path, "cc3m", is_strict=True)
@@ -155,7 +155,7 @@ def test_strict_rules_mark_false_keywords_and_refuse_them_when_asked(tmp_path: P
 
 
 def photo_line(photo: int, title: str, description: str = "", url: str = "http://a/x.jpg", marker: str = "0") -> bytes:
-    """Return a line of the 23 columns."""
+    """Return a line with YFCC100M's 23 columns."""
     fields = [""] * 23
     fields[0], fields[3], fields[4] = str(photo), "2005-03-01 12:39:28.0", "1111467388"
     fields[6], fields[7], fields[14], fields[15], fields[22] = title, description, url, "Attribution License", marker
@@ -218,7 +218,7 @@ TITLES = st.sampled_from([b"USGS", b"dog", b"", b"%zz", b"%ff", b"\xff", b"\t", 
 
 @settings(max_examples=80, deadline=None)
 @given(PHOTOS, st.lists(st.tuples(st.integers(1, 8), TITLES), max_size=12), st.integers(0, 12))
-def test_photos_are_conserved_whatever_the_lines(
+def test_all_photos_are_accounted_for_with_any_lines(
     tmp_path_factory: pytest.TempPathFactory, listed: list[int], lines: list[tuple[int, bytes]], cut: int
 ) -> None:
     data = [photo_line(photo, "TITLE").replace(b"TITLE", title) for photo, title in lines]
@@ -237,7 +237,7 @@ PIECES = st.sampled_from([b"USGS", b"dog ", b"\t", b"\n", b" ", b"\xff", "é".en
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(PIECES, max_size=40).map(b"".join))
-def test_counts_are_conserved_whatever_the_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_all_rows_are_accounted_for_with_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "GCC-training.tsv"
     path.write_bytes(data)
     check(filter_file(path, "cc3m", 0))

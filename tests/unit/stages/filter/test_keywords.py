@@ -1,4 +1,4 @@
-"""Keywords are found as a plain search would find them, and captions are cleaned."""
+"""Keywords are found like by a plain search, and captions are cleaned."""
 
 import string
 
@@ -27,25 +27,25 @@ def test_every_pattern_is_found_in_any_case() -> None:
         assert expected[:3] == [True] * 3
 
 
-def test_letters_that_only_unicode_folds_do_not_match() -> None:
+def test_only_ascii_letters_match_in_the_other_case() -> None:
     captions = pa.array(["uſgs", "\u212aey usgs", "mar\u212aer", "ſatellite image", "space", None, ""])
     assert match_any(captions, PATTERNS).to_pylist() == [False, True, False, False, False, False, False]
     assert match_any(captions, ("marker", "satellite imag")).to_pylist() == [False] * 7
     assert matched_keywords(captions, ("satellite imag", "usgs")).to_pylist()[3] == []
 
 
-def test_a_keyword_does_not_reach_over_two_captions() -> None:
+def test_a_keyword_does_not_match_across_two_captions() -> None:
     captions = pa.array(["an aerial", " satellite image", "aerial ", "view", "space vie", "w", "", "usg", "s"])
     assert match_any(captions, PATTERNS).to_pylist() == [False, True] + [False] * 7
 
 
-def test_a_find_over_two_captions_hides_none_within() -> None:
-    # "ab|cde" reads abcde: the find abcd begins in the first caption and hides cde, or b|c hides c.
+def test_a_match_across_two_captions_hides_no_match_inside_one() -> None:
+    # "ab|cde" is searched as abcde: the match abcd begins in the first caption and hides cde, or b|c hides c.
     assert match_any(pa.array(["ab", "cde"]), ("abcd", "cde")).to_pylist() == [False, True]
     assert match_any(pa.array(["ab", "c", "d", "e"]), ("abcde", "c", "e")).to_pylist() == [False, True, False, True]
 
 
-def test_slices_chunks_nulls_and_large_strings_are_alike() -> None:
+def test_slices_chunks_nulls_and_large_strings_give_the_same_result() -> None:
     texts = ["usgs", None, "x", "MODIS", "", "a Landsat b"] * 3
     whole = pa.array(texts)
     expected = match_any(whole, PATTERNS).to_pylist()
@@ -58,20 +58,20 @@ def test_slices_chunks_nulls_and_large_strings_are_alike() -> None:
     assert match_any(pa.chunked_array([], pa.string()), PATTERNS).to_pylist() == []
 
 
-def test_a_null_with_characters_beneath_is_no_match() -> None:
+def test_characters_under_a_null_do_not_match() -> None:
     array = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 4, 8], np.int32)), pa.py_buffer(b"usgsusgs"),
                                         pa.py_buffer(b"\x02"))  # fmt: skip
     assert match_any(array, PATTERNS).to_pylist() == [False, True]
 
 
-def test_a_null_with_a_long_text_beneath_is_no_match() -> None:
+def test_a_long_text_under_a_null_does_not_match() -> None:
     text = b"usgs" + b"x" * 96
     array = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 100, 200], np.int32)), pa.py_buffer(text * 2),
                                         pa.py_buffer(b"\x02"))  # fmt: skip
     assert match_any(array, PATTERNS).to_pylist() == [False, True]
 
 
-def test_few_and_many_suspects_are_judged_alike() -> None:
+def test_few_and_many_suspects_give_the_same_result() -> None:
     texts = ["a lands", "at of usgs", "x MOD", "IS aerial vie", "w usgs", None, "", "\u212aey usg"] * 300
     found = match_any(pa.array(texts), PATTERNS).to_pylist()
     assert found == [bool(found_by_loop(text, PATTERNS)) for text in texts]
@@ -142,6 +142,6 @@ def test_a_clean_caption_has_single_inner_blanks_only(text: str) -> None:
 
 
 @pytest.mark.parametrize("narrow", [pa.string(), pa.large_string()])
-def test_a_slice_that_was_cast_is_searched_as_any_other(narrow: pa.DataType) -> None:
+def test_a_cast_slice_is_searched_correctly(narrow: pa.DataType) -> None:
     wide = pa.array(["a long text before", "another", "USGS", "x", "A MODIS tile"], pa.large_string())
     assert match_any(wide.slice(2).cast(narrow), PATTERNS).to_pylist() == [True, False, True]

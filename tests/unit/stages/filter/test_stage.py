@@ -1,4 +1,4 @@
-"""The filter takes the one source file of its partition with what belongs to it, and refuses what does not fit."""
+"""The filter reads its partition's source file and companions, and refuses changed files."""
 
 import os
 from pathlib import Path
@@ -40,7 +40,7 @@ def run(sources: Path, partition: str, listed: pa.Table) -> Outcome:
     return outcome
 
 
-def test_tags_come_from_the_file_beside_and_counts_do_not(tmp_path: Path) -> None:
+def test_tags_come_from_the_label_file_which_does_not_change_the_counts(tmp_path: Path) -> None:
     write(tmp_path, "cc3m/GCC-training.tsv", b"Landsat a\thttp://a/1\na cat\thttp://a/2\n")
     alone = run(tmp_path, "cc3m-00000", listing(tmp_path))
     write(tmp_path, LABELS, b"x\thttp://a/1\tlake\t/m/1\t0.9\ny\thttp://a/2\tcat\t/m/2\t0.9\nz\thttp://a/3\t\t\t\n")
@@ -72,7 +72,7 @@ def test_a_file_of_the_partition_that_changed_is_refused(tmp_path: Path, path: s
         run(tmp_path, "cc3m-00000", listed)
 
 
-def test_a_label_file_that_is_none_is_damaged_and_the_rows_are_kept(tmp_path: Path) -> None:
+def test_an_invalid_label_file_is_damaged_and_the_rows_are_kept(tmp_path: Path) -> None:
     write(tmp_path, "cc3m/GCC-training.tsv", b"Landsat a\thttp://a/1\n")
     write(tmp_path, LABELS, b"Landsat a\thttp://a/1\n")
     outcome = run(tmp_path, "cc3m-00000", listing(tmp_path))

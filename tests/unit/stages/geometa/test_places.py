@@ -34,19 +34,17 @@ def haversine_km(a: tuple[float, float], b: tuple[float, float]) -> float:
         ((-1.286, 36.817), "Nairobi", "KEN"),
         ((78.223, 15.647), "Longyearbyen", "SJM"),
         ((-54.807, -68.307), "Ushuaia", "ARG"),
-        ((-22.57, 17.08), "Windhoek", "NAM"),  # NA is no missing value
+        ((-22.57, 17.08), "Windhoek", "NAM"),  # NA is a code, not a missing value
         ((42.66, 21.17), "Pristina", "XKX"),
     ],
 )
-def test_a_city_is_the_nearest_place_to_itself(
-    places: Places, position: tuple[float, float], city: str, code: str
-) -> None:
+def test_a_citys_position_gives_that_city(places: Places, position: tuple[float, float], city: str, code: str) -> None:
     found = places.nearest(np.array([position[0]]), np.array([position[1]]))
     assert (found.names[0], found.country_codes[0]) == (city, code)
     assert found.distance_km[0] < 5
 
 
-def test_places_are_near_over_the_date_line_and_over_the_pole() -> None:
+def test_the_nearest_place_may_be_across_the_date_line_or_the_pole() -> None:
     known = few((0.0, 179.9, "west", "FJ"), (0.0, 170.0, "far", "FJ"), (89.0, 0.0, "beyond the pole", "NO"))
     found = known.nearest(np.array([0.0, 89.5]), np.array([-179.9, 180.0]))
     assert list(found.names) == ["west", "beyond the pole"]
@@ -61,13 +59,13 @@ def test_distances_are_great_circles() -> None:
     assert found.distance_km == pytest.approx(expected, rel=1e-6)
 
 
-def test_of_two_places_at_one_position_the_first_by_name_holds_whatever_the_order() -> None:
+def test_of_two_places_at_one_position_the_first_by_name_is_used() -> None:
     rows = [(1.0, 2.0, "b", "FR"), (1.0, 2.0, "a", "DE"), (5.0, 5.0, "c", "FR")]
     for order in (rows, rows[::-1]):
         assert few(*order).nearest(np.array([1.0]), np.array([2.1])).names[0] == "a"
 
 
-def test_a_city_is_named_up_to_its_limit_and_a_country_up_to_another() -> None:
+def test_cities_and_countries_are_named_up_to_their_maximum_distances() -> None:
     known = few((0.0, 0.0, "town", "GA"))
     degrees_of_km = 180 / (np.pi * EARTH_RADIUS_KM)
     longitude_deg = np.array([49.9, 50.1, 99.9, 100.1, np.nan]) * degrees_of_km
@@ -77,7 +75,7 @@ def test_a_city_is_named_up_to_its_limit_and_a_country_up_to_another() -> None:
     assert list(city) == ["town", None, None, None, None]
 
 
-def test_a_stated_country_wins_and_a_city_beyond_its_border_is_not_named() -> None:
+def test_a_stated_country_takes_precedence_and_a_city_outside_it_is_not_named() -> None:
     known = few((47.66, 9.17, "Konstanz", "DE"))
     stated = ["CHE", "deu ", "ZZZ", "CA-", "", None]
     country, city = name_places(stated, np.full(6, 47.65), np.full(6, 9.17), known, 50, 100)
@@ -90,13 +88,13 @@ def test_a_stated_country_needs_no_position() -> None:
     assert list(country) == ["XKX", None] and list(city) == [None, None]
 
 
-def test_unknown_codes_are_no_country() -> None:
+def test_unknown_codes_give_no_country() -> None:
     assert [country_code(code) for code in ("CHE", " che", "KO-", "CA-", "ZZZ", "CH", "", None)] == [
         "CHE", "CHE", "XKX", None, None, None, None, None,
     ]  # fmt: skip
 
 
-def test_country_names_read_well_and_are_told_apart() -> None:
+def test_country_names_are_readable_and_distinct() -> None:
     names = names_by_code()
     assert len(names) == len(set(names.values())) >= 250
     assert names["VEN"] == "Venezuela" and names["COD"] == "The Democratic Republic of the Congo"
@@ -106,7 +104,7 @@ def test_country_names_read_well_and_are_told_apart() -> None:
     assert set(codes_by_alpha_2().values()) <= set(names)
 
 
-def test_a_name_loses_its_quarter_and_its_other_language() -> None:
+def test_quarters_and_names_in_other_languages_are_removed() -> None:
     names = ("Zuerich (Kreis 1) / Lindenhof", "Bleiburg/Pliberk", "(x)", "Osaka-shi")
     assert [short_name(name) for name in names] == ["Zuerich", "Bleiburg", "(x)", "Osaka-shi"]
 
@@ -120,5 +118,5 @@ def test_opening_prints_nothing_and_starts_no_pool() -> None:
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
-def test_the_identity_names_what_the_places_depend_on() -> None:
+def test_the_identity_covers_the_data_and_code_of_the_places() -> None:
     assert set(places_identity()) == {"places", "countries"}

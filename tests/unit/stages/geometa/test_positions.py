@@ -1,4 +1,4 @@
-"""One rule says which pairs of numbers are positions, for every source."""
+"""One rule decides for every source which pairs of numbers are positions."""
 
 from itertools import product
 
@@ -34,6 +34,6 @@ def test_every_source_of_positions_has_one_rule(pair: tuple[float, float], expec
 
 
 @pytest.mark.parametrize("name", ["stated_latitude_deg", "stated_longitude_deg"])
-def test_half_a_position_is_none(name: str) -> None:
+def test_a_single_coordinate_is_no_position(name: str) -> None:
     rows = rows_table({"source_row": pa.array([0], pa.int64()), name: pa.array([7.5], pa.float64())})
     assert rows[name].null_count == 1

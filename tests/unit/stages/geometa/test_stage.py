@@ -39,7 +39,7 @@ def describe(
     tools: Mapping[str, Any] | None = None,
     **params: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Return the described samples by id; each candidate is relevant and has the image `i` and its own id."""
+    """Return the described samples by id; each candidate is relevant, and its image is `i` followed by its id."""
     rows: dict[str, Rows] = {
         "relevant": [{"sample_id": row["sample_id"], "image_id": f"i{row['sample_id']}"} for row in candidates],
         "candidate": candidates,
@@ -97,20 +97,20 @@ def test_a_labelled_image_is_described_in_full(places: Places) -> None:
     assert [words for words in told if words not in caption] == []
 
 
-def test_a_sample_of_which_nothing_is_known_is_kept_with_nulls(places: Places) -> None:
+def test_a_sample_without_known_facts_is_kept_with_nulls(places: Places) -> None:
     row = labelled(places, "millionaid_P0000001")
     assert {name for name, value in row.items() if value is not None} == {"sample_id"}
     assert labelled(places)["meta_caption"] is None
 
 
-def test_seasons_turn_with_the_hemisphere_and_are_none_in_the_tropics(places: Places) -> None:
+def test_seasons_depend_on_the_hemisphere_and_are_null_in_the_tropics(places: Places) -> None:
     for latitude_deg, season in ((45.9, "summer"), (-33.4, "winter"), (1.3, None)):
         row = web(places, {**POSITION, "stated_latitude_deg": latitude_deg, "stated_datetime": "2015-07-01"}, {})
         assert row["season"] == season and row["month"] == 7
         assert (season or "1 July 2015") in row["meta_caption"]
 
 
-def test_the_corpus_wins_over_exif_in_place_and_time_each_by_itself(places: Places) -> None:
+def test_the_corpus_takes_precedence_over_exif_separately_for_place_and_time(places: Places) -> None:
     both = web(places, {**POSITION, "stated_datetime": "2005-03-01 12:39:28.0"}, EXIF)
     assert (both["position_source"], both["time_source"]) == ("corpus", "corpus")
     assert (both["latitude_deg"], both["taken_at"]) == (45.93, "2005-03-01T12:39:28")
@@ -123,7 +123,7 @@ def test_the_corpus_wins_over_exif_in_place_and_time_each_by_itself(places: Plac
     assert (impossible["city"], impossible["country_code"], impossible["utm_epsg"]) == ("Santiago", "CHL", 32719)
 
 
-def test_what_exif_alone_knows_is_told_only_where_the_setting_says_so(places: Places) -> None:
+def test_facts_from_exif_are_only_in_captions_if_the_setting_says_so(places: Places) -> None:
     quiet = web(places, {}, EXIF)
     assert quiet["meta_caption"] is None and quiet["country_name"] == "Chile" and quiet["season"] == "winter"
     told = web(places, {}, EXIF, exif_meta_caption=True)["meta_caption"]
@@ -134,12 +134,14 @@ def test_what_exif_alone_knows_is_told_only_where_the_setting_says_so(places: Pl
 
 
 @pytest.mark.parametrize(("latitude_deg", "longitude_deg"), [(91.0, 0.0), (0.0, 180.1), (np.nan, 5.0), (None, 5.0)])
-def test_a_position_on_no_globe_is_none(places: Places, latitude_deg: float | None, longitude_deg: float) -> None:
+def test_a_position_outside_the_ranges_is_null(
+    places: Places, latitude_deg: float | None, longitude_deg: float
+) -> None:
     row = web(places, {"stated_latitude_deg": latitude_deg, "stated_longitude_deg": longitude_deg}, {})
     assert row["latitude_deg"] is row["longitude_deg"] is row["position_source"] is row["utm_epsg"] is None
 
 
-def test_zero_zero_is_no_position_of_any_source_but_zero_latitude_is_one() -> None:
+def test_zero_zero_is_no_position_for_any_source_but_zero_latitude_is_valid() -> None:
     nothing = np.full(3, np.nan)
     pair = np.array([0.0, -0.0, 5.0]), np.array([-0.0, 7.0, 0.0])
     assert choose_position(nothing, nothing, *pair)["source"].tolist() == ["", "exif", "exif"]
@@ -154,25 +156,25 @@ def test_the_poles_have_a_position_and_no_zone(places: Places) -> None:
     assert row["season"] == "summer"
 
 
-def test_at_sea_there_is_no_city_and_far_out_no_country(places: Places) -> None:
+def test_at_sea_there_is_no_city_and_far_from_land_no_country(places: Places) -> None:
     row = web(places, {"stated_latitude_deg": -48.9, "stated_longitude_deg": -123.4}, {})
     assert row["city"] is row["country_code"] is row["meta_caption"] is None and row["utm_epsg"] == 32710
 
 
-def test_an_invalid_country_code_gives_way_to_the_place(places: Places) -> None:
+def test_an_invalid_country_code_is_replaced_by_the_nearest_place(places: Places) -> None:
     for code, expected in (("ZZZ", "ITA"), ("CA-", "ITA"), ("AUT", "AUT")):
         row = labelled(places, **POSITION, stated_country_code=code)
         assert row["country_code"] == expected
         assert row["city"] == ("Refrontolo" if expected == "ITA" else None)
 
 
-def test_a_country_without_a_position_is_told(places: Places) -> None:
+def test_a_country_without_a_position_is_in_the_caption(places: Places) -> None:
     row = labelled(places, labels=["dam"], stated_country_code="KO-")
     assert (row["country_code"], row["country_name"], row["latitude_deg"]) == ("XKX", "Kosovo", None)
     assert "Kosovo" in row["meta_caption"]
 
 
-def test_cc3m_tells_its_sure_tags(places: Places) -> None:
+def test_captions_of_cc3m_have_the_probable_tags(places: Places) -> None:
     rows = [
         candidate("cc3m_0_0", machine_tags=["sea", "sky", "boat"], machine_tag_probs=[0.92, 0.5, 0.97]),
         candidate("cc3m_0_1", machine_tags=["sea", "sky"], machine_tag_probs=[0.3, 0.5]),
@@ -185,16 +187,16 @@ def test_cc3m_tells_its_sure_tags(places: Places) -> None:
     assert "sky" in captions[1] and captions[2:] == [None, None]
 
 
-def test_a_labelled_image_that_screen_refused_is_not_described(places: Places) -> None:
+def test_a_labelled_image_that_screen_rejected_is_not_described(places: Places) -> None:
     both = [labelled_image(FMOW, **POSITION), labelled_image("ben_8", **POSITION)]
     assert list(describe(places, labelled=both, images=[image(FMOW)])) == [FMOW]
 
 
-def test_no_sample_gives_an_empty_table(places: Places) -> None:
+def test_no_samples_give_an_empty_table(places: Places) -> None:
     assert describe(places) == {}
 
 
-def test_the_rows_do_not_depend_on_how_many_are_done_at_once(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_do_not_depend_on_the_batch_size(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     rows = [
         labelled_image(
@@ -210,7 +212,7 @@ def test_the_rows_do_not_depend_on_how_many_are_done_at_once(places: Places, mon
     assert len({row["utm_epsg"] for row in whole.values()}) > 20
 
 
-def test_the_handmade_rows_have_the_places_and_times_they_were_made_for(places: Places, tmp_path: Path) -> None:
+def test_the_handmade_rows_have_their_intended_places_and_times(places: Places, tmp_path: Path) -> None:
     with HANDMADE["describe_geometa"](tmp_path) as handmade:
         rows = handmade.rows
     inputs = {
@@ -227,7 +229,7 @@ def test_the_handmade_rows_have_the_places_and_times_they_were_made_for(places: 
     assert found["ben_7"]["country_code"] == "XKX" and found["millionaid_P0000001"]["meta_caption"] is None
 
 
-def test_tools_open_as_declared_and_name_what_results_depend_on() -> None:
+def test_tools_open_as_declared_and_have_an_identity() -> None:
     params = GeometaParams()
     assert {tool.name for tool in DESCRIBE_GEOMETA.tools} == {"places", "templates"}
     assert set(PLACES.identity(params)) == {"places", "countries"}

@@ -24,7 +24,7 @@ YEARS = (1858, 2030)
         ("2016-02-29 00:00:00", "2016-02-29T00:00:00"),
     ],
 )
-def test_each_way_of_stating_a_time_is_read(stated: str, expected: str) -> None:
+def test_each_time_format_is_read(stated: str, expected: str) -> None:
     assert parse_time(stated, *YEARS) == expected
 
 
@@ -37,17 +37,17 @@ def test_each_way_of_stating_a_time_is_read(stated: str, expected: str) -> None:
         "2015-06-30 10:00:00 +99:00", "2030-12-31T23:00:00-02:00",
     ],
 )  # fmt: skip
-def test_an_impossible_time_is_none(stated: str) -> None:
+def test_an_impossible_time_is_null(stated: str) -> None:
     assert parse_time(stated, *YEARS) is None
 
 
-def test_no_time_is_none() -> None:
+def test_a_missing_time_is_null() -> None:
     assert parse_time(None, *YEARS) is None
     assert month_of(None) == 0
 
 
 @given(st.datetimes(datetime(1858, 1, 1), datetime(2030, 12, 31)))
-def test_what_is_written_is_read_again_and_reading_it_twice_changes_nothing(moment: datetime) -> None:
+def test_written_times_are_parsed_unchanged(moment: datetime) -> None:
     text = moment.replace(microsecond=0).isoformat()
     assert parse_time(text, *YEARS) == text
     zoned = moment.replace(microsecond=0, tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -56,6 +56,6 @@ def test_what_is_written_is_read_again_and_reading_it_twice_changes_nothing(mome
 
 
 @given(st.text("0123456789-: TZ.+", max_size=30))
-def test_any_text_is_a_time_or_none(text: str) -> None:
+def test_any_text_gives_a_valid_time_or_null(text: str) -> None:
     found = parse_time(text, *YEARS)
     assert found is None or found[:4].isdigit()

@@ -14,15 +14,15 @@ def zone_of(latitude_deg: float, longitude_deg: float) -> tuple[int, str, str, i
 
 
 def is_widened(latitude_deg: float, longitude_deg: float) -> bool:
-    # The EPSG areas of use know the regular zones alone.
+    # EPSG's areas of use only have the regular zones.
     return (56 <= latitude_deg < 64 and 3 <= longitude_deg < 6) or (latitude_deg >= 72 and 0 <= longitude_deg < 42)
 
 
-def test_epsg_codes_are_those_of_pyproj_at_random_points() -> None:
+def test_epsg_codes_at_random_points_equal_pyprojs() -> None:
     rng = np.random.default_rng(20)
     latitude_deg, longitude_deg = rng.uniform(-80, 84, 1500), rng.uniform(-180, 180, 1500)
     found = find_zones(latitude_deg, longitude_deg)
-    # Asked once for all areas of use: a query per point takes pyproj 0.2 s.
+    # All areas of use are queried at once, since pyproj takes 0.2 s per query.
     areas = {int(crs.code): crs.area_of_use for crs in query_utm_crs_info(datum_name="WGS 84")}
     n_checked = 0
     for latitude, longitude, epsg in zip(latitude_deg, longitude_deg, found.epsg, strict=True):
@@ -35,7 +35,7 @@ def test_epsg_codes_are_those_of_pyproj_at_random_points() -> None:
 
 
 @pytest.mark.parametrize("position", [(47.4, 8.5), (-36.8, 174.8), (64.2, -21.9)])
-def test_epsg_codes_are_those_that_pyproj_finds_for_a_point(position: tuple[float, float]) -> None:
+def test_epsg_codes_equal_those_that_pyproj_finds_for_a_point(position: tuple[float, float]) -> None:
     latitude, longitude = position
     area = AreaOfInterest(longitude, latitude, longitude, latitude)
     codes = {int(crs.code) for crs in query_utm_crs_info(datum_name="WGS 84", area_of_interest=area, contains=True)}
@@ -49,13 +49,13 @@ def test_epsg_codes_are_those_that_pyproj_finds_for_a_point(position: tuple[floa
         (-36.848, 174.763, (60, "H", "S", 32760)),  # Auckland
         (-18.141, 178.442, (60, "K", "S", 32760)),  # Suva, west of the date line
         (-16.8, -179.97, (1, "K", "S", 32701)),  # Taveuni, east of it
-        (0.0, -78.467, (17, "N", "N", 32617)),  # the equator is northern
+        (0.0, -78.467, (17, "N", "N", 32617)),  # the equator counts as northern
         (-0.0001, -78.467, (17, "M", "S", 32717)),
         (90 - 6.0, 20.0, (33, "X", "N", 32633)),
         (-80.0, 0.0, (31, "C", "S", 32731)),
     ],
 )
-def test_known_places_lie_in_their_zone(
+def test_known_places_are_in_their_zones(
     latitude_deg: float, longitude_deg: float, expected: tuple[int, str, str, int]
 ) -> None:
     assert zone_of(latitude_deg, longitude_deg) == expected
@@ -73,7 +73,7 @@ def test_the_zones_off_norway_and_svalbard_are_widened(latitude_deg: float, long
     assert zone_of(latitude_deg, longitude_deg)[0] == zone
 
 
-def test_the_antimeridian_is_the_edge_of_zone_1() -> None:
+def test_the_antimeridian_belongs_to_zone_1() -> None:
     assert zone_of(10, -180)[0] == zone_of(10, 180)[0] == 1
     assert zone_of(10, 179.999)[0] == 60
     assert zone_of(10, -174)[0] == 2

@@ -34,7 +34,7 @@ def _no_nltk_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """A private folder in NLTK's layout, with the contents of the small packages."""
+    """A private folder with the small packages in NLTK's layout."""
     folder = tmp_path / "nltk_data"
     shutil.copytree(SMALL_PACKAGES, folder)
     _set_mode(folder, 0o755, 0o644)
@@ -53,19 +53,19 @@ def _zip(folder: Path, package: str) -> None:
     shutil.rmtree(folder / package)
 
 
-def test_without_nltk_data_the_small_packages_are_used_and_said_to_be() -> None:
+def test_without_nltk_data_the_small_packages_are_used_and_reported() -> None:
     packages = find_packages()
     assert packages == PlacePackages((SMALL_PACKAGES,), True)
     assert "demonstration" in packages_in_use()
     assert PLACE_TAGGER.identity(TagParams())["packages"] == "small"
 
 
-def test_small_packages_are_small_and_as_their_digests_say() -> None:
+def test_small_packages_are_small_and_match_their_digests() -> None:
     assert file_digests(SMALL_PACKAGES) == read_digests(SMALL_PACKAGES)
     assert sum(path.stat().st_size for path in SMALL_PACKAGES.rglob("*") if path.is_file()) < 1_000_000
 
 
-def test_nltk_data_is_used_and_said_to_be(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nltk_data_is_used_and_reported(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NLTK_DATA", str(copied))
     assert find_packages() == PlacePackages((copied,), False)
     assert "NLTK_DATA" in packages_in_use()
@@ -87,13 +87,13 @@ def test_a_package_that_lacks_a_file_is_missing(copied: Path, monkeypatch: pytes
         packages_in_use()
 
 
-def test_nothing_of_another_place_fills_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_not_taken_from_another_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NLTK_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="lacks tokenizers/punkt_tab, taggers"):
         find_packages()
 
 
-def test_packages_may_lie_in_several_folders(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_may_be_in_several_folders(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = packages_identity(PlacePackages((copied,), False))
     (tmp_path / "other").mkdir(mode=0o755)
     shutil.move(copied / "taggers", tmp_path / "other/taggers")
@@ -103,7 +103,7 @@ def test_packages_may_lie_in_several_folders(copied: Path, tmp_path: Path, monke
         assert find_places(CAPTION, tagger, TagParams()) == ("Rotterdam", "Netherlands")
 
 
-def test_a_zip_is_the_package_it_holds(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zipped_package_is_read(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = packages_identity(PlacePackages((copied,), False))
     for package in FILES:
         _zip(copied, package)
@@ -121,7 +121,7 @@ def test_a_broken_zip_is_named(copied: Path, monkeypatch: pytest.MonkeyPatch) ->
         packages_in_use()
 
 
-def test_a_changed_file_is_another_identity(copied: Path) -> None:
+def test_a_changed_file_changes_the_identity(copied: Path) -> None:
     packages = PlacePackages((copied,), False)
     before = packages_identity(packages)
     path = copied / "corpora/words/en-basic"
@@ -140,13 +140,13 @@ def test_changed_small_packages_are_refused(copied: Path, monkeypatch: pytest.Mo
         find_packages()
 
 
-def test_a_checkout_that_others_can_write_still_works(copied: Path) -> None:
+def test_a_world_writable_checkout_still_works(copied: Path) -> None:
     _set_mode(copied, 0o777, 0o666)
     with open_place_tagger(PlacePackages((copied,), True)) as tagger:
         assert find_places(CAPTION, tagger, TagParams()) == ("Rotterdam", "Netherlands")
 
 
-def test_nltk_data_that_others_can_write_is_refused_with_the_remedy(copied: Path) -> None:
+def test_world_writable_nltk_data_is_refused_with_the_remedy(copied: Path) -> None:
     _set_mode(copied, 0o777, 0o666)
     with (
         pytest.raises(InputError, match=r"no other account can write .*chmod -R go-w"),
@@ -155,7 +155,7 @@ def test_nltk_data_that_others_can_write_is_refused_with_the_remedy(copied: Path
         pass
 
 
-def test_damaged_contents_are_the_users_fault_not_ours(copied: Path) -> None:
+def test_damaged_contents_are_an_input_error(copied: Path) -> None:
     (copied / "chunkers/maxent_ne_chunker_tab/english_ace_multiclass/weights.txt").write_text("no number\n")
     with pytest.raises(InputError, match="NLTK cannot load"), open_place_tagger(PlacePackages((copied,), False)):
         pass
@@ -169,7 +169,7 @@ def test_loading_leaves_nltk_as_it_was() -> None:
         assert nltk.data.path == before
 
 
-def test_the_loaded_models_say_what_nltk_itself_says(copied: Path) -> None:
+def test_the_loaded_models_give_nltks_results(copied: Path) -> None:
     with open_place_tagger(find_packages()) as tagger:
         ours = tagger.tag(CAPTION)
     code = (
@@ -183,7 +183,7 @@ def test_the_loaded_models_say_what_nltk_itself_says(copied: Path) -> None:
     assert ("GPE", "Rotterdam") in ours
 
 
-def test_an_identity_costs_no_import_of_nltk() -> None:
+def test_an_identity_does_not_import_nltk() -> None:
     code = (
         "import sys; from stages.gpe.stage import PLACE_TAGGER, TagParams; PLACE_TAGGER.identity(TagParams());"
         "assert 'nltk' not in sys.modules"
@@ -192,7 +192,7 @@ def test_an_identity_costs_no_import_of_nltk() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
 
 
-def test_small_packages_beat_the_rule_of_capitals_on_unseen_sentences() -> None:
+def test_small_packages_beat_the_capitalisation_rule_on_unseen_sentences() -> None:
     examples = nltk_quality.generated(300)
     with open_place_tagger(find_packages()) as tagger:
         precision, recall = nltk_quality.score(examples, lambda text: find_places(text, tagger, TagParams()))

@@ -28,7 +28,7 @@ def tagger() -> Iterator[PlaceTagger]:
 
 
 class SpokenTagger:
-    """Takes every word in capitals for a place and every word in title case for a person."""
+    """Tags words in upper case as places and words in title case as persons."""
 
     def tag(self, text: str) -> list[tuple[str, str]]:
         kinds = [("GPE" if w.isupper() else "PERSON", w) for w in text.split()]
@@ -38,7 +38,7 @@ class SpokenTagger:
 def run(
     stage: Stage, inputs: Mapping[str, pa.Table], params: Params | None = None, **tools: Any
 ) -> list[dict[str, Any]]:
-    """Return a stage's kept rows, its laws checked."""
+    """Return a stage's kept rows after checking its laws."""
     outcome = stage.run(inputs, Context("whole", params, None, tools, None, None))  # type: ignore[arg-type]
     check_outcome(stage, inputs, outcome)
     assert outcome.rejects.num_rows == 0
@@ -62,7 +62,7 @@ def texts(captions: list[str]) -> dict[str, pa.Table]:
 
 
 def named(captions: list[str], tagger: Any, **params: Any) -> dict[str, list[str | None]]:
-    """Return the places of each caption, in the order of n."""
+    """Return the places of each caption, ordered by n."""
     found: dict[str, list[str | None]] = {caption: [] for caption in captions}
     of_id = {caption_id(caption): caption for caption in captions}
     for row in run(TAG_PLACES, texts(captions), TagParams(**params), place_tagger=tagger):
@@ -78,13 +78,13 @@ def test_each_distinct_caption_is_listed_once() -> None:
     assert len(rows) == 4
 
 
-def test_a_caption_of_a_sample_that_is_gone_is_not_listed() -> None:
+def test_captions_of_removed_samples_are_not_listed() -> None:
     inputs = samples()
     inputs["relevant"] = inputs["relevant"].slice(0, 2)
     assert [row["caption"] for row in run(LIST_TEXTS, inputs, TextParams())] == [ROTTERDAM]
 
 
-def test_no_sample_gives_no_caption_and_no_place() -> None:
+def test_no_samples_give_no_captions_and_no_places() -> None:
     assert run(LIST_TEXTS, samples({}), TextParams()) == []
     none = {"place_text": pa.table({"caption_id": pa.array([], pa.string()), "caption": pa.array([], pa.string())})}
     assert run(TAG_PLACES, none, TagParams(), place_tagger=None) == []
@@ -101,7 +101,7 @@ def test_a_partition_is_named_by_the_leading_digits_of_the_caption(n_partitions:
     assert len({row["partition"] for row in rows}) >= min(n_partitions, 100)
 
 
-def test_a_new_caption_moves_no_other() -> None:
+def test_a_new_caption_does_not_change_the_partitions_of_others() -> None:
     before = {row["caption_id"]: row["partition"] for row in run(LIST_TEXTS, samples(), TextParams())}
     more = {**CAPTIONS, "laion2b_9_9": "satellite map of Lima, Peru"}
     after = {row["caption_id"]: row["partition"] for row in run(LIST_TEXTS, samples(more), TextParams())}
@@ -109,12 +109,12 @@ def test_a_new_caption_moves_no_other() -> None:
     assert len(after) == len(before) + 1
 
 
-def test_names_come_in_order_of_appearance_and_once() -> None:
+def test_names_are_unique_in_order_of_appearance() -> None:
     caption = "from ROMA over Peter to OSLO and ROMA and OSLO to LIMA"
     assert named([caption], SpokenTagger()) == {caption: ["ROMA", "OSLO", "LIMA"]}
 
 
-def test_only_the_labels_asked_for_are_places() -> None:
+def test_only_entities_with_the_set_labels_are_places() -> None:
     caption = "from ROMA over Peter"
     assert named([caption], SpokenTagger(), labels=("GPE", "PERSON")) == {caption: ["ROMA", "Peter"]}
     assert named([caption], SpokenTagger(), labels=("LOCATION",)) == {caption: [None]}
@@ -137,19 +137,19 @@ def test_a_long_caption_is_searched_to_its_limit_and_no_further() -> None:
 
 
 def test_a_caption_within_the_limits_is_not_cut() -> None:
-    longest = " ".join(["word"] * 3_248)  # as long as any of RS5M's
+    longest = " ".join(["word"] * 3_248)  # the length of RS5M's longest caption
     assert cut(longest, TagParams().max_words, TagParams().max_characters) == longest
     assert cut("a b c", 3, 5) == "a b c"
     assert cut("a b c", 2, 5) == "a b"
     assert cut("abcdef", 3, 4) == "abcd"
 
 
-def test_real_code_finds_known_places(tagger: PlaceTagger) -> None:
+def test_the_real_tagger_finds_known_places(tagger: PlaceTagger) -> None:
     assert find_places(ROTTERDAM, tagger, TagParams()) == ("Rotterdam", "Netherlands")
     assert find_places(CAPTIONS["laion2b_0_0"], tagger, TagParams()) == ("Paris", "France")
 
 
-def test_names_of_two_words_are_joined_by_one_blank(tagger: PlaceTagger) -> None:
+def test_words_of_a_name_are_joined_by_one_blank(tagger: PlaceTagger) -> None:
     assert "New Zealand" in find_places("aerial view of houses in New   Zealand", tagger, TagParams())
 
 
@@ -178,7 +178,7 @@ def test_rows_do_not_depend_on_the_partitioning(tagger: PlaceTagger) -> None:
     assert together == apart
 
 
-def test_the_supervisor_hears_of_every_caption() -> None:
+def test_progress_is_reported_for_every_caption() -> None:
     heard: list[int] = []
     inputs = texts(["ROMA", "a", "1"])
     context = Context("whole", TagParams(), None, {"place_tagger": SpokenTagger()}, None, None, heard.append)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Pictures that the tests of images draw and encode."""
+"""Draws and encodes pictures for the tests of images."""
 
 import io
 import struct
@@ -20,10 +20,10 @@ def encode(image: Image.Image, image_format: str, **options: object) -> bytes:
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-    """Return a chunk of a PNG."""
+    """Return a PNG chunk."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def segment(code: int, body: bytes) -> bytes:
-    """Return a segment of a JPEG."""
+    """Return a JPEG segment."""
     return struct.pack(">BBH", 0xFF, code, len(body) + 2) + body

@@ -1,4 +1,4 @@
-"""Batches are loaded by threads while the one before is worked on, and come as they were asked for."""
+"""Threads load the next batch while the current one is processed; batches keep their order."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def test_batches_and_items_keep_their_order(n_threads: int) -> None:
     assert list(load_ahead([], str, n_threads)) == []
 
 
-def test_the_next_batch_is_loaded_while_the_one_before_is_worked_on() -> None:
+def test_the_next_batch_is_loaded_while_the_current_one_is_processed() -> None:
     begun = {n: threading.Event() for n in range(3)}
 
     def load(n: int) -> int:
@@ -30,11 +30,11 @@ def test_the_next_batch_is_loaded_while_the_one_before_is_worked_on() -> None:
 
 
 def test_items_of_a_batch_are_loaded_together() -> None:
-    meeting = threading.Barrier(3, timeout=60)  # passes when three wait at once
+    meeting = threading.Barrier(3, timeout=60)  # passes once three threads wait
     assert len(list(load_ahead([[0, 1, 2]], lambda n: meeting.wait(), 3))) == 1
 
 
-def test_a_fault_is_raised_where_its_batch_is_due_and_no_more_is_asked_for() -> None:
+def test_an_exception_is_raised_with_its_batch_and_no_more_are_loaded() -> None:
     asked: list[int] = []
 
     def batches() -> Iterator[list[int]]:
@@ -54,7 +54,7 @@ def test_a_fault_is_raised_where_its_batch_is_due_and_no_more_is_asked_for() -> 
     assert asked == [0, 1, 2]
 
 
-def test_no_thread_is_left_when_the_reader_leaves() -> None:
+def test_no_thread_is_left_when_the_reader_stops() -> None:
     found = load_ahead([[0], [1, 2, 3, 4]], str, 3)
     next(found)
     found.close()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Each fact of an EXIF block is read by itself, and the orientation from nowhere else."""
+"""Each fact of an EXIF block is read independently, and the orientation only from EXIF."""
 
 import io
 import struct
@@ -46,7 +46,7 @@ WRITERS: dict[str, tuple[str, Callable[[Image.Exif], bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_every_format_says_way_up_date_and_position(kind: str) -> None:
+def test_orientation_date_and_position_are_read_in_every_format(kind: str) -> None:
     name, write = WRITERS[kind]
     for orientation in range(1, 9):
         image = opened(write(write_exif(orientation)), name)
@@ -59,7 +59,7 @@ def test_every_format_says_way_up_date_and_position(kind: str) -> None:
 
 
 def write_tag(kind: int, n: int, value: bytes) -> bytes:
-    """Return an EXIF block of an orientation of any type."""
+    """Return an EXIF block with an orientation of any type."""
     return b"MM\0*\0\0\0\x08\0\x01\x01\x12" + struct.pack(">HI", kind, n) + value + bytes(4) + struct.pack(">II", 6, 1)
 
 
@@ -80,20 +80,20 @@ def write_tag(kind: int, n: int, value: bytes) -> bytes:
         b"MM",
     ],
 )
-def test_an_orientation_that_is_none_is_not_obeyed(kind: str, block: bytes) -> None:
+def test_an_invalid_orientation_is_ignored(kind: str, block: bytes) -> None:
     assert read_orientation(opened(encode(draw(), kind, exif=b"Exif\0\0" + block), kind)) is None
 
 
-def test_the_tag_made_by_hand_would_be_obeyed() -> None:
+def test_a_valid_handmade_orientation_is_applied() -> None:
     data = encode(draw(), "JPEG", exif=b"Exif\0\0" + write_tag(3, 1, b"\0\x06\0\0"))
     assert read_orientation(opened(data, "JPEG")) == 6
 
 
 @pytest.mark.parametrize("orientation", [None, 3])
-def test_xmp_never_says_the_way_up(orientation: int | None) -> None:
+def test_an_orientation_in_xmp_is_ignored(orientation: int | None) -> None:
     exif = write_exif(orientation)
     plain = encode(draw(), "JPEG", exif=exif)
-    # Without JFIF's density PIL reads EXIF, and so XMP, while it opens the file.
+    # Without JFIF's density PIL reads EXIF, and therefore XMP, when it opens the file.
     jpeg = plain[:2] + segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP) + plain[20:]
     webp = encode(draw(), "WEBP", exif=exif, xmp=XMP)
     assert [read_orientation(opened(jpeg, "JPEG")), read_orientation(opened(webp, "WEBP"))] == [orientation] * 2
@@ -117,7 +117,7 @@ def test_a_tiff_is_turned_once(orientation: int, compression: str | None) -> Non
 @pytest.mark.parametrize(
     ("gps", "latitude_deg"),
     [
-        ({"seconds": Rational(0, 0)}, 33.85),  # unknown seconds: the minutes stay
+        ({"seconds": Rational(0, 0)}, 33.85),  # unknown seconds: the minutes are used
         ({"latitude": (33.0, Rational(0, 0), Rational(0, 0))}, 33.0),
         ({"latitude": (33.0, Rational(0, 0), 36.0)}, None),
         ({"latitude": (Rational(0, 0), 51.0, 36.0)}, None),
@@ -127,7 +127,7 @@ def test_a_tiff_is_turned_once(orientation: int, compression: str | None) -> Non
         ({"longitude": (181.0, 0.0, 0.0)}, None),
     ],
 )
-def test_a_broken_component_costs_no_other_fact(gps: dict[str, object], latitude_deg: float | None) -> None:
+def test_a_broken_component_affects_no_other_fact(gps: dict[str, object], latitude_deg: float | None) -> None:
     image = opened(encode(draw(), "JPEG", exif=write_exif(**gps)), "JPEG")
     facts = read_facts(image)
     assert facts["exif_latitude_deg"] == (latitude_deg and pytest.approx(latitude_deg))

@@ -1,4 +1,4 @@
-"""One reader is asked for a file, whatever other readers would make of it; what is not read is named."""
+"""A file is opened by one reader, even if other readers would accept it; unsupported formats are named."""
 
 import hashlib
 import io
@@ -15,8 +15,8 @@ from tests.unit.stages.images.drawn import chunk, draw, encode, segment
 
 FILES = {name: encode(draw(), name) for name in SIGNATURES}
 FILES["MPO"] = encode(draw(), "MPO", save_all=True, append_images=[draw()])
-PHOTO_CD = b"PCD_"  # at 2,048: nothing before it is looked at
-FLI = struct.pack("<HHHHHHH", 0xAF11, 1, 25_000, 25_000, 8, 0, 0)  # behind 4 bytes of its own
+PHOTO_CD = b"PCD_"  # at byte 2,048; the bytes before it are not checked
+FLI = struct.pack("<HHHHHHH", 0xAF11, 1, 25_000, 25_000, 8, 0, 0)  # after 4 bytes of its own
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 def with_photo_cd(name: str) -> bytes:
-    """Return a sound file of a format that PIL's PhotoCD plugin takes for one of 768 x 512 as well."""
+    """Return a valid file of a format that PIL's PhotoCD plugin also accepts, as 768 x 512 px."""
     data, filling = FILES[name], bytes(4096)
     if name in ("JPEG", "MPO"):
         at = 2048 - 6
@@ -40,7 +40,7 @@ def with_photo_cd(name: str) -> bytes:
 
 
 def with_fli() -> dict[str, bytes]:
-    """Return sound files whose first bytes PIL's FLI plugin takes for a film of 625 megapixels."""
+    """Return valid files that PIL's FLI plugin accepts by their first bytes as a film of 625 megapixels."""
     tiff = FILES["TIFF"]
     (start,) = struct.unpack_from("<I", tiff, 4)
     directory = tiff[start : start + 2 + 12 * struct.unpack_from("<H", tiff, start)[0] + 4]
@@ -56,7 +56,7 @@ ODD |= {f"{name} and FLI": data for name, data in with_fli().items()}
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_a_file_of_two_formats_is_one_picture_for_everybody(kind: str, decoder: Decoder) -> None:
+def test_a_file_of_two_formats_is_the_same_picture_for_all_stages(kind: str, decoder: Decoder) -> None:
     data, name = ODD[kind], kind.split()[0]
     found, plain = decoder.decode(data), decoder.decode(FILES[name])
     assert isinstance(found, Decoded) and isinstance(plain, Decoded)
@@ -67,14 +67,14 @@ def test_a_file_of_two_formats_is_one_picture_for_everybody(kind: str, decoder: 
         assert found.pixel_sha256 == plain.pixel_sha256
 
 
-def test_photo_cd_would_take_them() -> None:
+def test_the_photo_cd_plugin_would_accept_these_files() -> None:
     for name in ("JPEG", "PNG", "TIFF", "BMP", "MPO"):
         with Image.open(io.BytesIO(with_photo_cd(name)), formats=["PCD"]) as image:
             assert image.size == (768, 512)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_plugin_that_takes_every_file_is_never_asked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_that_accepts_every_file_is_never_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def greedy(plugin: str) -> object:
@@ -94,7 +94,7 @@ def test_a_plugin_that_takes_every_file_is_never_asked(name: str, monkeypatch: p
     assert len(others) > 35 and not asked
 
 
-def test_signatures_exclude_each_other() -> None:
+def test_each_file_matches_exactly_one_signature() -> None:
     heads = [data[:40] for data in FILES.values()] + [b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a"]
     for head in heads:
         assert sum(signature.match(head) is not None for signature in SIGNATURES.values()) == 1
@@ -103,7 +103,7 @@ def test_signatures_exclude_each_other() -> None:
         assert find_format(text) is None
 
 
-def test_an_allowed_beginning_makes_a_broken_image_and_not_none(decoder: Decoder) -> None:
+def test_a_file_with_an_allowed_signature_is_a_broken_image_and_not_another_file(decoder: Decoder) -> None:
     for name, data in FILES.items():
         for odd in (data[:40] + b"\x55" * 400, data[:16], data[:40]):
             found = decoder.decode(odd)

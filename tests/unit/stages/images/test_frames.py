@@ -1,4 +1,4 @@
-"""Frames are counted up to a broken one, and never decoded."""
+"""Frames are counted up to a broken one, without decoding."""
 
 import io
 import struct
@@ -19,14 +19,14 @@ def count(data: bytes, image_format: str) -> int:
 
 
 @pytest.mark.parametrize("image_format", MOVING)
-def test_frames_are_counted_as_pil_counts_them(image_format: str) -> None:
+def test_frame_counts_equal_pils(image_format: str) -> None:
     data = MOVING[image_format]
     with Image.open(io.BytesIO(data)) as image:
         assert count(data, image_format) == image.n_frames == 3
     assert count(encode(draw(), image_format), image_format) == 1
 
 
-def test_counting_stops_at_what_is_broken() -> None:
+def test_counting_stops_at_a_broken_frame() -> None:
     gif = MOVING["GIF"]
     second = gif.index(b"\x2c", gif.index(b"\x21\xf9", gif.index(b"\x2c") + 1))
     assert [count(gif[: second + n], "GIF") for n in (0, 9, 10, 400)] == [1, 1, 2, 2]
@@ -40,7 +40,7 @@ def test_counting_stops_at_what_is_broken() -> None:
     assert count_pages(tiff[:20]) == 0
 
 
-def test_a_count_has_a_bound() -> None:
+def test_counts_are_bounded() -> None:
     png = encode(draw(), "PNG")
     stated = png[:33] + chunk(b"acTL", struct.pack(">II", 1 << 31, 0)) + chunk(b"fcTL", bytes(26)) * 20_000 + png[33:]
     assert count(stated, "PNG") == MOST_FRAMES

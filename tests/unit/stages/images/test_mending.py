@@ -1,4 +1,4 @@
-"""Side chunks and missing ends leave pixels as they are; missing pixels are never made up."""
+"""Damaged side chunks and missing ends do not change pixels; missing pixels are never invented."""
 
 import struct
 import zlib
@@ -44,7 +44,7 @@ def test_side_chunks_of_a_png_change_no_pixel(side: bytes) -> None:
         assert (found.tobytes(), found.info.get("transparency")) == (pixels(PNG, "PNG"), None)
 
 
-def test_what_decides_a_png_stays() -> None:
+def test_chunks_that_decide_pixels_are_kept() -> None:
     clear = encode(draw("P"), "PNG", transparency=3, exif=EXIF)
     found = load_first(clear, "PNG")
     assert found.info["transparency"] == 3 and found.info["exif"]
@@ -64,7 +64,7 @@ JPEGS = {
 
 
 @pytest.mark.parametrize("kind", JPEGS)
-def test_a_jpeg_lacks_its_end_marker_and_nothing_else(kind: str) -> None:
+def test_a_jpeg_may_only_lack_its_end_marker(kind: str) -> None:
     data, whole = JPEGS[kind], pixels(JPEGS[kind], "JPEG")
     assert [pixels(data[:-n], "JPEG") == whole for n in (1, 2)] == [True, True]
     n_refused = 0
@@ -84,7 +84,7 @@ def test_a_progressive_jpeg_that_lacks_a_scan_is_truncated() -> None:
             load_first(data[:end], "JPEG")
 
 
-def test_a_broken_index_of_pictures_leaves_the_first_one() -> None:
+def test_with_a_broken_index_of_pictures_the_first_one_is_read() -> None:
     mpo = encode(draw(), "MPO", save_all=True, append_images=[draw()])
     at = mpo.index(b"MPF\0")
     n_bytes = int.from_bytes(mpo[at - 2 : at], "big")
@@ -98,7 +98,7 @@ def test_a_broken_index_of_pictures_leaves_the_first_one() -> None:
     assert pixels(jpeg[:2] + segment(0xE2, b"MPF\0II*\0\xff\xff\xff\xff") + jpeg[2:], "JPEG") == pixels(jpeg, "JPEG")
 
 
-def test_a_webp_may_lack_what_follows_its_picture() -> None:
+def test_a_webp_may_lack_chunks_after_its_picture() -> None:
     data = encode(draw(), "WEBP", exif=EXIF, lossless=True)
     whole, at = pixels(data, "WEBP"), data.index(b"EXIF")
     assert all(pixels(data[:n], "WEBP") == whole for n in (len(data) - 1, at + 20, at + 4, at))
@@ -109,7 +109,7 @@ def test_a_webp_may_lack_what_follows_its_picture() -> None:
 
 
 @pytest.mark.parametrize(("image", "n_filling"), [(draw(), 1), (draw("L"), 3), (GREY, 2)])
-def test_a_bmp_may_lack_the_filling_of_its_last_row(image: Image.Image, n_filling: int) -> None:
+def test_a_bmp_may_lack_the_padding_of_its_last_row(image: Image.Image, n_filling: int) -> None:
     data = encode(image, "BMP")
     whole = pixels(data, "BMP")
     assert all(pixels(data[:-n], "BMP") == whole for n in range(1, n_filling + 1))

@@ -1,4 +1,4 @@
-"""The eight hashes of a picture are those of the eight turned pictures."""
+"""The eight hashes of a picture equal those of the eight turned pictures."""
 
 import numpy as np
 import pytest
@@ -20,15 +20,15 @@ def show(image: Image.Image, orientation: int) -> Image.Image:
 
 
 @pytest.mark.parametrize("orientation", range(1, N_ORIENTATIONS + 1))
-def test_each_hash_is_that_of_the_picture_shown_by_this_exif_orientation(orientation: int) -> None:
+def test_each_hash_equals_that_of_the_picture_with_this_exif_orientation(orientation: int) -> None:
     for seed in range(25):
         image = draw(seed)
         derived = hash_grey(image)["phash_orientations"][orientation - 1]
-        # Reducing rounds to whole grey levels, along one axis before the other.
+        # Reduction rounds to integer grey levels along one axis before the other.
         assert (derived ^ hash_grey(show(image, orientation))["phash"]).bit_count() <= 2
 
 
-def test_the_first_hash_is_the_pictures_own() -> None:
+def test_the_first_hash_is_that_of_the_upright_picture() -> None:
     for seed in range(50):
         found = hash_grey(draw(seed))
         assert found["phash_orientations"][0] == found["phash"]
@@ -39,7 +39,7 @@ def test_the_hashes_of_a_picture_without_symmetry_are_far_from_each_other() -> N
     assert min((a ^ b).bit_count() for n, a in enumerate(hashes) for b in hashes[:n]) > 16
 
 
-def test_blocks_are_those_of_turned_reductions() -> None:
+def test_frequency_blocks_equal_those_of_turned_reductions() -> None:
     small = reduce_grey(draw(5))
     blocks = orient_block(low_frequencies(small))
     for orientation in range(1, N_ORIENTATIONS + 1):

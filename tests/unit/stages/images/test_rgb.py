@@ -1,4 +1,4 @@
-"""Every mode becomes a sane RGB image; large files are decoded small; orientation is obeyed."""
+"""Every mode is converted to RGB; large files are decoded at reduced size; orientation is applied."""
 
 import io
 import threading
@@ -28,12 +28,12 @@ def _saved(image: Image.Image, image_format: str, **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"])
-def test_a_pixel_of_any_mode_is_a_pixel_of_rgb(mode: str) -> None:
+def test_a_pixel_of_any_mode_is_converted_to_rgb(mode: str) -> None:
     found = show(Image.new(mode, (1, 1)))
     assert (found.mode, found.size) == ("RGB", (1, 1))
 
 
-def test_grey_is_the_same_in_all_channels() -> None:
+def test_grey_has_equal_channels() -> None:
     found = np.asarray(open_rgb(_saved(Image.fromarray(RAMP), "PNG")))
     assert (found == RAMP[..., None]).all()
 
@@ -50,18 +50,18 @@ def test_deep_samples_are_scaled_and_not_clipped(highest: int) -> None:
     assert (found[..., 0] == found[..., 2]).all()
 
 
-def test_an_even_deep_picture_is_grey_and_one_of_no_numbers_black() -> None:
+def test_a_uniform_deep_picture_is_grey_and_one_of_nan_is_black() -> None:
     assert show(Image.fromarray(np.full((2, 2), 900, np.uint16))).getpixel((0, 0)) == (128, 128, 128)
     assert show(Image.fromarray(np.full((2, 2), np.nan, np.float32))).getpixel((0, 0)) == (0, 0, 0)
 
 
-def test_numbers_that_are_none_do_not_darken_the_others() -> None:
+def test_nan_values_do_not_darken_the_others() -> None:
     values = np.array([[np.nan, 1.0, 2.0, np.inf]], np.float32)
     found = np.asarray(show(Image.fromarray(values)))[0, :, 0]
     assert found.tolist() == [0, 0, 255, 0]
 
 
-def test_what_is_transparent_lies_over_white() -> None:
+def test_transparent_pixels_are_shown_on_white() -> None:
     clear = Image.new("RGBA", (2, 1), (200, 0, 0, 0))
     clear.putpixel((1, 0), (200, 0, 0, 255))
     found = open_rgb(_saved(clear, "PNG"))
@@ -84,11 +84,11 @@ def test_the_first_frame_is_taken() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_obeyed(orientation: int) -> None:
+def test_orientation_is_applied(orientation: int) -> None:
     upright = Image.fromarray(
         np.random.default_rng(0).integers(0, 255, (4, 6, 3), np.uint8).repeat(16, 0).repeat(16, 1)
     )
-    undo = {5: 5, 6: 2, 7: 6, 8: 4, 2: 0, 3: 3, 4: 1}  # orientation to PIL's transposition that stores it so
+    undo = {5: 5, 6: 2, 7: 6, 8: 4, 2: 0, 3: 3, 4: 1}  # orientation to the PIL transposition that stores a picture so
     stored = upright if orientation == 1 else upright.transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -97,7 +97,7 @@ def test_orientation_is_obeyed(orientation: int) -> None:
     assert (np.asarray(found) == np.asarray(upright)).all()
 
 
-def test_broken_exif_says_nothing() -> None:
+def test_broken_exif_is_ignored() -> None:
     data = _saved(Image.new("RGB", (8, 4)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert open_rgb(data).size == (8, 4)
 
@@ -116,13 +116,13 @@ def test_a_small_image_keeps_its_pixels_and_a_thin_one_its_last_row() -> None:
     assert open_rgb(_saved(Image.new("L", (5000, 1)), "PNG"), 100).size == (100, 1)
 
 
-def test_pixels_beyond_pils_own_limit_are_opened_and_the_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_above_pils_own_limit_are_opened_and_the_limit_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert open_rgb(_saved(Image.new("L", (64, 64)), "PNG")).size == (64, 64)
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
-def test_the_limit_is_lifted_as_long_as_any_thread_opens_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_is_lifted_while_any_thread_opens_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     second_is_in, first_is_out = threading.Event(), threading.Event()
     seen: list[int | None] = []
@@ -142,7 +142,7 @@ def test_the_limit_is_lifted_as_long_as_any_thread_opens_an_image(monkeypatch: p
     assert seen == [None] and Image.MAX_IMAGE_PIXELS == 100
 
 
-def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_large_image_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     lock = MagicMock()
     monkeypatch.setattr("stages.images.rgb.LARGE_PX", 100)
     monkeypatch.setattr("stages.images.rgb._ONE_LARGE", lock)
@@ -151,7 +151,7 @@ def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatc
     assert open_rgb(large).size == (11, 11) and lock.__enter__.call_count == lock.__exit__.call_count == 1
 
 
-def test_no_other_format_is_asked_and_no_more_pixels_are_decoded() -> None:
+def test_no_other_format_is_tried_and_no_more_pixels_are_decoded() -> None:
     data = _saved(Image.new("L", (30, 20)), "PNG")
     with pytest.raises(NotDecoded, match="cannot identify"):
         open_named(data, "TIFF")
@@ -162,6 +162,6 @@ def test_no_other_format_is_asked_and_no_more_pixels_are_decoded() -> None:
         open_named(data[:45], "PNG")
 
 
-def test_a_jpeg_without_its_end_is_decoded_small_too() -> None:
+def test_a_jpeg_without_its_end_is_also_decoded_at_reduced_size() -> None:
     data = _saved(Image.fromarray(np.tile(RAMP, (8, 8))), "JPEG")
     assert open_rgb(data[:-2], 100).tobytes() == open_rgb(data, 100).tobytes()

@@ -1,4 +1,4 @@
-"""A picture is shown turned, over white and in 8 bits, whole or in strips."""
+"""A picture is shown upright, on white and in 8 bits, as a whole or in strips."""
 
 import io
 
@@ -12,7 +12,7 @@ from tests.unit.stages.images.drawn import draw, encode
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
-def test_strips_make_the_whole_picture_in_every_orientation(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strips_compose_the_whole_picture_in_every_orientation(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.new(mode, (7, 5)) if mode == "PA" else draw("L" if mode == "I;16" else "RGB", 7, 5).convert(mode)
     for orientation in range(1, 9):
         monkeypatch.setattr(shown, "STRIP_PIXELS", 1 << 22)
@@ -24,7 +24,7 @@ def test_strips_make_the_whole_picture_in_every_orientation(mode: str, monkeypat
             assert show(image, orientation).tobytes() == whole.tobytes()
 
 
-def test_transparent_pixels_are_white_however_they_are_stored() -> None:
+def test_transparent_pixels_are_white_in_every_encoding() -> None:
     clear = Image.new("RGBA", (2, 1), (10, 20, 30, 255))
     clear.putpixel((1, 0), (200, 0, 0, 0))
     palette = Image.new("P", (2, 1))
@@ -45,7 +45,7 @@ def test_transparent_pixels_are_white_however_they_are_stored() -> None:
             assert list(show(image).getdata()) == [(10, 20, 30), (255, 255, 255)]
 
 
-def test_a_deep_picture_is_stretched_and_its_transparent_value_is_white() -> None:
+def test_a_deep_picture_is_scaled_and_its_transparent_value_is_white() -> None:
     deep = Image.fromarray(np.array([[100, 200, 300, 60000]], np.uint16))
     assert [p[0] for p in show(deep).getdata()] == [0, 0, 1, 255]
     deep.info["transparency"] = 60000

@@ -1,4 +1,4 @@
-"""Tags beside the picture, whatever is wrong with them, leave a TIFF's pixels as they are."""
+"""Broken tags of a TIFF that do not describe pixels leave its pixels unchanged."""
 
 import struct
 
@@ -20,7 +20,7 @@ TAGS = {270: "a picture", 282: RESOLUTION, 283: RESOLUTION, 296: 2, 305: "a prog
 def test_broken_side_tags_change_no_pixel(compression: str | None, has_big_offsets: bool) -> None:
     data = encode(draw(), "TIFF", compression=compression, tiffinfo=TAGS, big_tiff=has_big_offsets)
     whole = load_first(data, "TIFF").tobytes()
-    is_big = data[2:3] == b"+"  # PIL writes compressed ones by libtiff, with small offsets
+    is_big = data[2:3] == b"+"  # PIL writes compressed files by libtiff, with 32-bit offsets
     n_bytes, count = (20, "<Q") if is_big else (12, "<H")
     (start,) = struct.unpack_from("<Q" if is_big else "<I", data, 8 if is_big else 4)
     (n_entries,) = struct.unpack_from(count, data, start)
@@ -34,7 +34,7 @@ def test_broken_side_tags_change_no_pixel(compression: str | None, has_big_offse
         assert load_first(bytes(odd), "TIFF").tobytes() == whole
 
 
-def test_facts_and_further_pages_stay() -> None:
+def test_facts_and_further_pages_are_kept() -> None:
     data = encode(draw(), "TIFF", tiffinfo=TAGS, save_all=True, append_images=[draw()])
     mended = remove_side_tags(data)
     assert len(mended) == len(data) and mended != data

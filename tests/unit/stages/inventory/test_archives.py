@@ -1,4 +1,4 @@
-"""Archives of labelled corpora: which hold what is read, and the command that unpacks each, run on small ones."""
+"""Archives of labelled corpora: which contain files to read, and the commands to unpack them, run on small ones."""
 
 import subprocess
 import tarfile
@@ -26,11 +26,11 @@ CORPORA = load_corpora()
         ("millionaid", "train.zip", False), ("cc3m", "test.zip", False),
     ],
 )  # fmt: skip
-def test_an_archive_counts_where_it_holds_what_is_read(code: str, path: str, is_one: bool) -> None:
+def test_an_archive_counts_if_it_contains_files_to_read(code: str, path: str, is_one: bool) -> None:
     assert is_archive(CORPORA[code], path) == is_one
 
 
-def test_the_parts_of_a_set_are_one_archive() -> None:
+def test_a_multi_part_archive_counts_once() -> None:
     parts = [f"x/test.zip.{n:03d}" for n in range(1, 18)]
     command = "cd SOURCES/millionaid/x && cat test.zip.* > test.zip && unzip -n -q test.zip"
     assert not_unpacked(CORPORA["millionaid"], parts, []) == [Archive("x/test.zip.001", 17, command)]
@@ -41,7 +41,7 @@ def test_the_parts_of_a_set_are_one_archive() -> None:
     assert not_unpacked(CORPORA["millionaid"], parts, ["test/P0000001.jpg"]) == []
 
 
-def test_ground_truth_may_lie_packed_beside_unpacked_images_and_the_other_way_round() -> None:
+def test_ground_truth_and_images_may_be_unpacked_separately() -> None:
     archives = ["groundtruth.tar.bz2", "train.tar.gz"]
     images, records = ["train/dam/dam_1/dam_1_0_rgb.jpg"], ["groundtruth/train/dam/dam_1/dam_1_0_rgb.json"]
     for files, left in ((images, archives[:1]), (records, archives[1:]), (images + records, []), ([], archives)):
@@ -49,7 +49,7 @@ def test_ground_truth_may_lie_packed_beside_unpacked_images_and_the_other_way_ro
 
 
 def pack(folder: Path, name: str) -> None:
-    """Write an archive of one file."""
+    """Write an archive with one file."""
     (folder / "inside").write_bytes(b"x" * 3000)
     if ".zip" in name:
         with zipfile.ZipFile(folder / name, "w") as archive:

@@ -1,4 +1,4 @@
-"""What is beside the folders of corpora is named with its reason; a near miss of a code is pointed out."""
+"""Paths beside the corpus folders are listed with a reason; near misses of a code are pointed out."""
 
 import os
 from pathlib import Path
@@ -34,11 +34,11 @@ def codes(sources: Path, *chosen: str) -> list[str]:
         ("flickr30k", ""), ("backup", ""), ("notes", ""), ("images", ""), ("2b", ""),
     ],
 )  # fmt: skip
-def test_a_folder_that_is_nearly_named_like_a_corpus_is_pointed_out(name: str, code: str) -> None:
+def test_a_folder_with_nearly_the_name_of_a_corpus_is_pointed_out(name: str, code: str) -> None:
     assert near_corpus(name, CORPORA) == code
 
 
-def test_what_is_beside_the_corpora_has_its_reason(tmp_path: Path) -> None:
+def test_paths_beside_the_corpora_have_a_reason(tmp_path: Path) -> None:
     for name in ("cc3m", "coyo700m", "LAION2B", "other", ".git"):
         (tmp_path / name).mkdir()
     for name in ("notes.txt", "part-00000-x.parquet", "wit", "x.tsv.part", "caf\udce9"):
@@ -59,7 +59,7 @@ def test_what_is_beside_the_corpora_has_its_reason(tmp_path: Path) -> None:
     assert "move it into that folder" in found["part-00000-x.parquet"][1]
 
 
-def test_the_folders_of_other_corpora_are_known_but_for_one_that_holds_this(tmp_path: Path) -> None:
+def test_folders_of_other_corpora_are_known_except_one_that_contains_this(tmp_path: Path) -> None:
     (tmp_path / "store/inner").mkdir(parents=True)
     (tmp_path / "cc3m").symlink_to("store")
     (tmp_path / "wit").symlink_to("store/inner")
@@ -67,13 +67,13 @@ def test_the_folders_of_other_corpora_are_known_but_for_one_that_holds_this(tmp_
     assert folders.others("wit") == () and folders.others("cc3m") == (str((tmp_path / "store/inner").resolve()),)
 
 
-def test_a_near_miss_is_named_where_there_is_no_corpus(tmp_path: Path) -> None:
+def test_a_near_miss_is_named_if_there_is_no_corpus(tmp_path: Path) -> None:
     (tmp_path / "LAION-2B").mkdir()
     with pytest.raises(InputError, match=r"has no corpus: .*found LAION-2B: did you mean laion2b\?"):
         look_at(tmp_path, CORPORA, ())
 
 
-def test_sources_without_rights_are_named(tmp_path: Path) -> None:
+def test_unreadable_sources_are_named(tmp_path: Path) -> None:
     (tmp_path / "sources/cc3m").mkdir(parents=True)
 
     def ask() -> str:
@@ -90,7 +90,7 @@ def test_sources_without_rights_are_named(tmp_path: Path) -> None:
         (tmp_path / "sources").chmod(0o755)
 
 
-def test_labelled_corpora_are_left_out_of_a_build_of_the_web_alone(tmp_path: Path) -> None:
+def test_labelled_corpora_are_left_out_of_a_web_only_build(tmp_path: Path) -> None:
     for name in ("cc3m", "fmow", "millionaid"):
         (tmp_path / name).mkdir()
     found = look_at(tmp_path, CORPORA, (), halves="pub11")

@@ -1,4 +1,4 @@
-"""A file that vanished stays listed, unless another took its place or its scene is outside of the slice."""
+"""A missing file stays listed, unless another replaced it or its scene is outside the slice."""
 
 import pyarrow as pa
 import pytest
@@ -12,7 +12,7 @@ CORPORA = load_corpora()
 
 
 def listing(*paths: str) -> pa.Table:
-    """Return a listing of files of a labelled corpus, of lists of BigEarthNet's and of web corpora."""
+    """Return a listing of files of a labelled corpus, BigEarthNet's lists and web corpora."""
     rows = []
     for path in paths:
         code, _, name = path.partition("/")
@@ -38,14 +38,14 @@ def listing(*paths: str) -> pa.Table:
         (("ben/val.csv", "ben/train.csv.bz2"), ("ben/lists/train.csv",), ["ben/val.csv"]),
     ],
 )  # fmt: skip
-def test_a_vanished_file_stays_listed_unless_another_took_its_place(
+def test_a_missing_file_stays_listed_unless_another_replaced_it(
     before: tuple[str, ...], seen: tuple[str, ...], kept: list[str]
 ) -> None:
     assert gone(listing(*before), listing(*seen), CORPORA, ())["path"].to_pylist() == kept
     assert gone(listing(*before), listing(*seen), CORPORA, ("laion2b",)).num_rows == 0
 
 
-def test_files_that_are_merely_outside_of_the_slice_are_not_brought_back() -> None:
+def test_files_outside_the_slice_are_not_listed_as_missing() -> None:
     paths = [f"millionaid/P{n:07d}.jpg" for n in range(40)]
     before = listing(*paths, "ben/val.csv")
     kept = gone(before, listing("cc3m/GCC-training.tsv"), CORPORA, (), 0.3)

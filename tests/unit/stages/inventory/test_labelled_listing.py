@@ -1,4 +1,4 @@
-"""Files of labelled corpora are listed with their sample and partition; what is left out is named, once a folder."""
+"""Labelled files are listed with sample and partition; files left out are named once per folder."""
 
 import bz2
 from pathlib import Path
@@ -16,8 +16,8 @@ from stages.readers.readers import labelled_reader
 from stages.slices import belongs
 
 CORPORA = load_corpora()
-QUIET = ("not_needed", "hidden_file", "checksum_list")  # of the corpus as published, or nobody's
-PATCHES = tuple(f"S2A_MSIL2A_20170617T113321_{n}_55" for n in (100, 36, 4))  # in the plain sort
+QUIET = ("not_needed", "hidden_file", "checksum_list")  # published but unused, or not of a corpus
+PATCHES = tuple(f"S2A_MSIL2A_20170617T113321_{n}_55" for n in (100, 36, 4))  # sorted as strings
 
 
 def write(sources: Path, *paths: str) -> None:
@@ -41,7 +41,7 @@ def look(
     return table.to_pylist(), [row for row in passed.rows(code) if row[2] not in QUIET]
 
 
-def test_files_of_an_fmow_view_share_a_partition_and_the_rest_is_passed_by(tmp_path: Path) -> None:
+def test_files_of_an_fmow_view_share_a_partition_and_other_files_are_ignored(tmp_path: Path) -> None:
     view = "dam/dam_150/dam_150_0_rgb"
     write(tmp_path, f"fmow/train/{view}.jpg", f"fmow/train/{view}.json", f"fmow/groundtruth/train/{view}.json")
     write(tmp_path, f"fmow/val/{view}.jpg", f"fmow/groundtruth/test/{view}.json", "fmow/groundtruth.tar.bz2")
@@ -53,7 +53,7 @@ def test_files_of_an_fmow_view_share_a_partition_and_the_rest_is_passed_by(tmp_p
     assert [row[1:3] for row in left_out] == [("fmow/train/notes.txt", "unexpected_file")]
 
 
-def test_many_strangers_in_one_folder_are_one_reject(tmp_path: Path) -> None:
+def test_many_unexpected_files_in_one_folder_are_one_reject(tmp_path: Path) -> None:
     write(
         tmp_path, "millionaid/test/P0000185.jpg", *(f"millionaid/odd/{n}.png" for n in range(1200)), "millionaid/a.txt"
     )
@@ -76,7 +76,7 @@ def test_a_linked_folder_is_followed_and_a_name_that_is_not_utf_8_is_a_fault(tmp
     ]  # fmt: skip
 
 
-def test_a_patch_is_numbered_among_all_that_are_listed_or_known(tmp_path: Path) -> None:
+def test_a_patchs_number_counts_all_present_and_listed_patches(tmp_path: Path) -> None:
     write(tmp_path, *patch(PATCHES[1]), *patch(PATCHES[2]), "ben/v1/x/S2A_MSIL2A_a_B01.tif")
     rows, left_out = look(tmp_path, "ben")
     assert {row["sample_id"] for row in rows} == {"ben_0", "ben_1"} and left_out == []
@@ -90,7 +90,7 @@ def test_a_patch_is_numbered_among_all_that_are_listed_or_known(tmp_path: Path) 
     assert [row["path"] for row in rows if row["partition"] == "ben-lists"] == ["ben/cloud.csv"] and left_out == []
 
 
-def test_a_list_may_be_unpacked_or_moved_but_not_removed_or_held_twice(tmp_path: Path) -> None:
+def test_a_list_may_be_unpacked_or_moved_but_not_removed_or_duplicated(tmp_path: Path) -> None:
     write(tmp_path, *patch(PATCHES[1]))
     (tmp_path / "ben/cloud.csv.bz2").write_bytes(bz2.compress(PATCHES[0].encode()))
     rows, _ = look(tmp_path, "ben")
@@ -109,7 +109,7 @@ def test_a_list_may_be_unpacked_or_moved_but_not_removed_or_held_twice(tmp_path:
         look(tmp_path, "ben", known=("ben/cloud.csv.bz2", "ben/train.csv"))
 
 
-def test_a_patch_folder_with_nothing_to_read_is_named(tmp_path: Path) -> None:
+def test_a_patch_folder_without_files_to_read_is_named(tmp_path: Path) -> None:
     write(tmp_path, *patch(PATCHES[1]), *patch(PATCHES[0], "B01.tif"), *patch(PATCHES[2], "B8A.tif"))
     _, left_out = look(tmp_path, "ben")
     assert [row[1] for row in left_out] == [f"ben/v1/{PATCHES[0]}", f"ben/v1/{PATCHES[2]}"]
@@ -178,7 +178,7 @@ def scene_of(sample_id: str) -> str:
     return labelled_reader(CORPORA[sample_id.partition("_")[0]]).scene_of(sample_id)
 
 
-def test_a_slice_takes_whole_scenes_and_counts_the_other_files_once(tmp_path: Path) -> None:
+def test_a_slice_has_whole_scenes_and_counts_the_other_files_once(tmp_path: Path) -> None:
     write(tmp_path, *(f"fmow/train/dam/{v.rsplit('_', 2)[0]}/{v}.{end}" for v in VIEWS for end in ("jpg", "json")))
     everything, _ = look(tmp_path, "fmow")
     rows, left_out = look(tmp_path, "fmow", share=0.3)
@@ -200,7 +200,7 @@ def test_the_numbers_of_patches_do_not_depend_on_the_slice(tmp_path: Path) -> No
     assert "ben/train.csv" in numbers[0]
 
 
-def test_a_scene_is_a_place_of_fmow_and_a_sample_of_the_others() -> None:
+def test_a_scene_is_an_fmow_scene_or_a_sample_of_other_corpora() -> None:
     assert scene_of("fmow_single-unit_residential_7_1_msrgb") == "fmow_single-unit_residential_7"
     assert (scene_of("ben_7"), scene_of("millionaid_P0000001")) == ("ben_7", "millionaid_P0000001")
 
@@ -218,7 +218,7 @@ def test_archives_that_are_not_unpacked_are_named_once_with_the_command(tmp_path
     assert look(tmp_path, "fmow")[1] == []
 
 
-def test_a_folder_of_nothing_but_archives_is_refused_with_the_command(tmp_path: Path) -> None:
+def test_a_folder_with_only_archives_is_refused_with_the_command(tmp_path: Path) -> None:
     write(tmp_path, *(f"millionaid/test.zip.{n:03d}" for n in range(1, 18)), "millionaid/train.zip")
     command = r"cd SOURCES/millionaid && cat test\.zip\.\* > test\.zip && unzip -n -q test\.zip"
     with pytest.raises(InputError, match=f"found: archives. Unpack its archives: {command}, or leave it out"):

@@ -1,4 +1,4 @@
-"""A row speaks for a path, or for all below a folder where there are too many; the rows depend on the paths alone."""
+"""A row is for a path, or for a folder with too many paths; rows depend only on the paths."""
 
 import random
 import re
@@ -20,7 +20,7 @@ def n_paths(found: list[tuple[str, ...]]) -> int:
     return len(found) + sum(int(match[1].replace(",", "")) for match in more if match)
 
 
-def test_few_paths_have_a_row_each_whatever_their_folder() -> None:
+def test_few_paths_have_one_row_each() -> None:
     paths = [(f"a/b/{n}", "unexpected_file") for n in range(999)]
     found = rows(paths)
     assert len(found) == 999 and found[0] == ("code", "code/a/b/0", "unexpected_file", "why")
@@ -44,10 +44,10 @@ def test_many_paths_are_counted_by_folder_in_any_order(seed: int) -> None:
     assert len(found) - sum(reason == "unreadable" for _, reason in paths) <= 1000
 
 
-def test_more_than_a_thousand_folders_of_one_reason_are_one_row() -> None:
+def test_more_than_a_thousand_folders_with_one_reason_are_one_row() -> None:
     found = rows([(f"{n:04d}/x", "unexpected_file") for n in range(1001)])
     assert found == [("code", "code/0000/x", "unexpected_file", "1,000 more below code; why")]
 
 
-def test_the_corpus_itself_may_be_named() -> None:
+def test_a_row_may_be_for_the_corpus_folder() -> None:
     assert rows([("", "unreadable")]) == [("code", "code", "unreadable", "why")]

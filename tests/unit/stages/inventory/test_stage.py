@@ -16,7 +16,7 @@ from tests.small_build import Build, write_sources
 
 @dataclass
 class Look:
-    """A SOURCES folder and what was listed of it so far."""
+    """A SOURCES folder and its listing so far."""
 
     sources: Path
     before: pa.Table = field(default_factory=SOURCE_LISTING.schema.empty_table)
@@ -58,7 +58,7 @@ def paths_of(outcome: Outcome) -> list[str]:
     return outcome.kept["path"].to_pylist()
 
 
-def test_what_is_left_out_is_named_with_its_reason(look: Look) -> None:
+def test_files_left_out_are_named_with_a_reason(look: Look) -> None:
     look.write("flickr30k/a.json")
     look.write("cc3m/notes.txt")
     look.write("coyo700m/part-00003-x.parquet")
@@ -73,7 +73,7 @@ def test_what_is_left_out_is_named_with_its_reason(look: Look) -> None:
     }  # fmt: skip
 
 
-def test_an_empty_file_is_passed_over_and_stops_no_other_corpus(look: Look) -> None:
+def test_an_empty_file_is_skipped_and_stops_no_other_corpus(look: Look) -> None:
     look.write("coyo700m/part-00000-x.parquet", b"")
     outcome = look.again()
     assert paths_of(outcome) == ["cc3m/GCC-training.tsv"]
@@ -139,7 +139,7 @@ def test_files_of_labelled_corpora_are_listed_beside_those_of_the_web(look: Look
     ]  # fmt: skip
 
 
-def test_a_labelled_file_that_vanished_stays_listed_and_one_that_moved_does_not(look: Look) -> None:
+def test_a_missing_labelled_file_stays_listed_and_a_moved_one_does_not(look: Look) -> None:
     paths = [look.write(f"millionaid/P000000{n}.jpg") for n in (1, 2)]
     look.again()
     paths[0].unlink()
@@ -154,7 +154,7 @@ def test_a_labelled_file_that_vanished_stays_listed_and_one_that_moved_does_not(
 LABELS = "cc3m/Image_Labels_Subset_Train_GCC-Labels-training.tsv"
 
 
-def test_companions_stand_in_the_partition_of_their_file(look: Look) -> None:
+def test_companions_are_in_the_partition_of_their_file(look: Look) -> None:
     look.write(LABELS)
     names = ("yfcc100m_dataset-0.bz2", "yfcc100m_dataset-1", "yfcc100m_subset_data.tsv.bz2")
     for name in names:
@@ -168,7 +168,7 @@ def test_companions_stand_in_the_partition_of_their_file(look: Look) -> None:
     assert look.hashes().kept.num_rows == 5
 
 
-def test_a_companion_that_vanished_stays_listed_until_another_replaces_it(look: Look) -> None:
+def test_a_missing_companion_stays_listed_until_another_replaces_it(look: Look) -> None:
     gone = [look.write(LABELS), look.write("yfcc15m/yfcc100m_dataset-1")]
     for name in ("yfcc100m_dataset-0", "yfcc100m_subset_data.tsv"):
         look.write(f"yfcc15m/{name}")
@@ -193,14 +193,14 @@ def test_a_companion_that_vanished_stays_listed_until_another_replaces_it(look: 
         ),
     ],
 )
-def test_files_that_do_not_go_together_are_refused(look: Look, names: list[str], words: str) -> None:
+def test_conflicting_files_are_refused(look: Look, names: list[str], words: str) -> None:
     for name in names:
         look.write(f"yfcc15m/{name}")
     with pytest.raises(InputError, match=words):
         look.again()
 
 
-def test_a_second_look_at_the_same_files_records_nothing(look: Look) -> None:
+def test_listing_the_same_files_again_records_nothing(look: Look) -> None:
     assert look.again().kept.num_rows == 1
     assert look.again().kept.num_rows == 0
 
@@ -213,7 +213,7 @@ def test_a_changed_or_new_file_or_folder_is_a_new_observation(look: Look) -> Non
     assert rejects(look.again()) == {("cc3m/notes.txt", "unexpected_file")}
 
 
-def test_a_vanished_file_stays_listed_unless_its_corpus_is_left_out(look: Look) -> None:
+def test_a_missing_file_stays_listed_unless_its_corpus_is_left_out(look: Look) -> None:
     gone = look.write("coyo700m/part-00000-x.parquet")
     look.write("coyo700m/part-00001-x.parquet")
     look.again()
@@ -229,7 +229,7 @@ def test_each_file_is_hashed_once(look: Look) -> None:
     assert outcome.kept.to_pylist() == [{**expected, "file_sha256": hashlib.sha256(b"x\ty\n").hexdigest()}]
 
 
-def test_a_file_that_was_damaged_since_it_was_published_is_refused(look: Look) -> None:
+def test_a_file_without_its_published_checksum_is_refused(look: Look) -> None:
     digest = hashlib.sha256(b"x\ty\n").hexdigest()
     look.write("cc3m/SHA256SUMS", f"{digest.upper()} *GCC-training.tsv\n{'0' * 64}  other.tsv\n".encode())
     look.again()
@@ -242,7 +242,7 @@ def test_a_file_that_was_damaged_since_it_was_published_is_refused(look: Look) -
 @pytest.mark.parametrize(
     ("data", "words"), [(None, "cannot be read .No such file"), (b"longer than it was", "has 18 bytes, 4 when")]
 )
-def test_a_file_that_is_not_as_it_was_listed_is_refused(look: Look, data: bytes | None, words: str) -> None:
+def test_a_file_that_changed_since_it_was_listed_is_refused(look: Look, data: bytes | None, words: str) -> None:
     path = look.sources / "cc3m/GCC-training.tsv"
     look.again()
     path.unlink()
@@ -252,7 +252,7 @@ def test_a_file_that_is_not_as_it_was_listed_is_refused(look: Look, data: bytes 
         look.hashes()
 
 
-def test_prose_of_a_manifest_makes_nothing_stale_and_how_it_is_read_does() -> None:
+def test_only_reading_keys_of_a_manifest_make_stages_stale() -> None:
     corpus = load_corpora()["coyo700m"]
     assert reader_digest(corpus.model_copy(update={"title": "Other", "homepage": "elsewhere"})) == reader_digest(corpus)
     others = [{"is_size_swapped": True}, {"annotation_licence": "other"}, {"columns": {"url": ("u",)}}]
@@ -260,7 +260,7 @@ def test_prose_of_a_manifest_makes_nothing_stale_and_how_it_is_read_does() -> No
     assert len({reader_digest(corpus.model_copy(update=update)) for update in others} | {reader_digest(corpus)}) == 5
 
 
-def test_leaving_a_corpus_out_leaves_its_rows_out_of_every_table_and_taking_it_back_costs_no_fetch(
+def test_leaving_a_corpus_out_removes_its_rows_from_all_tables_and_restoring_it_needs_no_fetch(
     finished: Build, damaged: Build
 ) -> None:
     from tests.small_build import assert_same_contents, contents
@@ -274,7 +274,7 @@ def test_leaving_a_corpus_out_leaves_its_rows_out_of_every_table_and_taking_it_b
     assert_same_contents(contents(finished), contents(damaged))
 
 
-def test_a_source_file_that_changed_is_read_again_and_no_other(small_web: Any, finished: Build, tmp_path: Path) -> None:
+def test_only_a_changed_source_file_is_read_again(small_web: Any, finished: Build, tmp_path: Path) -> None:
     sources = write_sources(tmp_path / "sources", small_web)
     build = Build(tmp_path / "build", sources)
     build.run(InlineExecutor(), ["inventory", "filter"])

@@ -1,4 +1,4 @@
-"""Every path under a corpus's folder is a file to look at, or passed over once with its reason; nothing vanishes."""
+"""Every path under a corpus's folder is either a file to read or skipped once with a reason."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def write(root: Path, *paths: str) -> None:
 
 
 def walk(root: Path, others: tuple[str, ...] = ()) -> tuple[list[str], dict[str, str]]:
-    """Return the files that can be read and the reason of every other path; both together name each path once."""
+    """Return the readable files, and the reason of every other path; together they name each path once."""
     passed = PassedOver()
     files = []
     for path, entry in Tree(root, lambda path: path in ("val/", "known.pipe"), passed, others=others).files():
@@ -33,7 +33,7 @@ def walk(root: Path, others: tuple[str, ...] = ()) -> tuple[list[str], dict[str,
     return sorted(files), reasons
 
 
-def test_files_are_found_at_any_depth_and_the_others_have_their_reason(tmp_path: Path) -> None:
+def test_files_are_found_at_any_depth_and_other_paths_have_a_reason(tmp_path: Path) -> None:
     write(tmp_path, "a", "x/y/z/b", ".hidden", "x/.cache/c", "SHA256SUMS", "x/SHA256SUMS", "val/d", "name with blank")
     assert walk(tmp_path) == (
         ["a", "name with blank", "x/y/z/b"],
@@ -45,13 +45,13 @@ def test_files_are_found_at_any_depth_and_the_others_have_their_reason(tmp_path:
 
 
 @pytest.mark.parametrize("ending", PARTIAL_ENDINGS)
-def test_an_unfinished_download_is_passed_over(tmp_path: Path, ending: str) -> None:
+def test_an_unfinished_download_is_skipped(tmp_path: Path, ending: str) -> None:
     write(tmp_path, f"x/file.parquet{ending}", "x/other.parquet")
     assert walk(tmp_path) == (["x/other.parquet"], {f"x/file.parquet{ending}": "partial_download"})
 
 
 @pytest.mark.parametrize("ending", [".aria2", ".st"])
-def test_what_a_mark_of_a_download_is_named_after_is_unfinished_too(tmp_path: Path, ending: str) -> None:
+def test_a_file_with_a_download_mark_beside_it_is_unfinished_too(tmp_path: Path, ending: str) -> None:
     write(tmp_path, f"f.tsv{ending}", "f.tsv", f"set{ending}", "set/file", "whole.tsv")
     marked = ("f.tsv", f"f.tsv{ending}", "set", f"set{ending}")
     assert walk(tmp_path) == (["whole.tsv"], dict.fromkeys(marked, "partial_download"))
@@ -93,7 +93,7 @@ def failing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [fifo, bound_socket, dangling, circle, through_a_file, too_long, device])
-def test_what_cannot_be_a_file_is_a_fault(
+def test_a_path_that_cannot_be_a_file_is_a_fault(
     tmp_path: Path, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -106,17 +106,17 @@ def test_what_cannot_be_a_file_is_a_fault(
     assert reasons == {"odd": "unreadable", ".odd": "hidden_file", "known.pipe": "not_needed"}
 
 
-def test_a_file_that_cannot_be_read_though_it_is_one_is_a_fault(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_fault(tmp_path: Path) -> None:
     write(tmp_path, "sound")
     (tmp_path / "through").symlink_to("sound")
     (tmp_path / "SHA256SUMS").mkdir()
     failing(tmp_path / "odd")
     files, reasons = walk(tmp_path)
-    assert files in (["sound", "through"], ["odd", "sound", "through"])  # /proc may say that it is empty
+    assert files in (["sound", "through"], ["odd", "sound", "through"])  # /proc may report it as empty
     assert reasons in ({}, {"odd": "unreadable"})
 
 
-def test_a_name_that_is_not_utf_8_is_a_fault_and_shown_with_escapes(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_a_fault_and_shown_escaped(tmp_path: Path) -> None:
     write(tmp_path, "caf\udce9.tsv", "\udcff/file", "naïve-文.tsv")
     assert walk(tmp_path) == (["naïve-文.tsv"], dict.fromkeys(("caf\\udce9.tsv", "\\udcff"), "unreadable"))
 
@@ -138,7 +138,7 @@ def test_linked_folders_are_followed_and_each_folder_is_listed_once(tmp_path: Pa
     assert reasons == {**dict.fromkeys(twice, "reached_twice"), "val": "not_needed"}
 
 
-def test_a_corpus_may_be_a_link_itself(tmp_path: Path) -> None:
+def test_a_corpus_folder_may_be_a_link(tmp_path: Path) -> None:
     write(tmp_path, "real/x/a")
     (tmp_path / "corpus").symlink_to("real")
     assert walk(tmp_path / "corpus") == (["x/a"], {})
@@ -148,8 +148,8 @@ def test_a_corpus_may_be_a_link_itself(tmp_path: Path) -> None:
 
 
 def as_nobody(folder: Path, ask: Callable[[], object]) -> object:
-    """Return what a process without rights, which is in a folder, finds: root may read everything."""
-    folder.chmod(0o755)  # its own parents need not be searched
+    """Return the result of a call in a process of user nobody in a folder, since root can read everything."""
+    folder.chmod(0o755)  # its parents need not be searchable
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -169,7 +169,7 @@ def as_nobody(folder: Path, ask: Callable[[], object]) -> object:
     return json.loads(found)
 
 
-def test_what_may_not_be_read_is_a_fault_and_the_rest_is_found(tmp_path: Path) -> None:
+def test_paths_without_read_permission_are_faults_and_the_rest_is_found(tmp_path: Path) -> None:
     root = tmp_path / "corpus"
     write(root, "sound", "closed/a", "x/secret", "x/open", "unlisted/b", "unsearched/c", "SHA256SUMS")
     for path, mode in (("closed", 0), ("x/secret", 0), ("unlisted", 0o311), ("unsearched", 0o644), ("SHA256SUMS", 0)):
@@ -186,7 +186,7 @@ def test_what_may_not_be_read_is_a_fault_and_the_rest_is_found(tmp_path: Path) -
     assert asked == [True, False, False]
 
 
-def test_a_folder_holds_something_when_there_is_more_than_folders(tmp_path: Path) -> None:
+def test_a_folder_with_only_folders_is_empty(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/loop").symlink_to(tmp_path)
     assert not holds_something(tmp_path) and not holds_something(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""What cannot be read under SOURCES fails a run until it can be read or is accepted; everything else goes on."""
+"""An unreadable path under SOURCES fails a run until it is readable or accepted; everything else continues."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_an_unreadable_path_is_a_fault_until_it_is_accepted(build: Build) -> Non
     assert filtered(accepting.run(InlineExecutor(), MODULES)) == 0
 
 
-def test_what_is_passed_over_makes_nothing_stale(build: Build) -> None:
+def test_skipped_paths_make_nothing_stale(build: Build) -> None:
     assert filtered(build.run(InlineExecutor(), MODULES)) == 2
     (build.sources / LINK).unlink()
     for name in ("loose", "laion2b/notes.txt", "laion2b/.hidden", "laion2b/part-00009-x.parquet.part", "other/x"):
@@ -69,7 +69,7 @@ def test_a_corpus_that_cannot_be_read_stops_no_other(build: Build) -> None:
     assert [path for path, _ in unreadable(build.ledger())] == ["ben", "fmow/train/dam", LINK]
 
 
-def test_the_command_fails_and_says_what_and_how_to_accept_it(
+def test_the_command_fails_and_says_which_path_and_how_to_accept_it(
     build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*build.arguments(tmp_path)]
@@ -89,7 +89,7 @@ def test_the_command_fails_and_says_what_and_how_to_accept_it(
         assert code == 0 and "unreadable:" not in said
 
 
-def test_where_nothing_can_be_read_it_is_all_named(
+def test_if_nothing_is_readable_all_paths_are_named(
     build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""Builds of the labelled corpora alone: what lists, a selection and a slice change, and what they leave alone."""
+"""Builds of only the labelled corpora: effects of lists, a selection and a slice."""
 
 from pathlib import Path
 from typing import Any
@@ -37,19 +37,19 @@ def rejects(build: Build, table: str, key: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_without_any_list_patches_are_read_as_ever(all_patches: Build) -> None:
+def test_patches_are_read_without_lists(all_patches: Build) -> None:
     assert fates(all_patches) == FATES
     assert [row["v1_patch"] for row in all_patches.rows("patch")] == list(PATCHES)
     assert "ben-lists" not in all_patches.ledger().state(all_patches.stage("read_labelled")).spans
 
 
-def test_a_list_makes_the_patches_stale_and_a_selection_refuses(all_patches: Build, tmp_path: Path) -> None:
+def test_a_list_makes_the_patches_stale_and_a_selection_rejects_some(all_patches: Build, tmp_path: Path) -> None:
     sources = write_labelled_files(tmp_path / "sources")
     write_lists(sources)
     (sources / f"ben/{ben_lists.CLOUD}.csv").write_text(f"{PATCHES[1]}\n")
     build = Build(tmp_path / "build", sources)
     build.run(InlineExecutor(), MODULES)
-    assert fates(build) == FATES, "lists alone refuse nothing"
+    assert fates(build) == FATES, "lists alone reject nothing"
     selecting = build.with_settings(labelled={"ben_selection": "rs5m"})
     selecting.run(InlineExecutor(), MODULES)
     assert fates(selecting) == {**FATES, "ben_0": "seasonal_snow", "ben_1": "cloud_or_shadow"}
@@ -61,9 +61,7 @@ def test_a_list_makes_the_patches_stale_and_a_selection_refuses(all_patches: Bui
     assert {name for name in after if after[name] != before[name]} == {"ben-00000", "ben-lists"}
 
 
-def test_a_slice_holds_the_same_rows_and_a_whole_run_after_it_reads_the_rest(
-    all_patches: Build, tmp_path: Path
-) -> None:
+def test_a_slice_has_the_same_rows_and_a_full_run_after_it_reads_the_rest(all_patches: Build, tmp_path: Path) -> None:
     share = 0.5
     inside = {
         sample for sample in FATES if belongs(sample.rsplit("_", 2)[0] if sample.startswith("fmow_") else sample, share)
@@ -83,7 +81,7 @@ def test_a_slice_holds_the_same_rows_and_a_whole_run_after_it_reads_the_rest(
     assert set(fates(pilot)) == inside
 
 
-def test_what_a_selection_leaves_out_is_counted_apart_from_what_cannot_be_read(tmp_path: Path) -> None:
+def test_deselected_and_unreadable_samples_are_counted_separately(tmp_path: Path) -> None:
     _, outcome = call_stage(COUNT_RS3, tmp_path / "rs3")
     rows = {row["source"]: row for row in outcome.kept.to_pylist()}
     names = ("listed", "unreadable", "unselected", "invalid", "uncaptioned", "remain")

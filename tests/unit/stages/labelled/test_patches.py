@@ -1,4 +1,4 @@
-"""What is listed of a patch is a table: of the patches among the source files alone, each once."""
+"""The table of patches has each patch of the source files once, with its facts from lists and tables."""
 
 import hashlib
 from pathlib import Path
@@ -38,7 +38,7 @@ def sources(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_without_lists_a_patch_has_its_name_and_nothing_is_known(sources: Path) -> None:
+def test_without_lists_a_patch_only_has_its_name(sources: Path) -> None:
     rows = look(sources)
     assert [(row["sample_id"], row["v1_patch"]) for row in rows] == [
         (f"ben_{1500 + n}", name) for n, name in enumerate(PATCHES)
@@ -48,7 +48,7 @@ def test_without_lists_a_patch_has_its_name_and_nothing_is_known(sources: Path) 
     assert known == {"sample_id", "v1_patch", "partition"}
 
 
-def test_lists_and_tables_say_what_they_say_and_no_list_says_nothing(sources: Path) -> None:
+def test_facts_come_from_lists_and_tables_and_are_null_without_them(sources: Path) -> None:
     write_lists(sources)
     rows = look(sources)
     assert [row["has_seasonal_snow"] for row in rows] == [True, False, False, False]
@@ -59,7 +59,7 @@ def test_lists_and_tables_say_what_they_say_and_no_list_says_nothing(sources: Pa
     )  # fmt: skip
 
 
-def test_a_patch_of_version_2_is_led_back_to_its_name_in_version_1(sources: Path) -> None:
+def test_a_patch_of_version_2_gets_its_name_in_version_1(sources: Path) -> None:
     write_lists(sources)
     path = f"ben/BigEarthNet-S2/{V2_PATCH[:-6]}/{V2_PATCH}/{V2_PATCH}_B02.tif"
     rows = look(sources, {"corpus": "ben", "path": path, "sample_id": "ben_7"})
@@ -69,7 +69,7 @@ def test_a_patch_of_version_2_is_led_back_to_its_name_in_version_1(sources: Path
 
 
 @pytest.mark.parametrize("change", ["gone", "changed"])
-def test_a_list_that_is_not_as_inventory_saw_it_is_refused(sources: Path, change: str) -> None:
+def test_a_list_that_changed_after_inventory_is_refused(sources: Path, change: str) -> None:
     stated = {"corpus": "ben", "path": "ben/lists/val.csv", "file_sha256": "other"}
     (sources / "ben/lists").mkdir()
     if change == "changed":

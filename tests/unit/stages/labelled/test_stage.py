@@ -1,4 +1,4 @@
-"""The labelled corpora of the generated world are read as planned; a sample is kept or refused for what it lacks."""
+"""The generated world's labelled corpora are read as planned; incomplete samples are rejected with a reason."""
 
 import hashlib
 import io
@@ -31,7 +31,7 @@ SELECTING = {"seasonal_snow", "cloud_or_shadow", "outside_selection"}
 
 @dataclass
 class Files:
-    """The files of a stage that is called without a store, and the SOURCES folder."""
+    """Stands in for the store's files when a stage is called without a store; has the SOURCES folder."""
 
     folder: Path
     made: list[Path] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Files:
 
 @dataclass
 class Reading:
-    """The outcome of each labelled partition of a world, and what it was made of."""
+    """The outcome of each labelled partition of a world, and its inputs."""
 
     inputs: dict[str, Inputs]
     outcomes: dict[str, Outcome]
@@ -64,7 +64,7 @@ def context(sources: Path, params: Any, partition: str = "whole", files: Any = N
 
 
 def partitions(sources: Path) -> dict[str, Inputs]:
-    """Return the inputs of the stage for each labelled partition of a SOURCES folder."""
+    """Return the stage's inputs for each labelled partition of a SOURCES folder."""
     nothing = {
         "source_listing": SOURCE_LISTING.schema.empty_table(),
         "source_listing_rejects": no_rejects(SOURCE_LISTING),
@@ -136,7 +136,7 @@ def test_a_file_above_the_byte_limit_is_refused_unread(reading: Reading, rendere
     for name, inputs in reading.inputs.items():
         files = inputs["source_file"]
         files = files.filter(pc.is_valid(files["sample_id"])).slice(0, 1)
-        if not files.num_rows:  # lists alone
+        if not files.num_rows:  # the partition only has lists
             continue
         place, size = files.schema.get_field_index("size_bytes"), pa.array([5_000_000_000], pa.int64())
         alone = {**inputs, "source_file": files.set_column(place, files.schema.field(place), size)}
@@ -151,7 +151,7 @@ def test_a_file_above_the_byte_limit_is_refused_unread(reading: Reading, rendere
     assert n_refused >= 3
 
 
-def test_place_time_country_and_labels_are_the_true_ones(reading: Reading, truth: dict[str, LabelledRow]) -> None:
+def test_place_time_country_and_labels_are_true(reading: Reading, truth: dict[str, LabelledRow]) -> None:
     n_placed = 0
     for name, row in reading.kept().items():
         expected = truth[name]
@@ -170,7 +170,7 @@ def test_place_time_country_and_labels_are_the_true_ones(reading: Reading, truth
     assert "ZZZ" in {row["stated_country_code"] for row in reading.kept().values()}
 
 
-def test_an_image_lies_in_its_own_file_and_a_patch_in_the_tar(
+def test_an_image_is_located_in_its_own_file_and_a_patch_in_the_tar(
     world: World, reading: Reading, truth: dict[str, LabelledRow]
 ) -> None:
     for row in reading.kept().values():
@@ -187,7 +187,7 @@ def test_an_image_lies_in_its_own_file_and_a_patch_in_the_tar(
     assert members == {f"{name}.jpg": 0 for name in reading.kept() if name.startswith("ben_")}
 
 
-def test_a_partition_depends_on_its_own_files_alone_and_its_bytes_do_not_vary(
+def test_a_partition_depends_only_on_its_own_files_and_is_deterministic(
     world: World, reading: Reading, renderer: Renderer, tmp_path: Path
 ) -> None:
     again = read_all(world.sources, tmp_path, renderer)
@@ -211,7 +211,7 @@ def test_details_name_what_is_missing_or_unreadable(reading: Reading) -> None:
     assert "has neither a ground truth record nor one beside it" in details["missing_metadata"][0]
 
 
-def test_the_clip_the_quality_and_the_chroma_change_the_picture(world: World, tmp_path: Path) -> None:
+def test_clip_quality_and_chroma_settings_change_the_picture(world: World, tmp_path: Path) -> None:
     n_bytes = {}
     for name, settings in {
         "default": {}, "clip": {"ben_clip_reflectance": 4000}, "quality": {"ben_jpeg_quality": 50},
@@ -228,7 +228,7 @@ def test_the_clip_the_quality_and_the_chroma_change_the_picture(world: World, tm
 
 
 @pytest.mark.parametrize("change", ["gone", "changed"])
-def test_a_record_that_is_not_as_inventory_saw_it_is_refused(
+def test_a_record_that_changed_after_inventory_is_refused(
     reading: Reading, world: World, renderer: Renderer, tmp_path: Path, change: str
 ) -> None:
     name, inputs = next((n, i) for n, i in reading.inputs.items() if n.startswith("fmow-airport"))
@@ -245,7 +245,7 @@ def test_a_record_that_is_not_as_inventory_saw_it_is_refused(
         read_labelled(inputs, context(tmp_path, LabelledParams(), name, Files(tmp_path), {"renderer": renderer}))
 
 
-def test_a_changed_manifest_asks_for_a_new_inventory(
+def test_a_changed_manifest_requires_a_new_inventory(
     reading: Reading, world: World, renderer: Renderer, tmp_path: Path
 ) -> None:
     name, inputs = next(iter(reading.inputs.items()))
@@ -259,12 +259,12 @@ def test_a_changed_manifest_asks_for_a_new_inventory(
         )
 
 
-def test_the_identity_of_the_renderer_names_what_decides_its_bytes() -> None:
+def test_the_identity_of_the_renderer_covers_what_decides_its_bytes() -> None:
     identity = RENDERER.identity(LabelledParams())
     assert set(identity) == {"rasterio", "pyproj", "pillow", "numpy", "libjpeg_turbo"} and all(identity.values())
 
 
-def test_the_selection_of_rs5m_needs_both_lists_and_refuses_for_what_they_say(
+def test_the_selection_of_rs5m_needs_both_lists_and_rejects_their_patches(
     reading: Reading, world: World, renderer: Renderer, tmp_path: Path
 ) -> None:
     [(name, inputs)] = [(n, i) for n, i in reading.inputs.items() if n.startswith("ben-0")]
@@ -292,7 +292,7 @@ def test_the_selection_of_rs5m_needs_both_lists_and_refuses_for_what_they_say(
     assert sum(reason in SELECTING for reason in reasons.values()) == 2
 
 
-def test_lists_stand_in_a_partition_without_samples(reading: Reading) -> None:
+def test_lists_are_in_a_partition_without_samples(reading: Reading) -> None:
     assert {row["path"] for row in reading.inputs["ben-lists"]["source_file"].to_pylist()} == {
         "ben/train.csv", "ben/lists/patches_with_seasonal_snow.csv",
     }  # fmt: skip

@@ -49,7 +49,7 @@ def calls(module: torch.nn.Module) -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_captions_of_an_image_depend_neither_on_its_batch_nor_on_the_order(small: Path, precision: str):
+def test_captions_of_an_image_do_not_depend_on_batch_or_order(small: Path, precision: str):
     captioner = Blip2Captioner(small, precision=precision)
     images, seeds = draw_images(7), list(range(70, 77))
     together = draw(captioner, images, seeds, SHORT)
@@ -59,7 +59,7 @@ def test_captions_of_an_image_depend_neither_on_its_batch_nor_on_the_order(small
     assert len({tuple(captions) for captions in together}) == 7
 
 
-def test_captions_survive_a_restart(small: Path, captioner: Blip2Captioner):
+def test_captions_are_the_same_after_a_restart(small: Path, captioner: Blip2Captioner):
     images = draw_images(3)
     torch.manual_seed(99)
     assert draw(Blip2Captioner(small), images, [5, 6, 7], SHORT) == draw(captioner, images, [5, 6, 7], SHORT)
@@ -73,7 +73,7 @@ def test_seed_and_image_both_matter(captioner: Blip2Captioner):
     assert all(text == text.strip() for found in captions for text in found)
 
 
-def test_what_is_seen_of_an_image_is_computed_once(captioner: Blip2Captioner):
+def test_image_features_are_computed_once(captioner: Blip2Captioner):
     model = captioner.model
     with calls(model.vision_model) as seen, calls(model.qformer) as asked, calls(model.language_model) as read:
         draw(captioner, draw_images(3), [1, 2, 3], SHORT)
@@ -84,7 +84,7 @@ def test_what_is_seen_of_an_image_is_computed_once(captioner: Blip2Captioner):
     assert steps[0] == (3 * SHORT.n_candidates, 1)
 
 
-def test_captions_that_have_ended_leave_the_batch_when_half_of_it_has(small: Path):
+def test_finished_captions_leave_the_batch_when_half_of_it_has_finished(small: Path):
     captioner = Blip2Captioner(small)
     images, seeds, settings = draw_images(3), [1, 2, 3], DrawSettings(n_candidates=6, max_new_tokens=20)
     with calls(captioner.model.language_model) as read:
@@ -104,7 +104,7 @@ def test_captions_that_have_ended_leave_the_batch_when_half_of_it_has(small: Pat
 @pytest.mark.parametrize(
     "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 )
-def test_nothing_of_the_images_before_is_left_in_the_memory_that_serves_again(small: Path, device: str):
+def test_the_reused_cache_has_no_effect_of_earlier_images(small: Path, device: str):
     captioner = Blip2Captioner(small, device=device)
     images = draw_images(4)
     expected = draw(Blip2Captioner(small, device=device), images[2:], [3, 4], SHORT)
@@ -112,7 +112,7 @@ def test_nothing_of_the_images_before_is_left_in_the_memory_that_serves_again(sm
     steps = captioner._steps
     assert steps is not None
     with torch.inference_mode():
-        for layer in steps._cache.layers:  # as an image leaves it whose numbers overflow in the middle of a caption
+        for layer in steps._cache.layers:  # as after an image whose numbers overflow in the middle of a caption
             layer.keys.fill_(float("nan")), layer.values.fill_(float("inf"))
     assert draw(captioner, images[2:], [3, 4], SHORT) == expected
     assert captioner._steps is steps
@@ -122,16 +122,14 @@ def test_no_caption_has_more_than_max_new_tokens(captioner: Blip2Captioner):
     settings = DrawSettings(n_candidates=4, max_new_tokens=5)
     with calls(captioner.model.language_model) as read:
         draw(captioner, draw_images(1), [1], settings)
-    assert len(read) == 5  # the prefix gives the first token
+    assert len(read) == 5  # the prefix yields the first token
     with calls(captioner.model.language_model) as read:
         assert len(draw(captioner, draw_images(1), [1], DrawSettings(n_candidates=1, max_new_tokens=1))[0]) == 1
     assert len(read) == 1
 
 
 @pytest.mark.parametrize("folder_name", ["small", "published"])
-def test_the_likeliest_captions_are_those_of_transformers_own_generate(
-    folder_name: str, request: pytest.FixtureRequest
-):
+def test_greedy_captions_equal_those_of_transformers_generate(folder_name: str, request: pytest.FixtureRequest):
     captioner = Blip2Captioner(request.getfixturevalue(folder_name))
     n_read = captioner.model.config.num_query_tokens + 1
     for image in draw_images(3):
@@ -142,7 +140,7 @@ def test_the_likeliest_captions_are_those_of_transformers_own_generate(
         assert expected
 
 
-def test_a_token_that_ends_captions_ends_them(small: Path):
+def test_an_end_token_ends_captions(small: Path):
     captioner = Blip2Captioner(small)
     image = draw_images(1)
     text = draw(captioner, image, [0], GREEDY)[0][0]
@@ -158,14 +156,14 @@ def test_a_token_that_ends_captions_ends_them(small: Path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1), (3, 3), (7, 3), (2000, 2)])
-def test_tiny_and_thin_images_are_read_as_pictures(captioner: Blip2Captioner, size: tuple[int, int]):
+def test_tiny_and_thin_images_are_captioned(captioner: Blip2Captioner, size: tuple[int, int]):
     pixels = captioner.prepare(Image.new("RGB", size, (255, 0, 0)))
     assert tuple(pixels.shape) == (1, 3, 64, 64)
     assert [float(channel.std()) < 1e-4 for channel in pixels[0]] == [True] * 3
     assert float(pixels[0, 0].mean()) > 1.5 > 0 > float(pixels[0, 1].mean())
 
 
-def test_images_of_other_modes_and_missing_seeds_are_a_fault_of_the_code(captioner: Blip2Captioner):
+def test_images_in_other_modes_and_missing_seeds_are_a_fault_of_the_code(captioner: Blip2Captioner):
     with pytest.raises(ContractError, match="RGB"):
         draw(captioner, [Image.new("L", (9, 9))], [0], SHORT)
     with pytest.raises(ContractError, match="seed"):
@@ -173,7 +171,7 @@ def test_images_of_other_modes_and_missing_seeds_are_a_fault_of_the_code(caption
     assert draw(captioner, [], [], SHORT) == []
 
 
-def test_more_new_tokens_than_the_model_has_room_for_are_refused(captioner: Blip2Captioner):
+def test_more_new_tokens_than_the_models_positions_are_refused(captioner: Blip2Captioner):
     assert len(draw(captioner, draw_images(1), [0], DrawSettings(n_candidates=1, max_new_tokens=55))) == 1
     with pytest.raises(InputError, match="at most 55"):
         draw(captioner, draw_images(1), [0], DrawSettings(max_new_tokens=56))
@@ -182,7 +180,7 @@ def test_more_new_tokens_than_the_model_has_room_for_are_refused(captioner: Blip
 @pytest.mark.parametrize(
     "name", ["vision_model.post_layernorm.weight", "language_model.model.decoder.layers.1.fc1.bias"]
 )
-def test_a_model_with_weights_that_are_no_numbers_gives_no_captions(small: Path, tmp_path: Path, name: str):
+def test_a_model_with_nan_weights_gives_no_captions(small: Path, tmp_path: Path, name: str):
     folder = change_weights(small, tmp_path, lambda weights: weights[name].fill_(float("nan")))
     with pytest.raises(ModelNotFinite):
         draw(Blip2Captioner(folder), draw_images(1), [0], SHORT)

@@ -25,7 +25,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_published(tmp_path_factory.mktemp("published"))
 
 
-def test_weights_that_are_missing_are_not_filled_with_random_ones(small: Path, tmp_path: Path):
+def test_missing_weights_are_not_replaced_by_random_ones(small: Path, tmp_path: Path):
     folder = change_weights(small, tmp_path, lambda weights: weights.pop("language_projection.bias"))
     with pytest.raises(InputError, match=r"language_projection\.bias"):
         Blip2Captioner(folder)
@@ -60,7 +60,7 @@ def test_another_language_model_than_opt_is_refused(small: Path, tmp_path: Path)
 
 
 def save_adapter(folder: Path, out: Path, targets: tuple[str, ...] = ("self_attn.qkv", "self_attn.projection")) -> Any:
-    """Save what tuning would: LoRA as published (rank 16, alpha 16, dropout 0.05), with weights that change much."""
+    """Save a LoRA adapter as published (rank 16, alpha 16, dropout 0.05), with weights of a large effect."""
     torch.manual_seed(8)
     model = Blip2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     config = LoraConfig(r=16, lora_alpha=16, lora_dropout=0.05, bias="none", target_modules=list(targets))
@@ -92,7 +92,7 @@ def test_a_published_architecture_runs_with_its_adapter_merged(published: Path, 
     assert found != draw(plain, images, [1, 2, 3], SHORT)
 
 
-def test_half_precision_runs_and_merges(published: Path, tmp_path: Path):
+def test_half_precision_runs_with_a_merged_adapter(published: Path, tmp_path: Path):
     save_adapter(published, tmp_path)
     captioner = Blip2Captioner(published, precision="float16", adapter=tmp_path)
     assert captioner.model.language_model.dtype == torch.float16

@@ -1,6 +1,6 @@
 from stages.models.clip_tokens import count_tokens
 
-# Counted with open_clip 3's SimpleTokenizer, begin and end added.
+# Counted with open_clip 3's SimpleTokenizer, including begin and end.
 COUNTED = {
     "An aerial image of a farm, 2019's best!": 16,
     "": 2,
@@ -13,5 +13,5 @@ COUNTED = {
 }
 
 
-def test_tokens_are_counted_as_clip_counts_them() -> None:
+def test_token_counts_equal_clips() -> None:
     assert dict(zip(COUNTED, count_tokens(list(COUNTED)), strict=True)) == COUNTED

@@ -1,4 +1,4 @@
-"""The conversion of foreign checkpoints: what comes out is what went in, and a hostile pickle runs nothing."""
+"""Converted checkpoints give the same probabilities, and a hostile pickle runs no code."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from stages.models.yolo_detector import WEIGHTS, YoloDetector, import_ultralytic
 
 
 class Hostile:
-    """A pickle that makes a file when it is read."""
+    """A pickle that creates a file when loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +40,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    """A classifier as ultralytics keeps one: classes by number, its own epsilon, its transforms."""
+    """A classifier as stored by ultralytics: classes by number, its own epsilon, its transforms."""
     torch.manual_seed(2)
     layers = import_ultralytics()
     from ultralytics.data.augment import classify_transforms
@@ -88,7 +88,7 @@ def test_a_converted_detector_gives_the_probabilities_of_its_checkpoint(
     }
 
 
-def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+def test_a_hostile_pickle_is_refused_and_runs_no_code(tmp_path: Path) -> None:
     torch.save({"model": Hostile(tmp_path / "ran")}, tmp_path / "best.pt")
     done = run(str(tmp_path / "best.pt"), str(tmp_path / "out"))
     assert done.returncode == 2
@@ -98,7 +98,7 @@ def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_trust_reads_what_the_allow_list_refuses(model: Any, tmp_path: Path) -> None:
+def test_the_trust_option_loads_types_that_the_allow_list_refuses(model: Any, tmp_path: Path) -> None:
     torch.save({"model": model, "train_args": Hostile(tmp_path / "ran")}, tmp_path / "best.pt")
     with pytest.raises(InputError, match="--trust"):
         convert(tmp_path / "best.pt", tmp_path / "out", "from_above", is_trusted=False)
@@ -128,9 +128,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(data: bytes, tmp_path: Path) ->
         convert(tmp_path / "best.pt", tmp_path / "out", "remote_sensing", is_trusted=False)
 
 
-def test_paths_that_cannot_be_meant_are_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_paths_are_refused(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none.pt"), str(tmp_path / "out")]) == 2
     assert "expected a checkpoint" in capsys.readouterr().err
     assert main([str(checkpoint), str(checkpoint.parent)]) == 2

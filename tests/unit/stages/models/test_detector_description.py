@@ -1,4 +1,4 @@
-"""What a detector's model.yaml may say, and that the rest is refused with the place it stands in."""
+"""The allowed content of a detector's model.yaml; anything else is refused with its location."""
 
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,18 @@ def write(folder: Path, values: Any) -> Path:
     return folder
 
 
-def test_a_description_says_what_ultralytics_builds_from(tmp_path: Path) -> None:
+def test_a_description_has_the_architecture_for_ultralytics(tmp_path: Path) -> None:
     found = read_description(write(tmp_path, VALUES))
     assert found.architecture() == {key: VALUES[key] for key in ("nc", "scale", "scales", "backbone", "head")}
     assert (found.positive, found.batch_norm_eps) == (1, 1e-5)
 
 
-def test_a_description_survives_being_written(tmp_path: Path) -> None:
+def test_a_description_is_unchanged_by_writing_and_reading(tmp_path: Path) -> None:
     found = read_description(write(tmp_path, VALUES))
     assert read_description(write(tmp_path, found.model_dump(mode="json"))) == found
 
 
-def test_classes_by_number_are_ordered_by_it(tmp_path: Path) -> None:
+def test_numbered_classes_are_sorted_by_number(tmp_path: Path) -> None:
     found = read_description(write(tmp_path, {**VALUES, "names": {1: "remote_sensing", 0: "other"}}))
     assert found.names == ("other", "remote_sensing")
 

@@ -1,4 +1,4 @@
-"""The adapter to open_clip: unit rows, independent of the batch, for each published architecture made small."""
+"""The open_clip adapter gives unit rows independent of the batch, for small versions of each architecture."""
 
 import json
 from copy import deepcopy
@@ -20,7 +20,7 @@ WEIGHTS = "open_clip_model.safetensors"
 
 
 def _small(architecture: str) -> dict[str, Any]:
-    """Return open_clip's own configuration of an architecture, with its depth, width and input cut down."""
+    """Return open_clip's configuration of an architecture with reduced depth, width and input size."""
     from open_clip import get_model_config
 
     config: dict[str, Any] = deepcopy(get_model_config(architecture))
@@ -28,7 +28,7 @@ def _small(architecture: str) -> dict[str, Any]:
     config["embed_dim"] = 32
     vision = config["vision_cfg"]
     if architecture == "convnext_xxlarge":
-        vision["timm_model_name"] = "test_convnext"  # timm knows sizes by name: the smallest of the same class
+        vision["timm_model_name"] = "test_convnext"  # timm sizes have names: the smallest of this class
         vision["image_size"] = 64
     elif architecture == "RN50x64":
         vision.update(layers=[1, 1, 1, 1], width=8, image_size=64)
@@ -60,28 +60,28 @@ def _images(n: int) -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 256, (*reversed(sizes[k % len(sizes)]), 3), np.uint8)) for k in range(n)]
 
 
-def test_rows_are_of_unit_length_and_dim(folder: Path) -> None:
+def test_rows_have_unit_length_and_dim_columns(folder: Path) -> None:
     scorer = OpenClipScorer(folder)
     for rows in (features(scorer, _images(5)), scorer.text_features(TEXTS)):
         assert (rows.dtype, rows.shape[1]) == (np.float32, scorer.dim)
         assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
 
-def test_raw_text_rows_point_the_same_way(folder: Path) -> None:
+def test_unnormalised_text_rows_have_the_same_direction(folder: Path) -> None:
     scorer = OpenClipScorer(folder)
     raw, unit = scorer.text_features(TEXTS, is_normalised=False), scorer.text_features(TEXTS)
     assert not np.allclose(np.linalg.norm(raw, axis=1), 1, atol=1e-2)
     assert np.allclose(raw / np.linalg.norm(raw, axis=1, keepdims=True), unit, atol=1e-6)
 
 
-def test_a_row_does_not_depend_on_the_others_nor_on_a_restart(folder: Path) -> None:
+def test_a_row_does_not_depend_on_other_rows_or_a_restart(folder: Path) -> None:
     images = _images(5)
     together, alone = features(OpenClipScorer(folder), images), features(OpenClipScorer(folder), images[2:3])
     assert np.allclose(together[2], alone[0], atol=1e-5)
     assert (features(OpenClipScorer(folder), images) == together).all()
 
 
-def test_weights_of_no_number_give_no_number_and_no_error(folder: Path, tmp_path: Path) -> None:
+def test_nan_weights_give_nan_and_no_error(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_bytes((folder / "open_clip_config.json").read_bytes())
     weights = load_file(folder / WEIGHTS)
     save_file(

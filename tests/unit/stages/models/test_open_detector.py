@@ -1,4 +1,4 @@
-"""Detectors opened by name: from the models folder, with digests, and the committed one, which knows its trade."""
+"""Detectors opened by name: from the models folder, with digests, and the committed one, which is accurate."""
 
 import hashlib
 import tomllib
@@ -25,7 +25,7 @@ from tests.random_detector import make_folder, noise, published
 
 @pytest.fixture(autouse=True)
 def _steady() -> Iterator[None]:
-    """Put back what opening a model sets for the process."""
+    """Restore the process settings that opening a model changes."""
     n_threads = torch.get_num_threads()
     yield
     torch.set_num_threads(n_threads)
@@ -34,7 +34,7 @@ def _steady() -> Iterator[None]:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A models folder with a detector of its own and the digests of its files."""
+    """A models folder with a detector and the digests of its files."""
     folder = make_folder(tmp_path / "rs-detector", published("11/yolo11-cls.yaml", "n", 0.125))
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
@@ -66,7 +66,7 @@ def test_a_checkpoint_in_place_of_safetensors_is_refused(tmp_path: Path) -> None
         pass
 
 
-def test_the_demo_detector_tells_views_from_above_from_others() -> None:
+def test_the_demo_detector_separates_views_from_above_from_other_pictures() -> None:
     gallery = Gallery(70_001)
     files = [file for recipe in sorted(RECIPES) for _ in range(6) for file in gallery.draw([recipe])]
     threshold = tomllib.loads((PROFILES / "demo.toml").read_text(encoding="utf-8"))["outliers"]["min_detector_prob"]

@@ -1,4 +1,4 @@
-"""Opening a committed scorer: checked, on a device that is there, with fixed threads, and without a network."""
+"""A committed scorer is opened with checks, on an existing device, with fixed threads, without a network."""
 
 import os
 import subprocess
@@ -30,16 +30,16 @@ def test_a_committed_scorer_opens_and_scores(name: str) -> None:
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps", ""])
-def test_a_device_that_is_not_there_is_refused_with_those_that_are(device: str) -> None:
+def test_a_missing_device_is_refused_with_the_existing_ones(device: str) -> None:
     with pytest.raises(InputError, match="expected auto or one of cpu"):
         check_model(SCORERS[0], "scorer", models="", device=device, n_threads=1)
 
 
-def test_half_precision_is_for_devices_that_have_it() -> None:
+def test_half_precision_needs_a_device_that_supports_it() -> None:
     assert check_model(SCORERS[0], "scorer", models="", device="cpu", n_threads=1).precision == "float32"
 
 
-def test_importing_stages_of_models_imports_none_of_their_libraries() -> None:
+def test_importing_model_stages_imports_no_model_libraries() -> None:
     heavy = "torch transformers open_clip ultralytics timm"
     code = f"import stages.models.opening, sys; sys.exit(any(n in sys.modules for n in {heavy.split()!r}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

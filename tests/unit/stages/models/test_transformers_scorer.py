@@ -1,4 +1,4 @@
-"""The adapter to CLIP and SigLIP of transformers: unit rows, independent of the batch, of random small models."""
+"""The transformers adapter for CLIP and SigLIP gives unit rows independent of the batch, for small random models."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "nu
 
 
 def _make(kind: str, folder: Path) -> Path:
-    """Write a model of random weights with a tokenizer and an image processor, as the published ones bring them."""
+    """Write a model with random weights, and a tokenizer and image processor like those of published models."""
     import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -57,26 +57,26 @@ def _images() -> list[Image.Image]:
     ]
 
 
-def test_rows_are_of_unit_length_and_dim(folder: Path) -> None:
+def test_rows_have_unit_length_and_dim_columns(folder: Path) -> None:
     scorer = TransformersScorer(folder)
     for rows in (features(scorer, _images()), scorer.text_features(TEXTS)):
         assert (rows.dtype, rows.shape[1]) == (np.float32, scorer.dim)
         assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
 
-def test_raw_text_rows_point_the_same_way(folder: Path) -> None:
+def test_unnormalised_text_rows_have_the_same_direction(folder: Path) -> None:
     scorer = TransformersScorer(folder)
     raw, unit = scorer.text_features(TEXTS, is_normalised=False), scorer.text_features(TEXTS)
     assert np.allclose(raw / np.linalg.norm(raw, axis=1, keepdims=True), unit, atol=1e-6)
 
 
-def test_a_row_does_not_depend_on_the_others(folder: Path) -> None:
+def test_a_row_does_not_depend_on_other_rows(folder: Path) -> None:
     scorer, images = TransformersScorer(folder), _images()
     assert np.allclose(features(scorer, images)[2], features(scorer, images[2:3])[0], atol=1e-5)
     assert np.allclose(scorer.text_features(TEXTS)[0], scorer.text_features(TEXTS[:1])[0], atol=1e-5)
 
 
-def test_weights_of_no_number_give_no_number_and_no_error(folder: Path, tmp_path: Path) -> None:
+def test_nan_weights_give_nan_and_no_error(folder: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     weights = load_file(folder / "model.safetensors")

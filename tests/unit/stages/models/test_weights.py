@@ -1,4 +1,4 @@
-"""Weights are loaded only when they are safetensors with the pinned digests; each refusal says what to do."""
+"""Only safetensors with the pinned digests are loaded; each refusal says what to do."""
 
 import hashlib
 import pickle
@@ -55,7 +55,7 @@ def test_the_digests_of_a_folder_are_accepted(tmp_path: Path) -> None:
     check_weights(PUBLISHED, tmp_path)
 
 
-def test_a_wrong_digest_is_refused_with_both_and_the_way_to_the_right_one(tmp_path: Path) -> None:
+def test_a_wrong_digest_is_refused_with_both_digests_and_the_remedy(tmp_path: Path) -> None:
     found = _write(tmp_path)
     (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64} *model.safetensors\n")
     with pytest.raises(InputError) as refused:
@@ -73,7 +73,7 @@ def test_a_wrong_digest_is_refused_with_both_and_the_way_to_the_right_one(tmp_pa
         ("{digest}  model.safetensors\n{digest}  config.json\n", "config.json: expected .* found no file"),
     ],
 )
-def test_weights_that_nothing_vouches_for_are_refused(tmp_path: Path, sums: str | None, message: str) -> None:
+def test_weights_without_a_digest_are_refused(tmp_path: Path, sums: str | None, message: str) -> None:
     digest = _write(tmp_path)
     if sums is not None:
         (tmp_path / "SHA256SUMS").write_text(sums.format(digest=digest))
@@ -94,7 +94,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("task", "command"), [("scorer", "convert_weights"), ("detector", "convert_detector")])
-def test_a_pickle_alone_is_refused_with_the_command_that_converts_it(tmp_path: Path, task: str, command: str) -> None:
+def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, task: str, command: str) -> None:
     (tmp_path / "model.pt").write_bytes(pickle.dumps({}))
     with pytest.raises(InputError, match=rf"model\.pt, a pickle, .*{command}"):
         check_weights(_pin(task=task), tmp_path)
@@ -109,13 +109,13 @@ def test_a_pickled_adapter_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [pickle.dumps({"weight": 1}), b"", b"short", b"\xff" * 64, b"PK\x03\x04" + b"\0" * 90])
-def test_a_file_that_is_no_safetensors_is_refused_whatever_its_name(tmp_path: Path, data: bytes) -> None:
+def test_other_content_under_the_name_of_safetensors_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(InputError, match="should be safetensors"):
         check_weights(PUBLISHED, tmp_path)
 
 
-def test_configuration_has_a_digest_apart_from_weights_and_texts(tmp_path: Path) -> None:
+def test_the_digest_of_configuration_excludes_weights_and_texts(tmp_path: Path) -> None:
     _write(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     first = small_files_digest(tmp_path)
@@ -133,7 +133,7 @@ def test_a_pickle_of_tensors_is_converted(tmp_path: Path) -> None:
     assert load_file(tmp_path / "good.safetensors")["b"].tolist() == [0, 1, 2]
 
 
-def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> None:
+def test_a_pickle_with_code_is_refused_and_runs_none(tmp_path: Path) -> None:
     torch.save({"a": _Evil(tmp_path / "ran")}, tmp_path / "evil.bin")
     with pytest.raises(InputError, match="cannot be read by allow-list"):
         convert(tmp_path / "evil.bin", tmp_path / "evil.safetensors")

@@ -1,4 +1,4 @@
-"""The detector's adapter: its description, its preprocessing, its numbers, and what it does to the process."""
+"""The detector's adapter: description, preprocessing, probabilities, and side effects on the process."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def test_probabilities_do_not_depend_on_the_batch(folder: Path) -> None:
     np.testing.assert_allclose(together, backwards[::-1], atol=1e-5)
 
 
-def test_no_images_have_no_probabilities(folder: Path) -> None:
+def test_no_images_give_no_probabilities(folder: Path) -> None:
     found = probabilities(YoloDetector(folder), [])
     assert (found.shape, found.dtype) == ((0,), np.float32)
 
@@ -64,13 +64,13 @@ def test_an_image_one_pixel_wide_has_a_probability(folder: Path, size: tuple[int
     assert 0 <= found <= 1
 
 
-def test_an_image_that_is_not_rgb_is_a_fault_of_the_caller(folder: Path) -> None:
+def test_an_image_that_is_not_rgb_is_a_fault_of_the_code(folder: Path) -> None:
     with pytest.raises(ContractError, match="RGB"):
         probabilities(YoloDetector(folder), [Image.new("L", (9, 9))])
 
 
 @pytest.mark.parametrize("side_px", [64, 224])
-def test_the_square_is_the_one_ultralytics_cuts(side_px: int) -> None:
+def test_the_square_equals_that_of_ultralytics(side_px: int) -> None:
     import_ultralytics()
     from ultralytics.data.augment import classify_transforms
 
@@ -78,11 +78,13 @@ def test_the_square_is_the_one_ultralytics_cuts(side_px: int) -> None:
     for n, size in enumerate(SIZES):
         image = noise(n, size)
         expected = (theirs(image).permute(1, 2, 0).numpy() * 255).round()
-        # The order of the two passes of the scaling differs: the last bit of a colour may.
+        # The two passes of scaling have another order, so the last bit of a colour may differ.
         assert np.abs(np.asarray(cut_square(image, side_px), np.float64) - expected).max() <= 1
 
 
-def test_the_class_is_found_by_name_not_by_position(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
+def test_the_class_is_found_by_name_and_not_by_position(
+    folder: Path, description: dict[str, Any], tmp_path: Path
+) -> None:
     image = noise(5, (90, 70))
     (one,) = probabilities(YoloDetector(folder), [image])
     for names in (["remote_sensing", "other"], {1: "other", 0: "remote_sensing"}):
@@ -93,7 +95,7 @@ def test_the_class_is_found_by_name_not_by_position(folder: Path, description: d
         assert one != pytest.approx(other, abs=1e-4)
 
 
-def test_weights_that_are_nan_give_nan(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
+def test_nan_weights_give_nan(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
     weights = load_file(folder / WEIGHTS)
     weights["model.0.conv.weight"][0, 0, 0, 0] = float("nan")
     save_file(weights, tmp_path / WEIGHTS)
@@ -101,7 +103,9 @@ def test_weights_that_are_nan_give_nan(folder: Path, description: dict[str, Any]
     assert np.isnan(probabilities(YoloDetector(tmp_path), [noise(0, (70, 70)), noise(1, (70, 70))])).all()
 
 
-def test_half_stored_weights_are_computed_in_full(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
+def test_weights_stored_in_half_precision_are_computed_in_single_precision(
+    folder: Path, description: dict[str, Any], tmp_path: Path
+) -> None:
     halves = {n: v.half() if v.is_floating_point() else v for n, v in load_file(folder / WEIGHTS).items()}
     save_file(halves, tmp_path / WEIGHTS)
     (tmp_path / DESCRIPTION).write_text(yaml.safe_dump(description), encoding="utf-8")
@@ -111,7 +115,7 @@ def test_half_stored_weights_are_computed_in_full(folder: Path, description: dic
     assert (stored != full).any()
 
 
-def test_weights_of_other_layers_are_refused(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
+def test_weights_for_other_layers_are_refused(folder: Path, description: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / DESCRIPTION).write_text(yaml.safe_dump(description), encoding="utf-8")
     weights = load_file(folder / WEIGHTS)
     del weights["model.0.conv.weight"]
@@ -138,7 +142,7 @@ def test_published_architectures_run_through_the_adapter(tmp_path: Path, file: s
 
 
 @pytest.mark.parametrize("scale", ["n", "x"])
-def test_the_description_builds_the_layers_that_ultralytics_builds(scale: str) -> None:
+def test_the_description_builds_the_same_layers_as_ultralytics(scale: str) -> None:
     layers = import_ultralytics()
     theirs = layers.ClassificationModel(f"yolo11{scale}-cls.yaml", nc=2, verbose=False)
     values = published("11/yolo11-cls.yaml", scale, 1)
@@ -149,7 +153,7 @@ def test_the_description_builds_the_layers_that_ultralytics_builds(scale: str) -
 
 
 def run(program: str, home: Path) -> str:
-    """Run a program with another home, and return what it printed."""
+    """Run a program with another home folder, and return its output."""
     environment = {
         **os.environ,
         "HOME": str(home),
@@ -176,7 +180,7 @@ print(sorted({"ultralytics", "torch"} & set(sys.modules)), "stages.models.yolo_d
     assert run(program, tmp_path) == "[] True\n"
 
 
-def test_a_detector_leaves_process_and_home_as_they_were(folder: Path, tmp_path: Path) -> None:
+def test_a_detector_does_not_change_process_settings_or_home(folder: Path, tmp_path: Path) -> None:
     program = f"""
 import os, sys
 from pathlib import Path

@@ -38,7 +38,7 @@ def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams,
 def decide(
     scores: Scores, *, models: str = "none", prompts: Sequence[str] = ("an image",), **settings: Any
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
-    """Return the thresholds, the reason of each rejected sample and the kept rows."""
+    """Return the thresholds, the reasons of rejected samples, and the kept rows."""
     rows = {
         "survivor": [{"sample_id": s, "image_id": f"image {s}"} for s in scores],
         "image": [{"image_id": f"image {s}", "pixel_sha256": f"pixels {s}"} for s in scores],
@@ -60,13 +60,13 @@ def decide(
 @pytest.mark.parametrize(
     ("n", "share", "n_kept"), [(10, 0.9, 9), (10, 0.8, 8), (11, 0.9, 10), (3, 0.9, 3), (1, 0.1, 1), (1000, 0.001, 1)]
 )
-def test_the_quantile_rule_keeps_the_share_rounded_up(n: int, share: float, n_kept: int) -> None:
+def test_the_quantile_rule_keeps_the_rounded_up_share(n: int, share: float, n_kept: int) -> None:
     scores = np.random.default_rng(n).permutation(n).astype(float)
     assert int((scores >= quantile_threshold(scores, share)).sum()) == n_kept
 
 
 @given(st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=60), st.floats(0.01, 1, exclude_min=True))
-def test_with_ties_at_least_the_share_is_kept_and_nothing_below_the_threshold(
+def test_with_ties_at_least_the_share_and_nothing_below_the_threshold_is_kept(
     scores: list[float], share: float
 ) -> None:
     values = np.array(scores)
@@ -104,14 +104,14 @@ def test_the_absolute_rule_does_not_depend_on_the_other_samples() -> None:
     assert reasons == {"cc3m_0_9": "low_vlm_score"}
 
 
-def test_a_sample_without_a_score_is_named_and_moves_no_threshold() -> None:
+def test_a_sample_without_a_score_is_rejected_and_does_not_change_thresholds() -> None:
     scores: Scores = {f"cc3m_0_{n}": (n / 10, 0.9) for n in range(10)}
     rules, reasons, _ = decide({**scores, "cc3m_0_a": (None, 0.9), "cc3m_0_b": (0.9, None)}, top_share_detector=1.0)
     assert rules["vlm"]["n_scored"] == 11
     assert reasons["cc3m_0_a"] == reasons["cc3m_0_b"] == "no_score"
 
 
-def test_no_survivors_give_no_rows_and_no_fault() -> None:
+def test_no_survivors_give_no_rows_and_no_error() -> None:
     rules, reasons, kept = decide({})
     assert rules["vlm"]["n_scored"] == 0 and not reasons and not kept
 
@@ -132,7 +132,7 @@ def test_the_detector_decides_alone_without_a_vlm() -> None:
     assert len(reasons) == 7 and set(reasons.values()) == {"low_detector_prob"} and len(kept) == 3
 
 
-def test_a_score_that_is_missing_although_its_model_takes_part_is_no_silent_pass() -> None:
+def test_a_sample_without_the_score_of_a_used_model_is_not_kept_silently() -> None:
     _, reasons, kept = decide({"cc3m_0_0": (0.5, None), "cc3m_0_1": (None, 0.9)})
     assert set(reasons.values()) == {"no_score"} and len(reasons) == 2 and not kept
 
@@ -142,7 +142,7 @@ def test_without_either_model_everything_is_kept() -> None:
     assert {rule["rule"] for rule in rules.values()} == {"none"} and not reasons and len(kept) == 1
 
 
-def test_the_threshold_that_the_detector_states_is_used_and_fingerprinted(tmp_path: Path) -> None:
+def test_the_detectors_own_threshold_is_used_and_fingerprinted(tmp_path: Path) -> None:
     scores: Scores = {f"cc3m_0_{n}": (0.5, n / 10) for n in range(10)}
     settings = {"detector": "rs-lite0", "rule": "absolute", "min_detector_prob": "stated"}
     tool, resources = SET_THRESHOLDS.tools[0], ModelResources(models=str(tmp_path))
@@ -154,4 +154,4 @@ def test_the_threshold_that_the_detector_states_is_used_and_fingerprinted(tmp_pa
     rules, _, kept = decide(scores, models=str(tmp_path), **settings)
     assert rules["detector"]["threshold"] == 0.6 and len(kept) == 4
     assert tool.found(RuleParams(**settings), resources) == {"stated": "0.6"}
-    assert tool.found(RuleParams(detector="rs-lite0"), resources) == {}, "a number is a parameter"
+    assert tool.found(RuleParams(detector="rs-lite0"), resources) == {}, "a number is a parameter, not a dependency"

@@ -1,4 +1,4 @@
-"""Entities with their semicolon are decoded, however often; a parameter that begins like one stays."""
+"""Entities with a semicolon are decoded repeatedly; a parameter that begins like one is kept."""
 
 import time
 
@@ -21,7 +21,7 @@ from stages.plan.entities import decode_entities
         ("a&amp;lt;b", "a<b"),
         ("&quot;&apos;&#39;&#x27;", "\"'''"),
         ("&eacute;&#233;&#xe9;", "ééé"),
-        ("&#128;", "€"),  # as browsers read the numbers of Windows-1252
+        ("&#128;", "€"),  # browsers read these numbers as Windows-1252
         ("&nGt;", "\u226b\u20d2"),
     ],
 )
@@ -49,17 +49,17 @@ def test_an_entity_becomes_its_character(text: str, decoded: str) -> None:
         "",
     ],
 )
-def test_what_is_no_entity_stays(text: str) -> None:
+def test_other_texts_are_unchanged(text: str) -> None:
     assert decode_entities(text) == text
 
 
-def test_deep_nesting_costs_its_length_alone() -> None:
+def test_deep_nesting_takes_linear_time() -> None:
     started = time.process_time()
     assert decode_entities("&" + 200_000 * "amp;" + "x") == "&x"
     assert time.process_time() - started < 2
 
 
-def test_entities_that_make_up_entities_without_end_are_refused() -> None:
+def test_entities_that_expand_to_entities_endlessly_are_refused() -> None:
     text = "&#53;"
     for _ in range(12):
         text = text.replace("5", "&#53;")

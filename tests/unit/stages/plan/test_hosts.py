@@ -1,4 +1,4 @@
-"""Hosts are spelled as browsers ask for them, and an address in disguise is an address."""
+"""Hosts are normalised as in browsers, and disguised addresses are recognised."""
 
 import random
 
@@ -42,7 +42,7 @@ from stages.plan.hosts import ascii_host
         ("[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
     ],
 )
-def test_a_host_has_one_spelling(host: str, expected: str) -> None:
+def test_a_host_is_normalised(host: str, expected: str) -> None:
     assert ascii_host(host) == expected
     assert ascii_host(expected) == expected
 
@@ -55,11 +55,11 @@ def test_a_host_has_one_spelling(host: str, expected: str) -> None:
         "127.0.0.0x1", "¹²⁷.1",
     ],
 )  # fmt: skip
-def test_a_loopback_address_in_disguise_is_found(host: str) -> None:
+def test_a_disguised_loopback_address_is_found(host: str) -> None:
     assert ascii_host(host) == "127.0.0.1"
 
 
-def test_random_spellings_of_an_address_are_that_address() -> None:
+def test_random_spellings_of_an_address_give_that_address() -> None:
     draw = random.Random(0)
     spell = (
         str,
@@ -85,6 +85,6 @@ def test_random_spellings_of_an_address_are_that_address() -> None:
         "xn--ü.example", "a\u200cb.example", "\u0308a.example", "אa.example", "1א.example", "a\ufffdb.example",
     ],
 )  # fmt: skip
-def test_what_no_browser_asks_for_is_refused(host: str) -> None:
+def test_hosts_that_browsers_refuse_are_refused(host: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         ascii_host(host)

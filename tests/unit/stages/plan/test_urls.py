@@ -1,4 +1,4 @@
-"""Equal addresses have one form, and what is no web address is refused by reason."""
+"""Equal addresses have one form, and other texts than web addresses are rejected with a reason."""
 
 import pyarrow as pa
 import pytest
@@ -41,7 +41,7 @@ from stages.plan.urls import UrlFault, fetch_id, host_of, normalise_url, plan_ur
         ("http://①②⑦。0。0x0.1:8000/x", "http://127.0.0.1:8000/x"),
     ],
 )
-def test_a_url_has_one_form(url: str, normalised: str) -> None:
+def test_a_url_is_normalised(url: str, normalised: str) -> None:
     assert normalise_url(url) == normalised
 
 
@@ -73,7 +73,7 @@ def test_a_url_has_one_form(url: str, normalised: str) -> None:
         ("javascript:alert(1)", "unsupported_scheme"),
     ],
 )
-def test_what_is_no_web_address_is_refused(url: str, reason: str) -> None:
+def test_texts_that_are_no_web_address_are_refused(url: str, reason: str) -> None:
     with pytest.raises(UrlFault) as caught:
         normalise_url(url)
     assert caught.value.reason == reason
@@ -89,7 +89,7 @@ URLS = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(URLS)
-def test_normalising_is_idempotent_and_never_fails_otherwise(url: str) -> None:
+def test_normalising_is_idempotent_and_raises_no_other_error(url: str) -> None:
     try:
         normalised = normalise_url(url)
     except UrlFault as fault:
@@ -117,6 +117,6 @@ def test_a_plan_has_one_row_per_url() -> None:
 
 
 def test_fetch_ids_are_pinned() -> None:
-    # sha256 of the normalised URL: a change would make every fetched image unknown.
+    # sha256 of the normalised URL: after a change every fetched image would be unknown.
     assert fetch_id("http://example.com/a.jpg") == "4fd63207a70baba7076795ee9c335785"
     assert len(fetch_id("http://a.com/x")) == 32

@@ -1,4 +1,4 @@
-"""The guard as tests use it: one URL with its note, or many URLs at once, here or in a spawned process."""
+"""Calls of the guard for tests: one URL with its note, or many URLs at once, also in a spawned process."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,7 +30,7 @@ def fetch(url: str, *, limits: FetchLimits = LIMITS, resolver: Resolver | None =
 
 
 def fetch_all(url: str, *, n_urls: int, limits: FetchLimits) -> list[bytes]:
-    """Fetch n URLs below the one given, with a guard and threads of this process."""
+    """Fetch n_urls URLs under the given one, with a guard and threads in this process."""
     guard = Guard(limits)
 
     def fetch_one(n: int) -> bytes:
@@ -42,7 +42,7 @@ def fetch_all(url: str, *, n_urls: int, limits: FetchLimits) -> list[bytes]:
 
 
 def fetch_in_child(url: str, n_urls: int, folder: Path, max_per_host: int) -> None:
-    """The work of a spawned process; an exception shows as its exit code."""
+    """Fetch in a spawned process; an exception gives a non-zero exit code."""
     limits = FetchLimits(allow_loopback=True, n_threads=8, max_per_host=max_per_host, host_slots=folder)
     if fetch_all(url, n_urls=n_urls, limits=limits) != [b"slow"] * n_urls:
         raise AssertionError("a body is wrong")

@@ -12,7 +12,7 @@ DRIP_S = 0.05
 
 
 def body_of(path: str) -> bytes:
-    """The bytes of /ok/<n>, n seeded bytes long."""
+    """Return the n seeded bytes of /ok/<n>."""
     n_bytes = int(path.rsplit("/", 1)[-1])
     return (hashlib.sha256(path.encode()).digest() * (n_bytes // 32 + 1))[:n_bytes]
 
@@ -41,7 +41,7 @@ class HostileServer(socketserver.ThreadingTCPServer):
         self.max_busy = 0
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is expected."""
+        """Ignore clients that disconnect, which is expected."""
 
     @property
     def paths(self) -> list[str]:
@@ -171,7 +171,7 @@ def _flood_100(handler: _Handler, server: HostileServer, path: str) -> None:
 
 
 def _redirect(handler: _Handler, server: HostileServer, path: str) -> None:
-    """/redirect/<n>: n hops to /ok/500."""
+    """Answer /redirect/<n> with n redirects to /ok/500."""
     n_left = int(path.rsplit("/", 1)[-1])
     handler.send(answer(302, f"Location: {f'/redirect/{n_left - 1}' if n_left > 1 else '/ok/500'}"))
 
@@ -181,7 +181,7 @@ def _loop(handler: _Handler, server: HostileServer, path: str) -> None:
 
 
 def _to(handler: _Handler, server: HostileServer, path: str) -> None:
-    """/to?<Location, as it is>."""
+    """Redirect /to?<location> to the location, unchanged."""
     handler.send(answer(307, f"Location: {path.split('?', 1)[1]}"))
 
 
@@ -195,7 +195,7 @@ def _robots(handler: _Handler, server: HostileServer, path: str) -> None:
 
 
 def _coded(handler: _Handler, server: HostileServer, path: str) -> None:
-    """/coded: what the test put into `coded`, a whole answer."""
+    """Answer /coded with the complete answer that the test stored in `coded`."""
     handler.send(server.coded)
 
 
@@ -204,7 +204,7 @@ def _slow(handler: _Handler, server: HostileServer, path: str) -> None:
         server.n_busy += 1
         server.max_busy = max(server.max_busy, server.n_busy)
     server.stopping.wait(0.03)
-    # Before the answer: the client may be back before this thread runs again.
+    # Before the answer: the client may continue before this thread runs again.
     with server.lock:
         server.n_busy -= 1
     handler.send(answer(200, body=b"slow"))

@@ -30,7 +30,7 @@ def server() -> Iterator[HostileServer]:
 
 
 def with_ids(urls: list[str]) -> list[tuple[str, str]]:
-    # Digests do not sort as the URLs do, so the tar's order is neither that of asking nor of arrival.
+    # Digests sort differently from URLs, so the tar's order is neither that of requests nor of arrival.
     return [(hashlib.md5(f"{n} {url!r}".encode()).hexdigest(), url) for n, url in enumerate(urls)]
 
 
@@ -120,7 +120,7 @@ def test_two_hundred_urls_give_the_same_bodies_twice(server: HostileServer, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.tar", "second.tar", "work"]
 
 
-def test_what_is_not_asked_in_the_time_of_the_partition_is_deferred(server: HostileServer, tmp_path: Path) -> None:
+def test_urls_not_requested_within_the_partitions_time_are_deferred(server: HostileServer, tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, n_threads=2, max_partition_s=0.15)
     attempts = fetch_into(tmp_path, with_ids([f"{server.url}/slow/{n}" for n in range(60)]), limits)
     counts = Counter(attempt.reason for attempt in attempts)
@@ -131,7 +131,7 @@ def test_what_is_not_asked_in_the_time_of_the_partition_is_deferred(server: Host
         assert len(tar.getmembers()) == counts[None]
 
 
-def test_a_wait_for_a_slot_ends_with_the_time_of_the_partition(server: HostileServer, tmp_path: Path) -> None:
+def test_a_wait_for_a_slot_ends_with_the_partitions_time(server: HostileServer, tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, host_slots=tmp_path / "slots", max_per_host=1, max_partition_s=0.2)
     with HostSlots(tmp_path / "slots", max_per_host=1).hold("127.0.0.1", max_wait_s=1):
         attempts = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(12)]), limits)
@@ -139,9 +139,7 @@ def test_a_wait_for_a_slot_ends_with_the_time_of_the_partition(server: HostileSe
     assert server.n_connections == 0
 
 
-def test_a_silent_host_is_asked_a_few_times_and_begins_the_next_pass_one_by_one(
-    server: HostileServer, tmp_path: Path
-) -> None:
+def test_a_silent_host_gets_few_requests_and_fewer_in_the_next_pass(server: HostileServer, tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, timeout_s=0.1, max_failures_in_row=6, host_slots=tmp_path / "slots")
     urls = with_ids([f"{server.url}/silent/{n}" for n in range(60)])
     reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
@@ -163,7 +161,7 @@ def test_a_host_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
     assert 20 <= reasons["connection_failed"] <= 20 + LIMITS.n_threads
 
 
-def test_a_host_that_answers_now_and_then_is_asked_for_everything(server: HostileServer, tmp_path: Path) -> None:
+def test_all_urls_of_a_host_that_answers_sometimes_are_requested(server: HostileServer, tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, timeout_s=0.1, host_slots=tmp_path / "slots")
     urls = with_ids([f"{server.url}/{'silent' if n % 3 else 'missing'}/{n}" for n in range(60)])
     reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
@@ -177,14 +175,14 @@ def test_loopback_is_refused_by_default(server: HostileServer, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("n_urls", [0, 1, 10])
-def test_any_number_of_urls_is_a_shard(server: HostileServer, tmp_path: Path, n_urls: int) -> None:
+def test_any_number_of_urls_can_be_fetched(server: HostileServer, tmp_path: Path, n_urls: int) -> None:
     attempts = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(n_urls)]))
     assert sum(attempt.is_fetched for attempt in attempts) == n_urls
     with tarfile.open(tmp_path / "bodies.tar") as tar:
         assert len(tar.getmembers()) == n_urls
 
 
-def test_a_failure_of_ours_is_raised_and_leaves_nothing(server: HostileServer, tmp_path: Path) -> None:
+def test_a_local_failure_is_raised_and_leaves_no_files(server: HostileServer, tmp_path: Path) -> None:
     urls = with_ids([f"{server.url}/ok/{n}" for n in range(50)])
 
     def fail(n_done: int) -> None:
@@ -210,7 +208,7 @@ def test_a_shard_that_dies_is_raised(server: HostileServer, tmp_path: Path) -> N
     assert not (tmp_path / "bodies.tar").exists()
 
 
-def test_what_img2dataset_loses_is_a_row(tmp_path: Path) -> None:
+def test_a_url_that_img2dataset_loses_still_has_a_row(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "bodies", on_write=None, on_failure=lambda: None)
     lost = attempt_of("0" * 32, Note(http_status=200), spool)
     spool.close()
@@ -225,7 +223,7 @@ def test_leftovers_of_a_dead_process_do_no_harm(server: HostileServer, tmp_path:
 
 
 @pytest.mark.parametrize("fetch_ids", [["x"], ["0" * 31], ["../" + "0" * 29], ["0" * 32, "0" * 32]])
-def test_ids_that_could_mix_up_urls_are_refused(tmp_path: Path, fetch_ids: list[str]) -> None:
+def test_ambiguous_ids_are_refused(tmp_path: Path, fetch_ids: list[str]) -> None:
     urls = [(fetch_id, f"http://127.0.0.1/{n}") for n, fetch_id in enumerate(fetch_ids)]
     with pytest.raises(ValueError, match="fetch_id"):
         fetch(urls, tar_path=tmp_path / "bodies.tar", work=tmp_path / "work", limits=LIMITS)
@@ -236,7 +234,7 @@ def test_nothing_is_printed(server: HostileServer, tmp_path: Path, capfd: pytest
     assert capfd.readouterr() == ("", "")
 
 
-def test_importing_costs_nothing() -> None:
+def test_importing_does_not_import_img2dataset() -> None:
     program = "import sys, stages.download.fetching; print('img2dataset' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"

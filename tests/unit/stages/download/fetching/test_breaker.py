@@ -1,4 +1,4 @@
-"""Hosts that do not answer are given up for a pass, over all threads and processes, and begin the next gently."""
+"""Hosts that do not answer are given up for a pass in all processes, and start the next with few requests."""
 
 import multiprocessing
 from pathlib import Path
@@ -29,7 +29,7 @@ def is_given_up(one: Breaker, authority: str = HOST) -> bool:
     return False
 
 
-def test_a_host_is_given_up_after_so_many_failures_in_a_row_and_its_other_port_is_not(tmp_path: Path) -> None:
+def test_a_host_is_given_up_after_consecutive_failures_but_not_its_other_port(tmp_path: Path) -> None:
     one = breaker(tmp_path)
     fail(one, 4)
     assert not is_given_up(one)
@@ -43,7 +43,7 @@ def test_a_host_is_given_up_after_so_many_failures_in_a_row_and_its_other_port_i
     assert not is_given_up(one, "silent.test:8081")
 
 
-def test_a_failure_of_one_process_counts_in_all(tmp_path: Path) -> None:
+def test_a_failure_in_one_process_counts_in_all(tmp_path: Path) -> None:
     children = [
         multiprocessing.get_context("spawn").Process(target=_fail_in_child, args=(tmp_path, 50)) for _ in range(2)
     ]
@@ -61,7 +61,7 @@ def _fail_in_child(folder: Path, n: int) -> None:
     fail(breaker(folder, max_in_row=100), n)
 
 
-def test_the_next_pass_asks_a_host_that_never_answered_a_few_times_before_it_is_given_up_again(tmp_path: Path) -> None:
+def test_in_the_next_pass_a_host_that_never_answered_is_given_up_after_a_few_requests(tmp_path: Path) -> None:
     fail(breaker(tmp_path), 5)
     later = breaker(tmp_path, 1)
     assert not is_given_up(later)
@@ -101,7 +101,7 @@ def test_failures_of_an_earlier_pass_do_not_count(tmp_path: Path) -> None:
     assert is_given_up(later)
 
 
-def test_an_answer_that_comes_when_the_host_is_given_up_opens_the_next_pass_alone(tmp_path: Path) -> None:
+def test_an_answer_after_the_host_was_given_up_only_counts_for_the_next_pass(tmp_path: Path) -> None:
     one = breaker(tmp_path)
     fail(one, 5)
     one.note_answer(HOST)
@@ -109,7 +109,7 @@ def test_an_answer_that_comes_when_the_host_is_given_up_opens_the_next_pass_alon
     assert not breaker(tmp_path, 1).is_probing(HOST)
 
 
-def test_many_hosts_share_few_files_and_answers_alone_write_none(tmp_path: Path) -> None:
+def test_many_hosts_share_few_files_and_hosts_without_failures_write_none(tmp_path: Path) -> None:
     one = breaker(tmp_path, max_in_row=1)
     for n in range(200):
         one.note_answer(f"good{n}.test")
@@ -121,7 +121,7 @@ def test_many_hosts_share_few_files_and_answers_alone_write_none(tmp_path: Path)
 
 
 @pytest.mark.parametrize("max_in_row", [0, 5])
-def test_without_a_number_or_a_folder_no_host_is_given_up(tmp_path: Path, max_in_row: int) -> None:
+def test_without_a_limit_or_a_folder_no_host_is_given_up(tmp_path: Path, max_in_row: int) -> None:
     one = Breaker(None if max_in_row else tmp_path, pass_number=0, max_in_row=max_in_row)
     fail(one, 99)
     assert not is_given_up(one)

@@ -1,4 +1,4 @@
-"""A body comes back without its codings, or is refused by name; a bomb costs no more than the limit."""
+"""Content codings of a body are decoded, or refused by name; a decompression bomb is bounded by the limit."""
 
 import gzip
 import http.client
@@ -37,22 +37,22 @@ def refusal(body: bytes, *codings: str, max_bytes: int = LIMIT) -> Refused:
 
 @pytest.mark.parametrize("name", PACK)
 @pytest.mark.parametrize("content", [JPEG, b"", b"x", bytes(LIMIT), b"text"])
-def test_each_coding_is_undone(name: str, content: bytes) -> None:
+def test_each_coding_is_decoded(name: str, content: bytes) -> None:
     assert unpack(PACK[name](content), [name], LIMIT) == content
 
 
 @pytest.mark.parametrize("outer", PACK)
 @pytest.mark.parametrize("inner", PACK)
-def test_codings_in_a_row_are_undone_from_the_last(inner: str, outer: str) -> None:
+def test_several_codings_are_decoded_from_the_last(inner: str, outer: str) -> None:
     assert unpack(PACK[outer](PACK[inner](JPEG)), [inner, outer], LIMIT) == JPEG
 
 
-def test_deflate_is_read_with_and_without_its_frame() -> None:
+def test_deflate_is_decoded_with_and_without_a_zlib_header() -> None:
     for data in (JPEG, b"GIF89a", b"BM" + bytes(99)):
         assert unpack(zlib.compress(data), ["deflate"], LIMIT) == unpack(raw_deflate(data), ["deflate"], LIMIT) == data
 
 
-def test_members_of_gzip_are_joined_and_what_follows_them_is_passed_over() -> None:
+def test_gzip_members_are_joined_and_trailing_bytes_are_ignored() -> None:
     halves = gzip.compress(JPEG[:4000]) + gzip.compress(JPEG[4000:])
     assert unpack(halves, ["gzip"], LIMIT) == JPEG
     assert unpack(halves + bytes(500), ["gzip"], LIMIT) == JPEG
@@ -87,7 +87,7 @@ def test_a_bomb_is_too_large_and_costs_little(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PACK)
-def test_every_cut_is_a_truncated_body_or_broken(name: str) -> None:
+def test_every_truncation_is_a_truncated_or_broken_body(name: str) -> None:
     packed = PACK[name](JPEG[:300])
     reasons = {refusal(packed[:n], name).reason for n in range(3, len(packed))}
     assert reasons <= {"truncated_body", "broken_encoding"}
@@ -96,7 +96,7 @@ def test_every_cut_is_a_truncated_body_or_broken(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PACK)
-def test_no_flipped_byte_fails_otherwise(name: str) -> None:
+def test_a_flipped_byte_raises_no_other_error(name: str) -> None:
     draw, packed = random.Random(1), PACK[name](JPEG)
     for _ in range(400):
         body = bytearray(packed)
@@ -108,13 +108,13 @@ def test_no_flipped_byte_fails_otherwise(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["zstd", "compress", "x-compress", "exi", "lzma"])
-def test_an_unread_coding_is_named_and_may_be_tried_again(name: str) -> None:
+def test_an_unsupported_coding_is_named_and_may_be_retried(name: str) -> None:
     refused = refusal(b"(\xb5/\xfd" + bytes(50), name)
     assert refused.reason == "unknown_encoding" and name in refused.detail
     assert REASON[refused.reason].is_transient
 
 
-def test_many_members_and_many_codings_cost_no_time() -> None:
+def test_many_members_and_many_codings_are_fast() -> None:
     started = time.process_time()
     assert refusal(gzip.compress(b"") * 100_000, "gzip").reason == "broken_encoding"
     data = b"text"
@@ -141,7 +141,7 @@ def test_many_members_and_many_codings_cost_no_time() -> None:
         ({"Content-Encoding": ["zstd"]}, ["zstd"]),
     ],
 )
-def test_the_headers_name_the_codings(headers: dict[str, list[str]], codings: list[str]) -> None:
+def test_codings_are_read_from_the_headers(headers: dict[str, list[str]], codings: list[str]) -> None:
     message = http.client.HTTPMessage()
     for name, values in headers.items():
         for value in values:

@@ -77,7 +77,7 @@ def test_each_fault_is_named(server: HostileServer, path: str, reason: str, stat
 
 
 @pytest.mark.parametrize("path", ["/ok/0", "/ok/10000", "/unannounced/10000", "/chunked/10000", "/unannounced/0"])
-def test_a_body_up_to_the_limit_comes_back_whole(server: HostileServer, path: str) -> None:
+def test_a_body_up_to_the_limit_is_returned_completely(server: HostileServer, path: str) -> None:
     body, note = fetch(server.url + path)
     assert (body, note.http_status, note.peer_address) == (body_of(path), 200, "127.0.0.1")
 
@@ -87,7 +87,7 @@ def test_redirects_up_to_the_limit_are_followed_and_counted(server: HostileServe
     assert (body, note.n_redirects, note.final_url) == (body_of("/ok/500"), 3, f"{server.url}/ok/500")
 
 
-def test_the_request_is_ours_alone(server: HostileServer) -> None:
+def test_the_request_only_has_our_headers(server: HostileServer) -> None:
     fetch(f"http://localhost:{server.port}/ok/10?a=b c&d=ü#published")
     lines = server.heads[0].removesuffix("\r\n\r\n").split("\r\n")
     assert lines[0] == "GET /ok/10?a=b%20c&d=%C3%BC HTTP/1.1"
@@ -100,7 +100,7 @@ def test_the_request_is_ours_alone(server: HostileServer) -> None:
     }
 
 
-def test_cookies_and_credentials_do_not_travel(server: HostileServer) -> None:
+def test_cookies_and_credentials_are_not_sent(server: HostileServer) -> None:
     assert fetch(f"{server.url}/cookie")[0] == body_of("/ok/10")
     assert server.paths == ["/cookie", "/ok/10"]
     assert not any(name in head for head in server.heads for name in ("Cookie", "Authorization", "Referer"))
@@ -116,14 +116,14 @@ def framed(body: bytes) -> bytes:
 @pytest.mark.parametrize(
     "transfer", ["chunked", "gzip, chunked", "GZIP,Chunked ", "gzip\r\nTransfer-Encoding: chunked"]
 )
-def test_chunks_and_codings_of_the_transfer_are_undone(server: HostileServer, transfer: str) -> None:
+def test_transfer_codings_are_decoded(server: HostileServer, transfer: str) -> None:
     body = body_of("/ok/9000")
     sent = framed(gzip.compress(body) if "zip" in transfer.lower() else body)
     server.coded = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {transfer}\r\n\r\n".encode() + sent
     assert fetch(f"{server.url}/coded")[0] == body
 
 
-def test_a_coded_body_is_unpacked_within_the_limit(server: HostileServer) -> None:
+def test_a_coded_body_is_decoded_within_the_limit(server: HostileServer) -> None:
     packed = gzip.compress(bytes(10_000))
     server.coded = answer(200, "Content-Encoding: gzip", body=packed)
     assert fetch(f"{server.url}/coded")[0] == bytes(10_000)
@@ -171,7 +171,7 @@ def test_a_tls_handshake_without_answer_is_a_timeout(server: HostileServer) -> N
 
 @pytest.fixture
 def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A TLS server whose self-signed certificate, for localhost, is the only one trusted."""
+    """A TLS server whose self-signed certificate for localhost is the only trusted one."""
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     arguments = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
@@ -219,7 +219,7 @@ def test_details_are_one_short_printable_line() -> None:
     assert tidy("a\r\n\x1b[31mb" + "c" * 500) == "a???[31mb" + "c" * 191
 
 
-def test_a_fault_of_the_code_is_kept_apart_and_stops_the_guard() -> None:
+def test_a_fault_of_the_code_is_not_a_fetch_failure_and_stops_the_guard() -> None:
     def look_up(host: str) -> list[str]:
         raise ZeroDivisionError
 
@@ -231,7 +231,7 @@ def test_a_fault_of_the_code_is_kept_apart_and_stops_the_guard() -> None:
         guard.open("http://y.test/")
 
 
-def test_targets_are_ascii_and_end_where_urls_say() -> None:
+def test_request_targets_are_ascii_and_without_fragment() -> None:
     target = parse_target("HTTPS://Bücher.example.:443/ä b?x=%20y#z", reason="invalid_response")
     assert target.url == "https://xn--bcher-kva.example/%C3%A4%20b?x=%20y"
     assert parse_target("http://[2606:4700::1]:8080", reason="invalid_response").url == "http://[2606:4700::1]:8080/"

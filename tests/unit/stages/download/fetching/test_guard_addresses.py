@@ -40,14 +40,14 @@ def test_loopback_is_refused_by_default_and_never_connected_to(server: HostileSe
     assert server.n_connections == 0
 
 
-def test_one_private_address_condemns_the_host(server: HostileServer) -> None:
+def test_a_host_with_one_private_address_is_refused(server: HostileServer) -> None:
     resolver = Resolver(allow_loopback=False, lookup=lambda host: ["93.184.216.34", "127.0.0.1"])
     body, note = fetch(f"http://two.test:{server.port}/ok/10", limits=FetchLimits(), resolver=resolver)
     assert (body, note.reason, note.detail) == (None, "private_address", "two.test is 127.0.0.1")
     assert server.n_connections == 0
 
 
-def test_a_name_that_is_bound_again_is_not_looked_up_again(server: HostileServer) -> None:
+def test_dns_rebinding_has_no_effect_since_a_name_is_looked_up_once(server: HostileServer) -> None:
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
     resolver = Resolver(allow_loopback=True, lookup=lambda host: next(answers))
     body, note = fetch(f"http://again.test:{server.port}/redirect/2", resolver=resolver)
@@ -69,14 +69,14 @@ def test_the_next_address_is_tried(server: HostileServer) -> None:
         (socket.EAI_NODATA, "host_not_found"),
     ],
 )
-def test_look_up_failures_are_told_apart(code: int, reason: str) -> None:
+def test_look_up_failures_have_different_reasons(code: int, reason: str) -> None:
     def look_up(host: str) -> list[str]:
         raise socket.gaierror(code, "said the resolver")
 
     assert fetch("http://x.test/", resolver=Resolver(allow_loopback=False, lookup=look_up))[1].reason == reason
 
 
-def test_a_resolver_that_hangs_is_cut() -> None:
+def test_a_hanging_resolver_times_out() -> None:
     release = threading.Event()
 
     def look_up(host: str) -> list[str]:

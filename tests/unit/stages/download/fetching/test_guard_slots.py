@@ -39,7 +39,7 @@ def test_limits_hold_for_one_host_over_threads(server: HostileServer) -> None:
     assert server.max_busy == 3
 
 
-def test_waiting_for_a_slot_is_not_counted_but_ends(server: HostileServer, tmp_path: Path) -> None:
+def test_waiting_for_a_slot_does_not_count_as_fetch_time_but_is_bounded(server: HostileServer, tmp_path: Path) -> None:
     holder = HostSlots(tmp_path, max_per_host=1)
     limits = FetchLimits(allow_loopback=True, max_fetch_s=0.3, n_threads=2, max_per_host=1, host_slots=tmp_path)
     with holder.hold("127.0.0.1", max_wait_s=1) as waited_s:

@@ -1,4 +1,4 @@
-"""X-Robots-Tag: for everybody or for us by name, whatever else is in it."""
+"""X-Robots-Tag is obeyed if it is for everybody or for our name, whatever else it contains."""
 
 import pytest
 
@@ -39,5 +39,5 @@ def refused(*values: str) -> str | None:
         ([], None),
     ],
 )
-def test_directives_are_obeyed_for_us_alone(values: list[str], reason: str | None) -> None:
+def test_directives_for_everybody_or_for_us_are_obeyed(values: list[str], reason: str | None) -> None:
     assert refused(*values) == reason

@@ -1,4 +1,4 @@
-"""robots.txt is requested once an origin and obeyed; what cannot be read is not taken for leave."""
+"""robots.txt is requested once per origin and obeyed; an unreadable file is not taken as permission."""
 
 import dataclasses
 import sqlite3
@@ -36,7 +36,7 @@ def text(*lines: str, pad: int = 0) -> bytes:
 RULES = text("User-agent: *", "Disallow: /ok/1", "Allow: /ok/12", "", "User-agent: otherbot", "Disallow: /")
 
 
-def test_what_is_disallowed_is_never_requested(server: HostileServer, tmp_path: Path) -> None:
+def test_disallowed_urls_are_never_requested(server: HostileServer, tmp_path: Path) -> None:
     server.robots = RULES
     assert reasons(server, tmp_path, "/ok/1", "/ok/11", "/ok/12", "/ok/2") == [
         "robots_disallows", "robots_disallows", None, None,
@@ -44,7 +44,7 @@ def test_what_is_disallowed_is_never_requested(server: HostileServer, tmp_path: 
     assert Counter(server.paths) == {"/robots.txt": 1, "/ok/12": 1, "/ok/2": 1}
 
 
-def test_rules_for_our_name_go_before_those_for_everybody(server: HostileServer, tmp_path: Path) -> None:
+def test_rules_for_our_name_take_precedence_over_those_for_everybody(server: HostileServer, tmp_path: Path) -> None:
     server.robots = text("User-agent: *", "Disallow: /", "", "User-agent: RS5M-rebuild", "Disallow: /ok/3")
     assert reasons(server, tmp_path, "/ok/2", "/ok/3") == [None, "robots_disallows"]
 
@@ -70,9 +70,7 @@ def test_without_a_file_all_is_allowed(server: HostileServer, tmp_path: Path, st
         (b"", "host_refuses"),
     ],
 )
-def test_a_file_that_cannot_be_read_puts_the_urls_off(
-    server: HostileServer, tmp_path: Path, robots: bytes, reason: str
-) -> None:
+def test_an_unreadable_file_defers_the_urls(server: HostileServer, tmp_path: Path, robots: bytes, reason: str) -> None:
     server.robots = robots
     assert reasons(server, tmp_path, "/ok/1", "/ok/2") == [reason, reason]
     assert Counter(server.paths) == {"/robots.txt": 1}
@@ -103,7 +101,7 @@ def test_the_file_is_shared_and_expires(server: HostileServer, tmp_path: Path) -
     assert reasons(server, tmp_path, "/ok/1") == [None]
 
 
-def test_nothing_is_asked_where_it_is_switched_off(server: HostileServer, tmp_path: Path) -> None:
+def test_robots_txt_is_not_requested_if_switched_off(server: HostileServer, tmp_path: Path) -> None:
     server.robots = RULES
     assert reasons(server, tmp_path, "/ok/1", ask_robots=False) == [None]
     assert server.paths == ["/ok/1"]

@@ -1,4 +1,4 @@
-"""Redirects lead where browsers go: the same rules for hosts, blanks and entities as for published URLs."""
+"""Redirects are followed like in browsers, with the rules of published URLs for hosts, blanks and entities."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from stages.download.fetching.target import parse_target, redirect_url
 
 
 def follow(location: str | bytes) -> str:
-    """Return the URL that is asked for after this Location header of http://a.example/b/c?d."""
+    """Return the URL that is requested after this Location header of http://a.example/b/c?d."""
     text = (location if isinstance(location, bytes) else location.encode()).decode("iso-8859-1")
     here = parse_target("http://a.example/b/c?d", reason="invalid_response")
     return parse_target(redirect_url(here, text), reason="bad_redirect").url
