@@ -1,0 +1,86 @@
+"""bench-loader: the published loader over decoding the same images, and two of its processes over one.
+
+Both layouts are read from the page cache, so that disk speed does not count. Two processes are compared by wall time,
+in turns with one: on a machine with other work both are slowed down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch  # noqa: F401  # its import is no part of what is measured
+
+from flows.ask.rs5m_loader import Loader, decode_image
+from stages.shard.tar_writer import TarWriter
+from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs, seconds, sized
+from tests.benchmarks.web_images import draw_jpegs
+
+N_SAMPLES, N_TARS = sized(1200, 16), 4
+_SIDES_PX = (430, 780)  # about 99 kB per file, the mean of RS5M's published pictures
+_PAIRS = sized(5, 1)
+MAX_RATIO, LEAST_SPEED_UP = 1.5, 1.7
+PUBLISHED_PER_S, PUBLISHED_CORES = 1800, 16  # RS5M's repository: a Ryzen 3950X
+_FOLDER = BENCH / "loader"
+
+
+def main() -> None:
+    """Measure, print and write build/bench/loader.json."""
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    bodies = list(draw_jpegs(N_SAMPLES, _SIDES_PX))
+    rows, goals = [], []
+    for layout in ("rs5m", "pairs"):
+        write_tars(_FOLDER / layout, layout, bodies)
+        pairs = run_pairs(
+            lambda _, layout=layout: cpu_seconds(lambda: read(layout)),  # type: ignore[misc]
+            lambda _: cpu_seconds(lambda: [decode_image(body) for body in bodies]),
+            _PAIRS,
+        )
+        case = f"{layout}: one process over decoding alone"
+        rows.append(pairs.row(case, "CPU ms an image", 1000 / N_SAMPLES))
+        goals.append(Goal(case, pairs.ratio, MAX_RATIO))
+    two = run_pairs(lambda _: seconds(lambda: read("pairs", 2)), lambda _: seconds(lambda: read("pairs", 1)), _PAIRS)
+    rows.append(two.row("pairs: two processes over one", "wall ms an image", 1000 / N_SAMPLES))
+    goals.append(Goal(f"pairs: two processes over one (1 / {LEAST_SPEED_UP})", two.ratio, 1 / LEAST_SPEED_UP))
+    cores = min(2, len(os.sched_getaffinity(0)))
+    per_s = N_SAMPLES / min(two.value_s)
+    rows.append(Row(f"two processes on {cores} cores", per_s, "images/s"))
+    rows.append(Row("the same, each core", per_s / cores, "images/s"))
+    rows.append(Row(f"RS5M's loader, as published, on {PUBLISHED_CORES} cores", PUBLISHED_PER_S, "images/s"))
+    rows.append(Row("the same, each core", PUBLISHED_PER_S / PUBLISHED_CORES, "images/s"))
+    report("loader", rows, goals)
+    shutil.rmtree(_FOLDER)
+
+
+def read(layout: str, num_worker: int = 0) -> None:
+    """Read all samples once.
+
+    Raises:
+        ValueError: samples are missing.
+    """
+    n = sum(len(batch.names) for batch in Loader(_FOLDER / layout, num_worker=num_worker, batch_size=32))
+    if n != N_SAMPLES:
+        raise ValueError(f"expected {N_SAMPLES} samples, read {n}")
+
+
+def write_tars(folder: Path, layout: str, bodies: Sequence[bytes]) -> None:
+    """Write the bodies into a few tars of a layout."""
+    folder.mkdir(parents=True)
+    for number in range(N_TARS):
+        with (folder / f"pub11-train-{number:04d}.tar").open("wb") as file, TarWriter(file) as writer:
+            for n, body in enumerate(bodies[number::N_TARS]):
+                name = f"laion2b_{number}_{n}"
+                text = b"An aerial view of a harbour, a river and some fields."
+                if layout == "rs5m":
+                    members = {"img_name": name.encode(), "img_content": body, "caption": text}
+                else:
+                    stated = {"sample_id": name, "published_text": text.decode(), "keywords": ["aerial view"]}
+                    members = {"jpg": body, "txt": text, "json": json.dumps(stated).encode()}
+                writer.write(name, members)
+
+
+if __name__ == "__main__":
+    main()
