@@ -1,5 +1,6 @@
 import signal
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,13 @@ def test_help_has_examples_and_exits_with_0(capsys: pytest.CaptureFixture[str], 
     if len(arguments) == 1:
         listed = [line.split()[0] for line in said.splitlines() if line.startswith("    ") and line[4] != " "]
         assert listed == list(COMMANDS)
+
+
+def test_a_command_begins_without_heavy_packages() -> None:
+    heavy = ("torch", "transformers", "scipy", "pandas", "duckdb", "numba", "cv2", "prefect", "nltk", "matplotlib")
+    code = f"import flows.cli, sys; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "", "each takes a part of a second, before every command and in every worker"
 
 
 def test_every_example_is_a_command_line_that_parses() -> None:
