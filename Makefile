@@ -113,7 +113,7 @@ explain: $(READY)  ## print what became of one sample, stage by stage: ID=laion2
 show: $(READY)  ## write the picture of one sample into a file: ID=laion2b_0_12 (OUT=laion2b_0_12.jpg)
 	@$(CLI) show
 
-report: $(READY)  ## write a page with the figures and pictures of a build, finished or not (OUT=BUILD/report.html)
+report: $(READY)  ## write a page with the figures and pictures of a build, finished or not (OUT=BUILD/report.html), and outliers.html beside it
 	@$(CLI) report
 
 status: $(READY)  ## print partitions done, stale, missing and failed

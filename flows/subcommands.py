@@ -126,9 +126,15 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         (_SAMPLE, _option("--out", type=Path, help="the file to write (SAMPLE_ID.jpg, by its format)")),
     ),
     "report": Subcommand(
-        "write a page with the figures and pictures of a build, finished or not",
+        "write a page with the figures and pictures of a build, finished or not, and one to move thresholds",
         ("report --build build/demo --out report.html",),
-        (_option("--out", type=Path, help="the HTML file to write (report.html in the build folder)"),),
+        (
+            _option(
+                "--out",
+                type=Path,
+                help="the HTML file to write (report.html in the build folder); outliers.html beside it",
+            ),
+        ),
     ),
     "fates": Subcommand(
         "write one row per sample: which stage decided, and why",

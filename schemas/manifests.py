@@ -5,7 +5,7 @@ Corpora are in `schemas/corpora.py`; parameters of a build are the stages' `Para
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -101,12 +101,49 @@ class PublishedMetadata(_Manifest):
     with_place: int | None = Field(None, ge=0)
 
 
+class OutlierCell(_Manifest):
+    """What two quantile thresholds leave, for the published pairs of shares.
+
+    Attributes:
+        top_vlm, top_detector: percent kept by each score.
+        remain: images in both.
+    """
+
+    top_vlm: int = Field(gt=0, le=100)
+    top_detector: int = Field(gt=0, le=100)
+    remain: int = Field(ge=0)
+
+
+class SizeBin(_Manifest):
+    """The published share of images whose side is in a bin.
+
+    Attributes:
+        side: width or height.
+        least_px: lower end, which belongs to the bin; the upper end is the next bin's.
+        share: of all images, in [0, 1].
+    """
+
+    side: Literal["width", "height"]
+    least_px: int = Field(ge=0)
+    share: float = Field(ge=0, le=1)
+
+
+class CaptionWords(_Manifest):
+    """The published length of captions, in words."""
+
+    mean: float = Field(gt=0)
+    max: int = Field(gt=0)
+
+
 class Published(_Manifest):
-    """The published figures: the funnel of PUB11, and the samples with metadata in both halves."""
+    """The published figures of both halves: funnel, metadata, outlier thresholds, image sizes, caption lengths."""
 
     reference: str = Field(min_length=1)
     funnel: tuple[FunnelRow, ...] = Field(min_length=1)
     metadata: tuple[PublishedMetadata, ...] = Field(min_length=1)
+    outlier_cells: tuple[OutlierCell, ...] = Field(min_length=1)
+    image_sizes: tuple[SizeBin, ...] = Field(min_length=1)
+    caption_words: CaptionWords
 
 
 class Placeholder(_Manifest):

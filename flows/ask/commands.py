@@ -11,7 +11,7 @@ from functools import partial
 from rich.console import Console
 
 from flows.ask.compare import compare
-from flows.ask.dataset import PAGE, all_reports, publish_dataset
+from flows.ask.dataset import OUTLIERS, PAGE, all_reports, publish_dataset
 from flows.ask.fates import write_fates
 from flows.ask.inspect import explain, failures, status_report
 from flows.ask.picture import write_picture
@@ -50,15 +50,23 @@ def run_show(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_report(options: argparse.Namespace, console: Console) -> None:
-    """Write the page of a build, finished or not."""
-    from flows.page.page import write_page  # imports PIL and jinja2, which other commands do without
+    """Write the two pages of a build, finished or not."""
+    from flows.page.outliers import write_outliers  # import PIL and jinja2, which other commands do without
+    from flows.page.page import write_page
 
     _, ledger = open_existing(options)
     path = options.out or ledger.store.root / PAGE
-    waiting = write_page(ledger, sources_of(options, ledger), path)
+    beside = path.with_name(OUTLIERS)
+    if path == beside:
+        raise InputError(f"{path}: expected another name for the report, because {OUTLIERS} is written beside it")
+    sources = sources_of(options, ledger)
+    waiting = write_page(ledger, sources, path)
     if waiting:
         say(console, f"not made yet, and so left out: {', '.join(waiting)}", "yellow")
+    for note in write_outliers(ledger, sources, beside):
+        say(console, f"{OUTLIERS}: {note}", "yellow")
     say(console, f"{path}: {path.stat().st_size / 1e6:.1f} MB, open it in a browser")
+    say(console, f"{beside}: {beside.stat().st_size / 1e6:.1f} MB, to move the thresholds of outliers and look")
 
 
 def run_peek(options: argparse.Namespace, console: Console) -> int:

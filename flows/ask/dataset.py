@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,13 @@ from flows.ledger.digests import digest_file
 from flows.ledger.ledger import Ledger, short
 from flows.ledger.state import StageState
 from flows.rate.results import read_results
-from stages.contract import InputError
+from stages.contract import InputError, Stage
 from stages.identity import digest_json
 
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 7  # raised when reports change for the same receipts
+REPORT_FORMAT = 8  # raised when reports change for the same receipts
 _ROWS_SHOWN = 12
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
@@ -47,15 +47,15 @@ STATISTICS = {
     "utm_count": "published samples by UTM zone",
 }
 
-PAGE = "report.html"
+PAGE, OUTLIERS = "report.html", "outliers.html"
 LOADER = Path(__file__).with_name("rs5m_loader.py")  # published as it is: it imports nothing of this project
 _ON_THE_PAGE = ("metafile", "pub11_funnel", "rs3")
+_ON_OUTLIERS = ("survivor", "outlier_rule", "vlm_score", "detector_score")
 
 
 def module_reports(ledger: Ledger, module: str) -> list[Report]:
     """Return the tables of a module, cached beside the build until one of its receipts changes."""
-    last = max(i for i, stage in enumerate(ledger.stages) if stage.module == module)
-    digest = _digest_states([ledger.state(stage) for stage in ledger.stages[: last + 1]])
+    digest = _digest_states([ledger.state(stage) for stage in _up_to(ledger, module)])
     path = ledger.store.root / ".reports" / f"{module}-{digest}-{REPORT_FORMAT}.json"
     if not path.exists() or not path.stat().st_size:
         reports = stage_reports(ledger, module)
@@ -67,10 +67,15 @@ def module_reports(ledger: Ledger, module: str) -> list[Report]:
     return [Report(r["title"], tuple(r["columns"]), tuple(r["rows"]), tuple(r["folded"])) for r in stored]
 
 
+def _up_to(ledger: Ledger, module: str) -> Sequence[Stage]:
+    last = max(i for i, stage in enumerate(ledger.stages) if stage.module == module)
+    return ledger.stages[: last + 1]
+
+
 def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
     """Bring `<build>/dataset/` up to date with the current receipts; return its path.
 
-    No tar is read, because receipts have its sha256; files made from unchanged tables are linked again. The page is
+    No tar is read, because receipts have its sha256; files made from unchanged tables are linked again. Each page is
     made once the tables that it is about are complete.
 
     Args:
@@ -93,6 +98,9 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
         _fill(ledger, folder)
         if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_THE_PAGE):
             folder.make(PAGE, f"{states}-{REPORT_FORMAT}", lambda path: _write_page(ledger, sources, path))
+        if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_OUTLIERS):
+            judged = _digest_states([ledger.state(stage) for stage in _up_to(ledger, "outliers")])
+            folder.make(OUTLIERS, f"{judged}-{REPORT_FORMAT}", lambda path: _write_outliers(ledger, sources, path))
         folder.publish(made)
     if not link.is_symlink() or link.readlink() != made.relative_to(root):
         new = root / f".dataset-link.{os.getpid()}"
@@ -107,6 +115,12 @@ def _write_page(ledger: Ledger, sources: Path | None, path: Path) -> None:
     from flows.page.page import write_page  # imports PIL and jinja2, which most commands do without
 
     write_page(ledger, sources, path)
+
+
+def _write_outliers(ledger: Ledger, sources: Path | None, path: Path) -> None:
+    from flows.page.outliers import write_outliers  # imports PIL and jinja2, which most commands do without
+
+    write_outliers(ledger, sources, path)
 
 
 def _fill(ledger: Ledger, folder: DatasetFolder) -> None:

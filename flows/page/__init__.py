@@ -1,1 +1,1 @@
-"""The page of a build, dataset/report.html: figures, tables and pictures, made from the build's tables."""
+"""The pages of a build, report.html and outliers.html, made from the build's tables."""

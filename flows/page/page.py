@@ -5,22 +5,19 @@ A section whose tables are incomplete says so and shows nothing, since its total
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from jinja2 import Environment, PackageLoader
 
 from flows.ask.dictionary import assumptions_report
 from flows.ask.picture import PICTURE_TABLES, bar_pictures
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from flows.page import sections_content, sections_further, sections_pictures, sections_rows
-from flows.page.drawings import count
+from flows.page.album import Album
+from flows.page.rendering import render
 from flows.page.section import Figure, Section
-from flows.page.sections_pictures import Album
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,8 +32,6 @@ def _plain(make: Callable[[duckdb.DuckDBPyConnection], Section]) -> Make:
 # The two lists may be empty, and need no stage that has looked for them.
 _LOCATED = tuple(name for name in PICTURE_TABLES if name not in ("withdrawal", "listed_hash"))
 _MEMORY = "2500MB"  # limit for DuckDB, which then uses temporary files
-# Removed from all texts: control characters, marks that change the direction of a text, and lone surrogates.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Title, tables that must be complete, and function, in the order of the page.
 _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
     ("From rows to the dataset", ("pub11_funnel", "rs3"), _plain(sections_rows.funnel)),
@@ -52,12 +47,17 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
     ("Link rot by year", ("planned", "fetched"), _plain(sections_further.link_rot)),
     ("Duplicates", ("survivor", "cluster_member", "sample"), _plain(sections_rows.duplicates)),
     ("Near duplicates", ("survivor", "cluster_member", *_LOCATED), sections_pictures.near_duplicates),
+    ("Pictures removed as duplicates", ("survivor", *_LOCATED), sections_pictures.duplicates),
     ("Evaluation sets", ("contaminated", "sample"), _plain(sections_further.contamination)),
     ("Outlier scores", ("survivor", "image", "sample", "vlm_score", "detector_score", "outlier_rule"),
      _plain(sections_rows.scores)),
-    ("Pictures removed as outliers", ("relevant", *_LOCATED), sections_pictures.removed),
+    ("Pictures removed as outliers", ("relevant", *_LOCATED), sections_pictures.outliers),
     ("Generated captions", ("caption", "caption_candidate", "caption_score"),
      _plain(sections_content.generated_captions)),
+    ("Labelled pictures without a caption", ("caption_candidate", "caption_score", "caption", *_LOCATED),
+     sections_pictures.uncaptioned),
+    ("Pictures refused for publication", ("shard_plan", "shard", *_LOCATED), sections_pictures.unpublished),
+    ("Images refused by screen", ("image",), _plain(sections_pictures.unread)),
     ("Licences", ("metafile",), _plain(sections_content.licences)),
 )  # fmt: skip
 
@@ -72,10 +72,7 @@ def write_page(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
     """
     album = Album(ledger.store, sources or Path())
     sections = [*_sections(ledger, album), _assumptions(ledger)]
-    environment = Environment(loader=PackageLoader("flows.page"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["shown"] = _shown
-    text = environment.get_template("report.html.j2").render(profile=ledger.settings.profile, sections=sections)
-    path.write_text(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), encoding="utf-8")
+    path.write_text(render("report.html.j2", profile=ledger.settings.profile, sections=sections), encoding="utf-8")
     return [section.title for section in sections if section.missing]
 
 
@@ -103,11 +100,3 @@ def _assumptions(ledger: Ledger) -> Section:
         "What this profile assumes where nothing is published.", "assumptions", columns=report.columns, rows=rows
     )
     return Section("assumptions", "Assumptions", (figure,))
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return count(value) if isinstance(value, int | float) else str(value)

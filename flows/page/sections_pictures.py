@@ -1,24 +1,17 @@
-"""Sections of pictures: seeded samples of kept pictures and of those that each decision removed.
+"""Sections of pictures: seeded samples of what was kept and of what each decision removed.
 
-Pictures that nobody is to see are left out by the query that locates them (flows/ask/picture.py).
+Samples are chosen by a hash of sample_id. Pictures that nobody is to see are left out by the query that locates them
+(flows/ask/picture.py).
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flows.ask.picture import LOCATED
-from flows.ask.report import Row, query_report
-from flows.ledger.store import Store
+from flows.page.album import Album, located
+from flows.page.drawings import count
 from flows.page.section import Figure, Picture, Section
-from stages.contract import InputError
-from stages.images.not_decoded import NotDecoded
-from stages.images.rgb import open_rgb
+from schemas.reasons import REASON
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,120 +19,141 @@ if TYPE_CHECKING:
 _PER_CORPUS = 8
 _PER_REASON = 24
 _PAIRS = 12
-_SIDE_PX = 128
-_QUALITY = 70
-
-_LOCATED = LOCATED.format(samples="(FROM sample SEMI JOIN chosen USING (sample_id))")  # of the samples in `chosen`
-
-
-@dataclass(frozen=True)
-class Album:
-    """Reads small pictures of a build's samples.
-
-    Attributes:
-        store: the build's store.
-        sources: the SOURCES folder, where files of labelled corpora are.
-    """
-
-    store: Store
-    sources: Path
-
-    def picture(self, row: Mapping[str, Any], lines: Sequence[str]) -> Picture:
-        """Return a picture of at most 128 px; an unreadable one has no image and a line that says so."""
-        try:
-            data = self.store.read_located(row["body_file"], row["body_offset"], row["n_bytes"], self.sources)
-            image = open_rgb(data, row["image_format"], longest_px=_SIDE_PX)
-        except (InputError, NotDecoded) as error:
-            return Picture("", [*lines, f"cannot be read: {str(error)[:80]}"])
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=_QUALITY)
-        return Picture(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}", lines)
+_CLUSTERS = 6
+_PER_CLUSTER = 12
 
 
 def kept(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return a sheet of published pictures per corpus, chosen by a hash of sample_id."""
-    chosen = f"""SELECT sample_id, corpus AS sheet, published_text AS line FROM metafile
-                 QUALIFY row_number() OVER (PARTITION BY sheet ORDER BY md5(sample_id)) <= {_PER_CORPUS}"""
-    sheets = _sheets(db, album, chosen, "{}: {} published samples, chosen by hash.", "metafile")
-    return Section("kept", "Published pictures", sheets)
+    """Return a sheet of published pictures per corpus."""
+    chosen = "SELECT sample_id, corpus AS sheet, published_text AS line FROM metafile"
+    return Section("kept", "Published pictures", _sheets(db, album, chosen, "metafile", _PER_CORPUS))
 
 
-def removed(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return a sheet per reason of the pictures that outlier filtering removed, with their scores."""
-    chosen = f"""SELECT sample_id, reason AS sheet, detail AS line FROM relevant_rejects
-                 QUALIFY row_number() OVER (PARTITION BY sheet ORDER BY md5(sample_id)) <= {_PER_REASON}"""
-    sheets = _sheets(db, album, chosen, "{}: {} samples, chosen by hash.", "relevant")
-    return Section("removed", "Pictures removed as outliers", sheets)
+def duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
+    """Return a sheet of the pictures that were removed as duplicates, per reason."""
+    return Section("removed-duplicates", "Pictures removed as duplicates", _refused(db, album, "survivor"))
 
 
-def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, caption: str, source: str) -> list[Figure]:
-    """Return one sheet of pictures per value of `sheet`.
+def outliers(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
+    """Return a sheet of the pictures that outlier filtering removed, per reason, with their scores."""
+    return Section("removed", "Pictures removed as outliers", _refused(db, album, "relevant"))
 
-    Args:
-        db: a database with views of the build's tables.
-        album: reads the pictures.
-        chosen: SQL for the samples: sample_id, sheet, and the line below the picture.
-        caption: template with placeholders for the sheet and its number of pictures.
-        source: table named below the sheet.
-    """
-    rows = query_report(
-        db,
-        source,
-        f"""WITH chosen AS ({chosen}) SELECT located.*, sheet, line
-            FROM ({_LOCATED}) located JOIN chosen USING (sample_id) ORDER BY sheet, md5(sample_id)""",
-    ).rows
-    by_sheet: dict[str, list[Row]] = {}
-    for row in rows:
-        by_sheet.setdefault(str(row["sheet"]), []).append(row)
-    return [
-        Figure(
-            caption.format(sheet, len(of)),
-            source,
-            pictures=[album.picture(row, (str(row["sample_id"]), _short(row["line"]))) for row in of],
-        )
-        for sheet, of in by_sheet.items()
-    ]
+
+def uncaptioned(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
+    """Return a sheet of the labelled pictures for which no caption was generated or chosen, per reason."""
+    return Section(
+        "uncaptioned",
+        "Labelled pictures without a caption",
+        _refused(db, album, "caption_candidate", "caption_score", "caption"),
+    )
+
+
+def unpublished(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
+    """Return a sheet of the pictures that were refused at the end, per reason; withdrawn ones are not shown."""
+    return Section("unpublished", "Pictures refused for publication", _refused(db, album, "shard_plan", "shard"))
+
+
+def unread(db: duckdb.DuckDBPyConnection) -> Section:
+    """Return why images were refused by screen, with an example of each; none is decoded for the page."""
+    rows = db.execute(
+        "SELECT reason, count(*) AS n, min_by(detail, md5(image_id)) FROM image_rejects GROUP BY reason"
+        " ORDER BY n DESC, reason"
+    ).fetchall()
+    shown = [(reason, n, REASON[reason].meaning, detail or "") for reason, n, detail in rows]
+    figure = Figure(
+        f"{count(sum(n for _, n, *_ in shown))} downloaded or labelled images that are not valid.",
+        "image",
+        columns=("reason", "images", "meaning", "for example"),
+        rows=shown,
+    )
+    return Section("unread", "Images refused by screen", (figure,) if shown else ())
 
 
 def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return pairs of a removed picture and its survivor, and the largest clusters."""
-    pairs = query_report(
-        db,
-        "pairs",
-        f"""WITH pair AS (SELECT r.sample_id, m.survivor_id, m.phash_distance FROM survivor_rejects r
-                JOIN cluster_member m USING (sample_id) WHERE r.reason = 'near_duplicate'
-                ORDER BY md5(r.sample_id) LIMIT {_PAIRS}),
-            chosen AS (SELECT sample_id FROM pair UNION SELECT survivor_id FROM pair),
-            located AS ({_LOCATED})
-            SELECT located.*, pair.sample_id AS of, phash_distance,
-                   located.sample_id = pair.sample_id AS is_removed
-            FROM pair JOIN located ON located.sample_id IN (pair.sample_id, pair.survivor_id)
-            ORDER BY md5(of), is_removed DESC""",
-    ).rows
-    pictures = [
-        album.picture(
-            row, (str(row["sample_id"]), f"removed, distance {row['phash_distance']}" if row["is_removed"] else "kept")
-        )
-        for row in pairs
-    ]
-    largest = db.execute(
-        "SELECT survivor_id, max(cluster_n_samples) AS n FROM cluster_member GROUP BY ALL HAVING n > 1"
-        " ORDER BY n DESC, survivor_id LIMIT 12"
+    """Return pairs of a removed picture and the one that was kept for it, and the members of the largest clusters."""
+    pairs = db.execute(
+        "SELECT sample_id, survivor_id, phash_distance FROM survivor_rejects r JOIN cluster_member USING (sample_id)"
+        f" WHERE r.reason = 'near_duplicate' ORDER BY md5(sample_id) LIMIT {_PAIRS}"
     ).fetchall()
-    n_of = dict(largest)
-    db.execute("CREATE OR REPLACE TEMP TABLE largest AS SELECT unnest(?::VARCHAR[]) AS sample_id", [list(n_of)])
-    found = query_report(db, "largest", f"WITH chosen AS (FROM largest) {_LOCATED}").rows
-    rows = sorted(found, key=lambda row: (-n_of[row["sample_id"]], row["sample_id"]))
-    sizes = [album.picture(row, (str(row["sample_id"]), f"{n_of[row['sample_id']]} samples")) for row in rows]
-    return Section(
-        "clusters",
-        "Near duplicates",
-        (
-            Figure(f"{len(pairs) // 2} pairs, chosen by hash: the removed picture, then the kept.", "cluster_member",
-                   pictures=pictures),
-            Figure("The pictures with the largest clusters.", "cluster_member", pictures=sizes),
-        ),
-    )  # fmt: skip
+    found = located(db, [sample_id for removed, kept, _ in pairs for sample_id in (removed, kept)])
+    pictures: list[Picture] = []
+    for removed, survivor, distance in pairs:
+        if removed in found and survivor in found:
+            pictures.append(album.picture(found[removed], (removed, f"removed, distance {distance}")))
+            pictures.append(album.picture(found[survivor], (survivor, "kept")))
+    figures = [
+        Figure(
+            f"{len(pictures) // 2} pairs, chosen by hash: the removed picture, then the kept.",
+            "cluster_member",
+            pictures=pictures,
+        )
+    ]
+    return Section("clusters", "Near duplicates", (*figures, *_clusters(db, album)))
+
+
+def _clusters(db: duckdb.DuckDBPyConnection, album: Album) -> list[Figure]:
+    """Return the members of the largest clusters, the kept one first."""
+    largest = db.execute(
+        f"""WITH big AS (SELECT survivor_id, count(*) AS n FROM cluster_member GROUP BY survivor_id HAVING n > 1
+                         ORDER BY n DESC, survivor_id LIMIT {_CLUSTERS})
+            SELECT survivor_id, n, min_by({{'sample_id': sample_id, 'why': duplicate_reason}},
+                                          (sample_id <> survivor_id)::INT || md5(sample_id), {_PER_CLUSTER})
+            FROM cluster_member JOIN big USING (survivor_id) GROUP BY ALL ORDER BY n DESC, survivor_id"""
+    ).fetchall()
+    found = located(db, [member["sample_id"] for _, _, members in largest for member in members])
+    return [
+        Figure(
+            f"A cluster of {count(n)} samples: the kept picture first, then others, chosen by hash.",
+            "cluster_member",
+            pictures=[
+                album.picture(
+                    found[member["sample_id"]],
+                    (member["sample_id"], "kept" if member["sample_id"] == kept_id else str(member["why"] or "marked")),
+                )
+                for member in members
+                if member["sample_id"] in found
+            ],
+        )
+        for kept_id, n, members in largest
+    ]
+
+
+def _refused(db: duckdb.DuckDBPyConnection, album: Album, *tables: str) -> list[Figure]:
+    """Return a sheet per reject reason of some tables."""
+    figures: list[Figure] = []
+    for table in tables:
+        chosen = f"SELECT sample_id, reason AS sheet, min(detail) AS line FROM {table}_rejects GROUP BY ALL"
+        figures += _sheets(db, album, chosen, table, _PER_REASON)
+    return figures
+
+
+def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, source: str, n_pictures: int) -> list[Figure]:
+    """Return one sheet of pictures per value of `sheet`, the largest first.
+
+    Args:
+        db: has the views of the build.
+        album: reads the pictures.
+        chosen: SQL for the samples: sample_id, sheet, and the line below the picture.
+        source: table that is named below the sheet.
+        n_pictures: how many at most are chosen for a sheet.
+    """
+    sheets = db.execute(
+        f"""SELECT sheet, count(*) AS n, min_by({{'sample_id': sample_id, 'line': line}}, md5(sample_id), {n_pictures})
+            FROM ({chosen}) GROUP BY sheet ORDER BY n DESC, sheet"""
+    ).fetchall()
+    found = located(db, [one["sample_id"] for _, _, few in sheets for one in few])
+    figures = []
+    for sheet, n, few in sheets:
+        pictures = [
+            album.picture(found[one["sample_id"]], (one["sample_id"], _short(one["line"])))
+            for one in few
+            if one["sample_id"] in found
+        ]
+        meaning = f" {REASON[sheet].meaning}" if sheet in REASON else ""
+        hidden = f", {len(few) - len(pictures)} are not shown" if len(pictures) < len(few) else ""
+        caption = f"{sheet}: {len(few)} of {count(n)} samples, chosen by hash{hidden}.{meaning}"
+        figures.append(Figure(caption, source, pictures=pictures))
+    return figures
 
 
 def _short(value: object) -> str:

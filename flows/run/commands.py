@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.ask.damage import unreadable, warnings
-from flows.ask.dataset import PAGE, all_reports, module_reports, publish_dataset, statistics_for_people
+from flows.ask.dataset import OUTLIERS, PAGE, all_reports, module_reports, publish_dataset, statistics_for_people
 from flows.ask.report import say
 from flows.ask.tars import layouts, tars
 from flows.card.files import CARD
@@ -179,6 +179,7 @@ def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) 
     if ledger.state(ledger.writer["shard"]).is_complete:
         say(console, f"dataset: {dataset} ({', '.join((*found, 'metafiles/', 'tables/'))})")
         say(console, f"report: {dataset / PAGE}, a page with its figures and pictures")
+        say(console, f"outliers: {dataset / OUTLIERS}, a page to move their thresholds and look")
     if identity := build_id(ledger):
         say(console, f"card: {dataset / CARD} (build {identity[:12]})")
     say(console, _where_tables_are(ledger, options))

@@ -12,7 +12,17 @@ import numpy.typing as npt
 from PIL import Image
 
 from schemas.corpora import LABELLED_CODES
-from schemas.manifests import FunnelRow, KeywordGroup, Keywords, Published, PublishedMetadata, StrictRule
+from schemas.manifests import (
+    CaptionWords,
+    FunnelRow,
+    KeywordGroup,
+    Keywords,
+    OutlierCell,
+    Published,
+    PublishedMetadata,
+    SizeBin,
+    StrictRule,
+)
 
 Floats = npt.NDArray[np.float32]
 PATTERNS = ("aerial view", "satellite imag", "Landsat")
@@ -67,6 +77,9 @@ TOOLS: Mapping[str, Any] = {
             PublishedMetadata(source="fmow", remain=9, with_position=8, with_meta_caption=7),
             PublishedMetadata(source="Total", with_place=5),
         ),
+        outlier_cells=(OutlierCell(top_vlm=90, top_detector=80, remain=3),),
+        image_sizes=(SizeBin(side="width", least_px=0, share=0.4), SizeBin(side="height", least_px=128, share=0.6)),
+        caption_words=CaptionWords(mean=4.5, max=9),
     ),
     "scorer": ColourScorer(),
     "detector": BrightnessDetector(),
