@@ -16,27 +16,27 @@ CONTEXT = Context("part-00", ToyParams(), ToyResources(), {}, None, Path())  # t
 SOUND = MAKE.run(INPUTS, CONTEXT)
 
 
-def test_a_sound_outcome_passes() -> None:
+def test_a_correct_outcome_passes() -> None:
     check_outcome(MAKE, INPUTS, SOUND)
     assert (SOUND.kept.num_rows, SOUND.rejects.num_rows) == (6, 6)
 
 
-def test_an_outcome_of_nothing_given_is_sound() -> None:
+def test_an_outcome_without_given_rows_passes() -> None:
     empty = {"given": INPUTS["given"].slice(0, 0)}
     check_outcome(MAKE, empty, MAKE.run(empty, CONTEXT))
 
 
-def test_a_message_names_the_first_rows_and_says_that_there_are_more() -> None:
+def test_a_message_names_the_first_rows_and_that_there_are_more() -> None:
     with pytest.raises(ContractError, match=r"6 given rows .*: 'toy_0_01', 'toy_0_03', 'toy_0_05', …$"):
         check_outcome(MAKE, INPUTS, replace(SOUND, kept=SOUND.kept.slice(0, 0)))
 
 
-def test_chunks_and_order_of_rows_play_no_part() -> None:
+def test_chunks_and_order_of_rows_do_not_matter() -> None:
     halves = pa.concat_tables([SOUND.kept.slice(3), SOUND.kept.slice(0, 3)])
     check_outcome(MAKE, INPUTS, replace(SOUND, kept=halves))
 
 
-def test_keys_of_several_columns_are_not_mixed_up() -> None:
+def test_keys_of_several_columns_are_compared_column_by_column() -> None:
     table = pa.table({"a": ["x", "x1"], "b": [11, 1]})
     assert len(set(key_array(table, ("a", "b")).to_pylist())) == 2
     stage = replace(MAKE, writes=FETCH_PASS)
@@ -60,13 +60,13 @@ def test_given_keys_by_query_are_distinct() -> None:
     assert given_keys(replace(MAKE, given=Given()), INPUTS) is None
 
 
-def test_a_query_for_given_keys_sees_the_inputs_it_declares_alone() -> None:
+def test_a_query_for_given_keys_only_sees_its_declared_inputs() -> None:
     undeclared = Given(query="SELECT sample_id FROM given")
     with pytest.raises(duckdb.CatalogException, match="given"):
         given_keys(replace(MAKE, given=undeclared), INPUTS)
 
 
-def test_a_reduce_must_name_each_given_key_and_no_other() -> None:
+def test_a_reduce_must_name_exactly_the_given_keys() -> None:
     stage = replace(MAKE, grain="reduce")
     repeated = {"given": pa.concat_tables([INPUTS["given"], INPUTS["given"]])}
     check_conserved(stage, given_keys(stage, repeated), SOUND)
@@ -87,7 +87,7 @@ def test_a_fan_out_may_reject_a_key_instead_of_giving_it_rows() -> None:
     check_outcome(stage, INPUTS, Outcome(sound.kept.slice(2), rejects))
 
 
-def test_details_are_cut_to_200_characters_and_not_bytes() -> None:
+def test_details_are_truncated_to_200_characters_not_bytes() -> None:
     rejects = rejects_table(MADE, {"sample_id": ["toy_0_00"]}, ["not_an_image"], ["ä" * 300])
     assert rejects["detail"].to_pylist() == ["ä" * 200]
 

@@ -17,7 +17,7 @@ Change = Callable[[Outcome], Outcome]
 
 
 def checked(stage: Stage, outcome: Outcome, folder: Path, given: pa.Table = GIVEN) -> str:
-    """Return the fault of an outcome, the same in memory and in files; "" if it is sound."""
+    """Return the fault of an outcome, which must be equal in memory and in files; "" if there is none."""
     faults = []
     rows = Outcome(
         in_files(folder / "kept", outcome.kept, 2 if outcome.kept.num_rows > 2 else 0),
@@ -70,7 +70,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
 }  # fmt: skip
 
 
-def test_a_sound_outcome_passes(tmp_path: Path) -> None:
+def test_a_correct_outcome_passes(tmp_path: Path) -> None:
     assert checked(MAKE, SOUND, tmp_path) == ""
 
 
@@ -81,7 +81,9 @@ def test_a_broken_outcome_is_found_in_files_as_in_memory(tmp_path: Path, name: s
     try:
         fault = checked(MAKE, change(SOUND), tmp_path)
     except AssertionError:
-        if name != "kept twice":  # one aggregate finds the key named twice first; in memory the key itself is looked at
+        if (
+            name != "kept twice"
+        ):  # in files one aggregate first finds the key named twice; in memory the key itself is checked
             raise
         with pytest.raises(ContractError, match=words):
             rows = change(SOUND)
@@ -110,7 +112,7 @@ def test_an_observation_may_leave_keys_to_a_later_stage(tmp_path: Path) -> None:
     assert checked(stage, replace(SOUND, rejects=no_rejects(MADE)), tmp_path) == ""
 
 
-def test_a_fan_out_may_repeat_a_given_key_and_not_a_key_of_its_own(tmp_path: Path) -> None:
+def test_a_fan_out_may_repeat_a_given_key_but_not_its_own_key(tmp_path: Path) -> None:
     stage = SOUND_FAN_OUT[1]
     sound = stage.run(INPUTS, CONTEXT)
     assert checked(stage, sound, tmp_path / "sound") == ""
@@ -120,5 +122,5 @@ def test_a_fan_out_may_repeat_a_given_key_and_not_a_key_of_its_own(tmp_path: Pat
     assert checked(stage, Outcome(sound.kept.slice(2), rejects), tmp_path / "rejected") == ""
 
 
-def test_the_inputs_of_the_toys_are_as_expected() -> None:
+def test_the_toy_stages_have_the_expected_inputs() -> None:
     assert GIVE.writes.schema.names == GIVEN.schema.names and GIVEN.num_rows == 12

@@ -12,7 +12,7 @@ TABLE = pa.table({"id": [f"x{n}" for n in range(10)], "n": pa.array(range(10), p
 
 
 def in_files(folder: Path, table: pa.Table, *ends: int, memory_bytes: int = 1 << 30) -> FileRows:
-    """Return the rows in files that end at the given rows."""
+    """Return the rows in files that end at the given row numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for start, end in zip((0, *ends), (*ends, table.num_rows), strict=True):
@@ -22,13 +22,13 @@ def in_files(folder: Path, table: pa.Table, *ends: int, memory_bytes: int = 1 <<
 
 
 @pytest.mark.parametrize("n_rows", [1, 3, 4, 10, 11])
-def test_batches_hold_all_rows_in_order_and_are_full_but_for_the_last(tmp_path: Path, n_rows: int) -> None:
+def test_batches_contain_all_rows_in_order_and_are_full_except_the_last(tmp_path: Path, n_rows: int) -> None:
     found = list(in_files(tmp_path, TABLE, 2, 3, 9).batches(n_rows))
     assert pa.concat_tables(found).equals(TABLE)
     assert {table.num_rows for table in found[:-1]} <= {n_rows} and 0 < found[-1].num_rows <= n_rows
 
 
-def test_columns_are_cast_when_they_are_read_and_missing_ones_refused(tmp_path: Path) -> None:
+def test_columns_are_cast_when_read_and_missing_ones_are_refused(tmp_path: Path) -> None:
     rows = in_files(tmp_path, TABLE)
     narrow = rows.cast(pa.schema([("n", pa.int64())]))
     assert next(narrow.batches()).equals(TABLE.select(["n"]).cast(narrow.schema))
@@ -36,7 +36,7 @@ def test_columns_are_cast_when_they_are_read_and_missing_ones_refused(tmp_path: 
         rows.cast(pa.schema([("other", pa.int64())]))
 
 
-def test_a_query_of_files_writes_a_file_and_one_of_tables_none(tmp_path: Path) -> None:
+def test_a_query_over_files_writes_a_file_and_one_over_tables_does_not(tmp_path: Path) -> None:
     query = "SELECT id, n FROM t WHERE n >= $low ORDER BY n DESC"
     expected = run_sql(query, {"t": TABLE}, low=4)
     assert query_rows(query, {"t": TABLE}, low=4).equals(expected)
@@ -47,7 +47,7 @@ def test_a_query_of_files_writes_a_file_and_one_of_tables_none(tmp_path: Path) -
     assert again.paths != found.paths and space_of({"a": TABLE, "b": again}) is found.space
 
 
-def test_rows_that_pass_one_batch_keep_their_order(tmp_path: Path) -> None:
+def test_rows_of_more_than_one_batch_keep_their_order(tmp_path: Path) -> None:
     n_rows = 2 * ROWS_AT_ONCE + 5
     rows = in_files(tmp_path, pa.table({"n": range(n_rows)}), 100_000)
     backwards = query_rows("SELECT n FROM t ORDER BY n DESC", {"t": rows})
@@ -55,7 +55,7 @@ def test_rows_that_pass_one_batch_keep_their_order(tmp_path: Path) -> None:
     assert pa.concat_tables(kept.batches())["n"].to_pylist() == list(range(n_rows - 1, -1, -2))
 
 
-def test_mapping_gives_the_same_of_tables_and_files_of_any_cut(tmp_path: Path) -> None:
+def test_mapping_gives_the_same_for_tables_and_any_split_into_files(tmp_path: Path) -> None:
     schema = pa.schema([("twice", pa.int64())])
 
     def double(rows: pa.Table) -> pa.Table:
@@ -70,19 +70,19 @@ def test_mapping_gives_the_same_of_tables_and_files_of_any_cut(tmp_path: Path) -
         assert pa.concat_tables([schema.empty_table(), *found.batches()]).equals(expected)
 
 
-def test_files_of_no_rows_have_their_columns(tmp_path: Path) -> None:
+def test_files_without_rows_have_their_columns(tmp_path: Path) -> None:
     nothing = FileRows((), TABLE.schema, 0, Space(tmp_path, 1 << 30))
     assert run_sql("SELECT id, n FROM t", {"t": nothing}).schema.names == ["id", "n"]
     assert list(nothing.batches()) == []
 
 
-def test_a_folder_may_be_named_like_a_pattern(tmp_path: Path) -> None:
+def test_a_folders_name_may_look_like_a_glob_pattern(tmp_path: Path) -> None:
     rows = in_files(tmp_path / "a[1]*?'x", TABLE, 4)
     assert run_sql("SELECT sum(n)::INT AS n FROM t", {"t": rows})["n"].to_pylist() == [45]
     assert query_rows("FROM t", {"t": rows}).num_rows == 10
 
 
-def test_views_take_no_names_from_python(tmp_path: Path) -> None:
+def test_views_do_not_see_python_variables(tmp_path: Path) -> None:
     with open_tables({"t": TABLE}) as db, pytest.raises(Exception, match="does not exist"):
         db.sql("FROM TABLE_OF_NOBODY")
 
@@ -104,7 +104,7 @@ print(int(peak.split()[1]) * 1024)
 """
 
 
-def test_what_memory_does_not_hold_is_spilled_into_the_space(tmp_path: Path) -> None:
+def test_rows_beyond_the_memory_are_spilled_to_the_work_folder(tmp_path: Path) -> None:
     peaks = []
     for memory_bytes in (256 << 20, 4 << 30):
         command = [sys.executable, "-c", SPILL, str(tmp_path), str(memory_bytes)]

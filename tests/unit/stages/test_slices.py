@@ -1,4 +1,4 @@
-"""A pilot run takes a slice of the rows by hash of URL; the full build after it fetches only what the pilot did not."""
+"""A pilot takes a slice of the rows by hash of URL; the full build after it only fetches the other URLs."""
 
 from pathlib import Path
 

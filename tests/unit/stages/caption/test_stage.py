@@ -36,7 +36,7 @@ class SeededCaptioner:
 
     def draw(self, images: Sequence[Image.Image], seeds: Sequence[int], settings: DrawSettings) -> list[list[str]]:
         if any(image.width > self.limit_px for image in images):
-            raise ModelNotFinite("the logits hold NaN")
+            raise ModelNotFinite("the logits contain NaN")
         return [[WORDS[(seed >> 3 * n) % 8] for n in range(settings.n_candidates + self.n_more)] for seed in seeds]
 
 
@@ -164,7 +164,7 @@ def test_an_image_with_nan_logits_is_rejected_and_the_others_are_kept() -> None:
     world = World({"ben_1": (40, 30), "ben_2": (80, 30)})
     outcome = world.draw(SeededCaptioner(limit_px=50), valid=["ben_1", "ben_2"])
     assert outcome.rejects.to_pylist() == [
-        {"sample_id": "ben_2", "n": 0, "reason": "model_not_finite", "detail": "the logits hold NaN"}
+        {"sample_id": "ben_2", "n": 0, "reason": "model_not_finite", "detail": "the logits contain NaN"}
     ]
     assert set(outcome.kept["sample_id"].to_pylist()) == {"ben_1"}
 

@@ -1,4 +1,4 @@
-"""The examples of docs/corpora.md work as printed: corpora by a manifest, and one by a reader of its own."""
+"""The examples of docs/corpora.md work as printed: corpora with a manifest, and one with its own reader."""
 
 import importlib
 import json
@@ -24,7 +24,7 @@ ROWS = [(f"http://127.0.0.1/{n}.png", text) for n, text in enumerate(["aerial vi
 
 
 def blocks() -> dict[str, str]:
-    """Return the fenced blocks of the page by the path in their first line."""
+    """Return the page's fenced blocks by the path in their first line."""
     found = re.findall(r"^```\w+\n# (\S+)[^\n]*\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.M | re.S)
     return {path.rstrip(","): text for path, text in found}
 
@@ -44,7 +44,7 @@ def _write_rows(sources: Path, code: str, columns: dict[str, int]) -> Path:
     return path
 
 
-def test_a_corpus_is_added_by_its_manifest_alone(tmp_path: Path, manifests: Path) -> None:
+def test_a_corpus_only_needs_a_manifest(tmp_path: Path, manifests: Path) -> None:
     (manifests / "skyphotos.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
     _write_rows(tmp_path / "sources", "skyphotos", {"image_url": 0, "caption": 1})
     build = Build(tmp_path / "build", tmp_path / "sources", SETTINGS)
@@ -56,7 +56,7 @@ def test_a_corpus_is_added_by_its_manifest_alone(tmp_path: Path, manifests: Path
     assert {row["annotation_licence"] for row in found} == {"CC-BY-4.0"}
 
 
-def test_a_format_is_added_by_a_folder_and_one_entry(
+def test_a_format_needs_a_folder_and_one_entry(
     tmp_path: Path, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = blocks()
@@ -87,7 +87,7 @@ def test_a_format_is_added_by_a_folder_and_one_entry(
     }  # fmt: skip
 
 
-def test_a_labelled_corpus_is_added_by_its_manifest_alone(tmp_path: Path, manifests: Path) -> None:
+def test_a_labelled_corpus_only_needs_a_manifest(tmp_path: Path, manifests: Path) -> None:
     (manifests / "skytiles.toml").write_text(blocks()["manifests/corpora/skytiles.toml"])
     folder = tmp_path / "sources/skytiles/north"
     folder.mkdir(parents=True)
@@ -104,7 +104,7 @@ def test_a_labelled_corpus_is_added_by_its_manifest_alone(tmp_path: Path, manife
 
 
 @pytest.mark.parametrize("columns", [{"image_url": 0, "caption": 1}, {"TEXT": 1, "URL": 0}, {"alt": 1, "src": 0}])
-def test_a_draft_of_a_parquet_corpus_becomes_a_manifest_by_its_two_rights(
+def test_a_draft_of_a_parquet_corpus_becomes_a_manifest_with_its_two_rights(
     tmp_path: Path, manifests: Path, columns: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
@@ -126,7 +126,9 @@ def test_a_draft_of_a_parquet_corpus_becomes_a_manifest_by_its_two_rights(
 
 
 @pytest.mark.parametrize(("line", "columns"), [("a\thttp://b", ("[0]", "[1]")), ("http://b\ta", ("[1]", "[0]"))])
-def test_a_draft_of_lines_finds_the_url(tmp_path: Path, manifests: Path, line: str, columns: tuple[str, str]) -> None:
+def test_a_draft_of_a_text_file_finds_the_url_column(
+    tmp_path: Path, manifests: Path, line: str, columns: tuple[str, str]
+) -> None:
     (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
     file = tmp_path / "rows.tsv"
     file.write_text(f"{line}\n" * 3)
@@ -138,7 +140,7 @@ def test_a_draft_of_lines_finds_the_url(tmp_path: Path, manifests: Path, line: s
 @pytest.mark.parametrize(
     ("code", "content"), [("Mine", b"a\tb"), ("mine", b"a\tb\tc"), ("mine", b""), ("mine", b"PAR1x"), ("cc3m", b"a\tb")]
 )
-def test_what_gives_no_draft_writes_none(
+def test_an_unusable_file_gives_no_draft(
     tmp_path: Path, manifests: Path, code: str, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])

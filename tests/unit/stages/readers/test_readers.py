@@ -1,4 +1,4 @@
-"""Rows keep their position and their text, whatever stands before them; a damaged file is refused by name."""
+"""Rows keep their position and text, whatever precedes them; a damaged file is named."""
 
 import bz2
 import gzip
@@ -38,7 +38,7 @@ def source_of(path: Path) -> SourceFiles:
 
 
 def read_batches(path: Path, corpus: Any, choices: Choices = Choices()) -> Iterator[SourceBatch]:  # noqa: B008
-    """Yield the batches of a file that is whole: what is wrong with others is raised."""
+    """Yield the batches of an intact file; raise the fault of a damaged one."""
     for batch in readers.web_reader(corpus).read(source_of(path), corpus, choices, 0):
         assert isinstance(batch, SourceBatch)
         yield batch
@@ -85,7 +85,7 @@ def laion(n_rows: int) -> dict[str, Any]:
     }
 
 
-def test_laion_sizes_are_swapped_back_and_marks_are_null(tmp_path: Path) -> None:
+def test_laion_sizes_are_swapped_back_and_placeholder_values_are_null(tmp_path: Path) -> None:
     rows, malformed = read_all(write(tmp_path / "a.parquet", laion(3), row_group_size=2), LAION)
     assert malformed == []
     assert rows[2] == {
@@ -97,7 +97,7 @@ def test_laion_sizes_are_swapped_back_and_marks_are_null(tmp_path: Path) -> None
     }  # fmt: skip
 
 
-def test_joined_laion_sizes_stay(tmp_path: Path) -> None:
+def test_sizes_of_the_joined_laion_files_are_not_swapped(tmp_path: Path) -> None:
     columns = laion(1) | {"punsafe": [float("nan")], "pwatermark": [0.5]}
     rows, _ = read_all(write(tmp_path / "a.parquet", columns), LAION)
     assert (rows[0]["published_width_px"], rows[0]["published_height_px"]) == (300, 400)
@@ -121,14 +121,14 @@ def test_other_spellings_and_types_of_columns_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 70_000])
-def test_batches_cover_every_row_once_over_row_groups(tmp_path: Path, n_rows: int) -> None:
+def test_batches_cover_every_row_of_all_row_groups_once(tmp_path: Path, n_rows: int) -> None:
     path = write(tmp_path / "a.parquet", laion(n_rows), row_group_size=40_001)
     seen = [(b.first_row, len(b.captions)) for b in read_batches(path, LAION)]
     assert sum(n for _, n in seen) == n_rows == count_rows(path, LAION)
     assert all(first + n == following for (first, n), (following, _) in pairwise(seen))
 
 
-def test_chosen_rows_are_the_right_ones_when_batches_are_left_out(tmp_path: Path) -> None:
+def test_chosen_rows_are_correct_when_batches_are_skipped(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", laion(120_000), row_group_size=100_000)
     wanted, found = {70_001, 99_999, 100_000, 119_999}, []
     for batch in read_batches(path, LAION):
@@ -139,7 +139,7 @@ def test_chosen_rows_are_the_right_ones_when_batches_are_left_out(tmp_path: Path
     assert all(row["source_caption"] == f"caption {row['source_row']}" for row in found)
 
 
-def test_invalid_utf8_in_parquet_is_malformed_by_row(tmp_path: Path) -> None:
+def test_invalid_utf8_in_parquet_is_a_fault_of_its_row(tmp_path: Path) -> None:
     raw = {"URL": [b"u0", b"u\xff", b"u2", b"u3"], "TEXT": [b"a", b"b", b"c\xc3", b"d"]}
     path = write(tmp_path / "a.parquet", raw)
     rows, malformed = read_all(path, LAION)
@@ -150,7 +150,7 @@ def test_invalid_utf8_in_parquet_is_malformed_by_row(tmp_path: Path) -> None:
         assert read_row(path, LAION, bad)["reason"] == "invalid_utf8"
 
 
-def test_one_row_is_read_again(tmp_path: Path) -> None:
+def test_one_row_can_be_read_again(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", laion(50), row_group_size=20)
     assert read_row(path, LAION, 45)["source_caption"] == "caption 45"
     assert [read_row(path, LAION, row) for row in (-1, 50)] == [{}, {}]
@@ -208,7 +208,7 @@ def test_a_missing_parquet_file_is_one_damaged_row(tmp_path: Path) -> None:
     assert count_rows(tmp_path / "no", LAION) == 1
 
 
-def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     corpus = CC3M
     for read in (lambda: list(read_batches(tmp_path / "no", corpus)), lambda: count_rows(tmp_path / "no", corpus)):
         with pytest.raises(SourceFileError, match=str(tmp_path / "no")):
@@ -266,7 +266,7 @@ def check_tsv(path: Path, data: bytes, block_bytes: int, corpus: Any = CC3M) -> 
     ],
 )
 @pytest.mark.parametrize("block_bytes", [1, 2, 7, 64, 1 << 24])
-def test_tsv_lines_are_split_as_by_a_loop(tmp_path: Path, data: bytes, block_bytes: int) -> None:
+def test_tsv_lines_are_split_like_by_a_loop(tmp_path: Path, data: bytes, block_bytes: int) -> None:
     for corpus in (CC3M, CC12M):
         check_tsv(tmp_path / "a.tsv", data, block_bytes, corpus)
 
@@ -278,7 +278,7 @@ LINES = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(LINES.map(b"".join), st.integers(1, 50), st.sampled_from([CC3M, CC12M]))
-def test_tsv_lines_are_split_as_by_a_loop_in_general(
+def test_any_tsv_lines_are_split_like_by_a_loop(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, block_bytes: int, corpus: Any
 ) -> None:
     check_tsv(tmp_path_factory.getbasetemp() / "general.tsv", data, block_bytes, corpus)
@@ -296,7 +296,7 @@ def test_a_caption_of_cc12m_is_the_rest_of_its_line(tmp_path: Path) -> None:
     assert CC3M.is_ignored("Validation_GCC-1.1.0-Validation.tsv") and not CC3M.is_ignored("GCC-training.tsv")
 
 
-def test_a_field_larger_than_any_caption_is_refused_and_the_next_row_is_read(tmp_path: Path) -> None:
+def test_a_field_larger_than_any_caption_is_rejected_and_the_next_row_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"a\thttp://a/0\n" + b"\xff" * (MAX_LINE_BYTES + 9) + b"\thttp://a/1\nc\thttp://a/2\n")
     rows, malformed = read_all(path, CC3M)
@@ -307,7 +307,7 @@ def test_a_field_larger_than_any_caption_is_refused_and_the_next_row_is_read(tmp
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
 @pytest.mark.parametrize("n_lost", [0, 3])
-def test_a_packed_tsv_that_is_cut_short_is_rows_and_one_stretch(
+def test_a_truncated_compressed_tsv_gives_its_rows_and_one_damaged_stretch(
     tmp_path: Path, suffix: str, pack: Any, n_lost: int
 ) -> None:
     path = tmp_path / f"a.tsv{suffix}"
@@ -320,7 +320,7 @@ def test_a_packed_tsv_that_is_cut_short_is_rows_and_one_stretch(
     assert readers.count_source(source_of(path), CC3M) == n_rows + 1
 
 
-def test_one_line_is_read_again(tmp_path: Path) -> None:
+def test_one_line_can_be_read_again(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"a\tu0\nbad\nc\tu2")
     assert read_row(path, CC3M, 2)["url"] == "u2"

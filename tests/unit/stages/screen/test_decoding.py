@@ -1,4 +1,4 @@
-"""Decoding in a guarded child: facts of real files of every kind, a reason for every broken one."""
+"""Decoding in a guarded child returns the facts of valid files of every kind, and a reason for broken ones."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 def phash_to_int(bits: object) -> int:
-    """Return an imagehash.ImageHash of 64 bits as uint64, the first bit of the flattened 8 x 8 most significant."""
+    """Return a 64-bit imagehash.ImageHash as an integer; the first bit of the flattened 8 x 8 is most significant."""
     return int(str(bits), 16)
 
 
@@ -92,7 +92,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_facts_equal_those_of_pil_and_imagehash_of_the_picture_as_shown(kind: str, decoder: Decoder) -> None:
+def test_facts_equal_those_by_pil_and_imagehash_of_the_shown_picture(kind: str, decoder: Decoder) -> None:
     decoded = decoder.decode(FILES[kind])
     assert isinstance(decoded, Decoded)
     with Image.open(io.BytesIO(FILES[kind])) as image:
@@ -112,7 +112,7 @@ def test_facts_equal_those_of_pil_and_imagehash_of_the_picture_as_shown(kind: st
     assert decoded.phash.to_bytes(8, "big") == expected
 
 
-def test_kinds_cover_what_they_say(decoder: Decoder) -> None:
+def test_kinds_have_their_stated_properties(decoder: Decoder) -> None:
     found = {kind: decoder.decode(data) for kind, data in FILES.items()}
     modes = {(f.format, f.mode, f.n_frames) for f in found.values() if isinstance(f, Decoded)}
     assert {("MPO", "RGB", 2), ("GIF", "P", 3), ("PNG", "I;16", 1), ("TIFF", "F", 1), ("WEBP", "RGB", 2)} <= modes
@@ -121,7 +121,7 @@ def test_kinds_cover_what_they_say(decoder: Decoder) -> None:
     assert (turned.width_px, turned.height_px) == (50, 70)
 
 
-def test_equal_pixels_have_equal_digests_whatever_the_format(decoder: Decoder) -> None:
+def test_equal_pixels_have_equal_digests_in_all_formats(decoder: Decoder) -> None:
     def digest(image: Image.Image, image_format: str, **options: object) -> str:
         decoded = decoder.decode(encode(image, image_format, **options))
         assert isinstance(decoded, Decoded)
@@ -163,7 +163,7 @@ JPEG = FILES["jpeg"]
 
 
 def tiff_of(n_bands: int, bits: int, kind: int, photometric: int = 1) -> bytes:
-    """Return a sound little-endian TIFF of 4 x 4 pixels, interleaved, whose samples are all 0."""
+    """Return a valid little-endian TIFF of 4 x 4 px, interleaved, with all samples 0."""
     n_bytes = 16 * n_bands * bits // 8
     lists = struct.pack(f"<{2 * n_bands}H", *[bits] * n_bands, *[kind] * n_bands) if n_bands > 1 else b""
     end = 8 + len(lists)
@@ -244,7 +244,7 @@ def test_an_image_of_exactly_the_limit_is_decoded_and_formats_are_a_parameter() 
     assert refused.reason == "too_many_pixels"
 
 
-def test_too_little_memory_refuses_that_image_alone() -> None:
+def test_too_little_memory_only_rejects_that_image() -> None:
     large = encode(Image.new("RGB", (9000, 7000)), "PNG")
     with Decoder(DecodeLimits(memory_bytes=500_000_000)) as small:
         first, refused, after = small.decode(JPEG), small.decode(large), small.decode(JPEG)
@@ -254,7 +254,7 @@ def test_too_little_memory_refuses_that_image_alone() -> None:
     assert first == after
 
 
-def test_too_much_cpu_refuses_that_image_alone() -> None:
+def test_too_much_cpu_time_only_rejects_that_image() -> None:
     large = encode(Image.new("RGB", (7000, 7000)), "PNG")
     with Decoder(DecodeLimits(cpu_s=0.1)) as hasty:
         first, refused, after = hasty.decode(JPEG), hasty.decode(large), hasty.decode(JPEG)
@@ -263,7 +263,7 @@ def test_too_much_cpu_refuses_that_image_alone() -> None:
     assert first == after
 
 
-def test_a_child_killed_from_outside_costs_no_image() -> None:
+def test_a_child_killed_from_outside_loses_no_image() -> None:
     with Decoder() as decoder:
         first = decoder.decode(JPEG)
         assert decoder._child is not None
@@ -275,12 +275,12 @@ def test_a_child_killed_from_outside_costs_no_image() -> None:
     assert isinstance(first, Decoded)
 
 
-def test_a_child_that_cannot_start_is_no_fault_of_the_image() -> None:
+def test_a_child_that_cannot_start_is_not_a_fault_of_the_image() -> None:
     with pytest.raises(DecoderUnavailable, match="memory_bytes"), Decoder(DecodeLimits(memory_bytes=1)) as none:
         none.decode(JPEG)
 
 
-def test_an_image_that_crashes_its_child_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_crashes_its_child_twice_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "crash.py"
     script.write_text(
         "import os, sys\n"
@@ -295,7 +295,7 @@ def test_an_image_that_crashes_its_child_twice_is_refused(tmp_path: Path, monkey
     assert refused == Refused("decoder_died", "the decoding process ended twice, the second time by SIGABRT")
 
 
-def test_the_child_is_gone_after_close_and_costs_nothing_before_use() -> None:
+def test_the_child_starts_at_first_use_and_ends_at_close() -> None:
     decoder = Decoder()
     assert decoder._child is None
     with decoder:
@@ -354,7 +354,7 @@ def with_exif(orientation: int = 6, taken: str = "2019:07:31 23:59:58", **gps: o
         (encode(draw(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"), (None, None, None, None)),
     ],
 )
-def test_exif_says_when_and_where_or_nothing(
+def test_time_and_position_are_read_from_exif_or_null(
     data: bytes, expected: tuple[str | None, float | None, float | None, int | None], decoder: Decoder
 ) -> None:
     found = decoder.decode(data)
@@ -366,14 +366,14 @@ def test_exif_says_when_and_where_or_nothing(
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=300))
-def test_random_bytes_are_refused_or_decoded(data: bytes, decoder: Decoder) -> None:
+def test_random_bytes_are_rejected_or_decoded(data: bytes, decoder: Decoder) -> None:
     found = decoder.decode(data)
     assert isinstance(found, Decoded) or found.reason in REASON
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_mutated_files_are_refused_or_decoded(decoder: Decoder, given_data: st.DataObject) -> None:
+def test_mutated_files_are_rejected_or_decoded(decoder: Decoder, given_data: st.DataObject) -> None:
     mutated = bytearray(FILES[given_data.draw(st.sampled_from(sorted(FILES)))])
     places = st.integers(0, len(mutated) - 1) | st.integers(0, min(60, len(mutated) - 1))
     for place, value in given_data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=6)):
@@ -382,17 +382,17 @@ def test_mutated_files_are_refused_or_decoded(decoder: Decoder, given_data: st.D
     assert isinstance(found, Decoded) or (found.reason in REASON and len(found.detail) <= 200)
 
 
-def test_the_identity_names_every_library_that_decides() -> None:
+def test_the_identity_covers_every_library_that_affects_results() -> None:
     identity = decoder_identity()
     assert identity["pillow"] == version("pillow")
     assert {"imagehash", "numpy", "scipy", "libjpeg_turbo", "zlib", "webp", "libtiff"} <= set(identity)
 
 
-STORED_AS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}  # the turn that undoes each orientation
+STORED_AS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}  # the orientation that undoes each orientation
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF"])
-def test_a_picture_is_one_however_it_is_stored(image_format: str, decoder: Decoder) -> None:
+def test_a_picture_has_the_same_digest_in_every_stored_orientation(image_format: str, decoder: Decoder) -> None:
     upright = decoder.decode(encode(draw(), "BMP"))
     assert isinstance(upright, Decoded)
     facts = {(upright.width_px, upright.height_px, upright.pixel_sha256, upright.phash)}
@@ -418,14 +418,14 @@ def test_an_opaque_picture_keeps_the_digest_of_its_rgb_bytes(decoder: Decoder) -
     assert decoded.pixel_sha256 == hashlib.sha256(b"70x50:" + draw().tobytes()).hexdigest()
 
 
-def test_an_unread_tiff_says_bands_and_type(decoder: Decoder) -> None:
+def test_an_unsupported_tiff_is_rejected_with_its_bands_and_type(decoder: Decoder) -> None:
     found = {key: decoder.decode(data) for key, data in BANDS.items()}
     assert found[4, 16, 1] == Refused("unsupported_variant", "TIFF: 4 bands of uint16, photometric 1, compression 1")
     assert found[1, 64, 3] == Refused("unsupported_variant", "TIFF: 1 band of float64, photometric 1, compression 1")
     assert {type(refused) for refused in found.values()} == {Refused}
 
 
-def test_what_breaks_behind_the_first_frame_is_no_fault_of_it(decoder: Decoder) -> None:
+def test_damage_after_the_first_frame_does_not_affect_it(decoder: Decoder) -> None:
     for kind in ("gif animated", "apng", "webp animated", "tiff of two pages"):
         whole = decoder.decode(FILES[kind])
         assert isinstance(whole, Decoded)

@@ -1,4 +1,4 @@
-"""The hash of a picture is imagehash's, bit by bit, and its reduction is Pillow's, level by level."""
+"""The hash of a picture equals imagehash's in every bit, and its reduction equals Pillow's in every level."""
 
 import imagehash
 import numpy as np
@@ -41,13 +41,13 @@ def draw(kind: str, width: int, height: int) -> Image.Image:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_hash_is_that_of_imagehash(kind: str, size: tuple[int, int]) -> None:
+def test_the_hash_equals_imagehashs(kind: str, size: tuple[int, int]) -> None:
     grey = draw(kind, *size)
     assert np.array_equal(reduce_grey(grey), np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS)))
     assert hash_grey(grey)["phash"] == int(str(imagehash.phash(grey)), 16)
 
 
-def test_pictures_of_any_size_have_the_hash_of_imagehash() -> None:
+def test_the_hash_equals_imagehashs_for_any_size() -> None:
     random = np.random.default_rng(8)
     for n in range(150):
         width, height = random.integers(1, (60, 400)[n % 2], 2).tolist()
@@ -55,7 +55,7 @@ def test_pictures_of_any_size_have_the_hash_of_imagehash() -> None:
         assert hash_grey(grey)["phash"] == int(str(imagehash.phash(grey)), 16), (width, height)
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hash_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     grey = draw("noise", 150, 210)
     whole = reduce_grey(grey)
     for n_values in (1, 149, 1000, 31 * 150):
@@ -63,12 +63,12 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(reduce_grey(grey), whole)
 
 
-def test_weights_that_another_sine_may_round_otherwise_are_found_by_the_c_library(
+def test_weights_at_rounding_limits_are_computed_by_the_c_library(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lengths = (5, 47, 333, 640, 1001)
     known = {length: lanczos_bands.__wrapped__(length) for length in lengths}
-    monkeypatch.setattr(perceptual_hash, "UNSURE", 1.0)  # all of them
+    monkeypatch.setattr(perceptual_hash, "UNSURE", 1.0)  # all weights
     for length in lengths:
         for band, other in zip(known[length], lanczos_bands.__wrapped__(length), strict=True):
             assert band.start == other.start
@@ -76,7 +76,7 @@ def test_weights_that_another_sine_may_round_otherwise_are_found_by_the_c_librar
             assert np.array_equal(band.weights, np.rint(band.weights))
 
 
-def test_median_and_detail_are_those_of_numpy() -> None:
+def test_median_and_detail_equal_numpys() -> None:
     for kind in KINDS:
         low = low_frequencies(reduce_grey(draw(kind, 75, 120)))
         median = find_median(low)
@@ -85,7 +85,7 @@ def test_median_and_detail_are_those_of_numpy() -> None:
         assert hash_bits(low, median) == int("".join("01"[bit] for bit in (low > median).ravel().astype(int)), 2)
 
 
-def test_a_mirrored_or_transposed_reduction_has_the_same_frequencies_but_for_signs_and_order() -> None:
+def test_a_mirrored_or_transposed_reduction_only_changes_signs_and_order_of_frequencies() -> None:
     small = reduce_grey(draw("soft", 400, 300))
     low = low_frequencies(small)
     signs = (-1.0) ** np.arange(8)

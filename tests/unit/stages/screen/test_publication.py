@@ -1,4 +1,4 @@
-"""What may be published is decided at screen: published bytes decode to the screened pixels, or there is a reason."""
+"""Screen decides what may be published: published bytes decode to the screened pixels, or there is a reason."""
 
 import hashlib
 import io
@@ -108,7 +108,7 @@ def test_published_bytes_decode_to_the_screened_pixels(kind: str, decoder: Decod
     assert again.published_sha256 == found.published_sha256
 
 
-def test_a_picture_whose_stripped_file_decodes_otherwise_is_refused() -> None:
+def test_a_picture_whose_stripped_file_decodes_differently_is_rejected() -> None:
     asked = []
 
     def decode(data: bytes, image_format: str) -> dict[str, object]:
@@ -124,14 +124,14 @@ def test_a_picture_whose_stripped_file_decodes_otherwise_is_refused() -> None:
     assert asked == ["JPEG"]
 
 
-def test_what_cannot_be_stripped_is_refused_by_the_child(decoder: Decoder) -> None:
+def test_files_that_cannot_be_stripped_are_rejected_by_the_child(decoder: Decoder) -> None:
     unknown = chunk(b"CRIT", b"needed")
     found = decoder.decode(PNG[:33] + unknown + PNG[33:])
     assert found == Refused("unpublishable_image", "PNG has an unknown critical chunk b'CRIT'")
 
 
 @pytest.mark.parametrize("n_left", [10, 40, 200])
-def test_a_gif_is_published_up_to_its_last_whole_frame(n_left: int) -> None:
+def test_a_gif_is_published_up_to_its_last_complete_frame(n_left: int) -> None:
     first = GIF.index(b"\x21\xf9", GIF.index(b"\x2c") + 1)
     whole = strip_metadata(GIF[:first] + b"\x3b", "GIF").data
     assert strip_metadata(GIF[: first + n_left], "GIF").data == whole
@@ -141,12 +141,12 @@ def test_a_gif_is_published_up_to_its_last_whole_frame(n_left: int) -> None:
 @pytest.mark.parametrize("kind", ["a plain JPEG", "a progressive JPEG", "a JPEG in CMYK"])
 @pytest.mark.parametrize("text", [b"taken at 51.5 N", b"\0" * 50, b"SEFHe\0\0\0\1\0\0\0" + b"name" * 30 + b"SEFT"])
 @pytest.mark.parametrize("has_end", [True, False])
-def test_a_text_behind_the_last_pixel_of_a_scan_is_not_published(
+def test_a_text_after_the_last_pixel_of_a_scan_is_not_published(
     kind: str, text: bytes, *, has_end: bool, decoder: Decoder
 ) -> None:
     sound = PUBLISHED[kind][1]
     if not has_end and kind == "a progressive JPEG":
-        return  # not decoded
+        return  # such a file is not decoded
     data = sound[:-2] + text + (sound[-2:] if has_end else b"")
     found = decoder.decode(data)
     whole = decoder.decode(sound)
@@ -159,7 +159,7 @@ def test_a_text_behind_the_last_pixel_of_a_scan_is_not_published(
 
 
 @pytest.mark.parametrize("data", [encode("GIF", "P"), GIF])
-def test_blocks_behind_the_last_pixel_of_a_gif_are_not_published(data: bytes, decoder: Decoder) -> None:
+def test_blocks_after_the_last_pixel_of_a_gif_are_not_published(data: bytes, decoder: Decoder) -> None:
     start = data.index(b"\x2c\0\0\0\0")
     position = start + 11 + (3 * 2 ** ((data[start + 9] & 7) + 1) if data[start + 9] & 0x80 else 0)
     while data[position]:
@@ -173,7 +173,7 @@ def test_blocks_behind_the_last_pixel_of_a_gif_are_not_published(data: bytes, de
     assert strip_metadata(odd, "GIF", None, found.published_n_bytes).data == strip_metadata(data, "GIF").data
 
 
-def test_a_gif_of_uneven_blocks_keeps_them(decoder: Decoder) -> None:
+def test_a_gif_with_blocks_of_unequal_size_keeps_them(decoder: Decoder) -> None:
     start = GIF.index(b"\x2c\0\0\0\0") + 11
     assert GIF[start] == 255
     uneven = GIF[:start] + b"\xc8" + GIF[start + 1 : start + 201] + b"\x37" + GIF[start + 201 :]
@@ -200,7 +200,7 @@ def mutate(data: bytes, random: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_is_accepted_is_published_as_the_screened_pixels(seed: int, decoder: Decoder) -> None:
+def test_every_accepted_file_is_published_with_the_screened_pixels(seed: int, decoder: Decoder) -> None:
     random = np.random.default_rng(seed)
     kinds = list(PUBLISHED.values())
     n_accepted = 0

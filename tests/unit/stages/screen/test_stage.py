@@ -11,7 +11,7 @@ from stages.checks import check_outcome
 from stages.screen.stage import SCREEN, ScreenParams, screen
 
 
-def test_a_known_placeholder_is_refused_without_being_opened() -> None:
+def test_a_known_placeholder_is_rejected_without_being_opened() -> None:
     row = {"fetch_id": "a" * 32, "n_bytes": 5, "body_sha256": "b" * 64, "body_file": "tar", "body_offset": 0}
 
     def table(names: tuple[str, ...], rows: list[dict[str, Any]]) -> pa.Table:
@@ -29,7 +29,7 @@ def test_a_known_placeholder_is_refused_without_being_opened() -> None:
     ]
 
 
-def test_the_list_of_placeholders_is_digests_with_notes(tmp_path: Path) -> None:
+def test_the_list_of_placeholders_has_digests_with_notes(tmp_path: Path) -> None:
     assert all(len(digest) == 64 and note for digest, note in load_placeholders().items())
     path = tmp_path / "placeholders.toml"
     path.write_text(f'[[picture]]\nbody_sha256 = "{"a" * 64}"\nnote = "gone"\n')

@@ -1,4 +1,4 @@
-"""Metadata goes, pixels stay: every published format, with planted markers."""
+"""Metadata is removed and pixels are kept, for every published format, with planted markers."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ from stages.screen.stripping.result import UnpublishableImage
 
 MARKER = b"SECRETPLACE"
 _MADE_NOW = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-PROFILE = _MADE_NOW[:24] + bytes(12) + _MADE_NOW[36:]  # without the time of its making: tests are named by such bytes
+PROFILE = _MADE_NOW[:24] + bytes(12) + _MADE_NOW[36:]  # without its creation time, since such bytes are in test ids
 STILL = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 
@@ -39,7 +39,7 @@ def write_exif(orientation: int) -> Image.Exif:
 
 
 def encode(image_format: str, orientation: int = 1, mode: str = "RGB", **options: object) -> bytes:
-    """Return a drawn image with everything the format can carry that should go, and its profile, which stays."""
+    """Return a drawn image with all metadata that the format supports, and a profile, which must be kept."""
     options |= {"exif": write_exif(orientation), "comment": MARKER.decode(), "icc_profile": PROFILE, "xmp": MARKER}
     if image_format == "PNG":
         texts = PngImagePlugin.PngInfo()
@@ -69,7 +69,7 @@ def info(data: bytes) -> tuple[int, bytes | None]:
 
 @pytest.mark.parametrize("image_format", STILL)
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_markers_go_and_pixels_orientation_and_profile_stay(image_format: str, orientation: int) -> None:
+def test_markers_are_removed_and_pixels_orientation_and_profile_kept(image_format: str, orientation: int) -> None:
     data = encode(image_format, orientation) + (b"" if image_format == "BMP" else b"\0" + MARKER)
     carries = image_format in ("JPEG", "PNG", "WEBP")
     turn = orientation if carries else 1
@@ -92,7 +92,7 @@ def test_every_kind_of_jpeg_keeps_its_pixels(mode: str, options: dict[str, objec
     assert MARKER not in stripped
 
 
-def test_jpeg_thumbnails_and_junk_between_segments_go() -> None:
+def test_jpeg_thumbnails_and_junk_between_segments_are_removed() -> None:
     plain = strip_metadata(encode("JPEG"), "JPEG")
     assert plain[2:11] == b"\xff\xe0\x00\x10JFIF\0"
     thumbnail = b"JFIF\0\1\1\0\0\1\0\1\1\1" + MARKER[:3]
@@ -139,7 +139,7 @@ def test_every_mode_of_png_keeps_its_pixels(mode: str) -> None:
     assert strip_metadata(stream.getvalue(), "PNG") == stream.getvalue()
 
 
-def test_gif_extensions_go_but_for_the_loop() -> None:
+def test_gif_extensions_except_the_loop_are_removed() -> None:
     plain = encode("GIF")
     palette_end = 13 + 3 * 2 ** ((plain[10] & 7) + 1)
     application = b"\x21\xff\x0bXMP DataXMP" + bytes([len(MARKER)]) + MARKER + b"\0"

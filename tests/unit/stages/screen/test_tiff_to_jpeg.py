@@ -1,4 +1,4 @@
-"""A TIFF is published as the picture that models see."""
+"""A TIFF is published as a JPEG of the picture that models see."""
 
 import io
 
@@ -30,7 +30,7 @@ def test_the_jpeg_is_near_what_models_see(mode: str, orientation: int) -> None:
     with Image.open(io.BytesIO(encoded)) as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", seen.size)
         difference = np.abs(np.asarray(image).astype(int) - np.asarray(seen)).mean()
-    assert difference < (16 if mode in ("1", "P") else 4)  # dithered
+    assert difference < (16 if mode in ("1", "P") else 4)  # these modes are dithered
     assert encode_tiff_as_jpeg(stream.getvalue()) == encoded
 
 
@@ -43,7 +43,7 @@ def test_a_tiff_larger_than_pils_own_limit_is_encoded(monkeypatch: pytest.Monkey
     assert encode_tiff_as_jpeg(stream.getvalue())[:2] == b"\xff\xd8"
 
 
-def test_another_format_is_no_tiff() -> None:
+def test_another_format_is_refused() -> None:
     stream = io.BytesIO()
     draw("RGB").save(stream, "PNG")
     with pytest.raises(UnidentifiedImageError):

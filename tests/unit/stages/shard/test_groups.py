@@ -27,7 +27,7 @@ def labelled(number: int, **facts: Any) -> Row:
 
 
 def group(rows: Sequence[Row], folder: Path, **params: float) -> dict[str, Row]:
-    """Return the row of split_group of each sample."""
+    """Return the split_group row of each sample."""
     halves = {half: [row for row in rows if row["half"] == half] for half in ("pub11", "rs3")}
     given = {
         "relevant": [{**row, "image_id": row["picture"]} for row in halves["pub11"]],
@@ -70,25 +70,25 @@ def are_joined(one: Row, other: Row, folder: Path) -> bool:
         (web(1, corpus="yfcc15m", owner_id="me"), web(2, corpus="cc3m", owner_id="me"), False),
         (web(1, at=(47.61, -122.29)), labelled(2, at=(47.69, -122.21)), True),
         (web(1, at=(47.61, -122.29)), labelled(2, at=(47.71, -122.29)), False),
-        (web(1, at=(-0.05, 0.05)), labelled(2, at=(0.06, 0.05)), False),  # floor, not towards zero
+        (web(1, at=(-0.05, 0.05)), labelled(2, at=(0.06, 0.05)), False),  # rounded down, not towards zero
         (web(1, at=(10.0, None)), labelled(2, at=(10.0, None)), False),
         (labelled(1, corpus="ben", at=(47.0, 8.0)), labelled(2, corpus="fmow", at=(47.0, 8.0)), False),
         (web(1, text="same"), web(2, text="same"), False),
     ],
 )
-def test_what_joins_two_samples(one: Row, other: Row, is_one_group: bool, tmp_path: Path) -> None:
+def test_two_samples_are_joined_by_common_keys(one: Row, other: Row, is_one_group: bool, tmp_path: Path) -> None:
     assert are_joined(one, other, tmp_path) == is_one_group
 
 
-def test_blocks_of_patches_are_as_wide_as_high_at_any_latitude(tmp_path: Path) -> None:
-    # One degree of latitude is 111.2 km; ten of longitude are 416 km at 68 degrees north.
+def test_blocks_are_as_wide_as_high_at_any_latitude(tmp_path: Path) -> None:
+    # One degree of latitude is 111.2 km; ten degrees of longitude are 416 km at 68 degrees north.
     north = [labelled(n, corpus="ben", at=(60 + n / 100, 20.0)) for n in range(100)]
     east = [labelled(n, corpus="ben", at=(68.0, 20 + n / 100)) for n in range(1000)]
     n_blocks = [len({row["group_key"] for row in group(rows, tmp_path).values()}) for rows in (north, east)]
     assert n_blocks[0] in (9, 10, 11) and n_blocks[1] in (34, 35, 36, 37)
 
 
-def test_groups_are_the_connected_components_named_by_their_least_image_or_scene(tmp_path: Path) -> None:
+def test_groups_are_connected_components_named_by_their_smallest_image_or_scene(tmp_path: Path) -> None:
     rng = random.Random(7)
     rows = []
     for n in range(400):
@@ -117,7 +117,7 @@ def test_groups_are_the_connected_components_named_by_their_least_image_or_scene
     assert {name: (row["group_key"], row["group_n_samples"]) for name, row in found.items()} == expected
     assert len({key for key, _ in expected.values()}) == len({frozenset(g) for g in groups.values()})
     assert 5 < max(n for _, n in expected.values()) < 400
-    # The order of rows changes nothing.
+    # The result does not depend on the order of rows.
     rng.shuffle(rows)
     assert group(rows, tmp_path) == found
 

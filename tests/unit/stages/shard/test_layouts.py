@@ -10,14 +10,14 @@ from stages.shard.tar_writer import TarWriter
 IDS = ["laion2b_0_0", "a.b", "a/b", "a%2Eb", "a%b", "./x..y", "über.alles", "k" * 120 + ".1"]
 
 
-def test_keys_have_neither_slash_nor_dot_and_stay_apart() -> None:
+def test_keys_have_no_slash_or_dot_and_stay_distinct() -> None:
     keys = [tar_key(name) for name in IDS]
     assert len(set(keys)) == len(IDS)
     assert not [key for key in keys if "." in key or "/" in key]
     assert keys[0] == IDS[0]
 
 
-def test_webdataset_groups_members_of_awkward_ids() -> None:
+def test_webdataset_groups_members_of_ids_with_special_characters() -> None:
     file = io.BytesIO()
     with TarWriter(file) as writer:
         for name in IDS:

@@ -15,18 +15,18 @@ TEXT = pa.array(["a river", "a road", None, "a roof", None])
         ("text_only", ["a river", "a road", "", "a roof", ""]),
     ],
 )
-def test_the_separator_stands_only_between_two_texts(order: TextOrder, expected: list[str]) -> None:
+def test_the_separator_is_only_used_between_two_texts(order: TextOrder, expected: list[str]) -> None:
     assert published_text(META, TEXT, order, " ").to_pylist() == expected
 
 
-def test_chunked_columns_and_other_separators_do_as_well() -> None:
+def test_chunked_columns_and_other_separators_work() -> None:
     meta, text = pa.chunked_array([META.slice(0, 2), META.slice(2)]), pa.chunked_array([TEXT])
     found = published_text(meta, text, "meta_first", "\n")
     assert found.to_pylist()[0] == "Seen in May.\na river"
     assert found.type == pa.string() and found.null_count == 0
 
 
-def test_no_sample_gives_no_text() -> None:
+def test_no_samples_give_no_texts() -> None:
     nothing = pa.array([], pa.string())
     assert len(published_text(nothing, nothing, "meta_first", " ")) == 0
 

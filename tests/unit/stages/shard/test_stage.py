@@ -28,16 +28,16 @@ MEMBERS = ("img_name", "img_content", "caption")
 GROUPS = [f"image-{n}" for n in range(20_000)]
 
 
-def test_dealing_depends_on_group_seed_and_parameters_alone() -> None:
+def test_dealing_depends_only_on_group_seed_and_parameters() -> None:
     params = ShardParams()
     assert [deal(g, params) for g in GROUPS[:50]] == [deal(g, ShardParams()) for g in GROUPS[:50]]
     assert [deal(g, params) for g in GROUPS[:50]] != [deal(g, ShardParams(seed="other")) for g in GROUPS[:50]]
-    # Known values: a change deals out every published sample anew.
+    # Pinned values: a change would move every published sample.
     assert [deal(g, params) for g in GROUPS[:3]] == KNOWN
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.3])
-def test_shares_are_as_asked_and_shards_are_even(share: float) -> None:
+def test_shares_are_as_set_and_shards_are_even(share: float) -> None:
     dealt = [deal(group, ShardParams(val_share=share, n_shards=8)) for group in GROUPS]
     n_val = sum(split == "val" for split, _ in dealt)
     assert abs(n_val / len(GROUPS) - share) < 0.01
@@ -46,7 +46,7 @@ def test_shares_are_as_asked_and_shards_are_even(share: float) -> None:
     assert max(counts.values()) < 1.1 * min(counts.values())
 
 
-def test_a_sample_more_or_another_share_moves_few_others() -> None:
+def test_a_further_sample_or_another_share_moves_few_samples() -> None:
     before = {g: deal(g, ShardParams(val_share=0.05)) for g in GROUPS}
     after = {g: deal(g, ShardParams(val_share=0.06)) for g in GROUPS}
     moved = [g for g in GROUPS if before[g] != after[g]]
@@ -59,7 +59,7 @@ def test_the_number_of_a_shard_has_four_digits_at_most() -> None:
         ShardParams(n_shards=10_000)
 
 
-def test_a_tar_holds_three_members_a_sample_in_the_order_of_sample_ids(finished: Build) -> None:
+def test_a_tar_has_three_members_per_sample_sorted_by_sample_id(finished: Build) -> None:
     texts = {row["sample_id"]: row["caption"] for row in finished.rows("candidate", ["sample_id", "caption"])}
     metas = {row["sample_id"]: row["meta_caption"] for row in finished.rows("geometa")}
     for row in finished.rows("caption"):
@@ -89,13 +89,13 @@ def test_a_tar_holds_three_members_a_sample_in_the_order_of_sample_ids(finished:
     assert halves == {"pub11", "rs3"}
 
 
-def test_views_of_one_scene_lie_in_one_split(finished: Build) -> None:
+def test_views_of_one_scene_are_in_one_split(finished: Build) -> None:
     splits = {row["sample_id"]: row["split"] for row in finished.rows("shard_plan")}
     assert splits["fmow_dam_3_0_rgb"] == splits["fmow_dam_3_0_msrgb"]
 
 
 @pytest.mark.parametrize("rule", ["groups", "random"])
-def test_a_group_is_in_one_split_unless_the_published_rule_is_asked_for(rule: str) -> None:
+def test_a_group_is_in_one_split_unless_the_published_rule_is_set(rule: str) -> None:
     rows = pa.table(
         {
             "sample_id": [f"s{n}" for n in range(4000)],
@@ -125,7 +125,7 @@ def test_a_group_is_in_one_split_unless_the_published_rule_is_asked_for(rule: st
     assert all(shard.split("-")[1] == split for shard, split in names)
 
 
-def test_a_file_that_screen_did_not_decide_on_is_refused_with_both_digests(tmp_path: Path) -> None:
+def test_a_file_that_differs_from_the_screened_one_is_rejected_with_both_digests(tmp_path: Path) -> None:
     _, outcome = call_stage(WRITE_SHARDS, tmp_path)
     assert outcome.kept["sample_id"].to_pylist() == ["cc3m_0_2", "coyo700m_0_1", "laion2b_0_0"]
     (reject,) = outcome.rejects.to_pylist()
@@ -172,7 +172,7 @@ def test_a_changed_tiff_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     Image.radial_gradient("L").save(stream, "TIFF")
     row = row_of(stream.getvalue(), "TIFF")
     assert strip_body(stream.getvalue(), row)[1] == ""
-    monkeypatch.setattr(bodies, "strip_metadata", lambda *given: pytest.fail("it was decoded"))
+    monkeypatch.setattr(bodies, "strip_metadata", lambda *given: pytest.fail("the body was decoded"))
     with pytest.raises(InputError, match="does not hold the body"):
         strip_body(stream.getvalue()[:-1] + b"x", row)
 

@@ -22,7 +22,7 @@ def both(samples: list[tuple[str, dict[str, bytes]]]) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, 2, 7, 40])
-def test_a_tar_is_the_one_that_webdataset_writes(n_samples: int) -> None:
+def test_a_tar_equals_webdatasets(n_samples: int) -> None:
     random = np.random.default_rng(n_samples)
     samples = [
         (f"laion2b_0_{n}", {name: random.bytes(int(random.integers(0, 3000))) for name in MEMBERS})
@@ -36,7 +36,7 @@ def test_a_tar_is_the_one_that_webdataset_writes(n_samples: int) -> None:
 @pytest.mark.parametrize(
     "key", ["a", "k" * 90, "k" * 91, "k" * 92, "k" * 130, "k" * 300, "ü", "Bild 1/über alles", "x/y", "\udcff", "a b:c"]
 )
-def test_long_names_and_names_beyond_ascii_have_the_headers_of_the_library(key: str) -> None:
+def test_long_and_non_ascii_names_have_the_standard_librarys_headers(key: str) -> None:
     own, theirs = both([(key, {"caption": b"text", "img_content": b"x" * 513})])
     assert own == theirs
     with tarfile.open(fileobj=io.BytesIO(own)) as tar:
@@ -50,7 +50,7 @@ def test_a_size_beyond_the_plain_header_gets_an_extended_one(n_bytes: int) -> No
     assert member.size == min(n_bytes, PLAIN_SIZE - 1)
 
 
-def test_a_tar_that_an_error_ended_has_no_end() -> None:
+def test_a_tar_has_no_end_after_an_error() -> None:
     file = io.BytesIO()
     with pytest.raises(ZeroDivisionError), TarWriter(file) as writer:
         writer.write("a", {"caption": b""})

@@ -1,4 +1,4 @@
-"""What the filter did adds up by source file and by keyword, and each row is known by the names its corpus gives it."""
+"""Counts of the filter add up by source file and keyword, and the crosswalk has the corpora's own names."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ def test_every_source_file_adds_up(finished: Build) -> None:
     assert all(row["n_rows_given"] > row["n_rows_kept"] > 0 for row in rows)
 
 
-def test_counts_that_do_not_add_up_are_a_fault_of_the_code(finished: Build) -> None:
+def test_wrong_counts_are_a_fault_of_the_code(finished: Build) -> None:
     ledger = finished.ledger()
     inputs = {reads.name: ledger.read(reads) for reads in COUNT_SOURCES.reads}
     counts = inputs["candidate_counts"]
@@ -32,7 +32,7 @@ def test_counts_that_do_not_add_up_are_a_fault_of_the_code(finished: Build) -> N
         count_sources(inputs, Context("whole", None, None, {}, None, finished.sources))  # type: ignore[arg-type]
 
 
-def test_keywords_are_counted_by_corpus_and_over_all(finished: Build) -> None:
+def test_keywords_are_counted_by_corpus_and_in_total(finished: Build) -> None:
     rows = finished.rows("keyword_count")
     total = {row["pattern"]: row["n_captions"] for row in rows if row["source"] == TOTAL}
     parts: Counter[str] = Counter()
@@ -45,7 +45,7 @@ def test_keywords_are_counted_by_corpus_and_over_all(finished: Build) -> None:
     assert total == Counter(keyword for row in candidates for keyword in row["keywords"])
 
 
-def test_every_sample_is_in_the_crosswalk_under_the_name_its_corpus_gives_it(finished: Build) -> None:
+def test_every_sample_is_in_the_crosswalk_with_its_corpuss_own_name(finished: Build) -> None:
     rows = {row["sample_id"]: row for row in finished.rows("crosswalk")}
     candidates, labelled = finished.rows("candidate"), finished.rows("labelled_image", ("sample_id", "path"))
     assert set(rows) == {row["sample_id"] for row in (*candidates, *labelled)}

@@ -4,7 +4,7 @@ from stages.stats.stage import TOTAL
 from tests.small_build import Build
 
 
-def test_a_row_per_corpus_adds_up_to_the_total(finished: Build) -> None:
+def test_rows_of_corpora_add_up_to_the_total(finished: Build) -> None:
     rows = {row["source"]: row for row in finished.rows("split_count")}
     corpora = [row for source, row in rows.items() if source != TOTAL]
     assert len(corpora) > 3
@@ -13,7 +13,7 @@ def test_a_row_per_corpus_adds_up_to_the_total(finished: Build) -> None:
     assert rows[TOTAL]["samples"] == len(finished.rows("shard"))
 
 
-def test_no_group_straddles_and_what_a_random_split_leaks_is_counted(finished: Build) -> None:
+def test_no_group_is_in_both_splits_and_the_leaks_of_a_random_split_are_counted(finished: Build) -> None:
     plan = {row["sample_id"]: row for row in finished.rows("shard_plan")}
     group_of = {row["sample_id"]: row["group_key"] for row in finished.rows("split_group")}
     published = [row["sample_id"] for row in finished.rows("shard")]
@@ -28,7 +28,7 @@ def test_no_group_straddles_and_what_a_random_split_leaks_is_counted(finished: B
         assert (rule == "split") <= (leaked == [])
 
 
-def test_the_largest_group_of_a_corpus_has_its_share(finished: Build) -> None:
+def test_the_share_of_a_corpuss_largest_group_is_stated(finished: Build) -> None:
     corpus_of = {row["sample_id"]: row["corpus"] for row in finished.rows("sample")}
     published = {row["sample_id"] for row in finished.rows("shard")}
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))

@@ -19,7 +19,7 @@ FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "
 
 
 def published_as(factor: int) -> Any:
-    """Return the published figures, multiplied."""
+    """Return the published figures multiplied by a factor."""
     published = load_published()
     rows = [row.model_copy(update={name: getattr(row, name) * factor for name in FIGURES}) for row in published.funnel]
     return published.model_copy(update={"funnel": tuple(rows)})
@@ -32,7 +32,7 @@ def count(build: Build, published: Any) -> list[dict[str, Any]]:
     return outcome.kept.to_pylist()
 
 
-def test_the_published_figures_are_read_only_for_the_columns_beside_ours(finished: Build) -> None:
+def test_published_figures_only_affect_the_published_columns(finished: Build) -> None:
     one, other = count(finished, load_published()), count(finished, published_as(3))
     assert [row["source"] for row in one] == [row["source"] for row in other] == ["laion2b", "coyo700m", "cc3m", TOTAL]
     for before, after in zip(one, other, strict=True):
@@ -42,7 +42,7 @@ def test_the_published_figures_are_read_only_for_the_columns_beside_ours(finishe
             assert after[f"published_{name}"] == 3 * before[f"published_{name}"]
 
 
-def test_changed_published_figures_make_the_funnel_stale_and_nothing_else(finished: Build) -> None:
+def test_changed_published_figures_only_make_the_funnel_stale(finished: Build) -> None:
     @contextmanager
     def opened(params: Any, resources: Any) -> Iterator[Any]:
         yield published_as(2)
@@ -65,7 +65,7 @@ def test_every_row_adds_up_and_the_total_is_the_sum(finished: Build) -> None:
     assert [total[name] for name in FIGURES] == [62, 54, 50, 2, 6, 4, 38]
 
 
-def test_a_corpus_that_was_not_published_has_no_figures_beside_it(tmp_path: Path) -> None:
+def test_an_unpublished_corpus_has_no_published_figures(tmp_path: Path) -> None:
     _, outcome = call_stage(COUNT_FUNNEL, tmp_path)
     rows = {row["source"]: row for row in outcome.kept.to_pylist()}
     assert rows["laion2b"]["published_rows"] is None and rows["cc3m"]["published_rows"] == 100
@@ -85,7 +85,7 @@ def test_a_corpus_that_was_not_published_has_no_figures_beside_it(tmp_path: Path
 @pytest.mark.parametrize(
     ("reason", "n"), [("robots_disallows", 1), ("opted_out", 1), ("disallowed_by_header", 0), ("http_not_found", 0)]
 )
-def test_opt_outs_are_counted_apart_and_not_as_downloaded(tmp_path: Path, reason: str, n: int) -> None:
+def test_opt_outs_are_counted_separately_and_not_as_downloaded(tmp_path: Path, reason: str, n: int) -> None:
     with HANDMADE["count_funnel"](tmp_path) as handmade:
         rows = dict(handmade.rows)
     before = _counted(rows)

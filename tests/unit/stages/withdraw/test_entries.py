@@ -28,7 +28,7 @@ def test_an_entry_is_recognised_by_its_form(line: str, entry: tuple[str, str]) -
 @pytest.mark.parametrize(
     "line", ["garbage", "two words.org", "sha256: 12", "phash: xyz", "a@b.org", "http://", "host: a b"]
 )
-def test_what_has_no_known_form_is_a_fault(line: str) -> None:
+def test_an_entry_of_unknown_form_is_a_fault(line: str) -> None:
     with pytest.raises(ValueError):
         read_entry(line)
 
@@ -46,7 +46,7 @@ def test_one_wrong_line_withdraws_nothing_and_is_named(tmp_path: Path) -> None:
     ("content", "message"),
     [(b"", "has no entry"), (b"\xff\xfe", "no UTF-8 text"), (None, "cannot be read: No such file")],
 )
-def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_an_unreadable_list_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "list.txt"
     if content is not None:
         path.write_bytes(content)

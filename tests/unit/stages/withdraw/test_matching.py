@@ -43,7 +43,7 @@ def withdrawal(*entries: tuple[str, str]) -> pa.Table:
         (("sha256", "e" * 64), ["cc3m_0_0", "cc3m_0_1"]),
         (("phash", "f" * 16), ["cc3m_0_2"]),
         (("phash", f"{255:016x}"), ["ben_7"]),
-        (("url", "http://c.org/4"), []),  # not among what is to be published
+        (("url", "http://c.org/4"), []),  # not to be published
     ],
 )
 def test_each_kind_of_entry_finds_its_samples(entry: tuple[str, str], numbers: list[str]) -> None:
@@ -52,7 +52,7 @@ def test_each_kind_of_entry_finds_its_samples(entry: tuple[str, str], numbers: l
     assert set(found["entry"].to_pylist()) <= {entry[1]}
 
 
-def test_a_sample_that_two_entries_name_is_found_once() -> None:
+def test_a_sample_named_by_two_entries_is_found_once() -> None:
     found = named(
         withdrawal(("host", "c.org"), ("url", "http://c.org/3")),
         {"planned": PLANNED, "located": LOCATED, "image": IMAGE},
@@ -60,6 +60,6 @@ def test_a_sample_that_two_entries_name_is_found_once() -> None:
     assert found.to_pylist() == [{"sample_id": "cc3m_0_3", "entry": "c.org"}]
 
 
-def test_download_asks_by_name_url_and_host_alone() -> None:
+def test_download_only_matches_by_name_url_and_host() -> None:
     found = named_by_url(withdrawal(("sha256", "a" * 64), ("host", "img.a.org")), {"planned": PLANNED})
     assert found["sample_id"].to_pylist() == ["cc3m_0_1"]

@@ -1,4 +1,4 @@
-"""Lists of BigEarthNet patches and the tables of version 2: read as published, refused when they are something else."""
+"""Lists of BigEarthNet patches and tables of version 2 are read as published; other files are refused."""
 
 import bz2
 import io
@@ -33,12 +33,12 @@ def table(**columns: Any) -> bytes:
     return out.getvalue()
 
 
-def test_a_number_is_the_position_among_given_and_listed_names_in_the_plain_sort() -> None:
+def test_a_patchs_number_is_its_position_among_the_sorted_present_and_listed_names() -> None:
     listed = f"{NAMES[2]}\r\n\n{NAMES[0]},S1A_IW_GRDH_1SDV_20170617T064724_29UPU_4_55\n".encode()
     assert patch_indices(NAMES[:2], [("train.csv", listed)]) == {NAMES[2]: 0, NAMES[1]: 1, NAMES[0]: 2}
 
 
-def test_a_packed_list_is_the_same_list() -> None:
+def test_a_compressed_list_gives_the_same_names() -> None:
     data = "\n".join(NAMES).encode()
     assert list(read_names("a/val.csv.bz2", bz2.compress(data))) == list(read_names("a/val.csv", data)) == NAMES
     assert list_role("a/val.csv.bz2") == list_role("a/val.csv") == "a/val.csv"
@@ -54,7 +54,7 @@ def test_a_packed_list_is_the_same_list() -> None:
         ("val.csv.bz2", b"", ""),
     ],
 )  # fmt: skip
-def test_a_list_that_is_none_is_refused(path: str, data: bytes, words: str) -> None:
+def test_a_file_that_is_no_list_is_refused(path: str, data: bytes, words: str) -> None:
     if not words:
         assert list(read_names(path, data)) == []
         return
@@ -63,7 +63,7 @@ def test_a_list_that_is_none_is_refused(path: str, data: bytes, words: str) -> N
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_names_or_refused(data: bytes) -> None:
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for path in ("x.csv", "x.csv.bz2"):
         try:
             assert all(name.startswith("S2") for name in read_names(path, data))
@@ -71,7 +71,7 @@ def test_any_bytes_are_names_or_refused(data: bytes) -> None:
             continue
 
 
-def test_the_tables_of_version_2_lead_to_version_1(tmp_path: Path) -> None:
+def test_the_tables_of_version_2_map_to_version_1(tmp_path: Path) -> None:
     one = table(patch_id=[V2.format(4), V2.format(36)], s2v1_name=NAMES[:2], other=[1, 2])
     two = table(patch_id=[V2.format(99)], s2v1_name=NAMES[2:])
     paths = tmp_path / "metadata.parquet", tmp_path / "b.parquet"
@@ -92,7 +92,7 @@ def test_the_tables_of_version_2_lead_to_version_1(tmp_path: Path) -> None:
         (table(patch_id=["x"], s2v1_name=[["y"]]), "cannot be read"),
     ],
 )
-def test_a_table_that_is_not_of_version_2_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+def test_another_table_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
     (tmp_path / "metadata.parquet").write_bytes(data)
     with pytest.raises(InputError, match=words):
         read_metadata(tmp_path / "metadata.parquet")
@@ -108,11 +108,11 @@ def test_a_flipped_bit_in_a_table_is_refused_or_harmless(tmp_path: Path) -> None
         try:
             assert read_metadata(path).num_rows == 3
         except InputError as error:
-            assert str(path) in str(error)  # most flips are refused, not all
+            assert str(path) in str(error)  # most flips are refused, but not all
             n_refused += 1
     assert n_refused > 50
 
 
-def test_marks_of_the_file_are_no_part_of_a_name() -> None:
+def test_byte_order_marks_and_carriage_returns_are_not_part_of_a_name() -> None:
     name = "S2A_MSIL2A_20170613T101031_87_48"
     assert list(read_names("a.csv", f"\ufeff{name}\r\n{name}\r\n".encode())) == [name, name]

@@ -1,4 +1,4 @@
-"""Patches of BigEarthNet: their numbers, their labels and where they lie."""
+"""Patches of BigEarthNet: numbers, labels and positions."""
 
 import json
 from math import cos, degrees, sin, sqrt, tan
@@ -14,12 +14,12 @@ from stages.readers.ben import reader as ben
 from stages.readers.labelled_records import File, FileRole, LabelledChoices, Raster, Reading, SampleFault
 
 VERSION_2 = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57"
-EARLY = "S2B_MSIL2A_20180525T94031_9_90"  # the hour has lost its leading zero
+EARLY = "S2B_MSIL2A_20180525T94031_9_90"  # the hour lacks its leading zero
 PATCH = "S2A_MSIL2A_20170617T113321_4_55"
 ROLES = ("B02", "B03", "B04", ben.RECORD)
 COMMAS = "Land principally occupied by agriculture, with significant areas of natural vegetation"
 
-# Renders names of bands; every band is in Portugal.
+# Renders the names of bands; every band is in Portugal.
 RASTER = Raster(lambda bands: b"".join(bands.values()), lambda band: (32629, 605_400.0, 4_500_600.0))
 
 
@@ -65,7 +65,7 @@ def test_a_patch_is_read_from_its_red_green_and_blue_band() -> None:
 
 
 def inverse_utm(x: float, y: float, zone: int, false_northing: float) -> tuple[float, float]:
-    """Latitude and longitude by Snyder, Map Projections (USGS 1395), equations 8-17 and 8-18."""
+    """Return latitude and longitude by Snyder, Map Projections (USGS 1395), equations 8-17 and 8-18."""
     a, e2, k0 = 6_378_137.0, 0.00669437999014, 0.9996
     mu = (y - false_northing) / k0 / (a * (1 - e2 / 4 - 3 * e2**2 / 64 - 5 * e2**3 / 256))
     e1 = (1 - sqrt(1 - e2)) / (1 + sqrt(1 - e2))
@@ -83,7 +83,7 @@ def inverse_utm(x: float, y: float, zone: int, false_northing: float) -> tuple[f
 
 
 @pytest.mark.parametrize("epsg", [32601, 32629, 32635, 32722, 32733, 32760])
-def test_the_centre_is_where_the_projection_says(epsg: int) -> None:
+def test_the_centre_agrees_with_the_projection(epsg: int) -> None:
     columns = read(projection=projection(epsg)).columns
     expected = inverse_utm(605_400, 5_833_440, epsg % 100, 10_000_000 if epsg > 32700 else 0)
     assert (columns["stated_latitude_deg"], columns["stated_longitude_deg"]) == pytest.approx(expected, abs=1e-6)
@@ -97,12 +97,12 @@ def test_the_centre_is_where_the_projection_says(epsg: int) -> None:
         {"coordinates": dict.fromkeys(("ulx", "uly", "lrx", "lry"), 1e12)},
     ],
 )  # fmt: skip
-def test_a_patch_without_a_known_place_is_kept_without_one(changes: dict[str, Any]) -> None:
+def test_a_patch_without_a_known_position_is_kept_without_one(changes: dict[str, Any]) -> None:
     assert "stated_latitude_deg" not in read(**changes).columns
 
 
 @pytest.mark.parametrize("labels", [None, "Pastures", [1], [["Pastures"]], ["\ud800"]])
-def test_labels_that_are_no_texts_are_a_bad_record(labels: Any) -> None:
+def test_labels_that_are_not_texts_are_a_bad_record(labels: Any) -> None:
     with pytest.raises(SampleFault, match="expected labels") as caught:
         read(labels=labels)
     assert caught.value.reason == "bad_metadata"
@@ -115,7 +115,7 @@ def test_labels_that_are_no_texts_are_a_bad_record(labels: Any) -> None:
         (("B03", ben.RECORD), "missing_band", "has no B04, B02"),
     ],
 )
-def test_what_a_patch_lacks_is_named(roles: tuple[str, ...], reason: str, words: str) -> None:
+def test_missing_files_of_a_patch_are_named(roles: tuple[str, ...], reason: str, words: str) -> None:
     with pytest.raises(SampleFault, match=words) as caught:
         read(roles)
     assert caught.value.reason == reason
@@ -163,7 +163,7 @@ def test_the_selection_of_rs5m_leaves_out_snow_cloud_and_finland(
     assert caught.value.reason == reason
 
 
-def test_a_listed_patch_is_refused_before_its_record_is_opened() -> None:
+def test_a_listed_patch_is_rejected_before_its_record_is_opened() -> None:
     with pytest.raises(SampleFault, match="seasonal snow"):
         read(("B02", "B03", "B04"), {"has_seasonal_snow": True}, is_selecting=True)
 
@@ -182,7 +182,7 @@ def read_v2(roles: tuple[str, ...], labels: list[str] | None, raster: Raster = R
     return ben.read("ben_7", found, Reading(lambda file: file.path[-7:-4].encode(), raster, listed))
 
 
-def test_version_2_has_its_labels_from_the_table_its_place_from_the_band_and_its_time_from_the_name() -> None:
+def test_version_2_takes_labels_from_the_table_position_from_the_band_and_time_from_the_name() -> None:
     sample = read_v2(("B02", "B03", "B04"), ["Arable land", "Pastures"])
     assert (sample.labels, sample.image, sample.scene_id) == (["Arable land", "Pastures"], b"B04B03B02", "ben_7")
     expected = inverse_utm(605_400, 4_500_600, 29, 0)
@@ -199,7 +199,7 @@ def test_version_2_has_its_labels_from_the_table_its_place_from_the_band_and_its
     [(("B02", "B03", "B04"), None, "bad_metadata"), (("B02", "B03", "B04"), [], "bad_metadata"),
      (("B02", "B03"), ["Pastures"], "missing_band")],
 )  # fmt: skip
-def test_what_a_patch_of_version_2_lacks_is_named(
+def test_missing_files_of_a_patch_of_version_2_are_named(
     roles: tuple[str, ...], labels: list[str] | None, reason: str
 ) -> None:
     with pytest.raises(SampleFault) as caught:
@@ -207,7 +207,7 @@ def test_what_a_patch_of_version_2_lacks_is_named(
     assert caught.value.reason == reason
 
 
-def test_either_version_knows_its_own_names() -> None:
+def test_each_version_recognises_its_own_names() -> None:
     assert ben_lists.is_v1_name(PATCH) and ben_lists.is_v1_name(EARLY) and not ben_lists.is_v1_name(VERSION_2)
     assert ben_lists.is_v2_name(VERSION_2) and not ben_lists.is_v2_name(PATCH)
 
@@ -219,5 +219,5 @@ def test_either_version_knows_its_own_names() -> None:
         ("S2B_MSIL2A_20180204T094161_57_38", None), ("S2B_MSIL2A_20181304T094100_57_38", None),
     ],
 )  # fmt: skip
-def test_the_time_in_a_name_is_that_of_version_2_or_none(name: str, expected: str | None) -> None:
+def test_a_time_is_only_read_from_names_of_version_2(name: str, expected: str | None) -> None:
     assert ben.taken_at(name) == expected

@@ -1,4 +1,4 @@
-"""Bands become a picture as the settings say, and a file that is no band of a patch becomes a reject."""
+"""Bands are rendered as a picture by the settings, and a file that is no band of a patch is rejected."""
 
 import io
 import subprocess
@@ -38,12 +38,12 @@ def flat(value: int) -> bytes:
 @pytest.mark.parametrize(
     ("reflectance", "level"), [(0, 0), (1000, 128), (2000, 255), (2001, 255), (65535, 255), (500, 64)]
 )
-def test_reflectance_is_spread_up_to_the_clip(renderer: Renderer, reflectance: int, level: int) -> None:
+def test_reflectance_is_scaled_up_to_the_clip(renderer: Renderer, reflectance: int, level: int) -> None:
     data = renderer.render({"B04": flat(reflectance), "B03": flat(0), "B02": flat(2000)})
     with Image.open(io.BytesIO(data)) as image:
         pixels = np.asarray(image).astype(int)
         assert (image.size, image.mode, image.info.get("exif")) == ((120, 120), "RGB", None)
-    assert np.abs(pixels - (level, 0, 255)).max() <= 2  # the codec's own rounding
+    assert np.abs(pixels - (level, 0, 255)).max() <= 2  # rounding of the codec
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -63,6 +63,6 @@ def test_a_file_that_is_no_band_of_a_patch_is_a_bad_band(renderer: Renderer) -> 
         assert str(caught.value).startswith("B03"), name
 
 
-def test_importing_the_module_loads_no_raster_library() -> None:
+def test_importing_the_module_imports_no_raster_library() -> None:
     code = "import stages.labelled.stage, sys; sys.exit(any(m in sys.modules for m in ('rasterio', 'pyproj')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

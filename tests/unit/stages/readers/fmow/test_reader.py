@@ -1,4 +1,4 @@
-"""Records of FMoW in all the shapes they are published in, and in some that they should not have."""
+"""Records of FMoW in all their published forms, and in some invalid ones."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def square(west: float, south: float, side: float) -> str:
 
 
 def record(**changes: Any) -> dict[str, Any]:
-    """A ground truth record whose box covers the middle and reaches to the right."""
+    """Return a ground truth record whose box covers the middle and extends to the right."""
     own = {"ID": 7, "box": [100, 100, 150, 100], "category": "dam", "visible": "True"}
     raw = {**own, "ID": -1, "category": "lake_or_pond", "raw_location": square(10, 20, 0.2), "epsg": "4326"}
     return {
@@ -73,7 +73,7 @@ def test_a_file_belongs_to_the_sample_in_its_name(path: str, place: FileRole) ->
     assert found is not None and fmow.placer(load_corpora()["fmow"], NOTHING)(path, found) == place
 
 
-def test_a_whole_record_fills_every_column() -> None:
+def test_a_complete_record_fills_every_column() -> None:
     sample = read(record())
     assert (sample.scene_id, sample.labels) == ("fmow_single-unit_residential_12", ["dam"])
     assert sample.columns == {
@@ -83,13 +83,13 @@ def test_a_whole_record_fills_every_column() -> None:
     }  # fmt: skip
 
 
-def test_a_record_of_nothing_is_kept_without_facts_and_with_its_folder_as_label() -> None:
+def test_an_empty_record_is_kept_without_facts_and_with_its_folder_as_label() -> None:
     sample = read({})
     assert sample.labels == ["single-unit_residential"]
     assert {name: value for name, value in sample.columns.items() if value is not None} == {}
 
 
-def test_the_record_beside_the_image_stands_in_for_a_missing_ground_truth() -> None:
+def test_the_record_beside_the_image_replaces_a_missing_ground_truth() -> None:
     whole = record()
     beside = {k: v for k, v in whole.items() if k not in ("raw_location", "country_code")}
     sample = read(beside={**beside, "bounding_boxes": whole["bounding_boxes"][1]})
@@ -113,7 +113,7 @@ def test_the_record_beside_the_image_stands_in_for_a_missing_ground_truth() -> N
         ({"bounding_boxes": "none", "raw_location": None}, None),
     ],
 )  # fmt: skip
-def test_the_position_is_the_centre_of_the_box_or_else_of_the_image(changes: Any, position: Any) -> None:
+def test_the_position_is_the_centre_of_the_box_or_if_missing_of_the_image(changes: Any, position: Any) -> None:
     columns = read(record(**changes)).columns
     found = columns.get("stated_latitude_deg"), columns.get("stated_longitude_deg")
     assert found == (position or (None, None))
@@ -134,7 +134,7 @@ def test_the_position_is_the_centre_of_the_box_or_else_of_the_image(changes: Any
         (None, 2, None),
     ],
 )
-def test_cells_are_those_the_box_overlaps_most(box: Any, n_cells: int, cells: list[str] | None) -> None:
+def test_cells_are_those_that_the_box_overlaps_most(box: Any, n_cells: int, cells: list[str] | None) -> None:
     own = [{"ID": 7, "box": box, "category": "dam"}]
     assert read(record(bounding_boxes=own), n_cells).columns["box_cells"] == cells
 
@@ -157,22 +157,22 @@ def test_a_box_in_an_image_of_unknown_size_has_no_cells(size: Any) -> None:
         (1333362742, None),
     ],
 )
-def test_times_are_utc_to_the_second_or_unknown(timestamp: Any, datetime: str | None) -> None:
+def test_times_are_in_utc_to_the_second_or_null(timestamp: Any, datetime: str | None) -> None:
     assert read(record(timestamp=timestamp)).columns["stated_datetime"] == datetime
 
 
 @pytest.mark.parametrize("value", [None, "x", True, float("inf"), float("nan"), [], -1, 10**400])
-def test_a_number_that_is_none_is_unknown(value: Any) -> None:
+def test_an_invalid_number_is_null(value: Any) -> None:
     assert read(record(cloud_cover=value, gsd=value)).columns["cloud_cover_percent"] is None
     assert read(record(cloud_cover=value, gsd=value)).columns["gsd_m"] is None
 
 
-def test_half_of_a_surrogate_pair_is_no_text() -> None:
+def test_a_lone_surrogate_is_no_text() -> None:
     assert read(record(country_code="\ud800")).columns["stated_country_code"] is None
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff{}", b"[" * 100_000, b"[]", b"null", b'"text"'])
-def test_what_is_no_json_object_is_a_bad_record(data: bytes) -> None:
+def test_other_content_than_a_json_object_is_a_bad_record(data: bytes) -> None:
     with pytest.raises(SampleFault) as caught:
         read(data)
     assert caught.value.reason == "bad_metadata" and "truth.json" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Records are counted as they are read, whatever the bytes; fields are what a CSV writer wrote."""
+"""Reading and counting records agree for any bytes; fields are those that a CSV writer wrote."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ FIELDS = st.text(st.sampled_from('ab",\n \r\té0'), max_size=8)
 @given(
     st.lists(st.lists(FIELDS, min_size=2, max_size=4), max_size=8), st.sampled_from(["\n", "\r\n"]), st.integers(1, 9)
 )
-def test_what_a_writer_wrote_is_read_back(
+def test_written_rows_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], line_end: str, block_bytes: int
 ) -> None:
     out = io.StringIO()
@@ -47,7 +47,7 @@ PIECES = st.sampled_from([b'"', b'"', b"\n", b"\n", b",", b"a", b"\r", b"\xff", 
 
 @settings(max_examples=200)
 @given(st.lists(PIECES, max_size=40).map(b"".join), st.integers(1, 50))
-def test_records_are_counted_as_they_are_read_whatever_the_bytes(
+def test_reading_and_counting_agree_for_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, block_bytes: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "list.csv"
@@ -57,7 +57,7 @@ def test_records_are_counted_as_they_are_read_whatever_the_bytes(
     assert count_records(path) == len(found) == len(records_of(path))
 
 
-def test_a_quote_that_is_never_closed_costs_no_other_row(tmp_path: Path) -> None:
+def test_an_unclosed_quote_affects_no_other_row(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     lines = [b'laion2b_0_0,a 5" pipe,http://a/0', *(b"laion2b_0_%d,x,http://a/%d" % (n, n) for n in range(1, 300))]
     path.write_bytes(b"\n".join(lines))
@@ -73,7 +73,7 @@ def test_a_quote_that_is_never_closed_costs_no_other_row(tmp_path: Path) -> None
         ('a,"' + "x" * (MAX_FIELD_CHARACTERS + 1) + '"', "field_too_large"),
     ],
 )  # fmt: skip
-def test_what_is_no_record_is_refused_by_reason(text: str, reason: str) -> None:
+def test_an_invalid_record_is_rejected_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(RecordFault) as caught:
         split_record(text)
     assert caught.value.reason == reason
@@ -81,7 +81,7 @@ def test_what_is_no_record_is_refused_by_reason(text: str, reason: str) -> None:
 
 @settings(max_examples=200)
 @given(st.text(st.sampled_from('ab",, é'), min_size=1, max_size=12))
-def test_short_cuts_split_as_the_csv_module_does(text: str) -> None:
+def test_the_fast_path_splits_like_the_csv_module(text: str) -> None:
     assert split_record(text) == next(csv.reader([text]))
 
 

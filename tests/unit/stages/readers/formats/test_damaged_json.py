@@ -1,4 +1,4 @@
-"""Damage to RedCaps', SBU's or Visual Genome's files ends no run, and no lost row is without a mark."""
+"""Damage to files of RedCaps, SBU or Visual Genome ends no run, and every lost row is marked."""
 
 import gzip
 import io
@@ -17,7 +17,7 @@ from tests.json_corpora import filter_files
 
 N_RECORDS = 60
 SEEDS = range(2)
-# Taken out from inside of one text to inside of another, bytes leave whole JSON: only the published digest shows it.
+# Bytes removed from inside one text to inside another leave valid JSON, which only the published digest shows.
 SILENT = {"removed"}
 
 
@@ -91,7 +91,7 @@ def pair() -> Files:
 
 
 def tarred(change: Mutation, draw: random.Random) -> Files:
-    """Change the packed bytes, those of the tar, or those of its member."""
+    """Change the compressed bytes, the tar's bytes or its member's bytes."""
     data, level = sbu(), draw.randrange(3)
     data = as_tar(f"{SBU}.json", change(data, draw) if level == 0 else data)
     data = gzip.compress(change(data, draw) if level == 1 else data, 6, mtime=0)
@@ -107,7 +107,7 @@ def zipped(**members: bytes) -> Callable[[Mutation, random.Random], Files]:
     return make
 
 
-# Corpus, rows of the whole files, the number of its own files, and what makes them with one of them changed.
+# Corpus, rows of the intact files, number of its own files, and the function that makes them with one changed.
 CASES: dict[str, tuple[str, int, int, Callable[[Mutation, random.Random], Files]]] = {
     "redcaps": ("redcaps", 2 * N_RECORDS, 2, lambda change, draw: {
         "a_2017.json": change(redcaps(0), draw), "b_2018.json": redcaps(N_RECORDS),
@@ -140,27 +140,27 @@ def filtered(folder: Path, case: str, change: Mutation, seed: object) -> Filtere
 
 
 def n_mispaired(found: Filtered) -> int:
-    """Return the kept rows whose caption is another image's."""
+    """Return the number of kept rows whose caption belongs to another image."""
     rows = found.candidates.select(["url", "source_caption"]).to_pylist()
     return sum(f"landsat {row['url'][-9:][:3]}" not in row["source_caption"].replace("_", "") for row in rows)
 
 
 @pytest.mark.parametrize("change", ["one bit", "cut", "cut after a comma", "removed", "garbage", "other value"])
-def test_no_caption_goes_to_the_image_of_another_row(tmp_path: Path, change: str) -> None:
+def test_no_caption_is_paired_with_the_image_of_another_row(tmp_path: Path, change: str) -> None:
     for seed in range(6):
         found = filtered(tmp_path, "sbu", MUTATIONS[change], f"{change} {seed}")
-        assert n_mispaired(found) <= 1  # the row whose own number was damaged
+        assert n_mispaired(found) <= 1  # a row whose own number was damaged
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_whole_files_are_kept(tmp_path: Path, case: str) -> None:
+def test_all_rows_of_intact_files_are_kept(tmp_path: Path, case: str) -> None:
     found = filtered(tmp_path, case, lambda data, draw: data, 0)
     assert found.counts["kept"] == found.counts["given"] == CASES[case][1]
 
 
 @pytest.mark.parametrize("change", MUTATIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_damage_ends_no_run_and_no_loss_is_without_a_mark(tmp_path: Path, case: str, change: str) -> None:
+def test_damage_ends_no_run_and_every_loss_is_marked(tmp_path: Path, case: str, change: str) -> None:
     for seed in SEEDS[:1] if "block" in change else SEEDS:
         found = filtered(tmp_path, case, MUTATIONS[change], f"{change} {seed}")
         is_marked = found.counts["damaged_source"] > 0

@@ -1,4 +1,4 @@
-"""Damage to the text files of CC3M, CC12M, WIT, YFCC15M and RS5M's lists ends no run, and a torn row is marked."""
+"""Damage to text files of CC3M, CC12M, WIT, YFCC15M and RS5M's lists ends no run, and torn rows are marked."""
 
 import random
 import sqlite3
@@ -13,7 +13,7 @@ from tests.json_corpora import filter_files
 
 N_ROWS = 60
 SEEDS = range(2)
-# Bytes that are gone from line to line leave whole lines: only the published digest shows it.
+# Bytes removed from inside one line to inside another leave valid lines, which only the published digest shows.
 SILENT = {"removed", "overwritten", "cut", "cut after a line", "cut after a comma", "cut inside a character", "empty"}
 SILENT |= {"other value"}
 WIT_COLUMNS = (
@@ -90,7 +90,7 @@ def photo_list() -> bytes:
 
 
 Make = Callable[[], bytes]
-# Corpus, and name and content of each file, the damaged one first; a list of photos is a companion.
+# Corpus, and name and content of each file, the damaged one first; the list of photos is a companion.
 CASES: dict[str, tuple[str, dict[str, Make]]] = {
     "cc3m": ("cc3m", {"GCC-training.tsv": cc3m}),
     "cc12m": ("cc12m", {"cc12m.tsv": cc12m}),
@@ -113,14 +113,14 @@ def filtered(folder: Path, case: str, change: Callable[[bytes], bytes]) -> Filte
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_whole_files_are_kept(tmp_path: Path, case: str) -> None:
+def test_all_rows_of_intact_files_are_kept(tmp_path: Path, case: str) -> None:
     found = filtered(tmp_path, case, lambda data: data)
     assert found.counts["kept"] == found.counts["given"] == N_ROWS
 
 
 @pytest.mark.parametrize("change", MUTATIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_damage_ends_no_run_and_no_loss_is_without_a_mark(tmp_path: Path, case: str, change: str) -> None:
+def test_damage_ends_no_run_and_every_loss_is_marked(tmp_path: Path, case: str, change: str) -> None:
     for seed in SEEDS[:1] if "block" in change else SEEDS:
         draw = random.Random(f"{case} {change} {seed}")
         found = filtered(tmp_path, case, lambda data, draw=draw: MUTATIONS[change](data, draw))  # type: ignore[misc]
@@ -132,7 +132,7 @@ def flip(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 1 << 5]) + data[place + 1 :]
 
 
-def test_flipped_quotes_swallow_no_rows_of_a_list(tmp_path: Path) -> None:
+def test_flipped_quotes_lose_no_rows_of_a_list(tmp_path: Path) -> None:
     quotes = [place for place, byte in enumerate(sample_list()) if byte == 34]
     for place in quotes:
         found = filtered(tmp_path, "list", lambda data, place=place: flip(data, place))  # type: ignore[misc]
@@ -149,7 +149,7 @@ def test_rows_joined_by_a_lost_line_end_are_marked(tmp_path: Path, case: str) ->
 
 
 @pytest.mark.parametrize("case", ["cc3m", "cc12m", "wit", "list"])
-def test_a_file_that_ends_inside_a_row_is_marked_and_one_that_lacks_its_last_line_end_is_not(
+def test_a_file_that_ends_inside_a_row_is_marked_but_not_one_without_its_last_line_end(
     tmp_path: Path, case: str
 ) -> None:
     found = filtered(tmp_path, case, lambda data: data.rstrip(b"\r\n"))
@@ -170,11 +170,11 @@ def test_a_block_without_a_line_end_is_one_row(tmp_path: Path, case: str, block:
 
 
 @pytest.mark.parametrize("case", ["cc3m", "cc12m", "wit", "yfcc"])
-def test_marks_of_the_file_are_part_of_no_field(tmp_path: Path, case: str) -> None:
+def test_byte_order_marks_and_carriage_returns_are_in_no_field(tmp_path: Path, case: str) -> None:
     whole = filtered(tmp_path, case, lambda data: data)
     marked = filtered(tmp_path, case, lambda data: b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n"))
     assert marked.counts == whole.counts and marked.candidates["url"] == whole.candidates["url"]
-    if case != "wit":  # in a quoted caption a line end is text
+    if case != "wit":  # a line end in a quoted caption is text
         assert marked.candidates["source_caption"] == whole.candidates["source_caption"]
     for name in ("utf-16", "utf-16-le", "utf-16-be"):
         found = filtered(tmp_path, case, lambda data, name=name: data.decode().encode(name))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Encoded texts are searched as their author wrote them, and lose their tags but no words."""
+"""Encoded texts are decoded before the search, and lose their tags but no words."""
 
 import pyarrow as pa
 import pytest
@@ -7,7 +7,7 @@ from stages.filter.keywords import clean_caption
 from stages.readers.formats.encoded import strip_tags, url_decoded
 
 
-def test_texts_are_decoded_as_their_author_wrote_them() -> None:
+def test_texts_are_decoded() -> None:
     texts = pa.array(["a+b%26c%C3%A9%0A", None, "100%+%zz"])
     assert url_decoded(texts).to_pylist() == ["a b&cé\n", None, "100% %zz"]
 
@@ -25,5 +25,5 @@ def test_texts_are_decoded_as_their_author_wrote_them() -> None:
         ("<unclosed Landsat", "<unclosed Landsat"),
     ],
 )
-def test_tags_go_and_words_stay(text: str, expected: str) -> None:
+def test_tags_are_removed_and_words_are_kept(text: str, expected: str) -> None:
     assert clean_caption(strip_tags(pa.array([text]))).to_pylist() == [expected]

@@ -1,4 +1,4 @@
-"""JSON lists are read and counted chunk by chunk, and a bad element hides no other."""
+"""JSON lists are read and counted in chunks, and a bad element does not hide others."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def chunks(data: bytes, n_bytes: int) -> Iterator[bytes]:
 
 
 def read(data: bytes, *names: str, n_bytes: int = 1 << 22, **options: Any) -> tuple[dict[str, list[Any]], str | None]:
-    """Return the elements by list and what is wrong with the file; reading and counting must agree."""
+    """Return the elements by list and the file's fault; reading and counting must agree."""
     found: dict[str, list[Any]] = {name: [] for name in names}
     fault = None
     try:
@@ -43,7 +43,9 @@ VALUES = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(VALUES, max_size=6), st.sampled_from([1, 2, 7, 1 << 22]), st.booleans(), st.sampled_from([None, 1]))
-def test_whole_files_give_what_json_gives(values: list[Any], n_bytes: int, is_ascii: bool, indent: int | None) -> None:
+def test_intact_files_give_the_same_as_json(
+    values: list[Any], n_bytes: int, is_ascii: bool, indent: int | None
+) -> None:
     data = json.dumps(values, ensure_ascii=is_ascii, indent=indent).encode(errors="surrogatepass")
     assert read(data, WHOLE, n_bytes=n_bytes) == ({WHOLE: values}, None)
     several = {"info": {"a": values}, "a": values, "other": 3, "b": values[:2]}
@@ -59,14 +61,14 @@ PIECES = [
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join), st.sampled_from([(WHOLE,), ("a",), ("a", "b")]))
-def test_reading_and_counting_agree_whatever_the_bytes(data: bytes, names: tuple[str, ...]) -> None:
+def test_reading_and_counting_agree_for_any_bytes(data: bytes, names: tuple[str, ...]) -> None:
     found = [read(data, *names, n_bytes=n_bytes)[0] for n_bytes in (1, 3, 1 << 22)]
     kept = [[value for value in values if type(value) is not BadElement] for values in found[0].values()]
     assert kept == [[value for value in values if type(value) is not BadElement] for values in found[2].values()]
 
 
 @pytest.mark.parametrize("n_bytes", [1, 5, 1 << 22])
-def test_a_bad_element_hides_no_other(n_bytes: int) -> None:
+def test_a_bad_element_does_not_hide_others(n_bytes: int) -> None:
     data = b'[{"a": 1}, {"b" 2}, x, "\xff", "\\ud800", NaN, {"a": "],\\"\\\\"}, "\t", , 1 2, 7]'
     found = read(data, WHOLE, n_bytes=n_bytes)[0][WHOLE]
     assert [type(value) is BadElement for value in found] == [n in (1, 2, 7, 8, 9) for n in range(11)]
@@ -75,11 +77,11 @@ def test_a_bad_element_hides_no_other(n_bytes: int) -> None:
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2, 3, 4, 1 << 22])
-def test_a_byte_order_mark_is_no_part_of_the_file(n_bytes: int) -> None:
+def test_a_byte_order_mark_is_ignored(n_bytes: int) -> None:
     assert read(b"\xef\xbb\xbf [1, 2]", WHOLE, n_bytes=n_bytes) == ({WHOLE: [1, 2]}, None)
 
 
-def test_what_stands_before_a_cut_is_kept() -> None:
+def test_elements_before_a_cut_are_kept() -> None:
     whole = b'{"info": {"annotations": [9]}, "annotations": [{"a": "x"}, {"a": "y"}, {"a": "z"}]}'
     for cut in range(len(whole)):
         found, fault = read(whole[:cut], "annotations", n_bytes=4)
@@ -99,18 +101,18 @@ def test_what_stands_before_a_cut_is_kept() -> None:
         (b"[\0", "found UTF-16"), (b"\xef\xbb[]", "found b'\\xef"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_none_is_named(data: bytes, words: str) -> None:
+def test_a_file_that_is_not_json_is_named(data: bytes, words: str) -> None:
     assert words in (read(data, "annotations")[1] or "")
 
 
-def test_nesting_and_numbers_without_end_are_bad_elements() -> None:
+def test_endless_nesting_and_numbers_are_bad_elements() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     found = read(b"[1," + deep + b", " + b"9" * 5_000 + b",2]", WHOLE)[0][WHOLE]
     assert (found[0], found[3]) == (1, 2) and found[1].detail == "JSON nested too deep"
     assert found[1].reason == found[2].reason == "bad_record"
 
 
-def test_an_element_without_end_does_not_fill_the_memory() -> None:
+def test_an_endless_element_does_not_fill_the_memory() -> None:
     def endless(n_bytes: int) -> Iterator[bytes]:
         yield b'[{"a": 1}, "'
         for _ in range(n_bytes >> 16):

@@ -1,4 +1,4 @@
-"""Fields of a block are those that a loop over its lines finds, whatever the bytes."""
+"""Fields of a block equal those of a loop over its lines, for any bytes."""
 
 import bz2
 import gzip
@@ -24,7 +24,7 @@ def number(text: bytes) -> int:
 
 @settings(max_examples=300, deadline=None)
 @given(PIECES.map(b"".join), st.integers(0, 4), st.booleans())
-def test_fields_are_those_of_a_loop(block: bytes, place: int, is_sparse: bool) -> None:
+def test_fields_equal_those_of_a_loop(block: bytes, place: int, is_sparse: bool) -> None:
     expected = [line.split(b"\t") for line in block.removesuffix(b"\n").split(b"\n")]
     lines = Lines(block)
     assert [lines.line(n) for n in range(len(lines))] == [b"\t".join(fields) for fields in expected]
@@ -57,7 +57,7 @@ def test_fields_are_those_of_a_loop(block: bytes, place: int, is_sparse: bool) -
         max_size=40,
     ).map(b"".join)
 )
-def test_utf8_is_what_python_takes_for_it(data: bytes) -> None:
+def test_utf8_is_validated_like_in_python(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -66,7 +66,7 @@ def test_utf8_is_what_python_takes_for_it(data: bytes) -> None:
         assert is_utf8(pa.py_buffer(data))
 
 
-def test_numbers_end_where_int64_does() -> None:
+def test_numbers_are_limited_to_int64() -> None:
     block = b"\n".join([b"9" * 18, b"9" * 19, b"0012", b"", b"+1", b"1.0", "\u0661".encode()])
     assert Lines(block).whole_numbers(0, np.arange(7)).tolist() == [10**18 - 1, -1, 12, -1, -1, -1, -1]
 
@@ -76,7 +76,7 @@ PACKED = {name: pack for name, pack in PACKERS.items() if name != "a"}
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"a\nb", b"a\nb\n", b"\n\n" + b"x" * 99])
-def test_blocks_are_whole_lines_and_their_number_is_counted_apart(tmp_path: Path, data: bytes) -> None:
+def test_blocks_have_complete_lines_and_lines_are_counted_separately(tmp_path: Path, data: bytes) -> None:
     for name, pack in PACKERS.items():
         path = tmp_path / name
         path.write_bytes(pack(data))
@@ -88,13 +88,13 @@ def test_blocks_are_whole_lines_and_their_number_is_counted_apart(tmp_path: Path
 
 
 def noise(n_lines: int) -> bytes:
-    """Return lines that hardly get smaller by packing."""
+    """Return lines that hardly compress."""
     draw = random.Random(5)
     return b"".join(b"%d\t%s\n" % (n, draw.randbytes(20).hex().encode()) for n in range(n_lines))
 
 
 def read_until_fault(path: Path) -> tuple[int, int]:
-    """Return the lines that are read before the fault of a file, and those that are counted before it."""
+    """Return the numbers of lines read and counted before the fault of a file."""
     n_read = 0
     with pytest.raises(SourceFileError, match=str(path)):
         for block in read_blocks(path):
@@ -114,7 +114,7 @@ def test_lines_before_a_fault_are_read_and_counted(tmp_path: Path, name: str) ->
         for content in (packed[:place], packed[:place] + bytes(40) + packed[place + 40 :]):
             path.write_bytes(content)
             n_read, n_counted = read_until_fault(path)
-            # bzip2 packs blocks of 900 kB, of which nothing is known before all of one has been read
+            # bzip2 has blocks of 900 kB, which are only decoded as a whole
             assert n_read == n_counted < 60_000 and abs(share * 60_000 - n_read) < 20_000
     path.write_bytes(packed[:3])
     assert read_until_fault(path) == (0, 0)
@@ -131,14 +131,14 @@ def test_a_small_file_gives_the_lines_before_a_fault_in_its_middle(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_a_cut_behind_a_line_end_is_a_fault_as_well(tmp_path: Path, name: str) -> None:
+def test_a_cut_after_a_line_end_is_a_fault_too(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(PACKED[name](b"a\nb\n") + PACKED[name](b"c\n")[:-6])
     assert read_until_fault(path) in ((2, 2), (3, 3))
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_packed_members_and_zeros_behind_them_are_one_file(tmp_path: Path, name: str) -> None:
+def test_compressed_members_with_trailing_zeros_are_one_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(PACKED[name](b"a\nb") + bytes(7) + PACKED[name](b"") + PACKED[name](b"\nc") + bytes(99))
     assert b"".join(read_bytes(path)) == b"a\nb\nc"
@@ -147,7 +147,7 @@ def test_packed_members_and_zeros_behind_them_are_one_file(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("block_bytes", [1000, MAX_LINE_BYTES, 1 << 24])
-def test_a_line_that_is_too_long_is_one_line_of_little_memory(tmp_path: Path, block_bytes: int) -> None:
+def test_a_too_long_line_counts_as_one_line_and_needs_little_memory(tmp_path: Path, block_bytes: int) -> None:
     path = tmp_path / "a"
     sizes = [3, MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 5, 3 * MAX_LINE_BYTES, 0, 2 * MAX_LINE_BYTES]
     path.write_bytes(b"\n".join(b"x" * size for size in sizes))

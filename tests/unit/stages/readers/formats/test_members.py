@@ -1,4 +1,4 @@
-"""Files are read as they are packed, member by member, and damage is named."""
+"""Archives are read without unpacking, member by member, and damage is named."""
 
 import gzip
 import io
@@ -35,7 +35,7 @@ MEMBERS = {"x/b.json": b"b" * 1000, "a.json": b"a", "__MACOSX/._a.json": b"no", 
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 300, 1 << 22])
-def test_members_come_with_their_bytes(tmp_path: Path, chunk_bytes: int) -> None:
+def test_members_are_read_with_their_bytes(tmp_path: Path, chunk_bytes: int) -> None:
     def members(path: Path) -> list[tuple[str, bytes]]:
         return [(m.place, b"".join(m.chunks)) for m in read_members(path, JSON, chunk_bytes)]
 
@@ -48,14 +48,14 @@ def test_members_come_with_their_bytes(tmp_path: Path, chunk_bytes: int) -> None
     assert members(packed) == [(f"{packed}/x/b.json", b"b" * 1000), (f"{packed}/a.json", b"a")]
 
 
-def test_members_that_are_passed_by_unread_hide_no_other(tmp_path: Path) -> None:
+def test_unread_members_do_not_hide_others(tmp_path: Path) -> None:
     packed = write_tar(tmp_path / "a.tar.gz", MEMBERS)
     assert [member.place for member in read_members(packed, JSON)] == [f"{packed}/x/b.json", f"{packed}/a.json"]
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.json"])
 @pytest.mark.parametrize("data", [b"", b"garbage" * 500, None])
-def test_an_archive_that_cannot_be_read_is_named(tmp_path: Path, name: str, data: bytes | None) -> None:
+def test_an_unreadable_archive_is_named(tmp_path: Path, name: str, data: bytes | None) -> None:
     path = tmp_path / name
     if data is not None:
         path.write_bytes(data)
@@ -67,7 +67,7 @@ def test_an_archive_that_cannot_be_read_is_named(tmp_path: Path, name: str, data
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
-def test_a_cut_archive_is_never_taken_for_a_whole_one(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_archive_is_never_taken_for_a_complete_one(tmp_path: Path, suffix: str) -> None:
     write = write_zip if suffix == ".zip" else write_tar
     whole = write(tmp_path / f"whole{suffix}", {"a.json": bytes(range(256)) * 40}).read_bytes()
     path = tmp_path / f"cut{suffix}"
@@ -77,7 +77,7 @@ def test_a_cut_archive_is_never_taken_for_a_whole_one(tmp_path: Path, suffix: st
             list(read_one(path, JSON).chunks)
 
 
-def test_one_member_is_one(tmp_path: Path) -> None:
+def test_an_archive_of_one_member_has_exactly_one(tmp_path: Path) -> None:
     with pytest.raises(SourceFileError, match="found two"):
         list(read_one(write_zip(tmp_path / "a.zip", MEMBERS), JSON).chunks)
     with pytest.raises(SourceFileError, match="found none"):
@@ -99,7 +99,7 @@ NOISE = {f"{name}.json": random.Random(name).randbytes(40_000) for name in "abc"
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
-def test_bytes_before_a_cut_are_read_to_the_last(tmp_path: Path, suffix: str) -> None:
+def test_all_bytes_before_a_cut_are_read(tmp_path: Path, suffix: str) -> None:
     whole = (write_zip if suffix == ".zip" else write_tar)(tmp_path / f"whole{suffix}", NOISE).read_bytes()
     path = tmp_path / f"cut{suffix}"
     for n_bytes in (len(whole) // 2, len(whole) - 5):
@@ -116,7 +116,7 @@ def test_a_damaged_directory_of_a_zip_loses_no_member(tmp_path: Path) -> None:
     assert read_until_fault(path) == NOISE
 
 
-def test_a_wrong_checksum_loses_no_more_than_the_last_byte(tmp_path: Path) -> None:
+def test_a_wrong_checksum_loses_at_most_the_last_byte(tmp_path: Path) -> None:
     whole = bytearray(write_zip(tmp_path / "whole.zip", {"a.json": NOISE["a.json"]}).read_bytes())
     for place in (whole.find(b"PK\3\4") + 14, whole.find(b"PK\1\2") + 16):
         whole[place] ^= 1

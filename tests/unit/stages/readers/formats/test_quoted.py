@@ -1,4 +1,4 @@
-"""Records are those of the csv module when it is strict, whatever the bytes; two ways of counting them agree."""
+"""Records equal those of the strict csv module for any bytes; two ways of counting them agree."""
 
 import csv
 import gzip
@@ -23,7 +23,7 @@ PIECES = st.sampled_from(
 
 
 def parse(lines: list[bytes]) -> tuple[int, list[bytes]]:
-    """Return lines and fields of the record of three fields that begins at the first line; no lines where none does."""
+    """Return number of lines and fields of the three-field record at the first line; 0 lines if there is none."""
     reader = csv.reader((line.decode("latin-1") for line in lines), delimiter="\t", strict=True)
     try:
         fields = next(reader)
@@ -33,7 +33,7 @@ def parse(lines: list[bytes]) -> tuple[int, list[bytes]]:
 
 
 def split_by_loop(data: bytes) -> list[list[bytes]]:
-    """Return the fields of each row; none where it is refused."""
+    """Return the fields of each row; an empty list for a rejected row."""
     lines = [line + b"\n" for line in data.removesuffix(b"\n").split(b"\n")] if data else []
     rows, place, is_refusing = [], 1, False
     while place < len(lines):
@@ -64,7 +64,7 @@ def read_all(path: Path, block_bytes: int) -> tuple[list[list[bytes]], list[str]
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=40).map(b"".join), st.integers(1, 60))
-def test_records_are_those_of_the_strict_csv_module(
+def test_records_equal_those_of_the_strict_csv_module(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, block_bytes: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "quoted.tsv"
@@ -73,7 +73,7 @@ def test_records_are_those_of_the_strict_csv_module(
     rows, reasons = read_all(path, block_bytes)
     assert rows == expected
     assert len(reasons) == expected.count([]) and set(reasons) <= {"wrong_field_count", "damaged_source"}
-    if b"\xff" not in data:  # nor a run of zeros
+    if b"\xff" not in data:  # a run of zeros is excluded as well
         is_cut = bool(expected) and expected[-1] == [] and not data.endswith(b"\n")
         assert b"\0" * 4 in data or reasons.count("damaged_source") == is_cut
     assert count_records(path, 3, block_bytes) == len(expected)
@@ -85,7 +85,7 @@ def test_both_ways_agree_on_the_rows_before_a_cut(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, n_lost: int, block_bytes: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "quoted.tsv.gz"
-    packed = gzip.compress(HEADER + data, 0)  # stored: a cut loses the last bytes and no others
+    packed = gzip.compress(HEADER + data, 0)  # stored without compression: a cut loses only the last bytes
     path.write_bytes(packed[:-n_lost])
     rows = []
     with pytest.raises(SourceFileError):
@@ -99,14 +99,14 @@ def test_both_ways_agree_on_the_rows_before_a_cut(
 
 
 def rows_of(n_rows: int) -> list[bytes]:
-    """Return records, every third of which has a field of two lines."""
+    """Return records; every third one has a field with two lines."""
     return [b'%d\t"a ""b""\nc"\t%d\n' % (n, n) if n % 3 == 0 else b"%d\ta\t%d\n" % (n, n) for n in range(n_rows)]
 
 
 @pytest.mark.parametrize(
     "fault", [b'10\t"stray\t10\n', b'10\tx\t"stray\n', b'"10\tx\ty\n', b'10\t"x" y\t10\n', b"10\tx\n", b"10\t1\t2\t3\n"]
 )
-def test_a_stray_quote_costs_one_row(tmp_path: Path, fault: bytes) -> None:
+def test_a_stray_quote_loses_one_row(tmp_path: Path, fault: bytes) -> None:
     path, lines = tmp_path / "a.tsv", rows_of(400)
     for place in (10, 11, 12, 399):
         path.write_bytes(HEADER + b"".join([*lines[:place], fault, *lines[place + 1 :]]))
@@ -116,7 +116,7 @@ def test_a_stray_quote_costs_one_row(tmp_path: Path, fault: bytes) -> None:
         assert count_records(path, 3) == 400
 
 
-def test_quotes_inside_of_a_field_are_its_own(tmp_path: Path) -> None:
+def test_quotes_inside_a_field_are_text(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(HEADER + b'5" gun\tthe "big" one\tx"\n' * 2)
     assert read_all(path, 9) == ([[b'5" gun', b'the "big" one', b'x"']] * 2, [])
@@ -124,9 +124,7 @@ def test_quotes_inside_of_a_field_are_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 24])
-def test_a_record_that_is_too_large_is_one_row(
-    tmp_path: Path, block_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_too_large_record_is_one_row(tmp_path: Path, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     path, size = tmp_path / "a.tsv", 3 << 12  # the limit of 1 MiB would cost 20 s here
     for module in (quoted, quoted_count):
         monkeypatch.setattr(module, "MAX_RECORD_BYTES", size)

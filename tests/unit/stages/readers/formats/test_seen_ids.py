@@ -1,4 +1,4 @@
-"""An id is claimed once, in whatever batches it comes."""
+"""An id is claimed once over all batches."""
 
 import numpy as np
 from hypothesis import given

@@ -26,7 +26,7 @@ TEXTS = (
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_blank_texts_are_counted_as_they_are_found(kind: pa.DataType) -> None:
+def test_counts_of_blank_texts_agree_with_the_found_ones(kind: pa.DataType) -> None:
     random = np.random.default_rng(2)
     n_blank = 0
     for n_rows in (0, 1, 2, 3, 50, 400):
@@ -40,7 +40,7 @@ def test_blank_texts_are_counted_as_they_are_found(kind: pa.DataType) -> None:
 
 
 @pytest.mark.parametrize("texts", [[""], ["", ""], ["a", ""], ["", "a"], ["a", "", None], [None, "~"], ["\x00"]])
-def test_an_empty_text_at_an_end_counts_once(texts: list[str | None]) -> None:
+def test_an_empty_text_at_either_end_counts_once(texts: list[str | None]) -> None:
     for kind in (pa.string(), pa.large_string()):
         found = pa.array(texts, kind)
         assert count_blank(found) == sum(text in (None, "") for text in texts)

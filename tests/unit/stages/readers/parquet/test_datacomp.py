@@ -1,4 +1,4 @@
-"""A corpus that RS5M does not have takes part by its manifest alone, and only where its folder is under SOURCES."""
+"""A corpus that is not in RS5M only needs a manifest, and is used if its folder is under SOURCES."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ FILES = ("0020f0cbd157d470aa56bea08e304b90.parquet", "part_3/002372587416601d1a3
 
 
 def write(path: Path, captions: list[str | None]) -> Path:
-    """Write a file of CommonPool's columns."""
+    """Write a file with CommonPool's columns."""
     n = len(captions)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {
@@ -69,12 +69,12 @@ def test_a_row_that_did_not_match_is_explained(build: Build) -> None:
     assert "reason = no_keyword" in text and "a cat" in text
 
 
-def test_what_belongs_to_the_corpus_and_is_not_read_is_passed_by(build: Build) -> None:
+def test_unread_files_of_the_corpus_are_ignored(build: Build) -> None:
     ledger = build.ledger()
     assert [receipt.reasons for receipt in ledger.state(build.stage("list_sources")).receipts] == [{"not_needed": 1}]
 
 
-def test_a_new_code_may_stand_wherever_a_corpus_is_named() -> None:
+def test_a_new_code_is_valid_wherever_a_corpus_is_named() -> None:
     assert known_codes()[: len(CORPUS_CODES)] == CORPUS_CODES and CODE in known_codes()
     assert ClusterParams(priority=(("laion2b", CODE), ("*",))).priority[0] == ("laion2b", CODE)
     with pytest.raises(ValueError, match=r"at most once, found \['datacmp'\]"):
@@ -83,13 +83,13 @@ def test_a_new_code_may_stand_wherever_a_corpus_is_named() -> None:
     assert Templates.model_validate({"reference": "x", "group": [group]}).groups[0].corpora == (CODE,)
 
 
-def test_a_part_named_by_a_digest_is_the_same_number_wherever_the_file_lies() -> None:
+def test_a_part_named_by_a_digest_has_the_same_number_in_any_folder() -> None:
     name = FILES[0]
     assert CORPUS.part_of(f"deep/{name}") == CORPUS.part_of(name) == int(name[:32], 16) % (2**31 - 1)
     assert CORPUS.part_of("0020f0cb.parquet") is None
 
 
-def test_what_is_published_of_a_corpus_is_no_part_of_how_it_is_read() -> None:
+def test_published_figures_of_a_corpus_do_not_affect_its_reading() -> None:
     stated: Corpus = CORPUS.model_copy(update={"n_files_published": 7, "sha256": {"a": "0"}, "how_to_get": "ask"})
     assert reader_digest(stated) == reader_digest(CORPUS)
     assert stated.stated_sha256("deep/a") == "0" and stated.stated_sha256("b") == ""

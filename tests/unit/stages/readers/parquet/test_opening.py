@@ -1,4 +1,4 @@
-"""A footer that kills the process that reads it costs its own file, by name, and nothing else."""
+"""A footer that kills its reading process only loses its own file, which is named."""
 
 import base64
 import os
@@ -23,7 +23,7 @@ COLUMNS = {"URL": ["http://a.example/1"] * 3, "TEXT": ["landsat"] * 3, "WIDTH": 
 
 
 class _Keys(pe.KmsClient):
-    """Keys that are wrapped by writing them as text: the files are made to be unreadable, not secret."""
+    """Keys that are stored as text: the files must be unreadable, not secret."""
 
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
         return base64.b64encode(key_bytes)
@@ -57,20 +57,18 @@ def filtered(*paths: Path) -> Filtered:
 
 
 @pytest.mark.parametrize("has_plain_footer", [True, False])
-def test_an_encrypted_file_is_a_damaged_file_with_its_name_and_the_others_are_read(
-    tmp_path: Path, has_plain_footer: bool
-) -> None:
+def test_an_encrypted_file_is_named_as_damaged_and_the_others_are_read(tmp_path: Path, has_plain_footer: bool) -> None:
     bad = encrypted(tmp_path / "secret.parquet", has_plain_footer=has_plain_footer)
     found = filtered(plain(tmp_path / "a.parquet"), bad, plain(tmp_path / "z.parquet"))
     assert found.counts["kept"] == 6
-    # A footer in plain text states the rows that are lost.
+    # A plain text footer states the number of lost rows.
     assert found.counts["damaged_source"] == (3 if has_plain_footer else 1)
     row = found.malformed.to_pylist()[0]
     assert (row["reason"], row["n_rows"]) == ("damaged_source", 3 if has_plain_footer else 1)
     assert "secret.parquet" in f"{row['path']} {row['detail']}" and "encrypted" in row["detail"]
 
 
-def test_an_encrypted_list_of_samples_is_a_damaged_file_too(tmp_path: Path) -> None:
+def test_an_encrypted_list_of_samples_is_damaged_too(tmp_path: Path) -> None:
     columns = {"img_name": ["laion2b_0_1"] * 2, "text": ["a"] * 2, "url": ["http://a.example"] * 2}
     path = encrypted(tmp_path / "list.parquet", has_plain_footer=True, columns=columns)
     with pytest.raises(SourceFileError, match=r"list\.parquet: it is encrypted") as raised:
@@ -90,7 +88,7 @@ def test_a_killed_child_is_replaced_and_no_file_is_blamed(tmp_path: Path) -> Non
         open_parquet(path).close()
 
 
-def test_what_arrow_only_reports_is_reported_by_the_opening(tmp_path: Path) -> None:
+def test_errors_of_arrow_are_reported_by_the_opening(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1 and nothing else PAR1")
     with pytest.raises(SourceFileError, match=r"a\.parquet: expected a complete parquet file") as raised:

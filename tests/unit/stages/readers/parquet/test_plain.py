@@ -1,4 +1,4 @@
-"""Every type that the door lets in works all the way: texts, numbers and lists, whatever Arrow type they have."""
+"""Texts, numbers and lists of every accepted Arrow type are read."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ LIST_TYPES = [pa.list_, pa.large_list, pa.list_view, pa.large_list_view]
 
 
 def texts_of(kind: pa.DataType, texts: list[str | None]) -> pa.Array:
-    """Return texts in a type, by way of casts that every type has."""
+    """Return texts in a type, by casts that every type supports."""
     if kind == pa.json_():
         return pa.ExtensionArray.from_storage(kind, pa.array(texts, pa.string()))
     if pa.types.is_dictionary(kind):
@@ -77,7 +77,7 @@ def test_a_number_column_of_any_type_is_read(tmp_path: Path, column: str, kind: 
     )
     counts, rows = some_counts(tmp_path / "a.parquet", laion(**{column: numbers}))
     assert counts == {"kept": 2, "no_caption": 2, "no_keyword": 1}
-    # The columns of LAION-2B are exchanged: its WIDTH is the height.
+    # LAION-2B's columns are swapped: WIDTH is the height.
     ours = {"WIDTH": "published_height_px", "similarity": "similarity", "punsafe": "punsafe"}[column]
     assert [row[ours] for row in rows] == ([None, None] if kind == pa.null() else [1, 1])
 
@@ -98,7 +98,7 @@ def test_a_list_column_of_any_type_is_read(tmp_path: Path, make: Any, kind: pa.D
     assert [row["source_caption"] for row in rows] == ["landsat 1\nb", "c\nlandsat 2"]
 
 
-def test_bytes_that_are_no_utf8_are_a_fault_of_their_row_in_views_too(tmp_path: Path) -> None:
+def test_invalid_utf8_is_a_fault_of_its_row_in_views_too(tmp_path: Path) -> None:
     texts = pa.array([b"landsat", b"landsat \xff", b"landsat 3", b"a", b"b"], pa.binary_view())
     counts, rows = some_counts(tmp_path / "a.parquet", laion(TEXT=texts))
     assert counts == {"kept": 2, "invalid_utf8": 1, "no_keyword": 2}

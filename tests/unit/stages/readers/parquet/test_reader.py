@@ -1,4 +1,4 @@
-"""Each published set of columns is read, and damage costs the rows it hits, no other and never silently."""
+"""Each published set of columns is read, and damage only loses the affected rows, which are counted."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ RULES = StrictRules(())
 
 
 def filtered(path: Path, code: str, **choices: Any) -> Filtered:
-    """Filter a file, after which every row of it has a fate."""
+    """Filter a file and check that every row has a fate."""
     search = Search(("landsat", "aerial view"), RULES, choices=Choices(**choices))
     found = filter_source(SourceFiles(((path, 0),)), CORPORA[code], search)
     counts = dict(found.counts)
@@ -58,7 +58,7 @@ def sizes(row: dict[str, Any]) -> tuple[int, int]:
     return row["published_width_px"], row["published_height_px"]
 
 
-def test_laion_2b_of_high_resolution_has_language_hash_and_sizes_as_they_are(tmp_path: Path) -> None:
+def test_laion_2b_high_resolution_has_language_hash_and_unswapped_sizes(tmp_path: Path) -> None:
     joined = laion(1) | {"hash": [-(2**62)], "pwatermark": [0.5], "punsafe": [0.25], "LANGUAGE": ["en"]}
     (row,) = kept(write(tmp_path / "a.parquet", joined), "laion2b")
     assert (sizes(row), row["native_hash"], row["language"]) == ((400, 300), str(-(2**62)), "en")
@@ -74,13 +74,13 @@ def test_re_laion_has_lower_case_columns(tmp_path: Path) -> None:
     assert (sizes(row), row["native_id"], row["native_hash"]) == ((400, 300), "7", "9")
 
 
-def test_a_sample_id_that_became_a_float_is_read_and_a_missing_one_is_null(tmp_path: Path) -> None:
+def test_a_sample_id_stored_as_a_float_is_read_and_a_missing_one_is_null(tmp_path: Path) -> None:
     rows = kept(write(tmp_path / "a.parquet", laion(2) | {"SAMPLE_ID": [10787043769.0, None]}), "laion2b")
     assert [row.get("native_id") for row in rows] == ["10787043769", None]
     assert [row["sample_id"] for row in rows] == ["laion2b_0_0", "laion2b_0_1"]
 
 
-def test_laion_400m_is_swapped_in_the_release_and_right_in_the_later_upload(tmp_path: Path) -> None:
+def test_laion_400m_sizes_are_swapped_in_the_release_and_correct_in_the_later_upload(tmp_path: Path) -> None:
     release = laion(1) | {"SAMPLE_ID": [5], "LICENSE": ["?"], "NSFW": ["UNLIKELY"]}
     (row,) = kept(write(tmp_path / "a.parquet", release), "laion400m")
     assert (row["sample_id"], row["native_id"], sizes(row)) == ("laion400m_0_0", "5", (300, 400))
@@ -93,7 +93,7 @@ def test_laion_400m_is_swapped_in_the_release_and_right_in_the_later_upload(tmp_
     assert (row["native_id"], sizes(row), row["image_licence"]) == ("6", (400, 300), "CC")
 
 
-def test_a_row_whose_similarity_is_no_cosine_is_shifted_in_laion_400m_alone(tmp_path: Path) -> None:
+def test_only_in_laion_400m_a_row_with_a_similarity_outside_the_range_is_shifted(tmp_path: Path) -> None:
     values = [0.3, 6016.0, -1.0, 1.0, -1.5, None, float("nan"), float("inf")]
     path = write(tmp_path / "a.parquet", laion(8) | {"similarity": values})
     found = filtered(path, "laion400m")
@@ -127,7 +127,7 @@ def test_laion_coco_is_searched_in_the_generated_captions(tmp_path: Path, ours: 
     assert (sizes(rows[0]), rows[0]["native_hash"]) == ((400, 300), "1")
 
 
-def test_laion_coco_is_searched_and_captioned_as_chosen(tmp_path: Path) -> None:
+def test_laion_coco_is_searched_and_captioned_as_set(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", coco([["a landsat"], ["b"]], ["t", "u"], ["x", "landsat"]))
     rows = kept(path, "laioncoco", coco_searched=("TEXT",), coco_caption="TEXT")
     assert [(row["source_caption"], row["other_texts"]) for row in rows] == [("landsat", ["u", "b"])]
@@ -136,7 +136,7 @@ def test_laion_coco_is_searched_and_captioned_as_chosen(tmp_path: Path) -> None:
     assert rows[0]["keywords"] == ["landsat"]
 
 
-def test_text_in_a_list_that_is_not_utf8_is_malformed_by_row(tmp_path: Path) -> None:
+def test_invalid_utf8_in_a_list_is_a_fault_of_its_row(tmp_path: Path) -> None:
     lists = pa.array([[b"landsat"], [b"a", b"\xff landsat"], None, [b"landsat", b"b"]])
     path = write(tmp_path / "a.parquet", coco(lists, ["a"] * 4, ["b"] * 4))
     found = filtered(path, "laioncoco")
@@ -144,7 +144,7 @@ def test_text_in_a_list_that_is_not_utf8_is_malformed_by_row(tmp_path: Path) -> 
     assert found.malformed["sample_id"].to_pylist() == ["laioncoco_0_1"]
 
 
-def test_a_missing_text_column_of_laion_coco_is_refused_where_it_is_needed(tmp_path: Path) -> None:
+def test_a_missing_text_column_of_laion_coco_is_refused_if_it_is_needed(tmp_path: Path) -> None:
     columns = coco([["landsat"]], ["t"], ["x"])
     del columns["TEXT"]
     path = write(tmp_path / "a.parquet", columns)
@@ -152,7 +152,7 @@ def test_a_missing_text_column_of_laion_coco_is_refused_where_it_is_needed(tmp_p
     assert some(filtered(path, "laioncoco", coco_caption="TEXT")) == {"given": 1, "wrong_columns": 1}
 
 
-def test_coyo_is_read_by_its_published_names(tmp_path: Path) -> None:
+def test_coyo_is_read_by_its_published_column_names(tmp_path: Path) -> None:
     columns = {
         "id": [3221225511175], "url": ["http://a"], "text": ["Landsat"], "width": [800], "height": [499],
         "clip_similarity_vitb32": pa.array([0.25], pa.float32()), "clip_similarity_vitl14": [0.5],
@@ -164,7 +164,7 @@ def test_coyo_is_read_by_its_published_names(tmp_path: Path) -> None:
 
 
 def chunk(path: Path, group: int, column: str) -> tuple[int, int]:
-    """Return begin and length of a column of a row group."""
+    """Return offset and length in bytes of a column of a row group."""
     metadata = pq.read_metadata(path)
     found = metadata.row_group(group).column(metadata.schema.names.index(column))
     begin = found.dictionary_page_offset if found.has_dictionary_page else found.data_page_offset
@@ -177,7 +177,7 @@ def overwrite(path: Path, begin: int, data: bytes) -> None:
     path.write_bytes(whole)
 
 
-def test_a_row_group_whose_captions_cannot_be_read_is_one_stretch_and_the_others_are_kept(tmp_path: Path) -> None:
+def test_a_row_group_with_unreadable_captions_is_one_damaged_stretch_and_the_others_are_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", laion(300), row_group_size=100)
     begin, length = chunk(path, 1, "TEXT")
     overwrite(path, begin, b"\xff" * length)
@@ -189,7 +189,7 @@ def test_a_row_group_whose_captions_cannot_be_read_is_one_stretch_and_the_others
     assert reject["path"].endswith("a.parquet") and "a.parquet" not in reject["detail"]
 
 
-def test_where_another_column_cannot_be_read_the_rows_with_a_keyword_are_refused_one_by_one(tmp_path: Path) -> None:
+def test_if_another_column_is_unreadable_rows_with_a_keyword_are_rejected_one_by_one(tmp_path: Path) -> None:
     columns = laion(300) | {"TEXT": ["landsat" if i % 50 == 0 else "dog" for i in range(300)]}
     path = write(tmp_path / "a.parquet", columns, row_group_size=100)
     begin, length = chunk(path, 1, "URL")
@@ -199,7 +199,7 @@ def test_where_another_column_cannot_be_read_the_rows_with_a_keyword_are_refused
     assert found.malformed["sample_id"].to_pylist() == ["laion2b_0_100", "laion2b_0_150"]
 
 
-def test_a_flipped_bit_is_found_where_pages_have_checksums(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_found_if_pages_have_checksums(tmp_path: Path) -> None:
     options = {"compression": "zstd", "row_group_size": 100, "use_dictionary": False, "write_statistics": False}
     for is_checked in (True, False):
         path = write(tmp_path / "a.parquet", laion(200), write_page_checksum=is_checked, **options)
@@ -212,7 +212,7 @@ def test_a_flipped_bit_is_found_where_pages_have_checksums(tmp_path: Path) -> No
     assert some(found) == {"given": 200, "kept": 100, "damaged_source": 100}
 
 
-def test_fast_and_plain_reading_agree_over_slices_and_batches(tmp_path: Path) -> None:
+def test_fast_and_plain_reading_agree_for_slices_and_batches(tmp_path: Path) -> None:
     texts = [None if i % 7 == 0 else "" if i % 11 == 0 else f"{'é' * (i % 5)} landsat {i}" for i in range(70_000)]
     columns = {"URL": ["http://a"] * 70_000, "TEXT": texts}
     seen = []
@@ -224,7 +224,7 @@ def test_fast_and_plain_reading_agree_over_slices_and_batches(tmp_path: Path) ->
     assert seen == [texts, texts]
 
 
-def test_the_rows_of_the_other_files_stay_when_one_is_damaged(tmp_path: Path) -> None:
+def test_rows_of_other_files_are_kept_when_one_is_damaged(tmp_path: Path) -> None:
     paths = [write(tmp_path / name, laion(10)) for name in ("a", "b")]
     paths[0].write_bytes(b"no parquet")
     source = SourceFiles(((paths[0], 0), (paths[1], 1)))
@@ -254,7 +254,7 @@ CHANGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, 
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["laion2b", "laioncoco"]), CHANGES, st.floats(0, 0.999) | st.just(1.0))
-def test_every_row_has_a_fate_whatever_happened_to_the_bytes(
+def test_every_row_has_a_fate_after_any_damage(
     tmp_path_factory: pytest.TempPathFactory, code: str, changes: list[tuple[float, int]], cut: float
 ) -> None:
     folder = tmp_path_factory.getbasetemp()

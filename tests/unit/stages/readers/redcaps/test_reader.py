@@ -1,4 +1,4 @@
-"""RedCaps: each record of each file has its fate, and an image is taken once."""
+"""RedCaps: each record of each file has a fate, and an image is kept once."""
 
 import json
 import zipfile
@@ -44,7 +44,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
-def test_each_record_has_its_fate_and_a_bad_file_ends_no_other(tmp_path: Path, is_packed: bool) -> None:
+def test_each_record_has_its_fate_and_a_bad_file_affects_no_other(tmp_path: Path, is_packed: bool) -> None:
     paths = write(tmp_path, **FILES)
     if is_packed:
         packed = tmp_path / "redcaps_v1.0_annotations.zip"
@@ -76,7 +76,7 @@ def test_each_record_has_its_fate_and_a_bad_file_ends_no_other(tmp_path: Path, i
     assert "c_2019.json: expected a JSON list or object" in lost[0] and "d_2020" in lost[1]
 
 
-def test_a_record_is_found_by_its_image(tmp_path: Path) -> None:
+def test_a_record_is_found_by_its_image_id(tmp_path: Path) -> None:
     source = SourceFiles(tuple((path, 0) for path in write(tmp_path, **FILES)))
     found = {image: read_sample(source, CORPORA["redcaps"], image) or {} for image in ("1b", "3b", "1f", "9z")}
     assert [found[image].get("source_caption") for image in found] == ["a cat", "aerial view of a farm", None, None]
@@ -91,7 +91,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(PIECES, max_size=9).map(b"".join), min_size=1, max_size=3))
-def test_records_are_conserved_whatever_the_bytes(
+def test_all_records_are_accounted_for_with_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, bodies: list[bytes]
 ) -> None:
     files = {f"f{n}_2017": b'{"annotations": [' + body for n, body in enumerate(bodies)}

@@ -13,7 +13,7 @@ from stages.readers.rs5m_list.names import NameFault, check_alone, sample_id_of
         *((f"{code}_1", f"{code}_1") for code in ("laion400m", "laioncoco", "wit", "cc12m", "sbu")),
     ],
 )  # fmt: skip
-def test_the_prefix_of_a_name_tells_the_corpus(name: str, sample_id: str) -> None:
+def test_the_prefix_of_a_name_determines_the_corpus(name: str, sample_id: str) -> None:
     assert sample_id_of(name) == sample_id
 
 
@@ -32,7 +32,7 @@ def test_a_name_that_names_no_sample_has_a_reason(name: str | None, reason: str)
     assert isinstance(found, NameFault) and found.reason == reason and found.detail
 
 
-def test_a_list_stands_beside_labelled_corpora_alone() -> None:
+def test_a_list_can_only_be_combined_with_labelled_corpora() -> None:
     check_alone(["rs5m", "rs5m", "fmow", "ben"])
     check_alone(["laion2b", "cc3m"])
     with pytest.raises(InputError, match="source files of cc3m: sample_ids would collide"):

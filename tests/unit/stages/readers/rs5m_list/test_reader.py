@@ -1,4 +1,4 @@
-"""Every row of RS5M's lists is a candidate, refused by name or counted, whatever their layout."""
+"""Every row of RS5M's lists, in any layout, is a candidate, rejected with a reason or counted."""
 
 import csv
 import io
@@ -118,21 +118,21 @@ def test_each_row_of_two_lists_has_its_fate(tmp_path: Path) -> None:
     assert (last["sample_id"], last["part"], last["source_row"]) == ("cc3m_1_1", 1, 1)
 
 
-def test_strict_rules_refuse_false_keywords_and_not_their_absence(tmp_path: Path) -> None:
+def test_strict_rules_reject_false_keywords_but_not_missing_ones(tmp_path: Path) -> None:
     rows = [("laion2b_0_0", "a modish armchair", "u0", ""), ("laion2b_0_1", "a chair", "u1", "")]
     found = filter_lists(write(tmp_path / "a.csv", as_csv(rows)), is_strict=True)
     check(found)
     assert found.candidates["sample_id"].to_pylist() == ["laion2b_0_1"] and found.counts["false_keyword"] == 1
 
 
-def test_a_slice_of_a_list_is_taken_by_url(tmp_path: Path) -> None:
+def test_a_slice_of_a_list_is_chosen_by_url(tmp_path: Path) -> None:
     rows = [(f"laion2b_0_{n}", "x", f"http://a/{n}", "") for n in range(200)]
     found = filter_lists(write(tmp_path / "a.csv", as_csv(rows)), pilot_share=0.2)
     check(found)
     assert 0 < found.counts["kept"] < 100 and found.counts["outside_pilot"] == 200 - found.counts["kept"]
 
 
-def test_invalid_utf8_in_parquet_is_malformed_by_row(tmp_path: Path) -> None:
+def test_invalid_utf8_in_parquet_is_a_fault_of_its_row(tmp_path: Path) -> None:
     columns = {"img_name": [b"sbu_1", b"sbu_\xff", b"sbu_3"], "text": [b"a", b"b", b"\xff"], "url": [b"u"] * 3}
     found = filter_lists(write(tmp_path / "a.parquet", as_parquet(columns)))
     check(found)
@@ -163,7 +163,7 @@ def test_a_list_without_the_columns_is_refused_with_what_was_found(
     assert some(found.counts) == {"given": 4, "kept": 3, "wrong_columns": 1}
 
 
-def test_a_damaged_parquet_list_keeps_the_rows_before_and_counts_the_others(tmp_path: Path) -> None:
+def test_rows_before_the_damage_of_a_parquet_list_are_kept_and_the_others_counted(tmp_path: Path) -> None:
     n_rows = 100_000
     columns = {"img_name": [f"sbu_{n}" for n in range(n_rows)], "text": ["x"] * n_rows, "url": ["u"] * n_rows}
     path = tmp_path / "a.parquet"
@@ -196,7 +196,7 @@ NOISE = st.sampled_from([b"", b'"', b"\n", b",", b"\xff", b"laion2b_0_0,x,u,1\n"
     st.lists(st.tuples(NAMES, CELLS, CELLS, CELLS), max_size=8), st.booleans(), st.booleans(),
     st.lists(st.tuples(st.integers(0, 300), NOISE), max_size=4),
 )  # fmt: skip
-def test_rows_are_conserved_whatever_the_bytes(
+def test_all_rows_are_accounted_for_with_any_bytes(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, str, str, str]],
     has_header: bool,
@@ -210,7 +210,7 @@ def test_rows_are_conserved_whatever_the_bytes(
     check(filter_lists(write(folder / "a.csv", data), write(folder / "b.csv", as_csv(ROWS))))
 
 
-def test_a_listed_row_that_is_no_candidate_is_found_again_by_its_name(tmp_path: Path) -> None:
+def test_a_listed_row_that_is_not_a_candidate_is_found_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "rs5m").mkdir()
     rows = [*ROWS, ("laion2b_0_9", "", "http://a/9", "")]
     write(tmp_path / "rs5m/a.csv", as_csv(rows))
@@ -231,14 +231,12 @@ def test_a_listed_row_that_is_no_candidate_is_found_again_by_its_name(tmp_path: 
         ("RS5M_pub11_label.pkl", False, False),
     ],
 )  # fmt: skip
-def test_published_lists_are_read_and_what_stands_beside_them_is_not(
-    path: str, is_read: bool, is_ignored: bool
-) -> None:
+def test_only_the_published_lists_are_read(path: str, is_read: bool, is_ignored: bool) -> None:
     corpus = CORPORA["rs5m"]
     assert (corpus.part_of(path) == 0, corpus.is_ignored(path)) == (is_read, is_ignored)
     assert bool(corpus.advice_on(path)) == path.endswith(".pkl")
 
 
-def test_the_advice_on_pickles_fits_into_a_reject() -> None:
+def test_the_advice_on_pickles_fits_in_a_detail() -> None:
     advice = CORPORA["rs5m"].advice_on("RS5M_pub11_label.pkl")
     assert "python -I -c" in advice and len(advice) <= 200

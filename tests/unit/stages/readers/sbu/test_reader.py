@@ -1,4 +1,4 @@
-"""SBU: three parallel lists make rows, and what has no partner is named."""
+"""SBU: three parallel lists give rows, and elements without a counterpart are rejected."""
 
 import io
 import json
@@ -52,7 +52,7 @@ def test_the_tar_gives_the_same_rows(tmp_path: Path) -> None:
     assert plain.candidates == packed.candidates and plain.malformed == packed.malformed
 
 
-def test_no_row_is_made_of_lists_of_different_lengths(tmp_path: Path) -> None:
+def test_lists_of_different_lengths_give_no_rows(tmp_path: Path) -> None:
     found = filter_files("sbu", [write(tmp_path, {**LISTS, "captions": LISTS["captions"][:2]})])
     assert some(found) == {"given": 6, "damaged_source": 6}
     (row,) = found.malformed.to_pylist()
@@ -62,14 +62,14 @@ def test_no_row_is_made_of_lists_of_different_lengths(tmp_path: Path) -> None:
     assert some(found) == {"given": 7, "damaged_source": 7}
 
 
-def test_rows_before_elements_that_have_run_together_are_kept(tmp_path: Path) -> None:
+def test_rows_before_merged_elements_are_kept(tmp_path: Path) -> None:
     data = json.dumps(LISTS).encode().replace(b'"landsat", "landsat"', b'"landsat"l "landsat"')
     found = filter_files("sbu", [write(tmp_path, data)])
     assert some(found) == {"given": 6, "kept": 2, "damaged_source": 4}
     assert found.malformed["detail"].to_pylist()[-1].find("6 user_ids, 5 captions, captions no JSON at") > 0
 
 
-def test_an_element_that_is_no_json_is_one_lost_row_where_the_lists_have_one_length(tmp_path: Path) -> None:
+def test_an_invalid_element_is_one_lost_row_if_the_lists_have_equal_lengths(tmp_path: Path) -> None:
     data = json.dumps(LISTS).encode().replace(b'["Landsat of a chair"', b"[nul")
     found = filter_files("sbu", [write(tmp_path, data)])
     assert found.counts["damaged_source"] == 1 and found.candidates["source_row"].to_pylist() == [1]
@@ -97,7 +97,7 @@ PIECES = [b'"image_urls":[', b'"user_ids":[', b'"captions":[', b"]", b"],", b","
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from([*PIECES, b"null", b"{", b"}", b'"', b"\xff"]), max_size=14).map(b"".join))
-def test_rows_are_conserved_whatever_the_bytes(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
+def test_all_rows_are_accounted_for_with_any_bytes(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
     filter_files("sbu", [write(tmp_path_factory.getbasetemp(), b"{" + body)])
 
 

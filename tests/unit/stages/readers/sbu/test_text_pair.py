@@ -1,4 +1,4 @@
-"""The n-th URL goes with the n-th caption, or the pair is refused."""
+"""The n-th URL is paired with the n-th caption, or the pair is rejected."""
 
 import gzip
 from pathlib import Path
@@ -47,7 +47,7 @@ LINES = st.lists(st.sampled_from([b"a", b"Landsat\tx", b"", b"\xff", "é".encode
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(LINES.map(b"".join), LINES.map(b"".join)), max_size=12), st.integers(1, 30))
-def test_lines_go_together_as_by_a_loop(
+def test_lines_are_paired_like_by_a_loop(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[bytes, bytes]], block_bytes: int
 ) -> None:
     urls, captions = (b"".join(pair[side] + b"\n" for pair in pairs) for side in (0, 1))
@@ -62,7 +62,7 @@ def test_lines_go_together_as_by_a_loop(
     assert text_pair.count(source, PAIR) == len(pairs)
 
 
-def test_a_line_is_refused_by_what_is_wrong_with_it(tmp_path: Path) -> None:
+def test_a_bad_line_is_rejected_with_its_fault(tmp_path: Path) -> None:
     large = b"x" * (MAX_LINE_BYTES + 1)
     source = write(tmp_path, b"u0\n\xff\nu2\nu3", b"c0\n\xff\n" + large + b"\nc3\n")
     rows, malformed = read_all(text_pair.read(source, PAIR, Choices()))
@@ -86,7 +86,7 @@ def test_files_of_different_lengths_are_one_damaged_stretch(tmp_path: Path) -> N
         text_pair.count(alone, PAIR)
 
 
-def test_rows_before_the_end_of_a_file_that_was_cut_are_read(tmp_path: Path) -> None:
+def test_rows_before_the_end_of_a_truncated_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_bytes(b"c0\nc1\nc")
     (tmp_path / "urls.txt").write_bytes(b"u0\nu1\nu2\nu3\n")
     source = SourceFiles(((tmp_path / "urls.txt", 0),), (tmp_path / "captions.txt",))
@@ -97,7 +97,7 @@ def test_rows_before_the_end_of_a_file_that_was_cut_are_read(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("n_urls", "n_captions"), [(9, 5), (5, 9), (7, 7)])
 @pytest.mark.parametrize("damaged", [(True, False), (False, True), (True, True)])
-def test_rows_that_both_have_before_a_fault_are_read_and_counted(
+def test_rows_that_both_files_have_before_a_fault_are_read_and_counted(
     tmp_path: Path, n_urls: int, n_captions: int, damaged: tuple[bool, bool]
 ) -> None:
     content = [

@@ -1,4 +1,4 @@
-"""Machine tags meet their row by URL alone, and a line that cannot be read gives none."""
+"""Machine tags are joined to rows by URL, and an unreadable line gives no tags."""
 
 import random
 from pathlib import Path
@@ -24,7 +24,7 @@ def read(tmp_path: Path, data: bytes, *urls: str, block_bytes: int = 1 << 20) ->
 
 
 @pytest.mark.parametrize("block_bytes", [1, 60, 1 << 20])
-def test_tags_are_found_by_url_whatever_the_order_and_the_caption(tmp_path: Path, block_bytes: int) -> None:
+def test_tags_are_found_by_url_for_any_order_and_caption(tmp_path: Path, block_bytes: int) -> None:
     other = b'"\xc3\xa9\thttp://a/0\tsky "\t/m/3\t1.0\r\n'
     data = b"x\thttp://a/9\tcat\t/m/4\t0.7\n" + other + GOOD
     found = read(tmp_path, data, "http://a/1", "http://a/0", "http://a/7", block_bytes=block_bytes)
@@ -46,11 +46,11 @@ def test_tags_are_found_by_url_whatever_the_order_and_the_caption(tmp_path: Path
         b"\n",
     ],
 )
-def test_a_line_that_cannot_be_read_gives_no_tags_and_harms_no_other(tmp_path: Path, line: bytes) -> None:
+def test_an_unreadable_line_gives_no_tags_and_affects_no_other(tmp_path: Path, line: bytes) -> None:
     assert set(read(tmp_path, GOOD + line + GOOD, "http://a/1", "http://a/2")) == {"http://a/1"}
 
 
-def test_no_label_is_a_statement_and_the_first_line_of_a_url_counts(tmp_path: Path) -> None:
+def test_a_line_without_labels_gives_an_empty_list_and_the_first_line_of_a_url_counts(tmp_path: Path) -> None:
     data = b"a\thttp://a/1\t\t\t\n" + GOOD
     assert read(tmp_path, data, "http://a/1") == {"http://a/1": Tags([], [])}
     assert read(tmp_path, b"", "http://a/1") == {}
@@ -63,7 +63,7 @@ def lost_of(tmp_path: Path, data: bytes) -> list[Damage]:
     return lost
 
 
-def test_a_file_without_five_fields_is_damaged_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_without_five_fields_is_damaged_completely(tmp_path: Path) -> None:
     (damage,) = lost_of(tmp_path, b"a lake\thttp://a/1\n" * 10)
     assert (damage.first_row, damage.reason) == (0, "wrong_columns")
     assert "expected 5 fields a line" in damage.detail and "found 2 in the first" in damage.detail
@@ -76,7 +76,7 @@ def test_a_file_without_five_fields_is_damaged_as_a_whole(tmp_path: Path) -> Non
         (GOOD.decode().encode("utf-16"), 0), (GOOD * 2 + b"\xff\t\n", 2),
     ],
 )  # fmt: skip
-def test_a_torn_line_of_labels_is_a_damaged_stretch(tmp_path: Path, data: bytes, first_row: int) -> None:
+def test_a_torn_line_is_a_damaged_stretch(tmp_path: Path, data: bytes, first_row: int) -> None:
     (damage,) = lost_of(tmp_path, data)
     assert (damage.first_row, damage.n_rows, damage.reason) == (first_row, 1, "damaged_source")
     assert lost_of(tmp_path, GOOD * 3) == lost_of(tmp_path, GOOD[:-1]) == []

@@ -1,4 +1,4 @@
-"""Visual Genome: an image is one row with the phrases of its regions, and no region is lost."""
+"""Visual Genome: an image is one row with the phrases of its regions, and every region is accounted for."""
 
 import json
 import zipfile
@@ -82,7 +82,7 @@ def test_both_versions_give_the_same_rows(tmp_path: Path) -> None:
     assert found[0].candidates == found[1].candidates and found[0].counts["kept"] == 2
 
 
-def test_a_damaged_list_of_images_is_one_stretch_with_the_regions_it_hides(tmp_path: Path) -> None:
+def test_a_damaged_list_of_images_is_one_stretch_with_the_regions_of_the_lost_images(tmp_path: Path) -> None:
     whole = json.dumps(IMAGES[:4]).encode()
     for cut in range(0, len(whole), 31):
         found = filter_files("vg", *write(tmp_path, whole[:cut], REGIONS))
@@ -96,7 +96,7 @@ WHOLE = json.dumps(REGIONS).encode()
     ("bad", "n_lost", "row"),
     [(b"", 8, "vg_0_0"), (b"[", 8, "vg_0_0"), (b"{}", 8, "vg_0_0"), (WHOLE[: WHOLE.index(b"cat")], 6, "vg_0_2")],
 )
-def test_images_whose_regions_are_damaged_are_lost_since_they_would_seem_to_have_no_caption(
+def test_images_with_damaged_regions_count_as_lost_and_not_as_without_caption(
     tmp_path: Path, bad: bytes, n_lost: int, row: str
 ) -> None:
     found = filter_files("vg", *write(tmp_path, IMAGES, bad))
@@ -106,7 +106,7 @@ def test_images_whose_regions_are_damaged_are_lost_since_they_would_seem_to_have
     assert found.malformed["path"].to_pylist()[-1].endswith("region_descriptions.json")
 
 
-def test_damaged_regions_are_marked_where_no_image_is_lost(tmp_path: Path) -> None:
+def test_damaged_regions_are_marked_if_no_image_is_lost(tmp_path: Path) -> None:
     found = filter_files("vg", *write(tmp_path, IMAGES[:3], WHOLE[:-1]))
     assert found.counts["damaged_source"] == 1 and found.counts["kept"] == 1
     bad_first = WHOLE.replace(b'"regions"', b'"regions:', 1)
@@ -114,7 +114,7 @@ def test_damaged_regions_are_marked_where_no_image_is_lost(tmp_path: Path) -> No
     assert found.counts["damaged_source"] > 0
 
 
-def test_one_file_of_regions_is_needed(tmp_path: Path) -> None:
+def test_exactly_one_file_of_regions_is_needed(tmp_path: Path) -> None:
     files, companions = write(tmp_path, IMAGES, REGIONS)
     for found in ([], companions * 2):
         with pytest.raises(InputError, match="expected one file of regions beside its list of images"):
@@ -134,7 +134,7 @@ TEXTS = st.lists(st.sampled_from(["landsat", "", " x ", 3, "\udc80"]), max_size=
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(IDS, max_size=6), st.lists(st.tuples(IDS, TEXTS), max_size=6), st.integers(0, 300))
-def test_images_and_regions_are_conserved(
+def test_all_images_and_regions_are_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, ids: list[Any], texts: list[tuple[Any, list[Any]]], n_cut: int
 ) -> None:
     data = json.dumps([image(image_id) for image_id in ids]).encode()

@@ -1,4 +1,4 @@
-"""Records of WIT keep their position and their texts; a stray quote, bad bytes or a cut cost few rows, all counted."""
+"""WIT records keep their position and texts; a stray quote, bad bytes or a cut lose few rows, which are counted."""
 
 import csv
 import gzip
@@ -32,7 +32,7 @@ KAGGLE = (*HEADER, "caption_title_and_reference_description")
 
 
 def record(number: int, reference: str = "", attribution: str = "", alt: str = "", **others: str) -> dict[str, str]:
-    """Return a record of WIT; every third one has a text of several lines."""
+    """Return a WIT record; every third one has a text with several lines."""
     return {
         "language": "en", "page_url": "https://en.wikipedia.org/wiki/X", "image_url": f"https://a/{number}.jpg",
         "page_title": 'The "X"', "caption_reference_description": reference,
@@ -43,7 +43,7 @@ def record(number: int, reference: str = "", attribution: str = "", alt: str = "
 
 
 def as_lines(records: list[dict[str, str]], header: tuple[str, ...] = HEADER) -> list[bytes]:
-    """Return the header and the records, as WIT's own writer makes them."""
+    """Return the header and the records in the form of WIT's writer."""
     lines = []
     for row in [dict(zip(header, header, strict=True)), *records]:
         text = io.StringIO()
@@ -59,7 +59,7 @@ def write(folder: Path, data: bytes, name: str = "wit_v1.train.all-00007-of-0001
 
 
 def filtered(source: SourceFiles, **choices: Any) -> Filtered:
-    """Return what the filter makes of a file, each of whose rows it accounts for."""
+    """Filter a file and check that every row is accounted for."""
     found = filter_source(source, WIT, Search(KEYWORDS.patterns(), RULES, choices=Choices(**choices)))
     counts = dict(found.counts)
     assert counts.pop("given") == sum(counts.values())
@@ -74,7 +74,7 @@ def some(found: Filtered) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("header", [HEADER, KAGGLE, tuple(reversed(HEADER))])
-def test_the_first_text_is_the_caption_and_columns_go_by_name(tmp_path: Path, header: tuple[str, ...]) -> None:
+def test_the_first_text_is_the_caption_and_columns_are_found_by_name(tmp_path: Path, header: tuple[str, ...]) -> None:
     records = [
         record(0, "Landsat, a reference", "English: an attribution", "an alt text"),
         record(1, " \u3000", "Deutsch: Landsat, eine\nZuschreibung", " "),
@@ -118,7 +118,7 @@ def test_other_languages_are_counted_and_not_searched(tmp_path: Path) -> None:
     assert again is not None and (again["reason"], again["language"]) == ("other_language", "de")
 
 
-def test_a_language_is_taken_off_only_where_it_is_announced() -> None:
+def test_a_prefix_is_only_removed_if_it_is_the_name_of_a_language() -> None:
     texts = {
         "English: Coin of Ukraine Русский: Юбилейная монета": "Coin of Ukraine Русский: Юбилейная монета",
         "Français : Vue du ciel": "Vue du ciel", "Русский: Снимок": "Снимок", "中文（繁體）：衛星": "衛星",
@@ -132,7 +132,7 @@ def test_a_language_is_taken_off_only_where_it_is_announced() -> None:
     assert {without_language_name(f"{name}: x") for name in LANGUAGE_NAMES} == {"x"}
 
 
-def test_bytes_that_are_no_utf8_refuse_their_row_and_nul_does_not(tmp_path: Path) -> None:
+def test_invalid_utf8_rejects_its_row_and_nul_does_not(tmp_path: Path) -> None:
     lines = as_lines([record(n, "Landsat MARK", page_title="TITLE") for n in range(4)])
     lines[2] = lines[2].replace(b"TITLE", b"\xff")
     lines[3] = lines[3].replace(b"MARK", b"\x00 \xc3\xa9")
@@ -146,7 +146,7 @@ def test_bytes_that_are_no_utf8_refuse_their_row_and_nul_does_not(tmp_path: Path
 
 
 @pytest.mark.parametrize("column", ["page_title", "context_page_description", "context_section_description"])
-def test_a_stray_quote_costs_its_own_row(tmp_path: Path, column: str) -> None:
+def test_a_stray_quote_only_loses_its_own_row(tmp_path: Path, column: str) -> None:
     n_rows = 60
     lines = as_lines([record(n, f"Landsat {n}", **({column: "STRAY"} if n == 30 else {})) for n in range(n_rows)])
     lines[31] = lines[31].replace(b"STRAY", b'"La Nube')
@@ -159,7 +159,7 @@ def test_a_stray_quote_costs_its_own_row(tmp_path: Path, column: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["wit_v1.train.all-00000-of-00010.tsv", "wit_v1.train.all-00000-of-00010.tsv.gz"])
-def test_rows_do_not_depend_on_the_blocks(tmp_path: Path, name: str) -> None:
+def test_rows_do_not_depend_on_the_block_size(tmp_path: Path, name: str) -> None:
     lines = as_lines([record(n, f"caption {n}") for n in range(50)])
     lines[20] = lines[20].replace(b"caption", b'"caption')
     source = write(tmp_path, b"".join(lines).removesuffix(b"\n"), name)
@@ -174,7 +174,7 @@ def test_rows_do_not_depend_on_the_blocks(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("at_line_end", [True, False])
-def test_a_file_that_is_cut_short_gives_its_rows_and_one_stretch(tmp_path: Path, at_line_end: bool) -> None:
+def test_a_truncated_file_gives_its_rows_and_one_damaged_stretch(tmp_path: Path, at_line_end: bool) -> None:
     lines = as_lines([record(n, "Landsat") for n in range(40)])
     head = b"".join(lines[:31]) + (b"" if at_line_end else lines[31][:-1])
     source = write(tmp_path, b"")
@@ -188,7 +188,7 @@ def test_a_file_that_is_cut_short_gives_its_rows_and_one_stretch(tmp_path: Path,
     "first",
     [b"", b"\n", b"language\timage_url\n", b"\xff\n", b"a\rb\n", b"x" * 3_000_000, "\t".join(HEADER[1:]).encode()],
 )
-def test_another_header_is_refused_by_name(tmp_path: Path, first: bytes) -> None:
+def test_another_header_is_refused_with_the_files_name(tmp_path: Path, first: bytes) -> None:
     source = write(tmp_path, first, "wit_v1.train.all-00000-of-00010.tsv")
     with pytest.raises(SourceFileError, match="expected a header of 17 columns") as caught:
         read_header(source.files[0][0], WIT)
@@ -196,7 +196,7 @@ def test_another_header_is_refused_by_name(tmp_path: Path, first: bytes) -> None
     assert some(filtered(source)) == {"given": 1, "wrong_columns": 1}
 
 
-def test_one_row_is_read_again(tmp_path: Path) -> None:
+def test_one_row_can_be_read_again(tmp_path: Path) -> None:
     source = write(tmp_path, b"".join([*as_lines([record(n, f"text {n}") for n in range(9)]), b"a\tb\n"]))
     assert (readers.read_row(source, WIT, 6) or {})["source_caption"] == "text 6"
     assert (readers.read_row(source, WIT, 9) or {})["reason"] == "wrong_field_count"
@@ -211,7 +211,9 @@ def test_one_row_is_read_again(tmp_path: Path) -> None:
         ("wit_v1.test.all-00001-of-00005.tsv.gz", None, True), ("wit_v1.train.tsv", None, False),
     ],
 )  # fmt: skip
-def test_training_files_are_read_and_the_others_known(path: str, part: int | None, is_ignored: bool) -> None:
+def test_training_files_are_read_and_other_published_files_ignored(
+    path: str, part: int | None, is_ignored: bool
+) -> None:
     assert (WIT.part_of(path), WIT.is_ignored(path)) == (part, is_ignored)
     assert all(WIT.match_file(name) for name in WIT.sha256) and len(WIT.sha256) == 10
 
@@ -224,7 +226,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(PIECES, max_size=30).map(b"".join), st.integers(0, 300), st.booleans())
-def test_rows_are_conserved_whatever_the_bytes(
+def test_all_rows_are_accounted_for_with_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, n_lost: int, is_english: bool
 ) -> None:
     source = write(tmp_path_factory.getbasetemp(), as_lines([])[0] + data)

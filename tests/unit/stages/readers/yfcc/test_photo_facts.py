@@ -1,4 +1,4 @@
-"""A photo's position and time are told where they are possible, and null elsewhere."""
+"""A photo's position and time are read if they are possible, and null otherwise."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from stages.readers.yfcc.photo_facts import positions, times_taken
         ("0", "7.5", (0, 7.5)), ("-122.2", "47.6", (None, None)), ("inf", "0", (None, None)),
     ],
 )  # fmt: skip
-def test_a_position_is_whole_and_on_the_globe_or_none(
+def test_a_position_is_complete_and_within_the_ranges_or_null(
     latitude: str, longitude: str, expected: tuple[float | None, float | None]
 ) -> None:
     assert positions([latitude], [longitude]) == ([expected[0]], [expected[1]])
@@ -35,7 +35,5 @@ def test_a_position_is_whole_and_on_the_globe_or_none(
         ("2005-01-01 24:00:00.0", -1, None), ("null", -1, None), ("", -1, None),
     ],
 )  # fmt: skip
-def test_a_time_is_one_of_the_calendar_and_before_the_upload_or_none(
-    taken: str, upload_s: int, expected: str | None
-) -> None:
+def test_a_time_is_a_valid_date_before_the_upload_or_null(taken: str, upload_s: int, expected: str | None) -> None:
     assert times_taken([taken], [upload_s]) == [expected]

@@ -1,4 +1,4 @@
-"""Rows of YFCC100M are read for the photos of the list, packed or not, in either layout."""
+"""Rows of YFCC100M are read for the listed photos, from compressed and plain files in either layout."""
 
 import bz2
 from pathlib import Path
@@ -17,7 +17,7 @@ YFCC = load_corpora()["yfcc15m"]
 
 
 def line(photo: int, n_columns: int = 23, **fields: str) -> bytes:
-    """Return a line of 23 columns, or of 25 with line number and hash."""
+    """Return a line of 23 columns, or of 25 including line number and hash."""
     places = {"taken": 3, "uploaded": 4, "title": 6, "description": 7, "longitude": 10, "latitude": 11, "url": 14}
     found = [str(photo), "12@N00"] + ["-"] * 21
     for name, place in places.items():
@@ -79,7 +79,7 @@ def test_keywords_are_searched_in_decoded_texts(tmp_path: Path) -> None:
     assert captions.to_pylist() == ["b&w aerial view café \ufffd"]
 
 
-def test_a_line_that_cannot_be_read_is_named_by_its_photo(tmp_path: Path) -> None:
+def test_an_unreadable_line_is_named_by_its_photo(tmp_path: Path) -> None:
     path = tmp_path / "a"
     bad = [
         line(1, title="x").replace(b"x", b"\xff"), line(2, title="x").replace(b"x", b"x\t"), b"3\n", b"\n",
@@ -95,7 +95,7 @@ def test_a_line_that_cannot_be_read_is_named_by_its_photo(tmp_path: Path) -> Non
     assert batch.malformed[1].detail == "24 fields, expected 23"
 
 
-def test_the_first_row_of_a_photo_counts_over_blocks_and_files(tmp_path: Path) -> None:
+def test_the_first_row_of_a_photo_counts_across_blocks_and_files(tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_bytes(line(1, title="a") + line(1, title="b") + line(2, title="c"))
     second.write_bytes(line(2, title="d") + line(3, title="e"))
@@ -105,7 +105,7 @@ def test_the_first_row_of_a_photo_counts_over_blocks_and_files(tmp_path: Path) -
         assert [row["source_caption"] for row in found] == ["a", "c", "e"]
 
 
-def test_the_list_is_read_packed_or_not_and_repeats_are_known(tmp_path: Path) -> None:
+def test_the_list_is_read_compressed_or_plain_and_repeats_are_found(tmp_path: Path) -> None:
     data = b"0\t30\tab\n1\t10\tcd\n2\t30\tef"
     for name, content in (("list.tsv", data), ("list.tsv.bz2", bz2.compress(data))):
         (tmp_path / name).write_bytes(content)
@@ -119,7 +119,7 @@ def test_the_list_is_read_packed_or_not_and_repeats_are_known(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "bad", [b"1\t2\n", b"1\t2\tab\tc\n", b"1\tx\tab\n", b"\n", b"1\t-2\tab\n", b"1\t" + b"9" * 19 + b"\ta"]
 )
-def test_a_line_of_the_list_that_names_no_photo_is_lost_and_the_others_are_read(tmp_path: Path, bad: bytes) -> None:
+def test_a_line_of_the_list_without_a_photo_is_lost_and_the_others_are_read(tmp_path: Path, bad: bytes) -> None:
     path = tmp_path / "list.tsv"
     path.write_bytes(b"0\t1\tab\n" + bad.removesuffix(b"\n") + b"\n2\t3\tab\n")
     photos = read_list(path)
@@ -136,7 +136,7 @@ def test_a_line_of_the_list_that_names_no_photo_is_lost_and_the_others_are_read(
         ("a.bz2", bz2.compress(b"x" * 10_000)[:-9], "found: the packed data end too early"),
     ],
 )
-def test_a_file_that_is_none_of_yfcc_is_refused_by_name(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+def test_a_file_that_is_not_yfccs_is_named(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(SourceFileError, match=words) as caught:
@@ -144,7 +144,7 @@ def test_a_file_that_is_none_of_yfcc_is_refused_by_name(tmp_path: Path, name: st
     assert str(path) in str(caught.value)
 
 
-def test_one_photo_is_read_again(tmp_path: Path) -> None:
+def test_one_photo_can_be_read_again(tmp_path: Path) -> None:
     files, photo_list = [tmp_path / "a", tmp_path / "b"], tmp_path / "list"
     files[0].write_bytes(line(1, title="one"))
     files[1].write_bytes(line(1, title="again") + line(2, title="two") + b"3\n")
@@ -156,7 +156,7 @@ def test_one_photo_is_read_again(tmp_path: Path) -> None:
     assert found[3:] == [{}, {}]
 
 
-def test_a_photo_behind_one_that_cannot_be_read_is_found_by_its_id(tmp_path: Path) -> None:
+def test_a_photo_after_an_unreadable_one_is_found_by_its_id(tmp_path: Path) -> None:
     path, photo_list = tmp_path / "a", tmp_path / "list"
     path.write_bytes(line(8) + b"1\n" + line(9) + line(2, title="two"))
     photo_list.write_bytes(b"".join(b"0\t%d\tab\n" % n for n in (1, 2)))

@@ -1,4 +1,4 @@
-"""The SQLite form of YFCC100M gives the rows that its files of lines give."""
+"""The SQLite form of YFCC100M gives the same rows as the text files."""
 
 import sqlite3
 from pathlib import Path
@@ -64,7 +64,7 @@ def filtered(folder: Path, *files: Path) -> Filtered:
 
 
 @pytest.mark.parametrize("is_text", [False, True])
-def test_the_same_rows_as_from_the_lines(tmp_path: Path, is_text: bool) -> None:
+def test_rows_equal_those_of_the_text_files(tmp_path: Path, is_text: bool) -> None:
     rows = [{n: str(v) if is_text and v is not None else v for n, v in found.items()} for found in ROWS]
     lines = filtered(tmp_path, write_lines(tmp_path / "yfcc100m_dataset-0", ROWS))
     found = filtered(tmp_path, write_database(tmp_path / "yfcc100m_dataset.sql", rows))
@@ -74,7 +74,7 @@ def test_the_same_rows_as_from_the_lines(tmp_path: Path, is_text: bool) -> None:
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 3, 50_000])
-def test_rows_do_not_depend_on_the_chunks(tmp_path: Path, chunk_rows: int) -> None:
+def test_rows_do_not_depend_on_the_chunk_size(tmp_path: Path, chunk_rows: int) -> None:
     path = write_database(tmp_path / "a.sql", ROWS)
     photos = PhotoList(np.array(LISTED, np.int64))
     found = []
@@ -85,7 +85,7 @@ def test_rows_do_not_depend_on_the_chunks(tmp_path: Path, chunk_rows: int) -> No
     ]  # fmt: skip
 
 
-def test_what_cannot_be_a_field_is_refused_by_photo(tmp_path: Path) -> None:
+def test_an_invalid_field_rejects_its_photo(tmp_path: Path) -> None:
     rows = [row(photo, "") | {"title": title} for photo, title in ((1, "a\tb"), (2, "a\nb"), (3, "x"))]
     path = write_database(tmp_path / "a.sql", rows)
     connection = sqlite3.connect(path)
@@ -99,7 +99,7 @@ def test_what_cannot_be_a_field_is_refused_by_photo(tmp_path: Path) -> None:
     assert batch.captions.to_pylist() == [None, "a\nb", None]
 
 
-def test_a_database_that_cannot_be_read_is_damaged_and_nothing_is_written_beside_it(tmp_path: Path) -> None:
+def test_an_unreadable_database_is_damaged_and_no_file_is_written_beside_it(tmp_path: Path) -> None:
     photos = PhotoList(np.array(LISTED, np.int64))
     whole = write_database(tmp_path / "a.sql", ROWS * 300).read_bytes()
     path = tmp_path / "b.sql"
@@ -121,7 +121,7 @@ def test_a_database_that_cannot_be_read_is_damaged_and_nothing_is_written_beside
     assert {one.name for one in tmp_path.iterdir()} == {"a.sql", "b.sql"}
 
 
-def test_a_damaged_file_stands_for_the_photos_that_no_other_has(tmp_path: Path) -> None:
+def test_a_damaged_file_counts_for_the_photos_that_no_other_file_has(tmp_path: Path) -> None:
     bad = tmp_path / "yfcc100m_dataset.sql"
     bad.write_bytes(b"no database" * 99)
     whole = write_lines(tmp_path / "yfcc100m_dataset-1", ROWS)
@@ -137,12 +137,12 @@ def test_a_damaged_file_stands_for_the_photos_that_no_other_has(tmp_path: Path) 
     assert (reject["source_row"], reject["n_rows"]) == (0, 6) and reject["path"].endswith("yfcc100m_dataset.sql")
 
 
-def test_rows_behind_a_damaged_page_are_read_and_the_lost_photos_are_one_stretch(tmp_path: Path) -> None:
+def test_rows_after_a_damaged_page_are_read_and_the_lost_photos_are_one_stretch(tmp_path: Path) -> None:
     rows = [row(n, f"landsat {n}", description="a+field" * 20) for n in range(1, 401)]
     path = write_database(tmp_path / "yfcc100m_dataset.sql", rows)
     data = bytearray(path.read_bytes())
     leaf = 4096 * 20
-    assert data[leaf] == 13  # of rows
+    assert data[leaf] == 13  # a leaf page of a table
     data[leaf] = 12
     path.write_bytes(data)
     photo_list = tmp_path / "yfcc100m_subset_data.tsv"
@@ -154,7 +154,7 @@ def test_rows_behind_a_damaged_page_are_read_and_the_lost_photos_are_one_stretch
     assert reject["n_rows"] == n_lost and "database disk image is malformed" in reject["detail"]
 
 
-def test_a_row_without_a_photo_id_is_damage_only_where_a_photo_is_missing(tmp_path: Path) -> None:
+def test_a_row_without_a_photo_id_is_only_damage_if_a_photo_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "yfcc100m_dataset.sql"
     found = filtered(tmp_path, write_database(path, [*ROWS, row("7a", "landsat")]))
     assert (found.counts["damaged_source"], found.counts["no_metadata_row"]) == (1, 0)
@@ -162,7 +162,7 @@ def test_a_row_without_a_photo_id_is_damage_only_where_a_photo_is_missing(tmp_pa
     assert (found.counts["damaged_source"], found.counts["no_metadata_row"]) == (0, 0)
 
 
-def test_a_damaged_list_stands_for_its_own_lines(tmp_path: Path) -> None:
+def test_a_damaged_list_counts_its_own_lost_lines(tmp_path: Path) -> None:
     photo_list = tmp_path / "yfcc100m_subset_data.tsv"
     photo_list.write_bytes(b"0\t7\tab\n1\tx\tab\n2\t6\tab\n")
     source = SourceFiles(((write_lines(tmp_path / "yfcc100m_dataset", ROWS), 0),), (photo_list,))
@@ -174,7 +174,7 @@ def test_a_damaged_list_stands_for_its_own_lines(tmp_path: Path) -> None:
     assert (reject["path"], reject["source_row"], reject["n_rows"]) == (photo_list.as_posix(), 1, 1)
 
 
-def test_a_missing_list_is_the_users_mistake(tmp_path: Path) -> None:
+def test_a_missing_list_is_an_input_error(tmp_path: Path) -> None:
     source = SourceFiles(((write_lines(tmp_path / "yfcc100m_dataset", ROWS), 0),))
     with pytest.raises(InputError, match="expected the one list of its samples"):
         filter_source(source, YFCC, Search(("landsat",), StrictRules(())))

@@ -8,7 +8,7 @@ from PIL import Image
 from stages.screen.stripping import jpeg
 from stages.screen.stripping.jpeg import _find_scan_end, strip_jpeg
 
-SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # the definition: no block, no literal in front
+SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # the definition, without blocks
 CODES = np.array([0x00, 0x01, 0x41, 0xD0, 0xD7, 0xD9, 0xDA, 0xFF], np.uint8)
 
 
@@ -19,7 +19,7 @@ def expected_end(data: bytes, start: int) -> int:
 
 @pytest.mark.parametrize("blocks", [(1, 1), (1, 2), (2, 8), (5, 5), (1 << 15, 1 << 17)])
 @pytest.mark.parametrize("share_of_markers", [0.02, 0.2, 0.7])
-def test_a_scan_ends_at_the_first_marker_that_is_no_restart(
+def test_a_scan_ends_at_the_first_marker_other_than_a_restart(
     blocks: tuple[int, int], share_of_markers: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jpeg, "FIRST_BLOCK_BYTES", blocks[0])
@@ -37,7 +37,7 @@ def test_a_scan_ends_at_the_first_marker_that_is_no_restart(
     assert n_ended > 20
 
 
-def test_the_end_of_a_long_scan_is_found_behind_many_blocks() -> None:
+def test_the_end_of_a_long_scan_is_found_after_many_blocks() -> None:
     scan = b"\x12\xff\x00\x34" * 200_000
     for tail, n_behind in ((b"\xff\xd9", 2), (b"\xff\xff\xff\xda", 4), (b"", 0), (b"\xff", 0), (b"\xff\x00", 0)):
         data = scan + tail
@@ -47,7 +47,7 @@ def test_the_end_of_a_long_scan_is_found_behind_many_blocks() -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 2}]
 )
-def test_a_file_without_metadata_is_published_as_it_came(options: dict[str, object]) -> None:
+def test_a_file_without_metadata_is_published_unchanged(options: dict[str, object]) -> None:
     random = np.random.default_rng(4)
     stream = io.BytesIO()
     Image.fromarray(random.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(stream, "JPEG", quality=95, **options)

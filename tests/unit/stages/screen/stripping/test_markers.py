@@ -1,4 +1,4 @@
-"""A text planted wherever a file can hold something beside its pixels is not published, and the pixels are equal."""
+"""A text planted anywhere outside a file's pixels is not published, and the pixels stay equal."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from stages.screen.strip_metadata import strip_metadata
 
 TEXT = b"SECRETPLACE!"
 _MADE_NOW = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-PROFILE = _MADE_NOW[:24] + bytes(12) + _MADE_NOW[36:]  # without the time of its making: tests are named by such bytes
+PROFILE = _MADE_NOW[:24] + bytes(12) + _MADE_NOW[36:]  # without its creation time, since such bytes are in test ids
 
 
 def draw(mode: str = "RGB", size: tuple[int, int] = (30, 22)) -> Image.Image:
@@ -98,14 +98,14 @@ PACKED = zlib.compress(PROFILE)
 
 
 def replace_pixels(extra: bytes) -> bytes:
-    """Return the PNG with these bytes behind its compressed pixels, partly in a chunk of their own."""
+    """Return the PNG with these bytes after its compressed pixels, partly in a separate chunk."""
     start = PNG.index(b"IDAT") - 4
     body = PNG[start + 8 : -PNG_TAIL - 4]
     return PNG[:start] + chunk(b"IDAT", body + extra[:3]) + chunk(b"IDAT", extra[3:]) + PNG[-PNG_TAIL:]
 
 
 def in_animation(extra: bytes) -> bytes:
-    """Return an animated PNG with these bytes behind the compressed pixels of its second picture."""
+    """Return an animated PNG with these bytes after the compressed pixels of its second frame."""
     data = frames("PNG")
     start = data.index(b"fdAT") - 4
     (n_bytes,) = struct.unpack_from(">I", data, start)
@@ -185,7 +185,7 @@ GIF_PLACES = {
 
 
 def write_bmp(n_header: int, n_bits: int, *, gap: bytes = b"", tail: bytes = b"", **fields: bytes) -> bytes:
-    """Return a BMP of 5 x 4 pixels with a header of this length, the text in what the fields name."""
+    """Return a BMP of 5 x 4 px with a header of n_header bytes and the given fields."""
     width, height = 5, 4
     row = (width * n_bits + 7) // 8
     pixels = b"".join((bytes(range(n, n + row)) + fields.get("padding", b"")).ljust(-(-row // 4) * 4, b"\0")
@@ -250,12 +250,12 @@ def test_a_planted_text_is_not_published(image_format: str, place: str) -> None:
     assert text in data
     stripped = strip_metadata(data, image_format)
     assert text not in stripped.data
-    # PIL refuses some sound PNGs for what is stored beside their pixels.
+    # PIL refuses some valid PNGs because of data outside their pixels.
     assert read(stripped.data) == read(PNG if image_format == "PNG" and b"fdAT" not in stripped.data else data)
     assert strip_metadata(stripped.data, image_format).data == stripped.data
 
 
-def test_a_profile_stays_and_its_name_goes() -> None:
+def test_a_profile_is_kept_without_its_name() -> None:
     for image_format, place in (("PNG", "a profile's name"), ("JPEG", "behind a profile"), ("WEBP", "between chunks")):
         stripped = strip_metadata(PLACES[image_format, place], image_format).data
         with Image.open(io.BytesIO(stripped)) as image:
@@ -270,7 +270,7 @@ def test_a_profile_that_pil_refuses_is_dropped() -> None:
     assert strip_metadata(odd, "PNG").data == strip_metadata(PNG, "PNG").data
 
 
-def test_a_tiff_keeps_none_of_its_tags() -> None:
+def test_no_tag_of_a_tiff_is_published() -> None:
     tags = {270: TEXT.decode(), 305: TEXT.decode(), 306: TEXT.decode(), 33432: TEXT.decode(), 34737: TEXT.decode()}
     data = encode("TIFF", tiffinfo=tags) + TEXT
     assert data.count(TEXT) == 6
