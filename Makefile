@@ -49,7 +49,7 @@ STAGES := inventory filter withdraw safety plan download labelled sample screen 
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare card eval-hashes rate audit gc withdraw config train-detector calibrate ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare release-metadata rebuild card eval-hashes rate audit gc withdraw config train-detector calibrate ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,12 @@ fates: $(READY)  ## write one row per candidate to OUT=fates.csv
 
 compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: METAFILE=… (rows to OUT=compare.csv)
 	@$(CLI) compare
+
+release-metadata: $(READY)  ## write URLs, texts, digests and splits to OUT=release-metadata.parquet, to share without images
+	@$(CLI) release-metadata
+
+rebuild: $(READY)  ## make a published dataset again from such a file, and count what is lost or changed: FROM=FILE (OUT=rebuild.csv)
+	@$(CLI) rebuild
 
 eval-hashes: $(READY)  ## write the hashes of a build's evaluation sets to OUT=evaluation-hashes.parquet, to share without images
 	@$(CLI) eval-hashes

@@ -20,6 +20,7 @@ from flows.options import build_folder, command_again, parse
 from flows.preflight import commands as preflight
 from flows.run import commands as run
 from flows.run.interrupts import Interrupted
+from flows.run.rebuild import run_rebuild
 from flows.run.runner import StageFailure
 from flows.run.withdraw import run_withdraw
 from schemas.manifest_files import ManifestError
@@ -61,6 +62,8 @@ COMMANDS = {
     "report": ask.run_report,
     "fates": ask.run_fates,
     "compare": ask.run_compare,
+    "release-metadata": ask.run_release_metadata,
+    "rebuild": run_rebuild,
     "eval-hashes": ask.run_eval_hashes,
     "verify": ask.run_verify,
     "card": ask.run_card,

@@ -27,6 +27,8 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "peek": {"ROWS": "rows", "FROM": "from"},
     "fates": {"OUT": "out"},
     "compare": {"OUT": "out"},
+    "release-metadata": {"OUT": "out"},
+    "rebuild": {**_RETRY, "OUT": "out"},
     "eval-hashes": {"OUT": "out"},
     "rate": {**_RATING, "HALF": "half"},
     "audit": _RATING,
@@ -34,7 +36,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "calibrate": {"PRECISION": "precision", "OUT": "out"},
 }
 _VERIFY = ("REPAIR", "QUICK", "RESUME")
-_VERBOSE = ("demo", "build", "stage", "inventory")
+_VERBOSE = ("demo", "build", "rebuild", "stage", "inventory")
 _POSITIONAL = {
     "peek": ("CORPUS", "FILE"),
     "new-corpus": ("CODE", "FILE"),
@@ -42,6 +44,7 @@ _POSITIONAL = {
     "show": ("ID",),
     "audit": ("STAGE",),
     "train-detector": ("DATA",),
+    "rebuild": ("FROM",),
     "withdraw": ("LIST",),
     "calibrate": ("LABELS",),
 }

@@ -28,6 +28,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = make_parser().parse_args(arguments)
     if options.profile and options.profile.endswith(".toml"):
         options.profile = str(Path(options.profile).resolve())
+    if options.command == "rebuild":
+        options.profile = options.profile or "rebuild"
     recall(options)
     return options
 
@@ -50,7 +52,7 @@ def recall(options: argparse.Namespace) -> None:
     if options.eval is None and is_same_profile:
         options.eval = last.get("eval")
     is_about_card = options.command == "card"  # what it says beside the build's own settings is about the card
-    if options.command not in ("build", "stage", "demo", "preflight") and is_same_profile:
+    if options.command not in ("build", "rebuild", "stage", "demo", "preflight") and is_same_profile:
         options.set = [*last.get("set", []), *options.set] if is_about_card or not options.set else options.set
 
 
@@ -120,7 +122,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     if is_generated(options):
         overrides.append("download.allow_loopback=true")
     settings = load_settings(options.profile, [*_evaluation(options), *overrides], STAGES)
-    is_unasked = options.command == "build" and not settings.run.preflight  # else the contact is a gap among others
+    # With the check before a build the contact is a gap among others.
+    is_unasked = options.command in ("build", "rebuild") and not settings.run.preflight
     if is_unasked or "download" in getattr(options, "modules", ()):
         check_contact(settings.by_stage["download"][1])  # now, not when the filter has run for hours
     return settings
@@ -135,9 +138,11 @@ def command_again(options: argparse.Namespace) -> str:
     """Return the make command that does the same again."""
     targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
     words = [f"make {' '.join(targets)}"]
+    if options.command == "rebuild":
+        words.append(_word("from", options.from_file))
     if options.command != "demo":
         words.append(_word("profile", options.profile))
-    for name in ("sources", "metafile"):
+    for name in ("sources", "metafile") if options.command != "rebuild" else ():
         if getattr(options, name) is not None:
             words.append(_word(name, getattr(options, name)))
     if options.eval:

@@ -146,6 +146,21 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
         (_out("compare.csv", "the CSV to write"),),
     ),
+    "release-metadata": Subcommand(
+        "write URLs, texts, digests, scores and splits of a build's samples into one file, to share without images",
+        ("release-metadata --build BUILD --out release-metadata.parquet",),
+        (_out("release-metadata.parquet", "the file"),),
+    ),
+    "rebuild": Subcommand(
+        "make a published dataset again from its release metadata, and count what is lost or has changed",
+        ("rebuild release-metadata.parquet --build BUILD --set download.contact=you@example.org",),
+        (
+            _option("from_file", type=Path, metavar="FILE", help="a file of release-metadata"),
+            _out("rebuild.csv", "the CSV to write, one row per stated sample"),
+            _VERBOSE,
+            *_AGAIN,
+        ),
+    ),
     "eval-hashes": Subcommand(
         "write the hashes of a build's evaluation sets into one file, to share without their images",
         ("eval-hashes --build BUILD --out evaluation-hashes.parquet",),

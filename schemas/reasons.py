@@ -104,6 +104,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("decode_timeout", "Decoding used more CPU time than allowed."),
     Reason("decoder_died", "Decoding crashed or exceeded its memory."),
     Reason("unpublishable_image", "The file's metadata could not be removed without touching its pixels."),
+    Reason("changed_body", "The URL was fetched, and its body is not the one that the release metadata states."),
     # dedup
     Reason("url_duplicate", "Another sample with the same normalised URL is kept."),
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),

@@ -15,6 +15,7 @@ from flows.ask.dataset import OUTLIERS, PAGE, all_reports, publish_dataset
 from flows.ask.fates import write_fates
 from flows.ask.inspect import explain, failures, status_report
 from flows.ask.picture import write_picture
+from flows.ask.release_metadata import write_release_metadata
 from flows.ask.report import say
 from flows.card.files import CARD, FACTS
 from flows.card.identity import build_id, unfinished
@@ -156,6 +157,17 @@ def run_compare(options: argparse.Namespace, console: Console) -> None:
     for report in compare(ledger, options.compared or options.metafile, options.out):
         report.show(console)
     say(console, f"every listed row: {options.out}")
+
+
+def run_release_metadata(options: argparse.Namespace, console: Console) -> None:
+    """Write what others need to make the dataset again."""
+    _, ledger = open_existing(options)
+    n_rows, n_without = write_release_metadata(ledger, options.out)
+    without = f"; {n_without:,} of them have no URL, such as labelled images" if n_without else ""
+    say(
+        console,
+        f"{options.out}: {n_rows:,} samples, no images{without}; `make rebuild FROM={options.out}` fetches them",
+    )
 
 
 def run_eval_hashes(options: argparse.Namespace, console: Console) -> None:

@@ -3,6 +3,9 @@
 Runs after all attempts and fetches nothing.
 """
 
+from collections.abc import Mapping
+
+import pyarrow as pa
 from pydantic import Field
 
 from schemas.tables import FETCHED
@@ -13,6 +16,8 @@ from stages.rows import Rows, query_rows
 from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 
 PLACEHOLDER = "placeholder"
+CHANGED = "changed_body"
+_STATED = ["sample_id", "body_sha256"]
 _UNANSWERED = ("timeout", "connection_failed")
 
 
@@ -52,6 +57,7 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
     # Of any attempt: another body under the same URL does not make it trustworthy.
     illegal = listed("fetch_id", inputs["listed_hash"], inputs["fetch_attempt"], BODY_HASHES)
     found = {"done": done, "placeholder": _placeholders(done, inputs, params.placeholder_n_urls), "illegal": illegal}
+    found["changed"] = _changed(found, inputs, context.tools.get("stated"))
     kept = query_rows(_KEPT, found)
     rejects = query_rows(_REFUSED, {**inputs, **found})
     return Outcome(kept.cast(FETCHED.schema), rejects.cast(FETCHED.reject_schema))
@@ -59,6 +65,7 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
 
 _KEPT = """
     SELECT * EXCLUDE (final_url) FROM done ANTI JOIN placeholder USING (fetch_id) ANTI JOIN illegal USING (fetch_id)
+    ANTI JOIN changed USING (fetch_id)
     ORDER BY fetch_id
 """
 _REFUSED = f"""
@@ -78,6 +85,7 @@ _REFUSED = f"""
                pass, why
         FROM refused LEFT JOIN given_up USING (authority)
         UNION ALL FROM placeholder ANTI JOIN illegal USING (fetch_id)
+        UNION ALL FROM changed ANTI JOIN illegal USING (fetch_id)
     ), detailed AS (SELECT *, ', pass ' || pass AS ending FROM refused_by_host)
     SELECT fetch_id, reason,
            CASE WHEN length(why || ending) > {DETAIL_MAX_CHARACTERS}
@@ -86,6 +94,22 @@ _REFUSED = f"""
     UNION ALL SELECT fetch_id, '{HASH_LISTED}', '{DETAIL}' FROM illegal SEMI JOIN planned USING (fetch_id)
     ORDER BY fetch_id
 """
+
+
+def _changed(found: Mapping[str, Rows], inputs: Inputs, stated: pa.Table | None) -> Rows:
+    """Return fetch_id, reason, pass and why for bodies that differ from the digest stated of any of their samples."""
+    stated = pa.table({name: pa.array([], pa.string()) for name in _STATED}) if stated is None else stated
+    return query_rows(
+        f"""
+        SELECT fetch_id, '{CHANGED}' AS reason, any_value(pass) AS pass,
+               format('sha256 {{}}, stated {{}}', left(any_value(done.body_sha256), 16),
+                      left(min(stated.body_sha256), 16)) AS why
+        FROM done JOIN planned USING (fetch_id) JOIN stated USING (sample_id)
+        ANTI JOIN placeholder ON placeholder.fetch_id = done.fetch_id
+        WHERE done.body_sha256 <> stated.body_sha256 GROUP BY fetch_id
+        """,
+        {**found, "planned": inputs["planned"], "stated": stated.select(_STATED)},
+    )
 
 
 def _file_name(url: str) -> str:

@@ -24,9 +24,10 @@ from stages.contract import (
     no_rejects,
 )
 from stages.download.passes import FETCH_REASONS, PassResources, open_pass
-from stages.download.settling import PLACEHOLDER, SettleParams, settle
+from stages.download.settling import CHANGED, PLACEHOLDER, SettleParams, settle
 from stages.readers.rs5m_tars.located import SCHEME, Located, parse_located
 from stages.safety.hash_lists import HASH_LISTED
+from stages.shard.stated import STATED, StatedResources
 
 
 class FetchResources(Resources):
@@ -207,7 +208,9 @@ SETTLE = Stage(
     run=settle,
     is_queried=True,
     params=SettleParams,
-    reasons=(*FETCH_REASONS, PLACEHOLDER, HASH_LISTED),
+    resources=StatedResources,
+    reasons=(*FETCH_REASONS, PLACEHOLDER, HASH_LISTED, CHANGED),
+    tools=(STATED,),
     half="pub11",
     split_by="partition",
 )  # fmt: skip

@@ -56,7 +56,7 @@ class Search:
         rules: what a keyword must fulfil to be no false one.
         is_strict: rows whose keywords are all false ones are refused; else they are kept and only marked.
         pilot_share: share of the rows that is taken, by hash of their URL, in (0, 1].
-        choices: what a run may choose in reading.
+        choices, is_cleaned: what a run may choose in reading; whether captions are cleaned, or kept as published.
     """
 
     patterns: Sequence[str]
@@ -64,6 +64,7 @@ class Search:
     is_strict: bool = False
     pilot_share: float = 1.0
     choices: Choices = DEFAULT_CHOICES
+    is_cleaned: bool = True
 
 
 def filter_source(
@@ -166,8 +167,7 @@ class _Sieve:
         self.counts["false_keyword"] += refused.num_rows
         keywords = pc.binary_join(refused["keywords"].combine_chunks(), ", ")
         details = pc.binary_join_element_wise(keywords, refused["caption"], ": ")
-        ids = {"sample_id": refused["sample_id"]}
-        reasons = pa.repeat("false_keyword", refused.num_rows)
+        ids, reasons = {"sample_id": refused["sample_id"]}, pa.repeat("false_keyword", refused.num_rows)
         facts = {"corpus": refused["corpus"], "source_row": refused["source_row"]}
         self._rejects.append(rejects_table(CANDIDATE, ids, reasons, details, facts))
         return found.filter(pc.invert(is_false))
@@ -213,8 +213,7 @@ def _sample_ids(corpus: Corpus, part: int, rows: Any, native_ids: Any) -> pa.Arr
 
 
 def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -> pa.Table:
-    n_rows = found.num_rows
-    published = found["source_caption"].combine_chunks()
+    n_rows, published = found.num_rows, found["source_caption"].combine_chunks()
     searched = pc.coalesce(found["searched_text"].combine_chunks(), published)
     plain = pc.coalesce(found["plain_caption"].combine_chunks(), published)
     keywords = matched_keywords(searched, search.patterns)
@@ -223,7 +222,7 @@ def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -
         "sample_id": ids,
         "corpus": _corpora(ids, corpus),
         "part": pa.repeat(pa.scalar(part, pa.int32()), n_rows),
-        "caption": clean_caption(plain),
+        "caption": clean_caption(plain) if search.is_cleaned else plain,
         "keywords": keywords,
         "strict_keywords": search.rules.keywords_left(searched, keywords),
         "annotation_licence": pa.repeat(corpus.annotation_licence, n_rows),
@@ -241,8 +240,7 @@ def _corpora(sample_ids: Any, corpus: Corpus) -> pa.Array | pa.ChunkedArray:
 
 def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Table:
     rows = pa.array([fault.source_row for fault in faults], pa.int64())
-    reasons = pa.array([fault.reason for fault in faults], pa.string())
-    details = pa.array([fault.detail for fault in faults], pa.string())
+    reasons, details = (pa.array([getattr(f, name) for f in faults], pa.string()) for name in ("reason", "detail"))
     by_row = pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
     ids: Any = by_row
     if reader_of(corpus).has_native_sample_ids:  # the id of an unreadable record may be unknown

@@ -31,6 +31,9 @@ class FilterParams(Params):
     is_strict: bool = Field(
         False, description="refuse rows whose keywords all have another meaning (manifests/keywords.toml)"
     )
+    is_cleaned: bool = Field(
+        True, description="decode entities of captions and remove hidden characters; false: captions as published"
+    )
     laioncoco_searched: tuple[CocoColumn, ...] = Field(
         ("top_caption", "all_captions"),
         min_length=1,
@@ -109,7 +112,9 @@ def choices_of(params: FilterParams) -> Choices:
 def search_of(params: FilterParams, keywords: Keywords, pilot_share: float = 1.0) -> Search:
     """Return what a run looks for."""
     patterns = keywords.patterns(has_spaced_sentinel=params.has_spaced_sentinel)
-    return Search(patterns, StrictRules(keywords.strict), params.is_strict, pilot_share, choices_of(params))
+    return Search(
+        patterns, StrictRules(keywords.strict), params.is_strict, pilot_share, choices_of(params), params.is_cleaned
+    )
 
 
 def _corpus(listed: Sequence[Mapping[str, Any]], partition: str) -> Corpus:

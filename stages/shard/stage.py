@@ -20,6 +20,7 @@ from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.refusals import REASONS, refuse
+from stages.shard.stated import STATED, StatedResources
 from stages.shard.tar_writer import open_tar
 
 
@@ -36,7 +37,7 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
     rows = query_rows(_PUBLISHED, {"located": located, **{name: inputs[name] for name in _JOINED}})
     dealt = map_rows(rows, lambda some: deal_out(some, params), SHARD_PLAN.schema)
-    kept = query_rows("FROM dealt ORDER BY sample_id", {"dealt": dealt}).cast(SHARD_PLAN.schema)
+    kept = query_rows(_AS_STATED, {"dealt": dealt, "stated": _stated(context)}).cast(SHARD_PLAN.schema)
     ids = {"sample_id": refused["sample_id"]}
     return Outcome(kept, rejects_table(SHARD_PLAN, ids, refused["reason"], refused["detail"]))
 
@@ -58,7 +59,22 @@ _PUBLISHED = """
     FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id)
     JOIN split_group s USING (sample_id)
 """
+_AS_STATED = f"""
+    SELECT {
+    ", ".join(
+        f"coalesce(stated.{n}, dealt.{n}) AS {n}" if n in ("split", "shard") else n for n in SHARD_PLAN.schema.names
+    )
+}
+    FROM dealt LEFT JOIN stated USING (sample_id) ORDER BY sample_id
+"""
 _JOINED = ("image", "geometa", "split_group")
+
+
+def _stated(context: Context) -> pa.Table:
+    """Return sample_id, split and shard that are stated of samples; no rows if none are."""
+    names = ["sample_id", "split", "shard"]
+    stated = context.tools.get("stated")
+    return pa.table({name: pa.array([], pa.string()) for name in names}) if stated is None else stated.select(names)
 
 
 def write_shards(inputs: Inputs, context: Context) -> Outcome:
@@ -133,6 +149,8 @@ PLAN_SHARDS = Stage(
     run=plan_shards,
     is_queried=True,
     params=ShardParams,
+    resources=StatedResources,
+    tools=(STATED,),
     reasons=REASONS,
     split_by="shard",
 )

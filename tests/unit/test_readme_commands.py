@@ -23,6 +23,7 @@ LEFT_OUT = {
     "audit": "serves until Ctrl-C; served by tests/unit/flows/rate/test_server.py and test_page.py",
     "ui": "serves until Ctrl-C; tests/end_to_end/test_prefect.py serves it",
     "preflight": "exits with 2 where a list is wanted; run by tests/unit/flows/preflight/test_commands.py",
+    "rebuild": "needs the web of a file of release metadata; run by tests/unit/flows/run/test_rebuild.py",
     "weights": "takes a network; run against a hub by tests/unit/flows/preflight/test_fetch.py",
     "calibrate": "needs labels; run by tests/unit/flows/calibrate/test_commands.py",
     "train-detector": "trains for minutes; run on drawn images by tests/unit/flows/detector/test_training.py",

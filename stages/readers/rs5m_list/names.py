@@ -5,9 +5,10 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, RELEASED_CODE, labelled_codes
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, RELEASED_CODE, known_codes, labelled_codes
 from stages.contract import InputError
 
 # Letters and digits only: the name becomes a file name, a key in a tar and a word on a command line.
@@ -35,12 +36,18 @@ def sample_id_of(name: str | None) -> str | NameFault:
     if found is None:
         return NameFault("bad_record", f"expected an image name like laion2b_0_0, found {(name or '')[:80]!r}")
     prefix = found[1].lower()
-    code = "yfcc15m" if prefix.startswith("yfcc") else _CODES.get(prefix)
+    code = "yfcc15m" if prefix.startswith("yfcc") else _CODES.get(prefix, prefix if _is_other_corpus(prefix) else None)
     if code is not None:
         return f"{code}_{found[2]}"
     if prefix in LABELLED_CODES:
         return NameFault("unknown_corpus", f"{found[0]}: {prefix} is a labelled corpus, read from its own files")
     return NameFault("unknown_corpus", f"{found[0]}: expected one of {', '.join(_CODES)} before the first underscore")
+
+
+@lru_cache
+def _is_other_corpus(code: str) -> bool:
+    """Return whether a code is that of a web corpus which RS5M has not, and which has a manifest."""
+    return code in known_codes() and code not in (LIST_CODE, *labelled_codes())
 
 
 def begins_row(line: bytes) -> bool:

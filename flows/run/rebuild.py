@@ -1,0 +1,62 @@
+"""The command `rebuild`: make a published dataset again from its release metadata, and say what of it is lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.ask.compare import compare
+from flows.ask.release_metadata import read_about
+from flows.ask.report import Report, query_report, say
+from flows.ask.views import open_views
+from flows.ledger.ledger import Ledger
+from flows.opening import open_existing
+from flows.run.commands import run_build
+
+
+def run_rebuild(options: argparse.Namespace, console: Console) -> int:
+    """Fetch, compare and write the tars again; print losses by reason; return 1 as `run_build` does.
+
+    Raises:
+        InputError: the file is no release metadata.
+    """
+    path = Path(options.from_file).resolve()
+    about = read_about(path)
+    options.metafile, options.sources = path, None
+    stated = json.dumps(str(path), ensure_ascii=False)
+    own = [f"download.stated={stated}", f"shard.stated={stated}", f"shard.n_shards={about['n_shards']}"]
+    options.set = [*own, *(said for said in options.set if said not in own)]
+    code = run_build(options, console)
+    _, ledger = open_existing(options)
+    for report in compare(ledger, path, options.out):
+        report.show(console)
+    made_again(ledger, path).show(console)
+    say(console, f"every stated sample: {options.out}")
+    return code
+
+
+def made_again(ledger: Ledger, path: Path) -> Report:
+    """Return how many stated samples of each corpus are published again, and with which bytes and text."""
+    with open_views(ledger) as db:
+        db.execute(f"CREATE TEMP VIEW stated AS FROM read_parquet({_quoted(path)})")
+        return query_report(
+            db,
+            "samples made again",
+            """SELECT coalesce(s.corpus, 'Total') AS corpus, count(*) AS stated,
+                      count(*) FILTER (m.published_sha256 = s.published_sha256 AND m.shard = s.shard
+                                       AND m.published_text = s.published_text) AS identical,
+                      count(*) FILTER (m.published_sha256 <> s.published_sha256) AS other_bytes,
+                      count(*) FILTER (m.published_sha256 = s.published_sha256
+                                       AND (m.shard <> s.shard OR m.published_text <> s.published_text))
+                          AS other_text_or_tar,
+                      count(*) FILTER (m.sample_id IS NULL) AS lost
+               FROM stated s LEFT JOIN metafile m USING (sample_id)
+               GROUP BY ROLLUP (s.corpus) ORDER BY s.corpus IS NULL, 1""",
+        )
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,76 @@
+"""The samples of a published dataset whose tars are to be made again: digests, splits and tars, as it states them.
+
+`flows/ask/release_metadata.py` writes the file; settle and plan_shards are handed it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from stages.contract import InputError, Resources, Tool
+
+COLUMNS = ("sample_id", "body_sha256", "split", "shard")
+_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
+_BLOCK_BYTES = 1 << 22
+
+
+class StatedResources(Resources):
+    """Which dataset is made again."""
+
+    stated: str = Field(
+        "", description="file of `make release-metadata` whose images and tars are to be made again (`make rebuild`)"
+    )
+
+
+def read_stated(path: Path) -> pa.Table:
+    """Return sample_id, body_sha256, split and shard of each sample that a file of release metadata states.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or names a sample twice.
+    """
+    try:
+        found = pq.read_table(path, columns=list(COLUMNS))
+        rows = found.cast(_SCHEMA)
+    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected a file of `make release-metadata` with the columns {', '.join(COLUMNS)}: {error}"
+        ) from error
+    n_names = len(rows["sample_id"].unique())
+    if n_names != rows.num_rows:
+        raise InputError(f"{path}: {rows.num_rows - n_names} samples are named twice; expected each once")
+    return rows
+
+
+@contextmanager
+def _open(params: Any, resources: StatedResources) -> Iterator[pa.Table | None]:
+    yield read_stated(Path(resources.stated)) if resources.stated else None
+
+
+def _found(params: Any, resources: StatedResources) -> Mapping[str, str] | None:
+    if not resources.stated:
+        return {}
+    path = Path(resources.stated)
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return {"sha256": _digest(path, status.st_size, status.st_mtime_ns)}
+
+
+@lru_cache(4)
+def _digest(path: Path, n_bytes: int, mtime_ns: int) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+STATED = Tool("stated", lambda params: {}, _open, _found)
