@@ -1,4 +1,4 @@
-"""The columns of `index.parquet`, which is made at publication and is no table of a stage."""
+"""The columns of `index.parquet`, which is written at publication and is not a stage's table."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Write tars as RS5M releases them, and damaged ones, for tests. Not for what a build publishes."""
+"""Write tars in the form of RS5M's release, and damaged ones, for tests. Not for a build's own tars."""
 
 import io
 import tarfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-Members = Mapping[str, bytes]  # by ending
+Members = Mapping[str, bytes]  # content by ending
 
 
 def picture(shade: int) -> bytes:
@@ -24,7 +24,7 @@ def sample(name: str, caption: bytes | str = "an aerial view", image: bytes | No
 
 
 def write_release(path: Path, samples: Sequence[tuple[str, Members]], kind: int = tarfile.PAX_FORMAT) -> Path:
-    """Write a tar of keys and members; the folder is made."""
+    """Write a tar of keys and members, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w", format=kind) as tar:
         for key, members in samples:

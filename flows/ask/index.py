@@ -1,6 +1,6 @@
-"""Publish `index.parquet`: where each sample's members are in the tars, so that one can be read without the others.
+"""Publish `index.parquet`: the location of each sample's members in the tars, to read single samples.
 
-Rows are streamed from the receipts of the stages that wrote the tars: no tar is read, no table is sorted.
+Rows are streamed from the tables of the stages that wrote the tars; no tar is read and no table is sorted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stages.shard.layouts import MEMBERS, Layout, tar_key
 INDEX = "index.parquet"
 _FORMAT = 1  # raised when the file changes for the same receipts
 _PORTION = 131_072  # rows in memory at once, and per row group
-# Columns of the tables `shard` and `pair` for format, length and sha256 of the image in the tar.
+# By table, shard and pair: columns of the format, length and sha256 of the image in the tar.
 _IMAGE: dict[Layout, tuple[str, str, str]] = {
     "rs5m": ("published_format", "published_n_bytes", "published_sha256"),
     "pairs": ("pair_format", "pair_n_bytes", "pair_sha256"),
@@ -33,7 +33,7 @@ Part = tuple[Layout, str, Path]  # layout, published path of a tar, table of its
 
 
 def add_index(ledger: Ledger, folder: DatasetFolder) -> None:
-    """Add the index of the tars of all layouts, in the order of layout, tar and sample; none if no tar is written."""
+    """Add the index of the tars of all layouts, sorted by layout, tar and sample; none if no tar is written."""
     parts: list[Part] = []
     digests = []
     for layout, tar, receipt in written_tars(ledger):
@@ -49,7 +49,7 @@ def write_index(parts: Sequence[Part], target: Path) -> None:
 
     Args:
         parts: tars with the tables of their samples.
-        target: the file.
+        target: path of the index.
     """
     with pq.ParquetWriter(target, INDEX_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         waiting: list[pa.RecordBatch] = []

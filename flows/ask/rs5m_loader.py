@@ -1,4 +1,4 @@
-"""Read the tars of this dataset folder: images with their texts, in batches. Needs the package webdataset alone.
+"""Read the tars of this dataset folder in batches of images with texts. Needs only the package webdataset.
 
     python rs5m_loader.py --num_worker 2 --batch_size 64 --num_shuffle 1000     # prints the throughput of both splits
 
@@ -36,19 +36,19 @@ PUBLISHED = "the paper on RS5M states about 1,800 images/s on 16 cores"
 
 
 class LoaderError(Exception):
-    """The folder, a sample or a saved state cannot be used; the message says why."""
+    """The folder, a sample or a saved state is unusable; the message says why."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some samples.
+    """A batch of samples.
 
     Attributes:
-        names: of the images, as in the metafiles.
+        names: names of the images, as in the metafiles.
         images: uint8 [height, width, 3] each; uint8 [n, size, size, 3] with a size; bytes without decoding.
-        texts: one for each image.
+        texts: one text per image.
         facts: the JSON of each sample; empty in the layout rs5m, which has none.
-        worker, n_delivered: the process that made the batch, and the samples that it has delivered in this epoch.
+        worker, n_delivered: the process that made the batch, and its number of delivered samples in this epoch.
     """
 
     names: list[str]
@@ -60,9 +60,9 @@ class Batch:
 
 
 class Loader:
-    """Batches of one split; each `for` is an epoch, in another order if samples are shuffled.
+    """Iterates over the batches of one split; each `for` is an epoch, with its own order if samples are shuffled.
 
-    The order depends on seed, epoch and number of processes only, so that a run goes on where it ended:
+    The order depends only on seed, epoch and number of processes, so that a run can continue where it ended:
     `state = loader.state()`, and in a new process `loader.resume(state)`.
     """
 
@@ -108,7 +108,7 @@ class Loader:
         self._delivered: dict[int, int] = {}
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch, or of what was left of it."""
+        """Yield the batches of an epoch, or of the rest of a resumed one."""
         pipeline = webdataset.DataPipeline(self._batches)
         if not self.num_worker:
             source: Iterable[Any] = pipeline
@@ -125,15 +125,15 @@ class Loader:
         self.epoch, self._delivered = self.epoch + 1, {}
 
     def state(self) -> dict[str, Any]:
-        """Return what `resume` needs to go on behind the last batch, as plain values for JSON."""
+        """Return the values that `resume` needs to continue after the last batch, for JSON."""
         delivered = {str(worker): n for worker, n in self._delivered.items()}
         return {**self._order(), "epoch": self.epoch, "delivered": delivered}
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on behind the last batch before `state`; what was delivered is passed over without decoding.
+        """Continue after the last batch before `state`; delivered samples are skipped without decoding.
 
         Raises:
-            LoaderError: the state is of other tars, or of another order of samples.
+            LoaderError: the state is for other tars, or another order of samples.
         """
         for name, value in self._order().items():
             if state.get(name) != value:
@@ -169,7 +169,7 @@ class Loader:
             yield self._packed(waiting, worker, n + len(waiting))
 
     def _packed(self, samples: Sequence[Mapping[str, Any]], worker: int, n_delivered: int) -> dict[str, Any]:
-        """Return a batch whose images are one array, which processes hand over without copies."""
+        """Return a batch whose images are one array, which processes pass without copies."""
         read = [self._sample(sample) for sample in samples]
         names, images, texts, facts = (list(column) for column in zip(*read, strict=True))
         packed = {"names": names, "texts": texts, "facts": facts, "worker": worker, "n_delivered": n_delivered}
@@ -199,7 +199,7 @@ def choose_text(sample: Mapping[str, Any], facts: Mapping[str, Any], captions: s
     """Return one of a sample's texts.
 
     Raises:
-        LoaderError: the sample has the published text alone, and another one is asked for.
+        LoaderError: the sample only has the published text, and another one is requested.
     """
     if captions == "published":
         return str((sample["caption"] if "caption" in sample else sample["txt"]).decode())
@@ -216,11 +216,11 @@ def choose_text(sample: Mapping[str, Any], facts: Mapping[str, Any], captions: s
 
 
 def decode_image(data: bytes, size: int = 0) -> Any:
-    """Return uint8 [height, width, 3]: the first picture, turned by its EXIF orientation, over white."""
+    """Return uint8 [height, width, 3]: the first frame, turned by its EXIF orientation, on white."""
     from PIL import Image, ImageOps
 
     image: Any = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.mode[0] in "IF":  # more than 8 bits: stretched, as Pillow would clip them
+    if image.mode[0] in "IF":  # more than 8 bits: scaled, since Pillow would clip them
         values = np.asarray(image, np.float64)
         low, high = float(values.min()), float(values.max())
         image = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))

@@ -20,14 +20,14 @@ _CODES = {"pub11": LIST_CODE, "rs3": RELEASED_CODE}
 
 
 def is_release(folder: Path) -> bool:
-    """Return whether a folder holds released tars, as RS5M publishes them and a build's dataset folder has them."""
+    """Return whether a folder has released tars, as published by RS5M or as in a build's dataset folder."""
     return any(_TAR.fullmatch(path.name) for path in _files(folder))
 
 
 def as_sources(folder: Path, build: Path) -> Path:
     """Return a SOURCES folder with links to the files in the release's train and val, made atomically.
 
-    A file that is no released tar is linked with PUB11's, so that inventory names it as passed over.
+    A file that is not a released tar is linked with PUB11's, so that inventory lists it as skipped.
     """
     files = [path.absolute() for path in _files(folder)]
     made = build / FOLDER / digest_json([str(path) for path in files])[:16]

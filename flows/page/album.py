@@ -51,10 +51,10 @@ class Album:
 
 
 def located(db: duckdb.DuckDBPyConnection, sample_ids: Sequence[str]) -> dict[str, Row]:
-    """Return where the bytes of samples' pictures are stored, by sample, without those that nobody is to see.
+    """Return the locations of samples' pictures by sample_id, without pictures that must not be shown.
 
     Args:
-        db: has the views of `PICTURE_TABLES`, and the table of `bar_pictures`.
+        db: a database with views of `PICTURE_TABLES` and the table of `bar_pictures`.
         sample_ids: the samples.
     """
     db.register("asked", pa.table({"sample_id": pa.array(sample_ids, pa.string())}))

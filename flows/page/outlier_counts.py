@@ -1,6 +1,6 @@
-"""Count the judged samples by bins of both scores, so that a page can move thresholds without rows.
+"""Count the judged samples by bins of both scores, so that a page can change thresholds without rows.
 
-Not for the decision: that is `stages/outliers`.
+Not for the decision (`stages/outliers`).
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     import duckdb
 
 Scores = npt.NDArray[np.float64]
-# The samples that outlier filtering judges.
+# The samples judged by outlier filtering.
 _JUDGED = """
     CREATE OR REPLACE TEMP TABLE judged AS
     SELECT u.sample_id, s.corpus, {scores} FROM survivor u JOIN sample s USING (sample_id)
     JOIN image i ON i.image_id = u.image_id {joins} WHERE s.half = 'pub11'
 """
-_N_ROUND = 60  # round values per slider, at least; percentiles come on top
+_N_ROUND = 60  # minimum of round values per slider, in addition to percentiles
 # Share kept where no rule is set yet. Source: RS5M, section III-A.
 _PUBLISHED_TOP = {"vlm": 90, "detector": 80}
 
 
 @dataclass(frozen=True)
 class Score:
-    """One of the two scores that decide.
+    """One of the two outlier scores.
 
     Attributes:
         name: vlm or detector, as in outlier_rule.
-        title: for people.
-        column, table: where it is stored.
-        setting: the setting of its threshold by the absolute rule.
+        title: title on the page.
+        column, table: column and table of the score.
+        setting: setting of its threshold in the absolute rule.
     """
 
     name: str
@@ -57,14 +57,14 @@ SCORES = (
 
 @dataclass(frozen=True)
 class Axis:
-    """A slider: the thresholds that it can set, and what each leaves.
+    """A slider: its possible thresholds, and the number of samples that reach each.
 
     Attributes:
-        score: of which score.
+        score: the slider's score.
         edges: ascending thresholds: round values, percentiles, RS5M's shares, and the build's own threshold.
         at_least: number of scored samples that reach each edge.
         n_scored: samples with the score.
-        start: index of the edge that the build uses, or of the published share if it uses none yet.
+        start: index of the build's edge, or of the published share's if the build has none yet.
         cuts: indices of the edges that keep each of `TOPS`.
     """
 
@@ -81,13 +81,13 @@ class Judged:
     """Counts of the judged samples.
 
     Attributes:
-        axes: one per score that is given.
-        corpora: codes, in the order of `cells`.
-        cells: per corpus index and count in turn: how many samples reach exactly i edges of the first axis and j of
-            the second, at index i x (number of edges of the second + 1) + j. Empty cells are left out, and indices
-            are differences to the one before.
-        lacking: per corpus the samples that lack one of the scores; they are kept by no threshold.
-        heat: what RS5M's pairs of shares leave, int [9][9].
+        axes: one per available score.
+        corpora: codes of corpora, in the order of `cells`.
+        cells: per corpus alternating indices and counts: the number of samples that reach exactly i edges of the
+            first axis and j of the second is at index i x (number of edges of the second + 1) + j. Empty cells are
+            omitted, and each index is stored as the difference from the previous one.
+        lacking: per corpus the number of samples without one of the scores, which no threshold keeps.
+        heat: number of samples left by RS5M's pairs of shares, int [9][9].
     """
 
     axes: Sequence[Axis]
@@ -103,7 +103,7 @@ class Judged:
 
 
 def given_scores(ledger: Ledger) -> tuple[list[Score], list[str]]:
-    """Return the scores whose tables are complete, and a sentence on each other one."""
+    """Return the scores whose tables are complete, and a sentence on each other score."""
     given, notes = [], []
     for score in SCORES:
         stage = ledger.writer[score.table]
@@ -117,12 +117,12 @@ def given_scores(ledger: Ledger) -> tuple[list[Score], list[str]]:
 
 
 def count_judged(db: duckdb.DuckDBPyConnection, scores: Sequence[Score], thresholds: Mapping[str, float]) -> Judged:
-    """Return the counts of a build; leaves the samples with their scores in the temporary table `judged`.
+    """Return the counts of a build; adds the temporary table `judged` of the samples with their scores.
 
     Args:
-        db: has the views of survivor, sample, image and the tables of the scores.
-        scores: those that are given; at least one.
-        thresholds: the build's own, by name of the score.
+        db: a database with views of survivor, sample, image and the tables of the scores.
+        scores: the available scores, at least one.
+        thresholds: the build's thresholds, by name of the score.
     """
     names = ", ".join(score.column for score in scores)
     joins = " ".join(f"LEFT JOIN {score.table} USING (pixel_sha256)" for score in scores)
@@ -145,7 +145,7 @@ def count_judged(db: duckdb.DuckDBPyConnection, scores: Sequence[Score], thresho
 
 
 def axis_of(score: Score, values: Scores, threshold: float | None) -> Axis:
-    """Return the slider of a score; NaN values are left out."""
+    """Return the slider of a score; NaN values are ignored."""
     scored = np.sort(values[~np.isnan(values)])
     cuts = [cut_of(scored, top) for top in TOPS] if len(scored) else []
     percents = scored[np.arange(1, 100) * len(scored) // 100].tolist() if len(scored) else []
@@ -160,7 +160,7 @@ def axis_of(score: Score, values: Scores, threshold: float | None) -> Axis:
 
 
 def _round_values(scored: Scores) -> list[float]:
-    """Return round values from below the least score to above the greatest."""
+    """Return round values from below the lowest score to above the highest."""
     low, high = (float(scored[0]), float(scored[-1])) if len(scored) else (0.0, 1.0)
     wanted = max(high - low, 1e-6) / _N_ROUND
     power = 10.0 ** math.floor(math.log10(wanted))

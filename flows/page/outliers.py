@@ -1,6 +1,6 @@
-"""Write the page to decide by looking: sliders over both scores, what they keep per corpus, and pictures at the border.
+"""Write the page to choose outlier thresholds: sliders for both scores, counts per corpus, and borderline pictures.
 
-It is made from tables alone, finished or not, and holds counts by bin, not rows: five million samples fit.
+It is made from the tables that exist and has counts by bin instead of rows, so five million samples fit.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     import duckdb
 
 _TABLES = ("survivor", "candidate", "sample", "image", "planned", "fetched")
-_MEMORY = "2500MB"  # DuckDB's; what exceeds it goes to temporary files
-_N_STRATA = 12  # per score, of equal numbers of samples
+_MEMORY = "2500MB"  # limit for DuckDB, which then uses temporary files
+_N_STRATA = 12  # per score, with equal numbers of samples
 _PER_STRATUM = 6
 _MAX_BYTES = 18_000_000  # of all pictures; the page's limit is 25 MB
 _LONGEST = 160  # characters of a caption
 
 
 def write_outliers(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
-    """Write the page; return a sentence on each thing that it lacks.
+    """Write the page; return a sentence on each missing element.
 
     Args:
         ledger: the build, finished or not.
@@ -104,13 +104,13 @@ def _data(judged: Judged, pictures: Sequence[Mapping[str, Any]]) -> dict[str, An
 
 
 def _json(data: object) -> Markup:
-    """Return JSON for a script element: no text in it can end the element."""
+    """Return JSON for a script element, escaped so that no text can end the element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _heat(judged: Judged) -> list[list[dict[str, Any]]]:
-    """Return the cells of RS5M's figure 13: what this build leaves and what is published, and the sliders' places."""
+    """Return the cells of RS5M's figure 13: this build's and the published numbers, and the sliders' positions."""
     published = load_published()
     theirs = {(cell.top_vlm, cell.top_detector): cell.remain for cell in published.outlier_cells}
     whole, n = theirs[100, 100], judged.heat[0][0]
@@ -136,7 +136,7 @@ def _heat(judged: Judged) -> list[list[dict[str, Any]]]:
 
 
 def _choose(db: duckdb.DuckDBPyConnection, axes: Sequence[Axis]) -> None:
-    """Add a table `few`: samples chosen by hash that are spread over the range of the scores."""
+    """Add a table `few` of samples, chosen by hash and spread over the range of the scores."""
     strata = ", ".join(f"{_stratum(axis)} AS stratum_{n}" for n, axis in enumerate(axes))
     whole = " AND ".join(f"{axis.score.column} IS NOT NULL" for axis in axes)
     groups = ", ".join(f"stratum_{n}" for n in range(len(axes)))
@@ -148,9 +148,9 @@ def _choose(db: duckdb.DuckDBPyConnection, axes: Sequence[Axis]) -> None:
 
 
 def _pictures(db: duckdb.DuckDBPyConnection, album: Album, axes: Sequence[Axis]) -> list[dict[str, Any]]:
-    """Return the pictures of the chosen samples, of bounded size, with their scores and the share above each."""
+    """Return the chosen samples' pictures, limited in total bytes, with their scores and the share above each."""
     names = [axis.score.column for axis in axes]
-    # By hash, so that a limit on the size leaves out pictures of every stratum alike.
+    # By hash, so that the size limit omits pictures of all strata equally.
     rows = db.execute(
         f"""SELECT sample_id, corpus, caption, {", ".join(names)} FROM few JOIN judged USING (sample_id)
             JOIN candidate USING (sample_id, corpus) ORDER BY md5(sample_id)"""

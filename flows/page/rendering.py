@@ -1,4 +1,4 @@
-"""Render the pages of a build by templates that escape every text."""
+"""Render the pages of a build with templates that escape every text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from flows.page.drawings import count
 
-# No page needs them: control characters, marks that turn the direction of a text, and halves of characters.
+# Made visible: control characters, marks that change the direction of a text, and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -23,7 +23,7 @@ def clean(text: str) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page of one of the templates beside this module."""
+    """Render one of the templates beside this module."""
     environment = Environment(
         loader=PackageLoader("flows.page"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -35,7 +35,7 @@ def render(template: str, **values: Any) -> str:
 def script(name: str) -> tuple[Markup, str]:
     """Return a script beside the templates, and its source expression for a Content-Security-Policy.
 
-    The policy names the digest, so that no other script can run on the page, whatever a caption holds.
+    The policy has the digest, so that no other script can run on the page, whatever a caption contains.
     """
     text = resources.files("flows.page").joinpath("templates", name).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -43,7 +43,7 @@ def script(name: str) -> tuple[Markup, str]:
 
 
 def shown(value: object) -> str:
-    """Return a value as a cell of a table prints it."""
+    """Return a value as text of a table cell."""
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Count what pairs of quantile thresholds leave, as RS5M's figure 13 does: top 100 % to top 60 % of each score."""
+"""Count the samples kept by pairs of quantile thresholds, as in RS5M's figure 13: top 100 % to 60 % per score."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,17 +9,17 @@ TOPS = tuple(range(100, 55, -5))  # percent; RS5M, figure 13
 
 
 def cut_of(scores: npt.NDArray[np.float64], top: int) -> float:
-    """Return the threshold that keeps the top percent of the scores that are not NaN."""
+    """Return the threshold that keeps the top percent of the scores other than NaN."""
     return quantile_threshold(scores[~np.isnan(scores)], top / 100)
 
 
 def count_cells(vlm: npt.NDArray[np.float64] | None, detector: npt.NDArray[np.float64] | None) -> list[list[int]]:
-    """Return how many samples reach both thresholds, as int [9][9]: rows by `TOPS` of vlm, columns of detector.
+    """Return the number of samples that reach both thresholds, int [9][9]: rows by `TOPS` of vlm, columns of detector.
 
     Args:
-        vlm: float64 [n], NaN where a sample has no score; None if no model gives this score, which then refuses
-            nothing: all rows are equal.
-        detector: as `vlm`.
+        vlm: float64 [n], NaN for a missing score; None if the model is not in use, which rejects nothing, so that
+            all rows are equal.
+        detector: like `vlm`.
     """
     of_vlm, of_detector = _levels(vlm), _levels(detector)
     if of_vlm is None and of_detector is None:

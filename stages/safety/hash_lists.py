@@ -1,6 +1,6 @@
-"""Read lists of the hashes of known illegal pictures, and find the files that they name.
+"""Read hash lists of known illegal pictures, and find the listed files.
 
-Digests are never printed, nor what stands in a line that is none: such lists are confidential.
+Neither digests nor the content of invalid lines is printed, since such lists are confidential.
 """
 
 import hashlib
@@ -15,21 +15,21 @@ from schemas.tables import LISTED_HASH
 from stages.contract import InputError
 from stages.rows import run_sql
 
-_KINDS: Mapping[int, str] = {32: "md5", 64: "sha256"}  # by the number of hex digits
+_KINDS: Mapping[int, str] = {32: "md5", 64: "sha256"}  # kind by the number of hex digits
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _SHOWN_FAULTS = 5
 BODY_HASHES: Mapping[str, str] = {"body_sha256": "sha256", "body_md5": "md5"}
 HASH_LISTED = "hash_listed"
-DETAIL = "on a list of known illegal material"  # nothing that leads to the file
+DETAIL = "on a list of known illegal material"  # must not lead to the file
 
 
 def read_hash_lists(paths: Sequence[Path]) -> pa.Table:
-    """Return the hashes of some lists as rows of LISTED_HASH, each once, in lower case and sorted.
+    """Return the distinct hashes of some lists as rows of LISTED_HASH, in lower case and sorted.
 
     A list is a text file with an MD5 or sha256 in hex digits per line. Empty lines and comments (#) are skipped.
 
     Raises:
-        InputError: a list cannot be read, has no hash, or has a line that is none: then nothing of it is used.
+        InputError: a list cannot be read, has no hash, or has another line; then nothing of it is used.
     """
     rows = [row for path in paths for row in _read(path)]
     columns = {"hash_kind": [kind for kind, _ in rows], "hash": [value for _, value in rows]}
@@ -76,18 +76,18 @@ def _what(text: str) -> str:
 
 
 def md5_of(data: bytes) -> str:
-    """Return the MD5 of a file, by which lists name pictures; nothing here relies on it for anything else."""
+    """Return the MD5 of a file, only used for lookups in hash lists."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def listed(key: str, listed_hash: Any, files: Any, columns: Mapping[str, str]) -> pa.Table:
-    """Return the keys of the files that a hash names, each once.
+    """Return the distinct keys of the listed files.
 
     Args:
-        key: column of `files`.
+        key: key column of `files`.
         listed_hash: rows of LISTED_HASH.
-        files: rows with the key and the columns.
-        columns: the columns of `files` that hold hashes in lower-case hex, and the kind of each; one may be null.
+        files: rows with the key and the hash columns.
+        columns: columns of `files` with hashes in lower-case hex, and the kind of each; hashes may be null.
     """
     matches = [
         f"SELECT {key} FROM files JOIN listed_hash ON hash = {column} WHERE hash_kind = '{kind}'"

@@ -1,9 +1,8 @@
-"""Safety: record the hashes of known illegal pictures; `download` and `shard` refuse the files that they name.
+"""Safety: record the hashes of known illegal pictures; `download` and `shard` reject the listed files.
 
-A list is neither a parameter nor a resource but a fact of the world, recorded like a withdrawal. As a parameter it
-would make every picture stale that was screened or embedded under another one; as a resource it would change rows
-behind the back of their fingerprints, and be forgotten by a command that does not name it. Recorded, a new hash changes
-the rows of the files that it names, and nothing else.
+A list is neither a parameter nor a resource but a recorded fact, like a withdrawal. As a parameter, another list would
+make all screened and embedded pictures stale; as a resource, it would change rows without changing fingerprints, and a
+command that does not name it would forget it. A recorded new hash changes only the rows of the files it names.
 """
 
 from pathlib import Path
@@ -17,7 +16,7 @@ from stages.safety.hash_lists import read_hash_lists
 
 
 class HashListResources(Resources):
-    """Which lists are added to what is recorded."""
+    """The hash lists to add to the recorded hashes."""
 
     hash_lists: tuple[str, ...] = Field(
         (), description="files with the MD5 or sha256 of known illegal pictures, one per line; # begins a comment"
@@ -28,7 +27,7 @@ def record_hashes(inputs: Inputs, context: Context) -> Outcome:
     """Return the hashes of the lists that are not recorded yet; no rows if there is no list or no new hash.
 
     Raises:
-        InputError: a list cannot be read, has no hash, or has a line that is none.
+        InputError: a list cannot be read, has no hash, or has another line.
     """
     resources: HashListResources = context.resources
     found = read_hash_lists([Path(path) for path in resources.hash_lists])

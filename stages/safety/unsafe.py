@@ -1,6 +1,6 @@
-"""Which samples their corpora mark as unsafe, by tag or score, and which others show the same picture.
+"""Find the samples that their corpora mark as unsafe by tag or score, and others with the same picture.
 
-Not for judging pictures: no model of this project does. What follows from a mark is decided by shard.
+Not for judging pictures, which no model of this project does. Shard decides what a mark means.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class UnsafeParams(Params):
-    """From which tag and score on a sample counts as unsafe, and whether it is published all the same."""
+    """The tags and scores that mark a sample as unsafe, and whether it is published nevertheless."""
 
     nsfw: Literal["remove", "keep"] = Field(
         "remove", description="samples that their corpus marks as unsafe: remove, or keep (publish all the same)"
@@ -45,7 +45,7 @@ def marks(params: UnsafeParams) -> str:
     """Return SQL for sample_id and mark of the candidates that their corpus marks as unsafe.
 
     Args:
-        params: tags and thresholds; `nsfw` is not looked at.
+        params: tags and thresholds; `nsfw` is ignored.
     """
     tags = ", ".join(_quoted(tag.strip().upper()) for tag in params.nsfw_tags)
     is_tagged = f"upper(trim(nsfw)) IN ({tags})" if tags else "false"
@@ -59,10 +59,10 @@ def marks(params: UnsafeParams) -> str:
 
 
 def unsafe_samples(params: UnsafeParams, inputs: Mapping[str, Any]) -> pa.Table:
-    """Return sample_id and detail of the samples of `located` whose picture some corpus marks, one row per sample.
+    """Return sample_id and detail of the samples of `located` whose picture any corpus marks, one row per sample.
 
-    A mark is the corpus's opinion of the picture, not of its own row: a sample of another corpus with the same pixels
-    is unsafe as well. Labelled images are looked at by nobody's mark; they come from remote sensing archives.
+    A mark applies to the picture, not to the corpus's row: samples of other corpora with the same pixels are unsafe as
+    well. Labelled images have no marks, since they come from remote sensing archives.
 
     Args:
         params: tags and thresholds.

@@ -1,4 +1,4 @@
-"""Which of the samples that remain are not published, and why: the last decisions, which cost nothing but tars."""
+"""Find the remaining samples that are not published, with reasons; a change here only rewrites tars."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,20 +12,20 @@ from stages.safety.unsafe import unsafe_samples
 from stages.shard.dealing import ShardParams
 from stages.withdraw.matching import named
 
-# In this order: who withdraws a sample need not know what else refuses it, and of a listed file nothing else is said.
+# In this order: a withdrawn sample gets no other reason, and neither does a listed file.
 REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated")
 _HASHES: Mapping[str, str] = {"body_sha256": "sha256", "published_sha256": "sha256", "body_md5": "md5"}
-# Not pa.table: it imports pandas, half a second for every command.
+# Not pa.table, which imports pandas: half a second for every command.
 _NONE = pa.Table.from_batches([], pa.schema([("sample_id", pa.string()), ("detail", pa.string())]))
 
 
 def refuse(located: Any, inputs: Inputs, params: ShardParams) -> pa.Table:
-    """Return sample_id, reason and detail of the samples that are not published, each for the first of its reasons.
+    """Return sample_id, reason and detail of the samples that are not published, each with its first reason.
 
     Args:
-        located: the samples that remain: half, sample_id, image_id, body_sha256.
+        located: the remaining samples: half, sample_id, image_id, body_sha256.
         inputs: the inputs of plan_shards.
-        params: what is refused.
+        params: settings of what is rejected.
     """
     tables = {**inputs, "located": located}
     splits = params.contaminated_splits if params.contaminated == "remove" else ()
@@ -57,7 +57,7 @@ def _illegal(tables: Inputs) -> pa.Table:
     return found.append_column("detail", pa.repeat(DETAIL, found.num_rows))
 
 
-# Of several matches, one in a test split is named.
+# Of several matches, one in a test split is stated.
 _CONTAMINATED = """
     WITH found AS (
         SELECT sample_id, count(*) - 1 AS n_more,

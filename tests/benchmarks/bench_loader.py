@@ -1,7 +1,7 @@
-"""bench-loader: the published loader over decoding the same images, and two of its processes over one.
+"""bench-loader: CPU time of the published loader over decoding the same images, and of two processes over one.
 
-Both layouts are read from the page cache, so that disk speed does not count. Two processes are compared by wall time,
-in turns with one: on a machine with other work both are slowed down.
+Both layouts are read from the page cache, so that disk speed does not count. Two processes are compared by wall time
+and run in turn with one, so that other work on the machine slows both down.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read(layout: str, num_worker: int = 0) -> None:
 
 
 def write_tars(folder: Path, layout: str, bodies: Sequence[bytes]) -> None:
-    """Write the bodies into a few tars of a layout."""
+    """Write the bodies to a few tars of a layout."""
     folder.mkdir(parents=True)
     for number in range(N_TARS):
         with (folder / f"pub11-train-{number:04d}.tar").open("wb") as file, TarWriter(file) as writer:

@@ -1,13 +1,13 @@
-"""The URL of an image in a released tar under SOURCES: where its bytes are, and their digest.
+"""URLs of images in released tars under SOURCES, with the location and digest of their bytes.
 
-Nothing is fetched from such a URL: download takes the image's place from it.
+Such a URL is not requested: download takes the image's location from it.
 """
 
 import re
 from typing import NamedTuple
 
 SCHEME = "sources:"
-# No other file can be named: a URL of a corpus must not lead out of the released tars.
+# Only released tars can be named: a corpus's URL must not lead to another file.
 _LOCATED = re.compile(
     rf"{SCHEME}(?P<path>rs5m/(?:(?:train|val)/)?pub11-(?:train|val)-\d{{4}}\.tar)"
     r"\?offset=(?P<offset>\d{1,15})&n_bytes=(?P<n_bytes>\d{1,12})&sha256=(?P<sha256>[0-9a-f]{64})"
@@ -15,13 +15,13 @@ _LOCATED = re.compile(
 
 
 class Located(NamedTuple):
-    """The place of an image.
+    """The location of an image.
 
     Attributes:
-        path: of the tar, under SOURCES.
-        offset: of the first byte in the tar.
+        path: path of the tar under SOURCES.
+        offset: offset of the first byte in the tar.
         n_bytes: number of bytes.
-        sha256: of the bytes.
+        sha256: sha256 of the bytes, in hex.
     """
 
     path: str
@@ -31,12 +31,12 @@ class Located(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The URL that `parse_located` reads."""
+        """The location as a URL, for `parse_located`."""
         return f"{SCHEME}{self.path}?offset={self.offset}&n_bytes={self.n_bytes}&sha256={self.sha256}"
 
 
 def parse_located(url: str) -> Located | None:
-    """Return the place that a URL states; None if it is no such URL."""
+    """Return the location in a URL; None for another URL."""
     found = _LOCATED.fullmatch(url)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Find the samples of a released tar: `KEY.img_name`, `KEY.img_content` and `KEY.caption`, with the place of each body.
+"""Find the samples of a released tar, `KEY.img_name`, `KEY.img_content` and `KEY.caption`, with their offsets.
 
 Headers are read here, not by tarfile: tarfile ends silently at a damaged header or at a tar cut between two members.
 """
@@ -15,7 +15,7 @@ _KNOWN = re.compile(rf"(.+)\.({'|'.join(MEMBERS)})", re.DOTALL)
 _BLOCK = tarfile.BLOCKSIZE
 _READ_BYTES = 1 << 22
 _PAX_RECORD = re.compile(rb"(\d{1,9}) ([^=]+)=")
-_MAX_HEADER_BYTES = 1 << 20  # of an extended header, which holds a name
+_MAX_HEADER_BYTES = 1 << 20  # limit for an extended header, which has a name
 _NAMES = {b"path": "path", b"size": "size"}
 
 
@@ -24,14 +24,14 @@ _MEMBER_PATH = re.compile(r"(?P<tar>.+\.tar)/[^/]+@(?P<offset>\d+)\.(?:img_name|
 
 
 class Body(NamedTuple):
-    """The place of a member's body in its tar, in bytes."""
+    """Offset and size of a member's body in its tar, in bytes."""
 
     offset: int
     n_bytes: int
 
 
 class TarDamage(ValueError):
-    """A tar cannot be read beyond some point; the message says where and why."""
+    """A tar cannot be read beyond some byte; the message says which and why."""
 
 
 @dataclass
@@ -39,9 +39,9 @@ class PackedSample:
     """Consecutive members with one key.
 
     Attributes:
-        key: their name without the ending; it may have slashes and dots.
+        key: the members' common name without the ending; may contain slashes and dots.
         place: position among the tar's samples, from 0.
-        bodies: by ending, those of MEMBERS that exist.
+        bodies: bodies by ending, for the existing MEMBERS.
     """
 
     key: str
@@ -50,12 +50,12 @@ class PackedSample:
 
     @property
     def missing(self) -> list[str]:
-        """The endings of MEMBERS that the sample lacks."""
+        """The endings of the missing MEMBERS."""
         return [name for name in MEMBERS if name not in self.bodies]
 
 
 def walk_samples(file: BinaryIO) -> Iterator[PackedSample]:
-    """Yield the samples of an open tar in order; those behind a fault are not yielded, nor one that it cuts.
+    """Yield the complete samples of an open tar, in order, up to a fault.
 
     A member with another ending belongs to the sample of its key and is not read.
 
@@ -84,7 +84,7 @@ def walk_samples(file: BinaryIO) -> Iterator[PackedSample]:
 
 
 def count_samples(path: Path) -> tuple[int, bool]:
-    """Return the number of whole samples in a tar, and whether all of it can be read."""
+    """Return the number of complete samples in a tar, and whether the whole tar is readable."""
     n_samples = 0
     with path.open("rb") as file:
         try:
@@ -96,7 +96,7 @@ def count_samples(path: Path) -> tuple[int, bool]:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return key and ending of a member's name: at one of the three endings, else at the first dot of the file name."""
+    """Split a member's name into key and ending: at one of the three endings, else at the file name's first dot."""
     if found := _KNOWN.fullmatch(name):
         return found[1], found[2]
     folder, slash, last = name.rpartition("/")
@@ -105,7 +105,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def split_member(path: str) -> tuple[str, int]:
-    """Return the file that a listed path is in, and where in it the bytes begin: of a tar's member its tar."""
+    """Return the file of a listed path and the offset of its bytes; for a member of a tar this is the tar."""
     found = _MEMBER_PATH.fullmatch(path)
     return (found["tar"], int(found["offset"])) if found else (path, 0)
 
@@ -132,7 +132,7 @@ def read_body(file: BinaryIO, body: Body, n_bytes: int | None = None) -> bytes:
 
 
 def _walk(file: BinaryIO) -> Iterator[tuple[str, Body | None]]:
-    """Yield name and body of each member but folders; no body for links and devices."""
+    """Yield name and body of each member except folders; None as body of links and devices."""
     end = file.seek(0, 2)
     at, extended = 0, dict[str, str]()
     while True:
@@ -163,7 +163,7 @@ def _walk(file: BinaryIO) -> Iterator[tuple[str, Body | None]]:
 
 
 def _extended(header: tarfile.TarInfo, data: bytes, at: int) -> dict[str, str]:
-    """Return name and size in a header before a member."""
+    """Return the name and size in an extended header."""
     if header.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
     found: dict[str, str] = {}
@@ -181,7 +181,7 @@ def _extended(header: tarfile.TarInfo, data: bytes, at: int) -> dict[str, str]:
 
 
 def _check_end(file: BinaryIO, at: int) -> None:
-    """Check that only zeros follow the end mark: members behind it would be lost silently."""
+    """Check that only zeros follow the end mark, since members after it would be lost silently."""
     while block := file.read(1 << 20):
         if any(block):
             raise TarDamage(f"members behind the end mark at byte {at}: two tars were joined, or blocks were lost")

@@ -1,6 +1,6 @@
-"""RS3's released tars: labelled images with their published texts. PUB11's are read by rows.py beside it.
+"""Read RS3's released tars: labelled images with their published texts. PUB11's are read by rows.py.
 
-Inventory lists the members of a tar as the files of samples, under names made here; nothing is unpacked.
+Inventory lists the members of a tar as the files of samples, with generated names; nothing is unpacked.
 """
 
 import re
@@ -37,16 +37,16 @@ Listed = tuple[str, int, int]  # path under the corpus's folder, size in bytes, 
 def list_members(
     folder: Path, corpus: Corpus, tars: Iterable[Listed], report: Callable[[str, str, str], None]
 ) -> Iterator[Listed]:
-    """Yield the members of tars as files, in the order of tars and members.
+    """Yield the members of tars as files, ordered by tar and member.
 
-    A member's path is `<tar>/<sample_id>@<offset>.<ending>`. A sample whose name is invalid, or is that of a sample
-    before it, is named by its tar and place; `read` says why it is refused.
+    A member's path is `<tar>/<sample_id>@<offset>.<ending>`. A sample with an invalid or repeated name is named by its
+    tar and position; `read` rejects it with the reason.
 
     Args:
         folder: the corpus's folder under SOURCES.
-        corpus: its code begins the names of refused samples.
+        corpus: the corpus, whose code begins the names of rejected samples.
         tars: the tars.
-        report: called with path, reason and detail of a tar that cannot be read beyond some point.
+        report: called with path, reason and detail of a tar that cannot be read to its end.
     """
     seen: set[str] = set()
     for path, _, mtime_ns in sorted(tars):
@@ -66,13 +66,13 @@ def list_members(
 
 
 def partition_of(path: str) -> str:
-    """Return split and number of a tar by its path, such as train-0000."""
+    """Return the split and number in a tar's path, such as train-0000."""
     found = _TAR.search(path)
     return f"{found[1]}-{found[2]}" if found else "train-0000"
 
 
 def placer(corpus: Corpus, holding: CorpusFiles) -> Placer:
-    """Return a function that places members: a tar is a partition."""
+    """Return a function that assigns members to partitions: each tar is one."""
 
     def place(path: str, found: re.Match[str]) -> FileRole:
         return FileRole(found["sample"], f"{corpus.code}-{partition_of(path)}", found["role"])
@@ -81,12 +81,12 @@ def placer(corpus: Corpus, holding: CorpusFiles) -> Placer:
 
 
 def role_of(path: str, found: re.Match[str]) -> str:
-    """Return the role of a member: its ending."""
+    """Return a member's role, which is its ending."""
     return found["role"]
 
 
 def scene_of(sample_id: str) -> str:
-    """Return the scene of an FMoW view, and any other sample as its own scene."""
+    """Return the scene of an FMoW view; any other sample is its own scene."""
     return fmow.scene_of(sample_id) if sample_id.startswith("fmow_") else sample_id
 
 
@@ -96,7 +96,7 @@ def is_sample_folder(name: str) -> bool:
 
 
 def read(sample_id: str, files: Files, reading: Reading) -> Sample:
-    """Return an image with its published text; FMoW's names hold the class label.
+    """Return an image with its published text, and the class label in FMoW's names.
 
     Raises:
         SampleFault: a member is missing, a text is not UTF-8 or too long, or the name is invalid or repeated.
@@ -119,7 +119,7 @@ def read(sample_id: str, files: Files, reading: Reading) -> Sample:
 
 
 def _sample_id(file: BinaryIO, sample: PackedSample) -> str | None:
-    """Return the sample_id by the name member, or by the key if there is none; None if it is invalid."""
+    """Return the sample_id from the name member, or from the key without one; None if it is invalid."""
     body = sample.bodies.get("img_name")
     name = sample.key if body is None else read_body(file, body, MAX_NAME_BYTES).decode("utf-8", "replace")
     found = _NAME.fullmatch(name.strip())

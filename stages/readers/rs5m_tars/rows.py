@@ -1,4 +1,4 @@
-"""Read the samples of a released PUB11 tar as rows of a list: image name, published text, and the image's place.
+"""Read the samples of a released PUB11 tar as rows of a list: image name, published text, and image location.
 
 `stages/readers/rs5m_list/reader.py` handles names and repetitions, as it does for published lists.
 """
@@ -31,7 +31,7 @@ Row = tuple[str | None, str | None, str | None]  # name, text, URL
 
 
 def is_tar(path: Path) -> bool:
-    """Return whether a file is a tar, by its name."""
+    """Return whether a file's name is that of a tar."""
     return path.suffix == ".tar"
 
 
@@ -43,7 +43,7 @@ def read_tar(path: Path, shown: str) -> Iterator[ListRows]:
         shown: its path under SOURCES, for the URLs.
 
     Raises:
-        SourceFileError: the tar cannot be read beyond some point.
+        SourceFileError: the tar cannot be read to its end.
     """
     rows: list[Row] = []
     faults: dict[int, tuple[str, str]] = {}
@@ -65,13 +65,13 @@ def read_tar(path: Path, shown: str) -> Iterator[ListRows]:
 
 
 def count_tar(path: Path) -> int:
-    """Return the number of samples, by headers alone; everything behind a fault counts as one."""
+    """Return the number of samples, from headers; everything after a fault counts as one."""
     n_samples, is_whole = count_samples(path)
     return n_samples + (not is_whole)
 
 
 def read_text(file: BinaryIO, body: Body, limit: int) -> str | tuple[str, str]:
-    """Return a text member, or reason and detail of why it cannot be used."""
+    """Return a text member, or the reason and detail of its fault."""
     if body.n_bytes > limit:
         return "field_too_large", f"{body.n_bytes} bytes, more than {limit}"
     try:
@@ -81,7 +81,7 @@ def read_text(file: BinaryIO, body: Body, limit: int) -> str | tuple[str, str]:
 
 
 def _row(file: BinaryIO, sample: PackedSample, shown: str) -> tuple[Row, tuple[str, str] | None]:
-    """Return a sample's row, and its fault as reason and detail; the name is the key if no member states it."""
+    """Return a sample's row, and its fault as reason and detail; without a name member the name is the key."""
     key = sample.key.encode("utf-8", "backslashreplace").decode()
     where = f"{shown}, key {key[:60]!r}"
     name: str | tuple[str, str] = key

@@ -48,7 +48,7 @@ def test_help_has_examples_and_exits_with_0(capsys: pytest.CaptureFixture[str], 
         assert listed == list(COMMANDS)
 
 
-def test_a_command_begins_without_heavy_packages() -> None:
+def test_a_command_starts_without_importing_heavy_packages() -> None:
     heavy = ("torch", "transformers", "scipy", "pandas", "duckdb", "numba", "cv2", "prefect", "nltk", "matplotlib")
     code = f"import flows.cli, sys; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The index finds each member of the published tars without a reader of tars."""
+"""With the index each member of the published tars can be read without a tar reader."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def read(dataset: Path, row: dict[str, Any], member: str) -> bytes:
         return file.read(row[f"{member}_n_bytes"])
 
 
-def test_every_member_of_every_tar_is_in_the_index_with_its_place(finished: Build, dataset: Path) -> None:
+def test_every_member_of_every_tar_is_in_the_index_with_its_location(finished: Build, dataset: Path) -> None:
     table = pq.read_table(dataset / INDEX)
     assert table.schema.equals(INDEX_SCHEMA)
     stated = {
@@ -52,7 +52,7 @@ def test_every_member_of_every_tar_is_in_the_index_with_its_place(finished: Buil
     assert stated == found and len(found) == 2 * 3 * len(finished.rows("shard")) > 100
 
 
-def test_what_is_read_by_the_index_has_the_digest_and_the_text_of_the_sample(finished: Build, dataset: Path) -> None:
+def test_members_read_by_the_index_have_the_samples_digest_and_text(finished: Build, dataset: Path) -> None:
     texts = {row["sample_id"]: row["published_text"] for row in finished.rows("shard_plan")}
     names = {row["sample_id"]: row["img_name"] for row in finished.rows("shard_plan")}
     rows = pq.read_table(dataset / INDEX).to_pylist()
@@ -67,14 +67,14 @@ def test_what_is_read_by_the_index_has_the_digest_and_the_text_of_the_sample(fin
             assert json.loads(extra)["sample_id"] == row["sample_id"]
 
 
-def test_one_layout_is_indexed_alone_and_names_without_samples_are_not_in_it(finished: Build, tmp_path: Path) -> None:
+def test_a_single_layout_is_indexed_without_empty_tars(finished: Build, tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path / "published", None)
     add_index(finished.with_settings(shard={"layouts": []}).ledger(), folder)
     assert not (folder.path / INDEX).exists() and folder.files() == []
 
 
 @pytest.mark.parametrize("key", ["a", "k" * 95, "k" * 300, "über"])
-def test_positions_hold_behind_extended_headers(key: str, tmp_path: Path) -> None:
+def test_offsets_are_correct_after_extended_headers(key: str, tmp_path: Path) -> None:
     members = {"jpg": b"J" * 700, "json": b"{}", "txt": "é".encode()}
     path = tmp_path / "a.tar"
     with path.open("wb") as file, TarWriter(file) as writer:

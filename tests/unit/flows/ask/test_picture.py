@@ -9,7 +9,7 @@ from tests.small_build import Build
 
 
 def shown(build: Build, **views: str) -> set[str]:
-    """Return the samples that `LOCATED` finds, with some tables replaced by queries."""
+    """Return the samples found by `LOCATED`, with some tables replaced by queries."""
     ledger = build.ledger()
     with open_views(ledger) as db:
         for name, query in views.items():
@@ -38,7 +38,7 @@ def everything(finished: Build) -> set[str]:
 
 
 @pytest.mark.parametrize("sample_id", [WEB, None])
-def test_what_a_list_withdraws_is_not_located(finished: Build, everything: set[str], sample_id: str | None) -> None:
+def test_withdrawn_pictures_are_not_located(finished: Build, everything: set[str], sample_id: str | None) -> None:
     sample_id = sample_id or min(name for name in everything if name.startswith("fmow"))
     for kind, value in (("sample_id", sample_id), ("sha256", image_of(finished, sample_id, "body_sha256"))):
         found = shown(finished, withdrawal=f"SELECT '{kind}' AS entry_kind, '{value}' AS entry")
@@ -53,7 +53,7 @@ def test_a_withdrawn_host_hides_all_its_pictures(finished: Build, everything: se
 
 
 @pytest.mark.parametrize(("kind", "column"), [("md5", "body_md5"), ("sha256", "body_sha256")])
-def test_what_is_on_a_hash_list_is_not_located(finished: Build, everything: set[str], kind: str, column: str) -> None:
+def test_pictures_on_a_hash_list_are_not_located(finished: Build, everything: set[str], kind: str, column: str) -> None:
     for sample_id in (WEB, min(name for name in everything if name.startswith("ben"))):
         value = image_of(finished, sample_id, column)
         assert sample_id not in shown(finished, listed_hash=f"SELECT '{kind}' AS hash_kind, '{value}' AS hash")

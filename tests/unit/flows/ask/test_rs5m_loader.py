@@ -1,4 +1,4 @@
-"""The published loader: run as a script without this project, and its orders, choices and errors."""
+"""The published loader runs as a script without this project; its orders, choices of text and errors."""
 
 import ast
 import io
@@ -38,7 +38,7 @@ def texts_of(finished: Build, split: str) -> dict[str, str]:
 
 def run_script(dataset: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # -I: neither the working directory nor this project is on the path.
+    # With -I neither the working directory nor this project is on the path.
     command = [sys.executable, "-I", str(dataset / LOADER.name), *arguments]
     return subprocess.run(command, cwd=dataset, env=environment, capture_output=True, text=True, check=False)
 
@@ -62,7 +62,7 @@ def test_the_script_reads_both_splits_and_prints_the_throughput(finished: Build,
     assert done.stdout.count("images/s") == 4 and "1,800" in done.stdout
 
 
-def test_two_processes_read_each_sample_once_and_go_on_where_a_run_ended(finished: Build, dataset: Path) -> None:
+def test_two_processes_read_each_sample_once_and_continue_where_a_run_ended(finished: Build, dataset: Path) -> None:
     flags = ["--train_dir", "pairs/train", "--val_dir", "", "--num_worker", "2", "--batch_size", "4", "--size", "32"]
     flags += ["--num_shuffle", "5", "--captions", "any", "--state", "state"]
     first = run_script(dataset, *flags, "--max_batches", "3")

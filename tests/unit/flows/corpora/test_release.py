@@ -1,4 +1,4 @@
-"""A build from released tars has the samples, texts and images of the tars, without a request."""
+"""A build from released tars has their samples, texts and images, without any request."""
 
 from pathlib import Path
 

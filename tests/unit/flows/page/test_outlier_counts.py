@@ -25,7 +25,7 @@ def db() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def kept(judged: Judged, corpus: str, places: Sequence[int]) -> int:
-    """Return what the page's script counts: the samples above a place on every slider."""
+    """Return the count of the page's script: the samples above a position on every slider."""
     pairs, at, n = judged.cells[judged.corpora.index(corpus)], 0, 0
     sides = [len(axis.edges) + 1 for axis in judged.axes]
     for step, count in zip(pairs[::2], pairs[1::2], strict=True):
@@ -36,7 +36,7 @@ def kept(judged: Judged, corpus: str, places: Sequence[int]) -> int:
     return n
 
 
-def test_every_pair_of_thresholds_counts_as_the_tables_do(db: duckdb.DuckDBPyConnection) -> None:
+def test_counts_for_every_pair_of_thresholds_equal_those_of_the_tables(db: duckdb.DuckDBPyConnection) -> None:
     judged = count_judged(db, SCORES, {"vlm": 0.1234})
     assert judged.n_samples == 590 and judged.corpora == ["cc3m", "laion2b"]
     rng = np.random.default_rng(1)
@@ -54,11 +54,11 @@ def test_every_pair_of_thresholds_counts_as_the_tables_do(db: duckdb.DuckDBPyCon
     assert judged.axes[0].edges[judged.axes[0].start] == 0.1234
 
 
-def test_a_slider_stops_at_round_values_and_at_the_published_shares(db: duckdb.DuckDBPyConnection) -> None:
+def test_a_slider_has_round_values_and_the_published_shares(db: duckdb.DuckDBPyConnection) -> None:
     vlm, detector = count_judged(db, SCORES, {}).axes
     assert {0.0, 0.1, 0.2, 0.3} <= set(vlm.edges) and {0.5, 0.9} <= set(detector.edges)
     assert vlm.at_least[vlm.cuts[0]] == vlm.n_scored == 580
-    assert vlm.at_least[vlm.start] == pytest.approx(0.9 * 580, abs=2)  # pictures that share a score tie
+    assert vlm.at_least[vlm.start] == pytest.approx(0.9 * 580, abs=2)  # equal scores are ties
     assert vlm.at_least[0] == vlm.n_scored and detector.at_least[0] == detector.n_scored
 
 

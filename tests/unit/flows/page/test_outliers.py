@@ -1,4 +1,4 @@
-"""The page of outliers in a real browser: what it counts is what the tables say, wherever the sliders are."""
+"""In a real browser the counts on the page of outliers equal those of the tables at any sliders."""
 
 import json
 import re
@@ -34,7 +34,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this
 
 
 def counted(build: Build, vlm: float, detector: float) -> dict[str, dict[str, int]]:
-    """Return by corpus what SQL over the tables counts."""
+    """Return the counts by corpus from SQL over the tables."""
     with open_views(build.ledger()) as db:
         rows = db.execute(
             f"""SELECT coalesce(corpus, 'Total'), count(*), count_if(vlm_score_cos >= $v AND detector_prob >= $d),
@@ -49,7 +49,7 @@ def counted(build: Build, vlm: float, detector: float) -> dict[str, dict[str, in
 
 
 @needs_browser
-def test_sliders_count_as_the_tables_do_and_print_the_setting(finished: Build, tmp_path: Path) -> None:
+def test_counts_at_the_sliders_equal_the_tables_and_the_setting_is_printed(finished: Build, tmp_path: Path) -> None:
     path = tmp_path / "outliers.html"
     assert write_outliers(finished.ledger(), finished.sources, path) == []
     with open_views(finished.ledger()) as db:
@@ -87,7 +87,7 @@ def test_sliders_count_as_the_tables_do_and_print_the_setting(finished: Build, t
         page.value("document.getElementById('slide-vlm').stepUp(3)")
         page.value("document.getElementById('slide-vlm').dispatchEvent(new Event('input'))")
         assert page.value("location.hash") != before
-        page.value("document.querySelector('[data-at]:nth-of-type(1)').click()")  # both at 100 %
+        page.value("document.querySelector('[data-at]:nth-of-type(1)').click()")  # both sliders at 100 %
         assert page.value(TEXT.format("share-vlm")) == page.value(TEXT.format("share-detector")) == "keeps 100.0 %"
 
 
@@ -111,7 +111,7 @@ def test_an_unfinished_build_says_what_is_missing_and_shows_one_slider_for_one_s
     finished: Build, tmp_path: Path
 ) -> None:
     path = tmp_path / "outliers.html"
-    other = finished.with_settings(outliers={"detector_batch_size": 3})  # scores of the detector are not made yet
+    other = finished.with_settings(outliers={"detector_batch_size": 3})  # the detector's scores do not exist yet
     (note,) = write_outliers(other.ledger(), other.sources, path)
     assert "detector_score is not complete yet (make stage-outliers)" in note
     text = path.read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ def test_an_unfinished_build_says_what_is_missing_and_shows_one_slider_for_one_s
     assert "Not made yet: survivor (make stage-dedup)." in notes and "<script" not in text
 
 
-def test_a_number_of_pictures_and_their_size_are_bounded(
+def test_number_and_size_of_pictures_are_bounded(
     finished: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MAX_BYTES", 5_000)

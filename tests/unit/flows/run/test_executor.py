@@ -11,7 +11,7 @@ from tests.unit.flows.run.test_policy import FakeWorker, job
 
 
 class Worker(FakeWorker):
-    """A worker that commits what it was given when it is next heard."""
+    """A worker that commits its partition when its next event is read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Worker(FakeWorker):
 
 
 class Workers:
-    """Starts such workers; all of them can be heard."""
+    """Starts such workers, all of which have events."""
 
     def __init__(self) -> None:
         self.started: list[Worker] = []
@@ -51,8 +51,8 @@ def test_a_partition_goes_to_the_worker_that_has_its_stages_model_open() -> None
     give(executor, "caption", "b")
     assert [worker.tasks for worker in workers.started] == [[("screen", "a")], [("caption", "a"), ("caption", "b")]]
     give(executor, "caption", "c")
-    assert workers.started[0].tasks[-1] == ("caption", "c"), "the other one is busy"
+    assert workers.started[0].tasks[-1] == ("caption", "c"), "the other worker is busy"
     list(executor.listen())
     give(executor, "embed", "a")
-    assert workers.started[0].tasks[-1] == ("embed", "a"), "nobody has it open: the first"
+    assert workers.started[0].tasks[-1] == ("embed", "a"), "no worker has it open, so the first is chosen"
     assert len(workers.started) == 2

@@ -56,7 +56,7 @@ def test_there_is_no_time_left_before_there_is_a_basis(now: list[float]) -> None
     assert course.left() == "10 min"
 
 
-def test_the_forecast_stands_in_for_stages_without_a_rate(now: list[float]) -> None:
+def test_stages_without_a_rate_use_the_forecast(now: list[float]) -> None:
     fetch, score = replace(SORT, name="fetch", has_network=True), replace(LAST, name="score", has_model=True)
     course = Course([MAKE, SORT, fetch, score], expected_s={"make": 7200, "sort": 3600, "fetch": 36000, "score": 18000})
     assert course.left() == "10.0 h to 18.0 h, by the forecast of `make preflight`"

@@ -102,7 +102,7 @@ def test_no_samples_give_an_empty_table() -> None:
 RELEASED: dict[str, str | None] = {"ben_1": "a field, as released", "ben_2": "  ", "ben_3": "roofs"}
 
 
-def test_released_texts_are_published_as_they_are() -> None:
+def test_released_texts_are_published_unchanged() -> None:
     found = choose({}, RELEASED, texts="released")
     assert [(row["sample_id"], row["generated_caption"]) for row in found.kept.to_pylist()] == [
         ("ben_1", "a field, as released"), ("ben_3", "roofs")

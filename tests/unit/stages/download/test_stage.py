@@ -84,7 +84,7 @@ def settled(
     return outcome
 
 
-def test_a_body_on_a_hash_list_is_refused_without_a_word_that_leads_to_it() -> None:
+def test_a_body_on_a_hash_list_is_rejected_without_a_detail_that_leads_to_it() -> None:
     attempts = [
         ("a", 0, True, None, None, 200, "bad"),
         ("a", 1, True, None, None, 200, "good"),  # another body under the same URL

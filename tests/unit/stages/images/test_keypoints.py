@@ -20,7 +20,7 @@ from stages.images.keypoints import (
 
 
 def draw(seed: int, width: int = 300, height: int = 240) -> Image.Image:
-    """A ground with random roofs and roads: corners in places that no other seed has."""
+    """Draw random roofs and roads, with corners that differ for each seed."""
     random = np.random.default_rng(seed)
     image = Image.new("L", (width, height), 110)
     pen = ImageDraw.Draw(image)
@@ -74,7 +74,7 @@ def test_different_pictures_do_not_agree() -> None:
     assert 0 <= worst < MIN_INLIERS // 2
 
 
-def test_the_similarity_is_that_of_the_edit() -> None:
+def test_the_similarity_equals_the_edit() -> None:
     image = draw(7, 300, 300)
     original = find_keypoints(image)
     turned = compare_keypoints(original, find_keypoints(image.transpose(Image.Transpose.ROTATE_270)))
@@ -90,25 +90,25 @@ def test_the_similarity_is_that_of_the_edit() -> None:
     assert not compare_keypoints(original, original).is_mirrored
 
 
-def test_a_much_smaller_copy_within_a_picture_is_beyond_the_scales() -> None:
+def test_a_much_smaller_copy_inside_a_picture_is_not_found() -> None:
     image = draw(3, 320, 320)
     wide = Image.new("L", (320, 320), 110)
     wide.paste(image.resize((48, 48), Image.Resampling.LANCZOS), (100, 100))
     assert compare_keypoints(find_keypoints(image), find_keypoints(wide)).n_inliers < MIN_INLIERS
 
 
-def test_mirroring_keypoints_is_mirroring_the_picture() -> None:
+def test_mirrored_keypoints_equal_those_of_the_mirrored_picture() -> None:
     image = draw(5, LONGEST_PX, 200)
     derived, found = mirror_keypoints(find_keypoints(image)), find_keypoints(ImageOps.mirror(image))
     cosines = root_descriptors(derived.descriptors) @ root_descriptors(found.descriptors).T
     nearest = cosines.argmax(axis=1)
     is_same = cosines.max(axis=1) > 0.99
-    assert is_same.mean() > 0.7  # of the rest another one is kept among the strongest
+    assert is_same.mean() > 0.7  # for the rest another keypoint is among the strongest
     offsets = np.abs(derived.points[is_same] - found.points[nearest[is_same]]).max(axis=1)
-    assert np.median(offsets) < 1  # OpenCV places keypoints in an image of twice the size, a quarter px off
+    assert np.median(offsets) < 1  # OpenCV locates keypoints in a doubled image, 0.25 px off
 
 
-def test_repeated_keypoints_of_one_place_count_once() -> None:
+def test_repeated_keypoints_at_one_point_count_once() -> None:
     found = find_keypoints(draw(2))
     n_places = len(np.unique(np.rint(found.points), axis=0))
     twice = Keypoints(np.concatenate([found.points] * 2), np.concatenate([found.descriptors] * 2), found.width_px)

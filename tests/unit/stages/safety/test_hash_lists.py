@@ -28,12 +28,12 @@ def written(folder: Path, data: bytes, name: str = "list.txt") -> Path:
         f"{MD5}\n{SHA256}\n{MD5}\n".encode(),
     ],
 )
-def test_hashes_are_read_in_any_case_with_comments_and_line_ends_of_every_system(tmp_path: Path, data: bytes) -> None:
+def test_hashes_are_read_in_any_case_with_comments_and_all_line_ends(tmp_path: Path, data: bytes) -> None:
     found = read_hash_lists([written(tmp_path, data)]).to_pylist()
     assert [tuple(row.values()) for row in found] == [("md5", MD5), ("sha256", SHA256)]
 
 
-def test_several_lists_are_one(tmp_path: Path) -> None:
+def test_several_lists_are_merged(tmp_path: Path) -> None:
     paths = [written(tmp_path, f"{text}\n".encode(), name) for name, text in (("a", MD5), ("b", SHA256), ("c", MD5))]
     assert read_hash_lists(paths).num_rows == 2
     assert read_hash_lists([]).num_rows == 0
@@ -62,7 +62,7 @@ def test_a_list_with_a_fault_is_refused_and_its_lines_are_not_printed(
     assert MD5[:8] not in str(raised.value) and "example.org" not in str(raised.value)
 
 
-def test_of_1000_hashes_planted_in_a_million_none_is_missed() -> None:
+def test_all_of_1000_hashes_planted_in_a_million_are_found() -> None:
     n, rng = 1_000_000, np.random.default_rng(5)
 
     def hexes(n_bytes: int) -> list[str]:

@@ -37,14 +37,14 @@ def candidates(*rows: tuple[str, str | None, float | None]) -> pa.Table:
         ("yfcc15m", None, None, None),
     ],
 )
-def test_a_tag_or_a_score_above_the_corpus_s_threshold_marks_a_row(
+def test_a_tag_or_a_score_above_the_corpuss_threshold_marks_a_row(
     corpus: str, tag: str | None, score: float | None, mark: str | None
 ) -> None:
     found = run_sql(marks(UnsafeParams()), {"candidate": candidates((corpus, tag, score))}).to_pylist()
     assert [row["mark"] for row in found] == ([mark] if mark else [])
 
 
-def test_thresholds_and_tags_are_those_of_the_settings() -> None:
+def test_thresholds_and_tags_come_from_the_settings() -> None:
     rows = candidates(("laion2b", "UNSURE", 0.5), ("coyo700m", None, 0.5), ("cc3m", "it's", None))
     params = UnsafeParams(nsfw_tags=("unsure", "IT'S"), max_punsafe=1.0, max_punsafe_of={"coyo700m": 0.4})
     found = run_sql(marks(params), {"candidate": rows})["sample_id"].to_pylist()
@@ -53,7 +53,7 @@ def test_thresholds_and_tags_are_those_of_the_settings() -> None:
     assert run_sql(marks(none), {"candidate": rows}).num_rows == 0
 
 
-def test_a_mark_holds_for_all_web_samples_of_the_same_pixels() -> None:
+def test_a_mark_applies_to_all_web_samples_with_the_same_pixels() -> None:
     found = unsafe_samples(
         UnsafeParams(),
         {

@@ -4,8 +4,8 @@ from stages.shard.origin import LIST_ORIGINS
 from tests.contract.inputs import call_stage
 
 
-def test_place_names_are_listed_in_their_order_and_a_sample_without_any_has_none(tmp_path: Path) -> None:
-    """Names 0 and 2 of a sample are places; its name 1 is none, and so is the only entry of the others."""
+def test_place_names_are_listed_in_order_and_null_for_a_sample_without_any(tmp_path: Path) -> None:
+    """Names 0 and 2 of one sample are places, its name 1 is not, and neither is the only entry of the others."""
     _, outcome = call_stage(LIST_ORIGINS, tmp_path)
     rows = {row["sample_id"]: row for row in outcome.kept.to_pylist()}
     assert rows["laion2b_0_0"]["places"] == ["Ulm", "Bonn"]

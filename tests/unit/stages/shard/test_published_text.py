@@ -39,7 +39,7 @@ def test_no_samples_give_no_texts() -> None:
         ("text_only", [["web"], ["generated"], [], ["web"], []]),
     ],
 )
-def test_sources_name_the_texts_in_their_order_and_no_blank_one(order: TextOrder, expected: list[list[str]]) -> None:
+def test_sources_name_the_nonblank_texts_in_order(order: TextOrder, expected: list[list[str]]) -> None:
     halves = ["pub11", "rs3", "rs3", "pub11", "pub11"]
     rows = pa.table({"meta_caption": META, "text": TEXT, "half": halves})
     assert caption_sources(rows, order) == expected

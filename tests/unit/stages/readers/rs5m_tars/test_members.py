@@ -1,4 +1,4 @@
-"""Every sample before a fault is found, and no fault passes for the end of a tar."""
+"""Every sample before a fault is found, and no fault is taken for the end of a tar."""
 
 import io
 import tarfile
@@ -33,7 +33,7 @@ def walk(data: bytes) -> tuple[list[str], str]:
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_bodies_are_where_the_tar_has_them(tmp_path: Path, kind: int) -> None:
+def test_offsets_of_bodies_are_correct(tmp_path: Path, kind: int) -> None:
     long = "d/" * 40 + "k" * 80 if kind == tarfile.USTAR_FORMAT else "k" * 300 + "é"
     path = write_release(tmp_path / "a.tar", [*SAMPLES, (long, sample("fmow_a_0_0_rgb"))], kind)
     with path.open("rb") as file:
@@ -45,10 +45,10 @@ def test_bodies_are_where_the_tar_has_them(tmp_path: Path, kind: int) -> None:
     assert count_samples(path) == (5, True)
 
 
-def test_a_tar_cut_anywhere_is_named_and_loses_only_what_was_cut(tmp_path: Path) -> None:
+def test_a_tar_truncated_anywhere_is_named_and_only_loses_the_missing_samples(tmp_path: Path) -> None:
     data = write_release(tmp_path / "a.tar", SAMPLES, tarfile.USTAR_FORMAT).read_bytes()
     end = len(data.rstrip(b"\0"))
-    whole = -(-end // 512) * 512 + 512  # the first block of the end mark
+    whole = -(-end // 512) * 512 + 512  # with the first block of the end mark
     every = [key for key, _ in SAMPLES]
     n_found = []
     for cut in range(0, whole, 256):
@@ -59,7 +59,7 @@ def test_a_tar_cut_anywhere_is_named_and_loses_only_what_was_cut(tmp_path: Path)
     assert walk(data[:whole]) == (every, "")
 
 
-def test_a_damaged_header_or_joined_tars_are_no_end(tmp_path: Path) -> None:
+def test_damaged_headers_and_joined_tars_are_faults(tmp_path: Path) -> None:
     data = write_release(tmp_path / "a.tar", SAMPLES, tarfile.USTAR_FORMAT).read_bytes()
     header = data.index(b"laion2b_0_2.caption")
     keys, fault = walk(data[:header] + b"X" + data[header + 1 :])
@@ -71,7 +71,7 @@ def test_a_damaged_header_or_joined_tars_are_no_end(tmp_path: Path) -> None:
     assert walk(bytes(1024)) == ([], "")
 
 
-def test_extended_headers_that_lie_are_faults(tmp_path: Path) -> None:
+def test_wrong_extended_headers_are_faults(tmp_path: Path) -> None:
     path = write_release(tmp_path / "a.tar", [("k" * 200, sample("x"))])
     data = path.read_bytes()
     at = data.index(b" path=")
@@ -79,7 +79,7 @@ def test_extended_headers_that_lie_are_faults(tmp_path: Path) -> None:
     assert "extended header" in walk(data[: at - 3] + b"xyz" + data[at:])[1]
 
 
-def test_members_that_are_missing_repeated_or_unknown(tmp_path: Path) -> None:
+def test_missing_repeated_and_unknown_members_are_handled(tmp_path: Path) -> None:
     one = sample("a_1")
     lacking = [("a", {"caption": b"x"}), ("a", one), ("b", {"json": b"{}", **one}), ("c", {"json": b"{}"})]
     with write_release(tmp_path / "a.tar", lacking).open("rb") as file:

@@ -1,4 +1,4 @@
-"""Every sample of RS3's released tars is listed, and read or refused with a reason; other tars go on."""
+"""Every sample of RS3's released tars is listed, and kept or rejected with a reason; a bad tar stops no other."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def without(members: Members, ending: str) -> dict[str, bytes]:
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Build:
-    """A build of three tars up to its labelled images; one tar is cut short."""
+    """A build of three tars up to its labelled images; one tar is truncated."""
     sources = tmp_path / "sources"
     good = sample("fmow_single-unit_residential_7_1_rgb.jpg", "a meta caption and a caption")
     write_release(
@@ -78,7 +78,7 @@ def test_bad_samples_have_reasons(listed: Build) -> None:
     assert by_path[f"{FOLDER}/train/README.md"]["reason"] == "unexpected_file"
 
 
-def test_a_changed_tar_makes_its_own_partition_stale(listed: Build) -> None:
+def test_a_changed_tar_only_makes_its_partition_stale(listed: Build) -> None:
     path = listed.sources / FOLDER / "val/rs3-val-0000.tar"
     write_release(path, [("2", sample("ben_21.jpg", "another text"))])
     watcher = listed.run(InlineExecutor(), ("inventory", "labelled"))

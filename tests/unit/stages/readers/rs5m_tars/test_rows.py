@@ -1,4 +1,4 @@
-"""Every sample of PUB11's released tars becomes a candidate, or a reject with a reason; other tars go on."""
+"""Every sample of PUB11's released tars is a candidate or rejected with a reason; a bad tar stops no other."""
 
 import hashlib
 from pathlib import Path
@@ -25,7 +25,7 @@ def filtered(folder: Path) -> Filtered:
     return filter_source(SourceFiles(files, root=folder), CORPUS, search)
 
 
-def test_samples_keep_their_names_texts_and_places(tmp_path: Path) -> None:
+def test_samples_keep_their_names_and_texts_and_have_locations(tmp_path: Path) -> None:
     path = write_release(
         tmp_path / "rs5m/train/pub11-train-0000.tar",
         [("000001", sample("laion2b_0_0", "no keyword")), ("000002", sample("coyo_3_7.jpg", LONG)),
@@ -49,7 +49,7 @@ def test_samples_keep_their_names_texts_and_places(tmp_path: Path) -> None:
     assert {p["host"] for p in planned} == {"rs5m/train/pub11-train-0000.tar"}
 
 
-def test_bad_samples_have_reasons_and_other_tars_go_on(tmp_path: Path) -> None:
+def test_bad_samples_have_reasons_and_other_tars_are_read(tmp_path: Path) -> None:
     good = sample("laion2b_0_1")
     write_release(
         tmp_path / "rs5m/train/pub11-train-0000.tar",
@@ -77,7 +77,7 @@ def test_bad_samples_have_reasons_and_other_tars_go_on(tmp_path: Path) -> None:
     assert counts.pop("given") == 13 == sum(counts.values()) and counts["listed_again"] == 2
 
 
-def test_a_url_of_another_corpus_leads_into_no_other_file() -> None:
+def test_a_url_of_another_corpus_cannot_name_a_file() -> None:
     sha, at = "0" * 64, "?offset=0&n_bytes=9&sha256="
     for path in ("../../etc/passwd", "rs5m/../secret.tar", "laion2b/a.parquet", "rs5m/train/pub11-train-0000.tar/../x"):
         (row,) = plan_urls(pa.array([f"sources:{path}{at}{sha}"])).to_pylist()
