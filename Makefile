@@ -23,6 +23,7 @@ MODEL ?=
 START ?=
 LIST ?=
 REPAIR ?=
+PURGE ?=
 QUICK ?=
 RESUME ?=
 VERBOSE ?=
@@ -35,7 +36,7 @@ RESULTS ?=
 PORT ?=
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR QUICK RESUME VERBOSE STAGE N RATER HALF SEED RESULTS PORT
+SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR PURGE QUICK RESUME VERBOSE STAGE N RATER HALF SEED RESULTS PORT
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -143,7 +144,7 @@ audit: $(READY)  ## serve a local page to judge decisions: STAGE=filter|dedup|ou
 card: $(READY)  ## write the dataset's card, build.json, Croissant, citation, licences again: SET="dataset.doi=…"
 	@$(CLI) card
 
-gc: $(READY)  ## remove files that no current receipt names
+gc: $(READY)  ## remove files that no current receipt names (PURGE=yes destroys the bytes of what is withdrawn or hash-listed)
 	@$(CLI) gc
 
 withdraw: $(READY)  ## take samples, URLs, hosts or images out of a build, and rewrite the tars that hold them: LIST=FILE

@@ -68,6 +68,8 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
     words += [f"--companion={path}" for path in _paths(said.get("COMPANION", ""))] if name == "peek" else []
     if name in _VERBOSE and said.get("VERBOSE", "").lower() not in ("", "0", "no", "false"):
         words.append("--verbose")
+    if name == "gc" and said.get("PURGE") == "yes":
+        words.append("--purge")
     if name == "verify":
         words += [f"--{variable.lower()}" for variable in _VERIFY if said.get(variable) == "yes"]
     if name in ("rate", "audit") and said.get("RESULTS") == "yes":

@@ -183,8 +183,13 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     ),
     "gc": Subcommand(
         "remove files that no current receipt names",
-        ("gc --build BUILD --dry-run",),
-        (_option("--dry-run", action="store_true", help="only say what would go"),),
+        ("gc --build BUILD --dry-run", "gc --build BUILD --purge"),
+        (
+            _option("--dry-run", action="store_true", help="only say what would go"),
+            _option(
+                "--purge", action="store_true", help="destroy the fetched bytes of what is withdrawn or hash-listed"
+            ),
+        ),
     ),
     "withdraw": Subcommand(
         "take samples, URLs, hosts or images of a list out of a build and all its later runs",

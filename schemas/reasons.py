@@ -103,6 +103,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("too_many_pixels", "The image exceeds the pixel limit."),
     Reason("decode_timeout", "Decoding used more CPU time than allowed."),
     Reason("decoder_died", "Decoding crashed or exceeded its memory."),
+    Reason("purged", "The bytes were destroyed after a withdrawal, or because a hash list names them."),
     Reason("unpublishable_image", "The file's metadata could not be removed without touching its pixels."),
     Reason("changed_body", "The URL was fetched, and its body is not the one that the release metadata states."),
     # dedup

@@ -29,6 +29,7 @@ from flows.ledger.verify import How, set_aside, verify
 from flows.ledger.verify_progress import ProgressLine
 from flows.opening import open_existing, sources_of
 from flows.options import command_again, remember, settings_of
+from flows.run.purge import purge
 from flows.settings import render_settings
 from schemas.tables import EVALUATION_IMAGE
 from stages import STAGES
@@ -201,9 +202,15 @@ def run_card(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:
-    """Remove files that no current receipt names."""
+    """Remove files that no current receipt names; with `purge` destroy what is withdrawn or on a hash list first."""
     _, ledger = open_existing(options)
     with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
+        if options.purge:
+            if options.dry_run:
+                raise InputError("PURGE=yes has no dry run: `make withdraw` and `make fates` say what is withdrawn")
+            for line in purge(ledger):
+                say(console, line)
+            ledger.refresh()
         n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
     for note in notes:
         say(console, note)

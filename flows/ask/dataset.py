@@ -86,8 +86,8 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
     unreceipted = digest_json([card_digest(ledger), digest_file(LOADER)])
     digest = f"{states}-{short(unreceipted)}-{REPORT_FORMAT}"
     root = ledger.store.root
-    if ratings := read_results(root):
-        digest += f"-{short(digest_json(ratings))}"
+    judged = short(digest_json(read_results(root)))
+    digest += f"-{judged}"
     link, made = root / "dataset", root / ".dataset" / digest
     if link.exists() and not link.is_symlink():
         raise InputError(f"{link} was not made by this program and is not replaced: move it away and run this again")
@@ -97,10 +97,10 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
         folder = DatasetFolder(draft, root / link.readlink() if link.is_symlink() else None)
         _fill(ledger, folder)
         if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_THE_PAGE):
-            folder.make(PAGE, f"{states}-{REPORT_FORMAT}", lambda path: _write_page(ledger, sources, path))
+            folder.make(PAGE, f"{states}-{judged}-{REPORT_FORMAT}", lambda path: _write_page(ledger, sources, path))
         if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_OUTLIERS):
-            judged = _digest_states([ledger.state(stage) for stage in _up_to(ledger, "outliers")])
-            folder.make(OUTLIERS, f"{judged}-{REPORT_FORMAT}", lambda path: _write_outliers(ledger, sources, path))
+            decided = _digest_states([ledger.state(stage) for stage in _up_to(ledger, "outliers")])
+            folder.make(OUTLIERS, f"{decided}-{REPORT_FORMAT}", lambda path: _write_outliers(ledger, sources, path))
         folder.publish(made)
     if not link.is_symlink() or link.readlink() != made.relative_to(root):
         new = root / f".dataset-link.{os.getpid()}"

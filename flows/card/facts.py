@@ -138,6 +138,8 @@ def _shown(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if name in WITHHELD and value:
             yield name, "withheld: stated to the servers that were asked"
+        elif isinstance(value, list) and any(isinstance(one, str) and Path(one).is_absolute() for one in value):
+            yield name, [f"withheld: …/{Path(one).name}" for one in value]
         elif isinstance(value, str) and Path(value).is_absolute():
             yield name, f"withheld: a folder of the machine, …/{Path(value).name}"
         else:

@@ -64,6 +64,11 @@ class Store:
             self._located[address] = self.root / folder / f"{prefix}{name.removeprefix(prefix)}"
         return self._located[address]
 
+    def forget(self, address: str) -> None:
+        """Forget the location of a file and the receipt of its partition: both were replaced."""
+        self._located.pop(address, None)
+        self._cache.pop(address.rpartition("/")[0], None)
+
     def read_located(self, address: str, offset: int, n_bytes: int, sources: Path) -> bytes:
         """Return bytes that a location column points to.
 

@@ -14,10 +14,11 @@ from flows.ask.dictionary import assumptions_report
 from flows.ask.picture import PICTURE_TABLES, bar_pictures
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
-from flows.page import sections_content, sections_further, sections_pictures, sections_rows
+from flows.page import sections_content, sections_further, sections_pictures, sections_rated, sections_rows
 from flows.page.album import Album
 from flows.page.rendering import render
 from flows.page.section import Figure, Section
+from flows.rate.results import read_results
 
 if TYPE_CHECKING:
     import duckdb
@@ -71,9 +72,10 @@ def write_page(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
         path: the file to write.
     """
     album = Album(ledger.store, sources or Path())
-    sections = [*_sections(ledger, album), _assumptions(ledger)]
+    judged = sections_rated.judged(read_results(ledger.store.root))
+    sections = [*_sections(ledger, album), judged, _assumptions(ledger)]
     path.write_text(render("report.html.j2", profile=ledger.settings.profile, sections=sections), encoding="utf-8")
-    return [section.title for section in sections if section.missing]
+    return [section.title for section in sections if section.missing and section is not judged]
 
 
 def _sections(ledger: Ledger, album: Album) -> Iterator[Section]:

@@ -55,7 +55,7 @@ def _lines(ledger: Ledger, entries: set[str], before: Mapping[str, str]) -> Iter
     changed = sorted(name for name in before if before[name] != after.get(name))
     yield f"{len(changed)} of {len(before)} tars are new: {_listed(changed)}" if changed else "no tar has changed"
     if changed:
-        yield "`make gc` removes the former tars; the fetched files stay in the build's download folder"
+        yield "`make gc PURGE=yes` removes the former tars and destroys the fetched bytes, which the build still has"
 
 
 def _listed(names: list[str]) -> str:

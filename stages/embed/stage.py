@@ -35,6 +35,7 @@ from stages.images.ahead import cut, load_ahead
 from stages.images.not_decoded import NotDecoded
 from stages.models.opening import NONE, model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
+from stages.purged import PURGED_DETAIL, is_purged
 from stages.rows import query_rows
 
 T = TypeVar("T")
@@ -136,6 +137,8 @@ def load_located(row: Row, files: Files, prepare: Callable[[Image.Image], T]) ->
     from stages.images.rgb import open_rgb
 
     data = files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+    if is_purged(data):
+        return NotDecoded(PURGED_DETAIL)
     check_body(data, row)
     try:
         image = open_rgb(data, row["image_format"], LONGEST_PX, row["width_px"] * row["height_px"])

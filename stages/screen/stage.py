@@ -26,6 +26,7 @@ from stages.contract import (
 )
 from stages.geometa.positions import is_position
 from stages.identity import digest_json
+from stages.purged import PURGED_DETAIL, is_purged
 from stages.safety.hash_lists import md5_of
 from stages.screen.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, decoder_identity
 
@@ -59,6 +60,10 @@ def screen(inputs: Inputs, context: Context) -> Outcome:
             context.advance(n_done + 1)
             continue
         data = context.files.read(row["body_file"], row["body_offset"], row["n_bytes"])
+        if is_purged(data):
+            rejects.append((image_id, "purged", PURGED_DETAIL))
+            context.advance(n_done + 1)
+            continue
         check_body(data, row)
         try:
             found = decoder.decode(data)
@@ -151,7 +156,7 @@ SCREEN = Stage(
     params=ScreenParams,
     reasons=(
         "empty_file", "not_an_image", "format_not_allowed", "unsupported_variant", "truncated_image", "corrupt_image",
-        "too_many_pixels", "decode_timeout", "decoder_died", "unpublishable_image", "placeholder",
+        "too_many_pixels", "decode_timeout", "decoder_died", "unpublishable_image", "placeholder", "purged",
     ),
     tools=(DECODER, LABELLED_DECODER, PLACEHOLDERS),
     partitions_from=("fetched", "labelled_image"),

@@ -1,8 +1,12 @@
 """Withdrawn samples are removed from their tars, and no other tar changes."""
 
+import hashlib
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from tests.end_to_end.runs import run
 
@@ -16,14 +20,39 @@ def published(dataset: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_withdrawing_samples_changes_only_their_tars(small_build: Path, tmp_path: Path) -> None:
+def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_build: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(small_build, build, symlinks=True)
-    before = published(build / "dataset")
-    tar, key = next((tar, min(keys)) for tar, keys in before.items() if keys)
+    rows = pq.read_table(build / "dataset/metafiles/pub11_metadata.parquet").to_pylist()
+    # The tar has the fetched bytes of these.
+    withdrawn, illegal = [row for row in rows if row["body_sha256"] == row["published_sha256"]][:2]
+    bodies = [body_of(build / "dataset", row) for row in (withdrawn, illegal)]
+    lists = [tmp_path / name for name in ("withdrawn.txt", "hashes.txt")]
+    lists[0].write_bytes(f"\ufeff# asked for\r\nurl: {withdrawn['url']}\r\nnobody.example.org\r\n".encode())
+    lists[1].write_bytes(f"{hashlib.md5(bodies[1]).hexdigest().upper()}  # of one\r\n{'ab' * 32}\r\n".encode())
+    _check_withdrawal(build, withdrawn, lists[0])
+
+    done = run("build", "--build", build, "--set", f"safety.hash_lists=['{lists[1]}']")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(files_with(build, body) for body in bodies)
+    explained = run("explain", illegal["sample_id"], "--build", build).stdout
+    assert "hash_listed" in explained and illegal["url"] not in explained and "phash" not in explained
+
+    purged = run("gc", "--build", build, "--purge")
+    assert purged.returncode == 0 and "2 bodies destroyed" in purged.stdout, purged.stdout + purged.stderr
+    assert [files_with(build, body) for body in bodies] == [[], []]
+    verified = run("verify", "--build", build)
+    assert verified.returncode == 0, verified.stdout
+    again = run("build", "--build", build)
+    assert again.returncode == 0 and again.stdout.startswith("nothing to do"), again.stdout
+    left = {row["sample_id"] for row in pq.read_table(build / "dataset/metafiles/pub11_metadata.parquet").to_pylist()}
+    assert {row["sample_id"] for row in rows} - left == {withdrawn["sample_id"], illegal["sample_id"]}
+
+
+def _check_withdrawal(build: Path, withdrawn: dict[str, Any], entries: Path) -> None:
+    before, key = published(build / "dataset"), withdrawn["sample_id"]
+    tar = f"{withdrawn['split']}/{withdrawn['shard']}.tar"
     bytes_before = {name: (build / "dataset" / name).read_bytes() for name in before}
-    entries = tmp_path / "list.txt"
-    entries.write_text(f"{key}\nnobody.example.org\n", encoding="utf-8")
     done = run("withdraw", entries, "--build", build)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 samples withdrawn by 1 of the entries" in done.stdout
@@ -34,5 +63,16 @@ def test_withdrawing_samples_changes_only_their_tars(small_build: Path, tmp_path
     assert unchanged == before.keys() - {tar}
     again = run("withdraw", entries, "--build", build)
     assert again.returncode == 0 and "no tar has changed" in again.stdout
-    checked = run("verify", "--build", build)
-    assert checked.returncode == 0, checked.stdout
+
+
+def files_with(build: Path, body: bytes) -> list[str]:
+    """Return the files of a build that hold a body; the generated web behind it is no part of the build."""
+    paths = [p for p in build.rglob("*") if p.is_file() and "world" not in p.relative_to(build).parts]
+    return [str(p.relative_to(build)) for p in paths if body in p.read_bytes()]
+
+
+def body_of(dataset: Path, row: dict[str, Any]) -> bytes:
+    with tarfile.open(dataset / row["split"] / f"{row['shard']}.tar") as tar:
+        member = tar.extractfile(f"{row['sample_id']}.img_content")
+        assert member is not None
+        return member.read()

@@ -128,6 +128,7 @@ def test_the_command_line_has_the_given_values(value: str) -> None:
 def test_variables_that_are_not_given_get_the_programs_defaults() -> None:
     assert arguments(["stage", "dedup"], {"SOURCES": "", "SET": " "}) == ["stage", "dedup"]
     assert arguments(["verify"], {"REPAIR": "yes"}) == ["verify", "--repair"]
+    assert arguments(["gc"], {"PURGE": "yes"}) == ["gc", "--purge"] and arguments(["gc"], {"PURGE": "no"}) == ["gc"]
     assert arguments(["verify"], {"REPAIR": "no", "QUICK": "", "RESUME": "no"}) == ["verify"]
     assert arguments(["verify"], {"QUICK": "yes", "RESUME": "yes"}) == ["verify", "--quick", "--resume"]
     assert arguments(["peek"], {"COMPANION": "a 'b c'", "CORPUS": "vg", "FILE": "f"})[1:3] == [

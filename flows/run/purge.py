@@ -1,0 +1,95 @@
+"""The command `gc` with PURGE=yes: destroy the fetched bytes of what is withdrawn or on a hash list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from flows.ask.dataset import OUTLIERS, PAGE
+from flows.ask.spine import samples_query
+from flows.ask.views import open_views
+from flows.ledger.ledger import Ledger
+from flows.ledger.purge import Place, purge_files
+from flows.ledger.store import IN_SOURCES
+from stages.contract import InputError
+from stages.withdraw.matching import withdrawn_query
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SHOWN = 20
+_TARS = ("shard", "pair")
+
+
+def purge(ledger: Ledger) -> Iterator[str]:
+    """Destroy the bodies, file by file; yield a line on each file, and on what is outside the build.
+
+    A fetched body goes if all samples of its URL are withdrawn, or if its hash is; a rendered picture goes with its
+    sample. Where pages show pictures, they are removed: `make report` and `make build` write them again.
+
+    Raises:
+        InputError: tars may still hold what is to go.
+    """
+    _refuse_unfinished(ledger)
+    with open_views(ledger) as db:
+        places, in_sources = _places(db, samples_query(ledger))
+    n_bodies = n_files = 0
+    for purged in purge_files(ledger.store, places):
+        n_bodies, n_files = n_bodies + purged.n_bodies, n_files + 1
+        yield f"{purged.address}: {purged.n_bodies} bodies destroyed, {purged.n_bytes / 1e6:,.1f} MB"
+    for page in (PAGE, OUTLIERS):
+        (ledger.store.root / page).unlink(missing_ok=True)
+    yield f"{n_bodies} bodies destroyed in {n_files} files" if n_bodies else "no file holds a body that is to go"
+    if in_sources:
+        more = f" and {len(in_sources) - _SHOWN} more" if len(in_sources) > _SHOWN else ""
+        yield f"yours to delete, under SOURCES: {', '.join(in_sources[:_SHOWN])}{more}"
+
+
+def _refuse_unfinished(ledger: Ledger) -> None:
+    undone = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
+    has_tars = any(any(ledger.store.root.glob(f"{table}/*/*/*.tar")) for table in _TARS)
+    if undone and has_tars:
+        raise InputError(
+            f"{', '.join(undone[:3])} are not finished, so tars may hold what is to be destroyed:"
+            " run `make build` first"
+        )
+
+
+def _places(db: duckdb.DuckDBPyConnection, samples: str) -> tuple[dict[str, list[Place]], list[str]]:
+    """Return the bodies to destroy by the address of their file, and the paths of those under SOURCES."""
+    db.execute(f"CREATE TEMP TABLE gone AS {_GONE.format(samples=samples, withdrawn=withdrawn_query())}")
+    db.execute(f"CREATE TEMP TABLE gone_fetch AS {_GONE_FETCH}")
+    places: dict[str, list[Place]] = {}
+    in_sources: list[str] = []
+    for address, offset, n_bytes in db.execute(_BODIES).fetchall():
+        if address.startswith(IN_SOURCES):
+            in_sources.append(address.removeprefix(IN_SOURCES))
+        else:
+            places.setdefault(address, []).append((offset, n_bytes))
+    return places, in_sources
+
+
+_LISTED = " OR ".join(
+    f"{column} IN (SELECT hash FROM listed_hash WHERE hash_kind = '{kind}')"
+    for column, kind in (("body_sha256", "sha256"), ("body_md5", "md5"))
+)
+# Samples that are withdrawn, and those whose screened picture is listed.
+_GONE = f"""
+    WITH sample AS (FROM ({{samples}})), withdrawn AS ({{withdrawn}})
+    SELECT sample_id, image_id FROM sample SEMI JOIN withdrawn USING (sample_id)
+    UNION SELECT sample_id, image_id FROM sample JOIN image USING (image_id)
+          WHERE {_LISTED} OR published_sha256 IN (SELECT hash FROM listed_hash)
+"""
+# A sample's name alone does not take the picture of another sample of the same URL away.
+_GONE_FETCH = f"""
+    SELECT fetch_id FROM planned LEFT JOIN (SELECT sample_id, true AS is_gone FROM gone) USING (sample_id)
+    GROUP BY fetch_id HAVING bool_and(coalesce(is_gone, false))
+    UNION SELECT fetch_id FROM fetch_attempt
+          WHERE {_LISTED} OR body_sha256 IN (SELECT entry FROM withdrawal WHERE entry_kind = 'sha256')
+"""
+_BODIES = """
+    SELECT body_file, body_offset, n_bytes FROM fetch_attempt SEMI JOIN gone_fetch USING (fetch_id)
+    WHERE body_file IS NOT NULL
+    UNION SELECT body_file, body_offset, n_bytes FROM labelled_image SEMI JOIN gone USING (sample_id)
+    ORDER BY ALL
+"""

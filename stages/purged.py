@@ -1,0 +1,17 @@
+"""The bytes that take the place of a destroyed picture, so that all others keep their places in the file.
+
+Whoever reads them later refuses the picture; nothing else has changed, so nothing that was made of it is made again.
+"""
+
+_TEXT = b"destroyed by make gc PURGE=yes\n"
+PURGED_DETAIL = "its bytes were destroyed by `make gc PURGE=yes`"
+
+
+def stand_in(n_bytes: int) -> bytes:
+    """Return the bytes that replace a body of this length."""
+    return (_TEXT * (n_bytes // len(_TEXT) + 1))[:n_bytes]
+
+
+def is_purged(data: bytes) -> bool:
+    """Return whether a body, or the beginning of one, was destroyed; an empty one never was."""
+    return bool(data) and data == stand_in(len(data))

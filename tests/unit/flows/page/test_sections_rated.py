@@ -1,0 +1,24 @@
+from flows.page.sections_rated import NOBODY, judged
+
+RESULTS = {
+    "audit_outliers.csv": "stratum,decision,judged\nkept,kept,20\n<b>,removed,0\n",
+    "audit_outliers.md": "| stratum |\n",
+    "audit_outliers_rates.csv": "rate,value,low,high\nprecision,0.9,0.7,0.97\nrecall,,,\n",
+    "rating.csv": "question,subset,mean\nfluency,Total,4.5\n",
+}
+
+
+def test_every_table_of_ratings_and_audits_is_shown_with_its_rows() -> None:
+    figures = judged(RESULTS).figures
+    assert [figure.caption for figure in figures] == [
+        "Audit of outliers: what was judged, by stratum; 2 rows.",
+        "Audit of outliers: precision and recall with 95 % limits, weighted by stratum; 2 rows.",
+        "Rating of captions, 1 to 5 (5 is best), beside the published one; 1 rows.",
+    ]
+    assert figures[1].columns == ["rate", "value", "low", "high"]
+    assert figures[1].rows == [["precision", "0.9", "0.7", "0.97"], ["recall", None, None, None]]
+
+
+def test_a_build_that_nobody_judged_says_so() -> None:
+    section = judged({})
+    assert section.missing == NOBODY and not section.figures
