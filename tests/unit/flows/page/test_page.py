@@ -18,7 +18,7 @@ def page(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_page_of_a_finished_build_has_every_section_and_no_external_reference(page: str) -> None:
-    assert page.count("<section") == len(module._SECTIONS) + 1 and "Not made yet" not in page
+    assert page.count("<section") == len(module._SECTIONS) + 2 and "Not made yet" not in page
     assert "<script" not in page and 'src="http' not in page and 'href="http' not in page
     assert page.count("data:image/jpeg;base64,") >= 8 and "cannot be read" not in page
     assert page.count("<figcaption>") == page.count("Table: ")  # each names its tables
