@@ -102,11 +102,11 @@ class PublishedMetadata(_Manifest):
 
 
 class OutlierCell(_Manifest):
-    """What two quantile thresholds leave, for the published pairs of shares.
+    """The published number of images left by a pair of quantile thresholds.
 
     Attributes:
-        top_vlm, top_detector: percent kept by each score.
-        remain: images in both.
+        top_vlm, top_detector: percentage kept by each score.
+        remain: number of images kept by both.
     """
 
     top_vlm: int = Field(gt=0, le=100)
@@ -115,12 +115,12 @@ class OutlierCell(_Manifest):
 
 
 class SizeBin(_Manifest):
-    """The published share of images whose side is in a bin.
+    """The published share of images with a side in a bin.
 
     Attributes:
         side: width or height.
-        least_px: lower end, which belongs to the bin; the upper end is the next bin's.
-        share: of all images, in [0, 1].
+        least_px: inclusive lower edge; the upper edge is the next bin's.
+        share: share of all images, in [0, 1].
     """
 
     side: Literal["width", "height"]

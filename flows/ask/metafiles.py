@@ -1,7 +1,7 @@
 """Publish the metafiles: the rows of all tars, or of all source files, one after the other in one file.
 
-Rows are streamed from the files that the current receipts name, in the order of the receipts: no table is sorted or
-held in memory.
+Rows are streamed from the files of the current receipts, in the order of the receipts: no table is sorted or loaded as
+a whole.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CSV_FURTHER = (
 
 
 def add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
-    """Add the metafiles of both halves, the crosswalk and the marks to a folder, where their tables are complete."""
+    """Add the metafiles of both halves, the crosswalk and the marks to a folder, if their tables are complete."""
     metafile, *others = (ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk", "contaminated"))
     if not all(state.is_complete for state in (metafile, *others)):
         return
@@ -75,7 +75,7 @@ def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 
 def write_parquet_files(paths: Sequence[Path], schema: pa.Schema, target: Path) -> None:
-    """Write the rows of some files, a row group at a time; each file begins a row group of its own."""
+    """Write the rows of some files, one row group at a time; each file begins a new row group."""
     with pq.ParquetWriter(target, schema, compression="zstd", write_page_checksum=True) as writer:
         for path in paths:
             for batch in _batches(path, schema):
@@ -83,7 +83,7 @@ def write_parquet_files(paths: Sequence[Path], schema: pa.Schema, target: Path) 
 
 
 def write_csv_files(paths: Sequence[Path], schema: pa.Schema, target: Path) -> None:
-    """Write some columns of parquet files as CSV; lists are JSON, and a text like a formula is escaped."""
+    """Write some columns of parquet files as CSV; lists are JSON, and texts that look like a formula are escaped."""
     with target.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_CSV_NAMES.get(name, name) for name in schema.names)

@@ -1,4 +1,4 @@
-"""Write the image file of one sample, as fetched or as its corpus has it.
+"""Write the image file of one sample, as fetched or as in its corpus.
 
 The file is copied without decoding.
 """
@@ -20,8 +20,8 @@ from stages.withdraw.matching import withdrawn_query
 if TYPE_CHECKING:
     import duckdb
 
-# A sample's accepted picture is where its half keeps it: a download's tar, its corpus's own file, or a tar of patches.
-# Pictures that nobody is to see are left out: `bar_pictures` lists them first, or the query fails.
+# A sample's accepted picture is in a download's tar, a file of its corpus, or a tar of patches. Pictures that must not
+# be shown are excluded: `bar_pictures` must list them first, or the query fails.
 # `{samples}` is a table or query of samples, with sample_id, corpus and image_id.
 LOCATED = """
     SELECT s.sample_id, s.corpus, i.image_format,
@@ -31,7 +31,7 @@ LOCATED = """
     LEFT JOIN fetched f ON f.fetch_id = s.image_id LEFT JOIN labelled_image l ON l.sample_id = s.sample_id
     WHERE s.sample_id NOT IN (FROM barred)
 """
-# Tables that `LOCATED` and `bar_pictures` read.
+# Tables read by `LOCATED` and `bar_pictures`.
 PICTURE_TABLES = (
     "candidate", "planned", "sample", "image", "fetched", "labelled_image", "withdrawal", "listed_hash",
 )  # fmt: skip
@@ -41,14 +41,14 @@ _UNSAFE = re.compile(r"[^\w.-]")  # a sample_id may come from a corpus, so it is
 
 
 def bar_pictures(ledger: Ledger, db: duckdb.DuckDBPyConnection, samples: str = "sample") -> None:
-    """Add a table `barred`: the sample_id of every sample whose picture no page shows.
+    """Add a table `barred` of the sample_ids whose pictures must not be shown.
 
-    It is withdrawn, or on a hash list, or marked as unsafe by a corpus (by the thresholds of `shard`, whether or not
-    such pictures are published). Taken from what is recorded now, not from what a stage has decided.
+    They are withdrawn, on a hash list, or marked as unsafe by a corpus (by the thresholds of `shard`, whether or not
+    such pictures are published). The current records count, not earlier decisions of stages.
 
     Args:
         ledger: the build.
-        db: has the views of `PICTURE_TABLES`.
+        db: a database with views of `PICTURE_TABLES`.
         samples: a table or query of samples, with sample_id and image_id.
     """
     params = ledger.settings.params(ledger.writer["shard_plan"])
@@ -87,7 +87,7 @@ def write_picture(ledger: Ledger, sample_id: str, sources: Path | None, out: Pat
         out: path to write; by default `<sample_id>` with the extension of its format in the current folder.
 
     Raises:
-        InputError: there is no such sample, nothing was fetched for it, its file is missing, or nobody is to see it.
+        InputError: the sample is unknown, was not fetched, has no file, or must not be shown.
     """
     with open_views(ledger) as db:
         names = names_of(ledger, db, sample_id)

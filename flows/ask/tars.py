@@ -1,6 +1,6 @@
 """The published tars: the files of receipts under their published names, and the empty tars among them.
 
-Not for writing their samples: that is `stages/shard`.
+Not for writing their samples (`stages/shard`).
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from flows.ledger.receipt import Receipt
 from stages.identity import digest_json
 from stages.shard.layouts import Layout
 
-TABLES: dict[Layout, str] = {"rs5m": "shard", "pairs": "pair"}  # whose receipts name the tars of a layout
+TABLES: dict[Layout, str] = {"rs5m": "shard", "pairs": "pair"}  # the table whose receipts name a layout's tars
 FOLDERS: dict[Layout, str] = {"rs5m": "", "pairs": "pairs/"}
 HALVES, SPLITS = ("pub11", "rs3"), ("train", "val")
-# RS5M's loader opens 0000 to 0031 of each half and split, and stops at the first that is missing.
+# RS5M's loader opens 0000 to 0031 of each half and split, and stops at the first missing one.
 LEAST_NAMES: dict[Layout, int] = {"rs5m": 32, "pairs": 1}
 EMPTY = bytes(tarfile.RECORDSIZE)
 
 
 def tars(ledger: Ledger, layout: Layout = "rs5m") -> dict[str, Path]:
-    """Return the current tar of each shard that has samples, under its published path."""
+    """Return the current tar of each shard with samples, by published path."""
     return {name: path for name, path, _ in _written(ledger, layout)}
 
 
 def tar_digests(ledger: Ledger) -> dict[str, str]:
-    """Return the sha256 of each tar that has samples, of all layouts, by published path."""
+    """Return the sha256 of each tar with samples, of all layouts, by published path."""
     return {name: sha256 for layout in layouts(ledger) for name, _, sha256 in _written(ledger, layout)}
 
 
 def layouts(ledger: Ledger) -> tuple[Layout, ...]:
-    """Return the layouts that the settings ask for and whose tars are all written, in a fixed order."""
+    """Return the configured layouts whose tars are all written, in a fixed order."""
     wanted: tuple[Layout, ...] = ledger.settings.params(ledger.writer["shard"]).layouts  # type: ignore[attr-defined]
     return tuple(
         layout
@@ -65,8 +65,8 @@ def tar_names(layout: Layout, n_shards: int) -> list[str]:
     """Return the published path of every tar of a layout.
 
     Args:
-        layout: of the tars.
-        n_shards: tars per half and split that may have samples.
+        layout: layout of the tars.
+        n_shards: number of tars per half and split that may have samples.
     """
     return [
         f"{FOLDERS[layout]}{split}/{half}-{split}-{number:04d}.tar"
@@ -98,7 +98,7 @@ def written_tars(ledger: Ledger) -> Iterator[tuple[Layout, str, Receipt]]:
 
 
 def _written(ledger: Ledger, layout: Layout) -> Iterator[tuple[str, Path, str]]:
-    """Yield the published name, the path and the sha256 of each tar of a layout that has samples."""
+    """Yield the published name, the path and the sha256 of each tar of a layout with samples."""
     for of_layout, name, receipt in written_tars(ledger):
         if of_layout == layout:
             (tar,) = receipt.body["files"]

@@ -30,7 +30,7 @@ def _plain(make: Callable[[duckdb.DuckDBPyConnection], Section]) -> Make:
     return lambda db, album: make(db)
 
 
-# The two lists may be empty, and need no stage that has looked for them.
+# The two lists may be empty, and their stages need not have run.
 _LOCATED = tuple(name for name in PICTURE_TABLES if name not in ("withdrawal", "listed_hash"))
 _MEMORY = "2500MB"  # limit for DuckDB, which then uses temporary files
 # Title, tables that must be complete, and function, in the order of the page.

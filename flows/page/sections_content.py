@@ -1,4 +1,4 @@
-"""Sections on what the samples are: captions, sizes, places, times, licences."""
+"""Sections on the samples: captions, sizes, places, times, licences."""
 
 from __future__ import annotations
 

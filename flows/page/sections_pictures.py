@@ -1,7 +1,7 @@
-"""Sections of pictures: seeded samples of what was kept and of what each decision removed.
+"""Sections of pictures: seeded samples of kept pictures and of those that each decision removed.
 
-Samples are chosen by a hash of sample_id. Pictures that nobody is to see are left out by the query that locates them
-(flows/ask/picture.py).
+Samples are chosen by a hash of sample_id. The query that locates pictures (flows/ask/picture.py) excludes those that
+must not be shown.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def uncaptioned(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
 
 
 def unpublished(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return a sheet of the pictures that were refused at the end, per reason; withdrawn ones are not shown."""
+    """Return a sheet per reason of the pictures rejected at the end, without withdrawn ones."""
     return Section("unpublished", "Pictures refused for publication", _refused(db, album, "shard_plan", "shard"))
 
 
 def unread(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return why images were refused by screen, with an example of each; none is decoded for the page."""
+    """Return the reasons for which screen rejected images, with examples, which are not decoded for the page."""
     rows = db.execute(
         "SELECT reason, count(*) AS n, min_by(detail, md5(image_id)) FROM image_rejects GROUP BY reason"
         " ORDER BY n DESC, reason"
@@ -70,7 +70,7 @@ def unread(db: duckdb.DuckDBPyConnection) -> Section:
 
 
 def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
-    """Return pairs of a removed picture and the one that was kept for it, and the members of the largest clusters."""
+    """Return pairs of a removed picture and its survivor, and the members of the largest clusters."""
     pairs = db.execute(
         "SELECT sample_id, survivor_id, phash_distance FROM survivor_rejects r JOIN cluster_member USING (sample_id)"
         f" WHERE r.reason = 'near_duplicate' ORDER BY md5(sample_id) LIMIT {_PAIRS}"
@@ -92,7 +92,7 @@ def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
 
 
 def _clusters(db: duckdb.DuckDBPyConnection, album: Album) -> list[Figure]:
-    """Return the members of the largest clusters, the kept one first."""
+    """Return the members of the largest clusters, with the survivor first."""
     largest = db.execute(
         f"""WITH big AS (SELECT survivor_id, count(*) AS n FROM cluster_member GROUP BY survivor_id HAVING n > 1
                          ORDER BY n DESC, survivor_id LIMIT {_CLUSTERS})
@@ -119,7 +119,7 @@ def _clusters(db: duckdb.DuckDBPyConnection, album: Album) -> list[Figure]:
 
 
 def _refused(db: duckdb.DuckDBPyConnection, album: Album, *tables: str) -> list[Figure]:
-    """Return a sheet per reject reason of some tables."""
+    """Return one sheet per reject reason of some tables."""
     figures: list[Figure] = []
     for table in tables:
         chosen = f"SELECT sample_id, reason AS sheet, min(detail) AS line FROM {table}_rejects GROUP BY ALL"
@@ -131,11 +131,11 @@ def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, source: st
     """Return one sheet of pictures per value of `sheet`, the largest first.
 
     Args:
-        db: has the views of the build.
+        db: a database with views of the build's tables.
         album: reads the pictures.
         chosen: SQL for the samples: sample_id, sheet, and the line below the picture.
-        source: table that is named below the sheet.
-        n_pictures: how many at most are chosen for a sheet.
+        source: table named below the sheet.
+        n_pictures: maximum number of pictures per sheet.
     """
     sheets = db.execute(
         f"""SELECT sheet, count(*) AS n, min_by({{'sample_id': sample_id, 'line': line}}, md5(sample_id), {n_pictures})

@@ -1,4 +1,4 @@
-"""How many rows each stage will account for: from the published counts of the corpora, or grown from a pilot's rows."""
+"""Row counts of each stage, from published counts of the corpora or extrapolated from a pilot."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from schemas.manifests import load_prompts, load_published
 from stages.contract import Stage
 from stages.inventory.tree import holds_something
 
-CAPTIONS_EACH = 20  # of a labelled image (caption.n_candidates)
-# What later stages see of the web half once copies are gone.
+CAPTIONS_EACH = 20  # captions per labelled image (caption.n_candidates)
+# Stages of the web half after removal of duplicates.
 AFTER_DEDUP = frozenset(
     {"set_thresholds", "drop_outliers", "describe_geometa", "list_texts", "tag_places", "name_places", "plan_shards",
      "group_samples", "write_shards", "list_origins", "describe_samples", "write_pairs", "write_metafile",
      "count_texts", "count_splits",
      "count_countries", "count_months", "count_utm_zones"}
 )  # fmt: skip
-BY_DOWNLOAD = frozenset({"download", "screen", "embed", "score_detector", "score_vlm"})  # partitions of URLs
-NOT_GROWN = frozenset({"list_sources", "inventory", "filter"})  # a pilot reads every source row too
-_PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: images removed as copies, of those downloaded
-_MAX_ENTRIES = 50_000  # files looked at to count labelled images: half a second; beyond, as if all were there
+BY_DOWNLOAD = frozenset({"download", "screen", "embed", "score_detector", "score_vlm"})  # stages partitioned by URLs
+NOT_GROWN = frozenset({"list_sources", "inventory", "filter"})  # a pilot also reads every source row
+_PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: share of downloaded images removed as duplicates
+_MAX_ENTRIES = 50_000  # files to list when counting labelled images (0.5 s); more count as a complete corpus
 PACKED = "rs5m tars"  # PUB11's images in released tars: rows of the list that need no download
 _BYTES_PER_IMAGE = 98_600  # RS5M: about 500 GB for 5.07 million images
-_BYTES_PER_ROW = 50  # of a packed text file without a published size
-_LEAST_COPIES = 10  # fewer in a pilot say nothing on their share
+_BYTES_PER_ROW = 50  # of a compressed text file without a published size
+_LEAST_COPIES = 10  # fewer in a pilot are too few to estimate their share
 
 
 @dataclass(frozen=True)
 class Halves:
-    """Rows of the two halves."""
+    """Row counts of the two halves."""
 
     pub11: float = 0.0
     rs3: float = 0.0
 
     @property
     def total(self) -> float:
-        """Rows of both."""
+        """Row count of both halves."""
         return self.pub11 + self.rs3
 
     def times(self, by: Halves) -> Halves:
-        """Return the rows, each half times its factor."""
+        """Return the row counts, each half multiplied by its factor."""
         return Halves(self.pub11 * by.pub11, self.rs3 * by.rs3)
 
 
 def shares_present(sources: Path | None, corpora: Mapping[str, Corpus]) -> dict[str, float]:
-    """Return the share of each corpus that is under SOURCES, in (0, 1]; all of RS5M's where nothing is there yet."""
+    """Return the share of each corpus under SOURCES, in (0, 1]; all of RS5M's corpora if SOURCES is still empty."""
     here = [code for code in corpora if sources is not None and holds_something(sources / code)]
     if not here:
         return {code: 1.0 for code in CORPUS_CODES if code in corpora}
@@ -65,7 +65,7 @@ def shares_present(sources: Path | None, corpora: Mapping[str, Corpus]) -> dict[
 
 
 def asks_the_web(sources: Path | None, corpora: Mapping[str, Corpus]) -> bool:
-    """Return whether a corpus under SOURCES has URLs to request: not the images in released tars."""
+    """Return whether a corpus under SOURCES has URLs to request, unlike images in released tars."""
     return any(code in corpora and corpora[code].half == "pub11" for code in shares_present(sources, corpora))
 
 
@@ -83,7 +83,7 @@ def _packed_share(tars: Sequence[Path], corpus: Corpus) -> float:
 
 
 def _share(folder: Path, corpus: Corpus) -> float:
-    """Return the share of a corpus that a folder holds, from names, sizes and the footers of parquet files."""
+    """Return the share of a corpus in a folder, from names, sizes and the footers of parquet files."""
     n_published = corpus.n_rows_published or 0
     if corpus.code == RELEASED_CODE:
         return _packed_share(_tars(folder, corpus), corpus)
@@ -109,9 +109,9 @@ def _parquet_rows(path: Path) -> int:
 
 
 def _count_images(folder: Path) -> int | None:
-    """Return about how many samples a labelled corpus's folder holds; None if there are too many to count quickly.
+    """Return the approximate number of samples in a labelled corpus's folder; None if counting takes too long.
 
-    Patches are folders of TIFF files, one a band; all other samples are one JPEG each.
+    Patches are folders of TIFF files, one per band; all other samples are one JPEG each.
     """
     n_seen, n_images, patches = 0, 0, set()
     for below, _, names in os.walk(folder, followlinks=True):
@@ -127,13 +127,13 @@ def published_volumes(shares: Mapping[str, float], pilot: float, stages: Sequenc
     """Return the rows of each stage by the counts that RS5M states.
 
     Args:
-        shares: share of each corpus that is there.
-        pilot: share of rows and scenes that is taken.
+        shares: share of each corpus that is present, in (0, 1].
+        pilot: share of rows and scenes to take, in (0, 1].
         stages: the pipeline.
     """
     published = load_published()
     funnel = {row.source: row for row in published.funnel}
-    # RS5M's own lists have no keyword filter in front of them: all rows go on to the download.
+    # RS5M's own lists are not filtered by keywords, so all rows are downloaded.
     lists = shares.get(LIST_CODE, 0.0) * funnel["Total"].remain
 
     def web(name: str) -> float:
@@ -164,7 +164,7 @@ def published_volumes(shares: Mapping[str, float], pilot: float, stages: Sequenc
 
 
 def halves_of(runs: Sequence[Run], share_rs3: float) -> Halves:
-    """Return the rows of runs by half, as the names of their partitions say it; `whole` by a given share."""
+    """Return the row counts of runs by half, from the names of their partitions; `whole` is divided by share_rs3."""
     found = {"pub11": 0.0, "rs3": 0.0}
     for run in runs:
         if run.partition == "whole":
@@ -176,13 +176,13 @@ def halves_of(runs: Sequence[Run], share_rs3: float) -> Halves:
 
 
 def growth(filters: Sequence[Run], outside: Sequence[tuple[int, str]], pilot: float, target: float) -> Halves:
-    """Return by how much each half grows from a pilot to the share that is wanted.
+    """Return the factor by which each half grows from a pilot to the target share.
 
     Args:
-        filters: the filter's runs in the pilot: they count the matching rows outside of it.
-        outside: listed files of each labelled corpus and the sentence on those outside of the pilot.
-        pilot: share that was taken, in (0, 1].
-        target: share that is wanted, in (0, 1].
+        filters: the filter's runs in the pilot, which count the matching rows outside it.
+        outside: listed files of each labelled corpus, and the sentence on those outside the pilot.
+        pilot: share of the pilot, in (0, 1].
+        target: target share, in (0, 1].
     """
     inside = sum(run.n_kept for run in filters)
     left_out = sum(run.reasons.get("outside_pilot", 0) for run in filters)
@@ -196,10 +196,10 @@ def growth(filters: Sequence[Run], outside: Sequence[tuple[int, str]], pilot: fl
 
 
 def survivors_factor(dedup: Sequence[Run], grown: float) -> float:
-    """Return by how much the share of survivors falls when a pilot grows: copies meet that a slice holds apart.
+    """Return the factor by which the share of survivors falls when a pilot grows, since more copies meet.
 
-    Pairs in a slice of share p are p² of all pairs, so the removed share grows by 1 / p; it is held to at most the
-    published share, as clusters of more than two grow by less. Rows of one URL are all in the slice or all outside.
+    A slice of share p has p² of all pairs, so the removed share grows by 1 / p. It is limited to the published share,
+    since clusters of more than two grow less. Rows of one URL are all in the slice or all outside.
     """
     n_rows = sum(run.n_rows for run in dedup)
     copies = sum(n for run in dedup for reason, n in run.reasons.items() if reason != "url_duplicate")
@@ -213,5 +213,5 @@ def survivors_factor(dedup: Sequence[Run], grown: float) -> float:
 
 
 def is_rs3(partition: str) -> bool:
-    """Return whether a partition is of the labelled half, by the beginning of its name."""
+    """Return whether a partition is in the labelled half, by the prefix of its name."""
     return partition.partition("-")[0] in (*LABELLED_CODES, "rs3")

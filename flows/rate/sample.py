@@ -107,7 +107,7 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
         # Each item has a weight, 1 unless it represents several members.
         weighted = f"({query}) UNION ALL BY NAME SELECT NULL::DOUBLE AS weight WHERE false"
         bar_pictures(ledger, db, f"({samples_query(ledger)})")
-        # Nobody is asked about what nobody is to see: such items belong to no stratum.
+        # Items whose picture must not be shown are in no stratum.
         db.execute(f"""CREATE TEMP TABLE item AS FROM ({weighted})
                        WHERE sample_id NOT IN (FROM barred) AND coalesce(other_id, '') NOT IN (FROM barred)""")
         found = db.execute(

@@ -1,6 +1,6 @@
-"""Run partitions in supervised workers, or in this process; say what becomes of each.
+"""Run partitions in supervised workers, or in this process, and report their outcomes.
 
-An executor decides nothing about what is due or done, and its policy about failures is `flows/run/policy.py`.
+Not for deciding what is due or done; the policy for failures is in `flows/run/policy.py`.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ from flows.settings import RunSettings
 from stages.contract import Uses
 
 _POLL_S = 0.2
-_LONGEST_GAP_S = 2.0  # between two looks at the workers; more, and this process was stopped or busy itself
+_LONGEST_GAP_S = 2.0  # between two checks of the workers; after a longer gap this process itself was stopped or busy
 _BEAT_S = 5.0
 _BEATS_PER_SILENCE = 4.0
-_SHARE_OF_MEMORY = 0.9  # of the machine, for all workers together, where run.total_memory_gb says nothing
+_SHARE_OF_MEMORY = 0.9  # of the machine, for all workers together, if run.total_memory_gb is not set
 
 Happened = tuple[Task, Event]
 
 
 class Executor(Protocol):
-    """Runs partitions of any stages side by side."""
+    """Runs partitions of any stages concurrently."""
 
     def has_room(self, uses: Uses, memory_gb: float) -> bool:
-        """Return whether a partition that needs this may begin now."""
+        """Return whether a partition with these needs may start now."""
 
     def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
-        """Take a partition for which there is room."""
+        """Start a partition for which there is room."""
 
     def is_busy(self) -> bool:
-        """Return whether a partition that was taken has not ended."""
+        """Return whether a started partition has not ended."""
 
     def listen(self) -> Iterator[Happened]:
-        """Yield what has happened, or nothing after a moment; a task ends with one of Committed, Failed, Poisoned."""
+        """Yield new events, or nothing after a moment; a task ends with Committed, Failed or Poisoned."""
 
     def wind_down(self, end: float) -> Iterator[Happened]:
-        """Yield what happens to the partitions that run until some time; call again, or `abandon`, when it is over."""
+        """Yield events of running partitions until `end`; then call again, or `abandon`."""
 
     def abandon(self) -> None:
-        """End what still runs, without a trace."""
+        """Stop all running partitions without recording anything."""
 
 
 @dataclass
 class InlineExecutor:
-    """Runs partitions one after the other in this process: for tests and debuggers."""
+    """Runs partitions one after the other in this process, for tests and debuggers."""
 
     _task: Task | None = None
     _toolbox: Toolbox | None = None
 
     def has_room(self, uses: Uses, memory_gb: float) -> bool:
-        """Return True where no partition waits."""
+        """Return whether no partition is waiting."""
         return self._task is None
 
     def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
@@ -66,18 +66,18 @@ class InlineExecutor:
         self._task = task
 
     def is_busy(self) -> bool:
-        """Return whether a partition waits."""
+        """Return whether a partition is waiting."""
         return self._task is not None
 
     def listen(self) -> Iterator[Happened]:
-        """Run the partition; yield its one event."""
+        """Run the partition and yield its event."""
         task, self._task = self._task, None
         if task is not None:
             self._toolbox = self._toolbox or Toolbox()
             yield task, try_partition(task, self._toolbox, lambda n_rows: None)
 
     def wind_down(self, end: float) -> Iterator[Happened]:
-        """Yield nothing: nothing runs."""
+        """Yield nothing, since no partition is running."""
         return iter(())
 
     def abandon(self) -> None:
@@ -92,17 +92,17 @@ class _Worker:
     handle: Handle
     device: str
     attempt: Attempt | None = None
-    stage: str = ""  # of its last partition, whose tools it still has open
+    stage: str = ""  # stage of its last partition, whose tools are still open
 
 
 @dataclass
 class LocalExecutor:
-    """Supervised workers, kept from one partition to the next; without other hands child processes of this one."""
+    """Supervised workers that are reused for partitions; by default child processes of this one."""
 
     settings: RunSettings
     hands: Hands | None = None
     _workers: list[_Worker] = field(default_factory=list)
-    _waiting: list[Job] = field(default_factory=list)  # to be tried again
+    _waiting: list[Job] = field(default_factory=list)  # for retries
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -126,22 +126,22 @@ class LocalExecutor:
         self._dismiss_idle()
 
     def has_room(self, uses: Uses, memory_gb: float) -> bool:
-        """Return whether the limits of the resource and of memory let a partition in; retries go first."""
+        """Return whether the limits of the resource and of memory allow a partition; retries go first."""
         now = time.monotonic()
         if any(job.uses == uses and job.not_before <= now for job in self._waiting):
             return False
         return self._fits(uses, memory_gb)
 
     def start(self, task: Task, uses: Uses, memory_gb: float) -> None:
-        """Give a partition to an idle worker, or to a new one."""
+        """Give a partition to an idle or a new worker."""
         self._begin(Job(task, uses, memory_gb))
 
     def is_busy(self) -> bool:
-        """Return whether a partition runs or waits to be tried again."""
+        """Return whether a partition is running or waits for a retry."""
         return bool(self._waiting or self._attempts())
 
     def listen(self) -> Iterator[Happened]:
-        """Yield what the workers say and what becomes of those that say nothing; begin what is to be tried again."""
+        """Yield events of the workers, including silent ones; start due retries."""
         for job in [job for job in self._waiting if job.not_before <= time.monotonic()]:
             if self._fits(job.uses, job.memory_gb):
                 self._waiting.remove(job)
@@ -149,13 +149,13 @@ class LocalExecutor:
         yield from self._listen()
 
     def wind_down(self, end: float) -> Iterator[Happened]:
-        """Yield the last of what runs; nothing is tried again."""
+        """Yield the last events of running partitions, without retries."""
         if self._attempts() and time.monotonic() < end:
             yield from self._listen()
         self._waiting.clear()
 
     def abandon(self) -> None:
-        """Kill the workers that have a partition."""
+        """Kill the workers with a partition."""
         for worker in self._busy():
             worker.handle.kill()
         self._workers = [worker for worker in self._workers if worker.attempt is None]
@@ -196,9 +196,9 @@ class LocalExecutor:
         self._workers = [worker for worker in self._workers if worker.attempt is not None or worker.handle.is_alive()]
         idle = [worker for worker in self._workers if worker.attempt is None and worker.device == device]
         for worker in idle:
-            if worker.stage == stage:  # it has the model open
+            if worker.stage == stage:  # its model is open
                 return worker
-        if idle:  # always the first: one that held a model takes the next stage's in its place
+        if idle:  # always the first, so that a worker with an open model replaces it
             return idle[0]
         self._workers.append(_Worker(self._hands.start(device), device))
         return self._workers[-1]

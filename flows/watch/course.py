@@ -1,6 +1,6 @@
-"""The course of a run: stages done, running and to come, with their figures; the terminal and Prefect show it.
+"""The course of a run: finished, running and pending stages with their figures, shown by the terminal and Prefect.
 
-Fed by the runner's events alone, in the main thread; another thread reads it under its lock.
+Updated only by the runner's events, in the main thread; another thread reads it under its lock.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from stages.contract import Stage
 
 @dataclass
 class Course:
-    """A watcher that keeps what a person asks of a run.
+    """A watcher that keeps the figures of a run to show.
 
     Attributes:
-        stages: what the run goes through, in order.
-        store: of the build; None if no download is watched.
-        expected_s: seconds that each stage was forecast to take from now on; without an entry for stages that were not.
-        runs: one for each stage that had something to do, in the order of their beginnings.
+        stages: stages of the run, in order.
+        store: store of the build; None if no download is watched.
+        expected_s: forecast of the remaining seconds by stage; stages without a forecast have no entry.
+        runs: one per stage with due partitions, in order of their start.
         is_done: stages that were complete before this run.
-        lines: what is worth a line in a log; a reader takes them out.
-        attempts: of the download.
-        corpora: kept rows by corpus, by stage that ended.
+        lines: lines for a log; the reader removes them.
+        attempts: attempts of the download.
+        corpora: kept rows by corpus, for each finished stage.
     """
 
     stages: Sequence[Stage]
@@ -48,7 +48,7 @@ class Course:
     _started: float = field(default_factory=lambda: time.monotonic())
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """Begin a stage; one with nothing due is done."""
+        """Start a stage; without due partitions it is done."""
         with self.lock:
             self._current.pop(stage.name, None)
             if n_due:
@@ -66,7 +66,7 @@ class Course:
                 self._open(stage, n_due, n_due, n_rows_due)
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
-        """Take an event into the figures."""
+        """Add an event to the figures."""
         if isinstance(event, Committed) and stage.name == "download" and self.store is not None:
             self.attempts.take(self.store, task)
         with self.lock:
@@ -92,14 +92,14 @@ class Course:
         self.on_end(run)
 
     def run_of(self, stage: Stage) -> StageRun | None:
-        """Return the run of a stage that is under way, or its last."""
+        """Return the current run of a stage, or its last one."""
         return self._current.get(stage.name) or next(
             (r for r in reversed(self.runs) if r.stage.name == stage.name), None
         )
 
     @property
     def running(self) -> list[StageRun]:
-        """The runs under way."""
+        """The current runs."""
         return list(self._current.values())
 
     def _open(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
@@ -110,13 +110,13 @@ class Course:
 
     @property
     def share(self) -> float:
-        """The share of the stages that is done, 0 to 1; stages differ in length by far."""
+        """The share of finished stages in [0, 1]; stages differ widely in length."""
         n_done = sum(stage.name in self.is_done for stage in self.stages)
         parts = sum(run.pace.share for run in self.running if run.stage.name not in self.is_done)
         return min(1.0, (n_done + parts) / len(self.stages)) if self.stages else 1.0
 
     def summary(self) -> str:
-        """Return in a line how far the run is."""
+        """Return the progress of the run in one line."""
         n_done = sum(stage.name in self.is_done for stage in self.stages)
         words = f"{n_done} of {len(self.stages)} stages done, {duration(time.monotonic() - self._started)} so far"
         running = ", ".join(f"{r.stage.name} {r.pace.share:.0%}" for r in self.running)
@@ -125,8 +125,8 @@ class Course:
     def left(self) -> str:
         """Return the time left of the build, by the rates of the running stages and the forecast of the others.
 
-        A range where stages are to come: from all of them beside each other, as far as they use different resources
-        (network, GPU, cores), to one after another.
+        With pending stages it is a range: from running them concurrently, as far as they use different resources
+        (network, GPU, cores), to running them one after another.
         """
         running = {run.stage.name: run for run in self.running}
         open_stages = [stage for stage in self.stages if stage.name not in self.is_done]
@@ -173,9 +173,9 @@ class Course:
         return f"| {' | '.join(cells)} |"
 
     def corpora_rows(self) -> list[dict[str, object]]:
-        """Return one row per corpus: rows kept by the stages that ended, partitions of those under way."""
+        """Return one row per corpus: rows kept by finished stages, and partitions of running ones."""
         names = dict.fromkeys(corpus for kept in self.corpora.values() for corpus in kept)
-        last = {stage.module: stage.name for stage in self.stages}.values()  # what its module leads to
+        last = {stage.module: stage.name for stage in self.stages}.values()  # the last stage of each module
         running = [run for run in self.running if set(run.by_corpus) & set(names)]
         table = {f"{stage} kept": self.corpora[stage] for stage in last if stage in self.corpora}
         table |= {f"{run.stage.name}, partitions so far": dict(run.by_corpus) for run in running}

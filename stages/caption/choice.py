@@ -74,7 +74,7 @@ _RELEASED = """
            'no text was released' AS detail
     FROM released ORDER BY sample_id
 """
-# Samples with captions to choose from; of released images also those for which none was drawn.
+# Samples with captions to choose from, and released images for which no caption was drawn.
 GIVEN = """
     SELECT sample_id FROM caption_score UNION
     SELECT sample_id FROM labelled_image JOIN image ON image_id = sample_id WHERE released_caption IS NOT NULL

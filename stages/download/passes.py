@@ -57,7 +57,7 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
     number = int(context.partition)
     due = due_urls(inputs, resources)
     hosts = run_sql("SELECT host FROM due ORDER BY place", {"due": due})["host"].combine_chunks().dictionary_encode()
-    names = hosts.dictionary.to_pylist()  # a host has thousands of URLs: its name is held once
+    names = hosts.dictionary.to_pylist()  # a host has thousands of URLs, so its name is stored once
     partition = pack(
         [names[i] for i in hosts.indices.to_pylist()],
         urls_per_partition=resources.urls_per_partition,
@@ -77,9 +77,9 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _unwanted(inputs: Inputs) -> pa.Table:
-    """Return the fetch_ids of which every sample is withdrawn, and those that led to a listed file before.
+    """Return the fetch_ids whose samples are all withdrawn, and those that gave a listed file before.
 
-    A sample's name alone withdraws no other one's URL.
+    Withdrawing a sample by name does not withdraw the URL for other samples.
     """
     listed_before = listed("fetch_id", inputs["listed_hash"], inputs["fetch_attempt"], BODY_HASHES)
     return run_sql(

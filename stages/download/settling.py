@@ -38,8 +38,8 @@ class SettleParams(Params):
 def settle(inputs: Inputs, context: Context) -> Outcome:
     """Return the last successful attempt of each planned URL; reject the others for the last attempt's reason.
 
-    A URL that was redirected to a placeholder was not fetched either. Which URLs a silent host was asked for before it
-    was given up depends on the order of requests; their reason does not: all of them have the host's.
+    A URL that was redirected to a placeholder was not fetched either. Which URLs of a silent host were requested before
+    it was given up depends on the order of requests, so all of them have the host's reason.
     """
     params: SettleParams = context.params
     columns = ", ".join("p.partition" if c == "partition" else f"a.{c}" for c in FETCHED.schema.names)
@@ -54,7 +54,7 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
         """,
         {name: inputs[name] for name in ("planned", "fetch_pass", "fetch_attempt")},
     )
-    # Of any attempt: another body under the same URL does not make it trustworthy.
+    # In any attempt: a different body later does not make the URL trustworthy.
     illegal = listed("fetch_id", inputs["listed_hash"], inputs["fetch_attempt"], BODY_HASHES)
     found = {"done": done, "placeholder": _placeholders(done, inputs, params.placeholder_n_urls), "illegal": illegal}
     found["changed"] = _changed(found, inputs, context.tools.get("stated"))
@@ -97,7 +97,7 @@ _REFUSED = f"""
 
 
 def _changed(found: Mapping[str, Rows], inputs: Inputs, stated: pa.Table | None) -> Rows:
-    """Return fetch_id, reason, pass and why for bodies that differ from the digest stated of any of their samples."""
+    """Return fetch_id, reason, pass and detail for bodies that differ from a digest stated for one of their samples."""
     stated = pa.table({name: pa.array([], pa.string()) for name in _STATED}) if stated is None else stated
     return query_rows(
         f"""
@@ -119,7 +119,7 @@ def _file_name(url: str) -> str:
 
 
 def _placeholders(done: Rows, inputs: Inputs, n_urls: int) -> Rows:
-    """Return fetch_id, reason, pass and why for URLs whose final address is shared by many URLs and captions.
+    """Return fetch_id, reason, pass and detail for URLs whose final address is shared by many URLs and captions.
 
     URLs without a redirect do not count, nor do redirects to a file of the same name: a picture that moved to https
     or to another server is still that picture. Addresses of equal bodies that differ only in the query are one

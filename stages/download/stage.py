@@ -79,7 +79,7 @@ def check_contact(resources: Resources) -> None:
 def download(inputs: Inputs, context: Context) -> Outcome:
     """Return one attempt per URL of the partition, successful or not; bodies are stored in one tar.
 
-    Images in released tars stay there: their digest was taken with the place, and every later reader compares it.
+    Images in released tars stay there: their digest was recorded with their location, and every reader compares it.
     """
     from stages.download.fetching import Attempt, FetchLimits, fetch
 
@@ -130,7 +130,7 @@ def download(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _in_tars(wanted: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tuple[str, str, Located]]]:
-    """Return fetch_id and URL of what is to be requested, and the same with its place of what is in released tars."""
+    """Separate the URLs to request, as (fetch_id, URL), from those in released tars, which also have their location."""
     urls, located = [], []
     for fetch_id, url in wanted:
         place = parse_located(url)

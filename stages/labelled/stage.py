@@ -147,7 +147,7 @@ def _corpora(inputs: Inputs) -> dict[str, Corpus]:
 
 
 def _corpus_of(sample_id: str, corpus: Corpus) -> str:
-    """Return the corpus of a sample: of the released tars each sample has its own."""
+    """Return the corpus of a sample; in the released tars it differs from sample to sample."""
     code = sample_id.partition("_")[0]
     return code if reader_of(corpus).is_sample_list else corpus.code
 

@@ -57,7 +57,7 @@ def normalise_url(url: str) -> str:
     Raises:
         UrlFault: it is not an http or https URL with a host.
     """
-    if parse_located(url) is not None:  # in a released tar; nothing is requested
+    if parse_located(url) is not None:  # in a released tar, so nothing is requested
         return url
     if _PLAIN.fullmatch(url) and len(url) < 250 and not _ODD.search(url):  # the host of a longer one may be too long
         return url
@@ -141,7 +141,7 @@ def fetch_id(normalised: str) -> str:
 
 
 def host_of(normalised: str) -> str:
-    """Return the host of a normalised URL, with its port if not the default; the tar of an image in one."""
+    """Return the host of a normalised URL, with a non-default port; for an image in a released tar, the tar."""
     if located := parse_located(normalised):
         return located.path
     return normalised.split("/", 3)[2]

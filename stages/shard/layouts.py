@@ -36,11 +36,11 @@ def tar_key(sample_id: str) -> str:
 def found_at(
     members: Mapping[str, bytes], offsets: Mapping[str, int], image: str, text: str, extra: str
 ) -> dict[str, int]:
-    """Return where a sample's members begin in the tar, and the lengths that no other column states.
+    """Return the offsets of a sample's members in the tar, and the sizes that are in no other column, in bytes.
 
     Args:
         members: bodies by name.
-        offsets: position of each body's first byte in the tar, by name.
+        offsets: offset of each body's first byte in the tar, by name.
         image: name of the image among the members.
         text: name of the text.
         extra: name of the third member.

@@ -1,4 +1,4 @@
-"""Metafile, a stage of shard: one row per sample of a tar, with its name, its text and its origin."""
+"""Metafile, a stage of shard: one row per sample of a tar, with name, text and origin."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ _OF_PLAN = ("sample_id", "img_name", "published_text", "caption_sources", "split
 
 
 def _rights() -> pa.Table:
-    """Return what the manifest of each corpus states on its images."""
+    """Return the rights in images that each corpus's manifest states."""
     found = [{"corpus": code, "image_rights": corpus.image_rights} for code, corpus in load_corpora().items()]
     return pa.Table.from_pylist(found, pa.schema([("corpus", pa.string()), ("image_rights", pa.string())]))
 

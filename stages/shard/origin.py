@@ -1,6 +1,6 @@
-"""Origin, a stage of shard: what all tables record of each sample to publish, sorted by tar.
+"""Origin, a stage of shard: the columns of all tables for each sample to publish, sorted by tar.
 
-One query over whole tables sorts them; whatever is written for each tar then reads the rows of its own tar.
+One query over whole tables sorts them; the stages that write a tar's files then read only that tar's rows.
 """
 
 from schemas.tables import ORIGIN
@@ -14,13 +14,12 @@ _STATED = (
 
 
 def list_origins(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per sample to publish: place in its corpus, rights, position, time, scores, cluster, group."""
+    """Return one row per sample to publish: source row, rights, position, time, scores, cluster, group."""
     return collect(inputs, ORIGIN, _SPINE, _STEPS)
 
 
 _SPINE = "SELECT sample_id, shard, half, corpus, image_id FROM shard_plan JOIN sample USING (sample_id)"
-# Each adds the columns of some tables to the rows of the one before; wide columns come last, so that few copies of them
-# are written.
+# Each query adds columns of some tables to the rows of the query before; wide columns come last, to be copied seldom.
 _STEPS = (
     ("SELECT rows.*, width_px, height_px FROM rows JOIN image USING (image_id)", ("image",)),
     (

@@ -25,15 +25,15 @@ def published_text(meta: Any, text: Any, order: TextOrder, separator: str) -> An
     return pc.coalesce(joined, first, second, "")
 
 
-SOURCE = {"pub11": "web", "rs3": "generated"}  # of a caption, by half
+SOURCE = {"pub11": "web", "rs3": "generated"}  # source of a caption, by half
 
 
 def caption_sources(rows: pa.Table, order: TextOrder) -> list[list[str]]:
-    """Return the sources of each published text in their order: "meta", "web", "generated"; a blank text has none.
+    """Return the sources of each published text, in order: "meta", "web", "generated"; none for a blank text.
 
     Args:
         rows: samples with meta_caption, text and half.
-        order: as for `published_text`.
+        order: as in `published_text`.
     """
     metas, texts, halves = (rows[name].to_pylist() for name in ("meta_caption", "text", "half"))
     found = []

@@ -25,7 +25,7 @@ from stages.shard.tar_writer import open_tar
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
-    """Return the text, split and tar of each published sample of both halves, and why others are refused.
+    """Return the text, split and tar of each published sample of both halves; reject others with a reason.
 
     The split depends only on a hash of the group's key, and the tar number on a hash of the sample's image or scene.
     Without ranks or quotas, a further sample moves only samples that it joins to another group.
@@ -71,7 +71,7 @@ _JOINED = ("image", "geometa", "split_group")
 
 
 def _stated(context: Context) -> pa.Table:
-    """Return sample_id, split and shard that are stated of samples; no rows if none are."""
+    """Return the stated sample_id, split and shard of samples; no rows if none are stated."""
     names = ["sample_id", "split", "shard"]
     stated = context.tools.get("stated")
     return pa.table({name: pa.array([], pa.string()) for name in names}) if stated is None else stated.select(names)

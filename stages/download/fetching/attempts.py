@@ -41,14 +41,14 @@ class Attempt:
 
     Attributes:
         reason: reject reason, None if fetched.
-        n_bytes: of the body without the codings of its transport; 0 is a fetched body too.
-        sha256: of the same.
-        md5: of the same.
-        tar_offset: of the body's first byte in the tar file.
-        retry_after_s: as the server asked.
-        fetch_ms: without waiting for a host slot.
-        peer_address: of the last connection.
-        final_url: of the last request, or of the one that was refused.
+        n_bytes: size of the decoded body; 0 is also a fetched body.
+        sha256: sha256 of the decoded body, in hex.
+        md5: MD5 of the decoded body, in hex.
+        tar_offset: offset of the body's first byte in the tar.
+        retry_after_s: the server's Retry-After.
+        fetch_ms: time without waiting for a host slot.
+        peer_address: IP address of the last connection.
+        final_url: URL of the last request, or of the refused one.
     """
 
     fetch_id: str
@@ -67,13 +67,13 @@ class Attempt:
 
     @classmethod
     def withdrawn(cls, fetch_id: str) -> Self:
-        """Return the attempt of a URL that is withdrawn: none was made."""
+        """Return the attempt of a withdrawn URL, which was not requested."""
         return cls(fetch_id, False, "withdrawn", None, None, None, None, None, None, None, 0, None, None)
 
     @classmethod
     def located(cls, fetch_id: str, url: str, place: Located) -> Self:
-        """Return the attempt of an image in a released tar: nothing was requested."""
-        found = (place.n_bytes, place.sha256, None, place.offset)  # its MD5 is taken by screen
+        """Return the attempt of an image in a released tar, without a request."""
+        found = (place.n_bytes, place.sha256, None, place.offset)  # screen computes its MD5
         return cls(fetch_id, True, None, None, None, *found, None, 0, None, url)
 
 

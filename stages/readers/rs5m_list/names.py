@@ -46,7 +46,7 @@ def sample_id_of(name: str | None) -> str | NameFault:
 
 @lru_cache
 def _is_other_corpus(code: str) -> bool:
-    """Return whether a code is that of a web corpus which RS5M has not, and which has a manifest."""
+    """Return whether a code is that of a web corpus with a manifest that is not in RS5M."""
     return code in known_codes() and code not in (LIST_CODE, *labelled_codes())
 
 

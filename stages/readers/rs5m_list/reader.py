@@ -50,7 +50,7 @@ def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 
 
 
 def count(source: SourceFiles, corpus: Corpus) -> int:
-    """Return the number of rows, by the positions of quotes and line ends, from a footer, or by headers of a tar."""
+    """Return the number of rows, from the positions of quotes and line ends, a footer, or the headers of a tar."""
     return sum(count_tar(path) if is_tar(path) else count_list(path) for path, _ in source.files)
 
 
