@@ -146,9 +146,24 @@ FIELDS: tuple[Field, ...] = (
     Field("survivor_id", pa.string(), "", "The kept sample of the cluster."),
     Field("duplicate_reason", pa.string(), "", "Reason why the sample was removed; null for the survivor.", True),
     Field(
-        "phash_distance", pa.int32(), "bits", "Hamming distance of the perceptual hashes to the survivor's, the least."
+        "phash_distance", pa.int32(), "bits", "Least Hamming distance of the hashes, to the survivor's or in a pair."
     ),
     Field("phash_orientation", pa.int32(), "", "EXIF orientation in which the picture is nearest the survivor's."),
+    Field("keypoint_summary", pa.list_(pa.float16()), "", "256 numbers of length 1; zeros without enough keypoints."),
+    Field("pair_id", pa.string(), "", "pixel_sha256 of the first picture, a dash, that of the second."),
+    Field("side", pa.int32(), "", "0 for the first picture of a pair, 1 for the second."),
+    Field("pair_source", pa.string(), "", "What found the pair: embedding (features) or keypoints (summaries)."),
+    Field("feature_cos", pa.float64(), "cosine", "Of the vectors by which the pair was found."),
+    Field("first_sha256", pa.string(), "", "pixel_sha256 of the first picture."),
+    Field("second_sha256", pa.string(), "", "pixel_sha256 of the second picture."),
+    Field("n_inliers", pa.int32(), "", "Distinct places in which the keypoints of both pictures agree."),
+    Field("pair_scale", pa.float64(), "", "Length in the second picture per length in the first, both at 320 px."),
+    Field("pair_turn_deg", pa.float64(), "degrees", "Clockwise turn from the first to the second picture."),
+    Field("is_pair_mirrored", pa.bool_(), "", "True if the first picture agrees mirrored."),
+    Field("pair_kind", pa.string(), "", "copy, same_place, unlike, or not_compared if a picture was not decoded."),
+    Field(
+        "is_other_date", pa.bool_(), "", "Whether the stated dates differ; null unless both have place and date.", True
+    ),
     # Evaluation sets, and samples that are in one.
     Field("evaluation_set", pa.string(), "", "The evaluation set: its folder under EVAL, or its name in the manifest."),
     Field("evaluation_path", pa.string(), "", "Path of the picture below the folder of its evaluation set."),

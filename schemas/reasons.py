@@ -111,6 +111,10 @@ REASONS: tuple[Reason, ...] = (
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
     Reason("near_duplicate", "Another sample with a similar perceptual hash is kept."),
     Reason("turned_duplicate", "Another sample is kept that is similar to this one mirrored or turned by quarters."),
+    Reason(
+        "edited_duplicate", "The keypoints agree with those of a kept picture: cut, framed, marked or slightly turned."
+    ),
+    Reason("feature_duplicate", "The image feature is near a kept picture's, or that of a picture in between."),
     # labelled
     Reason("file_too_large", "A file of the sample exceeds the byte limit."),
     Reason("missing_image", "The image of the metadata record is missing."),

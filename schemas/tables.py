@@ -182,6 +182,34 @@ PICTURE = Table(
     "A distinct picture of either half, and the image to read it from.",
 )  # fmt: skip
 EMBEDDING = Table("embedding", ("pixel_sha256",), ("image_feature",), "The image feature of a picture.")
+KEYPOINT_SUMMARY = Table(
+    "keypoint_summary", ("pixel_sha256",), ("keypoint_summary",), "The summary of a picture's keypoints."
+)
+PAIR_SIDE = Table(
+    "pair_side",
+    ("pair_id", "side"),
+    (
+        "pixel_sha256", "image_format", "width_px", "height_px", "n_bytes", "body_sha256", "body_file", "body_offset",
+        "pair_source", "feature_cos", "phash_distance", "partition",
+    ),
+    "One of two pictures that may be copies, and the image to read it from.",
+)  # fmt: skip
+PICTURE_PAIR = Table(
+    "picture_pair",
+    ("pair_id",),
+    ("first_sha256", "second_sha256", "n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored"),
+    "Two pictures whose keypoints were compared.",
+)
+JUDGED_PAIR = Table(
+    "judged_pair",
+    ("pair_id",),
+    (
+        "first_sha256", "second_sha256", "pair_kind", "pair_source", "feature_cos", "phash_distance", "n_inliers",
+        "is_other_date",
+    ),
+    "Two pictures that may be copies, and what they were found to be.",
+    nullable=("n_inliers",),
+)  # fmt: skip
 PROMPT = Table("prompt", ("prompt",), ("prompt_feature",), "The text feature of a prompt.")
 DETECTOR_SCORE = Table("detector_score", ("pixel_sha256",), ("detector_prob",), "The detector's score of a picture.")
 VLM_SCORE = Table("vlm_score", ("pixel_sha256",), ("vlm_score_cos",), "The similarity of a picture to the prompts.")

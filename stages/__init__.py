@@ -5,7 +5,10 @@ from stages.contamination.marks import FIND_CAPTIONS, FIND_CONTAMINATED, FIND_OV
 from stages.contamination.matrix import COUNT_CONTAMINATION
 from stages.contamination.stage import HASH_EVALUATION, LIST_EVALUATION, LIST_EVALUATION_CAPTIONS
 from stages.contract import Stage
+from stages.dedup.judging import JUDGE_PAIRS
+from stages.dedup.pairs import COMPARE_PAIRS, FIND_PAIRS
 from stages.dedup.stage import CLUSTER, DROP_DUPLICATES
+from stages.dedup.summaries import SUMMARISE_KEYPOINTS
 from stages.download.stage import DOWNLOAD, OPEN_PASS, SETTLE
 from stages.embed.stage import EMBED, EMBED_PROMPTS, PLAN_PICTURES
 from stages.filter.stage import FILTER
@@ -49,6 +52,10 @@ STAGES: tuple[Stage, ...] = (
     PLAN_PICTURES,
     EMBED_PROMPTS,
     EMBED,
+    SUMMARISE_KEYPOINTS,
+    FIND_PAIRS,
+    COMPARE_PAIRS,
+    JUDGE_PAIRS,
     CLUSTER,
     DROP_DUPLICATES,
     SCORE_DETECTOR,

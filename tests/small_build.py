@@ -41,6 +41,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "run": {"workers": 2, "model_workers": 2, "backoff_s": 0.0, "reserve_gb": 0.0},
     "download": {"allow_loopback": True, "urls_per_partition": 20, "timeout_s": 5.0, "max_fetch_s": 5.0},
     "embed": {"model": "demo-clip", "batch_size": 8},
+    "dedup": {"method": "keypoints", "candidates": "keypoints", "n_neighbours": 2, "min_summary_cos": -1.0},
     "outliers": {"detector": "demo-yolo", "top_share_vlm": 0.95, "top_share_detector": 0.95},
     "caption": {"captioner": "demo-blip2", "first_scorer": "demo-clip", "second_scorer": "demo-clip-2"},
     "gpe": {"n_partitions": 2},

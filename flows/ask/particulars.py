@@ -54,6 +54,11 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "SELECT cluster_n_samples AS samples_in_cluster, count(DISTINCT cluster_id) AS clusters"
             " FROM cluster_member GROUP BY 1 ORDER BY 1",
         ),
+        (
+            "pairs of pictures that no hash joins, by what they were found to be",
+            "SELECT pair_kind, count(*) AS pairs, min(n_inliers) AS fewest_inliers, max(n_inliers) AS most_inliers"
+            " FROM judged_pair GROUP BY 1 ORDER BY 1",
+        ),
     ),
     "contamination": (
         (

@@ -72,14 +72,15 @@ def unread(db: duckdb.DuckDBPyConnection) -> Section:
 def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
     """Return pairs of a removed picture and its survivor, and the members of the largest clusters."""
     pairs = db.execute(
-        "SELECT sample_id, survivor_id, phash_distance FROM survivor_rejects r JOIN cluster_member USING (sample_id)"
-        f" WHERE r.reason = 'near_duplicate' ORDER BY md5(sample_id) LIMIT {_PAIRS}"
+        "SELECT sample_id, survivor_id, r.reason, phash_distance FROM survivor_rejects r"
+        " JOIN cluster_member USING (sample_id)"
+        f" WHERE r.reason NOT IN ('url_duplicate', 'pixel_duplicate') ORDER BY md5(sample_id) LIMIT {_PAIRS}"
     ).fetchall()
-    found = located(db, [sample_id for removed, kept, _ in pairs for sample_id in (removed, kept)])
+    found = located(db, [sample_id for removed, kept, *_ in pairs for sample_id in (removed, kept)])
     pictures: list[Picture] = []
-    for removed, survivor, distance in pairs:
+    for removed, survivor, reason, distance in pairs:
         if removed in found and survivor in found:
-            pictures.append(album.picture(found[removed], (removed, f"removed, distance {distance}")))
+            pictures.append(album.picture(found[removed], (removed, f"{reason}, distance {distance}")))
             pictures.append(album.picture(found[survivor], (survivor, "kept")))
     figures = [
         Figure(

@@ -51,6 +51,40 @@ def label_clusters(
     return found
 
 
+def join_pairs(labels: Labels, pairs: Labels, *, is_chained: bool) -> Labels:
+    """Return the labels of images after clusters are joined by pairs of them.
+
+    Unless is_chained, a cluster that comes first takes those that it has a pair with and that no earlier one took;
+    none of them takes others, so that each is a pair with the survivor's cluster.
+
+    Args:
+        labels: int64 [n], clusters in order of survival.
+        pairs: int64 [m, 2], two labels each, in any order.
+        is_chained: whether joined clusters are connected components of pairs.
+    """
+    near: dict[int, list[int]] = {}
+    for low, high in np.unique(np.sort(pairs, axis=1), axis=0).tolist():
+        if low != high:
+            near.setdefault(low, []).append(high)
+            near.setdefault(high, []).append(low)
+    taker: dict[int, int] = {}
+    for head in sorted(near):
+        if head in taker:
+            continue
+        taker[head] = head
+        waiting = [head]
+        while waiting:
+            free = [other for other in near[waiting.pop()] if other not in taker]
+            taker.update(dict.fromkeys(free, head))
+            waiting += free if is_chained else []
+    if not taker:
+        return labels
+    old = np.array(sorted(taker), np.int64)
+    new = np.array([taker[label] for label in old.tolist()], np.int64)
+    place = np.minimum(np.searchsorted(old, labels), old.size - 1)
+    return np.where(old[place] == labels, new[place], labels)
+
+
 def _bound(labels: Labels, hashes: Hashes, max_distance: int) -> None:
     """Cut components into clusters around their first members, in place.
 

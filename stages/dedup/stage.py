@@ -3,105 +3,77 @@
 Clusters are described first and decided on later: another priority needs no new search for neighbours.
 """
 
-from typing import Literal
-
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
 
-from schemas.corpora import known_codes
 from schemas.tables import CLUSTER_MEMBER, SURVIVOR
 from stages.checks import DETAIL_MAX_CHARACTERS
-from stages.contract import Context, Given, InputError, Inputs, Outcome, Params, Reads, Stage, no_rejects
-from stages.images.orientations import N_ORIENTATIONS
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.dedup.labelling import IMAGE_COLUMNS, label_members, rank_members
+from stages.dedup.settings import FEATURES, ClusterParams
 from stages.rows import query_rows, run_sql
 
 
-class ClusterParams(Params):
-    """When pictures are duplicates, and which sample of a cluster is kept."""
-
-    max_distance: int = Field(
-        4, ge=0, le=10, description="maximum Hamming distance of near-duplicate perceptual hashes, bits"
-    )  # speed.md: chance pairs appear by the hundred thousand at 10; 4 to 6 is safe for 5 million images
-    min_detail: float = Field(
-        0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it only equal pixels match"
-    )  # measured: plain bands, gradients and faint noise have less, 1,690 of 1,699 real pictures have more
-    orientations: Literal["upright", "all"] = Field(
-        "all", description="upright: compare pictures as shown; all: also mirrored and turned by quarters"
-    )  # RS5M compared them as shown
-    max_minutes: float = Field(
-        5.0,
-        gt=0,
-        description="longest search for near hashes, by its estimate, minutes of one core; beyond, it is refused",
-    )  # 5 million images: 1 at 4 bits, 3 at 6; from 10 on the cost grows faster than the square
-    is_chained: bool = Field(
-        False, description="join near images in chains, as RS5M did; if false, each duplicate is near the kept image"
-    )
-    priority: tuple[tuple[str, ...], ...] = Field(
-        (("laion2b", "laion400m", "coyo700m"), ("*",), ("laioncoco",)),
-        description="corpora in tiers, from the most to the least preferred; * means all others",
-    )  # RS5M, appendix B5: never LAION-COCO if another exists; LAION-2B, LAION-400M or COYO first
-
-    @field_validator("priority")
-    @classmethod
-    def _check_codes(cls, tiers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-        named = [code for tier in tiers for code in tier]
-        known = known_codes()
-        unknown = [code for code in named if code not in (*known, "*")]
-        if unknown or len(set(named)) != len(named):
-            raise ValueError(f"each of {', '.join(known)} or * at most once, found {unknown or named}")
-        return tiers
-
-    seed: str = Field("dedup", description="with the sample_id, orders samples of one tier")
-
-
 def cluster(inputs: Inputs, context: Context) -> Outcome:
-    """Return each sample with a valid image, its cluster, the survivor, and why the sample is not the survivor."""
+    """Return each sample with a valid image, its cluster, the survivor, and why the sample is not the survivor.
+
+    Clusters by hash, or by equal pixels alone with the method features, are joined where their pictures are a pair of
+    copies.
+    """
     params: ClusterParams = context.params
-    tiers = {code: tier for tier, codes in enumerate(params.priority) for code in codes}
-    tier_table = pa.table({"corpus": list(tiers), "tier": pa.array(tiers.values(), pa.int32())})
-    last = len(params.priority)
-    options = {"seed": params.seed, "other": tiers.get("*", last), "labelled": last}
-    member = query_rows(_MEMBERS, {**inputs, "tiers": tier_table}, **options)
-    n_ways = 1 if params.orientations == "upright" else N_ORIENTATIONS
-    ranked = query_rows(_RANKED_IMAGES, {"image": inputs["image"], "member": member}, n_ways=n_ways)
-    images = run_sql("SELECT first_rank, pixels, hashes, phash_detail FROM ranked", {"ranked": ranked})
-    labels = pa.table({"first_rank": images["first_rank"], "label": label_images(images, params)})
-    clustered = {"member": member, "ranked": ranked, "labels": labels}
-    kept = query_rows(_CLUSTERS, clustered, max_distance=params.max_distance)
+    member = rank_members(inputs, params)
+    ranked, labels = label_members(inputs, member, params)
+    pairs = run_sql(_COPIES, {"ranked": ranked, "image": inputs["image"], "judged_pair": inputs["judged_pair"]})
+    is_chained = params.is_chained or params.method == FEATURES
+    clustered = {"member": member, "ranked": ranked, "labels": _join_labels(labels, pairs, is_chained=is_chained)}
+    joined = "feature_duplicate" if params.method == FEATURES else "edited_duplicate"
+    kept = query_rows(_CLUSTERS, clustered, max_distance=params.max_distance, joined=joined)
     return Outcome(kept.cast(CLUSTER_MEMBER.schema), no_rejects(CLUSTER_MEMBER))
 
 
-# The order (tier, digest) is total and depends only on the sample, not on partitions, files or time.
-# No labelled sample outranks a web sample: duplicates in RS3 are marked, and PUB11 loses nothing to it.
-_MEMBERS = """
-    WITH tiered AS (
-        SELECT s.sample_id, s.image_id,
-               CASE WHEN s.half = 'rs3' THEN $labelled ELSE coalesce(t.tier, $other) END AS tier
-        FROM sample s SEMI JOIN image USING (image_id) LEFT JOIN tiers t ON t.corpus = s.corpus
-    )
-    SELECT sample_id, image_id, row_number() OVER (ORDER BY tier, sha256($seed || ':' || sample_id)) AS rank
-    FROM tiered
-"""
-# Images in order of survival, which is that of their first sample. Equal numbers in `pixels` are equal pixels.
-_RANKED_IMAGES = """
-    SELECT image_id, first_rank, min(first_rank) OVER (PARTITION BY pixel_sha256) AS pixels, phash, phash_detail,
-           phash_orientations[:$n_ways] AS hashes
-    FROM (SELECT image_id, min(rank) AS first_rank FROM member GROUP BY image_id) JOIN image USING (image_id)
-    ORDER BY first_rank
+def _join_labels(labels: pa.Table, pairs: pa.Table, *, is_chained: bool) -> pa.Table:
+    """Return the labels as hash_label, and as label after the clusters of copies are joined.
+
+    Args:
+        labels: first_rank and label.
+        pairs: two values of first_rank each.
+        is_chained: whether clusters are connected components of pairs.
+    """
+    from stages.dedup.clusters import join_pairs
+
+    found = labels["label"].to_numpy().astype(np.int64)
+    places = np.full((pairs.num_rows, 2), -1, np.int64)
+    order = np.argsort(labels["first_rank"].to_numpy())
+    ranks = labels["first_rank"].to_numpy()[order]
+    for n, name in enumerate(("first_rank", "second_rank")):
+        places[:, n] = found[order[np.searchsorted(ranks, pairs[name].to_numpy())]]
+    joined = pa.array(join_pairs(found, places, is_chained=is_chained), pa.int64())
+    columns = {"first_rank": labels["first_rank"], "hash_label": labels["label"], "label": joined}
+    return pa.table(columns)
+
+
+# The first image of each of the two pictures.
+_COPIES = """
+    WITH first AS (SELECT pixel_sha256, min(first_rank) AS rank FROM ranked JOIN image USING (image_id) GROUP BY 1)
+    SELECT a.rank AS first_rank, b.rank AS second_rank
+    FROM judged_pair JOIN first a ON a.pixel_sha256 = first_sha256 JOIN first b ON b.pixel_sha256 = second_sha256
+    WHERE pair_kind = 'copy' ORDER BY ALL
 """
 _CLUSTERS = """
     WITH picture AS (FROM ranked JOIN labels USING (first_rank)),
     placed AS (
-        SELECT m.sample_id, m.image_id, m.rank, p.first_rank, p.pixels, p.phash, p.hashes, p.label
+        SELECT m.sample_id, m.image_id, m.rank, p.first_rank, p.pixels, p.phash, p.hashes, p.label,
+               p.hash_label
         FROM member m JOIN picture p USING (image_id)
     ), cluster AS (SELECT label, count(*) AS n_samples, min(rank) AS rank FROM placed GROUP BY label),
     survivor AS (
-        SELECT cluster.label, n_samples, sample_id, pixels, phash, hashes FROM cluster JOIN placed USING (rank)
+        SELECT cluster.label, n_samples, sample_id, pixels, phash, hashes, hash_label
+        FROM cluster JOIN placed USING (rank)
     ),
     compared AS (
         SELECT p.sample_id, p.image_id, p.rank, p.first_rank, s.sample_id AS survivor_id, s.n_samples,
-               p.pixels = s.pixels AS is_same, bit_count(xor(p.phash, s.phash)) AS shown_distance,
+               p.pixels = s.pixels AS is_same, p.hash_label <> s.hash_label AS is_joined,
+               bit_count(xor(p.phash, s.phash)) AS shown_distance,
                -- One sample turned against the other as shown, and the reverse: bits near the median may differ.
                CASE WHEN NOT is_same THEN list_transform(p.hashes, lambda h: bit_count(xor(h, s.phash))) END AS turned,
                CASE WHEN NOT is_same THEN list_min(list_transform(s.hashes, lambda h: bit_count(xor(h, p.phash))))
@@ -117,43 +89,12 @@ _CLUSTERS = """
            CASE WHEN sample_id = survivor_id THEN NULL
                 WHEN rank > first_rank THEN 'url_duplicate'
                 WHEN is_same THEN 'pixel_duplicate'
+                WHEN is_joined THEN $joined
                 WHEN shown_distance > $max_distance AND phash_distance <= $max_distance THEN 'turned_duplicate'
                 ELSE 'near_duplicate' END AS duplicate_reason,
            phash_distance, phash_orientation
     FROM described ORDER BY sample_id
 """
-
-
-def label_images(images: pa.Table, params: ClusterParams) -> pa.Array:
-    """Return a cluster label per image.
-
-    Args:
-        images: pixels, hashes (the picture as shown, then turned) and phash_detail of each image, in order of survival.
-        params: the limits of similarity.
-
-    Raises:
-        InputError: the distance is so large that the search would take longer than max_minutes.
-    """
-    from stages.dedup.clusters import label_clusters  # numba takes half a second to import, in every worker
-    from stages.dedup.neighbours import estimate_seconds
-
-    hashes = images["hashes"].combine_chunks()
-    ways = hashes.flatten().to_numpy().reshape(len(images), -1) if len(images) else np.empty((0, 1), np.uint64)
-    minutes = estimate_seconds(len(images), params.max_distance, ways.shape[1] - 1) / 60
-    if minutes > params.max_minutes:
-        raise InputError(
-            f"dedup.max_distance = {params.max_distance} would take about {minutes:.1f} minutes of a core for "
-            f"{len(images):,} images: expected at most {params.max_minutes:g}; lower it, or raise dedup.max_minutes"
-        )
-    labels = label_clusters(
-        images["pixels"].to_numpy().astype(np.int64),
-        ways,
-        images["phash_detail"].to_numpy(),
-        params.max_distance,
-        params.min_detail,
-        is_chained=params.is_chained,
-    )
-    return pa.array(labels, pa.int64())
 
 
 _OF_WEB = "FROM cluster_member SEMI JOIN (FROM sample WHERE half = 'pub11') USING (sample_id)"
@@ -180,11 +121,12 @@ _DUPLICATES = f"""
 CLUSTER = Stage(
     name="cluster",
     module="dedup",
-    version=4,
+    version=5,
     does="Finds clusters of samples with equal URLs, or equal or similar pictures, over all corpora.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
-        Reads("image", ("image_id", "pixel_sha256", "phash", "phash_orientations", "phash_detail"), is_whole=True),
+        Reads("image", IMAGE_COLUMNS, is_whole=True),
+        Reads("judged_pair", ("first_sha256", "second_sha256", "pair_kind"), is_whole=True),
     ),
     writes=CLUSTER_MEMBER,
     grain="map",
@@ -210,5 +152,12 @@ DROP_DUPLICATES = Stage(
     given=Given(query=f"SELECT sample_id {_OF_WEB}", inputs=("cluster_member", "sample")),
     run=drop_duplicates,
     is_queried=True,
-    reasons=("url_duplicate", "pixel_duplicate", "near_duplicate", "turned_duplicate"),
+    reasons=(
+        "url_duplicate",
+        "pixel_duplicate",
+        "near_duplicate",
+        "turned_duplicate",
+        "edited_duplicate",
+        "feature_duplicate",
+    ),
 )

@@ -1,7 +1,7 @@
 """Split groups, a stage of shard: samples with the same picture, scene or place, which must share a split.
 
-A group is a connected component of samples with a common duplicate cluster, image, scene, owner or block of ground.
-Not for the split itself (`plan_shards`, by hash of the group's key).
+A group is a connected component of samples with a common duplicate cluster, image, scene, owner or block of ground,
+or with pictures that agree by keypoints. Not for the split itself (`plan_shards`, by hash of the group's key).
 """
 
 from typing import Any
@@ -36,7 +36,8 @@ def group_samples(inputs: Inputs, context: Context) -> Outcome:
     rows = query_rows(_SAMPLES, _some(inputs, "relevant", "caption", "candidate", "labelled_image"))
     rows = query_rows(_LOCATED, {"rows": rows, **_some(inputs, "geometa", "cluster_member")})
     rows = query_rows(_links(context.params), {"rows": rows})
-    edges = run_sql(_EDGES, {"rows": rows})
+    pairs = query_rows(_PAIRS, _some(inputs, "judged_pair", "image", "cluster_member"))
+    edges = run_sql(_EDGES, {"rows": rows, "pairs": pairs})
     labels = pa.table({"node": np.arange(rows.num_rows), "label": _components(edges, rows.num_rows)})
     labelled = query_rows("SELECT rows.*, label FROM rows JOIN labels USING (node)", {"rows": rows, "labels": labels})
     groups = query_rows(_GROUPS, {"labelled": labelled})
@@ -95,9 +96,20 @@ def _links(params: GroupParams) -> str:
 
 # Each sample is joined to the first one with the same link, which gives one edge per link instead of per pair.
 _EDGES = """
-    WITH linked AS (SELECT node, md5_number(unnest(links)) AS link FROM rows),
+    WITH linked AS (
+        SELECT node, md5_number(unnest(links)) AS link FROM rows
+        UNION ALL SELECT node, md5_number('pair ' || pair_id) FROM rows JOIN pairs USING (sample_id)
+    ),
          first AS (SELECT link, min(node) AS first_node FROM linked GROUP BY link HAVING count(*) > 1)
     SELECT node, first_node FROM linked JOIN first USING (link) WHERE node <> first_node ORDER BY ALL
+"""
+# Copies share a cluster, unless one was taken by another survivor; the same place at another date is in no cluster.
+_PAIRS = """
+    WITH pictured AS (SELECT sample_id, pixel_sha256 FROM cluster_member JOIN image USING (image_id))
+    SELECT pair_id, sample_id FROM (
+        SELECT pair_id, unnest([first_sha256, second_sha256]) AS pixel_sha256 FROM judged_pair
+        WHERE pair_kind IN ('same_place', 'copy')
+    ) JOIN pictured USING (pixel_sha256)
 """
 _SHARED = """
     SELECT caption_key, min(label) <> max(label) AS is_caption_shared FROM labelled GROUP BY caption_key
@@ -110,15 +122,17 @@ _GROUPS = f"""
 GROUP_SAMPLES = Stage(
     name="group_samples",
     module="shard",
-    version=1,
-    does="Groups samples that must share a split: by cluster, scene, owner and place.",
+    version=2,
+    does="Groups samples that must share a split: by cluster, scene, owner and place, and by pairs of one place.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
         Reads("candidate", ("sample_id", "corpus", "caption", "owner_id"), is_whole=True),
         Reads("labelled_image", ("sample_id", "corpus", "scene_id"), is_whole=True),
         Reads("geometa", ("sample_id", "latitude_deg", "longitude_deg"), is_whole=True),
-        Reads("cluster_member", ("sample_id", "cluster_id"), is_whole=True),
+        Reads("cluster_member", ("sample_id", "image_id", "cluster_id"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256"), is_whole=True),
+        Reads("judged_pair", ("pair_id", "first_sha256", "second_sha256", "pair_kind"), is_whole=True),
     ),
     writes=SPLIT_GROUP,
     grain="map",

@@ -21,6 +21,7 @@ from tests.contract import handmade as made
 from tests.contract import (
     inputs_caption,
     inputs_contamination,
+    inputs_dedup,
     inputs_geometa,
     inputs_gpe,
     inputs_labelled,
@@ -366,6 +367,10 @@ _ORIGINS = [
     }
     for n in range(4)
 ]  # fmt: skip
+_JUDGED = [
+    {"pair_id": "a pair", "first_sha256": "pixels 0", "second_sha256": "pixels 3", "pair_kind": "copy"},
+    {"pair_id": "another", "first_sha256": "pixels 0", "second_sha256": "same", "pair_kind": "unlike"},
+]
 _DUPLICATES = [
     {
         "sample_id": "coyo700m_0_1",
@@ -426,7 +431,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         listed_hash=[{"hash_kind": "md5", "hash": "md5 1"}],
     ),
     "screen": _screen,
-    "cluster": tables(sample=_SAMPLES, image=_IMAGES),
+    "cluster": tables(sample=_SAMPLES, image=_IMAGES, judged_pair=_JUDGED),
     "drop_duplicates": tables(cluster_member=_DUPLICATES, sample=_SAMPLES),
     "list_samples": tables(
         candidate=_CANDIDATES,
@@ -456,7 +461,9 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {**row, "longitude_deg": None if row["sample_id"] == "laion2b_0_0" else n * 0.04}
             for n, row in enumerate(_GEOMETA)
         ],
-        cluster_member=[*_DUPLICATES, {"sample_id": "ben_7", "cluster_id": "ben_7"}],
+        cluster_member=[*_DUPLICATES, {"sample_id": "ben_7", "image_id": "ben_7", "cluster_id": "ben_7"}],
+        image=_IMAGES,
+        judged_pair=[{**_JUDGED[0], "pair_kind": "same_place"}],
     ),
     "count_splits": tables(shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, split_group=_GROUPS, sample=_SAMPLES),
     "write_shards": tables(shard_plan=_SHARD_PLAN),
@@ -523,6 +530,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     ),
     "count_keywords": tables(candidate=_CANDIDATES),
     **inputs_contamination.HANDMADE,
+    **inputs_dedup.HANDMADE,
     **inputs_outliers.HANDMADE,
     **inputs_gpe.HANDMADE,
     **inputs_labelled.HANDMADE,

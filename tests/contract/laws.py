@@ -91,6 +91,8 @@ def _others(value: Any) -> list[Any]:
         if value in models:
             return [name for name, model in models.items() if model.task == models[value].task and name != value]
         return [
+            "keypoints",
+            "features",
             "transient",
             "absolute",
             "quantile",

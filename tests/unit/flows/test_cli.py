@@ -160,10 +160,9 @@ def test_a_stage_command_on_a_finished_build_does_nothing_prints_its_table_and_w
     assert said.startswith("nothing to do: every partition is current")
     assert "stage dedup" in said and "url_duplicate" in said and "Total" in said
     table = (tmp_path / "build/dataset/tables/stage_dedup.csv").read_text()
-    assert (
-        table.splitlines()[0]
-        == "stage,corpus,given,kept,rejected,url_duplicate,pixel_duplicate,near_duplicate,turned_duplicate"
-    )
+    reasons = "decoding_failed,url_duplicate,pixel_duplicate,near_duplicate,turned_duplicate"
+    expected = f"stage,corpus,given,kept,rejected,{reasons},edited_duplicate,feature_duplicate"
+    assert table.splitlines()[0] == expected
     assert "drop_duplicates,Total,48,42,6,2,2,1"[:29] in table
 
 

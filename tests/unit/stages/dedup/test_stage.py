@@ -6,10 +6,11 @@ import pyarrow as pa
 import pytest
 
 from schemas.fields import FIELD
-from schemas.tables import SAMPLE
+from schemas.tables import JUDGED_PAIR, SAMPLE
 from stages.checks import check_outcome
 from stages.contract import Context, InputError, Outcome
-from stages.dedup.stage import CLUSTER, DROP_DUPLICATES, ClusterParams
+from stages.dedup.settings import ClusterParams
+from stages.dedup.stage import CLUSTER, DROP_DUPLICATES
 from tests.contract.handmade import samples_of
 
 FAR = [0, 0xFFFF, 0xFFFF_0000, 0xFFFF_FFFF_0000_0000]  # at least 16 bits apart
@@ -20,10 +21,18 @@ def spine(images: Mapping[str, str | None]) -> pa.Table:
     return pa.Table.from_pylist(samples_of(images), SAMPLE.schema)
 
 
+def judged(pairs: list[tuple[str, str, str]]) -> pa.Table:
+    """Return what cluster reads of judged pairs, each (pixels, pixels, pair_kind)."""
+    rows = [{"first_sha256": a, "second_sha256": b, "pair_kind": kind} for a, b, kind in pairs]
+    names = ("first_sha256", "second_sha256", "pair_kind")
+    return pa.Table.from_pylist(rows, pa.schema([JUDGED_PAIR.schema.field(name) for name in names]))
+
+
 def cluster(
     samples: list[tuple[str, str, str, int]],
     details: Mapping[str, float] | None = None,
     turned: Mapping[str, list[int]] | None = None,
+    pairs: list[tuple[str, str, str]] | None = None,
     **params: Any,
 ) -> dict[str, dict[str, Any]]:
     """Return the rows of `cluster_member` by sample_id.
@@ -32,6 +41,7 @@ def cluster(
         samples: (sample_id, URL, pixels, phash); a labelled sample's URL is its sample_id.
         details: detail of the hash, by pixels; 1 by default.
         turned: the eight hashes, by pixels; by default those of a fully symmetric picture.
+        pairs: judged pairs: pixels, pixels, pair_kind.
     """
     images = {url: (pixels, phash) for _, url, pixels, phash in samples}
     inputs = {
@@ -50,6 +60,7 @@ def cluster(
                 ),
             }
         ),
+        "judged_pair": judged(pairs or []),
     }
     outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(**params), None, {}, None, None))  # type: ignore[arg-type]
     check_outcome(CLUSTER, inputs, outcome)
@@ -194,10 +205,46 @@ def test_samples_without_a_valid_image_have_no_row_and_no_images_give_no_rows() 
                 "phash_detail": pa.array([1], pa.float64()),
             }
         ),
+        "judged_pair": judged([]),
     }
     outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(), None, {}, None, None))  # type: ignore[arg-type]
     check_outcome(CLUSTER, inputs, outcome)
     assert outcome.kept["sample_id"].to_pylist() == ["laion2b_0_0"]
+
+
+def test_pairs_of_copies_join_clusters_of_hashes_and_the_others_do_not() -> None:
+    samples = [(f"cc3m_0_{n}", f"u{n}", f"p{n}", phash) for n, phash in enumerate([*FAR, 0b11])]
+    pairs = [("p0", "p1", "copy"), ("p2", "p3", "same_place"), ("p1", "p2", "unlike"), ("p0", "p3", "not_compared")]
+    rows = cluster(samples, pairs=pairs)
+    survivor = rows["cc3m_0_0"]["survivor_id"]
+    joined = {name for name, row in rows.items() if row["survivor_id"] == survivor}
+    assert joined == {"cc3m_0_0", "cc3m_0_1", "cc3m_0_4"}
+    assert {row["cluster_n_samples"] for name, row in rows.items() if name in joined} == {3}
+    # The cluster by hashes has two of them; the other one's reason is the pair.
+    by_hash = {"cc3m_0_0", "cc3m_0_4"}
+    expected = {
+        name: "near_duplicate" if survivor in by_hash and name in by_hash else "edited_duplicate" for name in joined
+    }
+    assert {name: rows[name]["duplicate_reason"] for name in joined} == {**expected, survivor: None}
+    assert {reasons(rows)[f"cc3m_0_{n}"] for n in (2, 3)} == {None}
+
+
+def test_a_copy_of_a_copy_is_joined_in_chains_alone() -> None:
+    samples = [(f"{corpus}_0_0", f"u{n}", f"p{n}", FAR[n]) for n, corpus in enumerate(("laion2b", "cc3m", "laioncoco"))]
+    pairs = [("p0", "p1", "copy"), ("p1", "p2", "copy")]
+    assert reasons(cluster(samples, pairs=pairs)) == {
+        "laion2b_0_0": None, "cc3m_0_0": "edited_duplicate", "laioncoco_0_0": None
+    }  # fmt: skip
+    assert reasons(cluster(samples, pairs=pairs, is_chained=True))["laioncoco_0_0"] == "edited_duplicate"
+
+
+def test_by_features_near_hashes_join_nothing_and_pairs_are_chained() -> None:
+    samples = [(f"{corpus}_0_0", f"u{n}", f"p{n}", n) for n, corpus in enumerate(("laion2b", "cc3m", "laioncoco"))]
+    pairs = [("p1", "p2", "copy"), ("p0", "p1", "copy")]
+    assert set(reasons(cluster(samples, method="features")).values()) == {None}
+    found = reasons(cluster([*samples, ("cc12m_0_0", "u4", "p0", 0)], pairs=pairs, method="features"))
+    assert found.pop("cc12m_0_0") == "pixel_duplicate"
+    assert found == {"laion2b_0_0": None, "cc3m_0_0": "feature_duplicate", "laioncoco_0_0": "feature_duplicate"}
 
 
 def test_one_sample_of_each_cluster_is_kept_and_the_others_name_it() -> None:

@@ -26,7 +26,9 @@ def labelled(number: int, **facts: Any) -> Row:
     return {"sample_id": f"rs_{number}", "half": "rs3", **defaults, **facts}
 
 
-def group(rows: Sequence[Row], folder: Path, **params: float) -> dict[str, Row]:
+def group(
+    rows: Sequence[Row], folder: Path, pairs: Sequence[tuple[str, str, str]] = (), **params: float
+) -> dict[str, Row]:
     """Return the split_group row of each sample."""
     halves = {half: [row for row in rows if row["half"] == half] for half in ("pub11", "rs3")}
     given = {
@@ -36,7 +38,14 @@ def group(rows: Sequence[Row], folder: Path, **params: float) -> dict[str, Row]:
         "labelled_image": [{**row, "scene_id": row["picture"]} for row in halves["rs3"]],
         "geometa": [{**row, "latitude_deg": row.get("at", (None, None))[0],
                      "longitude_deg": row.get("at", (None, None))[1]} for row in rows],
-        "cluster_member": [{**row, "cluster_id": row.get("cluster", row["sample_id"])} for row in rows],
+        "cluster_member": [
+            {**row, "image_id": row["picture"], "cluster_id": row.get("cluster", row["sample_id"])} for row in rows
+        ],
+        "image": [{"image_id": name, "pixel_sha256": f"of {name}"} for name in {row["picture"] for row in rows}],
+        "judged_pair": [
+            {"pair_id": one + other, "first_sha256": f"of {one}", "second_sha256": f"of {other}", "pair_kind": kind}
+            for one, other, kind in pairs
+        ],
     }  # fmt: skip
     inputs = {
         reads.table: pa.Table.from_pylist(
@@ -49,6 +58,19 @@ def group(rows: Sequence[Row], folder: Path, **params: float) -> dict[str, Row]:
     outcome = group_samples(inputs, context)
     check_outcome(GROUP_SAMPLES, inputs, outcome)
     return {row["sample_id"]: row for row in outcome.kept.to_pylist()}
+
+
+def test_pairs_of_one_place_share_a_group_and_pairs_unlike_do_not(tmp_path: Path) -> None:
+    rows = [web(1), web(2), labelled(3), web(4), web(5, picture="image-00004")]
+    pairs = [
+        ("image-00001", "scene-00003", "same_place"),
+        ("image-00001", "image-00002", "unlike"),
+        ("image-00004", "image-00002", "copy"),
+        ("image-00004", "scene-00003", "not_compared"),
+    ]
+    found = group(rows, tmp_path, pairs)
+    keys = {name: row["group_key"] for name, row in found.items()}
+    assert keys["web_1"] == keys["rs_3"] and keys["web_4"] == keys["web_2"] == keys["web_5"] != keys["web_1"]
 
 
 def are_joined(one: Row, other: Row, folder: Path) -> bool:

@@ -10,7 +10,7 @@ from flows.ask.inspect import explain
 from flows.run.executor import InlineExecutor
 from schemas.corpora import CORPUS_CODES, Corpus, known_codes, load_corpora
 from schemas.template_manifests import Templates
-from stages.dedup.stage import ClusterParams
+from stages.dedup.settings import ClusterParams
 from stages.inventory.stage import reader_digest
 from tests.small_build import Build
 

@@ -1,0 +1,82 @@
+"""Judge compared pairs of pictures: copies, the same place at another date, or nothing alike.
+
+Not for choosing survivors: stage.py does that.
+"""
+
+from schemas.tables import JUDGED_PAIR
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.dedup.settings import FEATURES, JudgeParams, off_without_pairs
+from stages.rows import query_rows
+
+_PAIRS = "SELECT DISTINCT pair_id FROM pair_side"
+# A picture of several samples has the facts of the first that states place and date.
+_JUDGED = f"""
+    WITH fact AS (
+        SELECT i.pixel_sha256, s.sample_id,
+               coalesce(c.stated_latitude_deg, l.stated_latitude_deg, i.exif_latitude_deg) IS NOT NULL
+               OR coalesce(l.scene_id <> s.sample_id, false) AS has_place,
+               replace(regexp_extract(coalesce(c.stated_datetime, l.stated_datetime, i.exif_datetime),
+                       '^\\s*(\\d{{4}}[-:]\\d\\d[-:]\\d\\d)', 1), ':', '-') AS date
+        FROM sample s JOIN image i USING (image_id)
+        LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id)
+    ), dated AS (
+        SELECT pixel_sha256, min_by(date, sample_id) AS date FROM fact WHERE has_place AND date <> ''
+        GROUP BY pixel_sha256
+    ), pair AS (
+        SELECT pair_id, min(pixel_sha256) FILTER (side = 0) AS first_sha256,
+               min(pixel_sha256) FILTER (side = 1) AS second_sha256, min(pair_source) AS pair_source,
+               min(feature_cos) AS feature_cos, min(phash_distance) AS phash_distance
+        FROM pair_side GROUP BY pair_id
+    ), measured AS (
+        SELECT pair.*, n_inliers, a.date <> b.date AS is_other_date,
+               CASE WHEN $is_by_features THEN true ELSE n_inliers >= $least END AS is_alike
+        FROM pair LEFT JOIN picture_pair USING (pair_id)
+        LEFT JOIN dated a ON a.pixel_sha256 = first_sha256 LEFT JOIN dated b ON b.pixel_sha256 = second_sha256
+    )
+    SELECT {", ".join(name for name in JUDGED_PAIR.schema.names if name != "pair_kind")},
+           CASE WHEN is_alike IS NULL THEN 'not_compared' WHEN NOT is_alike THEN 'unlike'
+                WHEN is_other_date THEN 'same_place' ELSE 'copy' END AS pair_kind
+    FROM measured ORDER BY pair_id
+"""
+
+
+def judge_pairs(inputs: Inputs, context: Context) -> Outcome:
+    """Return each pair with what it is: copy, same_place, unlike or not_compared.
+
+    Pictures that agree are the same place, and no copies, if place and date of both are stated and the dates differ.
+    """
+    params: JudgeParams = context.params
+    options = {"is_by_features": params.method == FEATURES, "least": params.min_inliers}
+    found = query_rows(_JUDGED, inputs, **options)
+    names = JUDGED_PAIR.schema.names
+    ordered = query_rows(f"SELECT {', '.join(names)} FROM found ORDER BY pair_id", {"found": found})
+    return Outcome(ordered.cast(JUDGED_PAIR.schema), no_rejects(JUDGED_PAIR))
+
+
+_STATED = ("sample_id", "stated_latitude_deg", "stated_datetime")
+
+JUDGE_PAIRS = Stage(
+    name="judge_pairs",
+    module="dedup",
+    version=1,
+    does="Decides which compared pairs are copies, and which show the same place at another date.",
+    reads=(
+        Reads(
+            "pair_side",
+            ("pair_id", "side", "pixel_sha256", "pair_source", "feature_cos", "phash_distance"),
+            is_whole=True,
+        ),
+        Reads("picture_pair", ("pair_id", "n_inliers"), is_whole=True),
+        Reads("sample", ("sample_id", "image_id"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", "exif_latitude_deg", "exif_datetime"), is_whole=True),
+        Reads("candidate", _STATED, is_whole=True),
+        Reads("labelled_image", (*_STATED, "scene_id"), is_whole=True),
+    ),
+    writes=JUDGED_PAIR,
+    grain="reduce",
+    given=Given(query=_PAIRS, inputs=("pair_side",)),
+    run=judge_pairs,
+    is_queried=True,
+    params=JudgeParams,
+    off=off_without_pairs,
+)

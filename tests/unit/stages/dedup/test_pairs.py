@@ -1,0 +1,215 @@
+"""Pairs of pictures: found by vectors, compared by keypoints, judged by inliers, place and date."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from PIL import Image, ImageOps
+
+from schemas.fields import FIELD
+from stages.checks import check_outcome
+from stages.contract import Context, InputError, Outcome, Stage
+from stages.dedup.judging import JUDGE_PAIRS
+from stages.dedup.pairs import COMPARE_PAIRS, FIND_PAIRS
+from stages.dedup.settings import PairParams
+from stages.dedup.summaries import SUMMARISE_KEYPOINTS
+from tests.contract.handmade import samples_of
+from tests.unit.stages.images.test_keypoints import cut, draw
+
+PICTURES: dict[str, Callable[[], Image.Image]] = {
+    "a": lambda: draw(1),
+    "b": lambda: cut(draw(1), 0.15),
+    "c": lambda: draw(2),
+    "d": lambda: ImageOps.mirror(cut(draw(2), 0.1)),
+    "e": lambda: draw(3),
+}
+
+
+class Bodies:
+    """Reads bodies by the number in their address."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.read_of: list[str] = []
+
+    def add(self, name: str, image: Image.Image) -> dict[str, Any]:
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        body = self.bodies[name] = out.getvalue()
+        facts = {
+            "n_bytes": len(body),
+            "body_sha256": hashlib.sha256(body).hexdigest(),
+            "body_file": name,
+            "body_offset": 0,
+        }
+        size = {"width_px": image.width, "height_px": image.height}
+        return {
+            "pixel_sha256": name,
+            "image_id": name,
+            "image_format": "PNG",
+            **size,
+            **facts,
+            "partition": "000-00000",
+        }
+
+    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
+        self.read_of.append(address)
+        return self.bodies[address]
+
+
+def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], files: Any = None, **params: Any) -> Outcome:
+    inputs = {}
+    for reads in stage.reads:
+        schema = pa.schema([(name, FIELD[name].type) for name in reads.columns])
+        given = [{name: row.get(name) for name in reads.columns} for row in rows.get(reads.name, [])]
+        inputs[reads.name] = pa.Table.from_pylist(given, schema)
+    outcome = stage.run(inputs, Context("whole", stage.params(**params), None, {}, files, Path()))
+    check_outcome(stage, inputs, outcome)
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def bodies() -> Bodies:
+    return Bodies()
+
+
+@pytest.fixture(scope="module")
+def tables(bodies: Bodies) -> dict[str, list[dict[str, Any]]]:
+    """All tables of five pictures, up to the judged pairs."""
+    pictures = [bodies.add(name, make()) for name, make in PICTURES.items()]
+    image = [
+        {
+            **row,
+            "phash": h << 20,
+            "phash_orientations": [(h << 20) ^ (n * 0x0F0F0F) for n in range(8)],
+            "phash_detail": 1.0,
+        }
+        for row, h in zip(pictures, [3, 3 << 8, 3 << 16, 0xFF, 0xFF << 12], strict=True)
+    ]
+    found: dict[str, list[dict[str, Any]]] = {
+        "picture": pictures,
+        "image": image,
+        "sample": samples_of({f"cc3m_0_{n}": row["image_id"] for n, row in enumerate(pictures)}),
+    }
+    found["keypoint_summary"] = run(SUMMARISE_KEYPOINTS, found, bodies).kept.to_pylist()
+    options = {"method": "keypoints", "candidates": "keypoints"}
+    found["pair_side"] = run(FIND_PAIRS, found, **options, min_summary_cos=0.0, max_distance=0).kept.to_pylist()
+    found["picture_pair"] = run(COMPARE_PAIRS, found, bodies, method="keypoints").kept.to_pylist()
+    found["candidate"] = [{"sample_id": f"cc3m_0_{n}"} for n in range(len(pictures))]
+    return found
+
+
+def test_copies_agree_and_other_pictures_do_not(tables: dict[str, list[dict[str, Any]]]) -> None:
+    pairs = {row["pair_id"]: row for row in tables["picture_pair"]}
+    assert {"a-b", "c-d"} <= set(pairs)
+    assert {name for name, row in pairs.items() if row["n_inliers"] >= 16} == {"a-b", "c-d"}
+    assert (pairs["c-d"]["is_pair_mirrored"], pairs["a-b"]["is_pair_mirrored"]) == (True, False)
+    kinds = {row["pair_id"]: row["pair_kind"] for row in run(JUDGE_PAIRS, tables, method="keypoints").kept.to_pylist()}
+    assert {name for name, kind in kinds.items() if kind == "copy"} == {"a-b", "c-d"}
+    assert set(kinds) == set(pairs) and set(kinds.values()) <= {"copy", "unlike"}
+
+
+def test_a_smaller_cosine_than_the_least_makes_no_pair(tables: dict[str, list[dict[str, Any]]]) -> None:
+    options = {"method": "keypoints", "candidates": "keypoints", "max_distance": 0}
+    found = run(FIND_PAIRS, tables, **options).kept.to_pylist()
+    assert {"a-b", "c-d"} <= {row["pair_id"] for row in found} and all(row["feature_cos"] >= 0.45 for row in found)
+    assert run(FIND_PAIRS, tables, **options, min_summary_cos=0.999).kept.num_rows == 0
+
+
+def test_pictures_of_one_cluster_by_hash_are_not_compared(tables: dict[str, list[dict[str, Any]]]) -> None:
+    near = [{**row, "phash": 5, "phash_orientations": [5] * 8} for row in tables["image"][:2]] + tables["image"][2:]
+    options = {"method": "keypoints", "candidates": "keypoints", "max_distance": 0}
+    found = run(FIND_PAIRS, {**tables, "image": near}, **options, min_summary_cos=-1)
+    assert "a-b" not in found.kept["pair_id"].to_pylist() and "c-d" in found.kept["pair_id"].to_pylist()
+
+
+def test_features_of_embed_find_pairs_too_and_are_needed_where_they_are_asked_for(
+    tables: dict[str, list[dict[str, Any]]],
+) -> None:
+    features = [[1.0, 0, 0], [0.99, 0.1, 0], [0, 1.0, 0], [0, 0.2, 1.0], [0, 0, 1.0]]
+    embedding = [{"pixel_sha256": n, "image_feature": f} for n, f in zip(PICTURES, features, strict=True)]
+    for method in ("keypoints", "features"):
+        found = run(FIND_PAIRS, {**tables, "embedding": embedding}, method=method, max_distance=0).kept.to_pylist()
+        assert {row["pair_id"] for row in found} == {"a-b", "d-e"} and {row["pair_source"] for row in found} == {
+            "embedding"
+        }
+        assert sorted(row["side"] for row in found) == [0, 0, 1, 1]
+    with pytest.raises(InputError, match=r"dedup\.candidates"):
+        run(FIND_PAIRS, tables, method="keypoints")
+    judged = run(JUDGE_PAIRS, {**tables, "pair_side": found, "picture_pair": []}, method="features").kept.to_pylist()
+    found_kinds = [(row["pair_id"], row["pair_kind"], row["n_inliers"]) for row in judged]
+    assert found_kinds == [("a-b", "copy", None), ("d-e", "copy", None)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        (({}, {}), "copy"),
+        (({"stated_latitude_deg": 3.0, "stated_datetime": "2014-05-06"}, {"stated_datetime": "2015-05-06"}), "copy"),
+        (({"stated_latitude_deg": 3.0}, {"stated_latitude_deg": 3.0, "stated_datetime": "2015-05-06"}), "copy"),
+        (
+            (
+                {"stated_latitude_deg": 3.0, "stated_datetime": "2014-05-06 10:00:00"},
+                {"stated_latitude_deg": 3.0, "stated_datetime": "2014-05-07T10:00:00Z"},
+            ),
+            "same_place",
+        ),
+        (
+            (
+                {"stated_latitude_deg": 3.0, "stated_datetime": "2014-05-06 10:00:00"},
+                {"stated_latitude_deg": 3.0, "stated_datetime": "2014:05:06 17:30:00"},
+            ),
+            "copy",
+        ),
+    ],
+)
+def test_pictures_of_one_place_at_two_dates_are_no_copies(
+    tables: dict[str, list[dict[str, Any]]], facts: tuple[dict[str, Any], dict[str, Any]], kind: str
+) -> None:
+    candidate = [{"sample_id": f"cc3m_0_{n}", **one} for n, one in enumerate(facts)]
+    judged = run(JUDGE_PAIRS, {**tables, "candidate": candidate}, method="keypoints").kept.to_pylist()
+    assert next(row for row in judged if row["pair_id"] == "a-b")["pair_kind"] == kind
+
+
+def test_a_scene_states_the_place_of_a_labelled_picture(tables: dict[str, list[dict[str, Any]]]) -> None:
+    names = [f"fmow_port_1_{n}_rgb" for n in range(2)]
+    labelled = [
+        {"sample_id": name, "scene_id": "port_1", "stated_datetime": f"201{n}-01-01"} for n, name in enumerate(names)
+    ]
+    sample = samples_of(dict(zip(names, ("a", "b"), strict=True)))
+    judged = run(
+        JUDGE_PAIRS, {**tables, "sample": sample, "labelled_image": labelled}, method="keypoints"
+    ).kept.to_pylist()
+    assert next(row for row in judged if row["pair_id"] == "a-b")["pair_kind"] == "same_place"
+    own = [{**row, "scene_id": row["sample_id"]} for row in labelled]
+    judged = run(JUDGE_PAIRS, {**tables, "sample": sample, "labelled_image": own}, method="keypoints").kept.to_pylist()
+    assert next(row for row in judged if row["pair_id"] == "a-b")["pair_kind"] == "copy"
+
+
+def test_a_pair_with_a_picture_that_cannot_be_decoded_is_refused_and_not_compared(
+    tables: dict[str, list[dict[str, Any]]], bodies: Bodies
+) -> None:
+    odd = [{**row, "image_format": "GIF"} if row["pixel_sha256"] == "b" else row for row in tables["pair_side"]]
+    outcome = run(COMPARE_PAIRS, {"pair_side": odd}, bodies, method="keypoints")
+    refused = {row["pair_id"] for row in outcome.rejects.to_pylist()}
+    assert refused == {row["pair_id"] for row in odd if row["pixel_sha256"] == "b"} and "a-b" in refused
+    assert set(outcome.rejects["reason"].to_pylist()) == {"decoding_failed"}
+    judged = run(JUDGE_PAIRS, {**tables, "picture_pair": outcome.kept.to_pylist()}, method="keypoints").kept.to_pylist()
+    assert {row["pair_id"] for row in judged if row["pair_kind"] == "not_compared"} == refused
+
+
+def test_a_picture_of_several_pairs_is_decoded_once(tables: dict[str, list[dict[str, Any]]], bodies: Bodies) -> None:
+    bodies.read_of.clear()
+    run(COMPARE_PAIRS, tables, bodies, method="keypoints")
+    assert len(bodies.read_of) == len(set(bodies.read_of)) < len(tables["pair_side"])
+
+
+def test_partitions_of_pairs_grow_with_their_number() -> None:
+    from stages.dedup.pairs import PAIRS_PER_PARTITION, _n_digits
+
+    assert [_n_digits(PAIRS_PER_PARTITION * n) for n in (0, 1, 2, 16, 17, 2500)] == [0, 0, 1, 1, 2, 3]
+    assert PairParams().method == "hashes" and FIND_PAIRS.off(PairParams()) == "dedup.method = hashes"
