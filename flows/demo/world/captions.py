@@ -91,7 +91,7 @@ class Captions:
         while True:
             caption = make()
             if holds_keyword(caption) != wanted:
-                raise RuntimeError(f"the caption {caption[:200]!r} should {'' if wanted else 'not '}hold a keyword")
+                raise RuntimeError(f"the caption {caption[:200]!r} should {'' if wanted else 'not '}contain a keyword")
             if corpus == YFCC and self._n % 4 == 0:  # Flickr allows some HTML
                 return f'<a href="http://www.flickr.com/" rel="nofollow">{caption}</a>'
             if any(char in caption for char in _NOT_IN.get(corpus, "")):

@@ -26,7 +26,7 @@ def damaged(reason: str, seed: int, number: int) -> tuple[bytes, str, str]:
         body = make(seed, number + 10_000 * attempt) if attempt else make(seed, number)
         if reason not in ("truncated_image", "corrupt_image") or _load_fault(body) == reason:
             return body, extension, content_type
-    raise RuntimeError(f"no body of {reason} in {_ATTEMPTS} attempts")
+    raise RuntimeError(f"no body with the fault {reason} in {_ATTEMPTS} attempts")
 
 
 def _load_fault(body: bytes) -> str:

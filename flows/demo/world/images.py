@@ -74,7 +74,7 @@ class Gallery:
             if self._is_apart(files) and _is_one_cluster(files):
                 self._hashes = np.append(self._hashes, np.array([file.phash for file in files], np.uint64))
                 return files
-        raise RuntimeError(f"no picture in {_ATTEMPTS} attempts has copies {list(recipes)} apart from the others")
+        raise RuntimeError(f"no picture in {_ATTEMPTS} attempts has copies {list(recipes)} distant from all others")
 
     def draw_kind(self, kind: str, recipes: Sequence[str], width: int, height: int) -> list[ImageFile]:
         """Return one new picture of a kind and size in px, encoded by each recipe."""
@@ -86,7 +86,7 @@ class Gallery:
             if self._is_apart(files):
                 self._hashes = np.append(self._hashes, np.array([file.phash for file in files], np.uint64))
                 return files
-        raise RuntimeError(f"no {kind} of {width} x {height} px in {_ATTEMPTS} attempts is apart from the others")
+        raise RuntimeError(f"no {kind} of {width} x {height} px in {_ATTEMPTS} attempts is distant from all others")
 
     def _is_apart(self, files: Sequence[ImageFile]) -> bool:
         # A hash with few bits set does not describe a picture: whether two such pictures are near depends on the rule.

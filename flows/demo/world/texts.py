@@ -110,7 +110,7 @@ class Texts:
     def _seam(self) -> tuple[str, str]:
         first, between, second = _SEAMS[self._turn("seam") % len(_SEAMS)]
         if holds_keyword(first) or holds_keyword(second) or not holds_keyword(first + between + second):
-            raise RuntimeError(f"{first!r} and {second!r} should hold a keyword only where they meet")
+            raise RuntimeError(f"{first!r} and {second!r} should only have a keyword when joined")
         return first, second
 
     def _coco_matching(self, caption: str, turn: int) -> Text:

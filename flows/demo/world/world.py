@@ -91,7 +91,7 @@ def make_world(out: Path, *, n_rows: int = 3000, seed: int = 5, port: int = 1843
         ValueError: n_rows is below MIN_ROWS, too few for every fate to occur.
     """
     if n_rows < MIN_ROWS:
-        raise ValueError(f"a world of {n_rows} rows cannot hold every fate: ask for at least {MIN_ROWS}")
+        raise ValueError(f"a world of {n_rows} rows cannot have every fate: at least {MIN_ROWS} rows are needed")
     _check_room(out)
     plan = Plan(n_rows, seed, port)
     placed = place(plan.rows, seed)
@@ -141,7 +141,7 @@ def _check_room(out: Path) -> None:
     """Raise FileExistsError if the folder contains anything but a complete or partial world."""
     foreign = sorted(path.name for path in out.iterdir() if path.name not in _WORLD_NAMES) if out.exists() else []
     if foreign:
-        raise FileExistsError(f"{out} holds {foreign[0]}, which is no part of a world: give a new or empty folder")
+        raise FileExistsError(f"{out} contains {foreign[0]}, which is not part of a world: give a new or empty folder")
 
 
 def _clear(out: Path) -> None:
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "serve":
         return serve(options.out, options.pass_number, until_eof=options.until_eof)
     if options.rows < MIN_ROWS:
-        parser.error(f"--rows {options.rows}: every fate must occur, which takes at least {MIN_ROWS}")
+        parser.error(f"--rows {options.rows}: expected at least {MIN_ROWS}, so that every fate occurs")
     start = time.monotonic()
     try:
         world = make_world(options.out, n_rows=options.rows, seed=options.seed, port=options.port)

@@ -58,7 +58,7 @@ def test_a_world_is_read_back_as_it_was_made(world: World) -> None:
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x")
-    with pytest.raises(FileExistsError, match=r"precious\.txt, which is no part of a world"):
+    with pytest.raises(FileExistsError, match=r"precious\.txt, which is not part of a world"):
         make_world(tmp_path, n_rows=N_ROWS)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
