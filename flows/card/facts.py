@@ -62,8 +62,8 @@ def models_used(ledger: Ledger) -> list[dict[str, Any]]:
     """Return the models that the build used: name, revision, digests, licence, and their stages."""
     pinned, found = load_models(), dict[str, dict[str, Any]]()
     for stage in ledger.stages:
-        if ledger.why_off(stage):
-            continue
+        if ledger.why_off(stage) or not ledger.state(stage).receipts:
+            continue  # it is off, or has nothing to do, such as caption without labelled images
         for tool in ledger.tool_identities(stage).values():
             name = tool.get("name", "")
             if not tool.get("repository"):
@@ -115,7 +115,7 @@ def _stage_facts(ledger: Ledger, stage: Stage) -> dict[str, Any]:
         "n_partitions": len(receipts),
         "n_kept": sum(receipt.n_kept for receipt in receipts),
         "n_rejected": dict(sorted(reasons.items())),
-        "tools": ledger.tool_identities(stage),
+        "tools": {} if ledger.why_off(stage) else ledger.tool_identities(stage),
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from flows.ask.compare import compare
 from flows.ask.release_metadata import read_about, write_release_metadata
+from flows.card.facts import build_facts
 from flows.corpora.metafile import as_sources
 from flows.make import arguments
 from flows.options import command_again, parse
@@ -64,6 +65,9 @@ def test_the_same_bytes_make_the_same_tars_and_losses_have_reasons(
         "corpus": "Total", "stated": n_rows, "identical": len(web), "other_bytes": 0, "other_text_or_tar": 0,
         "lost": n_without,
     }  # fmt: skip
+
+    facts = build_facts(build.ledger(), None)  # stages that are off have no model to look up
+    assert facts["models"] == [] and {s["name"]: s["tools"] for s in facts["stages"]}["embed"] == {}
 
     changed, gone = web[0], web[1]
     columns = {name: rows[name].to_pylist() for name in ("sample_id", "body_sha256", "url")}
