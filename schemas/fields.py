@@ -315,6 +315,8 @@ FIELDS: tuple[Field, ...] = (
     Field("unpublished", pa.int64(), "samples", "Remaining samples refused by the shard stages."),
     Field("opted_out", pa.int64(), "samples", "Samples not downloaded because of robots.txt or noai, noimageai, noml."),
     Field("unsafe", pa.int64(), "samples", "Number of `unpublished` whose picture a corpus marks as unsafe."),
+    Field("n_with_email", pa.int64(), "samples", "Number of these with an e-mail address in the caption."),
+    Field("n_emails", pa.int64(), "", "E-mail addresses in these captions; one may occur in several."),
     Field("source_kind", pa.string(), "", "corpus or evaluation set."),
     Field("n_pictures", pa.int64(), "pictures", "Hashed pictures of the evaluation set."),
     Field("n_contaminated", pa.int64(), "samples", "Samples, or pictures of the source, that are in the set."),

@@ -59,6 +59,12 @@ SPLIT_COUNT = Table(
     ),
     "Groups and splits of a corpus's published samples, and the leaks of a split at random.",
 )  # fmt: skip
+EMAIL_COUNT = Table(
+    "email_count",
+    ("source",),
+    ("samples", "n_with_email", "n_emails"),
+    "E-mail addresses in the captions of a web corpus's published samples, masked or not.",
+)
 COUNTRY_COUNT = Table("country_count", ("country_code",), ("country_name", "n_pub11", "n_rs3"), "A country.")
 MONTH_COUNT = Table("month_count", ("month",), ("n_pub11", "n_rs3"), "A month of the year.")
 UTM_COUNT = Table("utm_count", ("utm_epsg",), ("utm_zone", "utm_hemisphere", "n_pub11", "n_rs3"), "A UTM zone.")

@@ -30,6 +30,7 @@ from stages.shard.origin import LIST_ORIGINS
 from stages.shard.pairs import DESCRIBE_SAMPLES, WRITE_PAIRS
 from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
+from stages.stats.emails import COUNT_EMAILS
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
 from stages.stats.splits import COUNT_SPLITS
 from stages.stats.stage import COUNT_FUNNEL
@@ -90,6 +91,7 @@ STAGES: tuple[Stage, ...] = (
     COUNT_RS3,
     COUNT_TEXTS,
     COUNT_SPLITS,
+    COUNT_EMAILS,
     COUNT_COUNTRIES,
     COUNT_MONTHS,
     COUNT_UTM_ZONES,

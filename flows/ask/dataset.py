@@ -42,6 +42,7 @@ STATISTICS = {
     "text_count": "published samples with metadata",
     "contamination": "pictures and captions of evaluation sets",
     "split_count": "groups and splits of published samples",
+    "email_count": "e-mail addresses in captions",
     "country_count": "published samples by country",
     "month_count": "published samples by month",
     "utm_count": "published samples by UTM zone",

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from schemas.tables import SHARD_PLAN
 from stages.safety.unsafe import UnsafeParams
+from stages.shard.emails import EmailParams, masked
 from stages.shard.published_text import TextOrder, caption_sources, published_text
 
 
-class ShardParams(UnsafeParams):
+class ShardParams(UnsafeParams, EmailParams):
     """Which samples are refused last, and how the published ones are split and distributed over tars."""
 
     split_rule: Literal["groups", "random"] = Field(
@@ -38,9 +39,10 @@ def deal_out(rows: pa.Table, params: ShardParams) -> pa.Table:
     splits = at_random if params.split_rule == "random" else _split_groups(rows, params)
     halves = rows["half"].to_pylist()
     shards = [f"{half}-{split}-{number:04d}" for half, split, number in zip(halves, splits, numbers, strict=True)]
+    text = masked(rows["text"]) if params.mask_emails else rows["text"]
     columns = {
         **{name: rows[name] for name in rows.column_names},
-        "published_text": published_text(rows["meta_caption"], rows["text"], params.text_order, params.text_separator),
+        "published_text": published_text(rows["meta_caption"], text, params.text_order, params.text_separator),
         "caption_sources": pa.array(caption_sources(rows, params.text_order), pa.list_(pa.string())),
         "split": pa.array(splits, pa.string()),
         "random_split": pa.array(at_random, pa.string()),

@@ -20,6 +20,7 @@ from stages.rows import run_sql
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.collecting import collect
+from stages.shard.emails import EMAIL, MASK, EmailParams
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.tar_writer import TarWriter
 
@@ -38,7 +39,8 @@ MEMBER_COLUMNS = ("sample_id", *_OF_PLAN, *_OF_DESCRIPTION, *_OF_ORIGIN, "pair_f
 
 def describe_samples(inputs: Inputs, context: Context) -> Outcome:
     """Return all captions of each sample to publish, sorted by tar."""
-    return collect(inputs, DESCRIPTION, _SPINE, _STEPS)
+    steps = (*_STEPS, (_MASKED, ())) if context.params.mask_emails else _STEPS
+    return collect(inputs, DESCRIPTION, _SPINE, steps)
 
 
 _SPINE = "SELECT sample_id, shard, image_id FROM shard_plan JOIN sample USING (sample_id)"
@@ -70,6 +72,12 @@ _STEPS = (
     ),
     ("SELECT rows.*, country_name, city FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
 )
+
+_MASKED = f"SELECT * REPLACE (regexp_replace(caption, '{EMAIL}', '{MASK}', 'g') AS caption) FROM rows"
+
+
+class DescriptionParams(LayoutParams, EmailParams):
+    """Whether the layout is written, and what its texts leave out."""
 
 
 def write_pairs(inputs: Inputs, context: Context) -> Outcome:
@@ -151,7 +159,7 @@ DESCRIBE_SAMPLES = Stage(
     given=Given("shard_plan", ("sample_id",)),
     run=describe_samples,
     is_queried=True,
-    params=LayoutParams,
+    params=DescriptionParams,
     off=_off,
     split_by="shard",
 )

@@ -466,6 +466,12 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         judged_pair=[{**_JUDGED[0], "pair_kind": "same_place"}],
     ),
     "count_splits": tables(shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, split_group=_GROUPS, sample=_SAMPLES),
+    "count_emails": tables(
+        shard=_PUBLISHED_ROWS,
+        candidate=[
+            {**row, "caption": f"by a@b.org, c@d.org {n}" if n else "by @b"} for n, row in enumerate(_CANDIDATES)
+        ],
+    ),
     "write_shards": tables(shard_plan=_SHARD_PLAN),
     "list_origins": tables(
         shard_plan=[*_SHARD_PLAN, {"sample_id": "ben_7", "shard": "rs3-val-0001"}],
