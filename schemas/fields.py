@@ -333,6 +333,35 @@ FIELDS: tuple[Field, ...] = (
         Field(f"published_{name}", pa.int64(), "samples", f"{name} as the RS5M paper states it.", True)
         for name in (*_FUNNEL, "with_meta_caption", "with_position", "with_place")
     ),
+    Field("downloaded_share", pa.float64(), "", "downloaded by keyword, in [0, 1]; null if there are none.", True),
+    Field("invalid_share", pa.float64(), "", "invalid by downloaded; null if there are none.", True),
+    Field("duplicate_share", pa.float64(), "", "duplicate by valid samples; null if there are none.", True),
+    Field("outlier_share", pa.float64(), "", "outlier by samples after duplicates; null if there are none.", True),
+    *(
+        Field(f"published_{name}_share", pa.float64(), "", f"{name}_share by the figures of the RS5M paper.", True)
+        for name in ("downloaded", "invalid", "duplicate", "outlier")
+    ),
+    Field("top_vlm", pa.int32(), "%", "Share of the survivors that vlm_score_cos keeps."),
+    Field("top_detector", pa.int32(), "%", "Share of the survivors that detector_prob keeps."),
+    Field("n_left", pa.int64(), "samples", "Survivors that both scores keep; one without a score is kept by neither."),
+    Field("left_share", pa.float64(), "", "n_left by that of the whole shares, in [0, 1].", True),
+    Field("published_n_left", pa.int64(), "samples", "n_left as the RS5M paper's figure 13 prints it.", True),
+    Field("published_left_share", pa.float64(), "", "left_share by the figures of the RS5M paper.", True),
+    Field("n_judged", pa.int64(), "samples", "Survivors that outlier filtering judged."),
+    Field("n_low_vlm_alone", pa.int64(), "samples", "Number of these below the threshold of vlm_score_cos alone."),
+    Field("n_low_detector_alone", pa.int64(), "samples", "Number of these below that of detector_prob alone."),
+    Field("n_low_both", pa.int64(), "samples", "Number of these below both thresholds."),
+    Field("low_both_share", pa.float64(), "", "n_low_both by the samples below either; null if there are none.", True),
+    Field("n_unscored", pa.int64(), "samples", "Judged survivors that lack a score."),
+    Field("dimension", pa.string(), "", "width or height of the image as shown."),
+    Field("least_px", pa.int32(), "px", "Lower end of the bin, which belongs to it."),
+    Field("size_share", pa.float64(), "", "Share of the bin in both halves, in [0, 1]; null if there are none.", True),
+    Field("published_size_share", pa.float64(), "", "The share that RS5M's page states.", True),
+    Field("mean_words", pa.float64(), "words", "Mean length of the published text, split at white space.", True),
+    Field("median_words", pa.float64(), "words", "Median length of the published text.", True),
+    Field("max_words", pa.int32(), "words", "Greatest length of the published text.", True),
+    Field("published_mean_words", pa.float64(), "words", "The mean that RS5M's page states.", True),
+    Field("published_max_words", pa.int32(), "words", "The maximum that RS5M's page states.", True),
     # Rejects.
     Field("reason", pa.string(), "", "Code of the fault, one of schemas/reasons.py."),
     Field("detail", pa.string(), "", "Details of the fault, at most 200 characters."),

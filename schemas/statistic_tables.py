@@ -27,6 +27,37 @@ PUB11_FUNNEL = Table(
     (*_FIGURES, "unpublished", "opted_out", "unsafe", *(f"published_{name}" for name in _FIGURES)),
     "Counts of a web corpus after each step, beside the published figures.",
 )
+_RATES = ("downloaded_share", "invalid_share", "duplicate_share", "outlier_share")
+PUB11_RATE = Table(
+    "pub11_rate",
+    ("source",),
+    (*_RATES, *(f"published_{name}" for name in _RATES)),
+    "Losses of a web corpus at each step as shares of the step before, beside the published rates.",
+)
+OUTLIER_CELL = Table(
+    "outlier_cell",
+    ("top_vlm", "top_detector"),
+    ("n_left", "left_share", "published_n_left", "published_left_share"),
+    "A pair of shares kept by both scores with the survivors in both, beside the published cell.",
+)
+OUTLIER_OVERLAP = Table(
+    "outlier_overlap",
+    ("source",),
+    ("n_judged", "n_low_vlm_alone", "n_low_detector_alone", "n_low_both", "low_both_share", "n_unscored"),
+    "Counts of a web corpus's survivors that one score or both scores remove.",
+)
+IMAGE_SIZE = Table(
+    "image_size",
+    ("dimension", "least_px"),
+    ("n_pub11", "n_rs3", "size_share", "published_size_share"),
+    "A bin of the published images' width or height, up to the next bin's lower end.",
+)
+CAPTION_LENGTH = Table(
+    "caption_length",
+    ("source",),
+    ("samples", "mean_words", "median_words", "max_words", "published_mean_words", "published_max_words"),
+    "Words of a corpus's published texts, beside the published figures.",
+)
 RS3 = Table(
     "rs3",
     ("source",),

@@ -32,6 +32,9 @@ from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.emails import COUNT_EMAILS
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
+from stages.stats.outliers import COUNT_OUTLIER_CELLS, COUNT_OUTLIER_OVERLAP
+from stages.stats.rates import COUNT_RATES
+from stages.stats.sizes import COUNT_CAPTION_LENGTHS, COUNT_IMAGE_SIZES
 from stages.stats.splits import COUNT_SPLITS
 from stages.stats.stage import COUNT_FUNNEL
 from stages.withdraw.stage import LIST_WITHDRAWN
@@ -86,6 +89,11 @@ STAGES: tuple[Stage, ...] = (
     WRITE_METAFILE,
     WRITE_CROSSWALK,
     COUNT_FUNNEL,
+    COUNT_RATES,
+    COUNT_OUTLIER_CELLS,
+    COUNT_OUTLIER_OVERLAP,
+    COUNT_IMAGE_SIZES,
+    COUNT_CAPTION_LENGTHS,
     COUNT_SOURCES,
     COUNT_KEYWORDS,
     COUNT_RS3,

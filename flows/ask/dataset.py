@@ -32,10 +32,15 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 8  # raised when reports change for the same receipts
+REPORT_FORMAT = 9  # raised when reports change for the same receipts
 _ROWS_SHOWN = 12
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",
+    "pub11_rate": "PUB11 rates, of the step before",
+    "outlier_overlap": "survivors removed by each score and by both",
+    "outlier_cell": "survivors that pairs of shares leave",
+    "image_size": "published images by size",
+    "caption_length": "words of the published texts",
     "source_count": "rows of the source files",
     "keyword_count": "candidates by keyword",
     "rs3": "RS3",
@@ -189,7 +194,7 @@ def statistics_for_people(ledger: Ledger) -> Iterator[Report]:
             if not ledger.state(ledger.writer[table]).is_complete:
                 continue
             report = statistic_report(db, table)
-            if any(name.startswith("published_") for name in report.columns):
+            if "source" in report.columns and any(name.startswith("published_") for name in report.columns):
                 yield published_below(report)
             elif table == "split_count":
                 yield report

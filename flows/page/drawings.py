@@ -54,6 +54,38 @@ def bars(
     return _svg(parts, _WIDTH, y + 4, title)
 
 
+def flow(steps: Sequence[tuple[str, float, float, str]], title: str) -> Markup:
+    """Draw a funnel from top to bottom, as wide as the samples that are left at each step.
+
+    Args:
+        steps: label, samples left, samples lost since the step before, and why.
+        title: title for screen readers; the figures are in the description.
+    """
+    largest = max([1.0, *(left for _, left, _, _ in steps)])
+    middle, widest, thick, pace = 110.0, 200.0, 22.0, 64.0
+    parts = [_text(0, 14, title)]
+    before = 0.0
+    for n, (label, left, lost, why) in enumerate(steps):
+        half, y = widest * left / largest / 2, 24 + n * pace
+        if n:
+            top, bend = y - pace + thick, (pace - thick) / 2
+            parts.append(
+                f'<path class="ribbon" d="M{middle - before:.1f} {top:.1f}c0 {bend:.1f} {before - half:.1f} {bend:.1f}'
+                f" {before - half:.1f} {2 * bend:.1f}h{2 * half:.1f}c0 {-bend:.1f} {before - half:.1f} {-bend:.1f}"
+                f' {before - half:.1f} {-2 * bend:.1f}z"/>'
+            )
+            share = f" ({100 * lost / (left + lost):.1f} %)" if left + lost else ""
+            parts.append(_text(230, y - 16, f"− {count(lost)} {why}{share}", "start", "soft"))
+        what = f"{label}: {count(left)}"
+        parts.append(_rect(middle - half, y, max(1.0, 2 * half), thick, "bar", what))
+        parts.append(_text(230, y + 16, f"{count(left)} {label}"))
+        before = half
+    told = "; ".join(
+        f"{label} {count(left)}" + (f", {count(lost)} {why}" if why else "") for label, left, lost, why in steps
+    )
+    return _svg(parts, 480, 28 + pace * (len(steps) - 1) + thick, title, told)
+
+
 def histogram(
     heights: Mapping[str, Sequence[float]], edges: Sequence[float], title: str, marks: Mapping[str, float] | None = None
 ) -> Markup:
@@ -153,8 +185,11 @@ def _share(place: float, edges: Sequence[float]) -> float:
     return 1.0
 
 
-def _svg(parts: Sequence[str], width: int, height: float, title: str) -> Markup:
+def _svg(parts: Sequence[str], width: int, height: float, title: str, description: str = "") -> Markup:
     inner = "".join(parts)
+    if description:
+        inner = f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{inner}"
+        title = f"{title}: {description}"
     return Markup(  # every text in it is escaped above
         f'<svg viewBox="0 0 {width} {height:.0f}" role="img" aria-label="{escape(title)}">{inner}</svg>'
     )
@@ -167,8 +202,9 @@ def _rect(x: float, y: float, width: float, height: float, kind: str, what: str)
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
+    drawn = f' class="{kind}"' if kind else ""
+    return f'<text{drawn} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _cut(text: str | None, n_characters: int) -> str:

@@ -35,7 +35,7 @@ _LOCATED = tuple(name for name in PICTURE_TABLES if name not in ("withdrawal", "
 _MEMORY = "2500MB"  # limit for DuckDB, which then uses temporary files
 # Title, tables that must be complete, and function, in the order of the page.
 _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
-    ("From rows to the dataset", ("pub11_funnel", "rs3"), _plain(sections_rows.funnel)),
+    ("From rows to the dataset", ("pub11_funnel", "pub11_rate", "rs3"), _plain(sections_rows.funnel)),
     ("Published pictures", ("metafile", *_LOCATED), sections_pictures.kept),
     ("Captions", ("metafile",), _plain(sections_content.captions)),
     ("Tokens of CLIP", ("metafile",), _plain(sections_further.tokens)),
@@ -50,7 +50,8 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
     ("Near duplicates", ("survivor", "cluster_member", *_LOCATED), sections_pictures.near_duplicates),
     ("Pictures removed as duplicates", ("survivor", *_LOCATED), sections_pictures.duplicates),
     ("Evaluation sets", ("contaminated", "sample"), _plain(sections_further.contamination)),
-    ("Outlier scores", ("survivor", "image", "sample", "vlm_score", "detector_score", "outlier_rule"),
+    ("Outlier scores", ("survivor", "image", "sample", "vlm_score", "detector_score", "outlier_rule", "outlier_cell",
+                        "outlier_overlap"),
      _plain(sections_rows.scores)),
     ("Pictures removed as outliers", ("relevant", *_LOCATED), sections_pictures.outliers),
     ("Generated captions", ("caption", "caption_candidate", "caption_score"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
-from flows.ask.report import query_report
-from flows.page.drawings import bars, heat_map, histogram
+from flows.ask.report import Row, query_report
+from flows.page.drawings import bars, count, flow, heat_map, histogram
 from flows.page.section import Figure, Section
 
 if TYPE_CHECKING:
@@ -16,44 +17,72 @@ if TYPE_CHECKING:
 _STEPS = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
 _N_BINS = 40
 _SHOWN = 40
-_QUANTILES = tuple(round(0.05 * n, 2) for n in range(9))  # RS5M's figure 13: top 100 % to top 60 %
+
+
+_LOSSES = (("invalid", "valid", "no valid image"), ("duplicate", "unique", "duplicates"),
+           ("outlier", "remain", "outliers"))  # fmt: skip
+_RATES = (
+    ("downloaded", "downloaded, of keyword matches"), ("invalid", "no valid image, of downloaded"),
+    ("duplicate", "duplicates, of valid"), ("outlier", "outliers, of unique"),
+)  # fmt: skip
 
 
 def funnel(db: duckdb.DuckDBPyConnection) -> Section:
     """Return the funnel of PUB11 and the counts of RS3, beside the published figures."""
-    names = ", ".join((*_STEPS, *(f"published_{name}" for name in _STEPS)))
-    rows = db.execute(f"SELECT source, {names} FROM pub11_funnel").fetchall()
-    total = next(row for row in rows if row[0] == "Total")
-    steps = [(name, float(total[1 + n] or 0), _number(total[8 + n])) for n, name in enumerate(_STEPS)]
-    rates = [
-        (what, _rate(total[above], total[below]), _rate(total[7 + above], total[7 + below]))
-        for what, above, below in (
-            ("downloaded of keyword matches", 3, 2), ("invalid of downloaded", 4, 3),
-            ("duplicates of downloaded", 5, 3), ("outliers of downloaded", 6, 3),
-            ("remaining of downloaded", 7, 3),
-        )
-    ]  # fmt: skip
-    table = [[row[0], *row[1:8]] for row in rows]
+    found = query_report(
+        db, "funnel", "FROM pub11_funnel ORDER BY source = 'Total', published_remain DESC, source"
+    ).rows
+    total = found[-1]
+    rates = query_report(db, "rates", "FROM pub11_rate WHERE source = 'Total'").rows[0]
+    flows = [
+        flow(_flow_steps(total, prefix), f"Samples of PUB11 after each step, {whose}")
+        for prefix, whose in (("", "this build"), ("published_", "as published"))
+        if total[f"{prefix}keyword"] is not None
+    ]
     rs3 = query_report(db, "rs3", "FROM rs3")
     return Section(
         "funnel",
         "From rows to the dataset",
         (
             Figure(
-                f"Samples of PUB11 after each step, of {total[1]:,} rows (bars by logarithm; thin bars: as published).",
+                f"Samples of PUB11 after each step, of {count(float(str(total['rows'])))} rows read: this build, and as"
+                " published.",
                 "pub11_funnel",
-                bars(steps, "Samples of PUB11 after each step", is_log=True),
+                Markup('<div class="pair">{}</div>').format(Markup("").join(flows)),
             ),
             Figure(
-                "Rates of each step. Links die, so counts of another year cannot be compared, rates can.",
-                "pub11_funnel",
-                columns=("rate", "this build, %", "published, %"),
-                rows=[(what, ours, other) for what, ours, other in rates],
+                "Rates of the step before, %. Links die, so counts of another year cannot be compared, rates can.",
+                "pub11_rate",
+                columns=("rate", "this build", "published"),
+                rows=[
+                    (what, _percent(rates[f"{name}_share"]), _percent(rates[f"published_{name}_share"]))
+                    for name, what in _RATES
+                ],
             ),
-            Figure("Samples of each corpus.", "pub11_funnel", columns=("corpus", *_STEPS), rows=table),
+            Figure(
+                "Samples of each corpus.",
+                "pub11_funnel",
+                columns=("corpus", *_STEPS),
+                rows=[[row[name] for name in ("source", *_STEPS)] for row in found],
+            ),
             Figure("Samples of RS3.", "rs3", columns=rs3.columns, rows=[tuple(row.values()) for row in rs3.rows]),
         ),
     )
+
+
+def _flow_steps(row: Row, prefix: str) -> list[tuple[str, float, float, str]]:
+    figures = {
+        name: int(str(row[f"{prefix}{name}"] or 0)) for name in ("keyword", "downloaded", *(n for n, *_ in _LOSSES))
+    }
+    left = figures["downloaded"]
+    steps: list[tuple[str, float, float, str]] = [
+        ("with a keyword", figures["keyword"], 0, ""),
+        ("downloaded", left, figures["keyword"] - left, "not downloaded"),
+    ]
+    for name, label, why in _LOSSES:
+        left -= figures[name]
+        steps.append((label, left, figures[name], why))
+    return steps
 
 
 def keywords(db: duckdb.DuckDBPyConnection) -> Section:
@@ -164,38 +193,50 @@ def scores(db: duckdb.DuckDBPyConnection) -> Section:
                 histogram({"samples": counts.tolist()}, edges.tolist(), what, marks),
             )
         )
-    figures += _heat_of_quantiles(db, judged)
-    return Section("scores", "Outlier scores", figures)
+    return Section("scores", "Outlier scores", [*figures, *_heat_of_shares(db), _overlap(db)])
 
 
-def _heat_of_quantiles(db: duckdb.DuckDBPyConnection, judged: str) -> list[Figure]:
-    shares = ", ".join(str(q) for q in _QUANTILES)
-    cuts = db.execute(
-        f"SELECT quantile_disc(vlm_score_cos, [{shares}]), quantile_disc(detector_prob, [{shares}]), count(*)"
-        f" FROM ({judged}) WHERE vlm_score_cos IS NOT NULL AND detector_prob IS NOT NULL"
+def _heat_of_shares(db: duckdb.DuckDBPyConnection) -> list[Figure]:
+    """Return what pairs of shares leave in percent, this build's and the published cells."""
+    rows = db.execute(
+        "SELECT top_vlm, top_detector, left_share, published_left_share FROM outlier_cell ORDER BY ALL DESC"
     ).fetchall()
-    vlm, detector, n = cuts[0]
-    if not n:
-        return []
-    cells = ", ".join(
-        f"count(*) FILTER (vlm_score_cos >= {v!r} AND detector_prob >= {d!r})" for v in vlm for d in detector
-    )
-    flat = db.execute(f"SELECT {cells} FROM ({judged})").fetchall()[0]
-    names = [f"top {100 - round(100 * q)} %" for q in _QUANTILES]
-    grid = [list(flat[9 * i : 9 * i + 9]) for i in range(9)]
-    return [
-        Figure(
-            f"Samples that remain of {n:,} if the prompts keep the top share (rows) and the detector the top share"
-            " (columns), as in RS5M's figure 13.",
-            "vlm_score, detector_score",
-            heat_map(grid, names, [name.removeprefix("top ") for name in names], "What two quantiles leave"),
+    (n,) = db.execute("SELECT max(n_left) FROM outlier_cell").fetchall()[0]
+    tops = sorted({row[0] for row in rows}, reverse=True)
+    names = [f"{top} %" for top in tops]
+    figures = []
+    for column, whose in (
+        (2, f"this build, of {count(n)} samples"),
+        (3, "as published; cells without a figure are empty"),
+    ):
+        shares = {(row[0], row[1]): round(100 * (row[column] or 0), 1) for row in rows}
+        grid = [[shares[vlm, detector] for detector in tops] for vlm in tops]
+        figures.append(
+            Figure(
+                "Percent of the samples that remain if the prompts keep the top share (rows) and the detector the top"
+                f" share (columns), as in RS5M's figure 13: {whose}.",
+                "outlier_cell",
+                heat_map(grid, [f"top {name}" for name in names], names, f"What two shares leave, {whose}"),
+            )
         )
-    ]
+    return figures
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _overlap(db: duckdb.DuckDBPyConnection) -> Figure:
+    """Return how many samples each score removes alone and both remove, per corpus."""
+    rows = db.execute(
+        """SELECT source, n_judged, n_low_vlm_alone, n_low_detector_alone, n_low_both, round(100 * low_both_share, 1),
+                  n_unscored
+           FROM outlier_overlap ORDER BY source = 'Total', n_judged DESC, source"""
+    ).fetchall()
+    return Figure(
+        "What each score removes. outliers.html shows it for other thresholds.",
+        "outlier_overlap",
+        columns=("corpus", "judged", "by the prompts alone", "by the detector alone", "by both",
+                 "by both, % of removed", "without a score"),
+        rows=rows,
+    )  # fmt: skip
 
 
-def _rate(part: Any, whole: Any) -> float | None:
-    return round(100 * part / whole, 1) if part is not None and whole else None
+def _percent(share: object) -> float | None:
+    return None if share is None else round(100 * float(str(share)), 1)

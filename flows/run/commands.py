@@ -12,7 +12,15 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.ask.damage import unreadable, warnings
-from flows.ask.dataset import OUTLIERS, PAGE, all_reports, module_reports, publish_dataset, statistics_for_people
+from flows.ask.dataset import (
+    OUTLIERS,
+    PAGE,
+    STATISTICS,
+    all_reports,
+    module_reports,
+    publish_dataset,
+    statistics_for_people,
+)
 from flows.ask.report import say
 from flows.ask.tars import layouts, tars
 from flows.card.files import CARD
@@ -37,7 +45,7 @@ from stages.contamination.stage import LIST_EVALUATION
 from stages.contract import InputError
 
 _UNDER = {"rs5m": "train/ and val/", "pairs": "pairs/"}
-_SHOWN_AT_THE_END = ("PUB11 funnel", "RS3")
+_SHOWN_AT_THE_END = ("PUB11 funnel", STATISTICS["pub11_rate"], "RS3")
 
 
 def run_demo(options: argparse.Namespace, console: Console) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.contract.handmade import BODIES, FORMATS, samples_of, tables
+from tests.contract.handmade import BODIES, FORMATS, FUNNEL, samples_of, tables
 
 _DECODED = (0, 1, 2, 7)  # numbers of bodies that are images; 0 and 7 are the same picture
 _PICTURES = [
@@ -46,6 +46,16 @@ _RULES = [
     {"score": "vlm", "rule": "absolute", "threshold": 0.2},
     {"score": "detector", "rule": "absolute", "threshold": 0.25},
 ]
+_JUDGED = [{**row, "corpus": "cc3m" if n < 3 else "laion2b"} for n, row in enumerate(_UNIQUE)]
+_FUNNEL = [
+    {"source": source, **figures, **{f"published_{name}": n for name, n in FUNNEL.items()}}
+    for source, figures in (("cc3m", FUNNEL), ("Total", dict.fromkeys(FUNNEL, 0)))
+]
+_PUBLISHED_TEXTS = [
+    {"sample_id": f"cc3m_0_{n}", "half": "pub11" if n else "rs3", "corpus": "cc3m" if n else "ben", "width_px": 127 + n,
+     "height_px": 1023 + n, "published_text": text}
+    for n, text in enumerate(("one", " two  words\n", "and three words", "\t"))
+]  # fmt: skip
 _SAMPLES = ("cc3m_0_0", "cc3m_0_1", "fmow_airport_1_0_rgb", "millionaid_P0000001")
 _SPINE = samples_of({sample_id: sample_id for sample_id in _SAMPLES})
 _SHARD = [{"sample_id": sample_id} for sample_id in _SAMPLES]
@@ -74,6 +84,11 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "score_vlm": tables(embedding=_FEATURES, prompt=_PROMPTS),
     "set_thresholds": tables(**_SCORED, prompt=_PROMPTS),
     "drop_outliers": tables(**_SCORED, outlier_rule=_RULES),
+    "count_outlier_cells": tables(**_SCORED, sample=_JUDGED, outlier_rule=_RULES),
+    "count_outlier_overlap": tables(**_SCORED, sample=_JUDGED, outlier_rule=_RULES),
+    "count_rates": tables(pub11_funnel=_FUNNEL),
+    "count_image_sizes": tables(metafile=_PUBLISHED_TEXTS),
+    "count_caption_lengths": tables(metafile=_PUBLISHED_TEXTS),
     "count_rs3": tables(
         sample=samples_of(
             {

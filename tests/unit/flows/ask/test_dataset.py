@@ -41,7 +41,7 @@ def test_changed_statistics_only_rewrite_tables_and_read_no_tar(damaged: Build) 
     written = {name for name in after if after[name] != before[name]}
     assert {name for name in written if not name.startswith("tables/")} == {
         "metafiles/columns.csv", "metafiles/BUILD_ID", "index.BUILD_ID", "README.md", "LICENSES.md", "CITATION.cff",
-        "build.json", "croissant.json", "report.html", CHECKSUMS,
+        "build.json", "croissant.json", "report.html", "rs5m_loader.py", CHECKSUMS,
     }  # fmt: skip
     assert "tables/text_count.csv" in written
     assert [fault.split()[0] for fault in dataset_faults(damaged.root)] == [tar]

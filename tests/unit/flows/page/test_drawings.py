@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from flows.page.drawings import ENDLESS, bars, count, heat_map, histogram, world_map
+from flows.page.drawings import ENDLESS, bars, count, flow, heat_map, histogram, world_map
 
 HOSTILE = "<script>alert(1)</script> & \"quotes' ]]>"
 
@@ -31,6 +31,7 @@ def test_every_text_is_escaped() -> None:
         histogram({HOSTILE: [1.0]}, [0, 1], HOSTILE, {HOSTILE: 0.5}),
         heat_map([[1]], [HOSTILE], [HOSTILE], HOSTILE),
         world_map({(0, 0): 1}, 5, HOSTILE),
+        flow([(HOSTILE, 2, 0, ""), (HOSTILE, 1, 1, HOSTILE)], HOSTILE),
     ]
     for drawing in drawings:
         ElementTree.fromstring(drawing)
@@ -56,3 +57,13 @@ def test_a_cell_of_the_map_is_at_its_coordinates() -> None:
 
 def test_numbers_have_separators() -> None:
     assert [count(value) for value in (1234567, 0, 0.1234)] == ["1,234,567", "0", "0.123"]
+
+
+def test_a_flow_is_as_wide_as_what_is_left_and_described() -> None:
+    drawing = flow([("found", 400, 0, ""), ("left", 100, 300, "lost")], "title")
+    widths = [float(one["width"]) for one in shapes(drawing, "bar")]
+    assert widths[0] == pytest.approx(4 * widths[1])
+    assert (
+        "<title>title</title><desc>found 400; left 100, 300 lost</desc>" in drawing and "− 300 lost (75.0 %)" in drawing
+    )
+    ElementTree.fromstring(flow([("none", 0, 0, ""), ("none", 0, 0, "lost")], ""))
