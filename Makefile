@@ -34,9 +34,10 @@ HALF ?=
 SEED ?=
 RESULTS ?=
 PORT ?=
+FORMAT ?=
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR PURGE QUICK RESUME VERBOSE STAGE N RATER HALF SEED RESULTS PORT
+SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR PURGE QUICK RESUME VERBOSE STAGE N RATER HALF SEED RESULTS PORT FORMAT
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -50,7 +51,7 @@ STAGES := inventory filter withdraw safety plan download labelled sample screen 
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare release-metadata rebuild card eval-hashes rate audit gc withdraw config train-detector calibrate ui demo-models test check docs format bench
+.PHONY: help demo build preflight weights inventory peek new-corpus tables stats verify explain show report status fates compare release-metadata rebuild card export eval-hashes rate audit gc withdraw config train-detector calibrate ui demo-models test check docs format bench
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -143,6 +144,9 @@ audit: $(READY)  ## serve a local page to judge decisions: STAGE=filter|dedup|ou
 
 card: $(READY)  ## write the dataset's card, build.json, Croissant, citation, licences again: SET="dataset.doi=…"
 	@$(CLI) card
+
+export: $(READY)  ## write the samples of a finished build outside of tars: FORMAT=folders|parquet OUT=folder
+	@$(CLI) export
 
 gc: $(READY)  ## remove files that no current receipt names (PURGE=yes destroys the bytes of what is withdrawn or hash-listed)
 	@$(CLI) gc

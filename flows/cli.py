@@ -46,6 +46,12 @@ def _rate(options: argparse.Namespace, console: Console) -> int:
     return (run_rate if options.command == "rate" else run_audit)(options, console)
 
 
+def _export(options: argparse.Namespace, console: Console) -> None:
+    from flows.export.commands import run_export
+
+    run_export(options, console)
+
+
 COMMANDS = {
     "demo": run.run_demo,
     "build": run.run_build,
@@ -67,6 +73,7 @@ COMMANDS = {
     "eval-hashes": ask.run_eval_hashes,
     "verify": ask.run_verify,
     "card": ask.run_card,
+    "export": _export,
     "gc": ask.run_gc,
     "withdraw": run_withdraw,
     "rate": _rate,

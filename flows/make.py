@@ -30,6 +30,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "release-metadata": {"OUT": "out"},
     "rebuild": {**_RETRY, "OUT": "out"},
     "eval-hashes": {"OUT": "out"},
+    "export": {"FORMAT": "format", "OUT": "out"},
     "rate": {**_RATING, "HALF": "half"},
     "audit": _RATING,
     "train-detector": {"MODEL": "model", "OUT": "out", "START": "start"},

@@ -181,6 +181,14 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "write the dataset's card, build.json, Croissant, citation and licences again",
         ("card --build build/demo", "card --build BUILD --set dataset.doi=10.5281/zenodo.1"),
     ),
+    "export": Subcommand(
+        "write the samples of a finished build outside of tars, as plain folders or as parquet with embedded images",
+        ("export --build BUILD --format folders --out images", "export --build BUILD --format parquet --out hub"),
+        (
+            _option("--format", default="folders", choices=["folders", "parquet"], help="the format (folders)"),
+            _out("export", "the folder to write; it must not exist"),
+        ),
+    ),
     "gc": Subcommand(
         "remove files that no current receipt names",
         ("gc --build BUILD --dry-run", "gc --build BUILD --purge"),

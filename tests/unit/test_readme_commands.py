@@ -17,6 +17,7 @@ COMMAND = re.compile(r"(?:^    |`)(make [a-z][^`\n]*)", re.M)
 LEFT_OUT = {
     "test": "it is what runs this",
     "demo": "run as a whole by tests/end_to_end/conftest.py",
+    "export": "writes a new folder; run by tests/unit/flows/export/test_export.py",
     "withdraw": "run by tests/end_to_end/test_withdraw.py",
     "demo-models": "trains for half an hour; its functions are tested in tests/unit/flows/demo/models",
     "rate": "serves until Ctrl-C; served by tests/unit/flows/rate/test_server.py and test_page.py",

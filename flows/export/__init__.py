@@ -1,0 +1,1 @@
+"""make export: the published images outside of tars, as plain folders or as parquet with embedded images."""
