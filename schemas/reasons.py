@@ -149,6 +149,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("empty_set", "The evaluation set has no image."),
     # shard
     Reason("contaminated", "The sample's picture is in an evaluation set."),
+    Reason("licence", "The image or its texts may not be redistributed; `left_out` has its metadata."),
     Reason("publication_changed", "The file without its metadata differs from the one that screen approved."),
 )
 

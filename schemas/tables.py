@@ -369,6 +369,14 @@ METAFILE = Table(
     " scores.",
     nullable=_FOR_SOME,
 )  # fmt: skip
+LEFT_OUT = Table(
+    "left_out",
+    ("sample_id",),
+    ("half", "corpus", "url", "path", "caption", "body_sha256", "annotation_licence", "image_licence", "detail"),
+    "A sample left out for its rights; url is empty for labelled samples, path for web samples; the caption is null if"
+    " the corpus's texts may not be redistributed.",
+    nullable=("caption",),
+)
 CROSSWALK = Table(
     "crosswalk",
     ("sample_id",),

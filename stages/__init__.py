@@ -28,6 +28,7 @@ from stages.shard.groups import GROUP_SAMPLES
 from stages.shard.metafile import WRITE_METAFILE
 from stages.shard.origin import LIST_ORIGINS
 from stages.shard.pairs import DESCRIBE_SAMPLES, WRITE_PAIRS
+from stages.shard.rights import LIST_LEFT_OUT
 from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.emails import COUNT_EMAILS
@@ -88,6 +89,7 @@ STAGES: tuple[Stage, ...] = (
     WRITE_PAIRS,
     WRITE_METAFILE,
     WRITE_CROSSWALK,
+    LIST_LEFT_OUT,
     COUNT_FUNNEL,
     COUNT_RATES,
     COUNT_OUTLIER_CELLS,

@@ -40,10 +40,14 @@ _CSV_FURTHER = (
 
 def add_metafiles(ledger: Ledger, folder: DatasetFolder) -> None:
     """Add the metafiles of both halves, the crosswalk and the marks to a folder, if their tables are complete."""
-    metafile, *others = (ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk", "contaminated"))
+    metafile, *others = (
+        ledger.state(ledger.writer[name]) for name in ("metafile", "crosswalk", "contaminated", "left_out")
+    )
     if not all(state.is_complete for state in (metafile, *others)):
         return
     for state in others:
+        if state.stage.writes.name == "left_out" and not any(receipt.n_kept for receipt in state.receipts):
+            continue  # everything is published, or nothing was left out for its rights
         _add(ledger, folder, f"{state.stage.writes.name}.parquet", state.stage.writes, state.receipts)
     for half, origin in _CSV_ORIGIN.items():
         receipts = [r for r in metafile.receipts if r.partition.startswith(f"{half}-")]

@@ -10,9 +10,10 @@ from schemas.tables import SHARD_PLAN
 from stages.safety.unsafe import UnsafeParams
 from stages.shard.emails import EmailParams, masked
 from stages.shard.published_text import TextOrder, caption_sources, published_text
+from stages.shard.rights import RightsParams
 
 
-class ShardParams(UnsafeParams, EmailParams):
+class ShardParams(UnsafeParams, EmailParams, RightsParams):
     """Which samples are refused last, and how the published ones are split and distributed over tars."""
 
     split_rule: Literal["groups", "random"] = Field(

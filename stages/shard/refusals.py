@@ -10,10 +10,11 @@ from stages.rows import query_rows, run_sql
 from stages.safety.hash_lists import DETAIL, HASH_LISTED, listed
 from stages.safety.unsafe import unsafe_samples
 from stages.shard.dealing import ShardParams
+from stages.shard.rights import LICENCE, not_redistributable
 from stages.withdraw.matching import named
 
 # In this order: a withdrawn sample gets no other reason, and neither does a listed file.
-REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated")
+REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated", LICENCE)
 _HASHES: Mapping[str, str] = {"body_sha256": "sha256", "published_sha256": "sha256", "body_md5": "md5"}
 # Not pa.table, which imports pandas: half a second for every command.
 _NONE = pa.Table.from_batches([], pa.schema([("sample_id", pa.string()), ("detail", pa.string())]))
@@ -36,6 +37,7 @@ def refuse(located: Any, inputs: Inputs, params: ShardParams) -> pa.Table:
         "contaminated": run_sql(
             _CONTAMINATED, {"located": located, "contaminated": inputs["contaminated"]}, splits=list(splits)
         ),
+        LICENCE: not_redistributable(params, tables) if params.rights == "redistributable" else _NONE,
     }
     found = pa.concat_tables(
         [

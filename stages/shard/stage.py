@@ -20,6 +20,7 @@ from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.refusals import REASONS, refuse
+from stages.shard.rights import REDISTRIBUTION
 from stages.shard.stated import STATED, StatedResources
 from stages.shard.tar_writer import open_tar
 
@@ -127,10 +128,10 @@ PLAN_SHARDS = Stage(
     does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
-        Reads("candidate", ("sample_id", "corpus", "caption", "nsfw", "punsafe"), is_whole=True),
+        Reads("candidate", ("sample_id", "corpus", "caption", "nsfw", "punsafe", "image_licence"), is_whole=True),
         Reads("fetched", ("fetch_id", *LOCATED), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),
-        Reads("labelled_image", ("sample_id", "scene_id", *LOCATED), is_whole=True),
+        Reads("labelled_image", ("sample_id", "corpus", "scene_id", *LOCATED), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash", "body_md5", *PUBLICATION), is_whole=True),
         Reads("geometa", ("sample_id", "meta_caption"), is_whole=True),
         Reads("planned", ("sample_id", "fetch_id", "normalised_url", "host"), is_whole=True),
@@ -152,6 +153,7 @@ PLAN_SHARDS = Stage(
     resources=StatedResources,
     tools=(STATED,),
     reasons=REASONS,
+    depends=(REDISTRIBUTION,),
     split_by="shard",
 )
 

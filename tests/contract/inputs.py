@@ -466,6 +466,17 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         judged_pair=[{**_JUDGED[0], "pair_kind": "same_place"}],
     ),
     "count_splits": tables(shard=_PUBLISHED_ROWS, shard_plan=_SHARD_PLAN, split_group=_GROUPS, sample=_SAMPLES),
+    "list_left_out": tables(
+        shard_plan_rejects=[
+            {"sample_id": "cc3m_0_2", "reason": "licence", "detail": "cc3m grants no right in it"},
+            {"sample_id": "ben_7", "reason": "licence", "detail": "as an example"},
+            {"sample_id": "laion2b_0_0", "reason": "nsfw", "detail": "tag"},
+        ],
+        candidate=_CANDIDATES,
+        labelled_image=_LABELLED,
+        sample=_SAMPLES,
+        image=[{**row, "body_sha256": "sha"} for row in _IMAGES],
+    ),
     "count_emails": tables(
         shard=_PUBLISHED_ROWS,
         candidate=[

@@ -1,0 +1,151 @@
+"""Which samples may be redistributed: by the licence of each image, and by what the manifest of its corpus states.
+
+Not legal advice: the manifests say where each statement was read.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from schemas.corpora import load_corpora
+from schemas.tables import LEFT_OUT
+from stages.contract import Context, Dependency, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
+from stages.identity import digest_json
+from stages.rows import query_rows, run_sql
+from stages.shard.emails import EmailParams, masked
+
+LICENCE = "licence"
+
+
+class RightsParams(Params):
+    """What is published: everything, or only what may be redistributed."""
+
+    rights: Literal["research", "redistributable"] = Field(
+        "research",
+        description="what is published: research (everything), or redistributable (samples whose image and texts may be"
+        " redistributed; of the others the metadata alone)",
+    )
+    redistributable_licences: tuple[str, ...] = Field(
+        (
+            r"https?://(www\.)?creativecommons\.org/(licenses/by(-sa)?|publicdomain)/.*",
+            r"cc[ -]?by([ -]sa)?([ -]\d\.\d)?",
+            r"cc[ -]?0([ -]1\.0)?",
+            r"public domain( .*)?",
+            r"attribution(-sharealike)? license",
+        ),
+        description="licences of single images that allow redistribution: patterns of the whole text, in any case",
+    )  # without NC and ND: not every reader of a dataset keeps their conditions
+
+    @field_validator("redistributable_licences")
+    @classmethod
+    def _are_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no pattern: {error}") from error
+        return value
+
+
+def _corpora() -> pa.Table:
+    """Return what the manifest of each corpus allows."""
+    found = [
+        {
+            "corpus": code,
+            "has_image_rights": c.may_redistribute_images,
+            "has_text_rights": c.may_redistribute_annotations,
+        }
+        for code, c in sorted(load_corpora().items())
+    ]
+    schema = pa.schema([("corpus", pa.string()), ("has_image_rights", pa.bool_()), ("has_text_rights", pa.bool_())])
+    return pa.Table.from_pylist(found, schema)
+
+
+def _identity(params: Params) -> Mapping[str, str]:
+    is_asked = isinstance(params, RightsParams) and params.rights == "redistributable"
+    return {"sha256": digest_json(_corpora().to_pylist())} if is_asked else {}
+
+
+REDISTRIBUTION = Dependency("redistribution", _identity)
+
+
+def not_redistributable(params: RightsParams, inputs: Mapping[str, Any]) -> pa.Table:
+    """Return sample_id and detail of the samples of `located` whose image or texts may not be redistributed.
+
+    Args:
+        params: the licences that allow it; a corpus whose manifest allows it as a whole needs none.
+        inputs: `located` with sample_id; `candidate` with corpus and image_licence; `labelled_image` with corpus.
+    """
+    stated = query_rows(_STATED, {name: inputs[name] for name in ("located", "candidate", "labelled_image")})
+    allowed = "|".join(f"(?:{pattern})" for pattern in params.redistributable_licences) or "[^\\s\\S]"
+    return run_sql(_REFUSED, {"stated": stated, "rights": _corpora()}, allowed=f"(?i)(?:{allowed})")
+
+
+_STATED = """
+    SELECT sample_id, corpus, image_licence FROM located JOIN candidate USING (sample_id)
+    UNION ALL SELECT sample_id, corpus, NULL FROM located JOIN labelled_image USING (sample_id)
+"""
+_REFUSED = """
+    WITH judged AS (
+        SELECT sample_id, corpus, image_licence, coalesce(has_text_rights, false) AS has_text_rights,
+               coalesce(has_image_rights, false)
+               OR coalesce(regexp_full_match(trim(image_licence), $allowed), false) AS has_image_rights
+        FROM stated LEFT JOIN rights USING (corpus)
+    )
+    SELECT sample_id,
+           left(CASE WHEN has_image_rights THEN corpus || ': its texts may not be redistributed'
+                ELSE 'image: ' || coalesce(nullif(trim(image_licence), ''), corpus || ' grants no right in it')
+                END, 200) AS detail
+    FROM judged WHERE NOT (has_image_rights AND has_text_rights) ORDER BY sample_id
+"""
+
+
+def list_left_out(inputs: Inputs, context: Context) -> Outcome:
+    """Return the metadata of each sample that was left out for its rights; no text that may not be redistributed."""
+    found = run_sql(_LEFT_OUT, {**inputs, "rights": _corpora()})
+    if context.params.mask_emails:
+        place = found.column_names.index("caption")
+        found = found.set_column(place, "caption", masked(found["caption"]))
+    return Outcome(found.select(LEFT_OUT.schema.names).cast(LEFT_OUT.schema), no_rejects(LEFT_OUT))
+
+
+_LEFT_OUT = f"""
+    WITH refused AS (SELECT sample_id, detail FROM shard_plan_rejects WHERE reason = '{LICENCE}'), joined AS (
+        SELECT sample_id, detail, 'pub11' AS half, corpus, url, '' AS path, caption, annotation_licence, image_licence
+        FROM refused JOIN candidate USING (sample_id)
+        UNION ALL
+        SELECT sample_id, detail, 'rs3', corpus, '', path, NULL, annotation_licence, NULL
+        FROM refused JOIN labelled_image USING (sample_id)
+    )
+    SELECT joined.* REPLACE (CASE WHEN has_text_rights THEN caption END AS caption), body_sha256
+    FROM joined JOIN sample USING (sample_id) JOIN image USING (image_id)
+    LEFT JOIN rights ON rights.corpus = joined.corpus ORDER BY sample_id
+"""
+
+LIST_LEFT_OUT = Stage(
+    name="list_left_out",
+    module="shard",
+    version=1,
+    does="Lists the samples that were left out for their rights, with their metadata.",
+    reads=(
+        Reads("shard_plan", ("sample_id", "reason", "detail"), is_whole=True, section="rejects"),
+        Reads(
+            "candidate", ("sample_id", "corpus", "url", "caption", "annotation_licence", "image_licence"), is_whole=True
+        ),
+        Reads("labelled_image", ("sample_id", "corpus", "path", "annotation_licence"), is_whole=True),
+        Reads("sample", ("sample_id", "image_id"), is_whole=True),
+        Reads("image", ("image_id", "body_sha256"), is_whole=True),
+    ),
+    writes=LEFT_OUT,
+    grain="map",
+    given=Given(
+        query=f"SELECT sample_id FROM shard_plan_rejects WHERE reason = '{LICENCE}'", inputs=("shard_plan_rejects",)
+    ),
+    run=list_left_out,
+    is_queried=True,
+    params=EmailParams,
+    depends=(Dependency("redistribution", lambda params: {"sha256": digest_json(_corpora().to_pylist())}),),
+)
