@@ -58,7 +58,7 @@ _STATED = ("sample_id", "stated_latitude_deg", "stated_datetime")
 JUDGE_PAIRS = Stage(
     name="judge_pairs",
     module="dedup",
-    version=1,
+    version=2,
     does="Decides which compared pairs are copies, and which show the same place at another date.",
     reads=(
         Reads(

@@ -111,7 +111,9 @@ def test_mirrored_keypoints_equal_those_of_the_mirrored_picture() -> None:
 def test_repeated_keypoints_at_one_point_count_once() -> None:
     found = find_keypoints(draw(2))
     n_places = len(np.unique(np.rint(found.points), axis=0))
-    twice = Keypoints(np.concatenate([found.points] * 2), np.concatenate([found.descriptors] * 2), found.width_px)
+    twice = Keypoints(
+        np.concatenate([found.points] * 2), np.concatenate([found.descriptors] * 2), found.width_px, found.small
+    )
     assert compare_keypoints(twice, found).n_inliers <= n_places < len(found.points)
 
 
@@ -149,3 +151,24 @@ def test_results_do_not_depend_on_threads_or_on_what_ran_before() -> None:
     alone = [compare(pair) for pair in pairs]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(compare, reversed(pairs))) == alone[::-1]
+
+
+def test_different_pictures_with_the_same_text_or_watermark_do_not_agree() -> None:
+    def mark(image: Image.Image, fill: int) -> Image.Image:
+        pen = ImageDraw.Draw(image)
+        for x in range(4):
+            for y in range(4):
+                pen.text((10 + 75 * x, 15 + 60 * y), "Stock aerial", fill=fill, font_size=14)
+        return image
+
+    one, other = (find_keypoints(mark(draw(seed), 255)) for seed in (1, 2))
+    assert compare_keypoints(one, other).n_inliers < MIN_INLIERS
+    copy = find_keypoints(mark(cut(draw(1), 0.05), 255))
+    assert compare_keypoints(one, copy).n_inliers >= MIN_INLIERS
+    titles = [Image.new("L", (300, 240), 200) for _ in range(2)]
+    for n, title in enumerate(titles):
+        pen = ImageDraw.Draw(title)
+        pen.text((10, 8), "Millimetres of rain per month", fill=0, font_size=18)
+        for bar in range(6):
+            pen.rectangle((20 + 45 * bar, 230 - 30 * ((bar * (3 + 2 * n) + n) % 7), 50 + 45 * bar, 230), fill=90)
+    assert compare_keypoints(*map(find_keypoints, titles)).n_inliers < MIN_INLIERS

@@ -1,0 +1,178 @@
+"""bench-recall: which edited copies of pictures both measures of dedup find, and which other pictures they join.
+
+Pictures are generated, or those of a folder (IMAGES=…). All thresholds are the defaults of the stages; the words of
+summaries come from other seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from flows.demo.world.drawings import FROM_ABOVE, KINDS
+from stages.dedup.neighbours import distance
+from stages.dedup.settings import JudgeParams, PairParams
+from stages.dedup.summary import summarise
+from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints
+from stages.screen.perceptual_hash import hash_grey, reduce_grey
+from tests.benchmarks.harness import Goal, Row, cpu_seconds, report, sized
+from tests.benchmarks.recall_edits import EDITS
+
+N_GALLERY = sized(300, 8)  # distinct pictures, among which false joins are counted
+N_COPIED = sized(60, 2)  # of these, each copied by every edit
+SEED = 31
+MAX_FALSE_SHARE = 1 / 500  # of nearest neighbours
+MIN_PRECISION = 0.98
+
+Values = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A picture as both measures see it."""
+
+    kind: str
+    hashes: npt.NDArray[np.uint64]
+    detail: float
+    keypoints: Keypoints
+    summary: Values
+
+
+def describe(image: Image.Image, kind: str) -> Described:
+    """Return what screen and summarise_keypoints find."""
+    found = hash_grey(image.convert("L"))
+    keypoints = find_keypoints(image)
+    hashes = np.array(found["phash_orientations"], np.uint64)
+    return Described(kind, hashes, found["phash_detail"], keypoints, summarise(keypoints).astype(np.float32))
+
+
+def draw_pictures() -> list[tuple[str, Image.Image]]:
+    """Return kinds and pictures, generated or of IMAGES."""
+    folder = os.environ.get("IMAGES")
+    if not folder:
+        names = sorted(KINDS)
+        sizes = [(320, 240), (256, 256), (420, 300)]
+        return [
+            (names[n % len(names)], KINDS[names[n % len(names)]](np.random.default_rng([SEED, n]), *sizes[n % 3]))
+            for n in range(N_GALLERY)
+        ]
+    paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".tif", ".webp"))
+    chosen = np.random.default_rng(SEED).permutation(len(paths))[:N_GALLERY]
+    return [(paths[n].parent.name, Image.open(paths[n]).convert("RGB")) for n in sorted(chosen)]
+
+
+def is_near(one: Described, other: Described) -> bool:
+    """Return whether the hashes of two pictures are near, as cluster has it."""
+    params = PairParams()
+    if min(one.detail, other.detail) < params.min_detail:
+        return False
+    bits = min(int(distance(one.hashes, other.hashes[0]).min()), int(distance(other.hashes, one.hashes[0]).min()))
+    return bits <= params.max_distance
+
+
+def candidates(one: Described, summaries: Values) -> list[int]:
+    """Return the pictures that find_pairs would compare with a new one."""
+    params = PairParams()
+    cosines = summaries @ one.summary
+    nearest = np.argsort(-cosines, kind="stable")[: params.n_neighbours]
+    return [int(n) for n in nearest if cosines[n] >= params.min_summary_cos]
+
+
+def agree(one: Described, other: Described) -> bool:
+    """Return whether the keypoints of two pictures make them copies."""
+    return compare_keypoints(one.keypoints, other.keypoints).n_inliers >= JudgeParams().min_inliers
+
+
+def measure_edits(
+    pictures: Sequence[tuple[str, Image.Image]], gallery: Sequence[Described], summaries: Values
+) -> tuple[list[Row], list[Goal], float]:
+    """Return rows and goals of each edit, and the share of right joins in all joins of copies."""
+    rows: list[Row] = []
+    goals: list[Goal] = []
+    n_right = n_wrong = 0
+    copied = [int(n) for n in np.linspace(0, len(pictures) - 1, min(N_COPIED, len(pictures)))]
+    for number, (name, (edit, least)) in enumerate(EDITS.items()):
+        n_hashed = n_paired = n_found = 0
+        for n in copied:
+            rng = np.random.default_rng([SEED, number, n])
+            copy = describe(edit(pictures[n][1], rng), "")
+            near = {m for m, other in enumerate(gallery) if is_near(copy, other)}
+            asked = candidates(copy, summaries)
+            joined = near | {m for m in asked if m not in near and agree(copy, gallery[m])}
+            n_hashed, n_paired, n_found = n_hashed + (n in near), n_paired + (n in asked), n_found + (n in joined)
+            n_right, n_wrong = n_right + (n in joined), n_wrong + len(joined - {n})
+        shares = [count / len(copied) for count in (n_hashed, n_paired, n_found)]
+        rows.append(Row(f"{name}: found by hash", shares[0], ""))
+        rows.append(Row(f"{name}: candidate by summary", shares[1], ""))
+        rows.append(Row(f"{name}: found by both measures", shares[2], f"of {len(copied)}"))
+        goals.append(Goal(f"{name}: share of copies missed", 1 - shares[2], round(1 - least, 2)))
+        print(f"{name}: {shares[2]:.2f}", file=sys.stderr, flush=True)
+    return rows, goals, n_right / max(1, n_right + n_wrong)
+
+
+def measure_false(gallery: Sequence[Described], summaries: Values) -> tuple[list[Row], Goal]:
+    """Return the pairs of different pictures that are joined, by kind, and the share of nearest neighbours joined."""
+    asked, joined = 0, {"hash": 0, "keypoints": 0}
+    of_kind: dict[str, int] = {}
+    for n, one in enumerate(gallery):
+        others = np.delete(np.arange(len(gallery)), n)
+        pairs = [int(others[m]) for m in candidates(one, summaries[others])]
+        asked += len(pairs)
+        false = {"hash": [m for m in range(n) if is_near(one, gallery[m])], "keypoints": []}
+        false["keypoints"] = [m for m in pairs if agree(one, gallery[m])]
+        for measure, found in false.items():
+            joined[measure] += len(found)
+            of_kind[one.kind] = of_kind.get(one.kind, 0) + len(found)
+    n_pairs = len(gallery) * (len(gallery) - 1) // 2
+    rows = [
+        Row("pairs of different pictures compared by keypoints, per picture", asked / len(gallery), ""),
+        Row(f"different pictures joined by hash, of {n_pairs:,} pairs", joined["hash"], ""),
+        Row(f"different pictures joined by keypoints, of {asked:,} nearest neighbours", joined["keypoints"], ""),
+        # With none in n, the share is below 3 / n at 95 % confidence.
+        Row("bound of the share of nearest neighbours joined", max(3, joined["keypoints"]) / max(1, asked), ""),
+        *(Row(f"different pictures joined: {kind}", n, "") for kind, n in sorted(of_kind.items()) if n),
+    ]
+    return rows, Goal("share of nearest neighbours joined", joined["keypoints"] / max(1, asked), MAX_FALSE_SHARE)
+
+
+def measure_costs(images: Sequence[Image.Image], gallery: Sequence[Described]) -> list[Row]:
+    """Return CPU time of a picture and of a pair, beside the hash of the same pictures."""
+    few = images[: sized(40, 2)]
+    hashed = cpu_seconds(lambda: [reduce_grey(image.convert("L")) for image in few])
+    found = cpu_seconds(lambda: [summarise(find_keypoints(image)) for image in few])
+    pairs = [(gallery[n], gallery[n - 1]) for n in range(1, len(few))]
+    compared = cpu_seconds(lambda: [agree(*pair) for pair in pairs])
+    ms = 1000 / len(few)
+    return [
+        Row("keypoints and summary of a picture, ms", found * ms, "CPU ms", hashed * ms, found / max(hashed, 1e-6)),
+        Row("comparison of a pair, ms", compared * 1000 / len(pairs), "CPU ms", None, None),
+    ]
+
+
+def main() -> None:
+    """Measure, print, write build/bench/recall.json."""
+    pictures = draw_pictures()
+    gallery = [describe(image, kind) for kind, image in pictures]
+    summaries = np.array([one.summary for one in gallery])
+    false_rows, false_goal = measure_false(gallery, summaries)
+    rows, goals, precision = measure_edits(pictures, gallery, summaries)
+    n_above = sum(kind in FROM_ABOVE for kind, _ in pictures)
+    rows = [
+        Row("pictures", len(pictures), "" if os.environ.get("IMAGES") else f"{n_above} drawn from above"),
+        *measure_costs([image for _, image in pictures], gallery),
+        *rows,
+        *false_rows,
+    ]
+    precision_goal = Goal("joins of copies that are false", 1 - precision, round(1 - MIN_PRECISION, 2))
+    report("recall", rows, [*goals, precision_goal, false_goal])
+
+
+if __name__ == "__main__":
+    main()
