@@ -4,6 +4,7 @@ PROFILE ?=
 BUILD ?=
 SOURCES ?=
 METAFILE ?=
+RELEASE ?=
 EVAL ?=
 SET ?=
 RETRY ?=
@@ -37,7 +38,7 @@ PORT ?=
 FORMAT ?=
 
 # Values reach the program whole, in the environment: blanks, quotes, $ and # mean nothing to make or a shell there.
-SAID := PROFILE BUILD SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR PURGE QUICK RESUME VERBOSE STAGE N RATER HALF SEED RESULTS PORT FORMAT
+SAID := PROFILE BUILD RELEASE SOURCES METAFILE EVAL SET RETRY REFETCH ID CORPUS CODE FILE ROWS FROM COMPANION OUT DATA LABELS PRECISION MODEL START LIST REPAIR PURGE QUICK RESUME VERBOSE STAGE N RATER HALF SEED RESULTS PORT FORMAT
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export RS5M_$(name) := $$(value $(name))))
 
@@ -124,7 +125,7 @@ status: $(READY)  ## print partitions done, stale, missing and failed
 fates: $(READY)  ## write one row per candidate to OUT=fates.csv
 	@$(CLI) fates
 
-compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: METAFILE=… (rows to OUT=compare.csv)
+compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: METAFILE=… or how its images relate to a release: RELEASE=… (rows to OUT=compare.csv)
 	@$(CLI) compare
 
 release-metadata: $(READY)  ## write URLs, texts, digests and splits to OUT=release-metadata.parquet, to share without images

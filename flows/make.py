@@ -26,7 +26,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "stage": _RETRY,
     "peek": {"ROWS": "rows", "FROM": "from"},
     "fates": {"OUT": "out"},
-    "compare": {"OUT": "out"},
+    "compare": {"OUT": "out", "RELEASE": "release"},
     "release-metadata": {"OUT": "out"},
     "rebuild": {**_RETRY, "OUT": "out"},
     "eval-hashes": {"OUT": "out"},

@@ -142,9 +142,17 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         (_out("fates.csv", "the CSV to write"),),
     ),
     "compare": Subcommand(
-        "count which rows of a list of RS5M the build keeps, and where it loses the others",
-        ("compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",),
-        (_out("compare.csv", "the CSV to write"),),
+        "count what the build keeps and loses of a list of RS5M, or has of a release, image by image",
+        (
+            "compare --metafile pub11_train_metadata.csv --build BUILD --out compare.csv",
+            "compare --release /data/RS5M --build BUILD",
+        ),
+        (
+            _option(
+                "--release", type=Path, help="instead of a list: released tars, another build, or release metadata"
+            ),
+            _out("compare.csv", "the CSV to write"),
+        ),
     ),
     "release-metadata": Subcommand(
         "write URLs, texts, digests, scores and splits of a build's samples into one file, to share without images",

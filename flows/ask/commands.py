@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
 from flows.ask.compare import compare
+from flows.ask.compare_release import compare_release
 from flows.ask.dataset import OUTLIERS, PAGE, all_reports, publish_dataset
 from flows.ask.fates import write_fates
 from flows.ask.inspect import explain, failures, status_report
@@ -25,12 +27,13 @@ from flows.ledger.garbage import collect_garbage
 from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
 from flows.ledger.partition_check import Fault
+from flows.ledger.store import Store
 from flows.ledger.verify import How, set_aside, verify
 from flows.ledger.verify_progress import ProgressLine
 from flows.opening import open_existing, sources_of
-from flows.options import command_again, remember, settings_of
+from flows.options import MEMORY, command_again, parse, remember, settings_of
 from flows.run.purge import purge
-from flows.settings import render_settings
+from flows.settings import Settings, render_settings
 from schemas.tables import EVALUATION_IMAGE
 from stages import STAGES
 from stages.contamination.shared import write_shared
@@ -153,11 +156,23 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_compare(options: argparse.Namespace, console: Console) -> None:
-    """Print which rows of a list a build keeps."""
-    _, ledger = open_existing(options)
+    """Print which rows of a list a build keeps, or how its images relate to those of a release."""
+    settings, ledger = open_existing(options)
+    if options.release is not None:
+        for report in compare_release(ledger, options.release, options.out, partial(_open_other, settings)):
+            report.show(console)
+        say(console, f"every released sample: {options.out}")
+        return
     for report in compare(ledger, options.compared or options.metafile, options.out):
         report.show(console)
     say(console, f"every listed row: {options.out}")
+
+
+def _open_other(settings: Settings, build: Path) -> Ledger:
+    """Return the ledger of another build, by the settings it was made with, or by given ones if it has no record."""
+    if not (build / MEMORY).exists():
+        return Ledger(Store(build), STAGES, settings)
+    return open_existing(parse(["status", "--build", str(build)]))[1]
 
 
 def run_release_metadata(options: argparse.Namespace, console: Console) -> None:

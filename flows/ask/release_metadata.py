@@ -22,7 +22,7 @@ from stages.shard.stated import COLUMNS
 FORMAT = "rs5m release metadata 1"
 _QUOTE = "'"
 # The place of an image in a released tar is no URL for others.
-_ROWS = f"""
+ROWS_QUERY = f"""
     SELECT m.sample_id, m.half, m.corpus, m.img_name, CASE WHEN starts_with(m.url, '{SCHEME}') THEN '' ELSE m.url END
            AS url, m.published_text, m.split, m.shard, m.body_sha256, m.published_sha256, i.n_bytes, i.pixel_sha256,
            i.phash, i.width_px, i.height_px, i.published_format, v.vlm_score_cos, d.detector_prob,
@@ -47,8 +47,10 @@ def write_release_metadata(ledger: Ledger, out: Path) -> tuple[int, int]:
     out.parent.mkdir(parents=True, exist_ok=True)
     path, said = (text.replace(_QUOTE, 2 * _QUOTE) for text in (str(out), json.dumps(about)))
     with open_views(ledger) as db:
-        db.execute(f"COPY ({_ROWS}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{rs5m: '{said}'}})")
-        counts = db.execute(f"SELECT count(*), count(*) FILTER (url = '') FROM '{path}'").fetchall()
+        db.execute(
+            f"COPY ({ROWS_QUERY}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{rs5m: '{said}'}})"
+        )
+        counts = db.execute(f"SELECT count(*), count(*) FILTER (url = '') FROM read_parquet('{path}')").fetchall()
     return counts[0]
 
 

@@ -21,7 +21,7 @@ _CODES = {"pub11": LIST_CODE, "rs3": RELEASED_CODE}
 
 def is_release(folder: Path) -> bool:
     """Return whether a folder has released tars, as published by RS5M or as in a build's dataset folder."""
-    return any(_TAR.fullmatch(path.name) for path in _files(folder))
+    return bool(tars_of(folder))
 
 
 def as_sources(folder: Path, build: Path) -> Path:
@@ -41,6 +41,11 @@ def as_sources(folder: Path, build: Path) -> Path:
             link.symlink_to(path)
         draft.rename(made)
     return made
+
+
+def tars_of(folder: Path) -> list[Path]:
+    """Return the released tars of a folder, by split and name."""
+    return [path for path in _files(folder) if _TAR.fullmatch(path.name)]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -53,7 +53,8 @@ def toy(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     yield {
         "PROFILE": arguments["profile"], "SOURCES": arguments["sources"], "BUILD": arguments["build"],
         "EVAL": str(build.sources.parent / "evaluation"),
-        "FILE": str(source), "METAFILE": str(folder / "list.csv"), "OUT": str(folder / "out"), "folder": str(folder),
+        "FILE": str(source), "METAFILE": str(folder / "list.csv"), "RELEASE": str(folder / "build"),
+        "OUT": str(folder / "out"), "folder": str(folder),
     }  # fmt: skip
 
 

@@ -122,6 +122,11 @@ def _sample_id(file: BinaryIO, sample: PackedSample) -> str | None:
     """Return the sample_id from the name member, or from the key without one; None if it is invalid."""
     body = sample.bodies.get("img_name")
     name = sample.key if body is None else read_body(file, body, MAX_NAME_BYTES).decode("utf-8", "replace")
+    return labelled_id(name)
+
+
+def labelled_id(name: str) -> str | None:
+    """Return the sample_id of an image name of RS3; None if it is invalid."""
     found = _NAME.fullmatch(name.strip())
     if found is None:
         return None
