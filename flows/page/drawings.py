@@ -6,7 +6,7 @@ Every text is escaped: captions and names come from the web.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup, escape
 
@@ -16,6 +16,7 @@ _LABELS = 190
 _COUNTS = 90
 _CELL = 34
 _PLOT = 180
+LAND_DEGREES = 2
 ENDLESS = 1e6  # upper edge of a last bin without an upper limit
 
 
@@ -147,17 +148,25 @@ def heat_map(cells: Sequence[Sequence[float]], rows: Sequence[str], columns: Seq
     return _svg(parts, max(_WIDTH, int(left + len(columns) * _CELL * 1.5)), 22 + len(rows) * _CELL, title)
 
 
-def world_map(cells: Mapping[tuple[int, int], float], degrees: int, title: str) -> Markup:
+def world_map(
+    cells: Mapping[tuple[int, int], float], degrees: int, title: str, land: Iterable[tuple[int, int]] = ()
+) -> Markup:
     """Draw counts per cell of latitude and longitude, by logarithm, on a plate carrée grid of 30 degrees.
 
     Args:
         cells: count by (row, column); row 0 begins at 90 degrees south, column 0 at 180 degrees west.
         degrees: side of a cell in degrees.
         title: title for screen readers.
+        land: cells of `LAND_DEGREES` that are drawn in grey behind the counts, by (row, column) as `cells`.
     """
     scale = _WIDTH / 360
     top = math.log10(1 + max([1.0, *cells.values()]))
     parts = [f'<rect class="frame" x="0" y="0" width="{_WIDTH}" height="{180 * scale:.0f}"/>']
+    side = LAND_DEGREES * scale
+    drawn = "".join(f"M{column * side:.1f} {180 * scale - (row + 1) * side:.1f}h{side:.1f}v{side:.1f}h-{side:.1f}z"
+                    for row, column in land)  # fmt: skip
+    if drawn:
+        parts.append(f'<path class="land" d="{drawn}"/>')
     for n in range(1, 12):
         x, y = n * 30 * scale, n * 30 * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{180 * scale:.0f}"/>')

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.page.drawings import ENDLESS, bars, histogram, world_map
+from flows.page.drawings import ENDLESS, LAND_DEGREES, bars, histogram, world_map
 from flows.page.section import Figure, Section
+from stages.geometa.places import populated_cells
 
 if TYPE_CHECKING:
     import duckdb
@@ -118,9 +119,15 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
         "Places and times",
         (
             Figure(
-                f"Positions of {n_known:,} of {n_all:,} published images in cells of {_DEGREES} degrees, by logarithm.",
+                f"Positions of {n_known:,} of {n_all:,} published images in cells of {_DEGREES} degrees, by logarithm."
+                " Grey: where GeoNames (CC BY 4.0) has a populated place.",
                 "metafile",
-                world_map({(row, column): n for row, column, n in cells}, _DEGREES, "World map of positions"),
+                world_map(
+                    {(row, column): n for row, column, n in cells},
+                    _DEGREES,
+                    "World map of positions",
+                    populated_cells(LAND_DEGREES),
+                ),
             ),
             Figure(f"Countries, the {len(countries)} most frequent.", "country_count", bars(countries, "Countries")),
             Figure(f"UTM zones, the {len(zones)} most frequent.", "utm_count", bars(zones, "UTM zones")),

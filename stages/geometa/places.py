@@ -107,6 +107,18 @@ def short_name(name: str) -> str:
     return re.split(r"\s*[(/]", name)[0].strip() or name
 
 
+def populated_cells(degrees: int) -> list[tuple[int, int]]:
+    """Return the cells with a populated place: row from 90 degrees south, column from 180 degrees west.
+
+    Args:
+        degrees: side of a cell; divides 180.
+    """
+    places = _read(_path())
+    rows = np.floor((places["lat"].to_numpy() + 90) / degrees).astype(int)
+    columns = np.floor((places["lon"].to_numpy() + 180) / degrees).astype(int)
+    return sorted(set(zip(rows.tolist(), columns.tolist(), strict=True)))
+
+
 @contextmanager
 def open_places() -> Iterator[Places]:
     """Open the places of the package without importing it, because the import loads a process pool."""

@@ -67,3 +67,11 @@ def test_a_flow_is_as_wide_as_what_is_left_and_described() -> None:
         "<title>title</title><desc>found 400; left 100, 300 lost</desc>" in drawing and "− 300 lost (75.0 %)" in drawing
     )
     ElementTree.fromstring(flow([("none", 0, 0, ""), ("none", 0, 0, "lost")], ""))
+
+
+def test_land_is_drawn_where_it_is_and_behind_the_counts() -> None:
+    drawing = world_map({(0, 0): 1}, 5, "", [(89, 179), (0, 0)])  # the north-east and the south-west corner
+    (land,) = shapes(drawing, "land")
+    assert land["d"] == "M636.4 0.0h3.6v3.6h-3.6zM0.0 316.4h3.6v3.6h-3.6z"
+    assert drawing.index('class="land"') < drawing.index('class="cell"')
+    assert not shapes(world_map({(0, 0): 1}, 5, ""), "land")

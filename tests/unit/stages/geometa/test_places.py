@@ -7,7 +7,15 @@ import pyarrow as pa
 import pytest
 
 from stages.geometa.countries import codes_by_alpha_2, country_code, in_reading_order, names_by_code
-from stages.geometa.places import EARTH_RADIUS_KM, Places, name_places, open_places, places_identity, short_name
+from stages.geometa.places import (
+    EARTH_RADIUS_KM,
+    Places,
+    name_places,
+    open_places,
+    places_identity,
+    populated_cells,
+    short_name,
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +128,10 @@ def test_opening_prints_nothing_and_starts_no_pool() -> None:
 
 def test_the_identity_covers_the_data_and_code_of_the_places() -> None:
     assert set(places_identity()) == {"places", "countries"}
+
+
+def test_populated_cells_are_on_land() -> None:
+    cells = set(populated_cells(2))
+    assert (70, 89) in cells  # London: 51.5 north, 0.1 west
+    assert (45, 70) not in cells  # the Atlantic on the equator at 40 west
+    assert all(0 <= row < 90 and 0 <= column < 180 for row, column in cells) and 2_000 < len(cells) < 6_000
