@@ -217,7 +217,7 @@ def test_a_build_command_publishes_tars_tables_and_metafiles(
         "pub11_funnel.md",
         "pub11_funnel.parquet",
         *(f"{table}.csv" for table in ("rs3", "text_count", "country_count", "month_count", "utm_count")),
-        *(f"stage_{module}.csv" for module in MODULES if module not in ("stats", "withdraw")),
+        *(f"stage_{module}.csv" for module in MODULES if module not in ("stats", "withdraw", "safety")),
     }
     header = (dataset / "tables/pub11_funnel.csv").read_text().splitlines()[0].split(",")
     assert header[:8] == ["source", "rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain"]
