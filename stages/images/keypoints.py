@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -34,6 +35,7 @@ MIN_CORRELATION = 0.5  # of 91 pairs of pictures with one watermark 9 have 16 in
 CELL_PX = 80  # inliers in fewer than MIN_CELLS cells are one text, or another small thing that two pictures share
 MIN_CELLS = 4
 _MIN_MATCHES = 4
+_MIN_COVERED = 25  # reduced pixels of a tile
 _SEED = 5
 _BYTES = 128  # bytes of a descriptor: 4 x 4 cells of 8 directions
 
@@ -149,7 +151,7 @@ def _agree(first: Keypoints, second: Keypoints, roots: Roots, *, is_mirrored: bo
 
 
 def _correlate(first: Keypoints, second: Keypoints, affine: npt.NDArray[np.float64]) -> float:
-    """Return the correlation of grey levels where the first picture, mapped by the affine, covers the second."""
+    """Return the median correlation of tiles where the first picture, mapped by the affine, covers the second."""
     cv2 = _cv2()
     height, width = second.small.shape
     moved = affine.copy()
@@ -157,12 +159,29 @@ def _correlate(first: Keypoints, second: Keypoints, affine: npt.NDArray[np.float
     moved[:, 2] = (affine[:, :2] @ np.full(2, (SMALL - 1) / 2) + affine[:, 2] - (SMALL - 1) / 2) / SMALL
     shown = cv2.warpAffine(np.ascontiguousarray(first.small), moved, (width, height), flags=cv2.INTER_LINEAR)
     is_covered = cv2.warpAffine(np.full_like(first.small, 255), moved, (width, height)) == 255
-    if is_covered.sum() < 2:
-        return 0.0
-    one, other = (values[is_covered].astype(np.float64) for values in (shown, second.small))
-    one, other = one - one.mean(), other - other.mean()
-    norm = math.sqrt(float(one @ one) * float(other @ other))
-    return float(one @ other) / norm if norm else 0.0
+    tiles = [_correlate_tile(*tile) for tile in _tiles(shown, second.small, is_covered)]
+    known = [value for value in tiles if value is not None]
+    return float(np.median(known)) if known else 0.0
+
+
+def _tiles(*images: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the images' tiles: a strip of text then spoils some, and not the correlation of all."""
+    side = CELL_PX // SMALL
+    for top in range(0, images[0].shape[0], side):
+        for left in range(0, images[0].shape[1], side):
+            yield tuple(image[top : top + side, left : left + side] for image in images)
+
+
+def _correlate_tile(shown: Any, other: Any, is_covered: Any) -> float | None:
+    """Return the correlation of the covered grey levels, None if they are few or nearly uniform in both."""
+    if is_covered.sum() < _MIN_COVERED:
+        return None
+    first, second = (values[is_covered].astype(np.float64) for values in (shown, other))
+    first, second = first - first.mean(), second - second.mean()
+    if max(first.std(), second.std()) < 1:
+        return None
+    norm = math.sqrt(float(first @ first) * float(second @ second))
+    return float(first @ second) / norm if norm else 0.0
 
 
 def _match(first: Keypoints, second: Keypoints, roots: Roots) -> tuple[Points, Points]:
