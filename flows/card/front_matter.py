@@ -9,6 +9,7 @@ import pyarrow as pa
 import yaml
 
 from flows.ask.dataset_folder import File
+from flows.ask.pairs_card import features_yaml
 from flows.card.contents import Contents
 from flows.card.files import PUBLISHED, Tars, find_metadata, find_tars
 from flows.settings import DatasetSettings
@@ -22,7 +23,9 @@ _HUB_SPLIT = {"train": "train", "val": "validation"}
 _KEY = [{"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
 # Types of members in the Hub's webdataset loader; it infers those of layouts that are not listed.
 _MEMBERS = {
-    PUBLISHED: [{"name": name, "dtype": "binary"} for name in ("caption", "img_content", "img_name")],
+    PUBLISHED: [*_KEY, *({"name": name, "dtype": "binary"} for name in ("caption", "img_content", "img_name"))],
+    # Without them the loader takes types from the first samples of one tar, and fails where a column is empty there.
+    "pairs": yaml.safe_load(features_yaml()),
 }
 
 
@@ -36,7 +39,8 @@ def front_matter(dataset: DatasetSettings, contents: Contents, files: Sequence[F
         schema: schema of the metafiles.
     """
     tars = find_tars(files)
-    configs = [*_tar_configs(tars, contents), *_metadata_configs(find_metadata(files), contents, schema)]
+    # The Hub reads all configurations of a folder with one loader, so the metafiles, which are parquet, have none.
+    configs = _tar_configs(tars, contents) or _metadata_configs(find_metadata(files), contents, schema)
     if configs:
         configs[0][0]["default"] = True
     content: dict[str, Any] = {
@@ -101,7 +105,7 @@ def _tar_config(name: str, tars: Sequence[Tars], contents: Contents) -> Config:
     ]
     described = {
         "config_name": name,
-        "features": [*_KEY, *members],
+        "features": members,
         "splits": figures,
         "download_size": sum(file.size_bytes for some in tars for file in some.files),
         "dataset_size": sum(figure["num_bytes"] for figure in figures),
