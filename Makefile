@@ -177,8 +177,8 @@ test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
 	@$(PY) -m flows.readme --check
 	@$(PY) -m pytest -n 2 tests/unit tests/contract tests/benchmarks
-	@# One at a time: these hold servers to time-outs and kill whole process groups.
-	@$(PY) -m pytest tests/end_to_end --durations=10
+	@# By file: the tests of one hold one server, or one build, one after another.
+	@$(PY) -m pytest -n 2 --dist loadfile tests/end_to_end --durations=10
 
 docs: $(READY)  ## write the tables in docs/ that the code knows
 	@$(PY) -m flows.readme

@@ -81,10 +81,10 @@ def flow(steps: Sequence[tuple[str, float, float, str]], title: str) -> Markup:
         parts.append(_rect(middle - half, y, max(1.0, 2 * half), thick, "bar", what))
         parts.append(_text(230, y + 16, f"{count(left)} {label}"))
         before = half
-    told = "; ".join(
+    described = "; ".join(
         f"{label} {count(left)}" + (f", {count(lost)} {why}" if why else "") for label, left, lost, why in steps
     )
-    return _svg(parts, 480, 28 + pace * (len(steps) - 1) + thick, title, told)
+    return _svg(parts, 480, 28 + pace * (len(steps) - 1) + thick, title, described)
 
 
 def histogram(

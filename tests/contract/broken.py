@@ -210,7 +210,7 @@ SOUND_COUNT = counting()
 COUNTS_DO_NOT_ADD_UP = counting(given=1)
 COUNTS_NOT_WRITTEN = counting(kept=1, given=1)
 REJECTS_NOT_WRITTEN = counting(not_an_image=1, given=1)
-COUNTS_FOR_A_STRANGER = counting(stranger=0)
+COUNTS_FOR_AN_UNDECLARED_REASON = counting(undeclared=0)
 NO_COUNTS = (GIVE, replace(SOUND_COUNT[1], run=make))
 
 # Broken laws that no single outcome shows.

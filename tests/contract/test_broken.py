@@ -31,7 +31,7 @@ BROKEN = {
     "COUNTS_DO_NOT_ADD_UP": "11 rows given, 10 accounted for",
     "COUNTS_NOT_WRITTEN": "4 rows counted as kept, 3 written",
     "REJECTS_NOT_WRITTEN": r"rejects counted as \{'not_an_image': 4\}, written as \{'not_an_image': 3\}",
-    "COUNTS_FOR_A_STRANGER": "'stranger'.*expected given, kept and",
+    "COUNTS_FOR_AN_UNDECLARED_REASON": "'undeclared'.*expected given, kept and",
     "NO_COUNTS": r"counts for \[\]; expected given, kept and",
     "RAISES_VALUE_ERROR": "make raised:(.|\n)*ValueError: a fault of the code",
 }

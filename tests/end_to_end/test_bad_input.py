@@ -58,11 +58,11 @@ def test_a_missing_source_file_is_named_with_what_to_do(sources: Path, tmp_path:
 def test_files_that_are_not_parquet_are_named_and_the_others_are_read(sources: Path, tmp_path: Path) -> None:
     file = _parquet(sources)
     os.truncate(file, 0)
-    stranger = sources / "laion2b" / file.name.replace("part-00000", "part-00099")
-    stranger.write_bytes(b"not a parquet file at all")
+    unexpected = sources / "laion2b" / file.name.replace("part-00000", "part-00099")
+    unexpected.write_bytes(b"not a parquet file at all")
     done = _filter(sources, tmp_path / "build")
     assert done.returncode == 0, done.stdout
-    assert f"laion2b/{file.name}" in done.stdout and f"laion2b/{stranger.name}" in done.stdout
+    assert f"laion2b/{file.name}" in done.stdout and f"laion2b/{unexpected.name}" in done.stdout
 
 
 def test_a_wrong_checksum_stops_the_inventory(sources: Path, tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ def write_photos(folder: Path, parts: Mapping[int, Sequence[Row]], seed: str) ->
         listed += [row.sample_id.removeprefix(f"{YFCC}_") for row in rows]
         # No planned row has an id of this size.
         for _ in range(max(3, len(rows) // 3)):
-            stranger = Row(YFCC, "Landsat scene, not of the subset", "http://127.0.0.1:9/x.jpg")
-            stranger.sample_id = f"{YFCC}_{rng.randrange(8 * 10**9, 9 * 10**9)}"
-            lines.insert(rng.randrange(len(lines) + 1), _line(stranger, rng, is_video=rng.random() < 0.5))
+            unlisted = Row(YFCC, "Landsat scene, not of the subset", "http://127.0.0.1:9/x.jpg")
+            unlisted.sample_id = f"{YFCC}_{rng.randrange(8 * 10**9, 9 * 10**9)}"
+            lines.insert(rng.randrange(len(lines) + 1), _line(unlisted, rng, is_video=rng.random() < 0.5))
         data = b"".join(line + b"\n" for line in lines)
         path = folder / f"yfcc100m_dataset-{part}{'' if number else '.bz2'}"
         path.write_bytes(data if number else bz2.compress(data))
