@@ -68,11 +68,11 @@ _OVERLAP = f"""
         FROM ({_SCORES}), rule
     )
     SELECT coalesce(corpus, '{TOTAL}') AS source, count(*) AS n_judged,
-           count_if(is_low_vlm AND NOT is_low_detector) AS n_low_vlm_alone,
-           count_if(is_low_detector AND NOT is_low_vlm) AS n_low_detector_alone,
-           count_if(is_low_vlm AND is_low_detector) AS n_low_both,
-           round(n_low_both / nullif(count_if(is_low_vlm OR is_low_detector), 0), 4) AS low_both_share,
-           count_if(is_unscored) AS n_unscored
+           count(*) FILTER (is_low_vlm AND NOT is_low_detector) AS n_low_vlm_alone,
+           count(*) FILTER (is_low_detector AND NOT is_low_vlm) AS n_low_detector_alone,
+           count(*) FILTER (is_low_vlm AND is_low_detector) AS n_low_both,
+           round(n_low_both / nullif(count(*) FILTER (is_low_vlm OR is_low_detector), 0), 4) AS low_both_share,
+           count(*) FILTER (is_unscored) AS n_unscored
     FROM judged GROUP BY ROLLUP (corpus) ORDER BY source = '{TOTAL}', source
 """
 

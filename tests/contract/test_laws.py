@@ -27,7 +27,7 @@ FEW_ROWS = ("set_thresholds", "count_countries", "count_months", "count_utm_zone
 # These tables describe source files, which differ when the same rows are written in other row groups.
 ON_FILES = ("source_listing", "source_file")
 # Tables with scores: other partitions form other batches, which round differently.
-OF_SCORES = ("embedding", "detector_score", "vlm_score", "outlier_rule", "relevant", "description")
+OF_SCORES = ("embedding", "detector_score", "vlm_score", "outlier_rule", "relevant", "origin")
 SCORES_AGREE_WITHIN = 1e-3
 
 
@@ -149,8 +149,8 @@ def test_a_raised_version_makes_the_stage_and_its_dependents_stale(finished: Bui
 def test_rows_do_not_depend_on_the_partitioning(finished: Build, repartitioned: Build) -> None:
     n_parts = [len(build.ledger().state(build.stage("download")).partitions) for build in (finished, repartitioned)]
     assert n_parts[1] > n_parts[0] > 1
-    # Tars of pairs hold scores.
-    assert_independent_of_partitioning(finished, repartitioned, but=(*ON_FILES, *OF_SCORES, "pair_tars"))
+    # Tars of pairs hold scores as text, whose length differs with their last digits.
+    assert_independent_of_partitioning(finished, repartitioned, but=(*ON_FILES, *OF_SCORES, "pair", "pair_tars"))
 
 
 @pytest.mark.parametrize("table", OF_SCORES)

@@ -17,6 +17,7 @@ from tests.small_build import FATES, Build, assert_same_contents, contents
 
 # These stages decide on files, not on samples.
 OF_FILES = {"list_sources", "list_evaluation", "hash_evaluation"}
+OF_PAIRS = {"compare_pairs"}
 OF_LABELLED = {"read_labelled", "draw_captions", "rank_captions", "choose_captions"}
 
 
@@ -45,8 +46,9 @@ def test_status_counts_partitions_and_rows_of_a_finished_build(finished: Build) 
 
 def test_status_distinguishes_missing_stale_and_failed_partitions(damaged: Build, tmp_path: Path) -> None:
     stale = status(damaged.with_settings(dedup={"max_distance": 3}))
-    assert (stale["cluster"]["stale"], stale["cluster"]["missing"], stale["cluster"]["done"]) == (1, 0, 0)
-    assert "run `make stage-dedup` first" in str(stale["drop_duplicates"]["note"])
+    found = stale["find_pairs"]
+    assert (found["stale"], found["missing"], found["done"]) == (1, 0, 0)
+    assert all("run `make stage-dedup` first" in str(stale[name]["note"]) for name in ("cluster", "drop_duplicates"))
     receipt = damaged.ledger().state(damaged.stage("plan")).receipts[0]
     (damaged.root / receipt.folder / "receipt.json").unlink()
     assert (status(damaged)["plan"]["missing"], status(damaged)["plan"]["done"]) == (1, 3)
@@ -95,7 +97,7 @@ def test_explain_shows_what_every_stage_did_with_a_kept_sample(finished: Build) 
     assert text.startswith("sample cc3m_0_0: published in pub11-") and stages.pop(1) == "its picture"
     order = [stage.name for stage in finished.stages]
     assert stages[1:] == sorted(stages[1:], key=order.index)
-    deciding = {s.name for s in finished.stages if s.reasons and s.name not in OF_FILES} - OF_LABELLED
+    deciding = {s.name for s in finished.stages if s.reasons and s.name not in OF_FILES | OF_PAIRS} - OF_LABELLED
     assert deciding <= set(stages)
     for fact in ("keywords = ['Google Earth']", "http_status = 200", "width_px = 64", "phash = ", "shard = pub11-"):
         assert fact in text

@@ -38,7 +38,7 @@ def test_the_id_depends_on_every_final_table_and_tar(finished: Build) -> None:
     assert len(final) > 10
     for stage in final:
         ledger.refresh()
-        receipt = next(r for r in ledger.state(stage).receipts if r.n_kept)
+        receipt = ledger.state(stage).receipts[0]  # one without rows has digests too
         digests = next(iter(receipt.body["kept"]["spans"].values()))["digests"]
         assert _while_changed(digests, stage.writes.key[0], ledger) != before, stage.name
     tar = next(r for r in ledger.state(ledger.writer["shard"]).receipts if r.n_kept).body["files"][0]

@@ -18,7 +18,7 @@ ALLOWED_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
 DAMAGES = {
     "empty_file", "not_an_image", "format_not_allowed", "truncated_image", "corrupt_image", "too_many_pixels",
 }  # fmt: skip
-WITH_IMAGE = ("drop_duplicates", "drop_outliers", "write_shards")
+WITH_IMAGE = ("drop_duplicates", "drop_outliers", "plan_shards", "write_shards")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_duplicate_reasons_follow_from_urls_and_pixels(world: World, arrived: di
     assert max(map(len, clusters.values())) >= 6
     for survivor_id, members in clusters.items():
         survivor = next(fate for fate in members if fate.sample_id == survivor_id)
-        assert survivor.stage in ("drop_outliers", "write_shards")
+        assert survivor.stage in ("drop_outliers", "plan_shards", "write_shards")
         assert tier(survivor.corpus) == min(tier(fate.corpus) for fate in members)
         by_url = defaultdict(list)
         for fate in members:
