@@ -27,7 +27,7 @@ FEW_ROWS = ("set_thresholds", "count_countries", "count_months", "count_utm_zone
 # These tables describe source files, which differ when the same rows are written in other row groups.
 ON_FILES = ("source_listing", "source_file")
 # Tables with scores: other partitions form other batches, which round differently.
-OF_SCORES = ("embedding", "detector_score", "vlm_score", "outlier_rule", "relevant", "origin")
+OF_SCORES = ("embedding", "detector_score", "vlm_score", "outlier_rule", "relevant", "origin", "metafile")
 SCORES_AGREE_WITHIN = 1e-3
 
 
