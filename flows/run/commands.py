@@ -186,8 +186,7 @@ def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) 
     found = [f"{len(tars(ledger, layout))} tars under {_UNDER[layout]}" for layout in layouts(ledger)]
     if ledger.state(ledger.writer["shard"]).is_complete:
         say(console, f"dataset: {dataset} ({', '.join((*found, 'metafiles/', 'tables/'))})")
-        say(console, f"report: {dataset / PAGE}, a page with its figures and pictures")
-        say(console, f"outliers: {dataset / OUTLIERS}, a page to move their thresholds and look")
+        say(console, f"report: {dataset / PAGE}, figures and pictures; {OUTLIERS} beside it moves thresholds")
     if identity := build_id(ledger):
         say(console, f"card: {dataset / CARD} (build {identity[:12]})")
     say(console, _where_tables_are(ledger, options))
