@@ -94,6 +94,11 @@ Rows = pa.Table | FileRows
 Tables = Mapping[str, Any]  # a pa.Table or FileRows each
 
 
+def quote_text(text: str) -> str:
+    """Return a text as SQL writes it, for the places where DuckDB takes no parameter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def space_of(tables: Tables) -> Space | None:
     """Return the space of the first rows that are in files, None if all are in memory."""
     return next((rows.space for rows in tables.values() if isinstance(rows, FileRows)), None)
@@ -121,7 +126,7 @@ def open_tables(tables: Tables) -> Iterator[duckdb.DuckDBPyConnection]:
 def _select(rows: FileRows) -> str:
     columns = ", ".join(f'"{name}"' for name in rows.schema.names)
     # A path is a pattern to DuckDB: a folder may have a bracket in its name.
-    listed = ", ".join("'" + glob.escape(str(path)).replace("'", "''") + "'" for path in rows.paths)
+    listed = ", ".join(quote_text(glob.escape(str(path))) for path in rows.paths)
     return f"SELECT {columns} FROM read_parquet([{listed}])"
 
 

@@ -24,6 +24,7 @@ from stages.plan.urls import plan_urls
 from stages.readers.batch import SourceFileError
 from stages.readers.rs5m_list.names import sample_id_of
 from stages.readers.rs5m_list.rows import ListRows, read_list
+from stages.rows import quote_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 KEPT, LOST = "kept", "lost"
 UNREADABLE, UNUSABLE, NOT_A_CANDIDATE = "unreadable row", "unusable URL", "not among its candidates"
 _NO_CORPUS = "unknown"
-_QUOTE = "'"
 _LISTED_SCHEMA = pa.schema(
     [("row", pa.int64()), *((name, pa.string()) for name in ("list_name", "url", "corpus", "fetch_id", "fault"))]
 )
@@ -68,7 +68,7 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
         lost = _lost(db, listed.num_rows)
         kept = query_report(db, "samples that this build keeps", _NEW)
         out.parent.mkdir(parents=True, exist_ok=True)
-        db.execute(f"COPY ({_CSV}) TO '{str(out).replace(_QUOTE, 2 * _QUOTE)}' (FORMAT csv, HEADER)")
+        db.execute(f"COPY ({_CSV}) TO {quote_text(str(out))} (FORMAT csv, HEADER)")
     return lost, kept
 
 

@@ -16,9 +16,9 @@ from flows.ask.report import Report, query_report
 from flows.ask.views import open_views, scalar
 from flows.ledger.ledger import Ledger
 from stages.contract import ContractError, InputError
+from stages.rows import quote_text
 
 RELATIONS = ("same bytes", "re-encoded", "other picture", "gone", AGAIN, UNREADABLE)
-_QUOTE = "'"
 
 
 def compare_release(
@@ -51,7 +51,7 @@ def compare_release(
         if scalar(db, "SELECT count(*) FROM relation") != released.num_rows:
             raise ContractError(f"{released.num_rows} samples are released, others are compared: run `make verify`")
         out.parent.mkdir(parents=True, exist_ok=True)
-        db.execute(f"COPY ({_CSV}) TO '{str(out).replace(_QUOTE, 2 * _QUOTE)}' (FORMAT csv, HEADER)")
+        db.execute(f"COPY ({_CSV}) TO {quote_text(str(out))} (FORMAT csv, HEADER)")
         counts = ", ".join(f"count(*) FILTER (relation = '{name}') AS \"{name}\"" for name in RELATIONS)
         of_release = query_report(
             db,

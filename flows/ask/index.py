@@ -23,7 +23,7 @@ INDEX = "index.parquet"
 _FORMAT = 1  # raised when the file changes for the same receipts
 _PORTION = 131_072  # rows in memory at once, and per row group
 # By table, shard and pair: columns of the format, length and sha256 of the image in the tar.
-_IMAGE: dict[Layout, tuple[str, str, str]] = {
+IMAGE_FACTS: dict[Layout, tuple[str, str, str]] = {
     "rs5m": ("published_format", "published_n_bytes", "published_sha256"),
     "pairs": ("pair_format", "pair_n_bytes", "pair_sha256"),
 }
@@ -65,13 +65,13 @@ def write_index(parts: Sequence[Part], target: Path) -> None:
 def _rows(parts: Sequence[Part]) -> Iterator[pa.RecordBatch]:
     for layout, tar, path in parts:
         with pq.ParquetFile(path, memory_map=False) as file:
-            columns = ["sample_id", *_IMAGE[layout], *_PLACES]
+            columns = ["sample_id", *IMAGE_FACTS[layout], *_PLACES]
             for batch in file.iter_batches(_PORTION, columns=columns, use_threads=False):
                 yield _located(batch, layout, tar)
 
 
 def _located(batch: pa.RecordBatch, layout: Layout, tar: str) -> pa.RecordBatch:
-    image_format, n_bytes, sha256 = _IMAGE[layout]
+    image_format, n_bytes, sha256 = IMAGE_FACTS[layout]
     image, text, extra = MEMBERS[layout]
     fixed = {"layout": layout, "tar": tar, "text_member": text, "extra_member": extra}
     columns = {

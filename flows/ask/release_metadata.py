@@ -17,10 +17,10 @@ from flows.card.identity import build_id
 from flows.ledger.ledger import Ledger
 from stages.contract import InputError
 from stages.readers.rs5m_tars.located import SCHEME
+from stages.rows import quote_text
 from stages.shard.stated import COLUMNS
 
 FORMAT = "rs5m release metadata 1"
-_QUOTE = "'"
 # The place of an image in a released tar is no URL for others.
 ROWS_QUERY = f"""
     SELECT m.sample_id, m.half, m.corpus, m.img_name, CASE WHEN starts_with(m.url, '{SCHEME}') THEN '' ELSE m.url END
@@ -45,12 +45,10 @@ def write_release_metadata(ledger: Ledger, out: Path) -> tuple[int, int]:
     params: Any = ledger.settings.params(ledger.writer["shard_plan"])
     about = {"format": FORMAT, "build_id": build_id(ledger) or "", "n_shards": params.n_shards}
     out.parent.mkdir(parents=True, exist_ok=True)
-    path, said = (text.replace(_QUOTE, 2 * _QUOTE) for text in (str(out), json.dumps(about)))
+    path, said = quote_text(str(out)), quote_text(json.dumps(about))
     with open_views(ledger) as db:
-        db.execute(
-            f"COPY ({ROWS_QUERY}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{rs5m: '{said}'}})"
-        )
-        counts = db.execute(f"SELECT count(*), count(*) FILTER (url = '') FROM read_parquet('{path}')").fetchall()
+        db.execute(f"COPY ({ROWS_QUERY}) TO {path} (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{rs5m: {said}}})")
+        counts = db.execute(f"SELECT count(*), count(*) FILTER (url = '') FROM read_parquet({path})").fetchall()
     return counts[0]
 
 

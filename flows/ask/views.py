@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from flows.ledger.ledger import Ledger
 from stages.contract import COUNTS_SCHEMA, Reads, Stage
+from stages.rows import quote_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,6 +61,6 @@ def _add_view(db: duckdb.DuckDBPyConnection, name: str, files: list[str], schema
         shown = pa.schema([pa.field(f.name, halves.get(f.type, f.type)) for f in schema])
         db.register(name, shown.empty_table())
         return
-    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    listed = ", ".join(map(quote_text, files))
     columns = ", ".join(f'"{column}"' for column in schema.names)
     db.execute(f'CREATE VIEW "{name}" AS SELECT {columns} FROM read_parquet([{listed}])')

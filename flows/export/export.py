@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow.parquet as pq
 
+from flows.ask.index import IMAGE_FACTS
 from flows.ask.tars import layouts, written_tars
 from flows.card.identity import build_id, unfinished
 from flows.ledger.ledger import Ledger
@@ -25,11 +26,6 @@ from stages.shard.layouts import Layout, tar_key
 _FORMAT = 1  # raised when an export of the same tar changes
 _REPORT_S = 10.0  # seconds between two lines of progress
 _DONE = ".done"  # folder of the unfinished export: one file for each tar that is exported
-# Format, length and sha256 of the image in the tar of a layout.
-_IMAGE: Mapping[Layout, tuple[str, str, str]] = {
-    "rs5m": ("published_format", "published_n_bytes", "published_sha256"),
-    "pairs": ("pair_format", "pair_n_bytes", "pair_sha256"),
-}
 _ROWS_AT_ONCE = 4096
 
 
@@ -171,7 +167,7 @@ def _export_shard(partial: Path, shard: Shard, form: Format) -> int:
 
 def _pictures(shard: Shard) -> Iterator[Picture]:
     """Yield the images of a tar, checked, with their metadata; both tables are in the order of sample_id."""
-    ending, length, digest = _IMAGE[shard.layout]
+    ending, length, digest = IMAGE_FACTS[shard.layout]
     columns = ["sample_id", "image_offset", ending, length, digest]
     with (
         shard.tar.open("rb") as tar,

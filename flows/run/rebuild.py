@@ -15,6 +15,7 @@ from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from flows.opening import open_existing
 from flows.run.commands import run_build
+from stages.rows import quote_text
 
 
 def run_rebuild(options: argparse.Namespace, console: Console) -> int:
@@ -41,7 +42,7 @@ def run_rebuild(options: argparse.Namespace, console: Console) -> int:
 def made_again(ledger: Ledger, path: Path) -> Report:
     """Return how many stated samples of each corpus are published again, and with which bytes and text."""
     with open_views(ledger) as db:
-        db.execute(f"CREATE TEMP VIEW stated AS FROM read_parquet({_quoted(path)})")
+        db.execute(f"CREATE TEMP VIEW stated AS FROM read_parquet({quote_text(str(path))})")
         return query_report(
             db,
             "samples made again",
@@ -56,7 +57,3 @@ def made_again(ledger: Ledger, path: Path) -> Report:
                FROM stated s LEFT JOIN metafile m USING (sample_id)
                GROUP BY ROLLUP (s.corpus) ORDER BY s.corpus IS NULL, 1""",
         )
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

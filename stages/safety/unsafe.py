@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from schemas.corpora import known_codes
 from stages.contract import Params
-from stages.rows import run_sql
+from stages.rows import quote_text, run_sql
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -47,9 +47,9 @@ def marks(params: UnsafeParams) -> str:
     Args:
         params: tags and thresholds; `nsfw` is ignored.
     """
-    tags = ", ".join(_quoted(tag.strip().upper()) for tag in params.nsfw_tags)
+    tags = ", ".join(quote_text(tag.strip().upper()) for tag in params.nsfw_tags)
     is_tagged = f"upper(trim(nsfw)) IN ({tags})" if tags else "false"
-    others = "".join(f" WHEN {_quoted(code)} THEN {limit}" for code, limit in params.max_punsafe_of.items())
+    others = "".join(f" WHEN {quote_text(code)} THEN {limit}" for code, limit in params.max_punsafe_of.items())
     limit = f"CASE corpus{others} ELSE {params.max_punsafe} END" if others else str(params.max_punsafe)
     return f"""
         SELECT sample_id, corpus || ': '
@@ -82,7 +82,3 @@ _UNSAFE = """
     FROM located JOIN image USING (image_id) LEFT JOIN marked USING (sample_id) LEFT JOIN picture USING (pixel_sha256)
     WHERE half = 'pub11' AND (marked.mark IS NOT NULL OR picture.mark IS NOT NULL) ORDER BY sample_id
 """
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

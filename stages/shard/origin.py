@@ -42,9 +42,8 @@ _STEPS = (
     ),
     (f"SELECT rows.*, {', '.join(_WHERE_AND_WHEN)} FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
     (
-        """
-        SELECT rows.*, url, '' AS path, keywords, native_id, annotation_licence, image_licence, nsfw, punsafe,
-               pwatermark, published_width_px, published_height_px
+        f"""
+        SELECT rows.*, url, '' AS path, keywords, native_id, {", ".join(_STATED)}
         FROM rows JOIN candidate USING (sample_id)
         UNION ALL
         SELECT rows.*, '', path, [], NULL, annotation_licence, NULL, NULL, NULL, NULL, NULL, NULL

@@ -18,7 +18,6 @@ from stages.contract import InputError, Resources, Tool
 
 COLUMNS = ("sample_id", "body_sha256", "split", "shard")
 _SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
-_BLOCK_BYTES = 1 << 22
 
 
 class StatedResources(Resources):
@@ -66,11 +65,8 @@ def _found(params: Any, resources: StatedResources) -> Mapping[str, str] | None:
 
 @lru_cache(4)
 def _digest(path: Path, n_bytes: int, mtime_ns: int) -> str:
-    hasher = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            hasher.update(block)
-    return hasher.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 STATED = Tool("stated", lambda params: {}, _open, _found)
