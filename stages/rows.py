@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,6 +99,12 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def parquet_sql(paths: Iterable[Path]) -> str:
+    """Return the call by which DuckDB reads parquet files."""
+    # A path is a pattern to DuckDB: a folder may have a bracket in its name.
+    return f"read_parquet([{', '.join(quote_text(glob.escape(str(path))) for path in paths)}])"
+
+
 def space_of(tables: Tables) -> Space | None:
     """Return the space of the first rows that are in files, None if all are in memory."""
     return next((rows.space for rows in tables.values() if isinstance(rows, FileRows)), None)
@@ -125,9 +131,7 @@ def open_tables(tables: Tables) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _select(rows: FileRows) -> str:
     columns = ", ".join(f'"{name}"' for name in rows.schema.names)
-    # A path is a pattern to DuckDB: a folder may have a bracket in its name.
-    listed = ", ".join(quote_text(glob.escape(str(path))) for path in rows.paths)
-    return f"SELECT {columns} FROM read_parquet([{listed}])"
+    return f"SELECT {columns} FROM {parquet_sql(rows.paths)}"
 
 
 def run_sql(query: str, tables: Tables, **parameters: object) -> pa.Table:

@@ -17,7 +17,7 @@ from flows.card.identity import build_id
 from flows.ledger.ledger import Ledger
 from stages.contract import InputError
 from stages.readers.rs5m_tars.located import SCHEME
-from stages.rows import quote_text
+from stages.rows import parquet_sql, quote_text
 from stages.shard.stated import COLUMNS
 
 FORMAT = "rs5m release metadata 1"
@@ -48,7 +48,7 @@ def write_release_metadata(ledger: Ledger, out: Path) -> tuple[int, int]:
     path, said = quote_text(str(out)), quote_text(json.dumps(about))
     with open_views(ledger) as db:
         db.execute(f"COPY ({ROWS_QUERY}) TO {path} (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{rs5m: {said}}})")
-        counts = db.execute(f"SELECT count(*), count(*) FILTER (url = '') FROM read_parquet({path})").fetchall()
+        counts = db.execute(f"SELECT count(*), count(*) FILTER (url = '') FROM {parquet_sql([out])}").fetchall()
     return counts[0]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.ledger.cpu import cpu_seconds
+from flows.ledger.declared import columns_of, differences
 from flows.ledger.digests import digest_columns, digest_file
 from flows.ledger.receipt import Receipt, encode_receipt, fsync_folder, must_read, publish, read_receipt
 from flows.ledger.spans import count_reasons, write_rejects, write_spans
@@ -98,18 +99,24 @@ class Attempt:
         fsync_folder(self._path)
         target = self._path / "receipt.json"
         standing = read_receipt(target)
-        is_whole = isinstance(standing, dict) and self._store.files_fit(self._folder, standing)
-        if standing is not None and not is_whole:
+        if standing is not None and not self._counts(standing, body):
             target.rename(self._path / f"receipt.json.damaged-{self.id}")
         if not publish(target, encode_receipt(body), self.id):
             return Receipt(must_read(target), self._folder)  # another run was first: keep its files
         self._made.clear()
         return Receipt(body, self._folder)
 
+    def _counts(self, standing: Mapping[str, Any] | str, body: Mapping[str, Any]) -> bool:
+        """Return whether a receipt of the same fingerprint is whole and of the same declaration, and so was first."""
+        if isinstance(standing, str) or not self._store.files_fit(self._folder, standing):
+            return False
+        return standing.get("version") == body.get("version") and not differences(self._table, standing)
+
     def _write_kept(self, kept: Rows, split_by: str) -> dict[str, Any]:
         path = self.new_file("kept.parquet")
         spans = write_spans(path, self._table, kept, split_by, self._folder.split("/")[1])
-        return {**self._seal(path), "n_rows": kept.num_rows, "spans": spans}
+        columns = columns_of(self._table.schema)
+        return {**self._seal(path), "n_rows": kept.num_rows, "spans": spans, "columns": columns}
 
     def _write_rejects(self, rejects: Rows) -> dict[str, Any]:
         if not rejects.num_rows:
@@ -117,7 +124,10 @@ class Attempt:
             return {"file": None, "n_rows": 0, "digests": digests, "reasons": {}}
         path = self.new_file("rejects.parquet")
         digests = write_rejects(path, rejects)
-        return {**self._seal(path), "n_rows": rejects.num_rows, "digests": digests, "reasons": count_reasons(rejects)}
+        reasons, columns = count_reasons(rejects), columns_of(rejects.schema)
+        return {
+            **self._seal(path), "n_rows": rejects.num_rows, "digests": digests, "reasons": reasons, "columns": columns
+        }  # fmt: skip
 
     def _seal(self, path: Path) -> dict[str, Any]:
         with path.open("rb") as file:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from flows.ledger.declared import as_declared
 from flows.ledger.depends import counted, tool_identities, why_off
 from flows.ledger.digests import FINGERPRINT_LENGTH, combine
 from flows.ledger.fingerprint import Constants
@@ -99,7 +100,7 @@ class Ledger:
             InputError: when its receipt is gone or damaged again.
         """
         name, fingerprint = partition.name, partition.fingerprint
-        receipt = self.store.receipt(stage.writes.name, name, fingerprint)
+        receipt = as_declared(self.store, stage, self.store.receipt(stage.writes.name, name, fingerprint))
         if receipt is None:
             raise InputError(f"the receipt of {stage.name}/{name} is gone or damaged: run the same command again")
         self.state(stage).put(PartitionState(name, fingerprint, receipt))
@@ -145,14 +146,19 @@ class Ledger:
     def look_up(self, stage: Stage, name: str) -> PartitionState:
         """Return a partition of which all inputs are complete, with its receipt if it has one."""
         fingerprint = self.fingerprint(stage, name)
-        return PartitionState(name, fingerprint, self.store.receipt(stage.writes.name, name, fingerprint))
+        receipt = self.store.receipt(stage.writes.name, name, fingerprint)
+        return PartitionState(name, fingerprint, as_declared(self.store, stage, receipt))
 
     def _conclude(self, stage: Stage) -> StageState:
         if stage.keeps != "current":
             receipts = self.store.observations(stage.writes.name, stage.name)
             if stage.keeps == "latest":
                 receipts = receipts[-1:]
-            seen = [PartitionState(r.partition, r.fingerprint, r) for r in receipts]
+            seen = [
+                PartitionState(r.partition, r.fingerprint, r)
+                for r in receipts
+                if as_declared(self.store, stage, r) is not None
+            ]
             state = StageState(stage, seen, self._why)
             state.lacks = stage.writes.name if stage.name in self._held else None
             return state
@@ -233,7 +239,7 @@ class Ledger:
         stale = sum(bool(self.store.fingerprints(table, p.name)) for p in state.due)
         what = f"{n_due} of {len(state.partitions)} partitions of {table} are missing"
         if stale:
-            what += f" ({stale} stale: made with other settings or other input)"
+            what += f" ({stale} stale: made with other settings or input, or by an earlier version)"
         return f"{what}: run `make stage-{stage.module}` first"
 
 

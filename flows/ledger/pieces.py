@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from flows.ledger.declared import refuse_other_columns
 from flows.ledger.store import Store
 from stages.contract import COUNTS_SCHEMA, InputError, Reads, Stage
 from stages.rows import Rows, Space
@@ -35,14 +36,19 @@ def read_input(store: Store, reads: Reads, writer: Stage, pieces: Sequence[Piece
     """Return the rows of an input from its pieces.
 
     Raises:
-        InputError: when a file that a receipt names is gone or damaged.
+        InputError: when a file that a receipt names is gone or damaged, or has not the declared columns.
     """
     if reads.section == "counts":
         rows = [(piece.span, reason, n) for piece in pieces for reason, n in piece.counts]
         return pa.table(dict(zip(COUNTS_SCHEMA.names, zip(*rows, strict=True) if rows else ([], [], []), strict=True)),
                         schema=COUNTS_SCHEMA)  # fmt: skip
     runs = [(piece.address, piece.first_group, piece.n_groups) for piece in pieces]
-    return _reading(reads, writer, lambda: store.read_spans(runs, _schema(reads, writer)))
+    schema = _schema(reads, writer)
+    try:
+        return _reading(reads, writer, lambda: store.read_spans(runs, schema))
+    except KeyError:
+        refuse_other_columns(store.root, [(store.path(piece.address), schema) for piece in pieces])
+        raise
 
 
 def open_input(store: Store, reads: Reads, writer: Stage, pieces: Sequence[Piece], space: Space | None) -> Rows:
@@ -57,7 +63,10 @@ def open_input(store: Store, reads: Reads, writer: Stage, pieces: Sequence[Piece
     for piece in pieces:  # all spans of a file are among them: the table is read whole
         if piece.n_rows:
             files[piece.address] = (files.get(piece.address, (0, ""))[0] + piece.n_rows, piece.sha256)
-    return _reading(reads, writer, lambda: store.open_files(files, _schema(reads, writer), space))
+    schema = _schema(reads, writer)
+    opened = _reading(reads, writer, lambda: store.open_files(files, schema, space))
+    refuse_other_columns(store.root, [(path, schema) for path in opened.paths])
+    return opened
 
 
 def _schema(reads: Reads, writer: Stage) -> pa.Schema:

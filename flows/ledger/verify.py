@@ -16,6 +16,7 @@ from flows.ask.dataset import dataset_faults
 from flows.ask.report import stage_reports, unbalanced
 from flows.ask.views import open_views
 from flows.ledger.check_pool import run_checks
+from flows.ledger.declared import differences
 from flows.ledger.journal import Journal, receipt_digest
 from flows.ledger.ledger import Ledger
 from flows.ledger.partition_check import Check, Checked, Fault, SeenFile, see_file
@@ -136,8 +137,12 @@ def _check(ledger: Ledger, stage: Stage, receipt: Receipt, is_quick: bool) -> Ch
 def _cut_receipts(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
     for partition in ledger.state(stage).due:
         folder = ledger.store.folder(stage.writes.name, partition.name, partition.fingerprint)
-        if isinstance(read_receipt(ledger.store.path(folder) / "receipt.json"), dict):
-            what = "its receipt names files that are gone or cut, or belongs to another partition"
+        body = read_receipt(ledger.store.path(folder) / "receipt.json")
+        if isinstance(body, dict):
+            other = differences(stage.writes, body)
+            what = f"it was made by an earlier version: its table {other}" if other else (
+                "its receipt names files that are gone or cut, or belongs to another partition or version"
+            )  # fmt: skip
             yield Fault(f"{stage.name}/{partition.name}", what, folder)
 
 

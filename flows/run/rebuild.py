@@ -15,7 +15,7 @@ from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from flows.opening import open_existing
 from flows.run.commands import run_build
-from stages.rows import quote_text
+from stages.rows import parquet_sql
 
 
 def run_rebuild(options: argparse.Namespace, console: Console) -> int:
@@ -42,7 +42,7 @@ def run_rebuild(options: argparse.Namespace, console: Console) -> int:
 def made_again(ledger: Ledger, path: Path) -> Report:
     """Return how many stated samples of each corpus are published again, and with which bytes and text."""
     with open_views(ledger) as db:
-        db.execute(f"CREATE TEMP VIEW stated AS FROM read_parquet({quote_text(str(path))})")
+        db.execute(f"CREATE TEMP VIEW stated AS FROM {parquet_sql([path])}")
         return query_report(
             db,
             "samples made again",

@@ -6,18 +6,20 @@ import pytest
 
 from flows.ask.fates import write_fates
 from flows.ask.inspect import explain, failures, status_report
+from flows.cli import main
 from flows.ledger.garbage import collect_garbage
 from flows.run.executor import InlineExecutor
 from flows.run.runner import StageFailure
 from schemas.corpora import LABELLED_CODES
 from stages.contract import InputError
 from tests.contract.laws import run_toy, toy_build
+from tests.earlier_receipts import without_column
 from tests.labelled_files import FATES as LABELLED_FATES
 from tests.small_build import FATES, Build, assert_same_contents, contents
 
 # These stages decide on files, not on samples.
 OF_FILES = {"list_sources", "list_evaluation", "hash_evaluation"}
-OF_PAIRS = {"compare_pairs"}
+OF_PAIRS = {"compare_pairs"}  # not every picture has a pair
 OF_LABELLED = {"read_labelled", "draw_captions", "rank_captions", "choose_captions"}
 
 
@@ -175,3 +177,17 @@ def test_results_of_other_settings_are_garbage_once_the_new_ones_are_finished(da
     assert status(damaged)["download"]["done"] == 3, "observations are never removed"
     kept = contents(other)
     assert kept["shard_tars"] and kept["pair_tars"]
+
+
+def test_every_command_names_a_build_folder_of_an_earlier_version(
+    damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = damaged.ledger().state(damaged.stage("download")).receipts[0]
+    without_column(damaged.root, receipt, "body_md5")
+    options = damaged.arguments(tmp_path)
+    more = {"explain": ["laion2b_0_0"], "fates": ["--out", str(tmp_path / "fates.csv")]}
+    for command in ("status", "explain", "tables", "report", "verify", "fates", "gc", "build"):
+        assert main([command, *more.get(command, []), *options]) == 2
+        said = capsys.readouterr().out
+        assert f"error: {damaged.root} was made by an earlier version of this project: {receipt.folder}" in said
+        assert "lacks the column body_md5. Build into a new folder with BUILD=…" in said

@@ -39,8 +39,9 @@ def test_a_stage_without_its_input_is_blocked_and_says_what_to_run(tmp_path: Pat
 
 def test_a_stale_input_blocks_with_another_message_than_a_missing_one(toy: Build) -> None:
     changed = toy.with_settings(toy={"n_parts": 3})
-    assert "1 of 1 partitions of given are missing (1 stale: made with other settings or other input)" in (
-        changed.ledger().state(MAKE).blocked
+    assert (
+        "1 of 1 partitions of given are missing (1 stale: made with other settings or input, or by an earlier version)"
+        in (changed.ledger().state(MAKE).blocked)
     )
 
 
