@@ -21,6 +21,8 @@ class Table:
         meaning: what one row is.
         reject_columns: further columns of the reject rows, null where they do not apply.
         leads_to: columns that are keys of other tables: by them a sample's rows are found there.
+        found_by: columns with values of a key that samples lead to, and that key: by them `explain` finds a sample's
+            rows of this table, and of others with the same first key column.
         nullable: columns that may be null in this table, although their field does not allow it.
     """
 
@@ -30,6 +32,7 @@ class Table:
     meaning: str
     reject_columns: tuple[str, ...] = ()
     leads_to: tuple[str, ...] = ()
+    found_by: tuple[tuple[str, str], ...] = ()
     nullable: tuple[str, ...] = ()
 
     @property
@@ -193,12 +196,14 @@ PAIR_SIDE = Table(
         "pair_source", "feature_cos", "phash_distance", "partition",
     ),
     "One of two pictures that may be copies, and the image to read it from.",
+    found_by=(("pixel_sha256", "pixel_sha256"),),
 )  # fmt: skip
 PICTURE_PAIR = Table(
     "picture_pair",
     ("pair_id",),
     ("first_sha256", "second_sha256", "n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored"),
     "Two pictures whose keypoints were compared.",
+    found_by=(("first_sha256", "pixel_sha256"), ("second_sha256", "pixel_sha256")),
 )
 JUDGED_PAIR = Table(
     "judged_pair",
@@ -208,6 +213,7 @@ JUDGED_PAIR = Table(
         "is_other_date",
     ),
     "Two pictures that may be copies, and what they were found to be.",
+    found_by=(("first_sha256", "pixel_sha256"), ("second_sha256", "pixel_sha256")),
     nullable=("n_inliers",),
 )  # fmt: skip
 PROMPT = Table("prompt", ("prompt",), ("prompt_feature",), "The text feature of a prompt.")

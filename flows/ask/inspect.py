@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from stages.filter.filtering import Search
 
 _LIST_SHOWN = 40  # all keywords of a caption, not all values of a feature
+_ROWS_SHOWN = 20  # all drawn captions of an image, not every pair of a picture with thousands of likenesses
 
 
 def status_report(ledger: Ledger) -> Report:
@@ -101,7 +103,16 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
             return [f"sample {sample_id}: rejected by {hidden.stage.name}: {HASH_LISTED} ({hidden.facts['detail']})"]
         has_image = any(row.stage.writes.name in ("fetched", "labelled_image") for row in rows if row.verdict == "kept")
         picture = [f"its picture: `make show ID={sample_id}` writes it to a file"] if has_image else []
-        return [f"sample {sample_id}: {_verdict(ledger, rows)}", *picture, *(row.text() for row in rows)]
+        return [f"sample {sample_id}: {_verdict(ledger, rows)}", *picture, *_texts(rows)]
+
+
+def _texts(rows: Sequence[_StageRow]) -> Iterator[str]:
+    """Yield the texts of rows; of one stage and verdict at most `_ROWS_SHOWN`, then how many more there are."""
+    for (stage, verdict), group in groupby(rows, key=lambda row: (row.stage.name, row.verdict)):
+        texts = [row.text() for row in group]
+        yield from texts[:_ROWS_SHOWN]
+        if len(texts) > _ROWS_SHOWN:
+            yield f"{stage}: {verdict}: {len(texts) - _ROWS_SHOWN} more rows"
 
 
 @dataclass(frozen=True)

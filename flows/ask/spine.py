@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,23 @@ def names_of(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str) -> d
             [names[step.key]],
         )
         names[column] = [value for (value,) in found.fetchall()] if names[step.key] else []
-    return names
+    return names | _keys_found_by(ledger, db, names)
+
+
+def _keys_found_by(
+    ledger: Ledger, db: duckdb.DuckDBPyConnection, names: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """Return the values of key columns of the tables that declare by which columns a sample's rows are found."""
+    found: dict[str, set[str]] = {}
+    for table in (stage.writes for stage in ledger.stages):
+        key = table.key[0]
+        for column, of_sample in table.found_by if key not in names else ():
+            rows = db.execute(
+                f'SELECT DISTINCT "{key}" FROM "{table.name}" WHERE "{column}" IN (SELECT unnest(?::VARCHAR[]))',
+                [names.get(of_sample, [])],
+            )
+            found.setdefault(key, set()).update(value for (value,) in rows.fetchall())
+    return {key: sorted(values) for key, values in found.items()}
 
 
 def corpus_query(ledger: Ledger, table: Table, stages: Sequence[Stage], *, is_counted: bool) -> str:

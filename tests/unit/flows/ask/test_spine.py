@@ -83,6 +83,42 @@ def test_a_stage_with_a_new_key_is_explained(toys: Build) -> None:
     assert explain(toys.ledger(), kept, None)[-1].startswith("tag_tiles: kept\n    cluster_id = tile laion2b\n")
 
 
+def test_rows_on_two_samples_are_explained_by_the_columns_that_name_them(toys: Build) -> None:
+    linked = replace(toys, stages=spine_toys.LINKING, catalogue="tests.contract.spine_toys:LINKING")
+    linked.run(InlineExecutor(), ["toy"])
+    name = next(row["sample_id"] for row in toys.rows("shard") if row["sample_id"].startswith("coyo700m"))
+    text = explain(linked.ledger(), name, None)
+    others = sorted({row["corpus"] for row in toys.rows("sample")} - {"coyo700m"})
+    links = [" + ".join(sorted(("tile coyo700m", f"tile {other}"))) for other in others]
+    assert len(links) > 3 and [one.split("\n")[:2] for one in text if one.startswith("link_tiles")] == [
+        ["link_tiles: kept", f"    survivor_id = {link}"] for link in sorted(links)
+    ]
+    seams = [one for one in text if one.startswith("look_at_seams")]
+    assert len(seams) == len(links)
+    assert seams[-1] == (
+        "look_at_seams: REJECTED\n    survivor_id = tile coyo700m + tile fmow\n    reason = no_score\n    detail = y"
+    )
+    assert text[0].startswith(f"sample {name}: published in ")
+
+
+def test_the_compared_pairs_of_a_picture_are_explained_from_both_of_its_sides(finished: Build) -> None:
+    pictures = {row["image_id"]: row["pixel_sha256"] for row in finished.rows("image")}
+    shown = {
+        row["sample_id"]: pictures[row["image_id"]]
+        for row in finished.rows("shard_plan", ["sample_id"])
+        for row in [next(one for one in finished.rows("sample") if one["sample_id"] == row["sample_id"])]
+    }
+    n_sides = 0
+    for name, picture in sorted(shown.items())[:6]:
+        text = explain(finished.ledger(), name, None)
+        pairs = [row for row in finished.rows("judged_pair") if picture in (row["first_sha256"], row["second_sha256"])]
+        for stage in ("compare_pairs", "judge_pairs"):
+            found = [one.split("\n")[1] for one in text if one.startswith(f"{stage}: kept")]
+            assert found == [f"    pair_id = {pair['pair_id']}" for pair in pairs]
+        n_sides |= sum(1 << (picture == pair["second_sha256"]) for pair in pairs[:1])
+    assert n_sides, "no sample of a pair was looked at"
+
+
 def test_a_reject_by_a_new_key_decides_the_fate_of_its_samples(toys: Build) -> None:
     of_cc3m = {row["sample_id"] for row in toys.rows("sample") if row["corpus"] == "cc3m"}
     found = {}
