@@ -76,6 +76,8 @@ $(READY): pyproject.toml constraints.txt
 	echo "installed in $$(( $$(date +%s) - started )) s"
 	@# img2dataset installs a backport of dataclasses that shadows the standard library's.
 	@$(PY) -m pip uninstall --quiet --yes dataclasses
+	@# The trainer of open_clip 3 refuses the webdataset of this project: its test puts this one before it.
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/open_clip_webdataset webdataset==0.2.86
 	@touch $@
 
 demo: $(READY)  ## build the demo profile from start to finish (BUILD=build/demo)

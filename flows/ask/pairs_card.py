@@ -19,9 +19,12 @@ scores, position, rights and sizes: the columns below). Tars without samples exi
 
     webdataset.WebDataset("train/pub11-train-{0000..NNNN}.tar").decode("pil").to_tuple("jpg;png;webp", "txt")
     datasets.load_dataset("this folder", split="train")
-    python -m open_clip_train.main --dataset-type webdataset --train-data "train/pub11-train-{0000..NNNN}.tar" …
+    python -m open_clip_train.main --dataset-type webdataset --model ViT-B-32 \\
+        --train-data "train/pub11-train-{0000..NNNN}.tar::train/rs3-train-{0000..NNNN}.tar"
 
-NNNN is the last number in the folder. JPEG files keep their EXIF orientation, which readers apply or ignore.
+NNNN is the last number in the folder. open_clip's trainer needs `webdataset<=0.2.86` (its extra `training` installs
+it), and takes the number of samples of an epoch from `sizes.json`. JPEG files keep their EXIF orientation, which
+readers apply or ignore.
 """
 
 

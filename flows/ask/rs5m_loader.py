@@ -234,8 +234,8 @@ def decode_image(data: bytes, size: int = 0) -> Any:
 def _read(tars: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the members of each sample as bytes, and its __key__ and __url__."""
     if tars:
-        options = {"shardshuffle": False, "nodesplitter": None, "workersplitter": None, "empty_check": False}
-        yield from webdataset.WebDataset(list(tars), **options)
+        # Not WebDataset: its options differ between releases, and open_clip's trainer needs an old one.
+        yield from webdataset.DataPipeline(webdataset.SimpleShardList(list(tars)), webdataset.tarfile_to_samples())
 
 
 def _shuffled(samples: Iterator[dict[str, Any]], n: int, rng: random.Random) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ Not for writing their samples (`stages/shard`).
 
 from __future__ import annotations
 
+import json
 import tarfile
 from collections.abc import Iterator
 from functools import partial
@@ -24,6 +25,7 @@ HALVES, SPLITS = ("pub11", "rs3"), ("train", "val")
 # RS5M's loader opens 0000 to 0031 of each half and split, and stops at the first missing one.
 LEAST_NAMES: dict[Layout, int] = {"rs5m": 32, "pairs": 1}
 EMPTY = bytes(tarfile.RECORDSIZE)
+SIZES = "sizes.json"  # open_clip takes the number of samples of an epoch from it
 
 
 def tars(ledger: Ledger, layout: Layout = "rs5m") -> dict[str, Path]:
@@ -59,6 +61,18 @@ def add_tars(ledger: Ledger, folder: DatasetFolder) -> None:
     if "pairs" in layouts(ledger):
         card = pairs_card()
         folder.make("pairs/README.md", digest_json(card), partial(_write_text, card))
+        for split, sizes in pair_sizes(ledger).items():
+            folder.write(f"pairs/{split}/{SIZES}", json.dumps(sizes, indent=1) + "\n")
+
+
+def pair_sizes(ledger: Ledger) -> dict[str, dict[str, int]]:
+    """Return the number of samples of each tar of the layout pairs, empty ones too, by split and file name."""
+    sizes = {split: {} for split in SPLITS}  # type: dict[str, dict[str, int]]
+    n_samples = {name: receipt.n_kept for layout, name, receipt in written_tars(ledger) if layout == "pairs"}
+    for name in tar_names("pairs", _n_shards(ledger)):
+        _, split, file = name.split("/")
+        sizes[split][file] = n_samples.get(name, 0)
+    return sizes
 
 
 def tar_names(layout: Layout, n_shards: int) -> list[str]:
