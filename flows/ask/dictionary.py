@@ -28,6 +28,10 @@ def columns_report(stages: Sequence[Stage]) -> Report:
     return Report("columns", tuple(rows[0]), tuple(rows))
 
 
+def _printed(value: object) -> str:
+    return (", ".join(map(str, value)) or "(empty)") if isinstance(value, tuple) else str(value)
+
+
 def assumptions_report(settings: Settings, stages: Sequence[Stage]) -> Report:
     """Return the settings for which no published text or code states RS5M's choice."""
     rows = {}
@@ -37,5 +41,9 @@ def assumptions_report(settings: Settings, stages: Sequence[Stage]) -> Report:
             extra = info.json_schema_extra
             if isinstance(extra, dict) and ASSUMPTION in extra:
                 setting = f"{stage.module}.{name}"
-                rows[setting] = {"setting": setting, "value": str(getattr(params, name)), "why": str(extra[ASSUMPTION])}
+                rows[setting] = {
+                    "setting": setting,
+                    "value": _printed(getattr(params, name)),
+                    "why": str(extra[ASSUMPTION]),
+                }
     return Report("assumptions where RS5M's choice is unknown", ("setting", "value", "why"), tuple(rows.values()))

@@ -15,6 +15,7 @@ _ROW = 20
 _LABELS = 190
 _COUNTS = 90
 _CELL = 34
+_STRAIGHT = 6  # letters of a name that is printed above a column of a heat map without a slant
 _PLOT = 180
 LAND_DEGREES = 2
 ENDLESS = 1e6  # upper edge of a last bin without an upper limit
@@ -26,15 +27,16 @@ def count(value: float) -> str:
 
 
 def bars(
-    rows: Sequence[tuple[str, float, float | None]], title: str, *, is_log: bool = False, unit: str = ""
+    rows: Sequence[tuple[str, float, float | None]], title: str, *, is_log: bool = False, unit: str = "", thin: str = ""
 ) -> Markup:
-    """Draw one horizontal bar per row, and below it a thin one for the published figure.
+    """Draw one horizontal bar per row, and below it a thin one for a second figure.
 
     Args:
-        rows: label, the build's figure, and the published figure or None.
+        rows: label, the figure, and the second figure or None.
         title: title for screen readers.
         is_log: whether lengths are logarithmic; a figure of 0 has no bar.
         unit: printed after each figure.
+        thin: what the second figures are.
     """
     top = max([1.0, *(max(ours, other or 0) for _, ours, other in rows)])
     length = _WIDTH - _LABELS - _COUNTS
@@ -49,7 +51,7 @@ def bars(
         parts.append(_text(_LABELS - 8, y + 14, _cut(label, 28), "end"))
         parts.append(_rect(_LABELS, y + 4, scaled(ours), 10, "bar", f"{label}: {count(ours)}{unit}"))
         if other is not None:
-            parts.append(_rect(_LABELS, y + 15, scaled(other), 3, "other", f"{label}, published: {count(other)}{unit}"))
+            parts.append(_rect(_LABELS, y + 15, scaled(other), 3, "other", f"{label}, {thin}: {count(other)}{unit}"))
         parts.append(_text(_LABELS + scaled(ours) + 6, y + 14, count(ours) + unit))
         y += _ROW
     return _svg(parts, _WIDTH, y + 4, title)
@@ -131,10 +133,16 @@ def histogram(
 def heat_map(cells: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str) -> Markup:
     """Draw a matrix with its figures; darker cells are larger."""
     top = max([1.0, *(value for row in cells for value in row)])
-    left = 110
-    parts = [_text(left + (n + 0.5) * _CELL * 1.5, 14, _cut(name, 8), "middle") for n, name in enumerate(columns)]
+    left, above = 110, 22
+    parts = []
+    is_narrow = any(len(name) > _STRAIGHT for name in columns)
+    if is_narrow:  # names that are wider than a column are slanted
+        above = 74
+    for n, name in enumerate(columns):
+        x = left + (n + 0.5) * _CELL * 1.5
+        parts.append(_slanted(x, above - 8, _cut(name, 14)) if is_narrow else _text(x, 14, name, "middle"))
     for i, (name, row) in enumerate(zip(rows, cells, strict=True)):
-        y = 22 + i * _CELL
+        y = above + i * _CELL
         parts.append(_text(left - 8, y + 21, _cut(name, 14), "end"))
         for n, value in enumerate(row):
             x = left + n * _CELL * 1.5
@@ -145,7 +153,8 @@ def heat_map(cells: Sequence[Sequence[float]], rows: Sequence[str], columns: Seq
                 f' style="fill-opacity:{shade:.2f}"><title>{escape(what)}</title></rect>'
             )
             parts.append(_text(x + _CELL * 0.75, y + 21, count(value) if value else "", "middle"))
-    return _svg(parts, max(_WIDTH, int(left + len(columns) * _CELL * 1.5)), 22 + len(rows) * _CELL, title)
+    right = 60 if is_narrow else 0
+    return _svg(parts, max(_WIDTH, int(left + len(columns) * _CELL * 1.5 + right)), above + len(rows) * _CELL, title)
 
 
 def world_map(
@@ -214,6 +223,10 @@ def _rect(x: float, y: float, width: float, height: float, kind: str, what: str)
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
     drawn = f' class="{kind}"' if kind else ""
     return f'<text{drawn} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _slanted(x: float, y: float, text: str) -> str:
+    return f'<text transform="translate({x:.1f} {y:.1f}) rotate(-40)">{escape(text)}</text>'
 
 
 def _cut(text: str | None, n_characters: int) -> str:

@@ -14,7 +14,14 @@ from flows.ask.dictionary import assumptions_report
 from flows.ask.picture import PICTURE_TABLES, bar_pictures
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
-from flows.page import sections_content, sections_further, sections_pictures, sections_rated, sections_rows
+from flows.page import (
+    sections_content,
+    sections_further,
+    sections_pictures,
+    sections_rated,
+    sections_rows,
+    sections_scores,
+)
 from flows.page.album import Album
 from flows.page.rendering import render
 from flows.page.section import Figure, Section
@@ -52,7 +59,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
     ("Evaluation sets", ("contaminated", "sample"), _plain(sections_further.contamination)),
     ("Outlier scores", ("survivor", "image", "sample", "vlm_score", "detector_score", "outlier_rule", "outlier_cell",
                         "outlier_overlap"),
-     _plain(sections_rows.scores)),
+     _plain(sections_scores.scores)),
     ("Pictures removed as outliers", ("relevant", *_LOCATED), sections_pictures.outliers),
     ("Generated captions", ("caption", "caption_candidate", "caption_score"),
      _plain(sections_content.generated_captions)),

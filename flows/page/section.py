@@ -28,6 +28,14 @@ class Figure:
     rows: Sequence[Sequence[Any]] = ()
     pictures: Sequence[Picture] = ()
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each column is of numbers, so that heading and empty cells are aligned as its figures are."""
+        return [
+            any(isinstance(row[n], int | float) and not isinstance(row[n], bool) for row in self.rows)
+            for n in range(len(self.columns))
+        ]
+
 
 @dataclass(frozen=True)
 class Picture:

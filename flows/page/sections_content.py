@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flows.page.drawings import ENDLESS, LAND_DEGREES, bars, histogram, world_map
 from flows.page.section import Figure, Section
+from stages.geometa.countries import names_by_code
 from stages.geometa.places import populated_cells
 
 if TYPE_CHECKING:
@@ -55,17 +58,24 @@ def generated_captions(db: duckdb.DuckDBPyConnection) -> Section:
     rows = db.execute(
         """WITH few AS (SELECT sample_id FROM caption ORDER BY md5(sample_id) LIMIT 4)
            SELECT sample_id, candidate_caption, round(first_score_cos, 3), round(second_score_cos, 3),
-                  rotation_variance, CASE WHEN candidate_caption = generated_caption THEN 'published' ELSE '' END
+                  rotation_variance,
+                  concat_ws(', ', CASE WHEN candidate_caption = generated_caption THEN 'published' END,
+                                  CASE WHEN candidate_caption = top_caption THEN 'ranked first' END,
+                                  CASE WHEN candidate_caption = invariant_caption THEN 'least changed' END)
            FROM few JOIN caption_candidate USING (sample_id) JOIN caption_score USING (sample_id, n)
            JOIN caption USING (sample_id) ORDER BY sample_id, first_rank + second_rank, n"""
     ).fetchall()
-    figure = Figure(
-        "Generated captions of 4 labelled images, chosen by hash: cosines by both scorers, variance under rotation.",
-        "caption_candidate, caption_score, caption",
-        columns=("sample", "candidate", "first scorer", "second scorer", "variance", "choice"),
-        rows=rows,
-    )
-    return Section("generated", "Generated captions", (figure,))
+    figures = [
+        Figure(
+            f"{sample_id}: the {len(found)} captions generated for this image, best first. Both scorers give cosines of"
+            " image and caption, the second one those of the best alone; the variance is that over rotated images.",
+            "caption_candidate, caption_score, caption",
+            columns=("candidate", "first scorer", "second scorer", "variance", "choice"),
+            rows=[row[1:] for row in found],
+        )
+        for sample_id, found in ((key, list(group)) for key, group in groupby(rows, key=itemgetter(0)))
+    ]
+    return Section("generated", "Generated captions", figures)
 
 
 def sizes(db: duckdb.DuckDBPyConnection) -> Section:
@@ -106,11 +116,10 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
             FROM metafile WHERE latitude_deg IS NOT NULL GROUP BY ALL"""
     ).fetchall()
     n_known, n_all = sum(n for *_, n in cells), db.execute("SELECT count(*) FROM metafile").fetchall()[0][0]
-    countries = _top(db, "country_count", "country_code")
+    countries = [(names_by_code().get(code, code), n, None) for code, n, _ in _top(db, "country_count", "country_code")]
     months = db.execute(
         "SELECT coalesce(month::VARCHAR, 'unknown'), n_pub11 + n_rs3 FROM month_count ORDER BY month"
     ).fetchall()
-    zones = _top(db, "utm_count", "utm_zone")
     names = db.execute(
         f"SELECT place, count(DISTINCT sample_id) AS n FROM place GROUP BY place ORDER BY n DESC, place LIMIT {_SHOWN}"
     ).fetchall()
@@ -129,11 +138,18 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
                     populated_cells(LAND_DEGREES),
                 ),
             ),
-            Figure(f"Countries, the {len(countries)} most frequent.", "country_count", bars(countries, "Countries")),
-            Figure(f"UTM zones, the {len(zones)} most frequent.", "utm_count", bars(zones, "UTM zones")),
-            Figure("Months.", "month_count", bars([(m, n, None) for m, n in months], "Months")),
             Figure(
-                f"Place names in captions, the {len(names)} most frequent.",
+                f"Published images by country, the {len(countries)} most frequent.",
+                "country_count",
+                bars(countries, "Countries"),
+            ),
+            Figure(
+                f"Month of the picture, known of {sum(n for _, n in months):,} published images.",
+                "month_count",
+                bars([(month, n, None) for month, n in months], "Months"),
+            ),
+            Figure(
+                f'Place names in captions, the {len(names)} most frequent; "unknown" are captions without one.',
                 "place",
                 bars([(name, n, None) for name, n in names], "Place names"),
             ),

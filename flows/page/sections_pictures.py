@@ -93,7 +93,7 @@ def near_duplicates(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
 
 
 def _clusters(db: duckdb.DuckDBPyConnection, album: Album) -> list[Figure]:
-    """Return the members of the largest clusters, with the survivor first."""
+    """Return the members of the largest clusters, with the survivor first if it may be shown."""
     largest = db.execute(
         f"""WITH big AS (SELECT survivor_id, count(*) AS n FROM cluster_member GROUP BY survivor_id HAVING n > 1
                          ORDER BY n DESC, survivor_id LIMIT {_CLUSTERS})
@@ -102,21 +102,21 @@ def _clusters(db: duckdb.DuckDBPyConnection, album: Album) -> list[Figure]:
             FROM cluster_member JOIN big USING (survivor_id) GROUP BY ALL ORDER BY n DESC, survivor_id"""
     ).fetchall()
     found = located(db, [member["sample_id"] for _, _, members in largest for member in members])
-    return [
-        Figure(
-            f"A cluster of {count(n)} samples: the kept picture first, then others, chosen by hash.",
-            "cluster_member",
-            pictures=[
-                album.picture(
-                    found[member["sample_id"]],
-                    (member["sample_id"], "kept" if member["sample_id"] == kept_id else str(member["why"] or "marked")),
-                )
-                for member in members
-                if member["sample_id"] in found
-            ],
-        )
-        for kept_id, n, members in largest
-    ]
+    figures = []
+    for kept_id, n, members in largest:
+        shown = [member for member in members if member["sample_id"] in found]
+        order = "the kept picture first" if kept_id in found else "the kept one is not shown"
+        chosen = ", others chosen by hash" if n > len(members) else ""
+        pictures = [
+            album.picture(
+                found[member["sample_id"]],
+                (member["sample_id"], "kept" if member["sample_id"] == kept_id else str(member["why"] or "marked")),
+            )
+            for member in shown
+        ]
+        caption = f"A cluster of {count(n)} samples: {order}{chosen}{_hidden(len(members) - len(shown))}."
+        figures.append(Figure(caption, "cluster_member", pictures=pictures))
+    return figures
 
 
 def _refused(db: duckdb.DuckDBPyConnection, album: Album, *tables: str) -> list[Figure]:
@@ -151,10 +151,15 @@ def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, source: st
             if one["sample_id"] in found
         ]
         meaning = f" {REASON[sheet].meaning}" if sheet in REASON else ""
-        hidden = f", {len(few) - len(pictures)} are not shown" if len(pictures) < len(few) else ""
-        caption = f"{sheet}: {len(few)} of {count(n)} samples, chosen by hash{hidden}.{meaning}"
+        chosen_by = ", chosen by hash" if len(few) < n else ""
+        caption = f"{sheet}: {len(few)} of {count(n)} samples{chosen_by}{_hidden(len(few) - len(pictures))}.{meaning}"
         figures.append(Figure(caption, source, pictures=pictures))
     return figures
+
+
+def _hidden(n: int) -> str:
+    """Return why pictures are missing, as the end of a sentence."""
+    return f"; {n} unsafe, withdrawn or without a valid image, so not shown" if n else ""
 
 
 def _short(value: object) -> str:

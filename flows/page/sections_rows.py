@@ -1,26 +1,26 @@
-"""Sections on rows: the funnel, keywords, the download, duplicates, scores."""
+"""Sections on rows: the funnel, keywords, the download, duplicates."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from markupsafe import Markup
 
 from flows.ask.report import Row, query_report
-from flows.page.drawings import bars, count, flow, heat_map, histogram
+from flows.page.drawings import bars, count, flow, heat_map
 from flows.page.section import Figure, Section
 
 if TYPE_CHECKING:
     import duckdb
 
 _STEPS = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", "remain")
-_N_BINS = 40
 _SHOWN = 40
 
 
 _LOSSES = (("invalid", "valid", "no valid image"), ("duplicate", "unique", "duplicates"),
            ("outlier", "remain", "outliers"))  # fmt: skip
+_RS3_NAMES = {"source": "corpus", "unselected": "not chosen", "unpublished": "not published",
+              "published_remain": "remain in RS5M"}  # fmt: skip
 _RATES = (
     ("downloaded", "downloaded, of keyword matches"), ("invalid", "no valid image, of downloaded"),
     ("duplicate", "duplicates, of valid"), ("outlier", "outliers, of unique"),
@@ -65,7 +65,13 @@ def funnel(db: duckdb.DuckDBPyConnection) -> Section:
                 columns=("corpus", *_STEPS),
                 rows=[[row[name] for name in ("source", *_STEPS)] for row in found],
             ),
-            Figure("Samples of RS3.", "rs3", columns=rs3.columns, rows=[tuple(row.values()) for row in rs3.rows]),
+            Figure(
+                "Samples of RS3: listed by the corpus, unreadable files, not chosen for the dataset, refused by screen,"
+                " without a caption; what remains; of that, refused for publication.",
+                "rs3",
+                columns=[_RS3_NAMES.get(name, name) for name in rs3.columns],
+                rows=[tuple(row.values()) for row in rs3.rows],
+            ),
         ),
     )
 
@@ -95,7 +101,12 @@ def keywords(db: duckdb.DuckDBPyConnection) -> Section:
         f"Captions with each keyword, the {min(_SHOWN, len(rows))} most frequent of {len(rows)} that occur; thin bars:"
         " those that pass the strict rules. Both by logarithm.",
         "keyword_count",
-        bars([(name, n, strict) for name, n, strict in rows[:_SHOWN]], "Captions with each keyword", is_log=True),
+        bars(
+            [(name, n, strict) for name, n, strict in rows[:_SHOWN]],
+            "Captions with each keyword",
+            is_log=True,
+            thin="by the strict rules",
+        ),
     )
     return Section("keywords", "Keywords", (figure,))
 
@@ -169,73 +180,6 @@ def duplicates(db: duckdb.DuckDBPyConnection) -> Section:
             ),
         ),
     )
-
-
-def scores(db: duckdb.DuckDBPyConnection) -> Section:
-    """Return histograms of both scores with the thresholds, and the numbers kept at other quantiles."""
-    judged = """SELECT x.sample_id, v.vlm_score_cos, d.detector_prob FROM survivor x JOIN sample s USING (sample_id)
-                JOIN image i ON i.image_id = s.image_id LEFT JOIN vlm_score v USING (pixel_sha256)
-                LEFT JOIN detector_score d USING (pixel_sha256) WHERE s.half = 'pub11'"""
-    rules = dict(db.execute("SELECT score, threshold FROM outlier_rule").fetchall())
-    figures = []
-    for name, what in (("vlm_score_cos", "Cosine with the prompts"), ("detector_prob", "Probability by the detector")):
-        found = db.execute(f"SELECT {name} FROM ({judged}) WHERE {name} IS NOT NULL").fetchnumpy()[name]
-        rows = np.asarray(found, dtype=float)
-        if not len(rows):
-            continue
-        counts, edges = np.histogram(rows, bins=_N_BINS)
-        threshold = rules.get(name.split("_")[0])
-        marks = {} if threshold is None else {"threshold": threshold}
-        figures.append(
-            Figure(
-                f"{what} of {len(rows):,} samples that were judged.",
-                "vlm_score, detector_score",
-                histogram({"samples": counts.tolist()}, edges.tolist(), what, marks),
-            )
-        )
-    return Section("scores", "Outlier scores", [*figures, *_heat_of_shares(db), _overlap(db)])
-
-
-def _heat_of_shares(db: duckdb.DuckDBPyConnection) -> list[Figure]:
-    """Return what pairs of shares leave in percent, this build's and the published cells."""
-    rows = db.execute(
-        "SELECT top_vlm, top_detector, left_share, published_left_share FROM outlier_cell ORDER BY ALL DESC"
-    ).fetchall()
-    (n,) = db.execute("SELECT max(n_left) FROM outlier_cell").fetchall()[0]
-    tops = sorted({row[0] for row in rows}, reverse=True)
-    names = [f"{top} %" for top in tops]
-    figures = []
-    for column, whose in (
-        (2, f"this build, of {count(n)} samples"),
-        (3, "as published; cells without a figure are empty"),
-    ):
-        shares = {(row[0], row[1]): round(100 * (row[column] or 0), 1) for row in rows}
-        grid = [[shares[vlm, detector] for detector in tops] for vlm in tops]
-        figures.append(
-            Figure(
-                "Percent of the samples that remain if the prompts keep the top share (rows) and the detector the top"
-                f" share (columns), as in RS5M's figure 13: {whose}.",
-                "outlier_cell",
-                heat_map(grid, [f"top {name}" for name in names], names, f"What two shares leave, {whose}"),
-            )
-        )
-    return figures
-
-
-def _overlap(db: duckdb.DuckDBPyConnection) -> Figure:
-    """Return how many samples each score removes alone and both remove, per corpus."""
-    rows = db.execute(
-        """SELECT source, n_judged, n_low_vlm_alone, n_low_detector_alone, n_low_both, round(100 * low_both_share, 1),
-                  n_unscored
-           FROM outlier_overlap ORDER BY source = 'Total', n_judged DESC, source"""
-    ).fetchall()
-    return Figure(
-        "What each score removes. outliers.html shows it for other thresholds.",
-        "outlier_overlap",
-        columns=("corpus", "judged", "by the prompts alone", "by the detector alone", "by both",
-                 "by both, % of removed", "without a score"),
-        rows=rows,
-    )  # fmt: skip
 
 
 def _percent(share: object) -> float | None:

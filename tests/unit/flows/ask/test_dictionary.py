@@ -19,5 +19,5 @@ def test_unpublished_choices_are_named_with_their_values_in_this_build() -> None
     settings = load_settings("paper", ["filter.wit_languages=['en']"], STAGES)
     rows = {row["setting"]: row for row in assumptions_report(settings, STAGES).rows}
     assert {"filter.laioncoco_caption", "filter.laioncoco_searched", "labelled.ben_clip_reflectance"} <= rows.keys()
-    assert rows["filter.wit_languages"]["value"] == "('en',)"
+    assert rows["filter.wit_languages"]["value"] == "en"
     assert all("not published" in str(row["why"]) for row in rows.values())

@@ -13,7 +13,7 @@ def shapes(drawing: str, kind: str) -> list[dict[str, str]]:
 
 
 def test_bar_lengths_are_proportional_and_both_figures_are_printed() -> None:
-    drawing = bars([("a", 100, 50), ("b", 50, None), ("c", 0, None)], "title")
+    drawing = bars([("a", 100, 50), ("b", 50, None), ("c", 0, None)], "title", thin="published")
     widths = [float(one["width"]) for one in shapes(drawing, "bar")]
     assert widths[0] == pytest.approx(2 * widths[1]) and widths[2] == 0
     assert float(shapes(drawing, "other")[0]["width"]) == pytest.approx(widths[1])
@@ -75,3 +75,12 @@ def test_land_is_drawn_where_it_is_and_behind_the_counts() -> None:
     assert land["d"] == "M636.4 0.0h3.6v3.6h-3.6zM0.0 316.4h3.6v3.6h-3.6z"
     assert drawing.index('class="land"') < drawing.index('class="cell"')
     assert not shapes(world_map({(0, 0): 1}, 5, ""), "land")
+
+
+def test_names_that_are_wider_than_a_column_of_a_heat_map_are_slanted_and_whole() -> None:
+    wide = heat_map([[1, 2], [3, 4]], ["a", "b"], ["coyo700m", "laioncoco"], "")
+    assert wide.count("rotate(") == 2 and ">coyo700m<" in wide and ">laioncoco<" in wide
+    narrow = heat_map([[1, 2], [3, 4]], ["a", "b"], ["wit", "sbu"], "")
+    assert "rotate(" not in narrow
+    tops = [min(float(one["y"]) for one in shapes(drawing, "cell")) for drawing in (wide, narrow)]
+    assert tops[0] > tops[1]  # the cells are below the slanted names
