@@ -174,10 +174,16 @@ FIELDS: tuple[Field, ...] = (
     Field("variant_names", pa.list_(pa.string()), "", "A turn, or a window: % left out above, below, left and right."),
     Field("variant_hashes", pa.list_(pa.uint64()), "", "Perceptual hash of each variant; the first is phash."),
     Field("variant_details", pa.list_(pa.float64()), "grey levels", "phash_detail of each variant."),
-    Field("measure", pa.string(), "", "What found the match: pixels (equal) or phash (near)."),
-    Field("match_distance", pa.float64(), "", "Distance of the match: 0 by pixels, bits by phash."),
     Field(
-        "match_variant", pa.string(), "", "The variant of the evaluation picture that matches; one of variant_names."
+        "packed_keypoints", pa.binary(), "", "Keypoints of the picture as bytes; none if they are too few to compare."
+    ),
+    Field("measure", pa.string(), "", "What found the match: pixels (equal), phash (near) or keypoints (agreeing)."),
+    Field("match_distance", pa.float64(), "", "Distance of the match: 0 by pixels, bits by phash; null by keypoints."),
+    Field(
+        "match_variant",
+        pa.string(),
+        "",
+        "How the evaluation picture was changed: one of variant_names; by keypoints turn, scale, and whether mirrored.",
     ),
     Field("other_set", pa.string(), "", "Evaluation set that has the picture too."),
     Field("other_split", pa.string(), "", "Split of other_set that has it."),
@@ -321,7 +327,8 @@ FIELDS: tuple[Field, ...] = (
     Field("n_pictures", pa.int64(), "pictures", "Hashed pictures of the evaluation set."),
     Field("n_contaminated", pa.int64(), "samples", "Samples, or pictures of the source, that are in the set."),
     Field("n_by_pixels", pa.int64(), "samples", "Number of these with equal pixels."),
-    Field("n_by_phash", pa.int64(), "samples", "Number of these with a near hash alone."),
+    Field("n_by_phash", pa.int64(), "samples", "Number of the others with a near hash."),
+    Field("n_by_keypoints", pa.int64(), "samples", "Number of these that only keypoints found."),
     Field(
         "n_in_train", pa.int64(), "samples", "Number of these that are in the training split; one may be in several."
     ),

@@ -289,17 +289,57 @@ EVALUATION_IMAGE = Table(
     ),
     "A picture of an evaluation set with the hashes under which it is looked for.",
 )  # fmt: skip
+EVALUATION_KEYPOINTS = Table(
+    "evaluation_keypoints",
+    ("evaluation_set", "evaluation_path"),
+    ("keypoint_summary", "packed_keypoints"),
+    "The keypoints of a picture of an evaluation set.",
+)
+GALLERY_PICTURE = Table(
+    "gallery_picture",
+    ("pixel_sha256",),
+    (
+        "image_format", "width_px", "height_px", "n_bytes", "body_sha256", "body_file", "body_offset", "partition",
+    ),
+    "A distinct picture to compare with those of evaluation sets; none without EVAL.",
+)  # fmt: skip
+GALLERY_SUMMARY = Table(
+    "gallery_summary", ("pixel_sha256",), ("keypoint_summary",), "The summary of the keypoints of such a picture."
+)
+EVALUATION_PAIR = Table(
+    "evaluation_pair",
+    ("evaluation_set", "evaluation_path", "pixel_sha256"),
+    (
+        "image_format", "width_px", "height_px", "n_bytes", "body_sha256", "body_file", "body_offset", "feature_cos",
+        "partition",
+    ),
+    "A picture of an evaluation set and one of the corpora that may be a copy, and where to read the latter.",
+)  # fmt: skip
+EVALUATION_MATCH = Table(
+    "evaluation_match",
+    ("evaluation_set", "evaluation_path", "pixel_sha256"),
+    ("n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored"),
+    "A picture of an evaluation set and one of the corpora whose keypoints were compared.",
+)
+SET_MATCH = Table(
+    "set_match",
+    ("evaluation_set", "evaluation_path", "other_set", "other_path"),
+    ("feature_cos", "n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored"),
+    "Pictures of two evaluation sets, or of two splits of one, whose keypoints were compared.",
+)
 CONTAMINATED = Table(
     "contaminated",
     ("sample_id", "evaluation_set", "evaluation_split"),
-    ("evaluation_path", "measure", "match_distance", "match_variant"),
+    ("evaluation_path", "measure", "match_distance", "match_variant", "n_inliers"),
     "A sample whose picture is in a split of an evaluation set, with the nearest picture there.",
+    nullable=("match_distance", "n_inliers"),
 )
 EVALUATION_OVERLAP = Table(
     "evaluation_overlap",
     ("evaluation_set", "evaluation_path", "other_set", "other_split"),
-    ("evaluation_split", "other_path", "measure", "match_distance", "match_variant"),
+    ("evaluation_split", "other_path", "measure", "match_distance", "match_variant", "n_inliers"),
     "A picture of an evaluation set that another set, or another split of it, has too.",
+    nullable=("match_distance", "n_inliers"),
 )
 CONTAMINATED_CAPTION = Table(
     "contaminated_caption",

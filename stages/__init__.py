@@ -1,7 +1,11 @@
 """The pipeline: reading `STAGES` is reading it. Plain functions over tables; no orchestrator, no build paths."""
 
 from stages.caption.stage import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
-from stages.contamination.marks import FIND_CAPTIONS, FIND_CONTAMINATED, FIND_OVERLAP
+from stages.contamination.between_sets import COMPARE_SETS
+from stages.contamination.candidates import COMPARE_CANDIDATES, FIND_CANDIDATES
+from stages.contamination.description import DESCRIBE_EVALUATION, PLAN_GALLERY, SUMMARISE_GALLERY
+from stages.contamination.equal_captions import FIND_CAPTIONS
+from stages.contamination.marks import FIND_CONTAMINATED, FIND_OVERLAP
 from stages.contamination.matrix import COUNT_CONTAMINATION
 from stages.contamination.stage import HASH_EVALUATION, LIST_EVALUATION, LIST_EVALUATION_CAPTIONS
 from stages.contract import Stage
@@ -77,6 +81,12 @@ STAGES: tuple[Stage, ...] = (
     LIST_EVALUATION,
     LIST_EVALUATION_CAPTIONS,
     HASH_EVALUATION,
+    DESCRIBE_EVALUATION,
+    PLAN_GALLERY,
+    SUMMARISE_GALLERY,
+    FIND_CANDIDATES,
+    COMPARE_CANDIDATES,
+    COMPARE_SETS,
     FIND_CONTAMINATED,
     FIND_OVERLAP,
     FIND_CAPTIONS,

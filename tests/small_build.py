@@ -280,7 +280,7 @@ class Build:
         is_known = any(stage.module == "contamination" for stage in self.stages)
         if not is_known or not evaluation.is_dir() or "contamination" in self.sections:
             return self.sections
-        return {**self.sections, "contamination": {"evaluation": str(evaluation)}}
+        return {**self.sections, "contamination": {"evaluation": str(evaluation), "min_summary_cos": -1.0}}
 
     def ledger(self, settings: Settings | None = None) -> Ledger:
         """Return a new ledger, which has read nothing yet."""

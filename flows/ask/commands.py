@@ -34,7 +34,7 @@ from flows.opening import open_existing, sources_of
 from flows.options import MEMORY, command_again, parse, remember, settings_of
 from flows.run.purge import purge
 from flows.settings import Settings, render_settings
-from schemas.tables import EVALUATION_IMAGE
+from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages import STAGES
 from stages.contamination.shared import write_shared
 from stages.contract import InputError, Reads
@@ -187,16 +187,23 @@ def run_release_metadata(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_eval_hashes(options: argparse.Namespace, console: Console) -> None:
-    """Write the hashes of the build's evaluation sets into one file."""
+    """Write the hashes and keypoints of the build's evaluation sets into one file."""
     _, ledger = open_existing(options)
     stage = ledger.writer[EVALUATION_IMAGE.name]
     state = ledger.state(stage)
     if not state.is_complete or not state.receipts:
         raise InputError("the build has no evaluation sets: run `make stage-contamination EVAL=…` first")
-    rows = ledger.read(Reads(EVALUATION_IMAGE.name, tuple(EVALUATION_IMAGE.schema.names), is_whole=True))
-    write_shared(rows, options.out)
+    described = ledger.state(ledger.writer[EVALUATION_KEYPOINTS.name])
+    if not described.is_complete:
+        raise InputError("the evaluation sets are not described yet: run `make stage-contamination` first")
+    rows, keypoints = (
+        ledger.read(Reads(table.name, tuple(table.schema.names), is_whole=True))
+        for table in (EVALUATION_IMAGE, EVALUATION_KEYPOINTS)
+    )
+    write_shared(rows, keypoints, options.out)
     n_sets = len(rows["evaluation_set"].unique())
-    say(console, f"{options.out}: hashes of {rows.num_rows:,} pictures of {n_sets} evaluation sets; EVAL= reads them")
+    what = "hashes and keypoints" if keypoints.num_rows else "hashes"
+    say(console, f"{options.out}: {what} of {rows.num_rows:,} pictures of {n_sets} evaluation sets; EVAL= reads them")
 
 
 def run_card(options: argparse.Namespace, console: Console) -> int:

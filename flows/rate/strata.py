@@ -106,9 +106,9 @@ _GPE = f"""
 _MARKED = """
     SELECT sample_id || ' ' || evaluation_set || ' ' || evaluation_split AS item, 'marked' AS decision, sample_id,
            evaluation_set || '/' || evaluation_path AS other_id,
-           json_object('measure', measure, 'match_distance', match_distance, 'match_variant', match_variant)::VARCHAR
-               AS facts,
-           CASE WHEN measure = 'pixels' THEN 'equal pixels' ELSE 'near hash'
+           json_object('measure', measure, 'match_distance', match_distance, 'match_variant', match_variant,
+                       'n_inliers', n_inliers)::VARCHAR AS facts,
+           CASE measure WHEN 'pixels' THEN 'equal pixels' WHEN 'keypoints' THEN 'agreeing keypoints' ELSE 'near hash'
                || CASE WHEN match_distance >= {limit} - {bits} THEN ', near the limit' ELSE '' END END AS stratum
     FROM contaminated
 """

@@ -1,5 +1,6 @@
-"""Mark the samples whose picture or caption is in an evaluation set, and pictures that two evaluation sets share.
+"""Mark the samples whose picture is in an evaluation set, and pictures that two evaluation sets share.
 
+Measures in order: equal pixels, near hashes, agreeing keypoints; the first one that finds a match is named.
 It only marks; shard decides what is published.
 """
 
@@ -10,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from schemas.tables import CONTAMINATED, CONTAMINATED_CAPTION, EVALUATION_OVERLAP
-from stages.contamination.captions import PLAIN_SQL
+from schemas.tables import CONTAMINATED, EVALUATION_OVERLAP, SET_MATCH
 from stages.contamination.near import Hashes, Rows, nearest_within
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
+from stages.images.keypoints import MIN_INLIERS
 from stages.rows import query_rows, run_sql
 
 
@@ -29,6 +30,9 @@ class MatchParams(Params):
     min_detail: float = Field(
         0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it pictures never match"
     )  # as dedup.min_detail
+    min_inliers: int = Field(
+        24, ge=MIN_INLIERS, description="least number of places in which the keypoints of two pictures agree"
+    )  # as dedup.min_inliers
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,13 @@ class _Queries:
 def find_contaminated(inputs: Inputs, context: Context) -> Outcome:
     """Return each sample with each split of an evaluation set that has its picture, and the nearest picture there.
 
-    Equal pixels come before near hashes, and a smaller distance before a larger one. Pictures without detail never
-    match, not even equal ones, since blank pictures are in many sets.
+    Equal pixels come before near hashes, these before agreeing keypoints; then the nearest. Pictures without detail
+    never match, not even equal ones, since blank pictures are in many sets.
     """
     params: MatchParams = context.params
     found = run_sql("SELECT DISTINCT phash FROM image WHERE phash_detail >= $least", inputs, least=params.min_detail)
     near = _near(found["phash"], inputs["evaluation_image"], params)
-    kept = query_rows(_MARKS, {**inputs, "near": near}, least=params.min_detail)
+    kept = query_rows(_MARKS, {**inputs, "near": near}, least=params.min_detail, inliers=params.min_inliers)
     return Outcome(kept.cast(CONTAMINATED.schema), no_rejects(CONTAMINATED))
 
 
@@ -69,14 +73,8 @@ def find_overlap(inputs: Inputs, context: Context) -> Outcome:
     query = "SELECT DISTINCT phash FROM evaluation_image WHERE phash_detail >= $least"
     found = run_sql(query, inputs, least=params.min_detail)
     near = _near(found["phash"], inputs["evaluation_image"], params)
-    kept = query_rows(_OVERLAP, {**inputs, "near": near}, least=params.min_detail)
+    kept = query_rows(_OVERLAP, {**inputs, "near": near}, least=params.min_detail, inliers=params.min_inliers)
     return Outcome(kept.cast(EVALUATION_OVERLAP.schema), no_rejects(EVALUATION_OVERLAP))
-
-
-def find_captions(inputs: Inputs, context: Context) -> Outcome:
-    """Return each web sample with each split of an evaluation set that has the same caption."""
-    kept = query_rows(_CAPTIONS, inputs)
-    return Outcome(kept.cast(CONTAMINATED_CAPTION.schema), no_rejects(CONTAMINATED_CAPTION))
 
 
 def _near(phash: pa.ChunkedArray, evaluation_image: pa.Table, params: MatchParams) -> pa.Table:
@@ -131,22 +129,31 @@ def _queries(evaluation_image: pa.Table, min_detail: float) -> _Queries:
 
 
 _SPLIT = "evaluation_set, evaluation_split"
+_ORDER = "array_position(['pixels', 'phash', 'keypoints'], measure), match_distance, n_inliers DESC, match_variant"
+_BY_PIXELS = "'pixels' AS measure, 0 AS match_distance, 'upright' AS match_variant, NULL AS n_inliers"
+_BY_HASH = "'phash', match_distance, match_variant, NULL"
+_BY_KEYPOINTS = """
+    'keypoints', NULL, format(
+        'turned {:.0f} degrees, {:.2f} times as large{}', pair_turn_deg, pair_scale,
+        CASE WHEN is_pair_mirrored THEN ', mirrored' ELSE '' END
+    ), n_inliers
+"""
 _MARKS = f"""
     WITH shown AS (
         SELECT s.sample_id, i.pixel_sha256, i.phash FROM sample s JOIN image i USING (image_id)
         WHERE i.phash_detail >= $least
     ), found AS (
-        SELECT sample_id, {_SPLIT}, min(evaluation_path) AS evaluation_path, 'pixels' AS measure, 0 AS match_distance,
-               'upright' AS match_variant
+        SELECT sample_id, {_SPLIT}, min(evaluation_path) AS evaluation_path, {_BY_PIXELS}
         FROM shown JOIN evaluation_image USING (pixel_sha256) GROUP BY ALL
         UNION ALL
-        SELECT sample_id, {_SPLIT}, evaluation_path, 'phash', match_distance, match_variant
-        FROM shown JOIN near USING (phash)
+        SELECT sample_id, {_SPLIT}, evaluation_path, {_BY_HASH} FROM shown JOIN near USING (phash)
+        UNION ALL
+        SELECT sample_id, {_SPLIT}, evaluation_path, {_BY_KEYPOINTS}
+        FROM shown JOIN evaluation_match USING (pixel_sha256)
+        JOIN evaluation_image USING (evaluation_set, evaluation_path) WHERE n_inliers >= $inliers
     )
     SELECT {", ".join(CONTAMINATED.schema.names)} FROM found
-    QUALIFY row_number() OVER (
-        PARTITION BY sample_id, {_SPLIT} ORDER BY measure = 'pixels' DESC, match_distance, match_variant
-    ) = 1
+    QUALIFY row_number() OVER (PARTITION BY sample_id, {_SPLIT} ORDER BY {_ORDER}, evaluation_path) = 1
     ORDER BY sample_id, {_SPLIT}
 """
 _OVERLAP = f"""
@@ -160,43 +167,50 @@ _OVERLAP = f"""
         SELECT evaluation_set AS other_set, evaluation_split AS other_split, evaluation_path AS other_path, phash,
                match_distance, match_variant
         FROM near
+    ), agreeing AS (
+        SELECT * FROM set_match WHERE n_inliers >= $inliers
+    ), agreeing_both AS (
+        FROM agreeing UNION ALL BY NAME
+        -- The turn from the second to the first is the reverse one, unless mirrored.
+        SELECT other_set AS evaluation_set, other_path AS evaluation_path, evaluation_set AS other_set,
+               evaluation_path AS other_path, n_inliers, is_pair_mirrored,
+               CASE WHEN is_pair_mirrored THEN pair_turn_deg ELSE 0 - pair_turn_deg END AS pair_turn_deg,
+               1 / pair_scale AS pair_scale
+        FROM agreeing
     ), found AS (
-        SELECT {_SPLIT}, evaluation_path, other_set, other_split, min(other_path) AS other_path, 'pixels' AS measure,
-               0 AS match_distance, 'upright' AS match_variant
+        SELECT {_SPLIT}, evaluation_path, other_set, other_split, min(other_path) AS other_path, {_BY_PIXELS}
         FROM shown JOIN other USING (pixel_sha256) GROUP BY ALL
         UNION ALL
-        SELECT {_SPLIT}, evaluation_path, other_set, other_split, other_path, 'phash', match_distance, match_variant
+        SELECT {_SPLIT}, evaluation_path, other_set, other_split, other_path, {_BY_HASH}
         FROM shown JOIN near_other USING (phash)
+        UNION ALL
+        SELECT {_SPLIT}, evaluation_path, other_set, other_split, other_path, {_BY_KEYPOINTS}
+        FROM shown JOIN agreeing_both USING (evaluation_set, evaluation_path) JOIN other USING (other_set, other_path)
     )
     SELECT {", ".join(EVALUATION_OVERLAP.schema.names)} FROM found
     WHERE (evaluation_set, evaluation_split) <> (other_set, other_split)
     QUALIFY row_number() OVER (
-        PARTITION BY evaluation_set, evaluation_path, other_set, other_split
-        ORDER BY measure = 'pixels' DESC, match_distance, match_variant
+        PARTITION BY evaluation_set, evaluation_path, other_set, other_split ORDER BY {_ORDER}, other_path
     ) = 1
     ORDER BY evaluation_set, evaluation_path, other_set, other_split
-"""
-_CAPTIONS = f"""
-    SELECT c.sample_id, e.evaluation_set, e.evaluation_split, e.evaluation_caption
-    FROM candidate c JOIN evaluation_caption e ON {PLAIN_SQL.format("c.caption")} = e.evaluation_caption
-    WHERE c.sample_id IN (SELECT sample_id FROM sample SEMI JOIN image USING (image_id))
-    ORDER BY ALL
 """
 
 _HASHED = (
     "evaluation_set", "evaluation_path", "evaluation_split", "pixel_sha256", "phash", "phash_detail",
     "variant_names", "variant_hashes", "variant_details",
 )  # fmt: skip
+_AGREED = ("n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored")
 
 FIND_CONTAMINATED = Stage(
     name="find_contaminated",
     module="contamination",
-    version=2,
-    does="Marks the samples whose picture is in an evaluation set: equal pixels, or a near hash, turned or cut.",
+    version=3,
+    does="Marks samples whose picture is in an evaluation set: by equal pixels, a near hash, or agreeing keypoints.",
     reads=(
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash", "phash_detail"), is_whole=True),
         Reads("evaluation_image", _HASHED, is_whole=True),
+        Reads("evaluation_match", ("evaluation_set", "evaluation_path", "pixel_sha256", *_AGREED), is_whole=True),
     ),
     writes=CONTAMINATED,
     grain="observe",
@@ -209,31 +223,16 @@ FIND_CONTAMINATED = Stage(
 FIND_OVERLAP = Stage(
     name="find_overlap",
     module="contamination",
-    version=2,
+    version=3,
     does="Finds the pictures that two evaluation sets share, or two splits of one.",
-    reads=(Reads("evaluation_image", _HASHED, is_whole=True),),
+    reads=(
+        Reads("evaluation_image", _HASHED, is_whole=True),
+        Reads("set_match", (*SET_MATCH.key, *_AGREED), is_whole=True),
+    ),
     writes=EVALUATION_OVERLAP,
     grain="observe",
     given=Given(),
     run=find_overlap,
     is_queried=True,
     params=MatchParams,
-)
-
-FIND_CAPTIONS = Stage(
-    name="find_captions",
-    module="contamination",
-    version=1,
-    does="Lists the samples whose caption is one of an evaluation set.",
-    reads=(
-        Reads("sample", ("sample_id", "image_id"), is_whole=True),
-        Reads("image", ("image_id",), is_whole=True),
-        Reads("candidate", ("sample_id", "caption"), is_whole=True),
-        Reads("evaluation_caption", ("evaluation_set", "evaluation_split", "evaluation_caption"), is_whole=True),
-    ),
-    writes=CONTAMINATED_CAPTION,
-    grain="observe",
-    given=Given(),
-    run=find_captions,
-    is_queried=True,
 )

@@ -15,7 +15,15 @@ _PAIRS = f"""
     )
     SELECT DISTINCT evaluation_set, source_kind, source FROM evaluation_file CROSS JOIN source
 """
+# A sample that several pictures of a set match counts for the first measure of these that finds one.
+_MEASURES = {"n_by_pixels": "pixels", "n_by_phash": "phash", "n_by_keypoints": "keypoints"}
 _SPLITS = {"n_in_train": "train", "n_in_val": "val", "n_in_test": "test", "n_in_unsplit": "all"}
+
+
+def _count(condition: str, name: str) -> str:
+    return f"count(DISTINCT id) FILTER ({condition}) AS {name}"
+
+
 _MATRIX = f"""
     WITH mark AS (
         SELECT evaluation_set, '{CORPUS}' AS source_kind, corpus AS source, sample_id AS id, evaluation_split, measure
@@ -31,16 +39,18 @@ _MATRIX = f"""
                count(DISTINCT sample_id) AS n_equal_captions
         FROM contaminated_caption JOIN sample USING (sample_id)
         GROUP BY GROUPING SETS ((evaluation_set, corpus), (evaluation_set))
+    ), ranked AS (
+        SELECT *, min(array_position({list(_MEASURES.values())}, measure))
+                  OVER (PARTITION BY evaluation_set, source_kind, source, id) AS first_measure
+        FROM marks
     ), counted AS (
         SELECT evaluation_set, source_kind, source, count(DISTINCT id) AS n_contaminated,
-               count(DISTINCT id) FILTER (measure = 'pixels') AS n_by_pixels,
-               {", ".join(f"count(DISTINCT id) FILTER (evaluation_split = '{v}') AS {k}" for k, v in _SPLITS.items())}
-        FROM marks GROUP BY ALL
+               {", ".join(_count(f"first_measure = {n}", name) for n, name in enumerate(_MEASURES, 1))},
+               {", ".join(_count(f"evaluation_split = '{split}'", name) for name, split in _SPLITS.items())}
+        FROM ranked GROUP BY ALL
     ), pictures AS (SELECT evaluation_set, count(*) AS n_pictures FROM evaluation_image GROUP BY ALL)
-    SELECT evaluation_set, source_kind, source, coalesce(n_pictures, 0) AS n_pictures,
-           coalesce(n_contaminated, 0) AS n_contaminated, coalesce(n_by_pixels, 0) AS n_by_pixels,
-           coalesce(n_contaminated - n_by_pixels, 0) AS n_by_phash,
-           {", ".join(f"coalesce({name}, 0) AS {name}" for name in (*_SPLITS, "n_equal_captions"))}
+    SELECT evaluation_set, source_kind, source,
+           {", ".join(f"coalesce({name}, 0) AS {name}" for name in CONTAMINATION.columns)}
     FROM ({_PAIRS}) LEFT JOIN pictures USING (evaluation_set)
     LEFT JOIN counted USING (evaluation_set, source_kind, source)
     LEFT JOIN caption USING (evaluation_set, source_kind, source)
@@ -61,7 +71,7 @@ def count_contamination(inputs: Inputs, context: Context) -> Outcome:
 COUNT_CONTAMINATION = Stage(
     name="count_contamination",
     module="contamination",
-    version=1,
+    version=2,
     does="Counts contaminated samples by evaluation set and corpus, and pictures that evaluation sets share.",
     reads=(
         Reads("evaluation_file", ("evaluation_set",), is_whole=True),

@@ -1,16 +1,23 @@
-"""Hashes of evaluation sets in one parquet file, written by `make eval-hashes` to be shared without the images."""
+"""Hashes and keypoints of evaluation sets in one parquet file, written by `make eval-hashes`.
 
+It is shared without the images. A file without keypoints is read too: its pictures are compared by hashes alone.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.tables import EVALUATION_IMAGE
+from schemas.fields import FIELD
+from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages.contract import InputError
 
 SHARED_COLUMNS = tuple(name for name in EVALUATION_IMAGE.schema.names if name != "evaluation_file")
 SHARED_SCHEMA = pa.schema([EVALUATION_IMAGE.schema.field(name) for name in SHARED_COLUMNS])
+Shared = dict[tuple[str, str], dict[str, Any]]  # facts by evaluation set and path
+ROW_GROUP_ROWS = 500  # 27 MB of keypoints: a partition reads its own ones
 
 
 def list_shared(path: Path) -> list[dict[str, Any]]:
@@ -42,10 +49,57 @@ def read_shared(path: Path, names: list[str]) -> pa.Table:
         raise InputError(f"{path} cannot be read as parquet: {error}") from error
 
 
-def write_shared(rows: pa.Table, path: Path) -> None:
-    """Write the hashes of evaluation images, sorted by set and path."""
-    keys = [(name, "ascending") for name in EVALUATION_IMAGE.key]
+def load_shared(path: Path) -> Shared:
+    """Return the facts of each picture in a file of hashes, by evaluation set and path."""
+    rows = read_shared(path, list(SHARED_COLUMNS)).to_pylist()
+    return {(row["evaluation_set"], row["evaluation_path"]): row for row in rows}
+
+
+def read_shared_keypoints(path: Path, name: str, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the summary and keypoints of pictures in a file of hashes, by path, of those that have them there.
+
+    Args:
+        path: the file.
+        name: the evaluation set.
+        paths: paths of pictures of the set.
+    """
+    columns = EVALUATION_KEYPOINTS.columns
+    with pq.ParquetFile(path) as file:
+        if any(column not in file.schema_arrow.names for column in columns):
+            return {}
+    chosen = [
+        ("evaluation_set", "==", name), ("evaluation_path", ">=", min(paths)), ("evaluation_path", "<=", max(paths))
+    ]  # fmt: skip
+    rows = pq.read_table(path, columns=["evaluation_path", *columns], filters=chosen, use_threads=False)
+    wanted = set(paths)
+    found = {row["evaluation_path"]: row for row in rows.to_pylist()}
+    return {key: row for key, row in found.items() if key in wanted and row["packed_keypoints"] is not None}
+
+
+def write_shared(rows: pa.Table, keypoints: pa.Table, path: Path) -> None:
+    """Write the hashes and keypoints of evaluation images, sorted by set and path.
+
+    Args:
+        rows: of evaluation_image.
+        keypoints: of evaluation_keypoints; pictures without a row there have none in the file.
+        path: the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.partial")
-    pq.write_table(rows.select(SHARED_COLUMNS).cast(SHARED_SCHEMA).sort_by(keys), draft, compression="zstd")
+    ordered = rows.select(SHARED_COLUMNS).cast(SHARED_SCHEMA).sort_by([(n, "ascending") for n in EVALUATION_IMAGE.key])
+    columns = EVALUATION_KEYPOINTS.columns
+    place_of = {key: n for n, key in enumerate(_keys(keypoints))}
+    places = pa.array([place_of.get(key) for key in _keys(ordered)], pa.int64())
+    schema = pa.schema([*SHARED_SCHEMA, *(pa.field(name, FIELD[name].type) for name in columns)])
+    with pq.ParquetWriter(draft, schema, compression="zstd") as writer:
+        for start in range(0, ordered.num_rows, ROW_GROUP_ROWS):
+            some = keypoints.select(columns).take(places.slice(start, ROW_GROUP_ROWS))
+            block = ordered.slice(start, ROW_GROUP_ROWS)
+            for name in columns:
+                block = block.append_column(schema.field(name), some[name])
+            writer.write_table(block)
     draft.replace(path)
+
+
+def _keys(rows: pa.Table) -> list[tuple[str, str]]:
+    return list(zip(*(rows[name].to_pylist() for name in EVALUATION_IMAGE.key), strict=True))

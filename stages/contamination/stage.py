@@ -14,8 +14,9 @@ from pydantic import Field
 
 from schemas.tables import EVALUATION_CAPTION, EVALUATION_FILE, EVALUATION_IMAGE
 from stages.contamination.captions import plain_caption, read_captions, splits_of
+from stages.contamination.listed import read_listed
 from stages.contamination.sets import NO_SPLIT, Refusal, evaluation_identity, find_sets, list_images
-from stages.contamination.shared import list_shared, read_shared
+from stages.contamination.shared import Shared, list_shared, load_shared
 from stages.contract import (
     Context,
     Dependency,
@@ -116,12 +117,12 @@ def hash_evaluation(inputs: Inputs, context: Context) -> Outcome:
     listed = sorted(inputs["evaluation_file"].to_pylist(), key=lambda row: str(row["evaluation_path"]))
     kept: list[dict[str, Any]] = []
     rejects: list[tuple[str, str, str, str]] = []
-    shared: dict[Path, _Shared] = {}
+    shared: dict[Path, Shared] = {}
     for n_done, row in enumerate(listed, 1):
         path = Path(row["evaluation_file"])
         if path.suffix == ".parquet":
             if path not in shared:
-                shared[path] = _load_shared(path)
+                shared[path] = load_shared(path)
             facts: dict[str, Any] | Refused = shared[path][row["evaluation_set"], row["evaluation_path"]]
         else:
             facts = _hash(path, row, context)
@@ -136,27 +137,13 @@ def hash_evaluation(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(table, rejects_table(EVALUATION_IMAGE, keys, reasons, details))
 
 
-_Shared = dict[tuple[str, str], dict[str, Any]]  # facts by evaluation set and path
-
-
-def _load_shared(path: Path) -> _Shared:
-    names = [name for name in EVALUATION_IMAGE.schema.names if name != "evaluation_file"]
-    rows = read_shared(path, names).to_pylist()
-    return {(row["evaluation_set"], row["evaluation_path"]): row for row in rows}
-
-
 def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any] | Refused:
     from stages.contamination.variants import SQUARE_PX, hash_variants, variant_names  # imports scipy
     from stages.images.rgb import open_rgb
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Refused("unreadable", str(error.strerror))
-    if len(data) != row["size_bytes"]:
-        raise InputError(
-            f"{path} has {len(data)} bytes, {row['size_bytes']} when it was listed: run the same command again"
-        )
+    data = read_listed(path, row["size_bytes"])
+    if isinstance(data, Refused):
+        return data
     decoder: Decoder = context.tools["evaluation_decoder"]
     try:
         found = decoder.decode(data)

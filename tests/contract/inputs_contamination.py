@@ -1,11 +1,12 @@
 """Handmade inputs of contamination."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.contract.handmade import BODIES, Handmade, samples_of, tables
+from tests.contract.handmade import BODIES, FORMATS, Handmade, samples_of, tables
 from tests.evaluation_files import MTIME_NS, write_evaluation_files
 
 _SPINE = samples_of({"cc3m_0_0": "image 0", "cc3m_0_1": "image 1", "laion2b_0_0": "image 2", "ben_7": "image 3"})
@@ -38,6 +39,19 @@ _MARKS = [
     {"sample_id": "cc3m_0_0", "evaluation_set": "alpha", "evaluation_split": "train", "measure": "pixels"},
     {"sample_id": "cc3m_0_0", "evaluation_set": "alpha", "evaluation_split": "test", "measure": "phash"},
     {"sample_id": "laion2b_0_0", "evaluation_set": "beta", "evaluation_split": "all", "measure": "phash"},
+    {"sample_id": "ben_7", "evaluation_set": "alpha", "evaluation_split": "val", "measure": "keypoints"},
+]
+_AGREED = [
+    {"pair_scale": 0.5 * (n + 1), "pair_turn_deg": 90.0 * n, "is_pair_mirrored": n == 1, "n_inliers": n_inliers}
+    for n, n_inliers in enumerate((23, 24, 60))
+]
+_MATCHES = [
+    {"evaluation_set": "alpha", "evaluation_path": "0.png", "pixel_sha256": f"pixels {n}", **agreed}
+    for n, agreed in enumerate(_AGREED)
+]
+_SET_MATCHES = [
+    {"evaluation_set": "alpha", "evaluation_path": "0.png", "other_set": name, "other_path": f"{n + 1}.png", **agreed}
+    for n, (name, agreed) in enumerate(zip(("alpha", "beta"), _AGREED[1:], strict=True))
 ]
 _OVERLAP = [{**_EVALUATION[0], "other_set": "beta", "other_split": "all", "measure": "phash"}]
 
@@ -64,12 +78,70 @@ def _hashing(folder: Path) -> Iterator[Handmade]:
     yield Handmade({"evaluation_file": rows}, "evaluation-alpha-test-0000")
 
 
+@contextmanager
+def _describing(folder: Path) -> Iterator[Handmade]:
+    rows: list[dict[str, Any]] = []
+    for n in (0, 1, 4, 5):
+        path = folder / f"{n}.png"
+        path.write_bytes(BODIES[n])
+        about = {"evaluation_set": "alpha", "evaluation_path": path.name, "evaluation_file": str(path)}
+        rows.append({**about, "size_bytes": len(BODIES[n]), "image_format": FORMATS[n] or "PNG", **_SIZE})
+    rows.append({**rows[0], "evaluation_path": "missing.png", "evaluation_file": str(folder / "missing.png")})
+    tables = {"evaluation_file": rows, "evaluation_image": rows}
+    yield Handmade(tables, "evaluation-alpha-test-0000", params={"method": "keypoints"})
+
+
+_SIZE = {"width_px": 32, "height_px": 24}
+_PICTURES = [
+    {
+        "pixel_sha256": f"pixels {n}",
+        "image_format": FORMATS[n],
+        **_SIZE,
+        "n_bytes": len(BODIES[n]),
+        "body_sha256": hashlib.sha256(BODIES[n]).hexdigest(),
+        "body_file": "tar",
+        "body_offset": n,
+        "partition": "000-00000",
+    }
+    for n in (0, 1, 2)
+]
+_NOT_DECODED = {**_PICTURES[0], "pixel_sha256": "pixels not decoded", "image_format": "WEBP"}
+# Vectors of 256 numbers: three near ones and zeros, which are near nothing.
+_SUMMARIES = [[1.0] * 256, [1.0, 0.0] * 128, [0.0] * 256, [1.0, -1.0] * 128]
+_DESCRIBED = [
+    {
+        **{name: row[name] for name in ("evaluation_set", "evaluation_path", "evaluation_split")},
+        "keypoint_summary": summary,
+        "packed_keypoints": b"",
+        "partition": f"evaluation-{row['evaluation_set']}-{row['evaluation_split']}-0000",
+    }
+    for row, summary in zip(_EVALUATION, _SUMMARIES[:2] + _SUMMARIES[:1], strict=True)
+]
+_PAIRS = [{**picture, "evaluation_set": "alpha", "evaluation_path": "0.png"} for picture in (*_PICTURES, _NOT_DECODED)]
+
 HANDMADE: dict[str, Callable[[Path], Any]] = {
     "list_evaluation": _listing,
     "list_evaluation_captions": _listing,
     "hash_evaluation": _hashing,
-    "find_contaminated": tables(sample=_SPINE, image=_IMAGES, evaluation_image=_EVALUATION),
-    "find_overlap": tables(evaluation_image=_EVALUATION),
+    "describe_evaluation": _describing,
+    "plan_gallery": tables(picture=_PICTURES, evaluation_file=_EVALUATION),
+    "summarise_gallery": tables(
+        gallery_picture=[*_PICTURES, _NOT_DECODED],
+        keypoint_summary=[{"pixel_sha256": "pixels 1", "keypoint_summary": _SUMMARIES[1]}],
+    ),
+    "find_candidates": tables(
+        evaluation_keypoints=_DESCRIBED,
+        evaluation_file=_DESCRIBED,
+        gallery_picture=[*_PICTURES, _NOT_DECODED],
+        gallery_summary=[
+            {"pixel_sha256": row["pixel_sha256"], "keypoint_summary": summary}
+            for row, summary in zip([*_PICTURES, _NOT_DECODED], _SUMMARIES, strict=True)
+        ],
+    ),
+    "compare_candidates": tables(evaluation_pair=_PAIRS, evaluation_keypoints=_DESCRIBED),
+    "compare_sets": tables(evaluation_keypoints=_DESCRIBED, evaluation_file=_EVALUATION),
+    "find_contaminated": tables(sample=_SPINE, image=_IMAGES, evaluation_image=_EVALUATION, evaluation_match=_MATCHES),
+    "find_overlap": tables(evaluation_image=_EVALUATION, set_match=_SET_MATCHES),
     "find_captions": tables(
         sample=_SPINE,
         image=_IMAGES,

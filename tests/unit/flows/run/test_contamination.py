@@ -38,7 +38,7 @@ def test_the_matrix_is_printed_and_hashes_are_shared(
     assert "no evaluation set was named" not in printed
     out = tmp_path / "hashes.parquet"
     assert main(["eval-hashes", *said, "--out", str(out)]) == 0
-    assert "hashes of 8 pictures of 2 evaluation sets" in capsys.readouterr().out
+    assert "hashes and keypoints of 8 pictures of 2 evaluation sets" in capsys.readouterr().out
     marked = build.rows("contaminated")
     assert main(["stage", "contamination", *said, "--eval", str(out)]) == 0
     shared = build.with_settings(contamination={"evaluation": str(out)})

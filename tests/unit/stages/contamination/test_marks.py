@@ -1,7 +1,7 @@
 """Planted copies of drawn pictures are marked, and other pictures are not; rates are printed."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from flows.demo.world import views
 from schemas.fields import FIELD
 from schemas.tables import EVALUATION_IMAGE, SAMPLE
 from stages.checks import check_outcome
-from stages.contamination.marks import FIND_CAPTIONS, FIND_CONTAMINATED, FIND_OVERLAP
+from stages.contamination.marks import FIND_CONTAMINATED, FIND_OVERLAP
 from stages.contamination.variants import hash_variants, variant_names
-from stages.contract import Context
+from stages.contract import Context, Stage
 from stages.screen.perceptual_hash import hash_grey
 from tests.contract.handmade import samples_of
 
@@ -84,10 +84,21 @@ def images(pictures: dict[str, Image.Image]) -> pa.Table:
     return pa.Table.from_pylist(rows, pa.schema([(name, FIELD[name].type) for name in names]))
 
 
-def marks(pictures: dict[str, Image.Image], sets: pa.Table, **params: Any) -> dict[str, list[dict[str, Any]]]:
+def matches(stage: Stage, agreed: Sequence[dict[str, Any]] = ()) -> pa.Table:
+    names = stage.reads[-1].columns
+    facts = {"n_inliers": 24, "pair_scale": 0.5, "pair_turn_deg": 90.0, "is_pair_mirrored": False}
+    return pa.Table.from_pylist([{**facts, **row} for row in agreed], pa.schema([(n, FIELD[n].type) for n in names]))
+
+
+def marks(
+    pictures: dict[str, Image.Image], sets: pa.Table, agreed: Sequence[dict[str, Any]] = (), **params: Any
+) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of `contaminated` by the name of the picture, which follows `cc3m_0_` in the sample_id."""
     spine = pa.Table.from_pylist(samples_of({f"cc3m_0_{name}": name for name in pictures}), SAMPLE.schema)
-    inputs = {"sample": spine.select(["sample_id", "image_id"]), "image": images(pictures), "evaluation_image": sets}
+    inputs = {
+        "sample": spine.select(["sample_id", "image_id"]), "image": images(pictures), "evaluation_image": sets,
+        "evaluation_match": matches(FIND_CONTAMINATED, agreed),
+    }  # fmt: skip
     context = Context("whole", FIND_CONTAMINATED.params(**params), None, {}, None, None)  # type: ignore[arg-type]
     outcome = FIND_CONTAMINATED.run(inputs, context)
     check_outcome(FIND_CONTAMINATED, inputs, outcome)
@@ -150,8 +161,9 @@ def test_sets_and_splits_that_share_pictures_are_found() -> None:
     splits = {"a": ("aid", "test"), "b": ("aid", "train"), "c": ("ucm", "all"), "d": ("ucm", "all")}
     sets = evaluation({"a": one, "b": ImageOps.flip(one), "c": draw(4), "d": encode(one, 50)}, splits)
     context = Context("whole", FIND_OVERLAP.params(), None, {}, None, None)  # type: ignore[arg-type]
-    outcome = FIND_OVERLAP.run({"evaluation_image": sets}, context)
-    check_outcome(FIND_OVERLAP, {"evaluation_image": sets}, outcome)
+    inputs = {"evaluation_image": sets, "set_match": matches(FIND_OVERLAP)}
+    outcome = FIND_OVERLAP.run(inputs, context)
+    check_outcome(FIND_OVERLAP, inputs, outcome)
     names = ("evaluation_path", "other_set", "other_split", "other_path")
     assert [tuple(row[name] for name in names) for row in outcome.kept.to_pylist()] == [
         ("a", "aid", "train", "b"), ("a", "ucm", "all", "d"), ("b", "aid", "test", "a"), ("b", "ucm", "all", "d"),
@@ -159,17 +171,33 @@ def test_sets_and_splits_that_share_pictures_are_found() -> None:
     ]  # fmt: skip
 
 
-def test_equal_captions_are_listed_regardless_of_case_and_final_full_stops() -> None:
-    captions = {"cc3m_0_0": "A  Lake.", "cc3m_0_1": "a lake and more", "cc3m_0_2": "a lake"}
-    spine = samples_of({"cc3m_0_0": "0", "cc3m_0_1": "1", "cc3m_0_2": None})
-    inputs = {
-        "sample": pa.Table.from_pylist(spine, SAMPLE.schema).select(["sample_id", "image_id"]),
-        "image": pa.table({"image_id": ["0", "1"]}),
-        "candidate": pa.table({"sample_id": list(captions), "caption": list(captions.values())}),
-        "evaluation_caption": pa.table(
-            {"evaluation_set": ["ucm"], "evaluation_split": ["test"], "evaluation_caption": ["a lake"]}
-        ),
-    }
-    outcome = FIND_CAPTIONS.run(inputs, Context("whole", None, None, {}, None, None))  # type: ignore[arg-type]
-    check_outcome(FIND_CAPTIONS, inputs, outcome)
-    assert [row["sample_id"] for row in outcome.kept.to_pylist()] == ["cc3m_0_0"]
+def test_keypoints_are_named_where_neither_pixels_nor_hashes_match() -> None:
+    one, other = draw(1), draw(2)
+    sets = evaluation({"a": one, "b": other, "c": other}, {"a": ("aid", "test"), "b": ("ucm", "all")})
+    agreed = [
+        {"evaluation_set": name, "evaluation_path": path, "pixel_sha256": "a", "n_inliers": n}
+        for name, path, n in (("aid", "a", 99), ("ucm", "b", 24), ("aid", "c", 23))
+    ]
+    (found,) = marks({"a": one}, sets, agreed).values()
+    facts = ("evaluation_set", "measure", "match_distance", "match_variant", "n_inliers")
+    assert [tuple(row[fact] for fact in facts) for row in found] == [
+        ("aid", "pixels", 0.0, "upright", None),
+        ("ucm", "keypoints", None, "turned 90 degrees, 0.50 times as large", 24),
+    ]
+    blank = {"white": Image.new("RGB", (64, 64), "white")}
+    agreed = [{"evaluation_set": "aid", "evaluation_path": "white", "pixel_sha256": "white", "n_inliers": 99}]
+    assert not marks(blank, evaluation(blank), agreed)
+
+
+def test_keypoints_of_two_sets_count_in_both_directions() -> None:
+    sets = evaluation({"a": draw(1), "b": draw(2)}, {"a": ("aid", "test"), "b": ("ucm", "all")})
+    agreed = {"evaluation_set": "aid", "evaluation_path": "a", "other_set": "ucm", "other_path": "b"}
+    inputs = {"evaluation_image": sets, "set_match": matches(FIND_OVERLAP, [agreed])}
+    context = Context("whole", FIND_OVERLAP.params(), None, {}, None, None)  # type: ignore[arg-type]
+    outcome = FIND_OVERLAP.run(inputs, context)
+    check_outcome(FIND_OVERLAP, inputs, outcome)
+    names = ("evaluation_path", "other_path", "measure", "match_variant")
+    assert [tuple(row[name] for name in names) for row in outcome.kept.to_pylist()] == [
+        ("a", "b", "keypoints", "turned 90 degrees, 0.50 times as large"),
+        ("b", "a", "keypoints", "turned -90 degrees, 2.00 times as large"),
+    ]

@@ -14,14 +14,18 @@ def test_every_pair_has_a_row_and_every_mark_counts_once_per_set(tmp_path: Path)
         for kind, sources in (("corpus", corpora), ("evaluation set", ("alpha", "beta")))
         for source in sources
     }
-    names = ("n_contaminated", "n_by_pixels", "n_by_phash", "n_in_train", "n_in_val", "n_in_test", "n_in_unsplit")
+    names = (
+        "n_contaminated", "n_by_pixels", "n_by_phash", "n_by_keypoints", "n_in_train", "n_in_val", "n_in_test",
+        "n_in_unsplit",
+    )  # fmt: skip
     found = {key: tuple(row[name] for name in names) for key, row in rows.items() if any(row[n] for n in names)}
     assert found == {
-        ("alpha", "corpus", "cc3m"): (1, 1, 0, 1, 0, 1, 0),
-        ("alpha", "corpus", "Total"): (1, 1, 0, 1, 0, 1, 0),
-        ("beta", "corpus", "laion2b"): (1, 0, 1, 0, 0, 0, 1),
-        ("beta", "corpus", "Total"): (1, 0, 1, 0, 0, 0, 1),
-        ("beta", "evaluation set", "alpha"): (1, 0, 1, 0, 0, 0, 1),
+        ("alpha", "corpus", "cc3m"): (1, 1, 0, 0, 1, 0, 1, 0),
+        ("alpha", "corpus", "ben"): (1, 0, 0, 1, 0, 1, 0, 0),
+        ("alpha", "corpus", "Total"): (2, 1, 0, 1, 1, 1, 1, 0),
+        ("beta", "corpus", "laion2b"): (1, 0, 1, 0, 0, 0, 0, 1),
+        ("beta", "corpus", "Total"): (1, 0, 1, 0, 0, 0, 0, 1),
+        ("beta", "evaluation set", "alpha"): (1, 0, 1, 0, 0, 0, 0, 1),
     }
     assert {key for key, row in rows.items() if row["n_equal_captions"]} == {
         ("beta", "corpus", "cc3m"), ("beta", "corpus", "Total")

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from schemas.tables import EVALUATION_IMAGE
+from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages.checks import check_outcome
 from stages.contamination.shared import list_shared, write_shared
 from stages.contamination.stage import HASH_EVALUATION, LIST_EVALUATION, LIST_EVALUATION_CAPTIONS
@@ -92,7 +92,7 @@ def test_a_file_that_changed_since_it_was_listed_is_an_error(tmp_path: Path) -> 
 
 def test_a_shared_file_gives_the_same_hashes_without_images(outcome: Outcome, tmp_path: Path) -> None:
     path = tmp_path / "hashes.parquet"
-    write_shared(outcome.kept, path)
+    write_shared(outcome.kept, EVALUATION_KEYPOINTS.schema.empty_table(), path)
     again = hashed(listed(path).kept).kept
     names = [name for name in EVALUATION_IMAGE.schema.names if name != "evaluation_file"]
     order = [("evaluation_set", "ascending"), ("evaluation_path", "ascending")]
@@ -102,7 +102,7 @@ def test_a_shared_file_gives_the_same_hashes_without_images(outcome: Outcome, tm
 
 def test_a_shared_file_beside_its_set_is_refused(outcome: Outcome, evaluation: Path, tmp_path: Path) -> None:
     both = write_evaluation_files(tmp_path / "evaluation", draw)
-    write_shared(outcome.kept, both / "hashes.parquet")
+    write_shared(outcome.kept, EVALUATION_KEYPOINTS.schema.empty_table(), both / "hashes.parquet")
     with pytest.raises(InputError, match="alpha is given twice"):
         listed(both)
 

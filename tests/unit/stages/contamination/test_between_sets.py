@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flows.demo.world import views
+from stages.contamination import between_sets
+from tests.benchmarks.recall_edits import turn_slightly
+from tests.contamination_pictures import describe_sets, find_overlap, write_set
+
+
+def draw(seed: int) -> Image.Image:
+    return views.draw_airport(np.random.default_rng([9, seed]), 240, 200)
+
+
+def test_turned_copies_in_other_sets_and_splits_are_found(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(between_sets, "PAIRS_AT_ONCE", 1)
+    rng = np.random.default_rng(4)
+    write_set(
+        tmp_path / "aid", {"test/0.png": draw(0), "test/1.png": draw(1), "test/2.png": turn_slightly(draw(1), rng)}
+    )
+    write_set(
+        tmp_path / "ucm", {"train/0.png": turn_slightly(draw(0), rng), "test/0.png": draw(5), "test/3.png": draw(3)}
+    )
+    rows = find_overlap(describe_sets(tmp_path))
+    names = ("evaluation_set", "evaluation_split", "other_set", "other_split", "other_path", "measure")
+    # Copies within one split are no overlap.
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("aid", "test", "ucm", "train", "train/0.png", "keypoints"),
+        ("ucm", "train", "aid", "test", "test/0.png", "keypoints"),
+    ]
+    assert not find_overlap(describe_sets(tmp_path), min_inliers=400)
