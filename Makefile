@@ -48,7 +48,7 @@ READY := $(VENV)/.ready
 UI_HOME := build/.prefect
 # A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
 CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
-STAGES := inventory filter withdraw safety plan download labelled sample screen embed dedup outliers caption geometa gpe contamination shard stats
+STAGES := inventory filter withdraw safety plan download labelled sample screen embed dedup outliers caption match geometa gpe contamination shard stats
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help

@@ -114,8 +114,8 @@ def _sections() -> Iterator[tuple[str, type[BaseModel], str]]:
     yield "run", RunSettings, "no"
     yield "dataset", DatasetSettings, "no"
     for stage in STAGES:
-        yield stage.module, stage.params, "yes"
-        yield stage.module, stage.resources, "no"
+        yield stage.settings_section, stage.params, "yes"
+        yield stage.settings_section, stage.resources, "no"
 
 
 def _partitions(stage: Stage) -> str:

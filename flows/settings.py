@@ -1,6 +1,7 @@
 """Settings of one run: a profile, the overrides from the command line, checked against the stages' own classes.
 
-A section is a module's name; its keys are the fields of the `Params` and `Resources` of the module's stages.
+A section is a module's name; its keys are the fields of the `Params` and `Resources` of the module's stages, and of
+stages of other modules that name the section.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stag
     """Return settings from plain sections, checked against the stages."""
     known = {"run": set(RunSettings.model_fields), "dataset": set(DatasetSettings.model_fields)}
     for stage in stages:
-        known.setdefault(stage.module, set()).update(stage.params.model_fields, stage.resources.model_fields)
+        known.setdefault(stage.settings_section, set()).update(stage.params.model_fields, stage.resources.model_fields)
     for section, values in sections.items():
         _refuse_unknown(section, known, "section", profile)
         for key in values:
@@ -126,10 +127,11 @@ def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stag
     dataset = _build(DatasetSettings, sections.get("dataset", {}), "dataset")
     by_stage = {}
     for stage in stages:
-        values = sections.get(stage.module, {})
+        section = stage.settings_section
+        values = sections.get(section, {})
         by_stage[stage.name] = (
-            _build(stage.params, values, stage.module),
-            _build(stage.resources, values, stage.module),
+            _build(stage.params, values, section),
+            _build(stage.resources, values, section),
         )
     return Settings(profile, run, by_stage, dataset)
 
@@ -138,13 +140,13 @@ def render_settings(settings: Settings, stages: Sequence[Stage]) -> str:
     """Return all settings as TOML, each with what it means and whether it enters fingerprints."""
     lines = [f"# profile {settings.profile}, in full", "", "[run]", *_render(settings.run, "")]
     lines += ["", "[dataset]", *_render(settings.dataset, "")]
-    for module in dict.fromkeys(stage.module for stage in stages):
+    for section in dict.fromkeys(stage.settings_section for stage in stages):
         rows: dict[str, str] = {}
-        for stage in (s for s in stages if s.module == module):
+        for stage in (s for s in stages if s.settings_section == section):
             for model, note in ((settings.params(stage), "changes rows"), (settings.resources(stage), "")):
                 rows |= {line.split(" = ")[0]: line for line in _render(model, note)}
         if rows:
-            lines += ["", f"[{module}]", *rows.values()]
+            lines += ["", f"[{section}]", *rows.values()]
     return "\n".join(lines)
 
 

@@ -151,6 +151,7 @@ REASONS: tuple[Reason, ...] = (
     # shard
     Reason("contaminated", "The sample's picture is in an evaluation set."),
     Reason("licence", "The image or its texts may not be redistributed; `left_out` has its metadata."),
+    Reason("low_caption_match", "Image and caption match worse than those of the tier that is published."),
     Reason("publication_changed", "The file without its metadata differs from the one that screen approved."),
 )
 

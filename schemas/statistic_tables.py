@@ -46,6 +46,18 @@ OUTLIER_OVERLAP = Table(
     ("n_judged", "n_low_vlm_alone", "n_low_detector_alone", "n_low_both", "low_both_share", "n_unscored"),
     "Counts of a web corpus's survivors that one score or both scores remove.",
 )
+CAPTION_COS_BIN = Table(
+    "caption_cos_bin",
+    ("source", "least_cos"),
+    ("n_matched",),
+    "A bin of .02 of the cosine of image and caption, with the remaining samples of a corpus in it.",
+)
+CAPTION_TIER = Table(
+    "caption_tier",
+    ("source", "top_percent"),
+    ("n_matched", "least_caption_cos", "mean_caption_cos"),
+    "A tier of the match of image and caption, with the remaining samples of a corpus in it.",
+)
 IMAGE_SIZE = Table(
     "image_size",
     ("dimension", "least_px"),

@@ -250,6 +250,22 @@ CAPTION = Table(
     ("top_caption", "invariant_caption", "generated_caption"),
     "A labelled image with its chosen captions.",
 )
+OWN_CAPTION = Table(
+    "own_caption",
+    ("sample_id",),
+    ("pixel_sha256", "own_caption", "partition"),
+    "A remaining sample with its picture and its caption.",
+    leads_to=("pixel_sha256",),
+)
+CAPTION_MATCH = Table(
+    "caption_match", ("sample_id",), ("caption_cos",), "A remaining sample and the match of its image and caption."
+)
+CAPTION_RANK = Table(
+    "caption_rank",
+    ("sample_id",),
+    ("caption_cos", "caption_top_share"),
+    "A remaining sample and its rank by the match of image and caption.",
+)
 GEOMETA = Table(
     "geometa",
     ("sample_id",),
@@ -378,7 +394,7 @@ ORIGIN = Table(
         "shard", "half", "corpus", "url", "path", "keywords", "native_id", "width_px", "height_px", "meta_caption",
         "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month", "annotation_licence",
         "image_licence", "nsfw", "punsafe", "pwatermark", "published_width_px", "published_height_px", "vlm_score_cos",
-        "detector_prob", "cluster_id", "cluster_n_samples", "places", "group_key",
+        "detector_prob", "cluster_id", "cluster_n_samples", "places", "group_key", "caption_cos", "caption_top_share",
     ),
     "A sample to publish with its origin, scores, cluster and group; url is empty for labelled samples, path for web"
     " samples; only web samples have scores.",
@@ -409,7 +425,7 @@ METAFILE = Table(
         "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "image_rights",
         "published_n_bytes", "published_format", "caption_sources", "places", "vlm_score_cos", "detector_prob",
         "cluster_id", "cluster_n_samples", "group_key", "nsfw", "punsafe", "pwatermark", "published_width_px",
-        "published_height_px",
+        "published_height_px", "caption_cos", "caption_top_share",
     ),
     "A published sample with its origin; url is empty for labelled samples, path for web samples; only web samples have"
     " scores.",

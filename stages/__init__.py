@@ -21,6 +21,7 @@ from stages.gpe.stage import LIST_TEXTS, NAME_PLACES, TAG_PLACES
 from stages.inventory.stage import INVENTORY, LIST_SOURCES
 from stages.labelled.patches import LIST_PATCHES
 from stages.labelled.stage import READ_LABELLED
+from stages.match.stage import LIST_OWN_CAPTIONS, MATCH_CAPTIONS, RANK_MATCHES
 from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM
 from stages.outliers.stage import DROP_OUTLIERS, SET_THRESHOLDS
 from stages.plan.stage import PLAN
@@ -37,6 +38,7 @@ from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.emails import COUNT_EMAILS
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
+from stages.stats.matches import COUNT_CAPTION_COSINES, COUNT_CAPTION_TIERS
 from stages.stats.outliers import COUNT_OUTLIER_CELLS, COUNT_OUTLIER_OVERLAP
 from stages.stats.rates import COUNT_RATES
 from stages.stats.sizes import COUNT_CAPTION_LENGTHS, COUNT_IMAGE_SIZES
@@ -74,6 +76,9 @@ STAGES: tuple[Stage, ...] = (
     DRAW_CAPTIONS,
     RANK_CAPTIONS,
     CHOOSE_CAPTIONS,
+    LIST_OWN_CAPTIONS,
+    MATCH_CAPTIONS,
+    RANK_MATCHES,
     DESCRIBE_GEOMETA,
     LIST_TEXTS,
     TAG_PLACES,
@@ -104,6 +109,8 @@ STAGES: tuple[Stage, ...] = (
     COUNT_RATES,
     COUNT_OUTLIER_CELLS,
     COUNT_OUTLIER_OVERLAP,
+    COUNT_CAPTION_COSINES,
+    COUNT_CAPTION_TIERS,
     COUNT_IMAGE_SIZES,
     COUNT_CAPTION_LENGTHS,
     COUNT_SOURCES,

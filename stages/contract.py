@@ -198,6 +198,7 @@ class Stage:
     Attributes:
         name: a verb and its object.
         module: the make target that runs it, with the other stages of the module.
+        section: section of its settings; empty: named as the module.
         version: raised whenever the same input gives other rows.
         does: one sentence for the table in docs/stages.md.
         reads: the inputs.
@@ -262,6 +263,12 @@ class Stage:
     bytes_per_row: int = _ROW_BYTES
     has_files: Callable[[Any], bool] = lambda params: True
     off: Callable[[Any], str] = lambda params: ""
+    section: str = ""
+
+    @property
+    def settings_section(self) -> str:
+        """The section of the stage's settings, such as that of a model which stages of several modules share."""
+        return self.section or self.module
 
     @property
     def uses(self) -> Uses:

@@ -39,6 +39,8 @@ STATISTICS = {
     "pub11_rate": "PUB11 rates, of the step before",
     "outlier_overlap": "survivors removed by each score and by both",
     "outlier_cell": "survivors that pairs of shares leave",
+    "caption_tier": "samples by the match of image and caption",
+    "caption_cos_bin": "samples by the cosine of image and caption",
     "image_size": "published images by size",
     "caption_length": "words of the published texts",
     "source_count": "rows of the source files",

@@ -40,7 +40,7 @@ def assumptions_report(settings: Settings, stages: Sequence[Stage]) -> Report:
         for name, info in type(params).model_fields.items():
             extra = info.json_schema_extra
             if isinstance(extra, dict) and ASSUMPTION in extra:
-                setting = f"{stage.module}.{name}"
+                setting = f"{stage.settings_section}.{name}"
                 rows[setting] = {
                     "setting": setting,
                     "value": _printed(getattr(params, name)),

@@ -53,7 +53,7 @@ def settings_in_full(ledger: Ledger) -> dict[str, dict[str, Any]]:
         "dataset": _plain(ledger.settings.dataset),
     }
     for stage in ledger.stages:
-        section = sections.setdefault(stage.module, {})
+        section = sections.setdefault(stage.settings_section, {})
         section |= _plain(ledger.settings.params(stage)) | _plain(ledger.settings.resources(stage))
     return sections
 

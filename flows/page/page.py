@@ -61,6 +61,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], Make], ...] = (
                         "outlier_overlap"),
      _plain(sections_scores.scores)),
     ("Pictures removed as outliers", ("relevant", *_LOCATED), sections_pictures.outliers),
+    ("Images and their captions", ("caption_cos_bin", "caption_tier"), _plain(sections_content.matches)),
     ("Generated captions", ("caption", "caption_candidate", "caption_score"),
      _plain(sections_content.generated_captions)),
     ("Labelled pictures without a caption", ("caption_candidate", "caption_score", "caption", *_LOCATED),

@@ -12,6 +12,7 @@ from flows.page.drawings import ENDLESS, LAND_DEGREES, bars, histogram, world_ma
 from flows.page.section import Figure, Section
 from stages.geometa.countries import names_by_code
 from stages.geometa.places import populated_cells
+from stages.stats.matches import BINS_A_UNIT
 
 if TYPE_CHECKING:
     import duckdb
@@ -76,6 +77,41 @@ def generated_captions(db: duckdb.DuckDBPyConnection) -> Section:
         for sample_id, found in ((key, list(group)) for key, group in groupby(rows, key=itemgetter(0)))
     ]
     return Section("generated", "Generated captions", figures)
+
+
+def matches(db: duckdb.DuckDBPyConnection) -> Section:
+    """Return the histogram of the match of images and their own captions, by corpus, and its tiers."""
+    rows = db.execute("SELECT source, least_cos, n_matched FROM caption_cos_bin ORDER BY least_cos").fetchall()
+    if not rows:
+        caption = "Images were not compared with their captions (embed.match_captions, embed.model)."
+        return Section("matches", "Images and their captions", (Figure(caption, "caption_cos_bin"),))
+    first, last = (round(rows[n][1] * BINS_A_UNIT) for n in (0, -1))
+    edges = [n / BINS_A_UNIT for n in range(first, last + 2)]
+    drawn: dict[str, list[float]] = {}
+    for source, least, n in rows:
+        drawn.setdefault(source, [0.0] * (len(edges) - 1))[round(least * BINS_A_UNIT) - first] = n
+    tiers = db.execute(
+        """SELECT source, top_percent, n_matched, least_caption_cos, mean_caption_cos FROM caption_tier
+           ORDER BY source = 'Total', source, top_percent"""
+    ).fetchall()
+    return Section(
+        "matches",
+        "Images and their captions",
+        (
+            Figure(
+                "Cosine of each remaining image and its own caption, by embed's model, which reads only the beginning"
+                " of a long caption.",
+                "caption_cos_bin",
+                histogram(dict(sorted(drawn.items())), edges, "Cosine of image and caption"),
+            ),
+            Figure(
+                "Samples that match best; shard.caption_top_share publishes such a tier alone.",
+                "caption_tier",
+                columns=("corpus", "top, %", "samples", "least cosine", "mean cosine"),
+                rows=tiers,
+            ),
+        ),
+    )
 
 
 def sizes(db: duckdb.DuckDBPyConnection) -> Section:

@@ -75,8 +75,8 @@ def _judge(
 def _is_set(setting: str, settings: Settings, stages: Sequence[Stage]) -> bool:
     """Return whether a setting `section.key=value` is in force."""
     name, _, value = setting.partition("=")
-    module, _, key = name.partition(".")
-    params = [settings.params(stage) for stage in stages if stage.module == module]
+    section, _, key = name.partition(".")
+    params = [settings.params(stage) for stage in stages if stage.settings_section == section]
     return any(str(getattr(one, key, "")) == value for one in params)
 
 

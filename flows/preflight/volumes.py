@@ -21,7 +21,8 @@ AFTER_DEDUP = frozenset(
     {"set_thresholds", "drop_outliers", "describe_geometa", "list_texts", "tag_places", "name_places", "plan_shards",
      "group_samples", "write_shards", "list_origins", "describe_samples", "write_pairs", "write_metafile",
      "count_texts", "count_splits", "count_rates", "count_outlier_cells", "count_outlier_overlap", "count_image_sizes",
-     "count_caption_lengths",
+     "count_caption_lengths", "rank_matches", "list_own_captions", "match_captions", "count_caption_cosines",
+     "count_caption_tiers",
      "count_countries", "count_months", "count_utm_zones"}
 )  # fmt: skip
 BY_DOWNLOAD = frozenset({"download", "screen", "embed", "score_detector", "score_vlm"})  # stages partitioned by URLs

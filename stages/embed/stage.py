@@ -54,12 +54,17 @@ class ModelResources(Resources):
     loaders: int = Field(0, ge=0, description="threads that decode images for a model; 0: one per CPU core, at most 8")
 
 
-class EmbedParams(Params):
-    """Which model embeds the pictures, and in which batches."""
+class ModelChoice(Params):
+    """Which model embeds pictures and captions."""
 
     model: str = Field(
         "clip-convnext-xxl", description="a scorer of manifests/models.toml; none: the detector decides alone"
     )  # RS5M, section III-A: OpenCLIP ConvNeXt-XXL
+
+
+class EmbedParams(ModelChoice):
+    """How the model runs."""
+
     batch_size: int = Field(64, ge=1, description="pictures per forward pass")
     n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
 

@@ -27,6 +27,10 @@ _STEPS = (
         ("relevant",),
     ),
     (
+        "SELECT rows.*, caption_cos, caption_top_share FROM rows LEFT JOIN caption_rank USING (sample_id)",
+        ("caption_rank",),
+    ),
+    (
         "SELECT rows.*, cluster_id, cluster_n_samples FROM rows LEFT JOIN cluster_member USING (sample_id)",
         ("cluster_member",),
     ),
@@ -56,7 +60,7 @@ _STEPS = (
 LIST_ORIGINS = Stage(
     name="list_origins",
     module="shard",
-    version=2,
+    version=3,
     does="Collects, tar by tar, what all tables record of each sample to publish.",
     reads=(
         Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
@@ -70,6 +74,7 @@ LIST_ORIGINS = Stage(
         Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
         Reads("geometa", ("sample_id", *_WHERE_AND_WHEN), is_whole=True),
         Reads("relevant", ("sample_id", "vlm_score_cos", "detector_prob"), is_whole=True),
+        Reads("caption_rank", ("sample_id", "caption_cos", "caption_top_share"), is_whole=True),
         Reads("cluster_member", ("sample_id", "cluster_id", "cluster_n_samples"), is_whole=True),
         Reads("place", ("sample_id", "n", "place"), is_whole=True),
         Reads("split_group", ("sample_id", "group_key"), is_whole=True),

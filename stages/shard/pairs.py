@@ -29,7 +29,7 @@ _OF_ORIGIN = (
     "half", "corpus", "url", "path", "native_id", "keywords", "width_px", "height_px", "latitude_deg", "longitude_deg",
     "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "meta_caption", "nsfw",
     "punsafe", "pwatermark", "published_width_px", "published_height_px", "vlm_score_cos", "detector_prob",
-    "cluster_id", "cluster_n_samples", "places", "group_key",
+    "cluster_id", "cluster_n_samples", "places", "group_key", "caption_cos", "caption_top_share",
 )  # fmt: skip
 _OF_PLAN = ("split", "shard", "published_text", "caption_sources")
 _OF_DESCRIPTION = tuple(name for name in DESCRIPTION.columns if name != "shard")
@@ -167,7 +167,7 @@ DESCRIBE_SAMPLES = Stage(
 WRITE_PAIRS = Stage(
     name="write_pairs",
     module="shard",
-    version=3,
+    version=4,
     does="Writes the tars of image, text and JSON that ordinary loaders read.",
     reads=(
         Reads("shard", ("sample_id", "published_sha256")),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.contract import Inputs
+from stages.contract import InputError, Inputs
 from stages.rows import query_rows, run_sql
 from stages.safety.hash_lists import DETAIL, HASH_LISTED, listed
 from stages.safety.unsafe import unsafe_samples
@@ -13,8 +13,9 @@ from stages.shard.dealing import ShardParams
 from stages.shard.rights import LICENCE, not_redistributable
 from stages.withdraw.matching import named
 
+LOW_MATCH = "low_caption_match"
 # In this order: a withdrawn sample gets no other reason, and neither does a listed file.
-REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated", LICENCE)
+REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated", LICENCE, LOW_MATCH)
 _HASHES: Mapping[str, str] = {"body_sha256": "sha256", "published_sha256": "sha256", "body_md5": "md5"}
 # Not pa.table, which imports pandas: half a second for every command.
 _NONE = pa.Table.from_batches([], pa.schema([("sample_id", pa.string()), ("detail", pa.string())]))
@@ -38,6 +39,7 @@ def refuse(located: Any, inputs: Inputs, params: ShardParams) -> pa.Table:
             _CONTAMINATED, {"located": located, "contaminated": inputs["contaminated"]}, splits=list(splits)
         ),
         LICENCE: not_redistributable(params, tables) if params.rights == "redistributable" else _NONE,
+        LOW_MATCH: _unlike(tables, params.caption_top_share) if params.caption_top_share < 1 else _NONE,
     }
     found = pa.concat_tables(
         [
@@ -48,6 +50,31 @@ def refuse(located: Any, inputs: Inputs, params: ShardParams) -> pa.Table:
     )  # fmt: skip
     first = "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY n) = 1 ORDER BY sample_id"
     return run_sql(f"SELECT sample_id, reason, detail FROM found {first}", {"found": found})
+
+
+def _unlike(tables: Inputs, top_share: float) -> pa.Table:
+    """Return the samples outside the tier, those that were not compared among them.
+
+    Raises:
+        InputError: no sample was compared with its caption, so that none would be published.
+    """
+    found = run_sql(_UNLIKE, {name: tables[name] for name in ("located", "caption_rank")}, top_share=top_share)
+    if found.num_rows and not run_sql(_ANY_MATCH, {"caption_rank": tables["caption_rank"]}).num_rows:
+        raise InputError(
+            f"shard.caption_top_share = {top_share:g} needs images that were compared with their captions, and none"
+            " was: set embed.match_captions = true and an embed.model, or shard.caption_top_share = 1"
+        )
+    return found
+
+
+_ANY_MATCH = "SELECT 1 FROM caption_rank WHERE caption_cos IS NOT NULL LIMIT 1"
+_UNLIKE = """
+    SELECT sample_id,
+           CASE WHEN caption_cos IS NULL THEN 'not compared'
+                ELSE format('cosine {:.4f}, in the top {:.2f} %', caption_cos, 100 * caption_top_share) END AS detail
+    FROM located LEFT JOIN caption_rank USING (sample_id)
+    WHERE caption_top_share IS NULL OR caption_top_share > $top_share ORDER BY sample_id
+"""
 
 
 def _illegal(tables: Inputs) -> pa.Table:

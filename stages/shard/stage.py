@@ -124,7 +124,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=10,
+    version=11,
     does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -143,6 +143,7 @@ PLAN_SHARDS = Stage(
             is_whole=True,
         ),
         Reads("split_group", ("sample_id", "group_key", "is_train_group"), is_whole=True),
+        Reads("caption_rank", ("sample_id", "caption_cos", "caption_top_share"), is_whole=True),
     ),
     writes=SHARD_PLAN,
     grain="map",

@@ -122,6 +122,8 @@ _ROWS: Mapping[str, str] = {
     "rank_captions": "SELECT sample_id, n, 0.3 AS first_score_cos, 1 AS first_rank FROM caption_candidate",
     "choose_captions": "SELECT sample_id, candidate_caption AS top_caption, top_caption AS invariant_caption,"
     " top_caption AS generated_caption FROM caption_candidate",
+    "match_captions": "SELECT sample_id, hash('m' || sample_id) / 18446744073709551616.0 AS caption_cos"
+    " FROM own_caption",
     "tag_places": "SELECT caption_id, 0 AS n, CASE WHEN hash(caption_id) % 3 = 0 THEN 'Lisbon' END AS place"
     " FROM place_text",
     "write_shards": "SELECT sample_id, shard, body_sha256, published_sha256, published_n_bytes, 'jpg'"

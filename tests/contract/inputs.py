@@ -195,6 +195,10 @@ _GROUPS = [
     }
     for n, row in enumerate((*_RELEVANT, *_LABELLED))
 ]
+_RANKED: list[dict[str, Any]] = [
+    {"sample_id": sample_id, "caption_cos": cosine, "caption_top_share": share}
+    for sample_id, cosine, share in (("laion2b_0_0", 0.25, 1.0), ("cc3m_0_2", None, None), ("ben_7", 0.5, 0.5))
+]
 _ATTEMPTS = [  # (fetch_id, pass, reason, status)
     (0, 0, None, 200),
     (1, 0, "timeout", None),
@@ -363,7 +367,7 @@ _ORIGINS = [
     {
         **_GEOMETA[n], **_IMAGES[n], **_CANDIDATES[n], "half": "pub11", "shard": "pub11-train-0000", "path": "",
         "vlm_score_cos": 0.25, "detector_prob": None, "cluster_id": "laion2b_0_0", "cluster_n_samples": 2,
-        "places": ["Überlingen", "Bonn"], "group_key": fetch_id(0),
+        "places": ["Überlingen", "Bonn"], "group_key": fetch_id(0), "caption_cos": 0.25, "caption_top_share": 0.5,
     }
     for n in range(4)
 ]  # fmt: skip
@@ -451,6 +455,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         withdrawal=[{"entry_kind": "url", "entry": _PLANNED[1]["normalised_url"]}],
         contaminated=_CONTAMINATED,
         split_group=_GROUPS,
+        caption_rank=_RANKED,
     ),
     "group_samples": tables(
         relevant=_RELEVANT,
@@ -493,6 +498,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         geometa=_GEOMETA,
         relevant=[{**row, "vlm_score_cos": 0.25, "detector_prob": 0.5} for row in _RELEVANT],
         cluster_member=[{**row, "cluster_n_samples": 2} for row in _DUPLICATES],
+        caption_rank=_RANKED,
         place=[{"sample_id": "laion2b_0_0", "n": n, "place": place} for n, place in enumerate(("Ulm", None, "Bonn"))],
         split_group=[{"sample_id": s, "group_key": "a"} for s in (*(r["sample_id"] for r in _SHARD_PLAN), "ben_7")],
     ),

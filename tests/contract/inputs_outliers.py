@@ -51,6 +51,17 @@ _FUNNEL = [
     {"source": source, **figures, **{f"published_{name}": n for name, n in FUNNEL.items()}}
     for source, figures in (("cc3m", FUNNEL), ("Total", dict.fromkeys(FUNNEL, 0)))
 ]
+_OWN_CAPTIONS = [
+    {"sample_id": f"cc3m_0_{n}", "pixel_sha256": f"pixels {picture}", "own_caption": text}
+    for n, (picture, text) in enumerate(((0, "a"), (1, "eee"), (3, "a"), (9, "a"), (2, "one a")))
+]
+_MATCHES = [
+    {"sample_id": row["sample_id"], "caption_cos": cosine}
+    for row, cosine in zip(_UNIQUE, (0.3, 0.3, None, 0.1, -0.05, 0.25), strict=True)
+]
+_MATCHED = [
+    {**row, "caption_top_share": share} for row, share in zip(_MATCHES, (1.0, 1.0, None, 1.0, 1.0, 0.5), strict=True)
+]
 _PUBLISHED_TEXTS = [
     {"sample_id": f"cc3m_0_{n}", "half": "pub11" if n else "rs3", "corpus": "cc3m" if n else "ben", "width_px": 127 + n,
      "height_px": 1023 + n, "published_text": text}
@@ -86,6 +97,20 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "drop_outliers": tables(**_SCORED, outlier_rule=_RULES),
     "count_outlier_cells": tables(**_SCORED, sample=_JUDGED, outlier_rule=_RULES),
     "count_outlier_overlap": tables(**_SCORED, sample=_JUDGED, outlier_rule=_RULES),
+    "list_own_captions": tables(
+        relevant=_UNIQUE[:2],
+        candidate=[
+            {"sample_id": "cc3m_0_0", "caption": "an  aerial view"},
+            {"sample_id": "cc3m_0_1", "caption": "a map"},
+        ],
+        caption=[{"sample_id": "image 7", "generated_caption": "a lake"}],
+        image=[{"image_id": f"image {n}", "pixel_sha256": f"pixels {n % 7}"} for n in (0, 1, 7)],
+        picture=[{"pixel_sha256": f"pixels {n}", "partition": "000-00000"} for n in range(2)],
+    ),
+    "match_captions": tables(own_caption=_OWN_CAPTIONS, embedding=_FEATURES),
+    "rank_matches": tables(caption_match=_MATCHES, sample=_JUDGED),
+    "count_caption_cosines": tables(caption_rank=_MATCHED, sample=_JUDGED),
+    "count_caption_tiers": tables(caption_rank=_MATCHED, sample=_JUDGED),
     "count_rates": tables(pub11_funnel=_FUNNEL),
     "count_image_sizes": tables(metafile=_PUBLISHED_TEXTS),
     "count_caption_lengths": tables(metafile=_PUBLISHED_TEXTS),

@@ -102,6 +102,7 @@ def _others(value: Any) -> list[Any]:
             "text_first",
             "remove",
             "TEXT",
+            "all",
             "rs5m",
             "pub11",
             "released",

@@ -27,7 +27,10 @@ FEW_ROWS = ("set_thresholds", "count_countries", "count_months", "count_utm_zone
 # These tables describe source files, which differ when the same rows are written in other row groups.
 ON_FILES = ("source_listing", "source_file")
 # Tables with scores: other partitions form other batches, which round differently.
-OF_SCORES = ("embedding", "detector_score", "vlm_score", "outlier_rule", "relevant", "origin", "metafile")
+OF_SCORES = (
+    "embedding", "detector_score", "vlm_score", "outlier_rule", "relevant", "caption_match", "caption_rank", "origin",
+    "metafile",
+)  # fmt: skip
 SCORES_AGREE_WITHIN = 1e-3
 
 
@@ -112,24 +115,29 @@ def test_a_second_run_does_nothing(finished: Build, second_run: tuple[Build, Rec
     assert files[0] == files[1]
 
 
-@pytest.mark.parametrize(("stage", "name"), PARAMETERS, ids=[f"{s.module}.{n}" for s, n in PARAMETERS])
+@pytest.mark.parametrize(("stage", "name"), PARAMETERS, ids=[f"{s.settings_section}.{n}" for s, n in PARAMETERS])
 def test_a_changed_parameter_makes_exactly_its_dependents_stale(finished: Build, stage: Stage, name: str) -> None:
-    changed = finished.with_settings(**{stage.module: {name: changed_value(finished.settings.params(stage), name)}})
-    holders = {s.name for s in STAGES if s.module == stage.module and name in s.params.model_fields}
+    changed = finished.with_settings(
+        **{stage.settings_section: {name: changed_value(finished.settings.params(stage), name)}}
+    )
+    holders = {s.name for s in STAGES if s.settings_section == stage.settings_section and name in s.params.model_fields}
     # An observing stage cannot become stale: it observes again in every run.
     stale = holders - {s.name for s in STAGES if s.keeps != "current" or s.is_settled}
-    # The new value may switch a stage off: it is then complete, and nothing waits for it.
+    # The new value may switch a stage off: it is then complete, nothing waits for it, and its readers are due.
     off = {s.name for s in STAGES if changed.ledger().why_off(s)}
-    stale -= off
+    emptied = {s.writes.name for s in STAGES if s.name in off and not finished.ledger().why_off(s)}
+    stale = (stale | {s.name for s in STAGES if emptied & {reads.table for reads in s.reads}}) - off
     # If stages share a setting and one reads another's table, it waits.
     waiting = set().union(*(dependents(STAGES, {name}) for name in stale)) - off
     assert outdated(changed.ledger(), STAGES) == (stale - waiting, waiting)
     assert outdated(finished.ledger(), STAGES) == (set(), set())
 
 
-@pytest.mark.parametrize(("stage", "name"), RESOURCES, ids=[f"{s.module}.{n}" for s, n in RESOURCES])
+@pytest.mark.parametrize(("stage", "name"), RESOURCES, ids=[f"{s.settings_section}.{n}" for s, n in RESOURCES])
 def test_a_changed_resource_makes_nothing_stale(finished: Build, stage: Stage, name: str) -> None:
-    changed = finished.with_settings(**{stage.module: {name: changed_value(finished.settings.resources(stage), name)}})
+    changed = finished.with_settings(
+        **{stage.settings_section: {name: changed_value(finished.settings.resources(stage), name)}}
+    )
     assert changed.settings.resources(stage) != finished.settings.resources(stage)
     assert outdated(changed.ledger(), STAGES) == (set(), set())
 

@@ -17,7 +17,12 @@ from tests.small_build import Build, contents
     ("section", "setting", "off", "other"),
     [
         ("outliers", {"detector": "none"}, ("score_detector",), "low_vlm_score"),
-        ("embed", {"model": "none"}, ("embed_prompts", "embed", "score_vlm"), "low_detector_prob"),
+        (
+            "embed",
+            {"model": "none"},
+            ("embed_prompts", "embed", "score_vlm", "list_own_captions", "match_captions", "rank_matches"),
+            "low_detector_prob",
+        ),
     ],
 )
 def test_a_build_without_one_of_the_models_accounts_for_every_row(

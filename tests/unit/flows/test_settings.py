@@ -71,9 +71,10 @@ def test_every_profile_loads_and_is_equal_after_printing_and_loading(path: Path,
     again = load_settings(str(tmp_path / "full.toml"), [], STAGES)
     assert (again.run, again.dataset, again.by_stage) == (settings.run, settings.dataset, settings.by_stage)
     sections = tomllib.loads(full)
-    for module in {s.module for s in STAGES}:
-        names = {n for s in STAGES if s.module == module for n in (*s.params.model_fields, *s.resources.model_fields)}
-        assert set(sections.get(module, {})) == names
+    for section in {s.settings_section for s in STAGES}:
+        of_section = [s for s in STAGES if s.settings_section == section]
+        names = {n for s in of_section for n in (*s.params.model_fields, *s.resources.model_fields)}
+        assert set(sections.get(section, {})) == names
     assert set(sections["run"]) == set(RunSettings.model_fields)
 
 

@@ -1,0 +1,1 @@
+"""Match: the cosine of each image with its own caption, and tiers of it."""
