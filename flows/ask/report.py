@@ -83,16 +83,23 @@ class Report:
 
 def stage_reports(ledger: Ledger, module: str) -> list[Report]:
     """Return the tables of a module: one over its stages, then its further tables."""
+    with open_views(ledger) as db:
+        reports = [_module_report(ledger, module, db)]
+        reports += [query_report(db, title, query) for title, query in PARTICULARS.get(module, ())]
+    return [report for report in reports if report.rows]
+
+
+def stage_tables(ledger: Ledger, modules: Sequence[str]) -> list[Report]:
+    """Return one table for each module: its stages by corpus, without further tables."""
+    with open_views(ledger) as db:
+        return [_module_report(ledger, module, db) for module in modules]
+
+
+def _module_report(ledger: Ledger, module: str, db: duckdb.DuckDBPyConnection) -> Report:
     stages = [s for s in ledger.stages if s.module == module]
     reasons = tuple(dict.fromkeys(code for stage in stages for code in stage.reasons))
-    with open_views(ledger) as db:
-        rows = [row for stage in stages if module != "stats" for row in _stage_rows(ledger, stage, db, ledger.stages)]
-        reports = [
-            Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows), reasons)
-        ]
-        for title, query in PARTICULARS.get(module, ()):
-            reports.append(query_report(db, title, query))
-    return [report for report in reports if report.rows]
+    rows = [row for stage in stages if module != "stats" for row in _stage_rows(ledger, stage, db, ledger.stages)]
+    return Report(f"stage {module}", ("stage", "corpus", "given", "kept", "rejected", *reasons), tuple(rows), reasons)
 
 
 def stage_report(ledger: Ledger, stage: Stage) -> Report:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flows.ask.damage import sentences, unreadable_sentences
 from flows.ask.dataset import dataset_faults
-from flows.ask.report import stage_reports, unbalanced
+from flows.ask.report import stage_tables, unbalanced
 from flows.ask.views import open_views
 from flows.ledger.check_pool import run_checks
 from flows.ledger.declared import differences
@@ -93,8 +93,7 @@ def _verify(ledger: Ledger, how: How, journal: Journal | None) -> Iterator[Fault
     if n_faults:
         return  # sums over tables of which some are damaged would blame the sound ones
     if not how.is_quick:
-        for module in dict.fromkeys(stage.module for stage in ledger.stages):
-            yield from _verify_corpora(ledger, module)
+        yield from _verify_corpora(ledger)
     digest_of = None if how.is_quick else files.digest_of
     yield from (Fault("dataset", what) for what in dataset_faults(ledger.store.root, digest_of))
 
@@ -210,11 +209,10 @@ class _Files:
         return files is not None
 
 
-def _verify_corpora(ledger: Ledger, module: str) -> Iterator[Fault]:
-    states = [ledger.state(stage) for stage in ledger.stages if stage.module == module]
-    if not all(state.is_complete for state in states):
-        return
-    for report in stage_reports(ledger, module)[:1]:  # from the tables: what a run noted down proves nothing
+def _verify_corpora(ledger: Ledger) -> Iterator[Fault]:
+    unfinished = {stage.module for stage in ledger.stages if not ledger.state(stage).is_complete}
+    finished = [module for module in dict.fromkeys(s.module for s in ledger.stages) if module not in unfinished]
+    for report in stage_tables(ledger, finished):  # from the tables: what a run recorded proves nothing
         for row in unbalanced(report.rows):
             yield Fault(
                 f"{row['stage']}, {row['corpus']}",

@@ -91,6 +91,7 @@ class Toolbox:
     stack: ExitStack = field(default_factory=ExitStack)
     opened: dict[str, Any] = field(default_factory=dict)
     stage: str = ""
+    has_model: bool = False
 
     def open(self, stage: Stage, params: Any, resources: Any) -> dict[str, Any]:
         """Return the stage's tools by name; those of another stage are closed first."""
@@ -98,8 +99,9 @@ class Toolbox:
             if self.opened:
                 self.opened.clear()
                 self.stack.close()
+            if self.has_model:
                 gc.collect()  # a quarter of a second once torch is imported
-            self.stage = stage.name
+            self.stage, self.has_model = stage.name, stage.has_model
         found = {}
         for tool in stage.tools:
             key = digest_json([tool.name, params.model_dump(mode="json"), resources.model_dump(mode="json")])

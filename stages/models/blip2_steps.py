@@ -136,10 +136,9 @@ def _unchecked() -> Iterator[None]:
     """Write keys and values with the fast kernel; every one has its own position, so the order does not matter."""
     import torch
 
-    is_strict = torch.are_deterministic_algorithms_enabled()
-    is_warning = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(False)
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(is_strict, warn_only=is_warning)
+        torch.set_deterministic_debug_mode(mode)

@@ -150,7 +150,8 @@ def _steady(device: str, n_threads: int) -> str:
 
     torch.set_num_threads(n_threads)
     # Warnings only: some layers have no deterministic GPU kernel, and design.md, 4 allows 1e-3 between machines.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # use_deterministic_algorithms does the same, but imports torch's compiler for its settings: two seconds.
+    torch.set_deterministic_debug_mode("warn")
     # Otherwise torch runs a kernel to fill each new tensor, which only helps to debug torch.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
