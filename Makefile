@@ -179,8 +179,8 @@ test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
 	@$(PY) -m flows.readme --check
 	@$(PY) -m pytest -n 2 tests/unit tests/contract tests/benchmarks
-	@# By file: the tests of one hold one server, or one build, one after another.
-	@$(PY) -m pytest -n 2 --dist loadfile tests/end_to_end --durations=10
+	@# In two groups: those of one hold one server, or one build, one after another.
+	@$(PY) -m pytest -n 2 --dist loadgroup tests/end_to_end --durations=10
 
 docs: $(READY)  ## write the tables in docs/ that the code knows
 	@$(PY) -m flows.readme

@@ -26,6 +26,9 @@ _ROW_GROUP_ROWS = 32_768  # of an intermediate file: DuckDB holds one for each t
 _LEAST_MEMORY_BYTES = 256 << 20  # with less, DuckDB cannot even sort
 
 
+_database_numbers: Iterator[int] = itertools.count()
+
+
 @dataclass
 class _Database:
     """A DuckDB instance in memory that many connections use: to start one takes 20 ms, to connect to one .3 ms."""
@@ -52,7 +55,6 @@ class _Database:
         self.first, self.name = None, _Database().name
 
 
-_database_numbers = itertools.count()
 _for_tables_in_memory = _Database()
 atexit.register(_for_tables_in_memory.leave)  # an instance that the interpreter ends complains
 

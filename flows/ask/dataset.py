@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +63,20 @@ _ON_THE_PAGE = ("metafile", "pub11_funnel", "rs3")
 _ON_OUTLIERS = ("survivor", "outlier_rule", "vlm_score", "detector_score")
 
 
-def module_reports(ledger: Ledger, module: str) -> list[Report]:
-    """Return the tables of a module, cached beside the build until one of its receipts changes."""
+def module_reports(
+    ledger: Ledger, module: str, views: Callable[[], duckdb.DuckDBPyConnection | None] = lambda: None
+) -> list[Report]:
+    """Return the tables of a module, cached beside the build until one of its receipts changes.
+
+    Args:
+        ledger: the build.
+        module: as STAGES has it.
+        views: returns the open views of all tables, for those who want many modules.
+    """
     digest = _digest_states([ledger.state(stage) for stage in _up_to(ledger, module)])
     path = ledger.store.root / ".reports" / f"{module}-{digest}-{REPORT_FORMAT}.json"
     if not path.exists() or not path.stat().st_size:
-        reports = stage_reports(ledger, module)
+        reports = stage_reports(ledger, module, views())
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps([asdict(report) for report in reports]), encoding="utf-8")
@@ -137,9 +147,11 @@ def _fill(ledger: Ledger, folder: DatasetFolder) -> None:
     add_tars(ledger, folder)
     add_index(ledger, folder)
     folder.write(LOADER.name, LOADER.read_text(encoding="utf-8"))
-    for module in dict.fromkeys(stage.module for stage in ledger.stages):
-        for report in module_reports(ledger, module)[:1]:
-            folder.write(f"tables/stage_{module}.csv", report.csv())
+    with ExitStack() as stack:
+        views = cache(lambda: stack.enter_context(open_views(ledger)))
+        for module in dict.fromkeys(stage.module for stage in ledger.stages):
+            for report in module_reports(ledger, module, views)[:1]:
+                folder.write(f"tables/stage_{module}.csv", report.csv())
     folder.write("tables/assumptions.csv", assumptions_report(ledger.settings, ledger.stages).csv())
     for name, text in read_results(ledger.store.root).items():
         folder.write(f"tables/{name}", text)

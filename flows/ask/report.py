@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,9 +82,15 @@ class Report:
         return any(isinstance(row.get(name), int | float) for row in self.rows)
 
 
-def stage_reports(ledger: Ledger, module: str) -> list[Report]:
-    """Return the tables of a module: one over its stages, then its further tables."""
-    with open_views(ledger) as db:
+def stage_reports(ledger: Ledger, module: str, views: duckdb.DuckDBPyConnection | None = None) -> list[Report]:
+    """Return the tables of a module: one over its stages, then its further tables.
+
+    Args:
+        ledger: the build.
+        module: as STAGES has it.
+        views: of all tables, where they are open: with 130 views, opening them takes longer than most tables.
+    """
+    with nullcontext(views) if views else open_views(ledger) as db:
         reports = [_module_report(ledger, module, db)]
         reports += [query_report(db, title, query) for title, query in PARTICULARS.get(module, ())]
     return [report for report in reports if report.rows]

@@ -184,7 +184,7 @@ def test_ctrl_c_ends_a_run_cleanly_says_how_to_continue_and_the_next_run_finishe
     assert state.due, "the run had ended before it was stopped"
     for path in build.root.rglob("receipt.json"):
         assert isinstance(read_receipt(path), dict)
-    watcher = build.run()
+    watcher = build.run(InlineExecutor())
     redone = [n_due for name, _, n_due in watcher.begun if name == "download"]
     assert redone[0] == len(state.partitions) - n_done
     assert_same_contents(contents(finished), contents(build))

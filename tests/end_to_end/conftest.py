@@ -8,6 +8,14 @@ import pytest
 from tests.end_to_end.runs import ROOT, copy_world, run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup`, run the tests of the small build in one process, which makes it once, others in one."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            has_build = "small_build" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("small build" if has_build else "others"))
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

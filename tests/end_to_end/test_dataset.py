@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +12,6 @@ from PIL import Image
 
 from flows.demo.world.labelled import read_truth
 from schemas.corpora import LABELLED_CODES
-from tests.end_to_end.runs import assert_identical, copy_world, run
 
 
 def _samples(build: Path, split: str) -> list[dict[str, bytes]]:
@@ -84,16 +82,6 @@ def test_positions_and_times_of_labelled_samples_are_the_true_ones(demo: Path) -
             assert found["latitude_deg"] == pytest.approx(row.latitude_deg, abs=1e-4), sample_id
             assert (found["longitude_deg"] - row.longitude_deg + 180) % 360 - 180 == pytest.approx(0, abs=1e-4)
         assert (found["taken_at"] or "") == row.datetime, sample_id
-
-
-def test_a_rebuild_elsewhere_is_identical(small_world: Path, small_build: Path, tmp_path: Path) -> None:
-    build = tmp_path / "again"
-    copy_world(small_world, build)
-    words = ("--set", "run.workers=1", "--set", "run.model_workers=1", "--set", "download.n_threads=9")
-    assert run("build", "--build", build, *words).returncode == 0
-    assert_identical(build, small_build)
-    ids = [json.loads((one / "dataset/build.json").read_text())["build_id"] for one in (build, small_build)]
-    assert ids[0] == ids[1] and len(ids[0]) == 64
 
 
 def _one(build: Path, table: str) -> Path:

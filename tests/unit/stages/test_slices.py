@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from flows.run.executor import InlineExecutor
 from stages.slices import belongs
 from tests.small_build import Build, Web
 
@@ -11,11 +12,11 @@ MODULES = ("inventory", "filter", "plan", "download")
 def test_a_full_build_after_a_pilot_reuses_its_downloads(small_sources: Path, small_web: Web, tmp_path: Path) -> None:
     build = Build(tmp_path / "build", small_sources)
     pilot = build.with_settings(inventory={"pilot": 0.4})
-    pilot.run(modules=MODULES)
+    pilot.run(InlineExecutor(), MODULES)
     few = pilot.rows("candidate", ("sample_id", "url"))
     settled = {row["fetch_id"] for row in pilot.rows("fetched", ("fetch_id",))}
     before = small_web.requests.copy()
-    build.run(modules=MODULES)
+    build.run(InlineExecutor(), MODULES)
     rows = build.rows("candidate", ("sample_id", "url"))
     assert 0 < len(few) < len(rows)
     assert few == [row for row in rows if belongs(row["url"], 0.4)]
