@@ -1,38 +1,46 @@
-"""The model of a manifest of evaluation sets, which a user writes; stages/contamination/sets.py lists their files."""
+"""The models of manifests of evaluation sets: a user's own, and the layouts of published sets.
+
+stages/contamination/sets.py lists their files.
+"""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from schemas.manifest_files import Manifest, load_manifest
+from schemas.manifest_files import MANIFESTS, Manifest, load_manifest
 
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]{0,60}")
 
 
-class EvaluationSet(Manifest):
-    """One evaluation set.
+class Layout(Manifest):
+    """What is in the folder of an evaluation set.
 
     Attributes:
         name: letters, digits, dots and underscores.
-        folder: folder of its images, relative to the manifest.
         pattern: glob of its images below the folder; files that do not match are not read.
         split_pattern: regular expression on the path below the folder, with a group `split`; "" if the folders train,
             val and test, or the captions file, name the splits.
-        captions: its captions file, relative to the folder; "" if it has none.
+        split_lists: regular expression on paths of text files below the folder, with a group `split`: they list the
+            names of the split's images, one per line; "" if there are none.
+        captions: its captions file, relative to the folder; "" if it has none. With an asterisk, the first file that
+            matches, if any.
         image_column: column of the captions file with the image's name or path.
         caption_column: its column with the caption.
+        more_caption_columns: columns with further captions of the image, which may be missing.
         split_column: its column with the split; "" if it has none.
         licence: licence of the images.
     """
 
     name: str
-    folder: str
     pattern: str = "**/*"
     split_pattern: str = ""
+    split_lists: str = ""
     captions: str = ""
     image_column: str = "filename"
     caption_column: str = "caption"
+    more_caption_columns: tuple[str, ...] = ()
     split_column: str = ""
     licence: str | None = None
 
@@ -43,7 +51,7 @@ class EvaluationSet(Manifest):
             raise ValueError(f"{name!r}: a name has letters, digits, dots and underscores, at most 61")
         return name
 
-    @field_validator("split_pattern")
+    @field_validator("split_pattern", "split_lists")
     @classmethod
     def _check_pattern(cls, pattern: str) -> str:
         try:
@@ -53,6 +61,32 @@ class EvaluationSet(Manifest):
         if pattern and "split" not in groups:
             raise ValueError(f"{pattern!r} has no group named split: write (?P<split>…)")
         return pattern
+
+
+class EvaluationSet(Layout):
+    """One evaluation set.
+
+    Attributes:
+        folder: folder of its images, relative to the manifest.
+    """
+
+    folder: str
+
+
+class PublishedLayout(Layout):
+    """The layout of a published evaluation set.
+
+    Attributes:
+        folders: names of its folder, of which letters and digits count, whatever their case.
+    """
+
+    folders: tuple[str, ...] = Field(min_length=1)
+
+
+class PublishedLayouts(Manifest):
+    """The layouts of published evaluation sets, each a table `[[set]]`."""
+
+    sets: tuple[PublishedLayout, ...] = Field(alias="set", min_length=1)
 
 
 class EvaluationSets(Manifest):
@@ -72,3 +106,18 @@ class EvaluationSets(Manifest):
 def load_evaluation_sets(path: Path) -> EvaluationSets:
     """Return the evaluation sets of a manifest. Raises ManifestError."""
     return load_manifest(path, EvaluationSets)
+
+
+@lru_cache
+def _published_layouts() -> dict[str, PublishedLayout]:
+    found = load_manifest(MANIFESTS / "evaluation_sets.toml", PublishedLayouts)
+    return {_letters(name): one for one in found.sets for name in one.folders}
+
+
+def layout_of(folder: str) -> PublishedLayout | None:
+    """Return the layout of the published evaluation set whose folder has this name, None if it is no published one."""
+    return _published_layouts().get(_letters(folder))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

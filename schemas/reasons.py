@@ -146,6 +146,7 @@ REASONS: tuple[Reason, ...] = (
         "not_an_evaluation_image", "The file is no image by its name, or not one that the manifest's pattern means."
     ),
     Reason("caption_list", "The file has the captions of an evaluation set; these are read apart."),
+    Reason("split_list", "The file lists the images of a split of an evaluation set; it is read for that alone."),
     Reason("no_keypoints", "The file of hashes has no keypoints of the picture, since it was written without them."),
     Reason("empty_set", "The evaluation set has no image."),
     # shard

@@ -1,7 +1,7 @@
 """Read the captions file of an evaluation set: which caption belongs to which image, and to which split.
 
-Formats: CSV, TSV, JSON lines with columns, or the JSON of RSICD's kind (`images` with `filename`, `split`,
-`sentences`).
+Formats: CSV, TSV, JSON lines or lists with columns, or the JSON of RSICD's kind (`images` with `filename`, `split`,
+`sentences`) or of NWPU-Captions' (a list of rows by class).
 """
 
 import csv
@@ -36,7 +36,7 @@ def read_captions(one: SetFolder) -> list[Caption]:
     if path is None:
         return []
     try:
-        return [_caption(one, row, path) for row in _rows(one, path)]
+        return [caption for row in _rows(one, path) for caption in _captions(one, row, path)]
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
         if isinstance(error, InputError):
             raise
@@ -48,7 +48,7 @@ def splits_of(captions: list[Caption]) -> dict[str, str]:
     return {image: split for image, split, _ in captions if split}
 
 
-def _caption(one: SetFolder, row: dict[str, Any], path: Path) -> Caption:
+def _captions(one: SetFolder, row: dict[str, Any], path: Path) -> list[Caption]:
     about = one.about
     wanted = [about.image_column, about.caption_column, *filter(None, [about.split_column])]
     if missing := [name for name in wanted if row.get(name) is None]:
@@ -56,7 +56,8 @@ def _caption(one: SetFolder, row: dict[str, Any], path: Path) -> Caption:
     split_column = about.split_column or "split"
     named = str(row.get(split_column) or "")
     split = plain_split(named, f"{path}") if named and named != NO_SPLIT else ""
-    return str(row[about.image_column]), split, str(row[about.caption_column])
+    further = [row[name] for name in about.more_caption_columns if row.get(name) is not None]
+    return [(str(row[about.image_column]), split, str(text)) for text in (row[about.caption_column], *further)]
 
 
 def _rows(one: SetFolder, path: Path) -> Iterator[dict[str, Any]]:
@@ -70,7 +71,11 @@ def _rows(one: SetFolder, path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _of_json(one: SetFolder, content: Any) -> Iterator[dict[str, Any]]:
-    images = content.get("images", []) if isinstance(content, dict) else content
+    images = content
+    if isinstance(content, dict):
+        # Files in NWPU-Captions' form have a list for each class.
+        by_class = [row for rows in content.values() if isinstance(rows, list) for row in rows]
+        images = content.get("images", by_class)
     for image in images:
         if "sentences" not in image:
             yield image

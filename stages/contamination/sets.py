@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schemas.evaluation_manifests import EvaluationSet, load_evaluation_sets
+from schemas.evaluation_manifests import EvaluationSet, layout_of, load_evaluation_sets
 from stages.contract import InputError
 from stages.identity import digest_json
 
@@ -37,6 +37,8 @@ class SetFolder:
     @property
     def captions(self) -> Path | None:
         """Its captions file: the one in the manifest, or the first in its folder with a known name."""
+        if "*" in self.about.captions:
+            return next(iter(sorted(self.root.glob(self.about.captions))), None)
         if self.about.captions:
             return self.root / self.about.captions
         found = (path for path in sorted(self.root.iterdir()) if CAPTION_NAMES.fullmatch(path.name))
@@ -92,12 +94,19 @@ def _in_folder(evaluation: Path) -> Sets:
             sets.refused.append(("", name, "hidden_file", ""))
         elif path.is_dir():
             plain = re.sub(r"[^A-Za-z0-9._]", "_", path.name).lstrip("._")[:60] or "unnamed"
-            sets.folders.append(SetFolder(EvaluationSet(name=plain, folder=path.name), path))
+            sets.folders.append(SetFolder(_about(plain, path.name), path))
         elif path.suffix == ".parquet":
             sets.shared.append(path)
         else:
             sets.refused.append(("", name, "not_an_evaluation_image", "outside the folders of the evaluation sets"))
     return sets
+
+
+def _about(name: str, folder: str) -> EvaluationSet:
+    """Return the set of a folder, with its layout if it is a published one."""
+    layout = layout_of(folder)
+    known = layout.model_dump(exclude={"name", "folders"}) if layout else {}
+    return EvaluationSet(name=name, folder=folder, **known)
 
 
 def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, Any]], list[Refusal]]:
@@ -113,6 +122,7 @@ def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, 
     rows: list[dict[str, Any]] = []
     refused: list[Refusal] = []
     name, captions = one.about.name, one.captions
+    splits = {**_listed_splits(one), **splits}
     for path, fault in _walk(one.root):
         below = path.relative_to(one.root).as_posix()
         shown = _shown(below)
@@ -122,6 +132,8 @@ def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, 
             refused.append((name, below, "hidden_file", ""))
         elif captions is not None and path == captions:
             refused.append((name, below, "caption_list", ""))
+        elif _split_of_list(one, below):
+            refused.append((name, below, "split_list", ""))
         elif not below.lower().endswith(ENDINGS) or not _is_meant(below, one.about.pattern):
             refused.append((name, below, "not_an_evaluation_image", f"pattern {one.about.pattern}"))
         else:
@@ -144,6 +156,35 @@ def _row(one: SetFolder, path: Path, below: str, splits: dict[str, str]) -> dict
     }
 
 
+def _split_of_list(one: SetFolder, below: str) -> str:
+    """Return the split whose images a text file lists, "" if it is no such list."""
+    found = re.search(one.about.split_lists, below) if one.about.split_lists else None
+    return plain_split(found["split"], f"the path {below} of {one.about.name}") if found else ""
+
+
+def _listed_splits(one: SetFolder) -> dict[str, str]:
+    """Return the split of each image, by its name without an ending, that a text file of the folder lists.
+
+    Raises:
+        InputError: a list cannot be read, or two lists have the same image.
+    """
+    splits: dict[str, str] = {}
+    paths = [path for path, fault in _walk(one.root) if not fault] if one.about.split_lists else []
+    for path in paths:
+        split = _split_of_list(one, path.relative_to(one.root).as_posix())
+        for line in _read_lines(path) if split else ():
+            if splits.setdefault(Path(line).stem, split) != split:
+                raise InputError(f"{line} is in two split lists of {one.about.name}, one of them {path}")
+    return splits
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the split list {path} cannot be read: {error}") from error
+
+
 def _is_meant(below: str, pattern: str) -> bool:
     pieces = re.split(r"(\*\*/|\*|\?)", pattern)
     return re.fullmatch("".join(_GLOB.get(piece, re.escape(piece)) for piece in pieces), below) is not None
@@ -153,7 +194,7 @@ def _split(one: SetFolder, below: str, splits: dict[str, str]) -> str:
     if one.about.split_pattern:
         found = re.search(one.about.split_pattern, below)
         return plain_split(found["split"], f"the path {below} of {one.about.name}") if found else NO_SPLIT
-    listed = splits.get(below) or splits.get(Path(below).name)
+    listed = splits.get(below) or splits.get(Path(below).name) or splits.get(Path(below).stem)
     return listed or SPLIT_OF.get(below.split("/")[0].lower(), NO_SPLIT)
 
 
