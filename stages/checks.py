@@ -10,12 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.reasons import REASON
 from stages.contract import ContractError, InputError, Inputs, Outcome, Stage
+from stages.file_checks import check_in_files
+from stages.refusals import SHOWN_KEYS, check_columns, check_counts, given_width, listed, refuse_nulls, refuse_reasons
 from stages.rows import run_sql, space_of
-
-DETAIL_MAX_CHARACTERS = 200  # design: a reject's detail is a line for people, not a log
-SHOWN_KEYS = 3
 
 
 def check_outcome(stage: Stage, inputs: Inputs, outcome: Outcome) -> None:
@@ -25,8 +23,6 @@ def check_outcome(stage: Stage, inputs: Inputs, outcome: Outcome) -> None:
         ContractError: naming the stage, the law and the first rows that break it.
     """
     if space_of({**inputs, "kept": outcome.kept, "rejects": outcome.rejects}):
-        from stages.file_checks import check_in_files
-
         return check_in_files(stage, inputs, outcome)
     check_typed(stage, outcome.kept, stage.writes.schema, "kept rows")
     check_typed(stage, outcome.rejects, stage.writes.reject_schema, "reject rows")
@@ -41,28 +37,6 @@ def check_typed(stage: Stage, table: pa.Table, schema: pa.Schema, what: str) -> 
     for column in schema:
         if not column.nullable:
             refuse_nulls(stage, table[column.name].null_count, column.name, what)
-
-
-def check_columns(stage: Stage, schema_found: pa.Schema, schema: pa.Schema, what: str) -> None:
-    """Check names and types of columns against their declaration."""
-    found = [(f.name, f.type) for f in schema_found]
-    declared = [(f.name, f.type) for f in schema]
-    if found != declared:
-        odd = [f"{n}: {t}" for n, t in found if (n, t) not in declared]
-        missing = [f"{n}: {t}" for n, t in declared if (n, t) not in found]
-        raise ContractError(
-            f"{stage.name}: {what} of {stage.writes.name} have not the declared columns:"
-            f" undeclared {odd}, missing {missing}, or another order"
-        )
-
-
-def refuse_nulls(stage: Stage, n_nulls: int, column: str, what: str) -> None:
-    """Raise where a column declared without nulls has some."""
-    if n_nulls:
-        raise ContractError(
-            f"{stage.name}: {n_nulls} nulls in {what}, column {column},"
-            f" which {stage.writes.name} declares without nulls"
-        )
 
 
 def check_unique(stage: Stage, kept: pa.Table) -> None:
@@ -81,18 +55,6 @@ def check_reasons(stage: Stage, rejects: pa.Table) -> None:
     """Check that every reject has a declared reason and a detail of at most 200 characters."""
     longest = pc.max(pc.utf8_length(rejects["detail"])).as_py() or 0
     refuse_reasons(stage, pc.unique(rejects["reason"]).to_pylist(), longest)
-
-
-def refuse_reasons(stage: Stage, found: list[str], longest: int) -> None:
-    """Raise where a reason is not declared, or the longest detail is too long."""
-    allowed = [code for code in stage.reasons if not REASON[code].is_counted_only]
-    unknown = [code for code in found if code not in allowed]
-    if unknown:
-        raise ContractError(
-            f"{stage.name}: reasons it does not declare: {listed(unknown, len(unknown))}; declared: {allowed}"
-        )
-    if longest > DETAIL_MAX_CHARACTERS:
-        raise ContractError(f"{stage.name}: a detail of {longest} characters; at most {DETAIL_MAX_CHARACTERS}")
 
 
 def check_conserved(stage: Stage, given: pa.Array | pa.ChunkedArray | None, outcome: Outcome) -> None:
@@ -114,24 +76,6 @@ def check_conserved(stage: Stage, given: pa.Array | pa.ChunkedArray | None, outc
         counts = pc.value_counts(out)
         twice = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
         raise ContractError(f"{stage.name}: {len(twice)} given rows are named more than once: {_some(twice)}")
-
-
-def check_counts(stage: Stage, outcome: Outcome) -> None:
-    """Check that given = kept + the count of each reason, and that what was written was counted."""
-    counts = dict(outcome.counts or {})
-    if set(counts) != {"given", "kept", *stage.reasons}:
-        raise ContractError(f"{stage.name}: counts for {sorted(counts)}; expected given, kept and {stage.reasons}")
-    total = counts["kept"] + sum(counts[code] for code in stage.reasons)
-    if counts["given"] != total:
-        raise ContractError(f"{stage.name}: {counts['given']} rows given, {total} accounted for: {counts}")
-    if counts["kept"] != outcome.kept.num_rows:
-        raise ContractError(f"{stage.name}: {counts['kept']} rows counted as kept, {outcome.kept.num_rows} written")
-    written = {row["values"]: row["counts"] for row in pc.value_counts(outcome.rejects["reason"]).to_pylist()}
-    expected = {c: counts[c] for c in stage.reasons if counts[c] and not REASON[c].is_counted_only}
-    for code in (code for code in expected if REASON[code].is_stretch):
-        expected[code] = max(1, min(expected[code], written.get(code, 0)))  # a row may speak for many
-    if written != expected:
-        raise ContractError(f"{stage.name}: rejects counted as {expected}, written as {written}")
 
 
 def given_keys(stage: Stage, inputs: Inputs) -> pa.ChunkedArray | None:
@@ -168,11 +112,6 @@ def key_array(table: pa.Table, names: tuple[str, ...]) -> pa.ChunkedArray:
     return joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined], pa.string())
 
 
-def given_width(stage: Stage) -> int:
-    """Return how many columns of the written table's key name a given key."""
-    return len(stage.given.columns) or len(stage.writes.key)
-
-
 def _is_in(values: pa.Array | pa.ChunkedArray, among: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     flat = among.combine_chunks() if isinstance(among, pa.ChunkedArray) else among
     return pc.is_in(values, value_set=flat)
@@ -180,9 +119,3 @@ def _is_in(values: pa.Array | pa.ChunkedArray, among: pa.Array | pa.ChunkedArray
 
 def _some(values: pa.Array | pa.ChunkedArray) -> str:
     return listed(values.slice(0, SHOWN_KEYS).to_pylist(), len(values))
-
-
-def listed(first: list[str], n: int) -> str:
-    """Return the first of n keys as text; there are more where n is larger than SHOWN_KEYS."""
-    shown = ", ".join(repr(v).replace("\\x1f", " ") for v in first[:SHOWN_KEYS])
-    return shown + (", …" if n > SHOWN_KEYS else "")

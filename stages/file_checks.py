@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from stages.checks import check_columns, check_counts, given_width, listed, refuse_nulls, refuse_reasons
 from stages.contract import ContractError, Inputs, Outcome, Stage
+from stages.refusals import check_columns, check_counts, given_width, listed, refuse_nulls, refuse_reasons
 from stages.rows import open_tables
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.tables import CLUSTER_MEMBER, SURVIVOR
-from stages.checks import DETAIL_MAX_CHARACTERS
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.dedup.labelling import IMAGE_COLUMNS, label_members, rank_members
 from stages.dedup.settings import FEATURES, ClusterParams
+from stages.refusals import DETAIL_MAX_CHARACTERS
 from stages.rows import query_rows, run_sql
 
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from schemas.tables import FETCHED
-from stages.checks import DETAIL_MAX_CHARACTERS
 from stages.contract import Context, Inputs, Outcome, Params
 from stages.download.passes import GIVEN_UP
+from stages.refusals import DETAIL_MAX_CHARACTERS
 from stages.rows import Rows, query_rows
 from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 

@@ -154,25 +154,30 @@ def test_a_raised_version_makes_the_stage_and_its_dependents_stale(finished: Bui
     assert outdated(ledger, raised) == (stale, dependents(STAGES, stale))
 
 
-def test_rows_do_not_depend_on_the_partitioning(finished: Build, repartitioned: Build) -> None:
-    n_parts = [len(build.ledger().state(build.stage("download")).partitions) for build in (finished, repartitioned)]
+def test_rows_do_not_depend_on_partitioning_and_worker_count(finished: Build, repartitioned: Build) -> None:
+    """One test, so that one test process makes the second build."""
+    builds = (finished, repartitioned)
+    n_parts = [len(build.ledger().state(build.stage("download")).partitions) for build in builds]
     assert n_parts[1] > n_parts[0] > 1
+    assert [build.settings.run.workers for build in builds] == [2, 1]
     # Tars of pairs hold scores as text, whose length differs with their last digits.
     assert_independent_of_partitioning(finished, repartitioned, but=(*ON_FILES, *OF_SCORES, "pair", "pair_tars"))
+    assert contents(finished)["shard_tars"] == contents(repartitioned)["shard_tars"]
+    for table in OF_SCORES:
+        assert_scores_agree(finished, repartitioned, table)
 
 
-@pytest.mark.parametrize("table", OF_SCORES)
-def test_scores_agree_over_partitionings(finished: Build, repartitioned: Build, table: str) -> None:
+def assert_scores_agree(one: Build, other: Build, table: str) -> None:
     key, *_ = next(s.writes.key for s in STAGES if s.writes.name == table)
-    one, other = ({row[key]: row for row in build.rows(table)} for build in (finished, repartitioned))
-    assert one.keys() == other.keys() and len(one) >= 2
+    ours, theirs = ({row[key]: row for row in build.rows(table)} for build in (one, other))
+    assert ours.keys() == theirs.keys() and len(ours) >= 2, table
     n_compared = 0
-    for name, row in one.items():
+    for name, row in ours.items():
         for column, value in row.items():
             if isinstance(value, float) or (isinstance(value, list) and column == "image_feature"):
-                assert np.allclose(value, other[name][column], rtol=0, atol=SCORES_AGREE_WITHIN), (name, column)
+                assert np.allclose(value, theirs[name][column], rtol=0, atol=SCORES_AGREE_WITHIN), (table, name, column)
                 n_compared += 1
-    assert n_compared >= len(one)
+    assert n_compared >= len(ours), table
 
 
 def test_rows_and_tars_do_not_depend_on_the_executor(finished: Build, tmp_path: Path) -> None:
@@ -182,12 +187,6 @@ def test_rows_and_tars_do_not_depend_on_the_executor(finished: Build, tmp_path: 
     assert_same_contents(contents(finished), found)
     for tars in (found["shard_tars"], found["pair_tars"]):
         assert len(tars) == 8 and all(len(digests) == 1 for digests in tars.values())
-
-
-def test_rows_and_tars_do_not_depend_on_worker_count(finished: Build, repartitioned: Build) -> None:
-    assert (finished.settings.run.workers, repartitioned.settings.run.workers) == (2, 1)
-    # Tars of pairs hold scores, which other partitions round differently.
-    assert contents(finished)["shard_tars"] == contents(repartitioned)["shard_tars"]
 
 
 def test_the_small_build_holds_kept_rows_and_many_reasons(finished: Build) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from schemas.manifests import load_keywords
 from schemas.tables import SOURCE_LISTING
-from stages.checks import check_counts
 from stages.contract import Context, InputError, Outcome, no_rejects
 from stages.filter.stage import FILTER, FilterParams, filter_captions
 from stages.inventory.stage import ListingParams, list_sources
+from stages.refusals import check_counts
 
 LABELS = "cc3m/Image_Labels_Subset_Train_GCC-Labels-training.tsv"
 PHOTO = b"\t".join([b"7", *[b""] * 5, b"aerial+view", *[b""] * 7, b"http://a/7.jpg", *[b""] * 8]) + b"\n"
