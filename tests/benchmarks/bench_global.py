@@ -12,14 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from flows.run.events import Event
 from flows.run.executor import Happened
 from flows.run.worker import Task, Toolbox, prepare_libraries, try_partition
 from stages.contract import Uses
 from tests.benchmarks.global_build import REAL, bring_up_to_date
-from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, sized
+from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, peak_resident_gb, report, sized
 
 N_CANDIDATES = (sized(600_000, 300), sized(2_000_000, 600))
 N_RS5M = 6_100_000
@@ -102,12 +101,7 @@ def _measure(tasks: Sequence[Task]) -> tuple[list[Event], Cost]:
     toolbox = Toolbox()
     with toolbox.stack:
         events: list[Event] = [try_partition(task, toolbox, lambda n_rows: None) for task in tasks]
-    return events, Cost(time.process_time() - started, _peak_resident_gb())
-
-
-def _peak_resident_gb() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
+    return events, Cost(time.process_time() - started, peak_resident_gb())
 
 
 def main() -> None:

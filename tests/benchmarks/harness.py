@@ -137,6 +137,12 @@ def process_cpu_seconds(arguments: Sequence[str], n: int) -> float:
     return statistics.median(run_one() for _ in range(n))
 
 
+def peak_resident_gb() -> float:
+    """Return the peak resident memory of this process in GB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
+
+
 def machine() -> dict[str, object]:
     """Return a description of the machine and its packages."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -28,7 +28,7 @@ def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_
     withdrawn, illegal = [row for row in rows if row["body_sha256"] == row["published_sha256"]][:2]
     bodies = [body_of(build / "dataset", row) for row in (withdrawn, illegal)]
     lists = [tmp_path / name for name in ("withdrawn.txt", "hashes.txt")]
-    lists[0].write_bytes(f"\ufeff# asked for\r\nurl: {withdrawn['url']}\r\nnobody.example.org\r\n".encode())
+    lists[0].write_bytes(f"\ufeff# asked for\r\nurl: {withdrawn['url']}\r\nnobody.example.org\r\nlaion2b_99_9\r\n".encode())
     lists[1].write_bytes(f"{hashlib.md5(bodies[1]).hexdigest().upper()}  # of one\r\n{'ab' * 32}\r\n".encode())
     _check_withdrawal(build, withdrawn, lists[0])
 
@@ -56,7 +56,7 @@ def _check_withdrawal(build: Path, withdrawn: dict[str, Any], entries: Path) -> 
     done = run("withdraw", entries, "--build", build)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 samples withdrawn by 1 of the entries" in done.stdout
-    assert "1 entries name nothing that would be published: nobody.example.org" in done.stdout
+    assert "2 entries name nothing that would be published: laion2b_99_9, nobody.example.org" in done.stdout
     after = published(build / "dataset")
     assert after == {**before, tar: before[tar] - {key}}
     unchanged = {name for name in before if (build / "dataset" / name).read_bytes() == bytes_before[name]}
