@@ -28,7 +28,9 @@ def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_
     withdrawn, illegal = [row for row in rows if row["body_sha256"] == row["published_sha256"]][:2]
     bodies = [body_of(build / "dataset", row) for row in (withdrawn, illegal)]
     lists = [tmp_path / name for name in ("withdrawn.txt", "hashes.txt")]
-    lists[0].write_bytes(f"\ufeff# asked for\r\nurl: {withdrawn['url']}\r\nnobody.example.org\r\nlaion2b_99_9\r\n".encode())
+    lists[0].write_bytes(
+        f"\ufeff# asked for\r\nurl: {withdrawn['url']}\r\nnobody.example.org\r\nlaion2b_99_9\r\n".encode()
+    )
     lists[1].write_bytes(f"{hashlib.md5(bodies[1]).hexdigest().upper()}  # of one\r\n{'ab' * 32}\r\n".encode())
     _check_withdrawal(build, withdrawn, lists[0])
 

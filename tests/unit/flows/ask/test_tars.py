@@ -1,7 +1,6 @@
 """Other programs, which do not know this project, read the published tars."""
 
 import hashlib
-import importlib.util
 import io
 import json
 import tarfile
@@ -130,12 +129,6 @@ def test_layouts_that_are_off_are_not_published(finished: Build, tmp_path: Path)
     assert "pairs" not in layouts(ledger) and tars(ledger, "pairs") == {}
 
 
-needs_datasets = pytest.mark.skipif(
-    importlib.util.find_spec("datasets") is None, reason="the package `datasets` (Hugging Face) is not installed"
-)
-
-
-@needs_datasets
 @pytest.mark.parametrize("split", SPLITS)
 def test_hugging_face_loads_images_and_texts(
     dataset: Path, split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
