@@ -12,7 +12,8 @@ import time
 from multiprocessing.connection import Connection
 
 from flows.run.machine import see_only
-from flows.run.worker import SignOfLife, Toolbox, prepare_libraries, try_partition
+from flows.run.toolbox import Toolbox
+from flows.run.worker import SignOfLife, prepare_libraries, try_partition
 
 _PR_SET_PDEATHSIG = 1
 _ADVANCE_EVERY_S = 0.2

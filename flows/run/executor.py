@@ -15,7 +15,8 @@ from flows.run.events import Advanced, Event, Retried
 from flows.run.handle import ChildProcesses, Handle, Hands
 from flows.run.machine import gpu_devices, memory_bytes
 from flows.run.policy import Attempt, Job, Policy
-from flows.run.worker import Committed, Failed, SignOfLife, Task, Toolbox, try_partition
+from flows.run.toolbox import Toolbox
+from flows.run.worker import Committed, Failed, SignOfLife, Task, try_partition
 from flows.settings import RunSettings
 from stages.contract import Uses
 

@@ -6,7 +6,6 @@ Not for choosing partitions or retrying them: that is the executor's and the run
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import os
 import platform
@@ -14,7 +13,6 @@ import resource
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,9 +24,9 @@ from flows.ledger.cpu import cpu_seconds
 from flows.ledger.pieces import Piece, open_input
 from flows.ledger.receipt import Receipt
 from flows.ledger.store import Store
+from flows.run.toolbox import Toolbox
 from stages.checks import check_outcome
 from stages.contract import Context, ContractError, InputError, Stage, TransientError
-from stages.identity import digest_json
 from stages.rows import Space
 
 Kind = Literal["input", "transient", "contract", "disk"]
@@ -84,33 +82,6 @@ class SignOfLife:
     """Sent now and then while a partition runs."""
 
 
-@dataclass
-class Toolbox:
-    """The tools opened in this process for one stage, each once: the next stage's models need their memory."""
-
-    stack: ExitStack = field(default_factory=ExitStack)
-    opened: dict[str, Any] = field(default_factory=dict)
-    stage: str = ""
-    has_model: bool = False
-
-    def open(self, stage: Stage, params: Any, resources: Any) -> dict[str, Any]:
-        """Return the stage's tools by name; those of another stage are closed first."""
-        if stage.name != self.stage:
-            if self.opened:
-                self.opened.clear()
-                self.stack.close()
-            if self.has_model:
-                gc.collect()  # a quarter of a second once torch is imported
-            self.stage, self.has_model = stage.name, stage.has_model
-        found = {}
-        for tool in stage.tools:
-            key = digest_json([tool.name, params.model_dump(mode="json"), resources.model_dump(mode="json")])
-            if key not in self.opened:
-                self.opened[key] = self.stack.enter_context(tool.open(params, resources))
-            found[tool.name] = self.opened[key]
-        return found
-
-
 def find_stages(catalogue: str) -> tuple[Stage, ...]:
     """Return the stages that `module:NAME` names; a spawned child finds them by that name."""
     module, _, name = catalogue.partition(":")
@@ -133,9 +104,7 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         space = Space(attempt.work(), query_memory_bytes(task.memory_gb)) if stage.is_queried else None
         inputs = {r.name: open_input(store, r, writers[r.table], task.inputs[r.name], space) for r in stage.reads}
         _refuse_other_weights(stage, task, params, resources)
-        before_tools_s, before_tools_cpu_s = time.time(), cpu_seconds()
-        tools = toolbox.open(stage, params, resources)
-        opening = {"tools_s": time.time() - before_tools_s, "tools_cpu_s": cpu_seconds() - before_tools_cpu_s}
+        tools = toolbox.tools(stage, params, resources)
         context = Context(task.partition, params, resources, tools, attempt, task.sources, advance)
         outcome = stage.run(inputs, context)
         check_outcome(stage, inputs, outcome)
@@ -143,6 +112,7 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
         is_first_pass = stage.keeps == "all" and int(task.partition) == 0
         if stage.keeps != "current" and not outcome.kept.num_rows and not is_first_pass:
             return None
+        opening = {"tools_s": tools.wall_s, "tools_cpu_s": tools.cpu_s}
         measured = {"started": started, "started_cpu_s": started_cpu_s, **opening}
         return attempt.commit(outcome, stage.split_by, describe(task, stage, measured))
 

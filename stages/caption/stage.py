@@ -75,13 +75,16 @@ def draw_captions(inputs: Inputs, context: Context) -> Outcome:
         ContractError: if the captioner returns another number of captions.
     """
     params: DrawParams = context.params
+    images = run_sql(_VALID, inputs).to_pylist()
+    if not images:  # the captioner is not loaded
+        return Outcome(CAPTION_CANDIDATE.schema.empty_table(), refuse(CAPTION_CANDIDATE, []))
     settings = DrawSettings(params.n_candidates, params.top_p, params.top_k, params.max_new_tokens)
     captioner: Captioner = context.tools["captioner"]
     rows: list[dict[str, Any]] = []
     rejects: Rejects = []
     n_done = 0
     for batch, prepared in load_ahead(
-        cut(run_sql(_VALID, inputs).to_pylist(), params.captioner_batch_size),
+        cut(images, params.captioner_batch_size),
         lambda located: load_located(located, context.files, captioner.prepare),
         context.resources.loaders,
     ):
@@ -110,6 +113,9 @@ def rank_captions(inputs: Inputs, context: Context) -> Outcome:
     All captions of a sample are rejected if its image is not decoded, or if a scorer gives NaN or infinity for it.
     """
     params: RankParams = context.params
+    samples = _samples(inputs)
+    if not samples:  # the scorers are not loaded
+        return Outcome(CAPTION_SCORE.schema.empty_table(), refuse(CAPTION_SCORE, []))
     first, second = context.tools["first_scorer"], context.tools["second_scorer"]
     ranking = Ranking(params.n_first, params.n_second, params.scorer_batch_size)
 
@@ -122,7 +128,7 @@ def rank_captions(inputs: Inputs, context: Context) -> Outcome:
 
     rows: list[dict[str, Any]] = []
     rejects: Rejects = []
-    batches = cut(_samples(inputs), params.scorer_batch_size)
+    batches = cut(samples, params.scorer_batch_size)
     for batch, found in load_ahead(batches, load, context.resources.loaders):
         batch, loaded = without_faults(
             batch, found, lambda sample: [(sample[0]["sample_id"], n) for n in sample[1]], rejects

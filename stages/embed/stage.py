@@ -91,6 +91,8 @@ _PICTURES = f"""
 
 def embed(inputs: Inputs, context: Context) -> Outcome:
     """Return the image feature of each picture; reject those not decoded or with a non-finite feature."""
+    if not inputs["picture"].num_rows:  # the model is not loaded
+        return Outcome(EMBEDDING.schema.empty_table(), no_rejects(EMBEDDING))
     scorer: ImageTextScorer = context.tools["scorer"]
     ids: list[str] = []
     features: list[np.ndarray] = []

@@ -60,6 +60,8 @@ class PromptParams(Params):
 
 def score_detector(inputs: Inputs, context: Context) -> Outcome:
     """Return the probability of "remote sensing" of each picture; reject those without a finite one."""
+    if not inputs["picture"].num_rows:  # the detector is not loaded
+        return Outcome(DETECTOR_SCORE.schema.empty_table(), refuse(DETECTOR_SCORE, []))
     detector: Detector = context.tools["detector"]
     ids: list[str] = []
     probs: list[float] = []

@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection
 
 from flows.run.events import Event
 from flows.run.executor import Happened
-from flows.run.worker import Task, Toolbox, prepare_libraries, try_partition
+from flows.run.toolbox import Toolbox
+from flows.run.worker import Task, prepare_libraries, try_partition
 from stages.contract import Uses
 from tests.benchmarks.global_build import REAL, bring_up_to_date
 from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, peak_resident_gb, report, sized

@@ -26,7 +26,8 @@ from flows.ledger.pieces import Piece, read_input
 from flows.ledger.store import Store
 from flows.run.executor import InlineExecutor
 from flows.run.runner import Runner
-from flows.run.worker import Task, Toolbox, run_partition
+from flows.run.toolbox import Toolbox
+from flows.run.worker import Task, run_partition
 from flows.settings import Settings, load_settings
 from schemas.corpora import load_corpora
 from schemas.manifests import load_keywords
@@ -103,7 +104,7 @@ class Bench:
     def context(self) -> Context:
         """Return a context for a direct call, which commits nothing."""
         params, resources = self.settings.params(self.stage), self.settings.resources(self.stage)
-        tools = self.toolbox.open(self.stage, params, resources)
+        tools = dict(self.toolbox.tools(self.stage, params, resources))  # open before the call is timed
         attempt = Attempt(self.store, self.stage.writes, self.partition, "0" * 12)
         return Context(self.partition, params, resources, tools, attempt, self.sources)
 

@@ -14,7 +14,8 @@ from flows.run.events import Advanced, Event, Retried
 from flows.run.executor import Happened, InlineExecutor, LocalExecutor
 from flows.run.interrupts import Interrupted
 from flows.run.runner import Runner, StageFailure
-from flows.run.worker import Committed, Task, Toolbox, try_partition
+from flows.run.toolbox import Toolbox
+from flows.run.worker import Committed, Task, try_partition
 from stages.contract import ContractError, InputError, Stage, Uses
 from tests.contract import overlap_toys
 from tests.contract.overlap_toys import LABELLED, WEB
