@@ -17,10 +17,10 @@ from flows.ask.dataset import (
     PAGE,
     STATISTICS,
     all_reports,
+    module_reports,
     publish_dataset,
     statistics_for_people,
 )
-from flows.ask.module_reports import module_reports
 from flows.ask.report import say
 from flows.ask.tars import layouts, tars
 from flows.card.files import CARD
