@@ -92,6 +92,7 @@ class InlineExecutor:
 class _Worker:
     handle: Handle
     device: str
+    runs_models: bool  # apart from the others without a GPU too: torch and its kin are imported once, not in each
     attempt: Attempt | None = None
     stage: str = ""  # stage of its last partition, whose tools are still open
 
@@ -182,7 +183,7 @@ class LocalExecutor:
         return self.policy.has_memory(memory_gb, self._attempts())
 
     def _begin(self, job: Job) -> None:
-        worker = self._idle_worker(self._free_device() if job.uses == "gpu" else "", job.task.stage)
+        worker = self._idle_worker(job)
         worker.stage = job.task.stage
         worker.attempt = self.policy.begin(job, worker.handle, time.monotonic())
         worker.handle.send(job.task)
@@ -193,15 +194,18 @@ class LocalExecutor:
         taken = [worker.device for worker in self._busy()]
         return min(self._devices, key=taken.count)
 
-    def _idle_worker(self, device: str, stage: str) -> _Worker:
+    def _idle_worker(self, job: Job) -> _Worker:
+        runs_models = job.uses == "gpu"
+        device = self._free_device() if runs_models else ""
         self._workers = [worker for worker in self._workers if worker.attempt is not None or worker.handle.is_alive()]
         idle = [worker for worker in self._workers if worker.attempt is None and worker.device == device]
+        idle = [worker for worker in idle if worker.runs_models == runs_models]
         for worker in idle:
-            if worker.stage == stage:  # its model is open
+            if worker.stage == job.task.stage:  # its model is open
                 return worker
         if idle:  # always the first, so that a worker with an open model replaces it
             return idle[0]
-        self._workers.append(_Worker(self._hands.start(device), device))
+        self._workers.append(_Worker(self._hands.start(device), device, runs_models))
         return self._workers[-1]
 
     def _dismiss_idle(self) -> None:

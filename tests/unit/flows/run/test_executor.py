@@ -7,6 +7,7 @@ from flows.run.executor import LocalExecutor
 from flows.run.handle import Handle, Message
 from flows.run.worker import Committed, Task
 from flows.settings import RunSettings
+from stages.contract import Uses
 from tests.unit.flows.run.test_policy import FakeWorker, job
 
 
@@ -38,8 +39,8 @@ class Workers:
         return handles
 
 
-def give(executor: LocalExecutor, stage: str, partition: str) -> None:
-    executor.start(replace(job(partition).task, stage=stage, build=Path()), "cores", 0.0)
+def give(executor: LocalExecutor, stage: str, partition: str, uses: Uses = "cores") -> None:
+    executor.start(replace(job(partition).task, stage=stage, build=Path()), uses, 0.0)
 
 
 def test_a_partition_goes_to_the_worker_that_has_its_stages_model_open() -> None:
@@ -56,3 +57,16 @@ def test_a_partition_goes_to_the_worker_that_has_its_stages_model_open() -> None
     give(executor, "embed", "a")
     assert workers.started[0].tasks[-1] == ("embed", "a"), "no worker has it open, so the first is chosen"
     assert len(workers.started) == 2
+
+
+def test_models_run_in_workers_that_run_nothing_else_though_there_is_no_gpu() -> None:
+    workers = Workers()
+    executor = LocalExecutor(RunSettings(workers=2, model_workers=1), workers)
+    jobs: list[tuple[str, Uses]] = [("screen", "cores"), ("embed", "gpu"), ("plan", "cores"), ("caption", "gpu")]
+    for stage, uses in jobs:
+        give(executor, stage, "a", uses)
+        list(executor.listen())
+    assert [worker.tasks for worker in workers.started] == [
+        [("screen", "a"), ("plan", "a")],
+        [("embed", "a"), ("caption", "a")],
+    ]
