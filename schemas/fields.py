@@ -177,6 +177,9 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "packed_keypoints", pa.binary(), "", "Keypoints of the picture as bytes; none if they are too few to compare."
     ),
+    Field("ground_width_m", pa.float64(), "m", "Length on the ground from west to east that the picture shows.", True),
+    Field("ground_height_m", pa.float64(), "m", "Length on the ground from south to north.", True),
+    Field("ground_share", pa.float64(), "", "Share of the evaluation picture's ground that the other picture shows."),
     Field("measure", pa.string(), "", "What found the match: pixels (equal), phash (near) or keypoints (agreeing)."),
     Field("match_distance", pa.float64(), "", "Distance of the match: 0 by pixels, bits by phash; null by keypoints."),
     Field(
@@ -351,6 +354,7 @@ FIELDS: tuple[Field, ...] = (
     Field("n_in_val", pa.int64(), "samples", "Number of these that are in the validation split."),
     Field("n_in_test", pa.int64(), "samples", "Number of these that are in the test split."),
     Field("n_in_unsplit", pa.int64(), "samples", "Number of these in a set, or a share of it, that is not split."),
+    Field("n_on_same_ground", pa.int64(), "samples", "Samples, or pictures of the source, on ground of the set."),
     Field("n_equal_captions", pa.int64(), "samples", "Web samples with a valid image and a caption of the set."),
     *(
         Field(f"published_{name}", pa.int64(), "samples", f"{name} as the RS5M paper states it.", True)

@@ -88,7 +88,7 @@ CONTAMINATION = Table(
     ("evaluation_set", "source_kind", "source"),
     (
         "n_pictures", "n_contaminated", "n_by_pixels", "n_by_phash", "n_by_keypoints", "n_in_train", "n_in_val",
-        "n_in_test", "n_in_unsplit", "n_equal_captions",
+        "n_in_test", "n_in_unsplit", "n_on_same_ground", "n_equal_captions",
     ),
     "An evaluation set and a corpus, or another evaluation set, with the number of pictures that both have.",
 )  # fmt: skip

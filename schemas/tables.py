@@ -343,6 +343,24 @@ SET_MATCH = Table(
     ("feature_cos", "n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored"),
     "Pictures of two evaluation sets, or of two splits of one, whose keypoints were compared.",
 )
+EVALUATION_PLACE = Table(
+    "evaluation_place",
+    ("evaluation_set", "evaluation_path"),
+    ("latitude_deg", "longitude_deg", "ground_width_m", "ground_height_m"),
+    "The ground that a picture of an evaluation set shows: its centre and size; null if its files do not state it.",
+)
+SAME_GROUND = Table(
+    "same_ground",
+    ("sample_id", "evaluation_set", "evaluation_split"),
+    ("evaluation_path", "ground_share"),
+    "A sample that shows the ground of a picture of an evaluation set, at whatever date.",
+)
+GROUND_OVERLAP = Table(
+    "ground_overlap",
+    ("evaluation_set", "evaluation_path", "other_set", "other_split"),
+    ("evaluation_split", "other_path", "ground_share"),
+    "A picture of an evaluation set that shows the ground of a picture of another set or split.",
+)
 CONTAMINATED = Table(
     "contaminated",
     ("sample_id", "evaluation_set", "evaluation_split"),

@@ -5,8 +5,10 @@ from stages.contamination.between_sets import COMPARE_SETS
 from stages.contamination.candidates import COMPARE_CANDIDATES, FIND_CANDIDATES
 from stages.contamination.description import DESCRIBE_EVALUATION, PLAN_GALLERY, SUMMARISE_GALLERY
 from stages.contamination.equal_captions import FIND_CAPTIONS
+from stages.contamination.ground import FIND_GROUND_OVERLAP, FIND_SAME_GROUND
 from stages.contamination.marks import FIND_CONTAMINATED, FIND_OVERLAP
 from stages.contamination.matrix import COUNT_CONTAMINATION
+from stages.contamination.places import LOCATE_EVALUATION
 from stages.contamination.stage import HASH_EVALUATION, LIST_EVALUATION, LIST_EVALUATION_CAPTIONS
 from stages.contract import Stage
 from stages.dedup.judging import JUDGE_PAIRS
@@ -94,6 +96,9 @@ STAGES: tuple[Stage, ...] = (
     COMPARE_SETS,
     FIND_CONTAMINATED,
     FIND_OVERLAP,
+    LOCATE_EVALUATION,
+    FIND_SAME_GROUND,
+    FIND_GROUND_OVERLAP,
     FIND_CAPTIONS,
     COUNT_CONTAMINATION,
     GROUP_SAMPLES,

@@ -66,6 +66,11 @@ def run_stage(stage: Stage, tables: Tables, files: Any = None, tools: Any = None
     return outcome.kept
 
 
+def as_tables(stage: Stage, rows: Mapping[str, list[dict[str, Any]]]) -> Tables:
+    """Return rows as the tables that a stage reads."""
+    return {reads.table: pa.Table.from_pylist(rows[reads.table], _schema(reads.columns)) for reads in stage.reads}
+
+
 def describe_sets(evaluation: Path, **params: Any) -> Tables:
     """Return the tables that list, hash and describe the evaluation sets of a folder."""
     tables: Tables = {}

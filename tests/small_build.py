@@ -188,7 +188,10 @@ def write_sources(folder: Path, web: Web, row_group_size: int = 1000) -> Path:
     (folder / "cc3m/GCC-training.tsv").write_bytes(b"\n".join(lines) + b"\n")
     (folder / "unheardof").mkdir()
     write_labelled_files(folder, draw(20, "jpg"))
-    write_evaluation_files(folder.parent / "evaluation", draw)
+    evaluation = write_evaluation_files(folder.parent / "evaluation", draw)
+    shape = "POLYGON ((0.4998 0.4998, 0.5002 0.4998, 0.5002 0.5002, 0.4998 0.5002))"  # around FMoW's first image
+    for name in ("alpha/train/twelve.json", "beta/fifteen.json"):
+        (evaluation / name).write_text(json.dumps({"raw_location": shape}))
     return folder
 
 

@@ -39,6 +39,13 @@ _MATRIX = f"""
                count(DISTINCT sample_id) AS n_equal_captions
         FROM contaminated_caption JOIN sample USING (sample_id)
         GROUP BY GROUPING SETS ((evaluation_set, corpus), (evaluation_set))
+    ), ground AS (
+        SELECT evaluation_set, '{CORPUS}' AS source_kind, coalesce(corpus, '{TOTAL}') AS source,
+               count(DISTINCT sample_id) AS n_on_same_ground
+        FROM same_ground JOIN sample USING (sample_id)
+        GROUP BY GROUPING SETS ((evaluation_set, corpus), (evaluation_set))
+        UNION ALL
+        SELECT other_set, '{OTHER}', evaluation_set, count(DISTINCT evaluation_path) FROM ground_overlap GROUP BY ALL
     ), ranked AS (
         SELECT *, min(array_position({list(_MEASURES.values())}, measure))
                   OVER (PARTITION BY evaluation_set, source_kind, source, id) AS first_measure
@@ -54,6 +61,7 @@ _MATRIX = f"""
     FROM ({_PAIRS}) LEFT JOIN pictures USING (evaluation_set)
     LEFT JOIN counted USING (evaluation_set, source_kind, source)
     LEFT JOIN caption USING (evaluation_set, source_kind, source)
+    LEFT JOIN ground USING (evaluation_set, source_kind, source)
     ORDER BY evaluation_set, source_kind, source = '{TOTAL}', source
 """
 
@@ -71,7 +79,7 @@ def count_contamination(inputs: Inputs, context: Context) -> Outcome:
 COUNT_CONTAMINATION = Stage(
     name="count_contamination",
     module="contamination",
-    version=2,
+    version=3,
     does="Counts contaminated samples by evaluation set and corpus, and pictures that evaluation sets share.",
     reads=(
         Reads("evaluation_file", ("evaluation_set",), is_whole=True),
@@ -83,6 +91,8 @@ COUNT_CONTAMINATION = Stage(
             ("evaluation_set", "evaluation_path", "other_set", "other_split", "measure"),
             is_whole=True,
         ),
+        Reads("same_ground", ("sample_id", "evaluation_set"), is_whole=True),
+        Reads("ground_overlap", ("evaluation_set", "evaluation_path", "other_set"), is_whole=True),
         Reads("contaminated_caption", ("sample_id", "evaluation_set"), is_whole=True),
     ),
     writes=CONTAMINATION,

@@ -30,6 +30,27 @@ class CandidateParams(MethodParams):
     )  # lower than dedup.min_summary_cos, since n_candidates bounds the cost: framed copies have .28 and more
 
 
+class GroundParams(Params):
+    """Whether positions are compared."""
+
+    compares_ground: bool = Field(
+        True, description="find samples that show the ground of an evaluation picture, where both state their place"
+    )
+
+
+class GroundShareParams(GroundParams):
+    """When two pictures show the same ground."""
+
+    min_ground_share: float = Field(
+        0.05, gt=0, le=1, description="least share of an evaluation picture's ground that the other picture shows"
+    )  # below it, positions rounded to the pixel decide
+
+
+def off_without_ground(params: GroundParams) -> str:
+    """Return the setting that switches off the comparison of positions, "" if it is on."""
+    return "" if params.compares_ground else "contamination.compares_ground = false"
+
+
 def off_without_keypoints(params: MethodParams) -> str:
     """Return the setting that switches off the comparison by keypoints, "" if it is on."""
     return f"contamination.method = {HASHES}" if params.method == HASHES else ""

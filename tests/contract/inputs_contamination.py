@@ -1,6 +1,7 @@
 """Handmade inputs of contamination."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,38 @@ def _describing(folder: Path) -> Iterator[Handmade]:
     yield Handmade(tables, "evaluation-alpha-test-0000", params={"method": "keypoints"})
 
 
+@contextmanager
+def _locating(folder: Path) -> Iterator[Handmade]:
+    rows: list[dict[str, Any]] = []
+    shapes = {
+        "0_rgb": {"raw_location": "POLYGON ((12.5 -7, 12.51 -7, 12.51 -7.01, 12.5 -7.01))", "bounding_boxes": []},
+        "1_rgb": {"bounding_boxes": [{"raw_location": "POLYGON ((179.99 60, -179.99 60, -179.99 60.02))"}]},
+        "2_rgb": None,
+    }
+    for name, shape in shapes.items():
+        path = folder / f"{name}.jpg"
+        path.write_bytes(BODIES[0])
+        if name != "2_rgb":
+            path.with_suffix(".json").write_text(json.dumps(shape))
+        where = {"size_bytes": len(BODIES[0]), "mtime_ns": MTIME_NS, "evaluation_file": str(path)}
+        rows.append({"evaluation_set": "alpha", "evaluation_path": path.name, **where})
+    broken = folder / "3_rgb.jpg"
+    broken.with_suffix(".json").write_text("{")
+    rows.append({**rows[0], "evaluation_path": broken.name, "evaluation_file": str(broken)})
+    yield Handmade({"evaluation_file": rows}, "evaluation-alpha-test-0000")
+
+
+_PLACES = [
+    {
+        **{name: row[name] for name in ("evaluation_set", "evaluation_path", "evaluation_split")},
+        "latitude_deg": latitude_deg,
+        "longitude_deg": longitude_deg,
+        "ground_width_m": 640.0,
+        "ground_height_m": 640.0,
+    }
+    for row, latitude_deg, longitude_deg in zip(_EVALUATION, (50.0, None, 50.004), (8.0, None, 8.0), strict=True)
+]
+_GROUND = {"stated_latitude_deg": 50.0, "stated_longitude_deg": 8.01, "gsd_m": 10.0}
 _SIZE = {"width_px": 32, "height_px": 24}
 _PICTURES = [
     {
@@ -142,6 +175,15 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "compare_sets": tables(evaluation_keypoints=_DESCRIBED, evaluation_file=_EVALUATION),
     "find_contaminated": tables(sample=_SPINE, image=_IMAGES, evaluation_image=_EVALUATION, evaluation_match=_MATCHES),
     "find_overlap": tables(evaluation_image=_EVALUATION, set_match=_SET_MATCHES),
+    "locate_evaluation": _locating,
+    "find_same_ground": tables(
+        evaluation_place=_PLACES,
+        evaluation_file=_PLACES,
+        sample=_SPINE,
+        image=[{**row, "width_px": 120, "height_px": 120} for row in _IMAGES],
+        labelled_image=[{"sample_id": "ben_7", **_GROUND}, {"sample_id": "ben_8", **_GROUND, "gsd_m": None}],
+    ),
+    "find_ground_overlap": tables(evaluation_place=_PLACES, evaluation_file=_PLACES),
     "find_captions": tables(
         sample=_SPINE,
         image=_IMAGES,
@@ -161,5 +203,7 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
         contaminated=_MARKS,
         evaluation_overlap=_OVERLAP,
         contaminated_caption=[{"sample_id": "cc3m_0_1", "evaluation_set": "beta"}],
+        same_ground=[{"sample_id": "ben_7", "evaluation_set": "alpha"}],
+        ground_overlap=[{**_EVALUATION[0], "other_set": "beta"}],
     ),
 }
