@@ -176,11 +176,14 @@ check: $(READY)  ## format, lint, types, unit tests: some minutes
 	@$(PY) -m pytest -q -n 2 tests/unit
 
 test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
-	@$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
+	@$(VENV)/bin/ruff check .
 	@$(PY) -m flows.readme --check
-	@$(PY) -m pytest -n 2 tests/unit tests/contract tests/benchmarks
-	@# In two groups: those of one hold one server, or one build, one after another.
-	@$(PY) -m pytest -n 2 --dist loadgroup tests/end_to_end --durations=10
+	@# mypy takes one core for a minute, so it runs beside the tests; what it found is printed after them.
+	@$(VENV)/bin/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
+	$(PY) -m pytest -n 2 tests/unit tests/contract tests/benchmarks; tests=$$?; \
+	wait $$mypy; types=$$?; cat $(VENV)/mypy.log; exit $$(( tests + types ))
+	@# In three groups, see tests/end_to_end/conftest.py: the server's tests wait more than they compute.
+	@$(PY) -m pytest -n 3 --dist loadgroup tests/end_to_end --durations=10
 
 docs: $(READY)  ## write the tables in docs/ that the code knows
 	@$(PY) -m flows.readme

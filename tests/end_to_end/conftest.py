@@ -7,13 +7,17 @@ import pytest
 
 from tests.end_to_end.runs import ROOT, copy_world, run
 
+_GROUPS = {"test_prefect": "server"}  # it waits more than it computes
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, run the tests of the small build in one process, which makes it once, others in one."""
+    """Group the tests for `--dist loadgroup`: those of a build or a server in one process, which makes it once."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             has_build = "small_build" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("small build" if has_build else "others"))
+            item.add_marker(
+                pytest.mark.xdist_group("small build" if has_build else _GROUPS.get(item.path.stem, "rest"))
+            )
 
 
 def _free_port() -> int:

@@ -24,7 +24,7 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "flows.cli", *map(str, words)]
 
 
-def run(*words: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+def run(*words: object, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
     """Run the program until it ends."""
     return subprocess.run(
         command(*words), cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=timeout_s, check=False
