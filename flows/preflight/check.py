@@ -15,8 +15,11 @@ from flows.preflight.volumes import asks_the_web
 from schemas.corpora import Corpus, labelled_codes
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError, Reads, Stage
+from stages.dedup.settings import FEATURES, KEYPOINTS, PairParams
 from stages.download.stage import check_contact
+from stages.embed.stage import EmbedParams
 from stages.gpe.nltk_packages import find_packages
+from stages.models.opening import NONE
 
 
 def needed_models(ledger: Ledger, forecast: Sequence[StageForecast]) -> list[Need | Gap]:
@@ -52,6 +55,7 @@ def find_gaps(
     gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers or max(1, len(gpus)))
     if asks_the_web(sources, corpora):
         gaps += _contact_gaps(ledger, forecast)
+    gaps += _dedup_gaps(ledger)
     gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model], forecast)
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
@@ -82,6 +86,21 @@ def _contact_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator
             check_contact(ledger.settings.by_stage["download"][1])
         except InputError as error:
             yield Gap("setting", "download.contact", str(error))
+
+
+def _dedup_gaps(ledger: Ledger) -> Iterator[Gap]:
+    """Yield the setting by which dedup looks at image features, if no model makes any."""
+    params, embed = (ledger.settings.params(ledger.writer[name]) for name in ("pair_side", "embedding"))
+    if not isinstance(params, PairParams) or not isinstance(embed, EmbedParams) or embed.model != NONE:
+        return
+    if params.method == FEATURES:
+        name, remedy = "method", "SET='dedup.method=hashes' needs no model"
+    elif params.method == KEYPOINTS and params.candidates == FEATURES:
+        name, remedy = "candidates", "SET='dedup.candidates=keypoints' needs no model"
+    else:
+        return
+    problem = f'dedup.{name} = "{FEATURES}" compares image features, and embed.model = "{NONE}" makes none'
+    yield Gap("setting", f"dedup.{name}", problem, f"{remedy}; or name a model in embed.model")
 
 
 def _nltk_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Gap]:

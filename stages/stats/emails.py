@@ -3,7 +3,7 @@
 from schemas.statistic_tables import EMAIL_COUNT
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.rows import run_sql
-from stages.shard.emails import EMAIL
+from stages.shard.emails import addresses_sql
 from stages.stats.stage import TOTAL
 
 
@@ -15,7 +15,7 @@ def count_emails(inputs: Inputs, context: Context) -> Outcome:
 
 _EMAILS = f"""
     WITH counted AS (
-        SELECT corpus, len(regexp_extract_all(caption, '{EMAIL}')) AS n
+        SELECT corpus, len({addresses_sql("caption")}) AS n
         FROM shard JOIN candidate USING (sample_id)
     )
     SELECT coalesce(corpus, '{TOTAL}') AS source, count(*) AS samples, count(*) FILTER (n > 0) AS n_with_email,
@@ -26,7 +26,7 @@ _EMAILS = f"""
 COUNT_EMAILS = Stage(
     name="count_emails",
     module="stats",
-    version=1,
+    version=2,
     does="Counts e-mail addresses in captions by web corpus.",
     reads=(
         Reads("shard", ("sample_id",), is_whole=True),

@@ -135,3 +135,25 @@ def test_a_model_or_package_that_does_not_exist_is_one_gap_among_the_others(
     found = words(capsys)
     assert "no scorer 'clip-nowhere'" in found or "no model 'clip-nowhere'" in found
     assert "NLTK_DATA=nowhere lacks" in found and "model rs-detector" in found
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("dedup.method=keypoints dedup.candidates=features", "dedup.candidates"),
+        ("dedup.method=features", "dedup.method"),
+        ("dedup.method=hashes dedup.candidates=features", ""),
+        ("dedup.method=keypoints dedup.candidates=keypoints", ""),
+    ],
+)
+def test_features_without_a_model_are_a_gap_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], said: str, name: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    settings = [word for one in ("embed.model=none", *said.split()) for word in ("--set", one)]
+    main(["preflight", "--profile", "light", "--sources", "empty", *settings])
+    found = words(capsys)
+    assert "READY" in found or "disk" in found
+    assert ('compares image features, and embed.model = "none" makes none' in found) == bool(name)
+    if name:
+        assert f"setting {name}: {name} = " in found and "needs no model" in found
