@@ -44,6 +44,14 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "entry", pa.string(), "", "A withdrawn sample, normalised URL, host, sha256 or perceptual hash (both in hex)."
     ),
+    Field(
+        "caption_model_licence",
+        pa.string(),
+        "",
+        "Licence of the language model that wrote the published caption; null for captions of people.",
+        True,
+    ),
+    Field("barred_by", pa.string(), "", "Why nothing published names the sample: withdrawn or hash_listed."),
     Field("hash_kind", pa.string(), "", "What the hash is: md5 or sha256, of a whole file."),
     Field("hash", pa.string(), "", "The hash in hex digits, lower case."),
     Field("partition", pa.string(), "", "The unit of work that a row belongs to at the next stage.", kind="location"),

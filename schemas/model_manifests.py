@@ -33,6 +33,7 @@ class Model(Manifest):
         weights_sha256: sha256 of its safetensors file, or the digest by `weights_digest` if there are several; "" if
             the folder must contain SHA256SUMS.
         adapter: folder of a PEFT adapter in the model's folder; "" for none.
+        language_model_licence: of a captioner, the licence of the language model that writes the captions.
         weights_note: notes on the weights: further licences, how the revision was found.
     """
 
@@ -45,6 +46,7 @@ class Model(Manifest):
     weights_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     precision: Literal["float32", "float16", "bfloat16"]
     licence: str = Field(min_length=1)
+    language_model_licence: str = ""
     weights_note: str = ""
     adapter: str = ""
     gpu_gb: float = Field(0.0, ge=0)
@@ -66,6 +68,8 @@ class Model(Manifest):
             raise ValueError(f"a {self.task} comes from {' or '.join(LIBRARIES[self.task])}, not {self.library}")
         if self.files and self.revision == "own":
             raise ValueError("files are fetched from a repository, and revision says that there is none")
+        if (self.task == "captioner") != bool(self.language_model_licence):
+            raise ValueError("language_model_licence is stated by captioners, and by them alone")
         if self.folder and not self.weights_sha256:
             raise ValueError("a committed model needs weights_sha256")
         return self

@@ -122,6 +122,9 @@ WITHDRAWAL = Table(
     (),
     "What is no longer requested or published.",
 )
+BARRED_SAMPLE = Table(
+    "barred_sample", ("sample_id",), ("barred_by",), "A sample whose picture or URL is withdrawn or on a hash list."
+)
 LISTED_HASH = Table(
     "listed_hash",
     ("hash_kind", "hash"),
@@ -247,7 +250,7 @@ CAPTION_SCORE = Table(
 CAPTION = Table(
     "caption",
     ("sample_id",),
-    ("top_caption", "invariant_caption", "generated_caption"),
+    ("top_caption", "invariant_caption", "generated_caption", "caption_model_licence"),
     "A labelled image with its chosen captions.",
 )
 OWN_CAPTION = Table(
@@ -411,8 +414,9 @@ ORIGIN = Table(
     (
         "shard", "half", "corpus", "url", "path", "keywords", "native_id", "width_px", "height_px", "meta_caption",
         "latitude_deg", "longitude_deg", "utm_epsg", "country_code", "taken_at", "month", "annotation_licence",
-        "image_licence", "nsfw", "punsafe", "pwatermark", "published_width_px", "published_height_px", "vlm_score_cos",
-        "detector_prob", "cluster_id", "cluster_n_samples", "places", "group_key", "caption_cos", "caption_top_share",
+        "caption_model_licence", "image_licence", "nsfw", "punsafe", "pwatermark", "published_width_px",
+        "published_height_px", "vlm_score_cos", "detector_prob", "cluster_id", "cluster_n_samples", "places",
+        "group_key", "caption_cos", "caption_top_share",
     ),
     "A sample to publish with its origin, scores, cluster and group; url is empty for labelled samples, path for web"
     " samples; only web samples have scores.",
@@ -440,8 +444,9 @@ METAFILE = Table(
     (
         "half", "img_name", "published_text", "url", "path", "corpus", "split", "shard", "keywords", "native_id",
         "width_px", "height_px", "body_sha256", "published_sha256", "meta_caption", "latitude_deg", "longitude_deg",
-        "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "image_rights",
-        "published_n_bytes", "published_format", "caption_sources", "places", "vlm_score_cos", "detector_prob",
+        "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "caption_model_licence",
+        "image_licence", "image_rights", "published_n_bytes", "published_format", "caption_sources", "places",
+        "vlm_score_cos", "detector_prob",
         "cluster_id", "cluster_n_samples", "group_key", "nsfw", "punsafe", "pwatermark", "published_width_px",
         "published_height_px", "caption_cos", "caption_top_share",
     ),

@@ -46,6 +46,7 @@ from stages.stats.rates import COUNT_RATES
 from stages.stats.sizes import COUNT_CAPTION_LENGTHS, COUNT_IMAGE_SIZES
 from stages.stats.splits import COUNT_SPLITS
 from stages.stats.stage import COUNT_FUNNEL
+from stages.withdraw.samples import LIST_BARRED
 from stages.withdraw.stage import LIST_WITHDRAWN
 
 STAGES: tuple[Stage, ...] = (
@@ -108,6 +109,7 @@ STAGES: tuple[Stage, ...] = (
     DESCRIBE_SAMPLES,
     WRITE_PAIRS,
     WRITE_METAFILE,
+    LIST_BARRED,
     WRITE_CROSSWALK,
     LIST_LEFT_OUT,
     COUNT_FUNNEL,

@@ -25,7 +25,7 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     from schemas.tables import Table
 
-_FORMAT = 2  # raised when the files change for the same receipts
+_FORMAT = 3  # raised when the files change for the same receipts
 _PORTION = 131_072  # rows in memory at once, and per row group
 _SPLITS = ("train", "val")
 # The published columns come first, under their published names.
@@ -34,7 +34,7 @@ _CSV_FIRST, _CSV_ORIGIN = ("img_name", "published_text"), {"pub11": "url", "rs3"
 _CSV_FURTHER = (
     "corpus", "meta_caption", "country_code", "month", "latitude_deg", "longitude_deg", "utm_epsg", "sample_id",
     "width_px", "height_px", "caption_sources", "places", "vlm_score_cos", "detector_prob", "cluster_id", "group_key",
-    "image_licence", "nsfw", "punsafe", "pwatermark", "published_sha256",
+    "image_licence", "caption_model_licence", "nsfw", "punsafe", "pwatermark", "published_sha256",
 )  # fmt: skip
 
 

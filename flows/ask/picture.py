@@ -13,6 +13,7 @@ from flows.ask.spine import names_of, samples_query
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from stages.contract import InputError
+from stages.safety.hash_lists import HASH_LISTED, listed_sql
 from stages.safety.unsafe import marks
 from stages.shard.dealing import ShardParams
 from stages.withdraw.matching import withdrawn_query
@@ -67,12 +68,11 @@ def bar_pictures(ledger: Ledger, db: duckdb.DuckDBPyConnection, samples: str = "
 
 
 def _hash_listed() -> str:
-    return """
+    return f"""
         hash_listed AS (
-            SELECT sample_id FROM sample JOIN fetched_rejects ON fetch_id = image_id WHERE reason = 'hash_listed'
-            UNION SELECT sample_id FROM sample JOIN image USING (image_id) JOIN listed_hash ON hash = body_md5
-            UNION SELECT sample_id FROM sample JOIN image USING (image_id) JOIN listed_hash ON hash = body_sha256
-            UNION SELECT sample_id FROM sample JOIN image USING (image_id) JOIN listed_hash ON hash = published_sha256
+            SELECT sample_id FROM sample JOIN fetched_rejects ON fetch_id = image_id WHERE reason = '{HASH_LISTED}'
+            UNION SELECT sample_id FROM labelled_image_rejects WHERE reason = '{HASH_LISTED}'
+            UNION SELECT sample_id FROM sample JOIN ({listed_sql("image_id", "image")}) USING (image_id)
         )
     """
 

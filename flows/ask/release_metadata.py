@@ -26,7 +26,7 @@ ROWS_QUERY = f"""
     SELECT m.sample_id, m.half, m.corpus, m.img_name, CASE WHEN starts_with(m.url, '{SCHEME}') THEN '' ELSE m.url END
            AS url, m.published_text, m.split, m.shard, m.body_sha256, m.published_sha256, i.n_bytes, i.pixel_sha256,
            i.phash, i.width_px, i.height_px, i.published_format, v.vlm_score_cos, d.detector_prob,
-           m.annotation_licence, m.image_licence
+           m.annotation_licence, m.image_licence, m.caption_model_licence
     FROM metafile m JOIN sample s USING (sample_id) JOIN image i USING (image_id)
     LEFT JOIN vlm_score v USING (pixel_sha256) LEFT JOIN detector_score d USING (pixel_sha256)
     ORDER BY m.sample_id

@@ -72,8 +72,9 @@ def read_contents(ledger: Ledger) -> Contents:
         ).fetchall()
         licences = db.execute(
             "SELECT corpus, name, licence, count(*) FROM (UNPIVOT (SELECT corpus, coalesce(annotation_licence, '') AS"
-            " annotation_licence, coalesce(image_licence, '') AS image_licence FROM metafile)"
-            " ON annotation_licence, image_licence INTO NAME name VALUE licence) GROUP BY ALL ORDER BY ALL"
+            " annotation_licence, coalesce(image_licence, '') AS image_licence, coalesce(caption_model_licence, '')"
+            " AS caption_model_licence FROM metafile) ON annotation_licence, image_licence, caption_model_licence"
+            " INTO NAME name VALUE licence) GROUP BY ALL ORDER BY ALL"
         ).fetchall()
         n_loopback = scalar(db, "SELECT count(*) FROM metafile WHERE regexp_matches(url, ?)", [_LOOPBACK])
         sources = db.execute(

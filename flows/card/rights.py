@@ -23,6 +23,7 @@ class Rights:
         n_samples: number of published samples.
         annotation_licences: number of samples by the stated licence of metadata and text.
         image_licences: number of samples by the stated licence of the image; "" if none is stated.
+        model_licences: number of samples by the licence of the language model behind the caption; none for others.
         captioner: the model that generated the captions; None if they are the corpus's own.
     """
 
@@ -30,6 +31,7 @@ class Rights:
     n_samples: int
     annotation_licences: Mapping[str, int]
     image_licences: Mapping[str, int]
+    model_licences: Mapping[str, int]
     captioner: Model | None
 
     @property
@@ -57,6 +59,7 @@ def read_rights(ledger: Ledger, contents: Contents) -> list[Rights]:
             count[code],
             contents.stated(code, "annotation_licence"),
             contents.stated(code, "image_licence"),
+            {licence: n for licence, n in contents.stated(code, "caption_model_licence").items() if licence},
             captioner if half == "rs3" else None,
         )
         for half, code in dict.fromkeys((group.half, group.corpus) for group in contents.groups)

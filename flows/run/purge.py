@@ -12,6 +12,7 @@ from flows.ledger.ledger import Ledger
 from flows.ledger.purge import Place, purge_files
 from flows.ledger.store import IN_SOURCES
 from stages.contract import InputError
+from stages.safety.hash_lists import BODY_HASHES, HASH_LISTED, listed_sql
 from stages.withdraw.matching import withdrawn_query
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def purge(ledger: Ledger) -> Iterator[str]:
     for page in (PAGE, OUTLIERS):
         (ledger.store.root / page).unlink(missing_ok=True)
     yield f"{n_bodies} bodies destroyed in {n_files} files" if n_bodies else "no file holds a body that is to go"
-    if in_sources:
-        more = f" and {len(in_sources) - _SHOWN} more" if len(in_sources) > _SHOWN else ""
-        yield f"yours to delete, under SOURCES: {', '.join(in_sources[:_SHOWN])}{more}"
+    more = f" and {len(in_sources) - _SHOWN} more" if len(in_sources) > _SHOWN else ""
+    yours = f"; yours to delete there: {', '.join(in_sources[:_SHOWN])}{more}" if in_sources else ""
+    yield f"files under SOURCES, such as labelled corpora and released tars, are never changed{yours}"
 
 
 def _refuse_unfinished(ledger: Ledger) -> None:
@@ -66,30 +67,32 @@ def _places(db: duckdb.DuckDBPyConnection, samples: str) -> tuple[dict[str, list
             in_sources.append(address.removeprefix(IN_SOURCES))
         else:
             places.setdefault(address, []).append((offset, n_bytes))
+    in_sources += [path for (path,) in db.execute(_REFUSED_FILES).fetchall()]
     return places, in_sources
 
 
-_LISTED = " OR ".join(
-    f"{column} IN (SELECT hash FROM listed_hash WHERE hash_kind = '{kind}')"
-    for column, kind in (("body_sha256", "sha256"), ("body_md5", "md5"))
-)
 # Samples that are withdrawn, and those whose screened picture is listed.
 _GONE = f"""
     WITH sample AS (FROM ({{samples}})), withdrawn AS ({{withdrawn}})
     SELECT sample_id, image_id FROM sample SEMI JOIN withdrawn USING (sample_id)
-    UNION SELECT sample_id, image_id FROM sample JOIN image USING (image_id)
-          WHERE {_LISTED} OR published_sha256 IN (SELECT hash FROM listed_hash)
+    UNION SELECT sample_id, image_id FROM sample JOIN ({listed_sql("image_id", "image")}) USING (image_id)
 """
 # A sample's name alone does not take the picture of another sample of the same URL away.
 _GONE_FETCH = f"""
     SELECT fetch_id FROM planned LEFT JOIN (SELECT sample_id, true AS is_gone FROM gone) USING (sample_id)
     GROUP BY fetch_id HAVING bool_and(coalesce(is_gone, false))
+    UNION {listed_sql("fetch_id", "fetch_attempt", BODY_HASHES)}
     UNION SELECT fetch_id FROM fetch_attempt
-          WHERE {_LISTED} OR body_sha256 IN (SELECT entry FROM withdrawal WHERE entry_kind = 'sha256')
+          WHERE body_sha256 IN (SELECT entry FROM withdrawal WHERE entry_kind = 'sha256')
 """
 _BODIES = """
     SELECT body_file, body_offset, n_bytes FROM fetch_attempt SEMI JOIN gone_fetch USING (fetch_id)
     WHERE body_file IS NOT NULL
     UNION SELECT body_file, body_offset, n_bytes FROM labelled_image SEMI JOIN gone USING (sample_id)
     ORDER BY ALL
+"""
+# Listed files of labelled corpora, which no later table holds.
+_REFUSED_FILES = f"""
+    SELECT DISTINCT path FROM source_file
+    JOIN labelled_image_rejects USING (sample_id) WHERE reason = '{HASH_LISTED}' ORDER BY path
 """

@@ -9,9 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from schemas.model_manifests import load_models
 from schemas.tables import CAPTION
 from stages.contract import Context, Inputs, Outcome, Params, rejects_table
 from stages.rows import run_sql
+
+RELEASED_LICENCE = "not stated by the release"  # its texts are a model's; RS5M's is BLIP-2 with OPT-6.7B
 
 
 class TextParams(Params):
@@ -22,13 +25,27 @@ class TextParams(Params):
     )
 
 
-class ChooseParams(TextParams):
+class CaptionerParams(TextParams):
+    """Which model draws captions."""
+
+    captioner: str = Field(
+        "blip2-opt-6.7b", description="a captioner of manifests/models.toml"
+    )  # RS5M: BLIP2 with OPT-6.7B
+
+
+class ChooseParams(CaptionerParams):
     """Which caption of a sample is published."""
 
     choice: Literal["either", "top", "invariant"] = Field(
         "either", description="top: the highest rank; invariant: the least variance; either: one of the two at random"
     )  # RS5M's training drew one of the two
     choice_seed: int = Field(0, description="with the sample's id, seeds the random choice")
+
+
+def caption_model_licence(params: CaptionerParams) -> str:
+    """Return the licence of the captioner's language model, as its manifest states it."""
+    model = load_models().get(params.captioner)
+    return model.language_model_licence if model is not None else "not stated"
 
 
 def choose_captions(inputs: Inputs, context: Context) -> Outcome:
@@ -38,6 +55,8 @@ def choose_captions(inputs: Inputs, context: Context) -> Outcome:
         rows = run_sql(_RELEASED, inputs)
     else:
         rows = run_sql(_CHOSEN, inputs, choice=params.choice, seed=params.choice_seed)
+    licence = RELEASED_LICENCE if params.texts == "released" else caption_model_licence(params)
+    rows = rows.append_column("caption_model_licence", pa.repeat(licence, rows.num_rows))
     has_caption = pc.is_valid(rows["top_caption"])
     kept = rows.filter(has_caption).select(CAPTION.schema.names).cast(CAPTION.schema)
     lost = rows.filter(pc.invert(has_caption))

@@ -12,7 +12,14 @@ from PIL import Image
 from pydantic import Field
 
 from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE
-from stages.caption.choice import GIVEN, ChooseParams, TextParams, choose_captions
+from stages.caption.choice import (
+    GIVEN,
+    CaptionerParams,
+    ChooseParams,
+    TextParams,
+    caption_model_licence,
+    choose_captions,
+)
 from stages.caption.drawing import draw_each, draw_seed
 from stages.caption.ranking import Ranked, Ranking, rank_images
 from stages.caption.refusals import Rejects, refuse, without_faults
@@ -20,6 +27,7 @@ from stages.caption.rotation import turned_views
 from stages.contract import (
     Context,
     ContractError,
+    Dependency,
     Given,
     Inputs,
     Outcome,
@@ -36,12 +44,9 @@ from stages.rows import run_sql
 Sample = tuple[dict[str, Any], dict[int, str]]  # the location of its image, and its captions by number
 
 
-class DrawParams(TextParams):
-    """Which captioner is used, and how it samples captions."""
+class DrawParams(CaptionerParams):
+    """How the captioner samples captions."""
 
-    captioner: str = Field(
-        "blip2-opt-6.7b", description="a captioner of manifests/models.toml"
-    )  # RS5M: BLIP2 with OPT-6.7B
     captioner_batch_size: int = Field(4, ge=1, description="images per batch")
     captioner_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
     n_candidates: int = Field(20, ge=1, description="captions drawn per image")  # RS5M: 20
@@ -171,6 +176,10 @@ def _captioner_identity(params: DrawParams) -> Mapping[str, str]:
     return model_identity(params.captioner, params)
 
 
+def _licence_identity(params: ChooseParams) -> Mapping[str, str]:
+    return {"licence": caption_model_licence(params)}
+
+
 def _open_captioner(params: DrawParams, resources: ModelResources) -> AbstractContextManager[Captioner]:
     return open_captioner(
         params.captioner, models=resources.models, device=resources.device, n_threads=params.captioner_n_threads
@@ -244,7 +253,7 @@ RANK_CAPTIONS = Stage(
 CHOOSE_CAPTIONS = Stage(
     name="choose_captions",
     module="caption",
-    version=2,
+    version=3,
     does="Chooses the caption with the highest rank and the one that varies least, and which of the two is published.",
     reads=(
         Reads("caption_score", ("sample_id", "n", "second_rank", "rotation_variance")),
@@ -258,5 +267,6 @@ CHOOSE_CAPTIONS = Stage(
     run=choose_captions,
     params=ChooseParams,
     reasons=("no_caption_generated",),
+    depends=(Dependency("caption_model", _licence_identity),),
     partitions_from=("labelled_image",),
 )

@@ -33,11 +33,13 @@ from stages.contract import (
 )
 from stages.inventory.labelled_listing import role_of
 from stages.inventory.stage import listed_corpus
+from stages.labelled.listed import listed_samples, read_unchanged
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben.rendering import Renderer, open_renderer, renderer_identity
 from stages.readers.labelled_records import File, LabelledChoices, Raster, Reading, Sample, SampleFault
 from stages.readers.readers import labelled_reader, reader_of
-from stages.readers.rs5m_tars.members import read_listed, split_member
+from stages.readers.rs5m_tars.members import split_member
+from stages.safety.hash_lists import DETAIL, HASH_LISTED
 
 
 class LabelledParams(Params):
@@ -108,10 +110,13 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     codes = {sample_id: _corpus_of(sample_id, corpora[code]) for sample_id, code in listed.items() if sample_id}
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
+    illegal = listed_samples(inputs, context)
     with _Pictures(context) as pictures:
         for n_done, sample_id in enumerate(sorted(files), 1):
             corpus, code = corpora[listed[sample_id]], codes[sample_id]
             try:
+                if sample_id in illegal:
+                    raise SampleFault(HASH_LISTED, DETAIL)
                 _check_sizes(files[sample_id], context.params.max_file_mb)
                 about = replace(reading, listed=patches.get(sample_id, {}))
                 sample = labelled_reader(corpus).read(sample_id, files[sample_id], about)
@@ -186,28 +191,11 @@ def _check_sizes(files: Mapping[str, File], max_file_mb: int) -> None:
 
 def _reading(context: Context) -> Reading:
     def read_file(file: File) -> bytes:
-        return _read_unchanged(context.sources / file.path, file)
+        return read_unchanged(context.sources / file.path, file)
 
     params, renderer = context.params, context.tools["renderer"]
     choices = LabelledChoices(params.n_box_cells, is_rs5m_selection=params.ben_selection == "rs5m")
     return Reading(read_file, Raster(renderer.render, renderer.locate), choices=choices)
-
-
-def _read_unchanged(path: Path, file: File) -> bytes:
-    # The rows are kept under the digest that inventory took: they must be of the same bytes.
-    try:
-        data = b"".join(read_listed(path, file.size_bytes))
-    except OSError as error:
-        raise InputError(
-            f"source file {path} cannot be read ({error.strerror}): it was listed with {file.size_bytes} bytes."
-            " Restore it or its permissions, or leave its corpus out with SET='inventory.corpora=[…]'"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise InputError(
-            f"source file {path} has changed since inventory ({file.size_bytes} bytes): restore it,"
-            " or run `make stage-inventory` to use the new one"
-        )
-    return data
 
 
 def _where(sample_id: str, sample: Sample, pictures: _Pictures) -> dict[str, Any]:
@@ -236,7 +224,7 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=7,
+    version=8,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),
@@ -245,6 +233,7 @@ READ_LABELLED = Stage(
             "patch",
             ("sample_id", "v1_patch", "v2_labels", "v2_country", "has_seasonal_snow", "has_cloud_or_shadow"),
         ),
+        Reads("listed_hash", ("hash_kind", "hash"), is_whole=True, is_optional=True),
     ),
     writes=LABELLED_IMAGE,
     grain="map",
@@ -265,6 +254,7 @@ READ_LABELLED = Stage(
         "cloud_or_shadow",
         "outside_selection",
         "named_again",
+        HASH_LISTED,
     ),
     tools=(RENDERER,),
     partitions_from=("source_file",),

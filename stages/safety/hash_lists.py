@@ -19,6 +19,7 @@ _KINDS: Mapping[int, str] = {32: "md5", 64: "sha256"}  # kind by the number of h
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _SHOWN_FAULTS = 5
 BODY_HASHES: Mapping[str, str] = {"body_sha256": "sha256", "body_md5": "md5"}
+IMAGE_HASHES: Mapping[str, str] = {**BODY_HASHES, "published_sha256": "sha256"}  # of a screened image
 HASH_LISTED = "hash_listed"
 DETAIL = "on a list of known illegal material"  # must not lead to the file
 
@@ -80,17 +81,28 @@ def md5_of(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def listed(key: str, listed_hash: Any, files: Any, columns: Mapping[str, str]) -> pa.Table:
-    """Return the distinct keys of the listed files.
+def listed_sql(key: str, files: str, columns: Mapping[str, str] = IMAGE_HASHES) -> str:
+    """Return SQL for the distinct keys of the listed files, over a table `listed_hash`: the one comparison of hashes.
+
+    Args:
+        key: key column of the files.
+        files: a table, or a query with its alias.
+        columns: columns of the files with hashes in lower-case hex, and the kind of each; hashes may be null.
+    """
+    return " UNION ".join(
+        f"SELECT {key} FROM {files} JOIN listed_hash ON hash = {column} WHERE hash_kind = '{kind}'"
+        for column, kind in columns.items()
+    )
+
+
+def listed(key: str, listed_hash: Any, files: Any, columns: Mapping[str, str] = IMAGE_HASHES) -> pa.Table:
+    """Return the distinct keys of the listed files, sorted.
 
     Args:
         key: key column of `files`.
         listed_hash: rows of LISTED_HASH.
         files: rows with the key and the hash columns.
-        columns: columns of `files` with hashes in lower-case hex, and the kind of each; hashes may be null.
+        columns: as in `listed_sql`.
     """
-    matches = [
-        f"SELECT {key} FROM files JOIN listed_hash ON hash = {column} WHERE hash_kind = '{kind}'"
-        for column, kind in columns.items()
-    ]
-    return run_sql(f"{' UNION '.join(matches)} ORDER BY {key}", {"files": files, "listed_hash": listed_hash})
+    tables = {"files": files, "listed_hash": listed_hash}
+    return run_sql(f"FROM ({listed_sql(key, 'files', columns)}) ORDER BY {key}", tables)

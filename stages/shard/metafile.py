@@ -38,7 +38,7 @@ def _digest_of_rights(params: Params) -> Mapping[str, str]:
 WRITE_METAFILE = Stage(
     name="write_metafile",
     module="shard",
-    version=4,
+    version=5,
     does="Writes the origin, rights, position, time, scores and group of each sample of a tar.",
     reads=(
         Reads("shard", _OF_SHARD),

@@ -44,6 +44,10 @@ _STEPS = (
         """,
         ("place",),
     ),
+    (
+        "SELECT rows.*, caption_model_licence FROM rows LEFT JOIN caption USING (sample_id)",
+        ("caption",),
+    ),
     (f"SELECT rows.*, {', '.join(_WHERE_AND_WHEN)} FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
     (
         f"""
@@ -60,7 +64,7 @@ _STEPS = (
 LIST_ORIGINS = Stage(
     name="list_origins",
     module="shard",
-    version=3,
+    version=4,
     does="Collects, tar by tar, what all tables record of each sample to publish.",
     reads=(
         Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
@@ -72,6 +76,7 @@ LIST_ORIGINS = Stage(
         ),
         Reads("labelled_image", ("sample_id", "path", "annotation_licence"), is_whole=True),
         Reads("image", ("image_id", "width_px", "height_px"), is_whole=True),
+        Reads("caption", ("sample_id", "caption_model_licence"), is_whole=True),
         Reads("geometa", ("sample_id", *_WHERE_AND_WHEN), is_whole=True),
         Reads("relevant", ("sample_id", "vlm_score_cos", "detector_prob"), is_whole=True),
         Reads("caption_rank", ("sample_id", "caption_cos", "caption_top_share"), is_whole=True),

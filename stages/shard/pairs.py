@@ -20,16 +20,17 @@ from stages.rows import run_sql
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.collecting import collect
-from stages.shard.emails import EMAIL, MASK, EmailParams
+from stages.shard.emails import EmailParams, masked_sql
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.tar_writer import TarWriter
 
 EXTENSIONS = ("jpg", "png", "webp")  # image formats that webdataset, open_clip and Hugging Face decode by extension
 _OF_ORIGIN = (
     "half", "corpus", "url", "path", "native_id", "keywords", "width_px", "height_px", "latitude_deg", "longitude_deg",
-    "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "meta_caption", "nsfw",
-    "punsafe", "pwatermark", "published_width_px", "published_height_px", "vlm_score_cos", "detector_prob",
-    "cluster_id", "cluster_n_samples", "places", "group_key", "caption_cos", "caption_top_share",
+    "utm_epsg", "country_code", "taken_at", "month", "annotation_licence", "image_licence", "caption_model_licence",
+    "meta_caption", "nsfw", "punsafe", "pwatermark", "published_width_px", "published_height_px", "vlm_score_cos",
+    "detector_prob", "cluster_id", "cluster_n_samples", "places", "group_key", "caption_cos",
+    "caption_top_share",
 )  # fmt: skip
 _OF_PLAN = ("split", "shard", "published_text", "caption_sources")
 _OF_DESCRIPTION = tuple(name for name in DESCRIPTION.columns if name != "shard")
@@ -73,7 +74,7 @@ _STEPS = (
     ("SELECT rows.*, country_name, city FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
 )
 
-_MASKED = f"SELECT * REPLACE (regexp_replace(caption, '{EMAIL}', '{MASK}', 'g') AS caption) FROM rows"
+_MASKED = f"SELECT * REPLACE ({masked_sql('caption')} AS caption) FROM rows"
 
 
 class DescriptionParams(LayoutParams, EmailParams):
@@ -143,7 +144,7 @@ _SCORES = ("sample_id", "n", "first_score_cos", "first_rank", "second_rank")
 DESCRIBE_SAMPLES = Stage(
     name="describe_samples",
     module="shard",
-    version=2,
+    version=3,
     does="Collects, tar by tar, all captions of each sample to publish.",
     reads=(
         Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
@@ -167,7 +168,7 @@ DESCRIBE_SAMPLES = Stage(
 WRITE_PAIRS = Stage(
     name="write_pairs",
     module="shard",
-    version=4,
+    version=5,
     does="Writes the tars of image, text and JSON that ordinary loaders read.",
     reads=(
         Reads("shard", ("sample_id", "published_sha256")),

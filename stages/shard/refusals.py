@@ -1,6 +1,5 @@
 """Find the remaining samples that are not published, with reasons; a change here only rewrites tars."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +15,6 @@ from stages.withdraw.matching import named
 LOW_MATCH = "low_caption_match"
 # In this order: a withdrawn sample gets no other reason, and neither does a listed file.
 REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated", LICENCE, LOW_MATCH)
-_HASHES: Mapping[str, str] = {"body_sha256": "sha256", "published_sha256": "sha256", "body_md5": "md5"}
 # Not pa.table, which imports pandas: half a second for every command.
 _NONE = pa.Table.from_batches([], pa.schema([("sample_id", pa.string()), ("detail", pa.string())]))
 
@@ -82,7 +80,7 @@ def _illegal(tables: Inputs) -> pa.Table:
     query = """SELECT sample_id, located.body_sha256, published_sha256, body_md5
                FROM located JOIN image USING (image_id)"""
     hashes = query_rows(query, {name: tables[name] for name in names})
-    found = listed("sample_id", tables["listed_hash"], hashes, _HASHES)
+    found = listed("sample_id", tables["listed_hash"], hashes)
     return found.append_column("detail", pa.repeat(DETAIL, found.num_rows))
 
 

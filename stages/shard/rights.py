@@ -128,7 +128,7 @@ _LEFT_OUT = f"""
 LIST_LEFT_OUT = Stage(
     name="list_left_out",
     module="shard",
-    version=1,
+    version=2,
     does="Lists the samples that were left out for their rights, with their metadata.",
     reads=(
         Reads("shard_plan", ("sample_id", "reason", "detail"), is_whole=True, section="rejects"),

@@ -121,7 +121,7 @@ _ROWS: Mapping[str, str] = {
     " AS candidate_caption FROM labelled_image",
     "rank_captions": "SELECT sample_id, n, 0.3 AS first_score_cos, 1 AS first_rank FROM caption_candidate",
     "choose_captions": "SELECT sample_id, candidate_caption AS top_caption, top_caption AS invariant_caption,"
-    " top_caption AS generated_caption FROM caption_candidate",
+    " top_caption AS generated_caption, 'Apache-2.0' AS caption_model_licence FROM caption_candidate",
     "match_captions": "SELECT sample_id, hash('m' || sample_id) / 18446744073709551616.0 AS caption_cos"
     " FROM own_caption",
     "tag_places": "SELECT caption_id, 0 AS n, CASE WHEN hash(caption_id) % 3 = 0 THEN 'Lisbon' END AS place"

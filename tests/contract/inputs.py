@@ -368,6 +368,7 @@ _ORIGINS = [
         **_GEOMETA[n], **_IMAGES[n], **_CANDIDATES[n], "half": "pub11", "shard": "pub11-train-0000", "path": "",
         "vlm_score_cos": 0.25, "detector_prob": None, "cluster_id": "laion2b_0_0", "cluster_n_samples": 2,
         "places": ["Überlingen", "Bonn"], "group_key": fetch_id(0), "caption_cos": 0.25, "caption_top_share": 0.5,
+        "caption_model_licence": None,
     }
     for n in range(4)
 ]  # fmt: skip
@@ -495,6 +496,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         candidate=_CANDIDATES,
         labelled_image=_LABELLED,
         image=_IMAGES,
+        caption=[{"sample_id": "ben_7", "caption_model_licence": "a licence"}],
         geometa=_GEOMETA,
         relevant=[{**row, "vlm_score_cos": 0.25, "detector_prob": 0.5} for row in _RELEVANT],
         cluster_member=[{**row, "cluster_n_samples": 2} for row in _DUPLICATES],
@@ -533,7 +535,23 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         shard_plan_rejects=[{"sample_id": "laion2b_0_3", "reason": "nsfw"}],
         shard_rejects=[{"sample_id": "cc3m_0_0"}],
     ),
+    "list_barred": tables(
+        sample=_SAMPLES,
+        planned=_PLANNED,
+        fetched=_FETCHED,
+        fetched_rejects=[],
+        image=[{**row, "body_sha256": "sha"} for row in _IMAGES],
+        withdrawal=[
+            {"entry_kind": "sample_id", "entry": _SAMPLES[0]["sample_id"]},
+            {"entry_kind": "url", "entry": "http://elsewhere/"},
+        ],
+        listed_hash=[],
+    ),
     "write_crosswalk": tables(
+        barred_sample=[
+            {"sample_id": _SAMPLES[1]["sample_id"], "barred_by": "withdrawn"},
+            {"sample_id": "sbu_0_0", "barred_by": "hash_listed"},
+        ],
         candidate=_CANDIDATES,
         sample=_SAMPLES,
         labelled_image=_LABELLED,

@@ -39,7 +39,9 @@ def _read_labelled(folder: Path) -> Iterator[Handmade]:
     (sources / "fmow/train/dam/dam_4/dam_4_0_rgb.json").parent.mkdir()
     (sources / "fmow/train/dam/dam_4/dam_4_0_rgb.json").write_bytes(b"{}")
     rows = _rows(sources)
-    tables = {"source_listing": rows, "source_file": rows, "patch": _LISTED}
+    (unsafe,) = (row for row in rows if row["path"].endswith("P0004567.jpg"))
+    hashes = [{"hash_kind": "sha256", "hash": unsafe["file_sha256"]}, {"hash_kind": "md5", "hash": "0" * 32}]
+    tables = {"source_listing": rows, "source_file": rows, "patch": _LISTED, "listed_hash": hashes}
     yield Handmade(tables, params={"ben_selection": "rs5m"}, sources=sources)
 
 

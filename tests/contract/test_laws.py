@@ -22,7 +22,8 @@ each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.na
 PARAMETERS = [(stage, name) for stage in STAGES for name in stage.params.model_fields]
 RESOURCES = [(stage, name) for stage in STAGES for name in stage.resources.model_fields]
 MIN_ROWS = 4
-NO_ROWS = ("list_withdrawn", "record_hashes", "list_left_out")  # the small build withdraws nothing and has no hash list
+# The small build withdraws nothing and has no hash list.
+NO_ROWS = ("list_withdrawn", "record_hashes", "list_left_out", "list_barred")
 FEW_ROWS = (
     "set_thresholds", "count_countries", "count_months", "count_utm_zones",  # two scores; few countries
     "find_same_ground", "find_ground_overlap",  # one sample on the ground of two sets

@@ -48,6 +48,7 @@ def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_
     again = run("build", "--build", build)
     assert again.returncode == 0 and again.stdout.startswith("nothing to do"), again.stdout
     left = {row["sample_id"] for row in pq.read_table(build / "dataset/metafiles/pub11_metadata.parquet").to_pylist()}
+    assert illegal["url"] not in str(pq.read_table(build / "dataset/metafiles/crosswalk.parquet").to_pylist())
     assert {row["sample_id"] for row in rows} - left == {withdrawn["sample_id"], illegal["sample_id"]}
 
 
@@ -63,6 +64,8 @@ def _check_withdrawal(build: Path, withdrawn: dict[str, Any], entries: Path) -> 
     assert after == {**before, tar: before[tar] - {key}}
     unchanged = {name for name in before if (build / "dataset" / name).read_bytes() == bytes_before[name]}
     assert unchanged == before.keys() - {tar}
+    named = str(pq.read_table(build / "dataset/metafiles/crosswalk.parquet").to_pylist())
+    assert withdrawn["url"] not in named and next(iter(after[tar])) in named
     again = run("withdraw", entries, "--build", build)
     assert again.returncode == 0 and "no tar has changed" in again.stdout
 

@@ -112,3 +112,14 @@ def test_a_models_identity_covers_its_results_and_needs_no_weights() -> None:
     assert (one["revision"], one["precision"]) == ("1c2b8495b28150b8a4922ee1c8edee224c284c0c", "float16")
     assert [name for name in one if one[name] != two[name]] == ["n_threads"]
     assert set(map(type, one.values())) == {str}
+
+
+def test_captioners_alone_state_the_licence_of_their_language_model(tmp_path: Path) -> None:
+    stated = {name: model.language_model_licence for name, model in load_models().items()}
+    assert {name for name, licence in stated.items() if licence} == {"blip2-opt-6.7b", "blip2-opt-2.7b", "demo-blip2"}
+    assert "non-commercial" in stated["blip2-opt-6.7b"]
+    (tmp_path / "models.toml").write_text(
+        ENTRY.replace('"scorer"', '"captioner"').replace('"open_clip"', '"transformers"')
+    )
+    with pytest.raises(ManifestError, match="language_model_licence is stated by captioners"):
+        load_models(tmp_path / "models.toml")

@@ -57,6 +57,8 @@ def test_pictures_on_a_hash_list_are_not_located(finished: Build, everything: se
     for sample_id in (WEB, min(name for name in everything if name.startswith("ben"))):
         value = image_of(finished, sample_id, column)
         assert sample_id not in shown(finished, listed_hash=f"SELECT '{kind}' AS hash_kind, '{value}' AS hash")
+    other = {"md5": "sha256", "sha256": "md5"}[kind]
+    assert sample_id in shown(finished, listed_hash=f"SELECT '{other}' AS hash_kind, '{value}' AS hash")
 
 
 def test_a_mark_hides_all_web_samples_of_the_picture_and_no_others(finished: Build, everything: set[str]) -> None:

@@ -105,9 +105,10 @@ def test_the_pairs_have_all_samples_of_the_build_with_all_their_facts(finished: 
             n_generated += 1
             assert stated["invariant_caption"] == captions[key]["invariant_caption"]
             assert stated["generated_captions"][0] == captions[key]["top_caption"]
-            assert stated["caption"] is None
+            assert stated["caption"] is None and stated["caption_model_licence"] == "Apache-2.0"
             assert len(stated["generated_captions"]) == len(stated["generated_scores_cos"])
         else:
+            assert stated["caption_model_licence"] is None
             assert stated["caption"] and not stated["generated_captions"] and stated["vlm_score_cos"] is not None
     assert n_generated == 8
 

@@ -59,6 +59,7 @@ def test_the_best_and_the_most_invariant_caption_are_kept_and_the_setting_publis
         "top_caption": "best",
         "invariant_caption": "stillest",
         "generated_caption": expected,
+        "caption_model_licence": "OPT-175B License Agreement (OPT-6.7B), non-commercial research only",
     }
 
 

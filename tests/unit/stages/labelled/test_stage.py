@@ -18,15 +18,17 @@ from PIL import Image
 from flows.demo.world.labelled import LABELLED, read_truth
 from flows.demo.world.labelled_rows import LabelledRow
 from flows.demo.world.world import World
-from schemas.tables import PATCH, SOURCE_LISTING
+from schemas.tables import LISTED_HASH, PATCH, SOURCE_LISTING
 from stages.checks import check_outcome
 from stages.contract import Context, InputError, Inputs, Outcome, no_rejects
 from stages.inventory.stage import INVENTORY, ListingParams, hash_files, list_sources
 from stages.labelled.patches import LIST_PATCHES, list_patches
 from stages.labelled.stage import READ_LABELLED, RENDERER, LabelledParams, read_labelled
 from stages.readers.ben.rendering import Renderer
+from tests.contract.inputs import call_stage
 
-SELECTING = {"seasonal_snow", "cloud_or_shadow", "outside_selection"}
+# The world has no hash list and selects no patches.
+SELECTING = {"seasonal_snow", "cloud_or_shadow", "outside_selection", "hash_listed"}
 
 
 @dataclass
@@ -80,7 +82,11 @@ def partitions(sources: Path) -> dict[str, Inputs]:
     patches = list_patches(whole, context(sources, None))
     check_outcome(LIST_PATCHES, whole, patches)
     return {
-        name: {**inputs, "patch": patches.kept.filter(pc.equal(patches.kept["partition"], name))}
+        name: {
+            **inputs,
+            "listed_hash": LISTED_HASH.schema.empty_table(),
+            "patch": patches.kept.filter(pc.equal(patches.kept["partition"], name)),
+        }
         for name, inputs in found.items()
     }
 
@@ -298,3 +304,21 @@ def test_lists_are_in_a_partition_without_samples(reading: Reading) -> None:
     }  # fmt: skip
     outcome = reading.outcomes["ben-lists"]
     assert (outcome.kept.num_rows, outcome.rejects.num_rows, outcome.files) == (0, 0, ())
+
+
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+def test_a_file_on_a_hash_list_is_refused_before_its_picture_is_read(tmp_path: Path, kind: str) -> None:
+    wanted = {"sha256": "millionaid_P0000001", "md5": "fmow_dam_3_0_rgb"}[kind]
+    name = f"{wanted.partition('_')[2]}.jpg"  # and the content of the handmade file
+    outcomes = {}
+    for listed in ("sha256", "md5"):
+        row = {"hash_kind": listed, "hash": hashlib.new(kind, name.encode()).hexdigest()}
+        inputs, outcome = call_stage(
+            READ_LABELLED,
+            tmp_path / listed,
+            lambda inputs, row=row: {**inputs, "listed_hash": pa.Table.from_pylist([row], LISTED_HASH.schema)},  # type: ignore[misc]
+        )
+        check_outcome(READ_LABELLED, inputs, outcome)
+        outcomes[listed == kind] = {row["sample_id"]: row for row in outcome.rejects.to_pylist()}
+    assert outcomes[True].keys() - outcomes[False].keys() == {wanted} and len(outcomes[False]) > 2
+    assert outcomes[True][wanted]["reason"] == "hash_listed" and name not in str(outcomes[True][wanted])
