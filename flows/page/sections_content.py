@@ -152,6 +152,7 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
             FROM metafile WHERE latitude_deg IS NOT NULL GROUP BY ALL"""
     ).fetchall()
     n_known, n_all = sum(n for *_, n in cells), db.execute("SELECT count(*) FROM metafile").fetchall()[0][0]
+    n_countries = int(db.execute("SELECT coalesce(sum(n_pub11 + n_rs3), 0) FROM country_count").fetchall()[0][0])
     countries = [(names_by_code().get(code, code), n, None) for code, n, _ in _top(db, "country_count", "country_code")]
     months = db.execute(
         "SELECT coalesce(month::VARCHAR, 'unknown'), n_pub11 + n_rs3 FROM month_count ORDER BY month"
@@ -175,7 +176,7 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
                 ),
             ),
             Figure(
-                f"Published images by country, the {len(countries)} most frequent.",
+                f"Country of {n_countries:,} published images, the {len(countries)} most frequent.",
                 "country_count",
                 bars(countries, "Countries"),
             ),
