@@ -34,6 +34,7 @@ def open_views(ledger: Ledger, stages: Sequence[Stage] = ()) -> Iterator[duckdb.
     import duckdb  # the import takes a tenth of a second in every command
 
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as db:
+        db.execute("SET enable_progress_bar = false")  # it is drawn into logs too, once a query takes two seconds
         files: list[tuple[Path, pa.Schema]] = []
         try:
             for stage in dict.fromkeys(stages or ledger.stages):
