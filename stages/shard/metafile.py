@@ -13,7 +13,8 @@ from stages.rows import run_sql
 
 def write_metafile(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per sample of a tar, in the order of the tar: name, text, origin, rights, scores, digests."""
-    rows = run_sql(_ROWS, {**inputs, "rights": _rights()})
+    schema = pa.schema([("corpus", pa.string()), ("image_rights", pa.string())])
+    rows = run_sql(_ROWS, {**inputs, "rights": pa.Table.from_pylist(_rights(), schema)})
     return Outcome(rows.select(METAFILE.schema.names).cast(METAFILE.schema), no_rejects(METAFILE))
 
 
@@ -25,14 +26,13 @@ _OF_SHARD = ("sample_id", "shard", "published_sha256", "published_n_bytes", "pub
 _OF_PLAN = ("sample_id", "img_name", "published_text", "caption_sources", "split", "body_sha256")
 
 
-def _rights() -> pa.Table:
-    """Return the rights in images that each corpus's manifest states."""
-    found = [{"corpus": code, "image_rights": corpus.image_rights} for code, corpus in load_corpora().items()]
-    return pa.Table.from_pylist(found, pa.schema([("corpus", pa.string()), ("image_rights", pa.string())]))
+def _rights() -> list[dict[str, str]]:
+    """Return the rights in images that each corpus's manifest states, as plain rows: making a table imports pandas."""
+    return [{"corpus": code, "image_rights": corpus.image_rights} for code, corpus in load_corpora().items()]
 
 
 def _digest_of_rights(params: Params) -> Mapping[str, str]:
-    return {"sha256": digest_json(_rights().to_pylist())}
+    return {"sha256": digest_json(_rights())}
 
 
 WRITE_METAFILE = Stage(

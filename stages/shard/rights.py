@@ -50,9 +50,9 @@ class RightsParams(Params):
         return value
 
 
-def _corpora() -> pa.Table:
-    """Return what the manifest of each corpus allows."""
-    found = [
+def _corpora() -> list[dict[str, Any]]:
+    """Return what the manifest of each corpus allows, as plain rows: making a table imports pandas."""
+    return [
         {
             "corpus": code,
             "has_image_rights": c.may_redistribute_images,
@@ -60,13 +60,14 @@ def _corpora() -> pa.Table:
         }
         for code, c in sorted(load_corpora().items())
     ]
-    schema = pa.schema([("corpus", pa.string()), ("has_image_rights", pa.bool_()), ("has_text_rights", pa.bool_())])
-    return pa.Table.from_pylist(found, schema)
+
+
+_ALLOWED = pa.schema([("corpus", pa.string()), ("has_image_rights", pa.bool_()), ("has_text_rights", pa.bool_())])
 
 
 def _identity(params: Params) -> Mapping[str, str]:
     is_asked = isinstance(params, RightsParams) and params.rights == "redistributable"
-    return {"sha256": digest_json(_corpora().to_pylist())} if is_asked else {}
+    return {"sha256": digest_json(_corpora())} if is_asked else {}
 
 
 REDISTRIBUTION = Dependency("redistribution", _identity)
@@ -81,7 +82,9 @@ def not_redistributable(params: RightsParams, inputs: Mapping[str, Any]) -> pa.T
     """
     stated = query_rows(_STATED, {name: inputs[name] for name in ("located", "candidate", "labelled_image")})
     allowed = "|".join(f"(?:{pattern})" for pattern in params.redistributable_licences) or "[^\\s\\S]"
-    return run_sql(_REFUSED, {"stated": stated, "rights": _corpora()}, allowed=f"(?i)(?:{allowed})")
+    return run_sql(
+        _REFUSED, {"stated": stated, "rights": pa.Table.from_pylist(_corpora(), _ALLOWED)}, allowed=f"(?i)(?:{allowed})"
+    )
 
 
 _STATED = """
@@ -105,7 +108,7 @@ _REFUSED = """
 
 def list_left_out(inputs: Inputs, context: Context) -> Outcome:
     """Return the metadata of each sample that was left out for its rights; no text that may not be redistributed."""
-    found = run_sql(_LEFT_OUT, {**inputs, "rights": _corpora()})
+    found = run_sql(_LEFT_OUT, {**inputs, "rights": pa.Table.from_pylist(_corpora(), _ALLOWED)})
     if context.params.mask_emails:
         place = found.column_names.index("caption")
         found = found.set_column(place, "caption", masked(found["caption"]))
@@ -147,5 +150,5 @@ LIST_LEFT_OUT = Stage(
     run=list_left_out,
     is_queried=True,
     params=EmailParams,
-    depends=(Dependency("redistribution", lambda params: {"sha256": digest_json(_corpora().to_pylist())}),),
+    depends=(Dependency("redistribution", lambda params: {"sha256": digest_json(_corpora())}),),
 )
