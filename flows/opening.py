@@ -15,10 +15,15 @@ from stages import STAGES
 from stages.contract import InputError
 
 
-def open_build(options: argparse.Namespace) -> tuple[Settings, Ledger]:
-    """Return the settings and the state of the build that is meant; its folder need not be there."""
+def open_build(options: argparse.Namespace, store: Store | None = None) -> tuple[Settings, Ledger]:
+    """Return the settings and the state of the build that is meant; its folder need not be there.
+
+    Args:
+        options: of the command line.
+        store: of the same build, if some of its receipts were read before.
+    """
     settings = settings_of(options)
-    return settings, Ledger(Store(build_folder(options)), STAGES, settings)
+    return settings, Ledger(store or Store(build_folder(options)), STAGES, settings)
 
 
 def open_existing(options: argparse.Namespace) -> tuple[Settings, Ledger]:

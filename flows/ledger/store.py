@@ -69,6 +69,11 @@ class Store:
         self._located.pop(address, None)
         self._cache.pop(address.rpartition("/")[0], None)
 
+    def forget_all(self) -> None:
+        """Forget every receipt and location: another process may have replaced them."""
+        self._located.clear()
+        self._cache.clear()
+
     def read_located(self, address: str, offset: int, n_bytes: int, sources: Path) -> bytes:
         """Return bytes that a location column points to.
 

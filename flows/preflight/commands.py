@@ -11,6 +11,7 @@ from rich.console import Console
 
 from flows.ask.report import say
 from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
 from flows.opening import open_build, sources_of
 from flows.options import is_generated
 from flows.preflight.check import find_gaps, needed_models
@@ -70,8 +71,13 @@ def run_weights(options: argparse.Namespace, console: Console) -> int:
     return 0 if is_whole else 2
 
 
-def refuse_gaps(options: argparse.Namespace, console: Console) -> dict[str, float]:
+def refuse_gaps(options: argparse.Namespace, console: Console, store: Store) -> dict[str, float]:
     """Refuse a build that would fail for want of something, days from now; the generated world lacks nothing.
+
+    Args:
+        options: of the command line.
+        console: where to print.
+        store: of the build; it keeps the receipts that are read here.
 
     Returns:
         Seconds that each stage still takes by the forecast; empty if the check is switched off or needless.
@@ -81,7 +87,7 @@ def refuse_gaps(options: argparse.Namespace, console: Console) -> dict[str, floa
     """
     if is_generated(options):
         return {}
-    settings, ledger = open_build(options)
+    settings, ledger = open_build(options, store)
     sources = sources_of(options, ledger)
     if not settings.run.preflight or sources is None:  # without SOURCES nothing runs
         return {}

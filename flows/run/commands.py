@@ -29,8 +29,9 @@ from flows.corpora.sources import has_corpus, holdings
 from flows.corpora.sources_report import render
 from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
+from flows.ledger.store import Store
 from flows.opening import open_build, sources_of, world_of
-from flows.options import command_again, is_generated, remember
+from flows.options import build_folder, command_again, is_generated, remember
 from flows.preflight.commands import refuse_gaps
 from flows.run.executor import LocalExecutor
 from flows.run.runner import Runner, StageFailure
@@ -55,8 +56,9 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
 
 def run_build(options: argparse.Namespace, console: Console) -> int:
     """Bring all modules up to date, publish the dataset; return 1 if some of SOURCES cannot be read."""
-    expected_s = refuse_gaps(options, console)
-    ledger, n_run = run_modules(options, console, MODULES, expected_s)
+    store = Store(build_folder(options))
+    expected_s = refuse_gaps(options, console, store)
+    ledger, n_run = run_modules(options, console, MODULES, expected_s, store)
     if n_run and not options.verbose:
         console.print()
         for report in module_reports(ledger, "inventory")[1:]:
@@ -107,7 +109,11 @@ def run_inventory(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_modules(
-    options: argparse.Namespace, console: Console, modules: Sequence[str], expected_s: Mapping[str, float] | None = None
+    options: argparse.Namespace,
+    console: Console,
+    modules: Sequence[str],
+    expected_s: Mapping[str, float] | None = None,
+    store: Store | None = None,
 ) -> tuple[Ledger, int]:
     """Bring modules up to date and return the build, and how many partitions were run.
 
@@ -116,13 +122,19 @@ def run_modules(
         console: where to print.
         modules: their stages are run, in order.
         expected_s: seconds that stages were forecast to take, for the time left.
+        store: of the build, if some of its receipts were read before.
     """
-    settings, ledger = open_build(options)
+    settings, ledger = open_build(options, store)
     build, command = ledger.store.root, command_again(options)
     course = Course([stage for stage in STAGES if stage.module in modules], ledger.store, expected_s or {})
     terminal, tell = Terminal(console, course), partial(say, console)
+
+    def tell_of_wait(text: str) -> None:
+        ledger.store.forget_all()  # another run is at work: what it makes, or sets aside, was not there before
+        tell(text)
+
     with (
-        hold_lease(build, command, tell),
+        hold_lease(build, command, tell_of_wait),
         LocalExecutor(settings.run) as executor,
         _shown(options, course, ledger, tell),
     ):

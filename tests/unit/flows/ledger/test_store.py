@@ -68,6 +68,15 @@ def test_reading_a_location_says_what_is_missing(tmp_path: Path) -> None:
             attempt.read("made/p/nowhere/tar", 0, 1)
 
 
+def test_a_receipt_is_read_once_until_all_are_forgotten(tmp_path: Path) -> None:
+    made, store = commit(tmp_path), Store(tmp_path)
+    assert store.receipt("made", "p", FINGERPRINT) is store.receipt("made", "p", FINGERPRINT)
+    (store.path(made.folder) / "receipt.json").unlink()
+    assert store.receipt("made", "p", FINGERPRINT) is not None
+    store.forget_all()
+    assert store.receipt("made", "p", FINGERPRINT) is None
+
+
 def test_a_location_leads_to_the_file_of_the_current_receipt(tmp_path: Path) -> None:
     made = commit(tmp_path, with_tar=True)
     (tmp_path / made.folder / made.body["files"][0]["file"]).unlink()
