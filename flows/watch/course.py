@@ -28,7 +28,8 @@ class Course:
         store: store of the build; None if no download is watched.
         expected_s: forecast of the remaining seconds by stage; stages without a forecast have no entry.
         runs: one per stage with due partitions, in order of their start.
-        is_done: stages that were complete before this run.
+        is_done: stages that were complete before this run, or that are off.
+        is_off: stages that a setting switches off.
         lines: lines for a log; the reader removes them.
         attempts: attempts of the download.
         corpora: kept rows by corpus, for each finished stage.
@@ -39,6 +40,7 @@ class Course:
     expected_s: Mapping[str, float] = field(default_factory=dict)
     runs: list[StageRun] = field(default_factory=list)
     is_done: set[str] = field(default_factory=set)
+    is_off: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     attempts: Attempts = field(default_factory=Attempts)
     corpora: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -119,8 +121,10 @@ class Course:
         """Return the progress of the run in one line."""
         n_done = sum(stage.name in self.is_done for stage in self.stages)
         words = f"{n_done} of {len(self.stages)} stages done, {duration(time.monotonic() - self._started)} so far"
-        running = ", ".join(f"{r.stage.name} {r.pace.share:.0%}" for r in self.running)
-        return f"{words}; running: {running}" if running else words
+        running = ", ".join(f"{r.stage.name} {r.pace.share:.0%}" for r in self.running if r.has_begun)
+        words = f"{words}; running: {running}" if running else words
+        n_waiting = sum(not run.has_begun for run in self.running)
+        return f"{words}; {n_waiting} more wait for a worker" if n_waiting else words
 
     def left(self) -> str:
         """Return the time left of the build, by the rates of the running stages and the forecast of the others.
@@ -128,7 +132,7 @@ class Course:
         With pending stages it is a range: from running them concurrently, as far as they use different resources
         (network, GPU, cores), to running them one after another.
         """
-        running = {run.stage.name: run for run in self.running}
+        running = {run.stage.name: run for run in self.running if run.has_begun}
         open_stages = [stage for stage in self.stages if stage.name not in self.is_done]
         measured = {name: run.pace.left_s for name, run in running.items()}
         forecast = {
@@ -161,7 +165,8 @@ class Course:
     def _row(self, stage: Stage) -> str:
         run, name = self.run_of(stage), safe_markdown(stage.name)
         if run is None:
-            return f"| {name} | {'done before' if stage.name in self.is_done else 'to come'} | | | | | | |"
+            state = "off" if stage.name in self.is_off else "done before" if stage.name in self.is_done else "to come"
+            return f"| {name} | {state} | | | | | | |"
         pace, paces = run.pace, [other.pace for other in self.runs if other.stage.name == stage.name]
         n_before = run.n_partitions - pace.n_due
         rate = pace.n_rows / run.seconds if run.seconds else pace.rate
@@ -185,7 +190,9 @@ class Course:
 def _state(run: StageRun) -> str:
     if run.n_failed:
         return f"**{run.n_failed:,} failed**"
-    return "running" if not run.is_over else "done" if run.is_complete else "stopped"
+    if not run.is_over:
+        return "running" if run.has_begun else "waits"
+    return "done" if run.is_complete else "stopped"
 
 
 def _left(run: StageRun) -> str:

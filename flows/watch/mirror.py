@@ -173,7 +173,9 @@ class Mirror:
             if self._off.is_set():
                 return
             with self.course.lock:
-                has_ended = state.is_complete and (state.partitions or ledger.why_off(stage))
+                if is_off := bool(ledger.why_off(stage)):
+                    self.course.is_off.add(stage.name)
+                has_ended = state.is_complete and (state.partitions or is_off)
                 if has_ended and self.course.run_of(stage) is None:
                     self.course.is_done.add(stage.name)
 

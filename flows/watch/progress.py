@@ -121,7 +121,8 @@ class Terminal:
         if not self.console.is_terminal and not is_over and now - self._printed_at.get(stage.name, 0.0) > every:
             self._printed_at[stage.name] = now
             self.console.print(
-                f"{stage.name}: {run.pace.n_ended} of {run.pace.n_due} partitions, {words}", markup=False
+                f"{stage.name}: {run.pace.n_ended} of {run.pace.n_due} partitions{', ' if words else ''}{words}",
+                markup=False,
             )
             if len(self.course.stages) > 1:
                 self.console.print(f"build: {self.course.summary()}; time left: {self.course.left()}", markup=False)

@@ -66,6 +66,11 @@ class StageRun:
     _wave_of: dict[str, Wave] = field(default_factory=dict)
 
     @property
+    def has_begun(self) -> bool:
+        """True once a worker took up a partition: until then all of them wait for room."""
+        return bool(self.waves)
+
+    @property
     def is_over(self) -> bool:
         """True once the stage ended, well or not."""
         return self.seconds is not None

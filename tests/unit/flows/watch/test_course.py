@@ -43,6 +43,18 @@ def test_stages_that_interleave_are_done_running_and_to_come(now: list[float]) -
     assert course.share == 0.5
 
 
+def test_a_stage_without_a_free_worker_waits_and_one_that_is_switched_off_is_off(now: list[float]) -> None:
+    course = Course([MAKE, SORT, LAST], is_done={"last"}, is_off={"last"})
+    for stage in (MAKE, SORT):
+        course.begin(stage, 1, 1, 10)
+    assert course.summary() == "1 of 3 stages done, 0 s so far; 2 more wait for a worker"
+    course.see(MAKE, task("a"), Advanced("a", 5))
+    now[0] += 20
+    assert course.summary() == "1 of 3 stages done, 20 s so far; running: make 50%; 1 more wait for a worker"
+    assert [rows_of(course)[name][0] for name in ("make", "sort", "last")] == ["running", "waits", "off"]
+    assert course.left() == "at least 20 s: stages to come, without a rate yet: 1"
+
+
 def test_there_is_no_time_left_before_there_is_a_basis(now: list[float]) -> None:
     course = Course([MAKE])
     course.begin(MAKE, 100, 100, 1000)
