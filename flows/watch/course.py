@@ -30,6 +30,7 @@ class Course:
         runs: one per stage with due partitions, in order of their start.
         is_done: stages that were complete before this run, or that are off.
         is_off: stages that a setting switches off.
+        is_empty: stages of which nothing was due to the end, once a run has ended well.
         lines: lines for a log; the reader removes them.
         attempts: attempts of the download.
         corpora: kept rows by corpus, for each finished stage.
@@ -41,6 +42,7 @@ class Course:
     runs: list[StageRun] = field(default_factory=list)
     is_done: set[str] = field(default_factory=set)
     is_off: set[str] = field(default_factory=set)
+    is_empty: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     attempts: Attempts = field(default_factory=Attempts)
     corpora: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -92,6 +94,12 @@ class Course:
                 self.is_done.add(stage.name)
             self.lines.append(f"{stage.name}: {run.summary()}")
         self.on_end(run)
+
+    def conclude(self) -> None:
+        """Note that the run has ended well: what nothing was due of is done too."""
+        with self.lock:
+            self.is_empty = {stage.name for stage in self.stages} - self.is_done
+            self.is_done |= self.is_empty
 
     def run_of(self, stage: Stage) -> StageRun | None:
         """Return the current run of a stage, or its last one."""
@@ -165,8 +173,7 @@ class Course:
     def _row(self, stage: Stage) -> str:
         run, name = self.run_of(stage), safe_markdown(stage.name)
         if run is None:
-            state = "off" if stage.name in self.is_off else "done before" if stage.name in self.is_done else "to come"
-            return f"| {name} | {state} | | | | | | |"
+            return f"| {name} | {self._state_without_run(stage.name)} | | | | | | |"
         pace, paces = run.pace, [other.pace for other in self.runs if other.stage.name == stage.name]
         n_before = run.n_partitions - pace.n_due
         rate = pace.n_rows / run.seconds if run.seconds else pace.rate
@@ -176,6 +183,10 @@ class Course:
             f"{sum(sum(p.reasons.values()) for p in paces):,}", f"{rate:,.0f}" if rate else "", _left(run),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
+
+    def _state_without_run(self, name: str) -> str:
+        states = {"off": self.is_off, "nothing to do": self.is_empty, "done before": self.is_done}
+        return next((state for state, names in states.items() if name in names), "to come")
 
     def corpora_rows(self) -> list[dict[str, object]]:
         """Return one row per corpus: rows kept by finished stages, and partitions of running ones."""

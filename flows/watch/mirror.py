@@ -88,6 +88,8 @@ class Mirror:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._last = _outcome_of(error)
+        if error is None:
+            self.course.conclude()
         end = time.monotonic() + (_LAST_WORDS_S if error is None else _AFTER_STOP_S)
         try:
             self._reports.put(None)

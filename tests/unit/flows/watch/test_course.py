@@ -55,6 +55,17 @@ def test_a_stage_without_a_free_worker_waits_and_one_that_is_switched_off_is_off
     assert course.left() == "at least 20 s: stages to come, without a rate yet: 1"
 
 
+def test_a_run_that_ended_well_leaves_no_stage_to_come(now: list[float]) -> None:
+    course = Course([MAKE, SORT, LAST], is_done={"sort"})
+    course.begin(MAKE, 1, 1, 10)
+    course.see(MAKE, task("a"), Committed("a", 10, 10))
+    course.end(MAKE, 1.0)
+    assert course.summary() == "2 of 3 stages done, 0 s so far"
+    course.conclude()
+    assert course.summary() == "3 of 3 stages done, 0 s so far" and (course.left(), course.share) == ("nothing", 1.0)
+    assert [rows_of(course)[name][0] for name in ("make", "sort", "last")] == ["done", "done before", "nothing to do"]
+
+
 def test_there_is_no_time_left_before_there_is_a_basis(now: list[float]) -> None:
     course = Course([MAKE])
     course.begin(MAKE, 100, 100, 1000)
