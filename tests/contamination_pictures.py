@@ -89,6 +89,7 @@ class Gallery:
     located: list[dict[str, Any]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     summaries: pa.Table | None = None
+    n_compared: int = 0  # pairs of the last search that were compared by keypoints
 
     def add(self, name: str, picture: Image.Image) -> None:
         """Add a picture."""
@@ -134,7 +135,7 @@ def find_marks(sets: Tables, pictures: Gallery | Mapping[str, Image.Image], **pa
     if params.get("method") != "hashes":
         for stage in (PLAN_GALLERY, SUMMARISE_GALLERY, FIND_CANDIDATES, COMPARE_CANDIDATES):
             run_stage(stage, tables, files, **params)
-        gallery.summaries = tables["gallery_summary"]
+        gallery.summaries, gallery.n_compared = tables["gallery_summary"], tables["evaluation_match"].num_rows
     found: dict[str, Any] = {}
     for row in run_stage(FIND_CONTAMINATED, tables, files, **params).to_pylist():
         found.setdefault(row["sample_id"].removeprefix("cc3m_0_"), []).append(row)

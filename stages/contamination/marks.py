@@ -31,8 +31,9 @@ class MatchParams(Params):
         0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it pictures never match"
     )  # as dedup.min_detail
     min_inliers: int = Field(
-        24, ge=MIN_INLIERS, description="least number of places in which the keypoints of two pictures agree"
-    )  # as dedup.min_inliers
+        16, ge=MIN_INLIERS, description="least number of places in which the keypoints of two pictures agree"
+    )  # below dedup.min_inliers, which charts of one template decide: evaluation pictures are views from above. Of
+    # 2,479 pairs with their nearest other pictures, real and drawn, 2,478 agree in no place and one in 7
 
 
 @dataclass(frozen=True)
