@@ -1,5 +1,6 @@
 """What a row costs at each stage where a build itself does not say it: rates, each with where it was measured."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -13,8 +14,9 @@ class Rate(Manifest):
 
     Attributes:
         stage: name of the stage; "" for stages that have no rate of their own.
+        model: the model that it holds for, if the stage has other rates with others; "" for all without one.
         cpu_s_per_row: CPU seconds a row that it accounts for.
-        gpu_s_per_row: seconds of one GPU a row; 0 for a stage without a model.
+        gpu_s_per_row: seconds of one GPU a row; 0 for a stage without a model, or where it was measured on a CPU alone.
         network_s_per_row: seconds of the whole download a URL: it waits for hosts, not for a core.
         fixed_cpu_s: CPU seconds that do not depend on the rows: imports, models opened.
         bytes_per_row: bytes fetched a row; 0 where nothing is fetched.
@@ -25,6 +27,7 @@ class Rate(Manifest):
     """
 
     stage: str
+    model: str = ""
     cpu_s_per_row: float = Field(0.0, ge=0)
     gpu_s_per_row: float = Field(0.0, ge=0)
     network_s_per_row: float = Field(0.0, ge=0)
@@ -47,9 +50,15 @@ class _Rates(Manifest):
 
 
 def load_rates(path: Path = MANIFESTS / "rates.toml") -> dict[str, Rate]:
-    """Return the shipped rates by stage; "" is for all other stages. Raises ManifestError."""
+    """Return the shipped rates by stage, or stage/model; "" is for all other stages. Raises ManifestError."""
     rates = load_manifest(path, _Rates).rates
-    names = [rate.stage for rate in rates]
+    names = [f"{rate.stage}/{rate.model}" if rate.model else rate.stage for rate in rates]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ManifestError(f"{path}: key rate.stage: {twice} named twice")
     return dict(zip(names, rates, strict=True))
+
+
+def rate_of(rates: Mapping[str, Rate], stage: str, settings: Iterable[object]) -> Rate:
+    """Return the rate of the model that one of a stage's settings names, else the stage's, else that of all others."""
+    of_model = [f"{stage}/{value}" for value in settings]
+    return next((rates[name] for name in (*of_model, stage) if name in rates), rates[""])

@@ -28,7 +28,7 @@ from flows.preflight.volumes import (
     published_volumes,
     survivors_factor,
 )
-from schemas.rate_manifests import Rate, load_rates
+from schemas.rate_manifests import Rate, load_rates, rate_of
 from stages.contract import InputError, Reads, Stage
 
 _OWN_RANGE = (0.8, 1.25)  # of a fit over at least _ENOUGH partitions; `make bench-preflight` measures it
@@ -103,7 +103,8 @@ class Forecaster:
         rows, n_partitions = self._volume(stage)
         done = sum(run.n_rows for run in self._latest(stage.name)) if self.is_same_slice or stage.keeps == "all" else 0
         left = 0.0 if is_done else max(0.0, 1 - done / rows.total) if rows.total else 0.0
-        run, rate = self.ledger.settings.run, self._rates.get(stage.name, self._rates[""])
+        run = self.ledger.settings.run
+        rate = rate_of(self._rates, stage.name, self.ledger.plain_params(stage).values())
         by_kind = {"gpu": run.model_workers or max(1, self.n_gpus), "network": run.download_workers or run.workers}
         n_workers = by_kind.get(stage.uses, run.workers)
         n_processes = min(n_workers, max(1.0, n_partitions))
@@ -111,7 +112,8 @@ class Forecaster:
         cpu, cpu_basis, span = self._cost(stage, rate, by_clock=False)
         cpu_s = cpu.total_s(rows.total, n_partitions, n_processes) if rows.total else 0.0
         gpu_s, wall_s, basis = 0.0, cpu_s / min(n_processes, os.cpu_count() or 1), cpu_basis
-        if stage.has_model and (has_gpu or not self._runs[stage.name]):
+        has_runs = bool(self._runs[stage.name])
+        if stage.has_model and (has_gpu if has_runs else rate.gpu_s_per_row):
             clock, basis, span = self._cost(stage, rate, by_clock=True)
             gpu_s = clock.total_s(rows.total, n_partitions, n_processes) if rows.total else 0.0
             wall_s = gpu_s / max(1, min(self.n_gpus or 1, int(n_processes)))

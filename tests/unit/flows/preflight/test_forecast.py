@@ -59,6 +59,16 @@ def test_without_a_build_each_stage_states_the_source_of_its_rate(tmp_path: Path
     assert labelled["draw_captions"] == 0 and labelled["download"] == 12_563
 
 
+def test_the_light_detector_has_a_rate_of_its_own_measured_on_a_core(tmp_path: Path) -> None:
+    large, light = (
+        next(one for one in forecaster(tmp_path, *words).forecast() if one.stage == "score_detector")
+        for words in ((), ("outliers.detector=rs-lite0",))
+    )
+    assert large.n_rows == light.n_rows and "YOLO11x" in large.basis and "EfficientNet-Lite0" in light.basis
+    assert large.gpu_s > 0 and light.gpu_s == 0
+    assert light.cpu_s > 0.037 * light.n_rows and light.wall_s <= light.cpu_s
+
+
 @pytest.mark.parametrize(
     ("unit", "expected"), [("CPU s per 1 M rows", 3e-6), ("CPU ms an image", 3e-3), ("furlongs", None)]
 )
