@@ -158,9 +158,19 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("phash_orientation", pa.int32(), "", "EXIF orientation in which the picture is nearest the survivor's."),
     Field("keypoint_summary", pa.list_(pa.float16()), "", "256 numbers of length 1; zeros without enough keypoints."),
+    Field(
+        "window_hashes",
+        pa.list_(pa.uint64()),
+        "",
+        "phash of the picture without its border, and of the upper and the lower five sixths of that.",
+    ),
+    Field("window_details", pa.list_(pa.float64()), "grey levels", "phash_detail of each window."),
+    Field("window_correlation", pa.float64(), "", "Median correlation of 16 tiles of both pictures without borders."),
     Field("pair_id", pa.string(), "", "pixel_sha256 of the first picture, a dash, that of the second."),
     Field("side", pa.int32(), "", "0 for the first picture of a pair, 1 for the second."),
-    Field("pair_source", pa.string(), "", "What found the pair: embedding (features) or keypoints (summaries)."),
+    Field(
+        "pair_source", pa.string(), "", "What found the pair: embedding (features), keypoints (summaries) or windows."
+    ),
     Field("feature_cos", pa.float64(), "cosine", "Of the vectors by which the pair was found."),
     Field("first_sha256", pa.string(), "", "pixel_sha256 of the first picture."),
     Field("second_sha256", pa.string(), "", "pixel_sha256 of the second picture."),

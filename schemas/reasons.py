@@ -112,7 +112,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("near_duplicate", "Another sample with a similar perceptual hash is kept."),
     Reason("turned_duplicate", "Another sample is kept that is similar to this one mirrored or turned by quarters."),
     Reason(
-        "edited_duplicate", "The keypoints agree with those of a kept picture: cut, framed, marked or slightly turned."
+        "edited_duplicate",
+        "Keypoints or the inside agree with a kept picture's: cut, framed, marked or slightly turned.",
     ),
     Reason("feature_duplicate", "The image feature is near a kept picture's, or that of a picture in between."),
     # labelled

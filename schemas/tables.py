@@ -189,7 +189,10 @@ PICTURE = Table(
 )  # fmt: skip
 EMBEDDING = Table("embedding", ("pixel_sha256",), ("image_feature",), "The image feature of a picture.")
 KEYPOINT_SUMMARY = Table(
-    "keypoint_summary", ("pixel_sha256",), ("keypoint_summary",), "The summary of a picture's keypoints."
+    "keypoint_summary",
+    ("pixel_sha256",),
+    ("keypoint_summary", "window_hashes", "window_details"),
+    "The summary of a picture's keypoints, and the hashes of its inside.",
 )
 PAIR_SIDE = Table(
     "pair_side",
@@ -204,7 +207,15 @@ PAIR_SIDE = Table(
 PICTURE_PAIR = Table(
     "picture_pair",
     ("pair_id",),
-    ("first_sha256", "second_sha256", "n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored"),
+    (
+        "first_sha256",
+        "second_sha256",
+        "n_inliers",
+        "pair_scale",
+        "pair_turn_deg",
+        "is_pair_mirrored",
+        "window_correlation",
+    ),
     "Two pictures whose keypoints were compared.",
     found_by=(("first_sha256", "pixel_sha256"), ("second_sha256", "pixel_sha256")),
 )

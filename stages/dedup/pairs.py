@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from PIL import Image
 
-from schemas.tables import PAIR_SIDE, PICTURE_PAIR
+from schemas.tables import KEYPOINT_SUMMARY, PAIR_SIDE, PICTURE_PAIR
 from stages.contract import (
     Context,
     Dependency,
@@ -35,7 +36,10 @@ from stages.dedup.settings import (
 from stages.embed.stage import LOCATED, load_located
 from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints, keypoints_identity
 from stages.images.not_decoded import NotDecoded
+from stages.images.windows import Windows, correlate_windows, find_windows
 from stages.rows import FileRows, query_rows, run_sql
+
+Described = tuple[Keypoints, Windows]
 
 N_HELD = 2_000  # pictures whose keypoints a worker holds: 110 MB
 PAIRS_PER_PARTITION = 4_000  # some 2 minutes of one core
@@ -48,6 +52,7 @@ def find_pairs(inputs: Inputs, context: Context) -> Outcome:
         InputError: there are pictures, but the setting's vectors were not computed.
     """
     from stages.dedup.feature_neighbours import find_near
+    from stages.dedup.window_pairs import pairs_of_windows
 
     params: PairParams = context.params
     is_embedded = params.method == FEATURES or params.candidates == FEATURES
@@ -61,13 +66,25 @@ def find_pairs(inputs: Inputs, context: Context) -> Outcome:
     vectors = _read_vectors(inputs[table], column, heads["pixel_sha256"])
     least = params.min_feature_cos if is_embedded else params.min_summary_cos
     low, high, cosines = find_near(vectors, params.n_neighbours, least)
+    source = np.full(low.size, "embedding" if is_embedded else "keypoints", object)
+    if not is_embedded:
+        by_window = pairs_of_windows(inputs[table], heads["pixel_sha256"], params)
+        low, high = (np.concatenate(both) for both in zip(by_window, (low, high), strict=True))
+        cosines = np.concatenate([(vectors[by_window[0]] * vectors[by_window[1]]).sum(axis=1), cosines])
+        source = np.concatenate([np.full(by_window[0].size, "windows", object), source])
+        _, first = np.unique(low * len(vectors) + high, return_index=True)  # a pair of both is one of windows
+        low, high, cosines, source = low[first], high[first], cosines[first], source[first]
     pairs = pa.table(
-        {"low": low, "high": high, "feature_cos": pa.array(cosines.astype(np.float64).round(4), pa.float64())}
+        {
+            "low": low,
+            "high": high,
+            "feature_cos": pa.array(cosines.astype(np.float64).round(4), pa.float64()),
+            "source": pa.array(source, pa.string()),
+        }
     )
     found = query_rows(
         _SIDES,
         {"pairs": pairs, "heads": heads, "picture": inputs["picture"]},
-        source="embedding" if is_embedded else "keypoints",
         n_digits=_n_digits(pairs.num_rows),
     )
     return Outcome(found.cast(PAIR_SIDE.schema), no_rejects(PAIR_SIDE))
@@ -111,7 +128,7 @@ _SIDES = f"""
     WITH numbered AS (SELECT row_number() OVER (ORDER BY pixel_sha256) - 1 AS n, * FROM heads),
     pair AS (
         SELECT a.pixel_sha256 || '-' || b.pixel_sha256 AS pair_id, a.pixel_sha256 AS first, b.pixel_sha256 AS second,
-               feature_cos, least(
+               source, feature_cos, least(
                    list_min(list_transform(a.phash_orientations, lambda h: bit_count(xor(h, b.phash)))),
                    list_min(list_transform(b.phash_orientations, lambda h: bit_count(xor(h, a.phash))))
                ) AS phash_distance
@@ -120,14 +137,14 @@ _SIDES = f"""
         SELECT *, 0 AS side, first AS pixel_sha256 FROM pair UNION ALL SELECT *, 1, second FROM pair
     )
     SELECT pair_id, side::INT AS side, {", ".join(f"picture.{name}" for name in LOCATED)},
-           $source AS pair_source, feature_cos, phash_distance, 'pairs-' || left(first, $n_digits) AS partition
+           source AS pair_source, feature_cos, phash_distance, 'pairs-' || left(first, $n_digits) AS partition
     FROM side JOIN picture USING (pixel_sha256) ORDER BY pair_id, side
 """
 
 
 def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
     """Return how the keypoints of each pair agree; reject pairs of which a picture cannot be decoded."""
-    held: OrderedDict[str, Keypoints | NotDecoded] = OrderedDict()
+    held: OrderedDict[str, Described | NotDecoded] = OrderedDict()
     sides: dict[str, list[Mapping[str, Any]]] = {}
     for row in inputs["pair_side"].to_pylist():
         sides.setdefault(row["pair_id"], []).append(row)
@@ -135,12 +152,13 @@ def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
     refused: list[tuple[str, str, str]] = []
     for pair_id in sorted(sides):
         first, second = sorted(sides[pair_id], key=lambda row: int(row["side"]))
-        found = [_keypoints(row, context, held) for row in (first, second)]
+        found = [_described(row, context, held) for row in (first, second)]
         faults = [one for one in found if isinstance(one, NotDecoded)]
         if faults:
             refused.append((pair_id, "decoding_failed", str(faults[0])))
         else:
-            agreement = compare_keypoints(*found)  # type: ignore[arg-type]
+            keypoints, windows = zip(*found, strict=True)  # type: ignore[arg-type]
+            agreement = compare_keypoints(*keypoints)
             kept.append(
                 {
                     "pair_id": pair_id,
@@ -150,6 +168,7 @@ def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
                     "pair_scale": agreement.scale,
                     "pair_turn_deg": agreement.turn_deg,
                     "is_pair_mirrored": agreement.is_mirrored,
+                    "window_correlation": round(correlate_windows(*windows), 3),
                 }
             )
         context.advance(len(kept) + len(refused))
@@ -160,15 +179,20 @@ def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.Table.from_pylist(kept, PICTURE_PAIR.schema), rejects)
 
 
-def _keypoints(row: Mapping[str, Any], context: Context, held: Any) -> Keypoints | NotDecoded:
-    """Return the keypoints of one side, from those that are held if it is among them."""
+def describe_picture(picture: Image.Image) -> Described:
+    """Return the keypoints and the windows of a picture as shown."""
+    return find_keypoints(picture), find_windows(picture)
+
+
+def _described(row: Mapping[str, Any], context: Context, held: Any) -> Described | NotDecoded:
+    """Return what describes one side, from what is held if it is there."""
     name = row["pixel_sha256"]
     if name not in held:
-        held[name] = load_located(row, context.files, find_keypoints)
+        held[name] = load_located(row, context.files, describe_picture)
         if len(held) > N_HELD:
             held.popitem(last=False)
     held.move_to_end(name)
-    found: Keypoints | NotDecoded = held[name]
+    found: Described | NotDecoded = held[name]
     return found
 
 
@@ -179,14 +203,14 @@ def _identity(params: MethodParams) -> Mapping[str, str]:
 FIND_PAIRS = Stage(
     name="find_pairs",
     module="dedup",
-    version=1,
-    does="Finds pairs of pictures with near vectors, to be compared by keypoints.",
+    version=2,
+    does="Finds pairs of pictures with near vectors or near hashes of their insides, to be compared.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
         Reads("image", IMAGE_COLUMNS, is_whole=True),
         Reads("picture", LOCATED, is_whole=True),
         Reads("embedding", ("pixel_sha256", "image_feature"), is_whole=True),
-        Reads("keypoint_summary", ("pixel_sha256", "keypoint_summary"), is_whole=True),
+        Reads("keypoint_summary", tuple(KEYPOINT_SUMMARY.schema.names), is_whole=True),
     ),
     writes=PAIR_SIDE,
     grain="observe",
@@ -201,8 +225,8 @@ FIND_PAIRS = Stage(
 COMPARE_PAIRS = Stage(
     name="compare_pairs",
     module="dedup",
-    version=3,
-    does="Compares the keypoints of two pictures, as shown and mirrored.",
+    version=4,
+    does="Compares the keypoints of two pictures, as shown and mirrored, and their insides.",
     reads=(Reads("pair_side", ("pair_id", "side", *LOCATED)),),
     writes=PICTURE_PAIR,
     grain="reduce",

@@ -21,6 +21,7 @@ from stages.dedup.neighbours import distance
 from stages.dedup.settings import JudgeParams, PairParams
 from stages.dedup.summary import summarise
 from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints
+from stages.images.windows import Windows, correlate_windows, find_windows, window_distance
 from stages.screen.perceptual_hash import hash_grey, reduce_grey
 from tests.benchmarks.harness import Goal, Row, cpu_seconds, report, sized
 from tests.benchmarks.recall_edits import EDITS
@@ -43,6 +44,7 @@ class Described:
     detail: float
     keypoints: Keypoints
     summary: Values
+    windows: Windows
 
 
 def describe(image: Image.Image, kind: str) -> Described:
@@ -50,7 +52,9 @@ def describe(image: Image.Image, kind: str) -> Described:
     found = hash_grey(image.convert("L"))
     keypoints = find_keypoints(image)
     hashes = np.array(found["phash_orientations"], np.uint64)
-    return Described(kind, hashes, found["phash_detail"], keypoints, summarise(keypoints).astype(np.float32))
+    return Described(
+        kind, hashes, found["phash_detail"], keypoints, summarise(keypoints).astype(np.float32), find_windows(image)
+    )
 
 
 def draw_pictures() -> list[tuple[str, Image.Image]]:
@@ -77,17 +81,28 @@ def is_near(one: Described, other: Described) -> bool:
     return bits <= params.max_distance
 
 
-def candidates(one: Described, summaries: Values) -> list[int]:
+def have_near_windows(one: Described, other: Described) -> bool:
+    """Return whether find_pairs would compare two pictures for the hashes of their insides."""
+    params = PairParams()
+    return window_distance(one.windows, other.windows, params.min_detail) <= params.max_window_distance
+
+
+def candidates(one: Described, others: Sequence[Described], summaries: Values) -> list[int]:
     """Return the pictures that find_pairs would compare with a new one."""
     params = PairParams()
     cosines = summaries @ one.summary
     nearest = np.argsort(-cosines, kind="stable")[: params.n_neighbours]
-    return [int(n) for n in nearest if cosines[n] >= params.min_summary_cos]
+    by_summary = {int(n) for n in nearest if cosines[n] >= params.min_summary_cos}
+    return sorted(by_summary | {n for n, other in enumerate(others) if have_near_windows(one, other)})
 
 
 def agree(one: Described, other: Described) -> bool:
-    """Return whether the keypoints of two pictures make them copies."""
-    return compare_keypoints(one.keypoints, other.keypoints).n_inliers >= JudgeParams().min_inliers
+    """Return whether the keypoints of two pictures, or their insides, make them copies."""
+    params = JudgeParams()
+    if compare_keypoints(one.keypoints, other.keypoints).n_inliers >= params.min_inliers:
+        return True
+    is_alike = correlate_windows(one.windows, other.windows) >= params.min_window_correlation
+    return is_alike and have_near_windows(one, other)
 
 
 def measure_edits(
@@ -104,13 +119,13 @@ def measure_edits(
             rng = np.random.default_rng([SEED, number, n])
             copy = describe(edit(pictures[n][1], rng), "")
             near = {m for m, other in enumerate(gallery) if is_near(copy, other)}
-            asked = candidates(copy, summaries)
+            asked = candidates(copy, gallery, summaries)
             joined = near | {m for m in asked if m not in near and agree(copy, gallery[m])}
             n_hashed, n_paired, n_found = n_hashed + (n in near), n_paired + (n in asked), n_found + (n in joined)
             n_right, n_wrong = n_right + (n in joined), n_wrong + len(joined - {n})
         shares = [count / len(copied) for count in (n_hashed, n_paired, n_found)]
         rows.append(Row(f"{name}: found by hash", shares[0], ""))
-        rows.append(Row(f"{name}: candidate by summary", shares[1], ""))
+        rows.append(Row(f"{name}: candidate by summary or inside", shares[1], ""))
         rows.append(Row(f"{name}: found by both measures", shares[2], f"of {len(copied)}"))
         goals.append(Goal(f"{name}: share of copies missed", 1 - shares[2], round(1 - least, 2)))
         print(f"{name}: {shares[2]:.2f}", file=sys.stderr, flush=True)
@@ -123,7 +138,7 @@ def measure_false(gallery: Sequence[Described], summaries: Values) -> tuple[list
     of_kind: dict[str, int] = {}
     for n, one in enumerate(gallery):
         others = np.delete(np.arange(len(gallery)), n)
-        pairs = [int(others[m]) for m in candidates(one, summaries[others])]
+        pairs = [int(others[m]) for m in candidates(one, [gallery[m] for m in others], summaries[others])]
         asked += len(pairs)
         false = {"hash": [m for m in range(n) if is_near(one, gallery[m])], "keypoints": []}
         false["keypoints"] = [m for m in pairs if agree(one, gallery[m])]
@@ -146,12 +161,18 @@ def measure_costs(images: Sequence[Image.Image], gallery: Sequence[Described]) -
     """Return CPU time of a picture and of a pair, beside the hash of the same pictures."""
     few = images[: sized(40, 2)]
     hashed = cpu_seconds(lambda: [reduce_grey(image.convert("L")) for image in few])
-    found = cpu_seconds(lambda: [summarise(find_keypoints(image)) for image in few])
+    found = cpu_seconds(lambda: [(summarise(find_keypoints(image)), find_windows(image)) for image in few])
     pairs = [(gallery[n], gallery[n - 1]) for n in range(1, len(few))]
     compared = cpu_seconds(lambda: [agree(*pair) for pair in pairs])
     ms = 1000 / len(few)
     return [
-        Row("keypoints and summary of a picture, ms", found * ms, "CPU ms", hashed * ms, found / max(hashed, 1e-6)),
+        Row(
+            "keypoints, summary and inside of a picture, ms",
+            found * ms,
+            "CPU ms",
+            hashed * ms,
+            found / max(hashed, 1e-6),
+        ),
         Row("comparison of a pair, ms", compared * 1000 / len(pairs), "CPU ms", None, None),
     ]
 

@@ -52,7 +52,7 @@ _SIDES = [
         **_PICTURES[pair[side]],
         "pair_id": f"pair {n}",
         "side": side,
-        "pair_source": "embedding",
+        "pair_source": "windows" if n == 1 else "embedding",
         "feature_cos": 0.95,
         "phash_distance": 9 + n,
     }
@@ -73,7 +73,10 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "compare_pairs": tables(pair_side=[*_SIDES, *({**row, **_NOT_DECODED, "pair_id": "pair 4"} for row in _SIDES[:2])]),
     "judge_pairs": tables(
         pair_side=_SIDES,
-        picture_pair=[{"pair_id": f"pair {n}", "n_inliers": n_inliers} for n, n_inliers in enumerate((40, 3, 16))],
+        picture_pair=[
+            {"pair_id": f"pair {n}", "n_inliers": n_inliers, "window_correlation": 0.75}
+            for n, n_inliers in enumerate((40, 3, 16))
+        ],
         sample=_SAMPLES,
         image=_IMAGES,
         candidate=[{"sample_id": name, **_STATED} for name in _IDS[:2]],

@@ -19,6 +19,7 @@ from stages.dedup.settings import PairParams
 from stages.dedup.summaries import SUMMARISE_KEYPOINTS
 from tests.contract.handmade import samples_of
 from tests.unit.stages.images.test_keypoints import cut, draw
+from tests.unit.stages.images.test_windows import draw as draw_coarse
 
 PICTURES: dict[str, Callable[[], Image.Image]] = {
     "a": lambda: draw(1),
@@ -111,6 +112,47 @@ def test_copies_agree_and_other_pictures_do_not(tables: dict[str, list[dict[str,
     kinds = {row["pair_id"]: row["pair_kind"] for row in run(JUDGE_PAIRS, tables, method="keypoints").kept.to_pylist()}
     assert {name for name, kind in kinds.items() if kind == "copy"} == {"a-b", "c-d"}
     assert set(kinds) == set(pairs) and set(kinds.values()) <= {"copy", "unlike"}
+
+
+def test_captioned_copies_are_pairs_of_windows_and_copies_without_inliers() -> None:
+    bodies = Bodies()
+    own = draw_coarse(1)
+    strip = own.copy()
+    strip.paste((20, 20, 20), (0, round(strip.height * 0.88), strip.width, strip.height))
+    pictures = [bodies.add(name, image) for name, image in (("a", own), ("f", strip), ("g", draw_coarse(5)))]
+    hashes = {name: n << 20 | 0xFFF << 8 * n for n, name in enumerate("afg")}
+    image = [
+        {
+            **row,
+            "phash": hashes[row["image_id"]],
+            "phash_orientations": [hashes[row["image_id"]]] * 8,
+            "phash_detail": 1.0,
+        }
+        for row in pictures
+    ]
+    spine = samples_of({f"cc3m_0_{n}": row["image_id"] for n, row in enumerate(pictures)})
+    found: dict[str, list[dict[str, Any]]] = {"picture": pictures, "image": image, "sample": spine}
+    found["keypoint_summary"] = run(SUMMARISE_KEYPOINTS, found, bodies).kept.to_pylist()
+    options = {"method": "keypoints", "candidates": "keypoints", "max_distance": 0, "min_summary_cos": 1}
+    found["pair_side"] = run(FIND_PAIRS, found, **options).kept.to_pylist()
+    assert [(row["pair_id"], row["pair_source"]) for row in found["pair_side"]] == [("a-f", "windows")] * 2
+    assert -1 <= found["pair_side"][0]["feature_cos"] <= 1
+    assert not run(FIND_PAIRS, {**found, "keypoint_summary": _plain(found)}, **options).kept.num_rows
+    compared = run(COMPARE_PAIRS, found, bodies, method="keypoints").kept.to_pylist()
+    assert compared[0]["window_correlation"] >= 0.5
+    unmatched = [{**compared[0], "n_inliers": 0}]
+    for correlation, source, kind in (
+        (0.5, "windows", "copy"),
+        (0.49, "windows", "unlike"),
+        (0.9, "keypoints", "unlike"),
+    ):
+        sides = [{**row, "pair_source": source} for row in found["pair_side"]]
+        tables = {**found, "pair_side": sides, "picture_pair": [{**unmatched[0], "window_correlation": correlation}]}
+        assert [row["pair_kind"] for row in run(JUDGE_PAIRS, tables, method="keypoints").kept.to_pylist()] == [kind]
+
+
+def _plain(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [{**row, "window_details": [0.01] * 3} for row in tables["keypoint_summary"]]
 
 
 def test_a_smaller_cosine_than_the_least_makes_no_pair(tables: dict[str, list[dict[str, Any]]]) -> None:

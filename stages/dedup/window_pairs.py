@@ -1,0 +1,89 @@
+"""Find pairs of pictures whose insides have near hashes: framed, captioned and marked copies."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.contract import InputError
+from stages.dedup.neighbours import Hashes, components, distance, estimate_seconds
+from stages.dedup.settings import PairParams
+from stages.images.windows import N_WINDOWS
+from stages.rows import FileRows
+
+Rows = npt.NDArray[np.int64]
+
+MOST_COMPARED = 64  # of larger components only the pairs with the first row are found
+
+
+def pairs_of_windows(rows: Any, ids: pa.ChunkedArray, params: PairParams) -> tuple[Rows, Rows]:
+    """Return the pairs of ids, by number, whose windows have near hashes.
+
+    Args:
+        rows: the table keypoint_summary; ids that are not in it are near nothing.
+        ids: pixel_sha256 of the pictures, in order.
+        params: the limits of similarity.
+
+    Raises:
+        InputError: the search would take longer than max_minutes.
+    """
+    hashes, details = np.zeros((len(ids), N_WINDOWS), np.uint64), np.full((len(ids), N_WINDOWS), -1.0)
+    refuse_long_search(len(ids), N_WINDOWS, params.max_window_distance, params.max_minutes)
+    for block in rows.batches() if isinstance(rows, FileRows) else [rows]:
+        place = pc.index_in(block["pixel_sha256"], value_set=ids).combine_chunks()
+        known = place.is_valid().to_numpy(zero_copy_only=False)
+        numbers = place.drop_null().to_numpy()
+        for name, values in (("window_hashes", hashes), ("window_details", details)):
+            flat = block[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            values[numbers] = flat.reshape(-1, N_WINDOWS)[known]
+    return find_window_pairs(hashes, details, params.max_window_distance, params.min_detail)
+
+
+def find_window_pairs(
+    hashes: Hashes, details: npt.NDArray[np.float64], max_distance: int, min_detail: float
+) -> tuple[Rows, Rows]:
+    """Return the pairs of rows, the smaller first and in order, of which one window of both has near hashes.
+
+    Args:
+        hashes: uint64 [n, windows].
+        details: float64 [n, windows], grey levels.
+        max_distance: bits.
+        min_detail: windows with less detail are near nothing.
+    """
+    found = [np.empty((0, 2), np.int64)]
+    for window in range(hashes.shape[1]):
+        rows = np.flatnonzero(details[:, window] >= min_detail)
+        if rows.size > 1:
+            found.append(rows[_near_pairs(hashes[rows, window], max_distance)])
+    pairs = np.unique(np.concatenate(found), axis=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def refuse_long_search(n_rows: int, n_windows: int, max_distance: int, max_minutes: float) -> None:
+    """Raise InputError where the search would take longer than the limit."""
+    minutes = n_windows * estimate_seconds(n_rows, max_distance) / 60
+    if minutes > max_minutes:
+        raise InputError(
+            f"dedup.max_window_distance = {max_distance} would take about {minutes:.1f} minutes of a core for"
+            f" {n_rows:,} pictures: expected at most {max_minutes:g}; lower it, or raise dedup.max_minutes"
+        )
+
+
+def _near_pairs(hashes: Hashes, max_distance: int) -> Rows:
+    """Return int64 [pairs, 2]: the places of near hashes, the smaller first."""
+    labels = components(hashes, max_distance)
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    ends = np.append(starts[1:], labels.size)
+    is_joined = ends - starts > 1
+    found = [np.empty((0, 2), np.int64)]
+    for start, end in zip(starts[is_joined].tolist(), ends[is_joined].tolist(), strict=True):
+        members = order[start:end]
+        one, other = np.triu_indices(members.size, 1)
+        if members.size > MOST_COMPARED:
+            one, other = np.zeros(members.size - 1, np.int64), np.arange(1, members.size)
+        is_near = distance(hashes[members[one]], hashes[members[other]]) <= max_distance
+        found.append(np.stack([members[one][is_near], members[other][is_near]], axis=1))
+    return np.concatenate(found)
