@@ -63,6 +63,9 @@ REASONS: tuple[Reason, ...] = (
         is_stretch=True,
     ),
     Reason("wrong_columns", "The source file does not have the published columns or types.", is_stretch=True),
+    # caption (join_texts)
+    Reason("unknown_text_key", "No sample of the corpus has the name that the further text is published for."),
+    Reason("no_text", "The row of further texts has a blank text, or none."),
     # plan
     Reason("not_a_url", "The published URL cannot be parsed or names no host."),
     Reason("unsupported_scheme", "The published URL is neither http nor https."),

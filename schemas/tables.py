@@ -280,6 +280,14 @@ CAPTION_RANK = Table(
     ("caption_cos", "caption_top_share"),
     "A remaining sample and its rank by the match of image and caption.",
 )
+FURTHER_TEXT = Table(
+    "further_text",
+    ("text_id", "sample_id"),
+    ("text_source", "text_key", "further_text", "text_licence"),
+    "A text that others published for an image, and the sample that its key names.",
+    reject_columns=("text_source", "text_key"),
+    found_by=(("sample_id", "sample_id"),),
+)
 GEOMETA = Table(
     "geometa",
     ("sample_id",),
@@ -438,7 +446,7 @@ DESCRIPTION = Table(
     ("sample_id",),
     (
         "shard", "caption", "generated_caption", "invariant_caption", "generated_captions", "generated_scores_cos",
-        "country_name", "city",
+        "country_name", "city", "further_texts", "further_sources", "further_licences",
     ),
     "A sample to publish with all its captions; web and labelled samples lack the others'.",
     nullable=("caption", "generated_caption", "invariant_caption"),

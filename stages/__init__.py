@@ -1,5 +1,6 @@
 """The pipeline: reading `STAGES` is reading it. Plain functions over tables; no orchestrator, no build paths."""
 
+from stages.caption.further_texts import JOIN_TEXTS
 from stages.caption.stage import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
 from stages.contamination.between_sets import COMPARE_SETS
 from stages.contamination.candidates import COMPARE_CANDIDATES, FIND_CANDIDATES
@@ -79,6 +80,7 @@ STAGES: tuple[Stage, ...] = (
     DRAW_CAPTIONS,
     RANK_CAPTIONS,
     CHOOSE_CAPTIONS,
+    JOIN_TEXTS,
     LIST_OWN_CAPTIONS,
     MATCH_CAPTIONS,
     RANK_MATCHES,

@@ -34,6 +34,7 @@ from schemas.fields import FIELD
 from stages import MODULES, STAGES
 from stages.contract import Reads, Stage
 from tests.evaluation_files import write_evaluation_files
+from tests.further_texts import write_texts
 from tests.labelled_files import write_labelled_files
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
@@ -192,6 +193,7 @@ def write_sources(folder: Path, web: Web, row_group_size: int = 1000) -> Path:
     shape = "POLYGON ((0.4998 0.4998, 0.5002 0.4998, 0.5002 0.5002, 0.4998 0.5002))"  # around FMoW's first image
     for name in ("alpha/train/twelve.json", "beta/fifteen.json"):
         (evaluation / name).write_text(json.dumps({"raw_location": shape}))
+    write_texts(folder.parent / "texts")
     return folder
 
 
@@ -278,12 +280,17 @@ class Build:
         return check_settings("small", self._said(), self.stages)
 
     def _said(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the sections, with the evaluation sets beside SOURCES unless they are set."""
+        """Return the sections, with the evaluation sets and further texts beside SOURCES unless they are set."""
+        sections, manifest = dict(self.sections), self.sources.parent / "texts" / "texts.toml"
+        caption = sections.get("caption", {})
+        if any(stage.name == "join_texts" for stage in self.stages) and manifest.is_file():
+            further = {"further_texts": ["alt-texts", "patch-texts"], "further_manifest": str(manifest)}
+            sections["caption"] = {**further, **caption}
         evaluation = self.sources.parent / "evaluation"
         is_known = any(stage.module == "contamination" for stage in self.stages)
-        if not is_known or not evaluation.is_dir() or "contamination" in self.sections:
-            return self.sections
-        return {**self.sections, "contamination": {"evaluation": str(evaluation), "min_summary_cos": -1.0}}
+        if not is_known or not evaluation.is_dir() or "contamination" in sections:
+            return sections
+        return {**sections, "contamination": {"evaluation": str(evaluation), "min_summary_cos": -1.0}}
 
     def ledger(self, settings: Settings | None = None) -> Ledger:
         """Return a new ledger, which has read nothing yet."""

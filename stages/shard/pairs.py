@@ -72,9 +72,26 @@ _STEPS = (
         ("caption_score", "caption_candidate"),
     ),
     ("SELECT rows.*, country_name, city FROM rows JOIN geometa USING (sample_id)", ("geometa",)),
+    (
+        """
+        WITH listed AS (
+            SELECT sample_id, list(further_text ORDER BY text_id) AS further_texts,
+                   list(text_source ORDER BY text_id) AS further_sources,
+                   list(text_licence ORDER BY text_id) AS further_licences
+            FROM further_text GROUP BY sample_id
+        )
+        SELECT rows.*, coalesce(further_texts, []) AS further_texts, coalesce(further_sources, []) AS further_sources,
+               coalesce(further_licences, []) AS further_licences
+        FROM rows LEFT JOIN listed USING (sample_id)
+        """,
+        ("further_text",),
+    ),
 )
 
-_MASKED = f"SELECT * REPLACE ({masked_sql('caption')} AS caption) FROM rows"
+_MASKED = f"""
+    SELECT * REPLACE ({masked_sql("caption")} AS caption,
+                      list_transform(further_texts, lambda t: {masked_sql("t")}) AS further_texts) FROM rows
+"""
 
 
 class DescriptionParams(LayoutParams, EmailParams):
@@ -144,7 +161,7 @@ _SCORES = ("sample_id", "n", "first_score_cos", "first_rank", "second_rank")
 DESCRIBE_SAMPLES = Stage(
     name="describe_samples",
     module="shard",
-    version=3,
+    version=4,
     does="Collects, tar by tar, all captions of each sample to publish.",
     reads=(
         Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
@@ -154,6 +171,7 @@ DESCRIBE_SAMPLES = Stage(
         Reads("caption_score", _SCORES, is_whole=True),
         Reads("caption_candidate", ("sample_id", "n", "candidate_caption"), is_whole=True),
         Reads("geometa", ("sample_id", "country_name", "city"), is_whole=True),
+        Reads("further_text", ("text_id", "sample_id", "text_source", "further_text", "text_licence"), is_whole=True),
     ),
     writes=DESCRIPTION,
     grain="map",
@@ -168,7 +186,7 @@ DESCRIBE_SAMPLES = Stage(
 WRITE_PAIRS = Stage(
     name="write_pairs",
     module="shard",
-    version=5,
+    version=6,
     does="Writes the tars of image, text and JSON that ordinary loaders read.",
     reads=(
         Reads("shard", ("sample_id", "published_sha256")),

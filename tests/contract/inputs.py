@@ -28,6 +28,7 @@ from tests.contract import (
     inputs_outliers,
 )
 from tests.contract.handmade import BODIES, Handmade, HandmadeFiles, fetch_id, samples_of, tables
+from tests.further_texts import write_texts
 from tests.small_build import Web
 
 MTIME_NS = 1_700_000_000_000_000_000
@@ -406,12 +407,28 @@ _DESCRIPTION = {
     "generated_scores_cos": [],
     "country_name": None,
     "city": "Überlingen",
+    "further_texts": ["a text"],
+    "further_sources": ["alt-texts"],
+    "further_licences": ["a licence"],
 }
 _COUNTS = [
     {"partition": part, "reason": reason, "n": n}
     for part, figures in (("cc3m-00000", (9, 2)), ("laion2b-00000", (7, 3)))
     for reason, n in zip(("given", "kept"), figures, strict=True)
 ]
+
+
+@contextmanager
+def _join_texts(folder: Path) -> Iterator[Handmade]:
+    manifest = write_texts(folder / "texts")
+    rows = {
+        "sample": _SAMPLES, "candidate": _CANDIDATES, "labelled_image": _LABELLED,
+        "patch": [{"sample_id": "ben_7", "v1_patch": "a_patch", "v2_patch": None}],
+    }  # fmt: skip
+    yield Handmade(
+        rows, params={"further_texts": ["alt-texts", "patch-texts"]}, resources={"further_manifest": str(manifest)}
+    )
+
 
 HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     "list_sources": _list_sources,
@@ -514,7 +531,18 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {"sample_id": "ben_7", "n": n, "candidate_caption": text} for n, text in enumerate(_CAPTIONS)
         ],
         geometa=_GEOMETA,
+        further_text=[
+            {
+                "text_id": f"{source}:f.csv:{n}",
+                "sample_id": "ben_7",
+                "text_source": source,
+                "further_text": f"text {n}",
+                "text_licence": "a licence",
+            }
+            for n, source in enumerate(("two", "one"))
+        ],
     ),
+    "join_texts": _join_texts,
     # Only PNG files: a PNG converted from a BMP depends on the codec's version.
     "write_pairs": tables(
         shard=[_PUBLISHED[n] for n in (0, 2)],
