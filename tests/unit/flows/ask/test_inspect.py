@@ -18,8 +18,8 @@ from tests.labelled_files import FATES as LABELLED_FATES
 from tests.small_build import FATES, Build, assert_same_contents, contents
 
 # These stages decide on files, not on samples.
-OF_FILES = {"list_sources", "list_evaluation", "hash_evaluation"}
-OF_PAIRS = {"compare_pairs"}  # not every picture has a pair
+OF_FILES = {"list_sources", "list_evaluation", "hash_evaluation", "describe_evaluation", "locate_evaluation"}
+OF_PAIRS = {"compare_pairs", "compare_candidates"}  # not every picture has a pair
 OF_LABELLED = {"read_labelled", "draw_captions", "rank_captions", "choose_captions"}
 
 
