@@ -200,6 +200,9 @@ def _inputs(stage: Stage, tables: dict[str, pa.Table], context: Context, setting
     for reads in stage.reads:
         if reads.table not in tables:
             writer = next(other for other in STAGES if other.writes.name == reads.table)
+            if writer.keeps != "current":  # what builds observed: without a build, nothing
+                tables[reads.table] = writer.writes.schema.empty_table()
+                continue
             given = _inputs(writer, tables, context, settings)
             tables[reads.table] = writer.run(given, replace(context, params=settings.params(writer))).kept
     return {reads.name: tables[reads.table] for reads in stage.reads}

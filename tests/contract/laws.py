@@ -92,6 +92,7 @@ def _others(value: Any) -> list[Any]:
             return [name for name, model in models.items() if model.task == models[value].task and name != value]
         return [
             "keypoints",
+            "hashes",
             "features",
             "transient",
             "absolute",

@@ -85,7 +85,7 @@ def test_config_prints_everything_and_its_output_is_a_profile(
     full = capsys.readouterr().out
     sections = tomllib.loads(full)
     assert set(sections) == {"run", "dataset"} | {
-        s.module for s in STAGES if s.params.model_fields or s.resources.model_fields
+        s.settings_section for s in STAGES if s.params.model_fields or s.resources.model_fields
     }
     (tmp_path / "mine.toml").write_text(full)
     settings = load_settings(str(tmp_path / "mine.toml"), [], STAGES)
@@ -209,7 +209,7 @@ def test_a_build_command_publishes_tars_tables_and_metafiles(
     assert code == 0 and "published" in said
     dataset = tmp_path / "build/dataset"
     for split in ("train", "val"):
-        assert len(list((dataset / "pairs" / split).iterdir())) == 4
+        assert len(list((dataset / "pairs" / split).glob("*.tar"))) == 4
         names = [f"{half}-{split}-{n:04d}.tar" for half in ("pub11", "rs3") for n in range(32)]
         assert sorted(p.name for p in (dataset / split).iterdir()) == names
     assert {p.name for p in (dataset / "tables").iterdir()} >= {

@@ -42,6 +42,7 @@ def test_changed_statistics_only_rewrite_tables_and_read_no_tar(damaged: Build) 
     assert {name for name in written if not name.startswith("tables/")} == {
         "metafiles/columns.csv", "metafiles/BUILD_ID", "index.BUILD_ID", "README.md", "LICENSES.md", "CITATION.cff",
         "build.json", "croissant.json", "report.html", "rs5m_loader.py", CHECKSUMS,
+        "pairs/train/sizes.json", "pairs/val/sizes.json",
     }  # fmt: skip
     assert "tables/text_count.csv" in written
     assert [fault.split()[0] for fault in dataset_faults(damaged.root)] == [tar]

@@ -16,6 +16,7 @@ TYPES = sorted({field.type for field in FIELDS}, key=str)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
 VALUES = {
     pa.string(): TEXT,
+    pa.binary(): st.binary(max_size=5),
     pa.int32(): st.integers(-(2**31), 2**31 - 1),
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
     pa.uint64(): st.integers(0, 2**64 - 1),
@@ -44,7 +45,8 @@ def chunked(values: list[Any], kind: pa.DataType, cuts: list[int]) -> pa.Chunked
 def with_garbage_under_nulls(values: list[Any], kind: pa.DataType) -> pa.Array:
     """Return the values with nonzero bytes under nulls."""
     is_null = np.array([value is None for value in values], bool)
-    fill: Any = {"string": "garbage", "list<item: string>": ["garbage"], "bool": True, "double": 7.5}.get(str(kind), 7)
+    fills = {"string": "garbage", "binary": b"garbage", "list<item: string>": ["garbage"], "bool": True, "double": 7.5}
+    fill: Any = fills.get(str(kind), 7)
     fill = [7.5] if pa.types.is_list(kind) and kind != pa.list_(pa.string()) else fill
     full = pa.array([fill if value is None else value for value in values], kind)
     if not len(values):
@@ -82,8 +84,8 @@ def test_different_values_or_types_have_different_digests(
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
 def test_nulls_order_and_length_change_a_digest(kind: pa.DataType) -> None:
-    zero: Any = {"string": "", "list<item: string>": [], "bool": False}.get(str(kind), 0)
-    one: Any = {"string": "x", "list<item: string>": ["x"], "bool": True}.get(str(kind), 1)
+    zero: Any = {"string": "", "binary": b"", "list<item: string>": [], "bool": False}.get(str(kind), 0)
+    one: Any = {"string": "x", "binary": b"x", "list<item: string>": ["x"], "bool": True}.get(str(kind), 1)
     if pa.types.is_list(kind) and kind != pa.list_(pa.string()):
         zero, one = [], [np.float16(0)]
     columns = [[None], [zero], [], [zero, one], [one, zero], [None, one], [zero, None], [zero, zero]]
