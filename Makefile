@@ -183,7 +183,7 @@ test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
 	$(PY) -m pytest -n 2 tests/unit tests/contract tests/benchmarks; tests=$$?; \
 	wait $$mypy; types=$$?; cat $(VENV)/mypy.log; exit $$(( tests + types ))
 	@# In three groups, see tests/end_to_end/conftest.py: the server's tests wait more than they compute.
-	@$(PY) -m pytest -n 3 --dist loadgroup tests/end_to_end --durations=10
+	@$(PY) -m pytest -n 3 tests/end_to_end --durations=10
 
 docs: $(READY)  ## write the tables in docs/ that the code knows
 	@$(PY) -m flows.readme

@@ -2,22 +2,29 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.end_to_end.runs import ROOT, copy_world, run
 
-_GROUPS = {"test_prefect": "server"}  # it waits more than it computes
+_GROUPS = {
+    **dict.fromkeys(("test_bad_input", "test_kills", "test_two_runs", "test_withdraw"), "small build"),
+    "test_prefect": "server",  # it waits more than it computes
+}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for `--dist loadgroup`: those of a build or a server in one process, which makes it once."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            has_build = "small_build" in getattr(item, "fixturenames", ())
-            item.add_marker(
-                pytest.mark.xdist_group("small build" if has_build else _GROUPS.get(item.path.stem, "rest"))
-            )
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all tests of one build, or of one server, to the same process, so that it is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.partition("::")[0])
+            return _GROUPS.get(file.stem, "rest") if file.parent.name == "end_to_end" else nodeid
+
+    return Groups(config, log)
 
 
 def _free_port() -> int:
