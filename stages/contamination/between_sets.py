@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.tables import SET_MATCH
 from stages.contamination.across import Values, search
-from stages.contamination.candidates import COMPARISON, agreement_row, narrow, read_queries
+from stages.contamination.candidates import COMPARISON, narrow, read_queries
 from stages.contamination.settings import CandidateParams, off_without_keypoints
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.images.keypoints import compare_keypoints
@@ -38,7 +38,7 @@ def compare_sets(inputs: Inputs, context: Context) -> Outcome:
         packed = _read_packed(inputs["evaluation_keypoints"], keys, sorted({n for pair in some for n in pair[:2]}))
         for first, second, cosine in some:
             agreement = compare_keypoints(unpack_keypoints(packed[first]), unpack_keypoints(packed[second]))
-            rows.append({"first": first, "second": second, "feature_cos": cosine, **agreement_row(agreement)})
+            rows.append({"first": first, "second": second, "feature_cos": cosine, **agreement.columns()})
             context.advance(len(rows))
     return Outcome(_named(rows, keys), no_rejects(SET_MATCH))
 

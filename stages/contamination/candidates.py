@@ -3,8 +3,9 @@
 Finding pairs, comparing and deciding (marks.py) are separate stages: another threshold costs no decoding.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ from stages.contamination.settings import CandidateParams, MethodParams, off_wit
 from stages.contract import Context, Dependency, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
 from stages.dedup.summary import N_DIMENSIONS
 from stages.embed.stage import LOCATED, load_located
-from stages.images.keypoints import Agreement, Keypoints, compare_keypoints, find_keypoints, keypoints_identity
+from stages.images.keypoints import compare_keypoints, find_keypoints, keypoints_identity
 from stages.images.not_decoded import NotDecoded
 from stages.images.packed_keypoints import unpack_keypoints
 from stages.rows import FileRows, query_rows
 
-N_HELD = 2_000  # pictures whose keypoints a worker holds: 110 MB
 SUMMARIES_AT_ONCE = 16_384
 _KEY = EVALUATION_MATCH.key
+_key = itemgetter(*_KEY)
 
 
 def find_candidates(inputs: Inputs, context: Context) -> Outcome:
@@ -98,43 +99,25 @@ def compare_candidates(inputs: Inputs, context: Context) -> Outcome:
         (row["evaluation_set"], row["evaluation_path"]): row["packed_keypoints"]
         for row in inputs["evaluation_keypoints"].to_pylist()
     }
-    held: OrderedDict[str, Keypoints | NotDecoded] = OrderedDict()
     kept: list[dict[str, Any]] = []
     refused: list[tuple[str, ...]] = []
-    for row in sorted(inputs["evaluation_pair"].to_pylist(), key=lambda row: [row[name] for name in _KEY]):
-        found = _keypoints(row, context, held)
-        if isinstance(found, NotDecoded):
-            refused.append((*(row[name] for name in _KEY), "decoding_failed", str(found)))
-        else:
-            asked = unpack_keypoints(packed[row["evaluation_set"], row["evaluation_path"]])
-            kept.append({**row, **agreement_row(compare_keypoints(asked, found))})
-        context.advance(len(kept) + len(refused))
+    rows = sorted(inputs["evaluation_pair"].to_pylist(), key=itemgetter("pixel_sha256"))
+    for _, group in groupby(rows, itemgetter("pixel_sha256")):  # so that each picture is decoded once
+        pairs = list(group)
+        found = load_located(pairs[0], context.files, find_keypoints)
+        for row in pairs:
+            if isinstance(found, NotDecoded):
+                refused.append((*_key(row), "decoding_failed", str(found)))
+            else:
+                asked = unpack_keypoints(packed[row["evaluation_set"], row["evaluation_path"]])
+                kept.append({**row, **compare_keypoints(asked, found).columns()})
+            context.advance(len(kept) + len(refused))
+    kept.sort(key=_key)
+    refused.sort()
     *keys, reasons, details = zip(*refused, strict=True) if refused else ((),) * (len(_KEY) + 2)
     columns = {name: pa.array(values, pa.string()) for name, values in zip(_KEY, keys, strict=True)}
     rejects = rejects_table(EVALUATION_MATCH, columns, pa.array(reasons, pa.string()), list(details))
     return Outcome(pa.Table.from_pylist(kept, EVALUATION_MATCH.schema), rejects)
-
-
-def agreement_row(agreement: Agreement) -> dict[str, Any]:
-    """Return an agreement as columns."""
-    return {
-        "n_inliers": agreement.n_inliers,
-        "pair_scale": agreement.scale,
-        "pair_turn_deg": agreement.turn_deg,
-        "is_pair_mirrored": agreement.is_mirrored,
-    }
-
-
-def _keypoints(row: Mapping[str, Any], context: Context, held: Any) -> Keypoints | NotDecoded:
-    """Return the keypoints of a picture of the corpora, from those that are held if it is among them."""
-    name = row["pixel_sha256"]
-    if name not in held:
-        held[name] = load_located(row, context.files, find_keypoints)
-        if len(held) > N_HELD:
-            held.popitem(last=False)
-    held.move_to_end(name)
-    found: Keypoints | NotDecoded = held[name]
-    return found
 
 
 def _identity(params: MethodParams) -> Mapping[str, str]:

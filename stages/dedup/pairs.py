@@ -158,16 +158,12 @@ def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
             refused.append((pair_id, "decoding_failed", str(faults[0])))
         else:
             keypoints, windows = zip(*found, strict=True)  # type: ignore[arg-type]
-            agreement = compare_keypoints(*keypoints)
             kept.append(
                 {
                     "pair_id": pair_id,
                     "first_sha256": first["pixel_sha256"],
                     "second_sha256": second["pixel_sha256"],
-                    "n_inliers": agreement.n_inliers,
-                    "pair_scale": agreement.scale,
-                    "pair_turn_deg": agreement.turn_deg,
-                    "is_pair_mirrored": agreement.is_mirrored,
+                    **compare_keypoints(*keypoints).columns(),
                     "window_correlation": round(correlate_windows(*windows), 3),
                 }
             )

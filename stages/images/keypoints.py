@@ -73,6 +73,15 @@ class Agreement:
     turn_deg: float = 0.0
     is_mirrored: bool = False
 
+    def columns(self) -> dict[str, Any]:
+        """Return the agreement as tables of pairs hold it."""
+        return {
+            "n_inliers": self.n_inliers,
+            "pair_scale": self.scale,
+            "pair_turn_deg": self.turn_deg,
+            "is_pair_mirrored": self.is_mirrored,
+        }
+
 
 def keypoints_identity() -> dict[str, str]:
     """Return everything but the pictures that keypoints and agreements depend on."""
