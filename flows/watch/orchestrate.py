@@ -19,6 +19,7 @@ from prefect.client.schemas.actions import LogCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterParentFlowRunId,
+    FlowRunFilterParentTaskRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     TaskRunFilter,
@@ -40,6 +41,8 @@ _INFO = 20
 class Scribe:
     """Makes the calls, for one thread.
 
+    What it opens or shows exists once: a server that dies may have written it down without answering.
+
     Attributes:
         lost: errors of a server that is away or overloaded: a call may be made again.
         gone: the error of a run that the server does not know: its database is another one.
@@ -56,7 +59,9 @@ class Scribe:
         return f"{str(self._client.api_url).rstrip('/').removesuffix('/api')}/runs/flow-run/{run}"
 
     def open_run(self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None) -> str:
-        """Begin a flow run, or the subflow run that a task run stands for; return its id."""
+        """Begin a flow run, or the subflow run that a task run stands for, unless it has one; return its id."""
+        if parent_task and (known := self._child_of(parent_task)):
+            return known
         run = self._client.create_flow_run(
             _flow(flow), name=name, parameters=dict(parameters), state=Running(),
             parent_task_run_id=UUID(parent_task) if parent_task else None,
@@ -105,8 +110,12 @@ class Scribe:
         return [(str(run.id), run.parameters) for run in found if run.parent_task_run_id is None]
 
     def show(self, run: str, key: str, kind: str, data: object, description: str) -> str:
-        """Make an artifact of a flow run and return its id; Markdown must be safe to render."""
+        """Show an artifact of a flow run, one for each key, and return its id; Markdown must be safe to render."""
         # Not by the client's own methods: those also send events, in a thread that outlives a dead server.
+        wanted = {"artifacts": {"key": {"any_": [key]}}, "flow_runs": {"id": {"any_": [run]}}}
+        if known := self._client.request("POST", "/artifacts/filter", json=wanted).json():
+            self.change(known[0]["id"], kind, data, description)
+            return str(known[0]["id"])
         body = {"key": key, "type": kind, "flow_run_id": run, "data": _data(kind, data), "description": description}
         return str(self._client.request("POST", "/artifacts/", json=body).json()["id"])
 
@@ -114,6 +123,12 @@ class Scribe:
         """Show an artifact's new content in its place."""
         body = {"data": _data(kind, data), "description": description}
         self._client.request("PATCH", "/artifacts/{id}", json=body, path_params={"id": artifact})
+
+    def _child_of(self, task: str) -> str:
+        """Return the id of the subflow run that a task run stands for, or an empty text."""
+        of_task = FlowRunFilter(parent_task_run_id=FlowRunFilterParentTaskRunId(any_=[UUID(task)]))
+        found = self._client.read_flow_runs(flow_run_filter=of_task)
+        return str(found[0].id) if found else ""
 
     def log(self, run: str, lines: Sequence[str]) -> None:
         """Add lines to a flow run's logs."""

@@ -84,7 +84,10 @@ class Ui:
         return [log["message"] for log in self.find("logs", logs={"flow_run_id": {"any_": [run_id]}})]
 
     def artifacts(self, run_id: str) -> dict[str, dict[str, Any]]:
-        return {a["key"]: a for a in self.find("artifacts", flow_runs={"id": {"any_": [run_id]}})}
+        found = self.find("artifacts", flow_runs={"id": {"any_": [run_id]}})
+        by_key = {artifact["key"]: artifact for artifact in found}
+        assert len(by_key) == len(found), "a key is shown once"
+        return by_key
 
     def has_wave(self, run_id: str, stage: str) -> bool:
         """Return whether a wave of a stage is shown."""

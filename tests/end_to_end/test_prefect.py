@@ -194,6 +194,7 @@ def test_a_deployment_starts_a_run_that_is_cancelled_and_retried(
     ui.wait_for(run_id, "COMPLETED", 120)
     assert ui.run(run_id)["run_count"] == 2
     assert {"settle", "download"} <= {stage["name"] for stage in ui.children(run_id)}
+    assert ui.artifacts(run_id)["build-progress"]["data"] == 100, "shown once, not once for each attempt"
     assert_same_rows(build, silent)
 
 

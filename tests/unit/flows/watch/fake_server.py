@@ -16,13 +16,14 @@ class Unknown(Exception):
 
 @dataclass
 class FakeServer:
-    """Stores runs, tasks, artifacts and logs; can fail a number of calls."""
+    """Stores runs, tasks, artifacts and logs; can fail a number of calls, or write one down and not answer."""
 
     lost = (Away,)
     gone = (Unknown,)
     runs: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
+    children: dict[str, str] = field(default_factory=dict)
     tasks: dict[str, str] = field(default_factory=dict)
     task_runs: dict[str, str] = field(default_factory=dict)
     keys: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class FakeServer:
     calls: Counter[str] = field(default_factory=Counter)
     n_away: int = 0  # number of next calls that fail
     is_away: bool = False
+    unanswered: str = ""  # the next call of this name is written down without an answer
     _n: int = 0
 
     def _call(self, name: str, *known: str) -> None:
@@ -42,6 +44,12 @@ class FakeServer:
             if one not in self.runs and one not in self.tasks:
                 raise Unknown(one)
 
+    def _answer(self, name: str, made: str) -> str:
+        if self.unanswered == name:
+            self.unanswered = ""
+            raise Away("died before its answer")
+        return made
+
     def _new(self, kind: str) -> str:
         self._n += 1
         return f"00000000-0000-4000-8000-{self._n:012d}" if kind == "run" else f"{kind}-{self._n}"
@@ -51,18 +59,20 @@ class FakeServer:
 
     def open_run(self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None) -> str:
         self._call("open_run", *([parent_task] if parent_task else []))
+        if parent_task and parent_task in self.children:
+            return self.children[parent_task]
         run = self._new("run")
         self.runs[run] = "RUNNING"
         if parent_task:
-            self.parents[run] = self.task_runs[parent_task]
-        return run
+            self.parents[run], self.children[parent_task] = self.task_runs[parent_task], run
+        return self._answer("open_run", run)
 
     def open_task(self, run: str, task: str, key: str, name: str) -> str:
         self._call("open_task", run)
         if (run, task, key) not in self.keys:
             made = self.keys[run, task, key] = self._new("task")
             self.tasks[made], self.task_runs[made] = "RUNNING", run
-        return self.keys[run, task, key]
+        return self._answer("open_task", self.keys[run, task, key])
 
     def close_task(self, task: str, outcome: str, message: str, child: str | None = None) -> None:
         self._call("close_task", task)
@@ -92,9 +102,10 @@ class FakeServer:
 
     def show(self, run: str, key: str, kind: str, data: object, description: str) -> str:
         self._call("show", run)
-        artifact = self._new("artifact")
+        known = [artifact for artifact, (owner, name, _) in self.artifacts.items() if (owner, name) == (run, key)]
+        artifact = known[0] if known else self._new("artifact")
         self.artifacts[artifact] = (run, key, data)
-        return artifact
+        return self._answer("show", artifact)
 
     def change(self, artifact: str, kind: str, data: object, description: str) -> None:
         self._call("change")
@@ -109,7 +120,7 @@ class FakeServer:
 
     def lose_everything(self) -> None:
         """Empty the database."""
-        for held in (self.runs, self.tasks, self.task_runs, self.parents, self.keys, self.artifacts):
+        for held in (self.runs, self.tasks, self.task_runs, self.parents, self.children, self.keys, self.artifacts):
             held.clear()
 
     def shown(self, key: str) -> object:

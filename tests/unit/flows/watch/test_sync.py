@@ -92,6 +92,19 @@ def test_a_server_that_fails_at_any_call_gets_everything_later(tmp_path: Path, n
     assert wanted.server.shown("build-progress") == 100
 
 
+@pytest.mark.parametrize("name", ["open_run", "open_task", "show"])
+def test_what_a_dying_server_wrote_down_without_an_answer_exists_once(tmp_path: Path, name: str) -> None:
+    wanted = Wanted(tmp_path, ALIVE)
+    wanted.half_way()
+    wanted.server.unanswered = name
+    with pytest.raises(Away):
+        wanted.sync.step(is_last=True)
+    wanted.complete()
+    wanted.sync.finish("COMPLETED", "")
+    assert len(wanted.server.runs) == 3 and len(wanted.server.tasks) == 7
+    assert wanted.server.shown("build-progress") == 100
+
+
 def _away_after(server: FakeServer, n_calls: int):  # type: ignore[no-untyped-def]
     left = [n_calls]
     call = type(server)._call
