@@ -5,6 +5,7 @@ The models of the manifests are in schemas/manifests.py, schemas/corpora.py and 
 
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +39,8 @@ def load_manifest(path: Path, model: type[_Model], defaults: Mapping[str, Any] |
         ManifestError: the file cannot be read or has a fault.
     """
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = path.stat()
+        content = _content(path, found.st_ino, found.st_size, found.st_mtime_ns)
     except OSError as error:
         raise ManifestError(
             f"{shown(path)}: cannot be read ({error.strerror}); it belongs to the repository"
@@ -50,6 +52,12 @@ def load_manifest(path: Path, model: type[_Model], defaults: Mapping[str, Any] |
     except ValidationError as error:
         faults = [f"key {'.'.join(map(str, f['loc'])) or '(file)'}: {f['msg']}" for f in error.errors()]
         raise ManifestError(f"{shown(path)}: {'; '.join(faults)}") from error
+
+
+@lru_cache(256)
+def _content(path: Path, inode: int, size_bytes: int, mtime_ns: int) -> Mapping[str, Any]:
+    """Return the parsed file, which nobody changes; one that was replaced or changed since is parsed anew."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def shown(path: Path) -> str:

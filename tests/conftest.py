@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from flows.run.executor import InlineExecutor
 from tests.small_build import Build, Web, write_sources
 
 # The same examples in every run; a new failing example gets its own test.
@@ -36,7 +37,7 @@ def small_sources(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> P
 def finished(small_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """A finished build that tests must not change; they can change `damaged`."""
     build = Build(tmp_path_factory.mktemp("finished") / "build", small_sources)
-    build.run()
+    build.run(InlineExecutor())
     return build
 
 

@@ -96,10 +96,9 @@ def stage_reports(ledger: Ledger, module: str, views: duckdb.DuckDBPyConnection 
     return [report for report in reports if report.rows]
 
 
-def stage_tables(ledger: Ledger, modules: Sequence[str]) -> list[Report]:
+def stage_tables(ledger: Ledger, modules: Sequence[str], views: duckdb.DuckDBPyConnection) -> list[Report]:
     """Return one table for each module: its stages by corpus, without further tables."""
-    with open_views(ledger) as db:
-        return [_module_report(ledger, module, db) for module in modules]
+    return [_module_report(ledger, module, views) for module in modules]
 
 
 def _module_report(ledger: Ledger, module: str, db: duckdb.DuckDBPyConnection) -> Report:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.ask.damage import sentences, unreadable_sentences
 from flows.ask.dataset import dataset_faults
@@ -25,6 +26,9 @@ from flows.ledger.state import StageState
 from flows.ledger.store import Store
 from flows.ledger.verify_progress import Progress
 from stages.contract import Stage
+
+if TYPE_CHECKING:
+    import duckdb
 
 # A process takes a second to begin: in that time these are checked.
 _BYTES_WORTH_A_PROCESS = 400_000_000
@@ -67,7 +71,7 @@ def verify(ledger: Ledger, how: How = IN_FULL) -> Iterator[Fault | str]:
 
 
 def _verify(ledger: Ledger, how: How, journal: Journal | None) -> Iterator[Fault | str]:
-    n_faults = 0
+    n_faults, sound = 0, list[Stage]()
     for fault in _damaged_receipts(ledger):
         n_faults += 1
         yield fault
@@ -80,20 +84,21 @@ def _verify(ledger: Ledger, how: How, journal: Journal | None) -> Iterator[Fault
         for fault in chain(_cut_receipts(ledger, stage), chain.from_iterable(one.faults for one in checked)):
             n_faults += 1
             yield fault
-        if n_faults == n_before and len(state.receipts) > 1 and not how.is_quick:
-            for fault in verify_table(ledger, stage):
-                n_faults += 1
-                yield fault
+        if n_faults == n_before:
+            sound.append(stage)
         yield _line(state, known)
         if stage.writes.name == "source_listing" and not n_faults:
             yield from (Fault(stage.name, what) for what in unreadable_sentences(ledger))
         if stage.writes.name == "candidate" and not n_faults:
             yield from (Fault(f"{stage.name}/{file.partition}", what) for file, what in sentences(ledger))
     next(found, None)  # ends the processes
-    if n_faults:
-        return  # sums over tables of which some are damaged would blame the sound ones
     if not how.is_quick:
-        yield from _verify_corpora(ledger)
+        # Sums over tables of which some are damaged would blame the sound ones.
+        for fault in _verify_tables(ledger, sound, with_sums=not n_faults):
+            n_faults += 1
+            yield fault
+    if n_faults:
+        return
     digest_of = None if how.is_quick else files.digest_of
     yield from (Fault("dataset", what) for what in dataset_faults(ledger.store.root, digest_of))
 
@@ -153,13 +158,24 @@ def _line(state: StageState, known: Collection[str]) -> str:
     return f"{state.stage.name}: {len(state.receipts)} receipts{before}, {rows:,} rows{missing}"
 
 
-def verify_table(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
-    """Yield a fault where a key occurs in two partitions of a table."""
-    with open_views(ledger, (stage,)) as db:
-        keys = ", ".join(f'"{name}"' for name in stage.writes.key)
-        twice = db.execute(
-            f'SELECT {keys}, count(*) FROM "{stage.writes.name}" GROUP BY {keys} HAVING count(*) > 1 LIMIT 3'
-        ).fetchall()
+def _verify_tables(ledger: Ledger, sound: Sequence[Stage], with_sums: bool) -> Iterator[Fault]:
+    """Yield what is wrong with whole tables: keys in two partitions, then sums over all stages."""
+    if not sound:
+        return
+    with open_views(ledger, sound) as db:
+        faults = [fault for stage in sound for fault in _repeated_keys(ledger, stage, db)]
+        yield from faults
+        if with_sums and not faults:
+            yield from _verify_corpora(ledger, db)
+
+
+def _repeated_keys(ledger: Ledger, stage: Stage, views: duckdb.DuckDBPyConnection) -> Iterator[Fault]:
+    if len(ledger.state(stage).receipts) < 2:
+        return  # keys of one partition were compared when it was checked
+    keys = ", ".join(f'"{name}"' for name in stage.writes.key)
+    twice = views.execute(
+        f'SELECT {keys}, count(*) FROM "{stage.writes.name}" GROUP BY {keys} HAVING count(*) > 1 LIMIT 3'
+    ).fetchall()
     if twice:
         yield Fault(stage.name, f"keys occur in more than one partition of {stage.writes.name}: {twice}")
 
@@ -209,10 +225,10 @@ class _Files:
         return files is not None
 
 
-def _verify_corpora(ledger: Ledger) -> Iterator[Fault]:
+def _verify_corpora(ledger: Ledger, views: duckdb.DuckDBPyConnection) -> Iterator[Fault]:
     unfinished = {stage.module for stage in ledger.stages if not ledger.state(stage).is_complete}
     finished = [module for module in dict.fromkeys(s.module for s in ledger.stages) if module not in unfinished]
-    for report in stage_tables(ledger, finished):  # from the tables: what a run recorded proves nothing
+    for report in stage_tables(ledger, finished, views):  # from the tables: what a run recorded proves nothing
         for row in unbalanced(report.rows):
             yield Fault(
                 f"{row['stage']}, {row['corpus']}",

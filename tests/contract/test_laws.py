@@ -8,7 +8,7 @@ import pytest
 from flows.ledger.digests import digest_columns
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
-from flows.run.executor import InlineExecutor
+from flows.run.executor import InlineExecutor, LocalExecutor
 from flows.run.worker import Committed
 from schemas.fields import FIELD
 from schemas.reasons import REASON
@@ -55,13 +55,11 @@ def second_run(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture(scope="module")
 def repartitioned(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """A build of the same rows in other row groups and download partitions, with one worker."""
+    """A build of the same rows in other row groups and download partitions."""
     folder = tmp_path_factory.mktemp("repartitioned")
     sources = write_sources(folder / "sources", small_web, row_group_size=5)
-    build = Build(folder / "build", sources).with_settings(
-        run={"workers": 1, "model_workers": 1}, download={"urls_per_partition": 7}
-    )
-    build.run()
+    build = Build(folder / "build", sources).with_settings(download={"urls_per_partition": 7})
+    build.run(InlineExecutor())
     return build
 
 
@@ -158,12 +156,11 @@ def test_a_raised_version_makes_the_stage_and_its_dependents_stale(finished: Bui
     assert outdated(ledger, raised) == (stale, dependents(STAGES, stale))
 
 
-def test_rows_do_not_depend_on_partitioning_and_worker_count(finished: Build, repartitioned: Build) -> None:
+def test_rows_do_not_depend_on_partitioning(finished: Build, repartitioned: Build) -> None:
     """One test, so that one test process makes the second build."""
     builds = (finished, repartitioned)
     n_parts = [len(build.ledger().state(build.stage("download")).partitions) for build in builds]
     assert n_parts[1] > n_parts[0] > 1
-    assert [build.settings.run.workers for build in builds] == [2, 1]
     # Tars of pairs hold scores as text, whose length differs with their last digits.
     assert_independent_of_partitioning(finished, repartitioned, but=(*ON_FILES, *OF_SCORES, "pair", "pair_tars"))
     assert contents(finished)["shard_tars"] == contents(repartitioned)["shard_tars"]
@@ -185,9 +182,11 @@ def assert_scores_agree(one: Build, other: Build, table: str) -> None:
 
 
 def test_rows_and_tars_do_not_depend_on_the_executor(finished: Build, tmp_path: Path) -> None:
-    inline = Build(tmp_path / "build", finished.sources)
-    inline.run(InlineExecutor())
-    found = contents(inline)
+    in_workers = Build(tmp_path / "build", finished.sources)
+    with LocalExecutor(in_workers.settings.run) as executor:
+        assert in_workers.settings.run.workers == 2
+        in_workers.run(executor)
+    found = contents(in_workers)
     assert_same_contents(contents(finished), found)
     for tars in (found["shard_tars"], found["pair_tars"]):
         assert len(tars) == 8 and all(len(digests) == 1 for digests in tars.values())
