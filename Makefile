@@ -133,7 +133,7 @@ compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: META
 release-metadata: $(READY)  ## write URLs, texts, digests and splits to OUT=release-metadata.parquet, to share without images
 	@$(CLI) release-metadata
 
-rebuild: $(READY)  ## make a published dataset again from such a file, and count what is lost or changed: FROM=FILE (OUT=rebuild.csv)
+rebuild: $(READY)  ## make a published dataset again from such a file, and count what is lost or changed: FROM=FILE (SOURCES=DIR for labelled images, OUT=rebuild.csv)
 	@$(CLI) rebuild
 
 eval-hashes: $(READY)  ## write the hashes of a build's evaluation sets to OUT=evaluation-hashes.parquet, to share without images

@@ -57,11 +57,14 @@ def recall(options: argparse.Namespace) -> None:
 
 
 def remember(options: argparse.Namespace) -> None:
-    """Write down what was said, for `recall`."""
+    """Write down what was said, for `recall`: one source, which may have links to what two were said to be."""
+    sources, metafile = options.sources, options.metafile
+    if sources is not None and metafile is not None:
+        sources, metafile = given_sources(options), None
     said = {
         "profile": options.profile,
-        "sources": str(Path(options.sources).resolve()) if options.sources is not None else None,
-        "metafile": str(Path(options.metafile).resolve()) if options.metafile is not None else None,
+        "sources": str(Path(sources).resolve()) if sources is not None else None,
+        "metafile": str(Path(metafile).resolve()) if metafile is not None else None,
         "eval": options.eval and (options.eval if options.eval == NO_EVALUATION else str(Path(options.eval).resolve())),
         "set": list(options.set),
     }
@@ -79,12 +82,14 @@ def build_folder(options: argparse.Namespace) -> Path:
 def given_sources(options: argparse.Namespace) -> Path | None:
     """Return the SOURCES folder: the given one, or one that shows METAFILE or released tars; None if none was given.
 
+    `rebuild` has both: a file of release metadata as METAFILE, and the labelled corpora of SOURCES.
+
     Raises:
-        InputError: METAFILE holds no list.
+        InputError: METAFILE holds no list, or SOURCES beside it no labelled corpus.
     """
-    if options.metafile is not None:
-        return as_sources(Path(options.metafile), build_folder(options))
     sources = Path(options.sources) if options.sources is not None else None
+    if options.metafile is not None:
+        return as_sources(Path(options.metafile), build_folder(options), sources)
     if sources is not None and release.is_release(sources):
         return release.as_sources(sources, build_folder(options))
     return sources
@@ -104,7 +109,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     Raises:
         InputError: a setting is wrong, both SOURCES and METAFILE were said, or a download lacks a contact.
     """
-    if options.sources is not None and options.metafile is not None:
+    if options.sources is not None and options.metafile is not None and options.command != "rebuild":
         raise InputError(
             f"SOURCES={options.sources} and METAFILE={options.metafile}: a build is made from the one or the other."
             " For a list beside labelled corpora put it under SOURCES/rs5m"
@@ -142,7 +147,7 @@ def command_again(options: argparse.Namespace) -> str:
         words.append(_word("from", options.from_file))
     if options.command != "demo":
         words.append(_word("profile", options.profile))
-    for name in ("sources", "metafile") if options.command != "rebuild" else ():
+    for name in ("sources", "metafile") if options.command != "rebuild" else ("sources",):
         if getattr(options, name) is not None:
             words.append(_word(name, getattr(options, name)))
     if options.eval:

@@ -125,6 +125,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("missing_metadata", "The metadata record of the image is missing."),
     Reason("bad_metadata", "The metadata record cannot be read, or lacks the sample's name."),
     Reason("named_again", "Another sample of the released tars has the same name; the first one counts."),
+    Reason("not_stated", "The release metadata of the dataset that is made again has no such sample."),
     Reason("missing_band", "A band of the patch that rendering needs is missing."),
     Reason("bad_band", "A band of the patch cannot be read, or has another size or type than published."),
     Reason("seasonal_snow", "RS5M's selection: the patch is on the published list of patches with seasonal snow."),
@@ -157,7 +158,10 @@ REASONS: tuple[Reason, ...] = (
     Reason("contaminated", "The sample's picture is in an evaluation set."),
     Reason("licence", "The image or its texts may not be redistributed; `left_out` has its metadata."),
     Reason("low_caption_match", "Image and caption match worse than those of the tier that is published."),
-    Reason("publication_changed", "The file without its metadata differs from the one that screen approved."),
+    Reason(
+        "publication_changed",
+        "The file without its metadata differs from the one that screen approved, or that the release metadata states.",
+    ),
 )
 
 REASON: dict[str, Reason] = {reason.code: reason for reason in REASONS}

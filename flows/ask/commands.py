@@ -178,12 +178,15 @@ def _open_other(settings: Settings, build: Path) -> Ledger:
 def run_release_metadata(options: argparse.Namespace, console: Console) -> None:
     """Write what others need to make the dataset again."""
     _, ledger = open_existing(options)
-    n_rows, n_without = write_release_metadata(ledger, options.out)
-    without = f"; {n_without:,} of them have no URL, such as labelled images" if n_without else ""
-    say(
-        console,
-        f"{options.out}: {n_rows:,} samples, no images{without}; `make rebuild FROM={options.out}` fetches them",
-    )
+    n_rows, n_labelled, n_lost = write_release_metadata(ledger, options.out)
+    how, more = f"make rebuild FROM={options.out}", ""
+    if n_labelled:
+        how += " SOURCES=…"
+        more = f"; SOURCES is a folder with the corpora of the {n_labelled:,} labelled images"
+    say(console, f"{options.out}: {n_rows:,} samples, no images")
+    say(console, f"`{how}` makes the dataset again{more}")
+    if n_lost:
+        say(console, f"{n_lost:,} samples have neither a URL nor a source file, so they cannot be made again", "yellow")
 
 
 def run_eval_hashes(options: argparse.Namespace, console: Console) -> None:

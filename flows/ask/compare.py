@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 from flows.ask.fates import fates_query
 from flows.ask.report import Report, Row, query_report
 from flows.ask.spine import samples_query
-from flows.ask.views import open_views
+from flows.ask.views import open_views, scalar
 from flows.corpora.metafile import list_files
 from flows.ledger.ledger import Ledger
 from stages.contract import ContractError, InputError
 from stages.plan.urls import plan_urls
 from stages.readers.batch import SourceFileError
-from stages.readers.rs5m_list.names import sample_id_of
+from stages.readers.rs5m_list.names import labelled_id_of, sample_id_of
 from stages.readers.rs5m_list.rows import ListRows, read_list
 from stages.rows import quote_text
 
@@ -30,10 +30,15 @@ if TYPE_CHECKING:
     import duckdb
 
 KEPT, LOST = "kept", "lost"
+NOT_IN_SOURCES = "not in SOURCES"
 UNREADABLE, UNUSABLE, NOT_A_CANDIDATE = "unreadable row", "unusable URL", "not among its candidates"
 _NO_CORPUS = "unknown"
 _LISTED_SCHEMA = pa.schema(
-    [("row", pa.int64()), *((name, pa.string()) for name in ("list_name", "url", "corpus", "fetch_id", "fault"))]
+    [
+        ("row", pa.int64()),
+        *((name, pa.string()) for name in ("list_name", "url", "corpus", "fetch_id", "fault")),
+        ("is_labelled", pa.bool_()),
+    ]
 )
 
 
@@ -50,7 +55,8 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
     """Write the fate of every listed row to a CSV; return the table of the list by corpus, and that of the build.
 
     A listed row is kept if any sample with its URL is; else it has the fate of the sample that came furthest, with ties
-    broken by sample_id. In a build without tars, samples that no stage has refused yet count as kept.
+    broken by sample_id. Labelled images are compared by name instead, where the list names some. In a build without
+    tars, samples that no stage has refused yet count as kept.
 
     Raises:
         InputError: no list is named, one of its files cannot be read, or the build has no plan yet.
@@ -63,7 +69,8 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
     listed = read_listed(list_files(metafile))
     with open_views(ledger) as db:
         db.register("listed", listed)
-        db.execute(f"CREATE TEMP TABLE sample_fate AS {_sample_fates(ledger)}")
+        has_labelled = scalar(db, "SELECT count(*) FROM listed WHERE is_labelled") > 0
+        db.execute(f"CREATE TEMP TABLE sample_fate AS {_sample_fates(ledger, has_labelled)}")
         db.execute(f"CREATE TEMP TABLE row_fate AS {_ROW_FATES}")
         lost = _lost(db, listed.num_rows)
         kept = query_report(db, "samples that this build keeps", _NEW)
@@ -73,7 +80,7 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
 
 
 def read_listed(paths: Sequence[Path]) -> pa.Table:
-    """Return one row per row of some lists, in order, with the fetch_id of its URL.
+    """Return one row per row of some lists, in order, with the fetch_id of its URL; the name of a labelled image.
 
     Raises:
         InputError: a list cannot be read.
@@ -94,33 +101,46 @@ def _listed(rows: ListRows, n_before: int) -> pa.RecordBatch:
     n_rows = len(rows.names)
     planned = plan_urls(rows.urls)
     found = [sample_id_of(name) for name in rows.names.to_pylist()]
-    corpora = [name.partition("_")[0] if isinstance(name, str) else _NO_CORPUS for name in found]
+    labelled = [labelled_id_of(name) for name in rows.names.to_pylist()]
+    named = [known or name for known, name in zip(labelled, found, strict=True)]
+    corpora = [name.partition("_")[0] if isinstance(name, str) else _NO_CORPUS for name in named]
+    is_labelled = pa.array([name is not None for name in labelled], pa.bool_())
     faults: list[str | None] = [None] * n_rows
     for i, (reason, _) in rows.faults.items():
         faults[i] = f"{UNREADABLE}: {reason}"
-    unusable = pc.if_else(pc.is_valid(planned["reason"]), UNUSABLE, pa.scalar(None, pa.string()))
+    is_unusable = pc.and_(pc.is_valid(planned["reason"].combine_chunks()), pc.invert(is_labelled))
+    unusable = pc.if_else(is_unusable, UNUSABLE, pa.scalar(None, pa.string()))
     columns = [
         pa.array(range(n_before, n_before + n_rows), pa.int64()),
         rows.names,
         rows.urls,
         pa.array(corpora, pa.string()),
-        planned["fetch_id"].combine_chunks(),
-        pc.coalesce(pa.array(faults, pa.string()), unusable.combine_chunks()),
+        pc.coalesce(pa.array(labelled, pa.string()), planned["fetch_id"].combine_chunks()),
+        pc.coalesce(pa.array(faults, pa.string()), unusable),
+        is_labelled,
     ]
     return pa.record_batch(columns, schema=_LISTED_SCHEMA)
 
 
-def _sample_fates(ledger: Ledger) -> str:
-    """Return SQL for a row per planned web sample: its URL, its fate, and how far it came."""
+def _sample_fates(ledger: Ledger, has_labelled: bool) -> str:
+    """Return SQL for a row per planned web sample: its URL, its fate, and how far it came.
+
+    Args:
+        ledger: the build.
+        has_labelled: whether labelled images have rows too, with their sample_id instead of a URL's.
+    """
     # Samples on which no stage has decided yet count as kept; in a finished build there are none.
     done = takewhile(lambda stage: ledger.state(stage).is_complete, ledger.stages)
     last = [stage.name for stage in done if stage.reasons and stage.half != "rs3"][-1]
     order = ", ".join(f"'{stage.name}'" for stage in ledger.stages)
+    labelled = "UNION ALL SELECT sample_id, sample_id FROM samples WHERE half = 'rs3'" if has_labelled else ""
     return f"""
+        WITH samples AS ({samples_query(ledger)}),
+        p AS (SELECT fetch_id, sample_id FROM planned {labelled})
         SELECT p.fetch_id, p.sample_id, s.corpus, coalesce(d.stage, '{last}') AS stage,
                coalesce(d.reason, '') AS reason, coalesce(d.fate, '{KEPT}') = '{KEPT}' AS is_kept,
                list_position([{order}], coalesce(d.stage, '{last}')) AS place
-        FROM planned p JOIN ({samples_query(ledger)}) s USING (sample_id)
+        FROM p JOIN samples s USING (sample_id)
         LEFT JOIN ({fates_query(ledger)}) d USING (sample_id)
     """
 
@@ -131,10 +151,11 @@ _ROW_FATES = f"""
         QUALIFY row_number() OVER (PARTITION BY fetch_id ORDER BY is_kept DESC, place DESC, sample_id) = 1
     )
     SELECT l.row, l.list_name, l.url, l.corpus, b.sample_id,
-           CASE WHEN l.fault IS NOT NULL THEN 'list' WHEN b.fetch_id IS NULL THEN 'filter' ELSE b.stage END AS stage,
+           CASE WHEN l.fault IS NOT NULL THEN 'list' WHEN b.fetch_id IS NOT NULL THEN b.stage
+                WHEN l.is_labelled THEN 'inventory' ELSE 'filter' END AS stage,
            CASE WHEN l.fault IS NULL AND b.is_kept THEN '{KEPT}' ELSE '{LOST}' END AS fate,
-           CASE WHEN l.fault IS NOT NULL THEN l.fault WHEN b.fetch_id IS NULL THEN '{NOT_A_CANDIDATE}'
-                WHEN b.is_kept THEN '' ELSE b.reason END AS reason
+           CASE WHEN l.fault IS NOT NULL THEN l.fault WHEN b.is_kept THEN '' WHEN b.fetch_id IS NOT NULL THEN b.reason
+                WHEN l.is_labelled THEN '{NOT_IN_SOURCES}' ELSE '{NOT_A_CANDIDATE}' END AS reason
     FROM listed l LEFT JOIN best b ON b.fetch_id = l.fetch_id AND l.fault IS NULL
 """
 _CSV = f"""

@@ -21,6 +21,7 @@ from stages.rows import parquet_sql, quote_text
 from stages.shard.stated import COLUMNS
 
 FORMAT = "rs5m release metadata 1"
+RENDERED_BY = ("ben_clip_reflectance", "ben_jpeg_quality", "ben_has_full_chroma")  # settings of labelled
 # The place of an image in a released tar is no URL for others.
 ROWS_QUERY = f"""
     SELECT m.sample_id, m.half, m.corpus, m.img_name, CASE WHEN starts_with(m.url, '{SCHEME}') THEN '' ELSE m.url END
@@ -33,8 +34,8 @@ ROWS_QUERY = f"""
 """
 
 
-def write_release_metadata(ledger: Ledger, out: Path) -> tuple[int, int]:
-    """Write one row per published sample; return how many rows, and how many have no URL.
+def write_release_metadata(ledger: Ledger, out: Path) -> tuple[int, int, int]:
+    """Write one row per published sample; return how many rows, how many of RS3, and how many others without a URL.
 
     Raises:
         InputError: the build is not finished.
@@ -43,17 +44,26 @@ def write_release_metadata(ledger: Ledger, out: Path) -> tuple[int, int]:
         if not ledger.state(ledger.writer[name]).is_complete:
             raise InputError(f"{ledger.store.root} is not finished: {name} is missing. Run `make build` first")
     params: Any = ledger.settings.params(ledger.writer["shard_plan"])
-    about = {"format": FORMAT, "build_id": build_id(ledger) or "", "n_shards": params.n_shards}
+    labelled = ledger.settings.params(ledger.writer["labelled_image"]).model_dump()
+    about = {
+        "format": FORMAT,
+        "build_id": build_id(ledger) or "",
+        "n_shards": params.n_shards,
+        "labelled": {name: labelled[name] for name in RENDERED_BY},
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     path, said = quote_text(str(out)), quote_text(json.dumps(about))
     with open_views(ledger) as db:
         db.execute(f"COPY ({ROWS_QUERY}) TO {path} (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{rs5m: {said}}})")
-        counts = db.execute(f"SELECT count(*), count(*) FILTER (url = '') FROM {parquet_sql([out])}").fetchall()
+        counts = db.execute(f"{_COUNTS} FROM {parquet_sql([out])}").fetchall()
     return counts[0]
 
 
+_COUNTS = """SELECT count(*), count(*) FILTER (half = 'rs3'), count(*) FILTER (half = 'pub11' AND url = '')"""
+
+
 def read_about(path: Path) -> dict[str, Any]:
-    """Return what a file of release metadata says of its build: build_id and n_shards.
+    """Return what a file of release metadata says of its build: build_id, n_shards, and how patches were rendered.
 
     Raises:
         InputError: it is no such file.

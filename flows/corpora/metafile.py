@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-from schemas.corpora import LIST_CODE, Corpus
+from schemas.corpora import LIST_CODE, RELEASED_CODE, Corpus, labelled_codes
 from stages.contract import InputError
 from stages.identity import digest_json
 from stages.readers.corpora import load_corpus
@@ -34,23 +34,42 @@ def list_files(metafile: Path) -> list[Path]:
     return found
 
 
-def as_sources(metafile: Path, build: Path) -> Path:
+def as_sources(metafile: Path, build: Path, labelled: Path | None = None) -> Path:
     """Return a SOURCES folder with links to the files of a METAFILE, made atomically.
 
+    Args:
+        metafile: a list or a folder of lists.
+        build: the build's folder.
+        labelled: a SOURCES folder whose labelled corpora are linked too, if any.
+
     Raises:
-        InputError: there is no list.
+        InputError: there is no list, or no labelled corpus.
     """
     list_files(metafile)  # other files are linked too, so that inventory names them as passed over
     files = [path.resolve() for path in _files_under(metafile)]
-    made = build / FOLDER / digest_json([str(path) for path in files])[:16]
+    folders = {} if labelled is None else _labelled_folders(labelled)
+    made = build / FOLDER / digest_json([str(path) for path in (*files, *folders.values())])[:16]
     if not made.exists():
         draft = made.with_name(f"{made.name}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
         (draft / LIST_CODE).mkdir(parents=True)
         for path in files:
             (draft / LIST_CODE / path.name).symlink_to(path)
+        for code, folder in folders.items():
+            (draft / code).symlink_to(folder)
         draft.rename(made)
     return made
+
+
+def _labelled_folders(sources: Path) -> dict[str, Path]:
+    codes = [code for code in labelled_codes() if code != RELEASED_CODE]
+    found = {code: (sources / code).resolve() for code in codes if (sources / code).is_dir()}
+    if not found:
+        raise InputError(
+            f"SOURCES={sources}: expected a folder with one folder per labelled corpus ({', '.join(codes)}), found none"
+            " of them. Without SOURCES only the web images are made again"
+        )
+    return found
 
 
 def _files_under(metafile: Path) -> list[Path]:

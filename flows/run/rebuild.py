@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from rich.console import Console
 
 from flows.ask.compare import compare
@@ -19,24 +23,54 @@ from stages.rows import parquet_sql
 
 
 def run_rebuild(options: argparse.Namespace, console: Console) -> int:
-    """Fetch, compare and write the tars again; print losses by reason; return 1 as `run_build` does.
+    """Fetch, read the labelled corpora if given, compare and write the tars again; print losses by reason.
+
+    Returns 1 as `run_build` does.
 
     Raises:
         InputError: the file is no release metadata.
     """
     path = Path(options.from_file).resolve()
     about = read_about(path)
-    options.metafile, options.sources = path, None
-    stated = json.dumps(str(path), ensure_ascii=False)
-    own = [f"download.stated={stated}", f"shard.stated={stated}", f"shard.n_shards={about['n_shards']}"]
+    options.metafile = path
+    own = stated_settings(path, about, has_sources=options.sources is not None)
     options.set = [*own, *(said for said in options.set if said not in own)]
     code = run_build(options, console)
     _, ledger = open_existing(options)
     for report in compare(ledger, path, options.out):
         report.show(console)
     made_again(ledger, path).show(console)
+    n_labelled = count_labelled(path)
+    if n_labelled and options.sources is None:
+        say(
+            console,
+            f"{n_labelled:,} samples are labelled images, which have no URL: name the folder with their corpora to make"
+            " them again too, SOURCES=…",
+            "yellow",
+        )
     say(console, f"every stated sample: {options.out}")
     return code
+
+
+def stated_settings(path: Path, about: Mapping[str, Any], *, has_sources: bool) -> list[str]:
+    """Return the overrides with which a build makes stated samples again.
+
+    Args:
+        path: the release metadata.
+        about: what it says of its build.
+        has_sources: whether the labelled corpora are given too.
+    """
+    stated = json.dumps(str(path), ensure_ascii=False)
+    own = [f"download.stated={stated}", f"shard.stated={stated}", f"shard.n_shards={about['n_shards']}"]
+    if has_sources:
+        rendered = [f"labelled.{name}={json.dumps(value)}" for name, value in about.get("labelled", {}).items()]
+        own += ['inventory.halves="both"', f"labelled.stated={stated}", *rendered]
+    return own
+
+
+def count_labelled(path: Path) -> int:
+    """Return how many stated samples are labelled images."""
+    return int(pc.sum(pc.equal(pq.read_table(path, columns=["half"])["half"], "rs3")).as_py() or 0)
 
 
 def made_again(ledger: Ledger, path: Path) -> Report:

@@ -3,13 +3,9 @@
 FMoW's and MillionAID's images stay in their own files; BigEarthNet's patches are rendered into a tar of the stage.
 """
 
-import hashlib
-import io
-import tarfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -34,12 +30,16 @@ from stages.contract import (
 from stages.inventory.labelled_listing import role_of
 from stages.inventory.stage import listed_corpus
 from stages.labelled.listed import listed_samples, read_unchanged
+from stages.labelled.pictures import Pictures
 from stages.readers.ben import lists as ben_lists
 from stages.readers.ben.rendering import Renderer, open_renderer, renderer_identity
 from stages.readers.labelled_records import File, LabelledChoices, Raster, Reading, Sample, SampleFault
 from stages.readers.readers import labelled_reader, reader_of
 from stages.readers.rs5m_tars.members import split_member
 from stages.safety.hash_lists import DETAIL, HASH_LISTED
+from stages.shard.stated import STATED, StatedResources, stated_texts
+
+NOT_STATED = "not_stated"
 
 
 class LabelledParams(Params):
@@ -65,40 +65,10 @@ class LabelledParams(Params):
     )  # RS5M, meta captions of FMoW: the two cells that the box overlaps most
 
 
-class _Pictures:
-    """A plain tar of rendered images, begun with the first one; its bytes depend on them and their order alone."""
-
-    def __init__(self, context: Context) -> None:
-        self._files = context.files
-        self._tar: tarfile.TarFile | None = None
-        self.paths: tuple[Path, ...] = ()
-
-    def __enter__(self) -> "_Pictures":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._tar is not None:
-            self._tar.close()
-
-    def add(self, sample_id: str, jpeg: bytes) -> dict[str, Any]:
-        """Append an image and return the columns that locate it."""
-        if self._tar is None:
-            self.paths = (self._files.new_file("pictures.tar"),)
-            self._tar = tarfile.open(self.paths[0], "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
-        member = tarfile.TarInfo(f"{sample_id}.jpg")  # mtime, uid and gid are 0 and the mode is 0644 by default
-        member.size = len(jpeg)
-        offset = self._tar.offset + tarfile.BLOCKSIZE  # a ustar header is one block
-        self._tar.addfile(member, io.BytesIO(jpeg))
-        return {
-            "n_bytes": len(jpeg),
-            "body_sha256": hashlib.sha256(jpeg).hexdigest(),
-            "body_file": self._files.address(self.paths[0]),
-            "body_offset": offset,
-        }
-
-
 def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     """Return each sample whose image and record exist, with its metadata.
+
+    With release metadata only the samples that it states are read, and their released caption is the stated text.
 
     Raises:
         InputError: when a source file is gone or changed, or a list is missing that the selection needs.
@@ -110,13 +80,15 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
     codes = {sample_id: _corpus_of(sample_id, corpora[code]) for sample_id, code in listed.items() if sample_id}
     kept: dict[str, list[Any]] = {name: [] for name in LABELLED_IMAGE.schema.names}
     rejects: list[tuple[str, str, str]] = []
-    illegal = listed_samples(inputs, context)
-    with _Pictures(context) as pictures:
+    illegal, texts = listed_samples(inputs, context), stated_texts(context.tools.get("stated"))
+    with Pictures(context) as pictures:
         for n_done, sample_id in enumerate(sorted(files), 1):
             corpus, code = corpora[listed[sample_id]], codes[sample_id]
             try:
                 if sample_id in illegal:
                     raise SampleFault(HASH_LISTED, DETAIL)
+                if texts is not None and sample_id not in texts:
+                    raise SampleFault(NOT_STATED, "the release metadata has no such sample")
                 _check_sizes(files[sample_id], context.params.max_file_mb)
                 about = replace(reading, listed=patches.get(sample_id, {}))
                 sample = labelled_reader(corpus).read(sample_id, files[sample_id], about)
@@ -133,6 +105,7 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
                     "partition": context.partition,
                     **sample.columns,
                     **_where(sample_id, sample, pictures),
+                    **({"released_caption": texts[sample_id]} if texts is not None else {}),
                 }
                 for name, values in kept.items():
                     values.append(row.get(name))
@@ -198,7 +171,7 @@ def _reading(context: Context) -> Reading:
     return Reading(read_file, Raster(renderer.render, renderer.locate), choices=choices)
 
 
-def _where(sample_id: str, sample: Sample, pictures: _Pictures) -> dict[str, Any]:
+def _where(sample_id: str, sample: Sample, pictures: Pictures) -> dict[str, Any]:
     if isinstance(sample.image, bytes):
         return pictures.add(sample_id, sample.image)
     image = sample.image
@@ -224,7 +197,7 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=8,
+    version=9,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),
@@ -243,6 +216,7 @@ READ_LABELLED = Stage(
     ),
     run=read_labelled,
     params=LabelledParams,
+    resources=StatedResources,
     reasons=(
         "file_too_large",
         "missing_image",
@@ -255,8 +229,9 @@ READ_LABELLED = Stage(
         "outside_selection",
         "named_again",
         HASH_LISTED,
+        NOT_STATED,
     ),
-    tools=(RENDERER,),
+    tools=(RENDERER, STATED),
     partitions_from=("source_file",),
     half="rs3",
     bytes_per_row=16_000,  # a rendered patch; a row of the other corpora takes 200

@@ -13,19 +13,21 @@ from stages.shard.rights import LICENCE, not_redistributable
 from stages.withdraw.matching import named
 
 LOW_MATCH = "low_caption_match"
+CHANGED = "publication_changed"
 # In this order: a withdrawn sample gets no other reason, and neither does a listed file.
-REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated", LICENCE, LOW_MATCH)
+REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated", LICENCE, LOW_MATCH, CHANGED)
 # Not pa.table, which imports pandas: half a second for every command.
 _NONE = pa.Table.from_batches([], pa.schema([("sample_id", pa.string()), ("detail", pa.string())]))
 
 
-def refuse(located: Any, inputs: Inputs, params: ShardParams) -> pa.Table:
+def refuse(located: Any, inputs: Inputs, params: ShardParams, stated: pa.Table) -> pa.Table:
     """Return sample_id, reason and detail of the samples that are not published, each with its first reason.
 
     Args:
         located: the remaining samples: half, sample_id, image_id, body_sha256.
         inputs: the inputs of plan_shards.
         params: settings of what is rejected.
+        stated: sample_id and published_sha256 that release metadata states; no rows if none are stated.
     """
     tables = {**inputs, "located": located}
     splits = params.contaminated_splits if params.contaminated == "remove" else ()
@@ -38,6 +40,7 @@ def refuse(located: Any, inputs: Inputs, params: ShardParams) -> pa.Table:
         ),
         LICENCE: not_redistributable(params, tables) if params.rights == "redistributable" else _NONE,
         LOW_MATCH: _unlike(tables, params.caption_top_share) if params.caption_top_share < 1 else _NONE,
+        CHANGED: run_sql(_CHANGED, {"located": located, "image": inputs["image"], "stated": stated}),
     }
     found = pa.concat_tables(
         [
@@ -84,6 +87,12 @@ def _illegal(tables: Inputs) -> pa.Table:
     return found.append_column("detail", pa.repeat(DETAIL, found.num_rows))
 
 
+_CHANGED = """
+    SELECT sample_id, format('sha256 without metadata {}, stated {}', left(image.published_sha256, 16),
+                             left(stated.published_sha256, 16)) AS detail
+    FROM located JOIN image USING (image_id) JOIN stated USING (sample_id)
+    WHERE image.published_sha256 <> stated.published_sha256
+"""
 # Of several matches, one in a test split is stated.
 _CONTAMINATED = """
     WITH found AS (

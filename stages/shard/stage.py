@@ -34,11 +34,12 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     params: ShardParams = context.params
     # In separate queries: joining and sorting wide rows in one query needs several times the memory.
     located = query_rows(_SAMPLES, inputs)
-    refused = refuse(located, inputs, params)
+    stated = _stated(context)
+    refused = refuse(located, inputs, params, stated)
     located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
     rows = query_rows(_PUBLISHED, {"located": located, **{name: inputs[name] for name in _JOINED}})
     dealt = map_rows(rows, lambda some: deal_out(some, params), SHARD_PLAN.schema)
-    kept = query_rows(_AS_STATED, {"dealt": dealt, "stated": _stated(context)}).cast(SHARD_PLAN.schema)
+    kept = query_rows(_AS_STATED, {"dealt": dealt, "stated": stated}).cast(SHARD_PLAN.schema)
     ids = {"sample_id": refused["sample_id"]}
     return Outcome(kept, rejects_table(SHARD_PLAN, ids, refused["reason"], refused["detail"]))
 
@@ -60,10 +61,11 @@ _PUBLISHED = """
     FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id)
     JOIN split_group s USING (sample_id)
 """
+_AS_IN = ("published_text", "split", "shard")
 _AS_STATED = f"""
     SELECT {
     ", ".join(
-        f"coalesce(stated.{n}, dealt.{n}) AS {n}" if n in ("split", "shard") else n for n in SHARD_PLAN.schema.names
+        f"coalesce(stated.{n}, dealt.{n}) AS {n}" if n in _AS_IN else f"dealt.{n}" for n in SHARD_PLAN.schema.names
     )
 }
     FROM dealt LEFT JOIN stated USING (sample_id) ORDER BY sample_id
@@ -72,8 +74,8 @@ _JOINED = ("image", "geometa", "split_group")
 
 
 def _stated(context: Context) -> pa.Table:
-    """Return the stated sample_id, split and shard of samples; no rows if none are stated."""
-    names = ["sample_id", "split", "shard"]
+    """Return the stated id, digest, text, split and tar of samples; no rows if none are stated."""
+    names = ["sample_id", "published_sha256", *_AS_IN]
     stated = context.tools.get("stated")
     return pa.table({name: pa.array([], pa.string()) for name in names}) if stated is None else stated.select(names)
 
@@ -124,7 +126,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=12,
+    version=13,
     does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),

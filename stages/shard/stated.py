@@ -1,6 +1,6 @@
-"""The samples of a published dataset whose tars are to be made again: digests, splits and tars, as it states them.
+"""The samples of a published dataset whose tars are to be made again: digests, texts, splits and tars, as stated.
 
-`flows/ask/release_metadata.py` writes the file; settle and plan_shards are handed it.
+`flows/ask/release_metadata.py` writes the file; settle, read_labelled and plan_shards are handed it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from stages.contract import InputError, Resources, Tool
 
-COLUMNS = ("sample_id", "body_sha256", "split", "shard")
+COLUMNS = ("sample_id", "body_sha256", "published_sha256", "published_text", "split", "shard")
 _SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 
 
@@ -29,7 +29,7 @@ class StatedResources(Resources):
 
 
 def read_stated(path: Path) -> pa.Table:
-    """Return sample_id, body_sha256, split and shard of each sample that a file of release metadata states.
+    """Return `COLUMNS` of each sample that a file of release metadata states.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or names a sample twice.
@@ -45,6 +45,13 @@ def read_stated(path: Path) -> pa.Table:
     if n_names != rows.num_rows:
         raise InputError(f"{path}: {rows.num_rows - n_names} samples are named twice; expected each once")
     return rows
+
+
+def stated_texts(stated: pa.Table | None) -> dict[str, str] | None:
+    """Return the stated text of each sample; None if nothing is stated."""
+    if stated is None:
+        return None
+    return dict(zip(stated["sample_id"].to_pylist(), stated["published_text"].to_pylist(), strict=True))
 
 
 @contextmanager

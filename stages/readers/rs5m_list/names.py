@@ -44,6 +44,13 @@ def sample_id_of(name: str | None) -> str | NameFault:
     return NameFault("unknown_corpus", f"{found[0]}: expected one of {', '.join(_CODES)} before the first underscore")
 
 
+def labelled_id_of(name: str | None) -> str | None:
+    """Return the sample_id of the name of a labelled image; None for every other name."""
+    found = _NAME.fullmatch((name or "").strip())
+    prefix = found[1].lower() if found else ""
+    return f"{prefix}_{found[2]}" if found and prefix in labelled_codes() else None
+
+
 @lru_cache
 def _is_other_corpus(code: str) -> bool:
     """Return whether a code is that of a web corpus with a manifest that is not in RS5M."""

@@ -1,7 +1,5 @@
 """A dataset is made again from its release metadata: the same tars of the same bytes, and every loss by its reason."""
 
-import json
-import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,17 +7,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ask.compare import compare
+from flows.ask.compare import NOT_IN_SOURCES, compare
 from flows.ask.release_metadata import read_about, write_release_metadata
 from flows.card.facts import build_facts
 from flows.corpora.metafile import as_sources
+from flows.ledger.digests import digest_file
 from flows.make import arguments
-from flows.options import command_again, parse
+from flows.options import command_again, given_sources, parse, remember
 from flows.run.executor import InlineExecutor
-from flows.run.rebuild import made_again
+from flows.run.rebuild import count_labelled, made_again, stated_settings
 from flows.settings import sections_of
 from stages.contract import InputError, Reads
-from stages.shard.stated import read_stated
+from stages.shard.stated import COLUMNS, read_stated
 from tests.small_build import Build, Web
 
 MODULES = (
@@ -28,64 +27,73 @@ MODULES = (
 )  # fmt: skip
 
 
-def rebuilt(path: Path, folder: Path) -> Build:
-    """Return a build made again from a file of release metadata, as the command makes it."""
-    stated = json.dumps(str(path))
-    said = [f"download.stated={stated}", f"shard.stated={stated}", f"shard.n_shards={read_about(path)['n_shards']}"]
+def rebuilt(path: Path, folder: Path, sources: Path) -> Build:
+    """Return a build made again from a file of release metadata and labelled corpora, as the command makes it."""
+    said = stated_settings(path, read_about(path), has_sources=True)
     own = ["run.reserve_gb=0", "gpe.n_partitions=1", "download.allow_loopback=true", "download.passes=1"]
-    build = Build(folder, as_sources(path, folder), sections_of("rebuild", [*said, *own]))
+    build = Build(folder, as_sources(path, folder, sources), sections_of("rebuild", [*said, *own]))
     build.run(InlineExecutor(), MODULES)
     return build
 
 
-def bodies(build: Build) -> dict[str, dict[str, bytes]]:
-    """Return the members of each PUB11 tar with samples."""
-    ledger, found = build.ledger(), {}
-    for receipt in ledger.state(ledger.writer["shard"]).receipts:
-        if receipt.partition.startswith("pub11-") and receipt.n_kept:
-            with tarfile.open(ledger.store.path(f"{receipt.folder}/{receipt.body['files'][0]['file']}")) as tar:
-                found[receipt.partition] = {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
-    return found
+def digests(build: Build) -> dict[str, str]:
+    """Return the sha256 of each tar with samples."""
+    ledger = build.ledger()
+    receipts = [r for r in ledger.state(ledger.writer["shard"]).receipts if r.n_kept]
+    return {r.partition: digest_file(ledger.store.path(f"{r.folder}/{r.body['files'][0]['file']}")) for r in receipts}
+
+
+def altered(rows: pa.Table, column: str, values: dict[str, str]) -> pa.Table:
+    """Return the rows with other values of some samples."""
+    new = [values.get(i, old) for i, old in zip(rows["sample_id"].to_pylist(), rows[column].to_pylist(), strict=True)]
+    return rows.set_column(rows.column_names.index(column), column, pa.array(new, pa.string()))
+
+
+def rejected(build: Build, table: str) -> dict[str, str]:
+    """Return a detail of each reason in the rejects of a table."""
+    reads = Reads(table, ("reason", "detail"), is_whole=True, section="rejects")
+    return {row["reason"]: row["detail"] for row in build.ledger().read(reads).to_pylist()}
 
 
 def test_the_same_bytes_make_the_same_tars_and_losses_have_reasons(
-    damaged: Build, small_web: Web, tmp_path: Path
+    finished: Build, small_web: Web, tmp_path: Path
 ) -> None:
     path = tmp_path / "release-metadata.parquet"
-    n_rows, n_without = write_release_metadata(damaged.ledger(), path)
+    n_rows, n_labelled, n_lost = write_release_metadata(finished.ledger(), path)
     rows = pq.read_table(path)
-    assert rows.num_rows == n_rows and n_without == pc.sum(pc.equal(rows["half"], "rs3")).as_py() > 0
+    assert rows.num_rows == n_rows and n_labelled == count_labelled(path) > 0 and n_lost == 0
     assert not {"caption", "img_content", "body_file"} & set(rows.column_names)
     web = rows.filter(pc.equal(rows["half"], "pub11"))["sample_id"].to_pylist()
 
-    build = rebuilt(path, tmp_path / "again")
-    assert bodies(build) == bodies(damaged)
+    build = rebuilt(path, tmp_path / "again", finished.sources)
+    assert digests(build) == digests(finished)
+    assert {name.partition("-")[0] for name in digests(build)} == {"pub11", "rs3"}
     (total,) = [row for row in made_again(build.ledger(), path).rows if row["corpus"] == "Total"]
     assert total == {
-        "corpus": "Total", "stated": n_rows, "identical": len(web), "other_bytes": 0, "other_text_or_tar": 0,
-        "lost": n_without,
+        "corpus": "Total", "stated": n_rows, "identical": n_rows, "other_bytes": 0, "other_text_or_tar": 0, "lost": 0
     }  # fmt: skip
 
     facts = build_facts(build.ledger(), None)  # stages that are off have no model to look up
     assert facts["models"] == [] and {s["name"]: s["tools"] for s in facts["stages"]}["embed"] == {}
 
-    changed, gone = web[0], web[1]
-    columns = {name: rows[name].to_pylist() for name in ("sample_id", "body_sha256", "url")}
-    for i, sample_id in enumerate(columns["sample_id"]):
-        if sample_id == changed:
-            columns["body_sha256"][i] = "0" * 64
-        if sample_id == gone:
-            columns["url"][i] = small_web.url("/gone")
-    for name in ("body_sha256", "url"):
-        rows = rows.set_column(rows.column_names.index(name), name, pa.array(columns[name], pa.string()))
-    pq.write_table(rows, path)
-    build = rebuilt(path, tmp_path / "again")
-    reads = Reads("fetched", ("reason", "detail"), is_whole=True, section="rejects")
-    found = {row["reason"]: row["detail"] for row in build.ledger().read(reads).to_pylist()}
-    assert set(found) == {"changed_body", "http_not_found"} and "stated 0000000000000000" in found["changed_body"]
+    labelled = rows.filter(pc.equal(rows["half"], "rs3"))["sample_id"].to_pylist()
+    other = "fmow_gone_1_0_rgb"
+    rows = altered(rows, "body_sha256", {web[0]: "0" * 64})
+    rows = altered(rows, "published_sha256", {labelled[0]: "1" * 64})
+    rows = altered(rows, "url", {web[1]: small_web.url("/gone")})
+    rows = altered(rows, "img_name", {labelled[1]: f"{other}.jpg"})
+    pq.write_table(altered(rows, "sample_id", {labelled[1]: other}), path)
+    build = rebuilt(path, tmp_path / "again", finished.sources)
+    assert rejected(build, "fetched").keys() == {"changed_body", "http_not_found"}
+    assert "stated 0000000000000000" in rejected(build, "fetched")["changed_body"]
+    assert "stated 1111111111111111" in rejected(build, "shard_plan")["publication_changed"]
+    assert "not_stated" in rejected(build, "labelled_image")
     lost, _ = compare(build.ledger(), path, tmp_path / "rebuild.csv")
     (total,) = [row for row in lost.rows if row["corpus"] == "Total"]
-    assert total["published"] == n_rows and total["kept"] == len(web) - 2 and total["settle: changed_body"] == 1
+    assert total == {
+        "corpus": "Total", "published": n_rows, "kept": n_rows - 4, "lost": 4, "settle: changed_body": 1,
+        "settle: http_not_found": 1, "plan_shards: publication_changed": 1, f"inventory: {NOT_IN_SOURCES}": 1,
+    }  # fmt: skip
     assert (tmp_path / "rebuild.csv").read_text().count("\n") == n_rows + 1
 
 
@@ -98,10 +106,30 @@ def test_other_files_are_refused(tmp_path: Path, finished: Build) -> None:
         read_about(path)
     with pytest.raises(InputError, match="expected a file of `make release-metadata`"):
         read_stated(path)
-    twice = {name: ["x", "x"] for name in ("sample_id", "body_sha256", "split", "shard")}
+    twice = {name: ["x", "x"] for name in COLUMNS}
     pq.write_table(pa.table(twice), path)
     with pytest.raises(InputError, match="1 samples are named twice"):
         read_stated(path)
+
+
+def test_labelled_corpora_are_named_by_sources(tmp_path: Path) -> None:
+    path, folder = tmp_path / "m.parquet", tmp_path / "sources"
+    pq.write_table(pa.table({"url": ["x"]}), path)
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"one folder per labelled corpus \(fmow, ben, millionaid"):
+        as_sources(path, tmp_path, folder)
+    (folder / "ben").mkdir()
+    (folder / "laion2b").mkdir()
+    words = arguments(["rebuild"], {"FROM": str(path), "SOURCES": str(folder), "BUILD": str(tmp_path / "b")})
+    options = parse(words)
+    options.metafile = options.from_file
+    made = given_sources(options)
+    assert made is not None and sorted(p.name for p in made.iterdir()) == ["ben", "rs5m"]
+    assert f"SOURCES={folder}" in command_again(options)
+    remember(options)
+    again = parse(arguments(["rebuild"], {"FROM": str(path), "BUILD": str(tmp_path / "b")}))
+    again.metafile = again.from_file
+    assert given_sources(again) == made  # a later run needs no SOURCES
 
 
 def test_the_command_remembers_nothing_but_its_file(tmp_path: Path) -> None:
