@@ -87,9 +87,7 @@ def read_labelled(inputs: Inputs, context: Context) -> Outcome:
             try:
                 if sample_id in illegal:
                     raise SampleFault(HASH_LISTED, DETAIL)
-                if texts is not None and sample_id not in texts:
-                    raise SampleFault(NOT_STATED, "the release metadata has no such sample")
-                _check_sizes(files[sample_id], context.params.max_file_mb)
+                _check(sample_id, files[sample_id], context.params.max_file_mb, texts)
                 about = replace(reading, listed=patches.get(sample_id, {}))
                 sample = labelled_reader(corpus).read(sample_id, files[sample_id], about)
             except SampleFault as fault:
@@ -156,7 +154,10 @@ def _patches(inputs: Inputs, params: LabelledParams) -> dict[str, dict[str, Any]
     return patches
 
 
-def _check_sizes(files: Mapping[str, File], max_file_mb: int) -> None:
+def _check(sample_id: str, files: Mapping[str, File], max_file_mb: int, texts: Mapping[str, str] | None) -> None:
+    """Raise SampleFault for a sample that is not read: none of the stated ones, or with too large a file."""
+    if texts is not None and sample_id not in texts:
+        raise SampleFault(NOT_STATED, "the release metadata has no such sample")
     for file in files.values():
         if file.size_bytes > max_file_mb * 1_000_000:
             raise SampleFault("file_too_large", f"{file.path}: {file.size_bytes} bytes, more than {max_file_mb} MB")
