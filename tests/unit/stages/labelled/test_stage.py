@@ -133,8 +133,9 @@ def test_every_labelled_sample_has_its_planned_fate(world: World, reading: Readi
     assert set(reading.kept()) == set(planned) - set(refused)
     assert set(refused.values()) == set(READ_LABELLED.reasons) - SELECTING - {
         "file_too_large",
-        "named_again",
-    }  # the latter in tars of a release alone
+        "named_again",  # in tars of a release alone
+        "not_stated",  # with release metadata alone
+    }
 
 
 def test_a_file_above_the_byte_limit_is_refused_unread(reading: Reading, renderer: Renderer, tmp_path: Path) -> None:
@@ -155,6 +156,20 @@ def test_a_file_above_the_byte_limit_is_refused_unread(reading: Reading, rendere
         assert refused["detail"].endswith("5000000000 bytes, more than 1000 MB")
         n_refused += 1
     assert n_refused >= 3
+
+
+def test_with_release_metadata_only_stated_images_are_read(
+    world: World, reading: Reading, renderer: Renderer, tmp_path: Path
+) -> None:
+    name, inputs = next((n, i) for n, i in reading.inputs.items() if n.startswith("ben"))
+    kept = [row["sample_id"] for row in reading.outcomes[name].kept.to_pylist()]
+    stated = pa.table({"sample_id": kept[:1], "published_text": ["a stated text"]})
+    tools = {"renderer": renderer, "stated": stated}
+    made = Files(tmp_path)
+    outcome = read_labelled(inputs, context(world.sources, LabelledParams(), name, made, tools))
+    (row,) = outcome.kept.to_pylist()
+    assert (row["sample_id"], row["released_caption"]) == (kept[0], "a stated text")
+    assert set(outcome.rejects["reason"].to_pylist()) == {"not_stated"} and len(kept) > 1
 
 
 def test_place_time_country_and_labels_are_true(reading: Reading, truth: dict[str, LabelledRow]) -> None:
