@@ -294,7 +294,7 @@ FIELDS: tuple[Field, ...] = (
         "caption_sources",
         pa.list_(pa.string()),
         "",
-        "What the published text consists of, in order: meta, web, generated.",
+        "What the published text consists of, in order: meta; web, generated, or the source of a further text.",
     ),
     Field(
         "places", pa.list_(pa.string()), "", "Place names in the caption, in their order; empty for labelled images."
@@ -366,6 +366,11 @@ FIELDS: tuple[Field, ...] = (
     Field("unpublished", pa.int64(), "samples", "Remaining samples refused by the shard stages."),
     Field("opted_out", pa.int64(), "samples", "Samples not downloaded because of robots.txt or noai, noimageai, noml."),
     Field("unsafe", pa.int64(), "samples", "Number of `unpublished` whose picture a corpus marks as unsafe."),
+    Field("n_texts", pa.int64(), "", "Further texts joined with samples; one text of two samples counts twice."),
+    Field("n_samples", pa.int64(), "samples", "Samples with such a text, published or not."),
+    Field("n_texts_published", pa.int64(), "", "Number of these texts that are published beside a caption."),
+    Field("n_samples_published", pa.int64(), "samples", "Published samples with such a text beside the caption."),
+    Field("n_samples_instead", pa.int64(), "samples", "Published samples with such a text instead of their own."),
     Field("n_with_email", pa.int64(), "samples", "Number of these with an e-mail address in the caption."),
     Field("n_emails", pa.int64(), "", "E-mail addresses in these captions; one may occur in several."),
     Field("source_kind", pa.string(), "", "corpus or evaluation set."),

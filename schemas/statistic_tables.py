@@ -83,6 +83,12 @@ TEXT_COUNT = Table(
     ("samples", "caption_source", "with_time", *_METADATA, *(f"published_{name}" for name in _METADATA)),
     "Counts of a corpus's published samples with metadata, beside the published figures.",
 )
+FURTHER_COUNT = Table(
+    "further_count",
+    ("text_source", "text_licence"),
+    ("n_texts", "n_samples", "n_texts_published", "n_samples_published", "n_samples_instead"),
+    "A source of further texts, by licence, with the texts and samples that it describes and those published.",
+)
 CONTAMINATION = Table(
     "contamination",
     ("evaluation_set", "source_kind", "source"),

@@ -41,6 +41,7 @@ from stages.shard.stage import PLAN_SHARDS, WRITE_SHARDS
 from stages.stats.counts import COUNT_COUNTRIES, COUNT_MONTHS, COUNT_RS3, COUNT_TEXTS, COUNT_UTM_ZONES
 from stages.stats.emails import COUNT_EMAILS
 from stages.stats.filter_counts import COUNT_KEYWORDS, COUNT_SOURCES
+from stages.stats.further_texts import COUNT_FURTHER_TEXTS
 from stages.stats.matches import COUNT_CAPTION_COSINES, COUNT_CAPTION_TIERS
 from stages.stats.outliers import COUNT_OUTLIER_CELLS, COUNT_OUTLIER_OVERLAP
 from stages.stats.rates import COUNT_RATES
@@ -128,6 +129,7 @@ STAGES: tuple[Stage, ...] = (
     COUNT_TEXTS,
     COUNT_SPLITS,
     COUNT_EMAILS,
+    COUNT_FURTHER_TEXTS,
     COUNT_COUNTRIES,
     COUNT_MONTHS,
     COUNT_UTM_ZONES,

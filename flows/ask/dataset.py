@@ -52,6 +52,7 @@ STATISTICS = {
     "contamination": "pictures and captions of evaluation sets",
     "split_count": "groups and splits of published samples",
     "email_count": "e-mail addresses in captions",
+    "further_count": "texts that others published",
     "country_count": "published samples by country",
     "month_count": "published samples by month",
     "utm_count": "published samples by UTM zone",

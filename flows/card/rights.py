@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flows.ask.views import open_views
 from flows.card.contents import Contents
 from flows.ledger.ledger import Ledger
 from schemas.corpora import Corpus, load_corpora
@@ -64,6 +65,35 @@ def read_rights(ledger: Ledger, contents: Contents) -> list[Rights]:
         )
         for half, code in dict.fromkeys((group.half, group.corpus) for group in contents.groups)
     ]
+
+
+@dataclass(frozen=True)
+class FurtherTexts:
+    """Texts that others published for images of the build, of one source and licence.
+
+    Attributes:
+        source, licence: as their manifest states them.
+        n_texts: number of texts joined with samples, published or not.
+        n_texts_published, n_samples_published: number of texts beside captions in the JSON of pairs, and their samples.
+        n_samples_instead: number of samples published with such a text instead of their own.
+    """
+
+    source: str
+    licence: str
+    n_texts: int
+    n_texts_published: int
+    n_samples_published: int
+    n_samples_instead: int
+
+
+def read_further_texts(ledger: Ledger) -> list[FurtherTexts]:
+    """Return the further texts of a finished build by source; none if none were joined."""
+    with open_views(ledger, [ledger.writer["further_count"]]) as db:
+        rows = db.execute(
+            "SELECT text_source, text_licence, n_texts, n_texts_published, n_samples_published, n_samples_instead"
+            " FROM further_count ORDER BY ALL"
+        ).fetchall()
+    return [FurtherTexts(*row) for row in rows]
 
 
 def _captioner(ledger: Ledger) -> Model | None:

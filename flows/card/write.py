@@ -19,7 +19,7 @@ from flows.card.facts import build_facts, last_day
 from flows.card.files import CARD, FACTS, LATEX, find_tars
 from flows.card.front_matter import front_matter
 from flows.card.identity import build_id
-from flows.card.rights import Rights, read_rights
+from flows.card.rights import FurtherTexts, Rights, read_further_texts, read_rights
 from flows.card.tex import latex_table
 from flows.ledger.ledger import Ledger
 from flows.rate.results import read_results
@@ -47,9 +47,9 @@ def add_card(ledger: Ledger, folder: DatasetFolder, tables: Mapping[str, Report]
     dataset, day = ledger.settings.dataset, last_day(ledger)
     schema = ledger.writer["metafile"].writes.schema
     bib = bibtex(dataset, identity, day)
-    matter = front_matter(dataset, contents, files, schema)
-    folder.write(CARD, matter + _card(ledger, facts, contents, rights, files, tables, bib))
-    folder.write("LICENSES.md", _licences(ledger, identity, rights))
+    matter, further = front_matter(dataset, contents, files, schema), read_further_texts(ledger)
+    folder.write(CARD, matter + _card(ledger, facts, contents, rights, further, files, tables, bib))
+    folder.write("LICENSES.md", _licences(ledger, identity, rights, further))
     folder.write("CITATION.cff", citation(dataset, identity, day))
     said = about(ledger, facts, contents, rights, day, bib)
     folder.write("croissant.json", croissant(said, files, schema))
@@ -62,6 +62,7 @@ def _card(
     facts: Mapping[str, Any],
     contents: Contents,
     rights: Sequence[Rights],
+    further: Sequence[FurtherTexts],
     files: Sequence[File],
     tables: Mapping[str, Report],
     bib: str,
@@ -78,6 +79,7 @@ def _card(
         tars=find_tars(files),
         settings=facts["settings"],
         all_rights=rights,
+        further=further,
         captioner=captioner.name if captioner is not None else "not pinned",
         switched_off=_switched_off(facts["settings"]),
         funnel=shown.get("pub11_funnel", Ready("The funnel was not counted.")),
@@ -100,9 +102,10 @@ def _n_evaluation(ledger: Ledger) -> int:
     return sum(receipt.n_kept for receipt in ledger.state(ledger.writer["evaluation_image"]).receipts)
 
 
-def _licences(ledger: Ledger, identity: str, rights: Sequence[Rights]) -> str:
-    template = pages().get_template("LICENSES.md.j2")
-    return template.render(build_id=identity, title=ledger.settings.dataset.title, all_rights=rights)
+def _licences(ledger: Ledger, identity: str, rights: Sequence[Rights], further: Sequence[FurtherTexts]) -> str:
+    template, title = pages().get_template("LICENSES.md.j2"), ledger.settings.dataset.title
+    params: Any = ledger.settings.params(ledger.writer["shard_plan"])
+    return template.render(build_id=identity, title=title, all_rights=rights, further=further, profile=params.rights)
 
 
 def _switched_off(settings: Mapping[str, Any]) -> list[str]:

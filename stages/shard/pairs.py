@@ -22,6 +22,7 @@ from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.collecting import collect
 from stages.shard.emails import EmailParams, masked_sql
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
+from stages.shard.rights import REDISTRIBUTION, RightsParams, without_texts_of_others
 from stages.shard.tar_writer import TarWriter
 
 EXTENSIONS = ("jpg", "png", "webp")  # image formats that webdataset, open_clip and Hugging Face decode by extension
@@ -39,8 +40,13 @@ MEMBER_COLUMNS = ("sample_id", *_OF_PLAN, *_OF_DESCRIPTION, *_OF_ORIGIN, "pair_f
 
 
 def describe_samples(inputs: Inputs, context: Context) -> Outcome:
-    """Return all captions of each sample to publish, sorted by tar."""
-    steps = (*_STEPS, (_MASKED, ())) if context.params.mask_emails else _STEPS
+    """Return all captions of each sample to publish, sorted by tar; of "redistributable" those that may be."""
+    params: DescriptionParams = context.params
+    steps = [*_STEPS]
+    if params.rights == "redistributable":
+        steps.append((without_texts_of_others(params), ("sample",)))
+    if params.mask_emails:
+        steps.append((_MASKED, ()))
     return collect(inputs, DESCRIPTION, _SPINE, steps)
 
 
@@ -94,7 +100,7 @@ _MASKED = f"""
 """
 
 
-class DescriptionParams(LayoutParams, EmailParams):
+class DescriptionParams(LayoutParams, EmailParams, RightsParams):
     """Whether the layout is written, and what its texts leave out."""
 
 
@@ -161,11 +167,11 @@ _SCORES = ("sample_id", "n", "first_score_cos", "first_rank", "second_rank")
 DESCRIBE_SAMPLES = Stage(
     name="describe_samples",
     module="shard",
-    version=4,
+    version=5,
     does="Collects, tar by tar, all captions of each sample to publish.",
     reads=(
         Reads("shard_plan", ("sample_id", "shard"), is_whole=True),
-        Reads("sample", ("sample_id", "image_id"), is_whole=True),
+        Reads("sample", ("sample_id", "corpus", "image_id"), is_whole=True),
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
         Reads("caption", ("sample_id", "invariant_caption", "generated_caption"), is_whole=True),
         Reads("caption_score", _SCORES, is_whole=True),
@@ -180,6 +186,7 @@ DESCRIBE_SAMPLES = Stage(
     is_queried=True,
     params=DescriptionParams,
     off=_off,
+    depends=(REDISTRIBUTION,),
     split_by="shard",
 )
 

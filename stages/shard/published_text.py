@@ -29,16 +29,18 @@ SOURCE = {"pub11": "web", "rs3": "generated"}  # source of a caption, by half
 
 
 def caption_sources(rows: pa.Table, order: TextOrder) -> list[list[str]]:
-    """Return the sources of each published text, in order: "meta", "web", "generated"; none for a blank text.
+    """Return the sources of each published text, in order; none for a blank text.
+
+    They are "meta", "web", "generated", or the source of a further text that is published instead of the last two.
 
     Args:
-        rows: samples with meta_caption, text and half.
+        rows: samples with meta_caption, text, half and text_source, null unless the text is a further one.
         order: as in `published_text`.
     """
-    metas, texts, halves = (rows[name].to_pylist() for name in ("meta_caption", "text", "half"))
+    columns = (rows[name].to_pylist() for name in ("meta_caption", "text", "half", "text_source"))
     found = []
-    for meta, text, half in zip(metas, texts, halves, strict=True):
-        sources = [("meta", meta if order != "text_only" else None), (SOURCE[half], text)]
+    for meta, text, half, other in zip(*columns, strict=True):
+        sources = [("meta", meta if order != "text_only" else None), (other or SOURCE[half], text)]
         ordered = sources if order == "meta_first" else sources[::-1]
         found.append([name for name, content in ordered if content and content.strip()])
     return found

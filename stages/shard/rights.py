@@ -14,7 +14,7 @@ from schemas.corpora import load_corpora
 from schemas.tables import LEFT_OUT
 from stages.contract import Context, Dependency, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
 from stages.identity import digest_json
-from stages.rows import query_rows, run_sql
+from stages.rows import query_rows, quote_text, run_sql
 from stages.shard.emails import EmailParams, masked
 
 LICENCE = "licence"
@@ -35,8 +35,13 @@ class RightsParams(Params):
             r"cc[ -]?0([ -]1\.0)?",
             r"public domain( .*)?",
             r"attribution(-sharealike)? license",
+            r"cdla-permissive-[12]\.0",
+            r"odc-by( .*)?",
+            r"mit( license)?",
+            r"apache([ -]license,?)?[ -](version )?2\.0",
         ),
-        description="licences of single images that allow redistribution: patterns of the whole text, in any case",
+        description="licences of single images and of further texts that allow redistribution: patterns of the whole"
+        " text, in any case",
     )  # without NC and ND: not every reader of a dataset keeps their conditions
 
     @field_validator("redistributable_licences")
@@ -76,15 +81,58 @@ REDISTRIBUTION = Dependency("redistribution", _identity)
 def not_redistributable(params: RightsParams, inputs: Mapping[str, Any]) -> pa.Table:
     """Return sample_id and detail of the samples of `located` whose image or texts may not be redistributed.
 
+    A sample whose corpus does not allow its texts is kept if a further text of it may be redistributed.
+
     Args:
         params: the licences that allow it; a corpus whose manifest allows it as a whole needs none.
-        inputs: `located` with sample_id; `candidate` with corpus and image_licence; `labelled_image` with corpus.
+        inputs: `located` with sample_id; `candidate` with corpus and image_licence; `labelled_image` with corpus;
+            `further_text` with sample_id and text_licence.
     """
     stated = query_rows(_STATED, {name: inputs[name] for name in ("located", "candidate", "labelled_image")})
+    tables = {"stated": stated, "further_text": inputs["further_text"], "rights": _rights()}
+    return run_sql(_REFUSED, tables, allowed=allowed_pattern(params))
+
+
+def allowed_pattern(params: RightsParams) -> str:
+    """Return the pattern of the licences that allow redistribution, of a whole text."""
     allowed = "|".join(f"(?:{pattern})" for pattern in params.redistributable_licences) or "[^\\s\\S]"
-    return run_sql(
-        _REFUSED, {"stated": stated, "rights": pa.Table.from_pylist(_corpora(), _ALLOWED)}, allowed=f"(?i)(?:{allowed})"
+    return f"(?i)(?:{allowed})"
+
+
+def instead_of_texts(params: RightsParams, inputs: Mapping[str, Any]) -> pa.Table:
+    """Return the further text to publish for samples whose corpus does not allow its own: sample_id, text, text_source.
+
+    The first by text_id whose licence allows it; no rows with rights = research.
+
+    Args:
+        params: the licences that allow it.
+        inputs: `sample` with corpus; `further_text`.
+    """
+    if params.rights == "research":
+        return pa.Table.from_batches([], pa.schema([(n, pa.string()) for n in ("sample_id", "text", "text_source")]))
+    tables = {"sample": inputs["sample"], "further_text": inputs["further_text"], "rights": _rights()}
+    return run_sql(_INSTEAD, tables, allowed=allowed_pattern(params))
+
+
+def without_texts_of_others(params: RightsParams) -> str:
+    """Return SQL that drops from `rows` the captions and further texts that may not be redistributed.
+
+    Reads `sample` for the corpora; the rows have caption, further_texts, further_sources and further_licences.
+    """
+    barred = ", ".join(quote_text(row["corpus"]) for row in _corpora() if row["has_text_rights"])
+    is_allowed = f"regexp_full_match(trim(l), {quote_text(allowed_pattern(params))})"
+    chosen = f"list_transform(further_licences, lambda l: {is_allowed})"
+    lists = ", ".join(
+        f"list_where({name}, {chosen}) AS {name}" for name in ("further_texts", "further_sources", "further_licences")
     )
+    return f"""
+        SELECT rows.* REPLACE (CASE WHEN corpus IN ({barred}) THEN caption END AS caption, {lists})
+        FROM rows JOIN (SELECT sample_id, corpus FROM sample) USING (sample_id)
+    """
+
+
+def _rights() -> pa.Table:
+    return pa.Table.from_pylist(_corpora(), _ALLOWED)
 
 
 _STATED = """
@@ -97,18 +145,30 @@ _REFUSED = """
                coalesce(has_image_rights, false)
                OR coalesce(regexp_full_match(trim(image_licence), $allowed), false) AS has_image_rights
         FROM stated LEFT JOIN rights USING (corpus)
+    ), further AS (
+        SELECT sample_id, bool_or(regexp_full_match(trim(text_licence), $allowed)) AS has_allowed_text
+        FROM further_text GROUP BY sample_id
     )
     SELECT sample_id,
-           left(CASE WHEN has_image_rights THEN corpus || ': its texts may not be redistributed'
+           left(CASE WHEN has_image_rights
+                THEN corpus || ': its texts may not be redistributed'
+                     || CASE WHEN has_allowed_text IS NULL THEN '' ELSE ', nor may the further texts' END
                 ELSE 'image: ' || coalesce(nullif(trim(image_licence), ''), corpus || ' grants no right in it')
                 END, 200) AS detail
-    FROM judged WHERE NOT (has_image_rights AND has_text_rights) ORDER BY sample_id
+    FROM judged LEFT JOIN further USING (sample_id)
+    WHERE NOT (has_image_rights AND (has_text_rights OR coalesce(has_allowed_text, false))) ORDER BY sample_id
+"""
+_INSTEAD = """
+    SELECT sample_id, first(further_text ORDER BY text_id) AS text, first(text_source ORDER BY text_id) AS text_source
+    FROM further_text JOIN sample USING (sample_id) LEFT JOIN rights USING (corpus)
+    WHERE NOT coalesce(has_text_rights, false) AND regexp_full_match(trim(text_licence), $allowed)
+    GROUP BY sample_id ORDER BY sample_id
 """
 
 
 def list_left_out(inputs: Inputs, context: Context) -> Outcome:
     """Return the metadata of each sample that was left out for its rights; no text that may not be redistributed."""
-    found = run_sql(_LEFT_OUT, {**inputs, "rights": pa.Table.from_pylist(_corpora(), _ALLOWED)})
+    found = run_sql(_LEFT_OUT, {**inputs, "rights": _rights()})
     if context.params.mask_emails:
         place = found.column_names.index("caption")
         found = found.set_column(place, "caption", masked(found["caption"]))

@@ -20,7 +20,7 @@ from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.refusals import REASONS, refuse
-from stages.shard.rights import REDISTRIBUTION
+from stages.shard.rights import REDISTRIBUTION, instead_of_texts
 from stages.shard.stated import STATED, StatedResources
 from stages.shard.tar_writer import open_tar
 
@@ -37,6 +37,8 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     stated = _stated(context)
     refused = refuse(located, inputs, params, stated)
     located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
+    instead = {"located": located, "instead": instead_of_texts(params, inputs)}
+    located = query_rows(_WITH_TEXTS, instead)
     rows = query_rows(_PUBLISHED, {"located": located, **{name: inputs[name] for name in _JOINED}})
     dealt = map_rows(rows, lambda some: deal_out(some, params), SHARD_PLAN.schema)
     kept = query_rows(_AS_STATED, {"dealt": dealt, "stated": stated}).cast(SHARD_PLAN.schema)
@@ -55,6 +57,10 @@ _SAMPLES = """
     FROM caption c JOIN labelled_image l USING (sample_id)
 """
 _GIVEN = "SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption"
+_WITH_TEXTS = """
+    SELECT located.* REPLACE (coalesce(instead.text, located.text) AS text), text_source
+    FROM located LEFT JOIN instead USING (sample_id)
+"""
 _PUBLISHED = """
     SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, i.published_n_bytes, g.meta_caption,
            s.group_key, s.is_train_group
@@ -126,7 +132,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=13,
+    version=14,
     does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -146,6 +152,8 @@ PLAN_SHARDS = Stage(
         ),
         Reads("split_group", ("sample_id", "group_key", "is_train_group"), is_whole=True),
         Reads("caption_rank", ("sample_id", "caption_cos", "caption_top_share"), is_whole=True),
+        Reads("sample", ("sample_id", "corpus"), is_whole=True),
+        Reads("further_text", ("text_id", "sample_id", "text_source", "further_text", "text_licence"), is_whole=True),
     ),
     writes=SHARD_PLAN,
     grain="map",

@@ -411,6 +411,16 @@ _DESCRIPTION = {
     "further_sources": ["alt-texts"],
     "further_licences": ["a licence"],
 }
+_FURTHER = [
+    {
+        "text_id": f"{source}:f.csv:{n}",
+        "sample_id": "ben_7",
+        "text_source": source,
+        "further_text": f"text {n}",
+        "text_licence": "a licence",
+    }
+    for n, source in enumerate(("two", "one"))
+]
 _COUNTS = [
     {"partition": part, "reason": reason, "n": n}
     for part, figures in (("cc3m-00000", (9, 2)), ("laion2b-00000", (7, 3)))
@@ -474,6 +484,8 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         contaminated=_CONTAMINATED,
         split_group=_GROUPS,
         caption_rank=_RANKED,
+        sample=_SAMPLES,
+        further_text=_FURTHER,
     ),
     "group_samples": tables(
         relevant=_RELEVANT,
@@ -506,6 +518,15 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {**row, "caption": f"by a@b.org, c@d.org {n}" if n else "by @b"} for n, row in enumerate(_CANDIDATES)
         ],
     ),
+    "count_further_texts": tables(
+        further_text=[{**_FURTHER[n % 2], "sample_id": _SHARD_PLAN[n]["sample_id"]} for n in range(4)],
+        description=[
+            {"sample_id": row["sample_id"], "further_sources": ["two"], "further_licences": ["a licence"]}
+            for row in _SHARD_PLAN
+        ],
+        shard_plan=[{**row, "caption_sources": ["meta", "one"]} for row in _SHARD_PLAN],
+        shard=_PUBLISHED[:3],
+    ),
     "write_shards": tables(shard_plan=_SHARD_PLAN),
     "list_origins": tables(
         shard_plan=[*_SHARD_PLAN, {"sample_id": "ben_7", "shard": "rs3-val-0001"}],
@@ -531,16 +552,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {"sample_id": "ben_7", "n": n, "candidate_caption": text} for n, text in enumerate(_CAPTIONS)
         ],
         geometa=_GEOMETA,
-        further_text=[
-            {
-                "text_id": f"{source}:f.csv:{n}",
-                "sample_id": "ben_7",
-                "text_source": source,
-                "further_text": f"text {n}",
-                "text_licence": "a licence",
-            }
-            for n, source in enumerate(("two", "one"))
-        ],
+        further_text=_FURTHER,
     ),
     "join_texts": _join_texts,
     # Only PNG files: a PNG converted from a BMP depends on the codec's version.

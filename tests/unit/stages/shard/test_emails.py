@@ -48,7 +48,9 @@ def test_counting_and_masking_find_the_same_addresses() -> None:
 def test_the_published_text_is_masked_on_demand(is_masked: bool, expected: str) -> None:
     columns = {"sample_id": "cc3m_0_1", "half": "pub11", "own_key": "k", "group_key": "k", "text": "by a@b.org",
                "meta_caption": "Seen in July."}  # fmt: skip
-    rows = pa.table({name: [value] for name, value in columns.items()} | {"is_train_group": [False]})
+    rows = pa.table(
+        {name: [value] for name, value in columns.items()} | {"is_train_group": [False], "text_source": pa.nulls(1)}
+    )
     others = {f.name: pa.array(["0"]).cast(f.type) for f in SHARD_PLAN.schema
               if f.name not in (*columns, "caption_sources")}  # fmt: skip
     table = pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **others})

@@ -105,6 +105,7 @@ def test_a_group_is_in_one_split_unless_the_published_rule_is_set(rule: str) -> 
             "half": ["pub11"] * 4000,
             "meta_caption": pa.nulls(4000, pa.string()),
             "text": ["text"] * 4000,
+            "text_source": pa.nulls(4000, pa.string()),
         }
     )
     made = (*rows.column_names, "caption_sources")
