@@ -139,7 +139,9 @@ def _samples(half: str, file: File, schema: pa.Schema, members: Sequence[str]) -
         "dataType": "sc:ImageObject",
         "source": {"fileSet": images, "extract": {"fileProperty": "content"}},
     }
-    names = [name for name in ("published_text", "split", "corpus", "published_sha256") if name in schema.names]
+    # Pairs have a GIF or BMP as PNG, so that another digest is the image's.
+    digest = ("published_sha256",) if members == MEMBERS["rs5m"] else ()
+    names = [name for name in ("published_text", "split", "corpus", *digest) if name in schema.names]
     return {
         "@type": "cr:RecordSet",
         "@id": half,
