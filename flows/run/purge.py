@@ -89,6 +89,8 @@ _BODIES = """
     SELECT body_file, body_offset, n_bytes FROM fetch_attempt SEMI JOIN gone_fetch USING (fetch_id)
     WHERE body_file IS NOT NULL
     UNION SELECT body_file, body_offset, n_bytes FROM labelled_image SEMI JOIN gone USING (sample_id)
+    UNION SELECT body_file, body_offset, n_bytes FROM labelled_image
+          WHERE body_sha256 IN (SELECT entry FROM withdrawal WHERE entry_kind = 'sha256')
     ORDER BY ALL
 """
 # Listed files of labelled corpora, which no later table holds.

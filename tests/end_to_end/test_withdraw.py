@@ -23,16 +23,20 @@ def published(dataset: Path) -> dict[str, set[str]]:
 def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_build: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(small_build, build, symlinks=True)
-    rows = pq.read_table(build / "dataset/metafiles/pub11_metadata.parquet").to_pylist()
-    # The tar has the fetched bytes of these.
-    withdrawn, illegal = [row for row in rows if row["body_sha256"] == row["published_sha256"]][:2]
-    bodies = [body_of(build / "dataset", row) for row in (withdrawn, illegal)]
+    rows = read_rows(build)
+    # The tar has the fetched or rendered bytes of these.
+    same = [row for row in rows if row["body_sha256"] == row["published_sha256"]]
+    withdrawn, illegal = [row for row in same if row["half"] == "pub11"][:2]
+    patch, photo = (next(row for row in same if row["corpus"] == code) for code in ("ben", "fmow"))
+    bodies = [body_of(build / "dataset", row) for row in (withdrawn, illegal, patch)]
     lists = [tmp_path / name for name in ("withdrawn.txt", "hashes.txt")]
     lists[0].write_bytes(
-        f"\ufeff# asked for\r\nurl: {withdrawn['url']}\r\nnobody.example.org\r\nlaion2b_99_9\r\n".encode()
+        f"\ufeff# asked for\r\nurl: {withdrawn['url']}\r\n{patch['sample_id']}\r\nnobody.example.org\r\n"
+        "laion2b_99_9\r\n".encode()
     )
-    lists[1].write_bytes(f"{hashlib.md5(bodies[1]).hexdigest().upper()}  # of one\r\n{'ab' * 32}\r\n".encode())
-    _check_withdrawal(build, withdrawn, lists[0])
+    hashes = (f"{hashlib.md5(bodies[1]).hexdigest().upper()}  # of one", "ab" * 32, photo["body_sha256"])
+    lists[1].write_bytes("".join(f"{text}\r\n" for text in hashes).encode())
+    _check_withdrawal(build, (withdrawn, patch), lists[0])
 
     done = run("build", "--build", build, "--set", f"safety.hash_lists=['{lists[1]}']")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,31 +45,39 @@ def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_
     assert "hash_listed" in explained and illegal["url"] not in explained and "phash" not in explained
 
     purged = run("gc", "--build", build, "--purge")
-    assert purged.returncode == 0 and "2 bodies destroyed" in purged.stdout, purged.stdout + purged.stderr
-    assert [files_with(build, body) for body in bodies] == [[], []]
+    assert purged.returncode == 0 and "3 bodies destroyed" in purged.stdout, purged.stdout + purged.stderr
+    assert photo["path"] in purged.stdout  # a file of the user's own
+    assert [files_with(build, body) for body in bodies] == [[], [], []]
     verified = run("verify", "--build", build)
     assert verified.returncode == 0, verified.stdout
     again = run("build", "--build", build)
     assert again.returncode == 0 and again.stdout.startswith("nothing to do"), again.stdout
-    left = {row["sample_id"] for row in pq.read_table(build / "dataset/metafiles/pub11_metadata.parquet").to_pylist()}
+    left = {row["sample_id"] for row in read_rows(build)}
     assert illegal["url"] not in str(pq.read_table(build / "dataset/metafiles/crosswalk.parquet").to_pylist())
-    assert {row["sample_id"] for row in rows} - left == {withdrawn["sample_id"], illegal["sample_id"]}
+    assert {row["sample_id"] for row in rows} - left == {row["sample_id"] for row in (withdrawn, illegal, patch, photo)}
 
 
-def _check_withdrawal(build: Path, withdrawn: dict[str, Any], entries: Path) -> None:
-    before, key = published(build / "dataset"), withdrawn["sample_id"]
-    tar = f"{withdrawn['split']}/{withdrawn['shard']}.tar"
+def read_rows(build: Path) -> list[dict[str, Any]]:
+    """Return the rows of both metafiles."""
+    paths = sorted((build / "dataset/metafiles").glob("*_metadata.parquet"))
+    assert len(paths) == 2
+    return [row for path in paths for row in pq.read_table(path).to_pylist()]
+
+
+def _check_withdrawal(build: Path, withdrawn: tuple[dict[str, Any], ...], entries: Path) -> None:
+    before = published(build / "dataset")
+    tars = {f"{row['split']}/{row['shard']}.tar": {row["sample_id"]} for row in withdrawn}
     bytes_before = {name: (build / "dataset" / name).read_bytes() for name in before}
     done = run("withdraw", entries, "--build", build)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 samples withdrawn by 1 of the entries" in done.stdout
+    assert "2 samples withdrawn by 2 of the entries" in done.stdout
     assert "2 entries name nothing that would be published: laion2b_99_9, nobody.example.org" in done.stdout
     after = published(build / "dataset")
-    assert after == {**before, tar: before[tar] - {key}}
+    assert after == {**before, **{tar: before[tar] - keys for tar, keys in tars.items()}}
     unchanged = {name for name in before if (build / "dataset" / name).read_bytes() == bytes_before[name]}
-    assert unchanged == before.keys() - {tar}
+    assert unchanged == before.keys() - tars.keys()
     named = str(pq.read_table(build / "dataset/metafiles/crosswalk.parquet").to_pylist())
-    assert withdrawn["url"] not in named and next(iter(after[tar])) in named
+    assert withdrawn[0]["url"] not in named and next(iter(after[next(iter(tars))])) in named
     again = run("withdraw", entries, "--build", build)
     assert again.returncode == 0 and "no tar has changed" in again.stdout
 
