@@ -27,6 +27,7 @@ NO_ROWS = ("list_withdrawn", "record_hashes", "list_left_out", "list_barred")
 FEW_ROWS = (
     "set_thresholds", "count_countries", "count_months", "count_utm_zones",  # two scores; few countries
     "find_same_ground", "find_ground_overlap",  # one sample on the ground of two sets
+    "count_further_texts",  # two sources
 )  # fmt: skip
 # These tables describe source files, which differ when the same rows are written in other row groups.
 ON_FILES = ("source_listing", "source_file")
