@@ -20,9 +20,9 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.runner import Runner
 
 from flows.deploy.targets import DOES, FLOWS
+from flows.watch.closing import bury
 from flows.watch.memory import MEMORY, Memory
 from flows.watch.orchestrate import Scribe, connect
-from flows.watch.sync import bury
 from flows.watch.ui import API_URL
 
 AT_ONCE = 16  # flow runs; those on one build wait for each other

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 MEMORY = ".prefect-runs.json"
+Figure = tuple[str, str, object, str]  # of a run: key, kind, content, description
 _REMEMBERED = 20  # runs that were killed while their server was away
 
 
@@ -26,6 +27,7 @@ class OpenRun:
         born: when that process started, in the kernel's ticks: an id is given again after a while.
         outcome: how it ended, where the server was away at that moment; "" while it runs.
         message: what goes with the outcome.
+        figures: what its page shows at its end, if that could not be shown: key, kind, content, description of each.
     """
 
     run: str
@@ -33,6 +35,7 @@ class OpenRun:
     born: str = ""
     outcome: str = ""
     message: str = ""
+    figures: Sequence[Figure] = ()
 
     @property
     def is_alive(self) -> bool:
@@ -63,9 +66,10 @@ class Memory:
         """Forget a run: it is closed."""
         self._write([entry for entry in self.read() if entry.run != run])
 
-    def note(self, run: str, outcome: str, message: str) -> None:
+    def note(self, run: str, outcome: str, message: str, figures: Sequence[Figure] = ()) -> None:
         """Note how a run ended that could not be closed."""
-        self._write([replace(e, outcome=outcome, message=message) if e.run == run else e for e in self.read()])
+        ended = {"outcome": outcome, "message": message, "figures": figures}
+        self._write([replace(e, **ended) if e.run == run else e for e in self.read()])  # type: ignore[arg-type]
 
     def _write(self, runs: Sequence[OpenRun]) -> None:
         draft = self.path.with_suffix(f".draft-{os.getpid()}")

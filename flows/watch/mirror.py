@@ -137,11 +137,11 @@ class Mirror:
                 tick = _TICK_S
             self._wake.wait(tick)
         if sync.run and self._wake.is_set():
-            self._leave_word(memory, sync.run)
+            self._leave_word(memory, sync)
 
-    def _leave_word(self, memory: Memory, run: str) -> None:
-        if any(entry.run == run for entry in memory.read()):  # not closed
-            memory.note(run, *self._last)
+    def _leave_word(self, memory: Memory, sync: Sync) -> None:
+        if any(entry.run == sync.run for entry in memory.read()):  # not closed
+            memory.note(sync.run, *self._last, sync.figures())
 
     def _note_loss(self, error: Exception, is_last: bool) -> None:
         self._n_lost += 1  # in a row: a loaded server refuses a call now and then

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from flows.ask.report import printable
+from flows.watch.closing import WORDS_AFTER_KILL, bury
 from flows.watch.course import Course
-from flows.watch.memory import Memory
+from flows.watch.memory import Figure, Memory
 from flows.watch.waves import StageRun, Wave
 
 if TYPE_CHECKING:
     from flows.watch.orchestrate import Outcome, Scribe
 
 LONGEST_MESSAGE = 1000  # characters
-_WORDS_AFTER_KILL = "the process ended without a word; what has its receipt is done"
 _RUNNER_ENDED = "Runner is shutting down."  # Prefect's message where nobody has asked for an end of the run
 _SHOWN_EVERY_S = 2.0
 _SHOWN_SHARE = 1 / 100  # of the time so far
@@ -114,7 +114,7 @@ class Sync:
         given = self.door.run if self.door is not None and self._is_known else ""
         bury(self.scribe, self.memory, given)
         if given:
-            self.scribe.close_inside(given, "CRASHED", _WORDS_AFTER_KILL)  # of an earlier attempt
+            self.scribe.close_inside(given, "CRASHED", WORDS_AFTER_KILL)  # of an earlier attempt
         name = f"{self.said['profile']} {self.said['name']}"
         self.run = given or self.scribe.open_run(self.said["flow"], name, self.said)
         self.memory.add(self.run)
@@ -183,20 +183,25 @@ class Sync:
     def _show_figures(self) -> None:
         for run in [run for run in self._snapshot() if ("stage", run.number, 0) in self._ids]:
             self._show_stage_figures(run)
-        course, run_id = self.course, self.run
+        for figure in self.figures():
+            self._show(self.run, *figure)
+
+    def figures(self) -> list[Figure]:
+        """Return what the run's page shows now: key, kind, content and description of each figure."""
+        course = self.course
         with course.lock:
             share, summary, stages = course.share, course.summary(), course.markdown()
             corpora, attempts = course.corpora_rows(), course.attempts.markdown() if course.attempts.n_tried else ""
-        self._show(
-            run_id, "build-progress", "progress", round(100 * share, 1), f"{summary}; time left: {course.left()}"
-        )
-        self._show(run_id, "build-stages", "markdown", stages, "stage by stage: done, running, to come")
+        found: list[Figure] = [
+            ("build-progress", "progress", round(100 * share, 1), f"{summary}; time left: {course.left()}"),
+            ("build-stages", "markdown", stages, "stage by stage: done, running, to come"),
+        ]
         if corpora:
-            self._show(
-                run_id, "build-corpora", "table", corpora, "corpus by corpus: rows kept by each stage that ended"
-            )
+            found.append(("build-corpora", "table", corpora, "corpus by corpus: rows kept by each stage that ended"))
         if attempts:
-            self._show(run_id, "download-attempts", "markdown", attempts, "what came of the URLs of this run so far")
+            said = "what came of the URLs of this run so far"
+            found.append(("download-attempts", "markdown", attempts, said))
+        return found
 
     def _show_stage_figures(self, run: StageRun) -> None:
         if ("figures", run.number, 0) in self._over:
@@ -222,30 +227,3 @@ class Sync:
             artifact = self._artifacts[known][0]
             self.scribe.change(artifact, kind, data, description)
             self._artifacts[known] = (artifact, content)
-
-
-def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = False, but: Collection[str] = ()) -> None:
-    """Close the runs of a build that ended without closing what they had opened.
-
-    Args:
-        scribe: of the server that may know them.
-        memory: of the build.
-        ours: a run that goes on.
-        only_dead: leave out runs whose process lives; the holder of the build's lease knows that none does.
-        but: further runs to leave out.
-    """
-    for entry in memory.read():
-        if entry.run in but or (only_dead and entry.is_alive):
-            continue
-        outcome: Outcome = entry.outcome or "CRASHED"  # type: ignore[assignment]
-        message = entry.message if entry.outcome else _WORDS_AFTER_KILL
-        try:
-            kind, _ = scribe.state(entry.run)
-            if entry not in memory.read():
-                continue  # taken back meanwhile: the flow run is tried again
-            if entry.run != ours and kind in ("RUNNING", "PENDING", "CANCELLING"):
-                scribe.close_inside(entry.run, outcome, message)
-                scribe.close_run(entry.run, outcome, message)
-        except scribe.gone:
-            continue
-        memory.remove(entry.run)

@@ -95,9 +95,9 @@ def copy_world(world: Path, build: Path) -> None:
     shutil.copytree(world, build / "world")
 
 
-def wait_until(condition: "object", timeout_s: float = 30) -> None:
+def wait_until(condition: "object", timeout_s: float = 30, every_s: float = 0.02) -> None:
     """Wait until a condition holds; fail after timeout_s."""
     end = time.monotonic() + timeout_s
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "the condition did not hold in time"
-        time.sleep(0.02)
+        time.sleep(every_s)

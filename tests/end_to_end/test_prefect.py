@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from tests.end_to_end.prefect_server import (
     status,
     wait_for_deployments,
 )
-from tests.end_to_end.runs import ENVIRONMENT, ROOT, command, copy_world, rows, wait_until
+from tests.end_to_end.runs import ENVIRONMENT, ROOT, command, copy_world, rows
+from tests.end_to_end.runs import wait_until as wait_often
 
 BEFORE = ("inventory", "filter", "plan")
 TABLES = ("candidate", "planned", "fetched")
@@ -35,6 +37,9 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     ui = begin_ui(tmp_path_factory.mktemp("prefect") / "home")
     yield ui
     end_quietly(ui)
+
+
+wait_until = partial(wait_often, every_s=0.1)  # a call costs the server 20 ms of a core
 
 
 def begin(build: Path, environment: dict[str, str], *modules: str) -> subprocess.Popen[str]:

@@ -113,6 +113,7 @@ def test_a_run_that_ends_while_the_server_is_away_is_closed_by_the_next_run(
         server.is_away = True
     memory = Memory(build.ledger().store.root / MEMORY)
     assert [entry.outcome for entry in memory.read()] == ["COMPLETED"]
+    assert [figure[0] for entry in memory.read() for figure in entry.figures] == ["build-progress", "build-stages"]
     server.is_away = False
     with mirror_of(server, build, []):
         pass

@@ -9,7 +9,7 @@ from flows.run.events import Advanced
 from flows.run.worker import Committed, Failed
 from flows.watch.course import Course
 from flows.watch.memory import MEMORY, Memory
-from flows.watch.sync import _RUNNER_ENDED, Door, Sync, bury
+from flows.watch.sync import _RUNNER_ENDED, Door, Sync
 from tests.contract.broken import MAKE
 from tests.unit.flows.watch.fake_server import Away, FakeServer, Unknown
 from tests.unit.flows.watch.test_progress import task
@@ -174,27 +174,6 @@ def test_open_runs_of_a_killed_process_are_closed_and_a_second_attempt_has_its_o
     second.sync.step()
     assert Counter(first.server.tasks.values()) == {"COMPLETED": 8, "CRASHED": 2, "RUNNING": 2}
     assert first.server.runs[GIVEN] == "RUNNING"
-
-
-def test_only_dead_runs_are_closed_with_their_recorded_outcome(tmp_path: Path) -> None:
-    server, memory = FakeServer(), Memory(tmp_path / MEMORY)
-    alive, dead, ended = (server.open_run("build", "b", {}) for _ in range(3))
-    for run in (alive, dead, ended):
-        memory.add(run)
-    memory.note(ended, "FAILED", "the disk is full")
-    memory._write([replace(e, born="") if e.run != alive else e for e in memory.read()])
-    bury(server, memory, only_dead=True)  # type: ignore[arg-type]
-    assert (server.runs[alive], server.runs[dead], server.runs[ended]) == ("RUNNING", "CRASHED", "FAILED")
-    assert server.messages[ended] == "the disk is full"
-    assert [entry.run for entry in memory.read()] == [alive]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1]", '["x"]', '[{"run": "no id"}]', '[{"run": 3}]'])
-def test_a_damaged_record_of_runs_closes_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / MEMORY).write_text(text)
-    bury(FakeServer(), Memory(tmp_path / MEMORY))  # type: ignore[arg-type]
-    Memory(tmp_path / MEMORY).add(GIVEN)
-    assert [entry.run for entry in Memory(tmp_path / MEMORY).read()] == [GIVEN]
 
 
 def test_a_failed_partition_shows_as_a_failed_wave_and_stage(wanted: Wanted) -> None:
