@@ -9,6 +9,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,8 @@ def _match_chunk(captions: pa.Array, patterns: Sequence[str]) -> npt.NDArray[np.
         parts = (captions.slice(0, half), captions.slice(half))
         return np.concatenate([_match_chunk(part, patterns) for part in parts])
     folded = list(dict.fromkeys(pattern.translate(_ASCII_FOLD) for pattern in patterns))
-    suspects = _suspects(captions, folded)
+    matches, suspects = _candidates(captions, folded)
+    found[matches] = True
     if len(suspects):
         rows = suspects[_is_match(pc.ascii_lower(captions.take(pa.array(suspects))), folded)]
         found[rows] = True
@@ -83,19 +85,19 @@ def _is_match(lowered: pa.Array, folded: list[str]) -> npt.NDArray[np.bool_]:
     return np.asarray(is_match.to_numpy())
 
 
-def _suspects(captions: pa.Array, folded: list[str]) -> npt.NDArray[np.int64]:
-    """Return rows among which are all that match.
+def _candidates(captions: pa.Array, folded: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return rows that match, and rows among which are all others that do.
 
     One search runs over the characters of all captions as if they were one text: that is twice as fast as one search
-    a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it; so every
-    caption that the longest pattern can reach from a find is a suspect, and the caller decides.
+    a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it.
     """
+    nothing = np.zeros(0, np.int64)
     if captions.offset == 0 and text_offsets(captions)[0]:  # such come of a slice's cast, and ascii_lower breaks them
         captions = captions.take(pa.array(np.arange(len(captions))))
     lowered = pc.ascii_lower(captions)
     offsets = text_offsets(lowered)
     if offsets[0] == offsets[-1]:
-        return np.zeros(0, np.int64)
+        return nothing, nothing
     ends = pa.py_buffer(offsets[[0, -1]].astype(np.int64))
     text = pa.LargeStringArray.from_buffers(1, ends, lowered.buffers()[2])
     import polars as pl  # a sixth of a second to import, in every process that lists the stages
@@ -106,12 +108,47 @@ def _suspects(captions: pa.Array, folded: list[str]) -> npt.NDArray[np.int64]:
     sought = _common_beginnings(folded)
     found = pl.select(whole.str.find_many(sought, leftmost=True)).to_series()[0]
     finds = found.to_numpy().astype(np.int64) + int(offsets[0])
-    reach = max(len(pattern.encode()) for pattern in folded) - 1
+    if len(finds) > _FEW:
+        return nothing, _reached(finds, offsets, folded)
+    return _sort_out(finds, offsets, memoryview(lowered.buffers()[2]), folded, sought)
+
+
+def _reached(finds: npt.NDArray[np.int64], offsets: npt.NDArray[Any], folded: list[str]) -> npt.NDArray[np.int64]:
+    """Return the captions that the longest pattern can reach from a find."""
+    reach = _longest(folded) - 1
     first = np.searchsorted(offsets, finds, side="right") - 1
     last = np.searchsorted(offsets, np.minimum(finds + reach, int(offsets[-1]) - 1), side="right") - 1
     span = int((last - first).max(initial=-1)) + 1
     reached = [np.minimum(first + step, last) for step in range(span)]
     return np.unique(np.concatenate(reached)) if reached else np.zeros(0, np.int64)
+
+
+def _sort_out(
+    finds: npt.NDArray[np.int64], offsets: npt.NDArray[Any], text: memoryview, folded: list[str], sought: list[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the captions of finds where a pattern begins and ends, and those that are still to be decided.
+
+    Most finds are such: what is left to decide is a tenth of what the longest pattern can reach from them.
+    """
+    patterns, beginnings = (tuple(text.encode() for text in texts) for texts in (folded, sought))
+    longest = _longest(folded)
+    longer_than = [tuple(one for one in beginnings if len(one) > left) for left in range(_longest(sought))]
+    rows = np.searchsorted(offsets, finds, side="right") - 1
+    matches: set[int] = set()
+    suspects: set[int] = set()
+    crossing: list[int] = []
+    for find, row, end in zip(finds.tolist(), rows.tolist(), offsets[rows + 1].tolist(), strict=True):
+        there = bytes(text[find : find + longest])
+        left = end - find
+        (matches if there[:left].startswith(patterns) else suspects).add(row)
+        if left < len(longer_than) and there.startswith(longer_than[left]):
+            crossing.append(find)  # it may hide one that begins in a later caption
+    suspects.update(_reached(np.array(crossing, np.int64), offsets, folded).tolist())
+    return np.array(sorted(matches), np.int64), np.array(sorted(suspects - matches), np.int64)
+
+
+def _longest(texts: Sequence[str]) -> int:
+    return max(len(text.encode()) for text in texts)
 
 
 def _common_beginnings(folded: Sequence[str]) -> list[str]:
@@ -131,17 +168,30 @@ def matched_keywords(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[st
     """Return all patterns that occur in each caption, overlapping ones too, in the order of `patterns`.
 
     Args:
-        captions: the few that match; each is searched once per pattern.
+        captions: the few that match.
         patterns: substrings, ASCII letters compared without regard to case.
     """
     lowered = pc.ascii_lower(captions)
-    occurs = np.zeros((len(captions), len(patterns)), bool)
-    for column, pattern in enumerate(patterns):
-        is_in = pc.fill_null(pc.match_substring(lowered, pattern.translate(_ASCII_FOLD)), False)
-        occurs[:, column] = is_in.to_numpy(zero_copy_only=False) if isinstance(is_in, pa.Array) else is_in.to_numpy()
+    if isinstance(lowered, pa.ChunkedArray):
+        lowered = lowered.combine_chunks()
+    folded = [pattern.translate(_ASCII_FOLD) for pattern in patterns]
+    distinct = list(dict.fromkeys(folded))
+    occurs = _occurrences(lowered, distinct)[:, [distinct.index(text) for text in folded]]
     offsets = np.concatenate([[0], np.cumsum(occurs.sum(axis=1))]).astype(np.int32)
     values = pa.array(patterns, pa.string()).take(pa.array(np.nonzero(occurs)[1]))
     return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _occurrences(lowered: pa.Array, folded: list[str]) -> npt.NDArray[np.bool_]:
+    """Return whether each pattern, in columns, occurs in each text; one search for all patterns."""
+    import polars as pl
+
+    occurs = np.zeros((len(lowered), len(folded)), bool)
+    if len(lowered) and folded:
+        found = pl.Series(pl.from_arrow(lowered)).str.extract_many(folded, overlapping=True).to_arrow()
+        columns = pc.index_in(pc.list_flatten(found).cast(pa.string()), value_set=pa.array(folded, pa.string()))
+        occurs[pc.list_parent_indices(found).to_numpy(), columns.to_numpy()] = True
+    return occurs
 
 
 def clean_caption(captions: pa.Array) -> pa.Array:

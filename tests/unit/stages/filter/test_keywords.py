@@ -45,6 +45,23 @@ def test_a_match_across_two_captions_hides_no_match_inside_one() -> None:
     assert match_any(pa.array(["ab", "c", "d", "e"]), ("abcde", "c", "e")).to_pylist() == [False, True, False, True]
 
 
+def test_pieces_of_keywords_in_neighbouring_captions_match_like_a_loop() -> None:
+    pieces = sorted(
+        {piece for p in PATTERNS for piece in (p, *p.split(" "), p[:-1], p[1:])} | {"", " ", "a", "dish", "é"}
+    )
+    picks = np.random.default_rng(3).integers(0, len(pieces), (300, 3))
+    texts = ["".join(pieces[i] for i in row[: 1 + row[0] % 3]) for row in picks]
+    expected = [bool(found_by_loop(text, PATTERNS)) for text in texts]
+    assert 0.1 < np.mean(expected) < 0.9
+    assert match_any(pa.array(texts), PATTERNS).to_pylist() == expected
+    assert matched_keywords(pa.array(texts), PATTERNS).to_pylist() == [found_by_loop(text, PATTERNS) for text in texts]
+
+
+def test_patterns_that_differ_in_case_alone_are_both_named() -> None:
+    assert matched_keywords(pa.array(["a NAIP b", None]), ("naip", "x", "NAIP")).to_pylist() == [["naip", "NAIP"], []]
+    assert matched_keywords(pa.chunked_array([["x"], ["naip"]]), ("naip", "x")).to_pylist() == [["x"], ["naip"]]
+
+
 def test_slices_chunks_nulls_and_large_strings_give_the_same_result() -> None:
     texts = ["usgs", None, "x", "MODIS", "", "a Landsat b"] * 3
     whole = pa.array(texts)
