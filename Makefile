@@ -175,15 +175,10 @@ check: $(READY)  ## format, lint, types, unit tests: some minutes
 	@$(VENV)/bin/mypy
 	@$(PY) -m pytest -q -n 2 tests/unit
 
-test: $(READY)  ## all tests, fast ones first; prints what was skipped and why
+test: $(READY)  ## all tests, the slow ones beside the fast ones; prints what was skipped and why
 	@$(VENV)/bin/ruff check .
 	@$(PY) -m flows.readme --check
-	@# mypy takes one core for a minute, so it runs beside the tests; what it found is printed after them.
-	@$(VENV)/bin/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
-	$(PY) -m pytest -n 2 tests/unit tests/contract tests/benchmarks; tests=$$?; \
-	wait $$mypy; types=$$?; cat $(VENV)/mypy.log; exit $$(( tests + types ))
-	@# In three groups, see tests/end_to_end/conftest.py: the server's tests wait more than they compute.
-	@$(PY) -m pytest -n 3 tests/end_to_end --durations=10
+	@$(PY) -m tests.run_all
 
 docs: $(READY)  ## write the tables in docs/ that the code knows
 	@$(PY) -m flows.readme

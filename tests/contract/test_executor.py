@@ -15,6 +15,8 @@ from flows.run.events import Poisoned, Retried
 from flows.run.executor import InlineExecutor, LocalExecutor
 from flows.run.runner import Runner, StageFailure
 from flows.run.worker import Committed
+from schemas.fields import FIELD
+from stages import MODULES
 from stages.contract import ContractError
 from tests.contract.broken import MAKE, attempts_under
 from tests.contract.laws import toy_build
@@ -184,7 +186,8 @@ def test_ctrl_c_ends_a_run_cleanly_says_how_to_continue_and_the_next_run_finishe
     assert state.due, "the run had ended before it was stopped"
     for path in build.root.rglob("receipt.json"):
         assert isinstance(read_receipt(path), dict)
-    watcher = build.run(InlineExecutor())
+    watcher = build.run(InlineExecutor(), MODULES[: MODULES.index("download") + 1])
     redone = [n_due for name, _, n_due in watcher.begun if name == "download"]
     assert redone[0] == len(state.partitions) - n_done
-    assert_same_contents(contents(finished), contents(build))
+    values = [f.name for f in ledger.writer["fetched"].writes.fields if FIELD[f.name].kind == "value"]
+    assert build.rows("fetched", values) == finished.rows("fetched", values) != []

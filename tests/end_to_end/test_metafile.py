@@ -24,9 +24,9 @@ def _published(build: Path) -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture
-def listed(small_build: Path, tmp_path: Path) -> tuple[Path, list[tuple[str, str, str]]]:
+def listed(demo: Path, tmp_path: Path) -> tuple[Path, list[tuple[str, str, str]]]:
     """A list of the build's published samples, with five rows removed, the last one changed, and one added."""
-    *kept, changed = _published(small_build)[:-5]
+    *kept, changed = _published(demo)[:-5]
     rows = [*kept, (*changed[:2], changed[2] + "?changed"), ADDED]
     path = tmp_path / "pub11_train_metadata.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -37,10 +37,10 @@ def listed(small_build: Path, tmp_path: Path) -> tuple[Path, list[tuple[str, str
 
 
 def test_a_list_of_a_build_is_compared_with_it(
-    small_build: Path, listed: tuple[Path, list[tuple[str, str, str]]], tmp_path: Path
+    demo: Path, listed: tuple[Path, list[tuple[str, str, str]]], tmp_path: Path
 ) -> None:
     path, rows = listed
-    done = run("compare", "--build", small_build, "--metafile", path, "--out", tmp_path / "compare.csv")
+    done = run("compare", "--build", demo, "--metafile", path, "--out", tmp_path / "compare.csv")
     assert done.returncode == 0, done.stdout
     with (tmp_path / "compare.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
@@ -50,11 +50,11 @@ def test_a_list_of_a_build_is_compared_with_it(
 
 
 def test_a_list_is_built_from(
-    small_world: Path, listed: tuple[Path, list[tuple[str, str, str]]], tmp_path: Path
+    large_world: Path, listed: tuple[Path, list[tuple[str, str, str]]], tmp_path: Path
 ) -> None:
     path, rows = listed
     build = tmp_path / "build"
-    with WorldServer(small_world):
+    with WorldServer(large_world):
         done = run("stage", "inventory", "filter", "plan", "download", "--metafile", path, "--build", build, *ONE_PASS)
     assert done.returncode == 0, done.stdout
     with (build / "dataset/tables/stage_download.csv").open(encoding="utf-8", newline="") as file:
