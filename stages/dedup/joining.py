@@ -1,6 +1,6 @@
-"""The compiled loops of the search for near hashes: group rows by key, compare within groups, join components.
+"""The compiled loops that compare hashes within a group and join the components of near ones.
 
-Not for choosing keys or bands: neighbours.py does. A component is a tree of labels, each at most its row's number.
+Not for making groups: banding.py does. A component is a tree of labels, each at most its row's number.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ def compiled(function: F) -> F:
 
 
 @compiled
-def _find(labels: Nodes, node: int) -> int:
+def find_root(labels: Nodes, node: int) -> int:
+    """Return the root of a node's component; the path to it gets shorter."""
     while labels[node] != node:
         labels[node] = labels[labels[node]]
         node = labels[node]
@@ -44,101 +45,103 @@ def is_near(a: np.uint64, b: np.uint64, max_distance: int) -> np.bool_:
 
 
 @compiled
-def key_of(value: np.uint64, lows: Keys, widths: Keys) -> np.int64:
-    """Return the chosen bits of a hash packed together: those from `lows` on, as many as `widths`."""
-    key = np.uint64(0)
-    for n in range(lows.size):
-        width = np.uint64(widths[n])
-        key = (key << width) | ((value >> np.uint64(lows[n])) & ((np.uint64(1) << width) - np.uint64(1)))
-    return np.int64(key)
-
-
-@compiled
-def group_rows(hashes: Hashes, lows: Keys, widths: Keys, starts: Keys, ordered: Hashes, nodes: Keys) -> None:
-    """Sort rows by key: bucket k is ordered[starts[k]:starts[k + 1]], of the rows in `nodes`.
-
-    Args:
-        hashes: uint64 [n].
-        lows: as for key_of.
-        widths: as for key_of.
-        starts: int32 [number of keys + 1], overwritten.
-        ordered: uint64 [n], overwritten.
-        nodes: int32 [n], overwritten.
-    """
-    starts[:] = 0
-    for value in hashes:
-        starts[key_of(value, lows, widths) + 1] += 1
-    for key in range(1, starts.size):
-        starts[key] += starts[key - 1]
-    for row in range(hashes.size):
-        found = key_of(hashes[row], lows, widths)
-        place = starts[found]
-        starts[found] = place + 1
-        ordered[place] = hashes[row]
-        nodes[place] = row
-    for key in range(starts.size - 1, 0, -1):
-        starts[key] = starts[key - 1]
-    starts[0] = 0
-
-
-@compiled
-def join_groups(ordered: Hashes, nodes: Keys, starts: Keys, labels: Nodes, max_distance: int, max_size: int) -> None:
-    """Join near rows of each bucket of at most max_size rows, in place; the smaller label is the root."""
-    for key in range(starts.size - 1):
-        start, stop = starts[key], starts[key + 1]
-        if stop - start < 2 or stop - start > max_size:
-            continue
-        for i in range(start, stop - 1):
-            for j in range(i + 1, stop):
-                if is_near(ordered[i], ordered[j], max_distance):
-                    a, b = _find(labels, nodes[i]), _find(labels, nodes[j])
-                    labels[max(a, b)] = min(a, b)
-
-
-@compiled
-def find_joined(nodes: Keys, starts: Keys, labels: Nodes, min_size: int) -> npt.NDArray[np.bool_]:
-    """Return, per bucket, whether it has more than min_size rows and all of them are in one component."""
-    joined = np.zeros(starts.size - 1, np.bool_)
-    for key in range(joined.size):
-        start, stop = starts[key], starts[key + 1]
-        if stop - start > min_size:
-            root = _find(labels, nodes[start])
-            joined[key] = True
-            for place in range(start + 1, stop):
-                if _find(labels, nodes[place]) != root:
-                    joined[key] = False
-                    break
-    return joined
-
-
-@compiled
-def join_turned(
-    turned: Hashes, owners: Nodes, ordered: Hashes, nodes: Keys, starts: Keys, lows: Keys, widths: Keys,
-    labels: Nodes, max_distance: int, min_size: int,
+def join_group(
+    values: Hashes, nodes: Keys, n_own: int, labels: Nodes, max_distance: int, max_walked: int
 ) -> None:  # fmt: skip
-    """Join each row to the rows that one of its turned hashes is near, in place.
-
-    Args:
-        turned: uint64 [m].
-        owners: int64 [m], the row of each turned hash.
-        ordered: as group_rows left it; nodes and starts likewise.
-        nodes: int32 [n].
-        starts: int32 [number of keys + 1].
-        lows: as for key_of.
-        widths: as for key_of.
-        labels: int64 [n], of components.
-        max_distance: bits.
-        min_size: larger buckets of one component are left at the first near row, or not searched at all.
-    """
-    joined = find_joined(nodes, starts, labels, min_size)
-    for n in range(turned.size):
-        value = turned[n]
-        key = key_of(value, lows, widths)
-        if joined[key] and _find(labels, owners[n]) == _find(labels, nodes[starts[key]]):
+    """Join near rows among own ones, and own with turned ones, in place."""
+    if n_own <= max_walked:
+        for i in range(n_own):
+            for j in range(i + 1, values.size):
+                if is_near(values[i], values[j], max_distance):
+                    join(labels, nodes[i], nodes[j])
+        return
+    _join_large(values[:n_own], nodes[:n_own], labels, max_distance)
+    is_one = values.size > n_own and _are_joined(nodes[:n_own], labels)
+    for i in range(n_own, values.size):
+        if is_one and find_root(labels, row_of(nodes[i])) == find_root(labels, nodes[0]):
             continue
-        for place in range(starts[key], starts[key + 1]):
-            if is_near(value, ordered[place], max_distance):
-                a, b = _find(labels, owners[n]), _find(labels, nodes[place])
-                labels[max(a, b)] = min(a, b)
-                if joined[key]:
+        for j in range(n_own):
+            if is_near(values[i], values[j], max_distance):
+                join(labels, nodes[i], nodes[j])
+                if is_one:
                     break
+
+
+@compiled
+def row_of(node: int) -> int:
+    """Return the row of an own hash's node, or of a turned one's, ~row."""
+    return node if node >= 0 else ~node
+
+
+@compiled
+def join(labels: Nodes, one: int, other: int) -> None:
+    """Join the components of two nodes, in place; the smaller root is the root of both."""
+    a, b = find_root(labels, row_of(one)), find_root(labels, row_of(other))
+    labels[max(a, b)] = min(a, b)
+
+
+@compiled
+def _are_joined(nodes: Keys, labels: Nodes) -> bool:
+    root = find_root(labels, nodes[0])
+    for node in nodes:  # noqa: SIM110 - numba compiles no generator
+        if find_root(labels, node) != root:
+            return False
+    return True
+
+
+@compiled
+def _join_large(values: Hashes, nodes: Keys, labels: Nodes, max_distance: int) -> None:
+    """Join near rows in place, without comparing rows that are joined already.
+
+    The largest component grows until no other row is near it; then the next one grows.
+    """
+    if _are_joined(nodes, labels):
+        return
+    rest, component = _by_component(nodes, labels)
+    is_joined = np.zeros(nodes.size, np.bool_)  # components that are near the growing one
+    waiting = np.empty_like(rest)
+    while rest.size:
+        n_waiting = 0
+        is_joined[component[rest[0]]] = True
+        rest, n_waiting = _take(rest, component, is_joined, waiting, n_waiting)
+        while n_waiting and rest.size:
+            n_waiting -= 1
+            row, is_any = waiting[n_waiting], False
+            for other in rest:
+                if is_near(values[row], values[other], max_distance):
+                    join(labels, nodes[row], nodes[other])
+                    is_joined[component[other]] = is_any = True
+            if is_any:
+                rest, n_waiting = _take(rest, component, is_joined, waiting, n_waiting)
+
+
+@compiled
+def _by_component(nodes: Keys, labels: Nodes) -> tuple[Nodes, Nodes]:
+    """Return the places of nodes, those of the largest component first, and a number of the component of each."""
+    roots = np.empty(nodes.size, np.int64)
+    for place in range(nodes.size):
+        roots[place] = find_root(labels, nodes[place])
+    order = np.argsort(roots)
+    component = np.zeros(nodes.size, np.int64)
+    sizes = np.zeros(nodes.size, np.int64)
+    number = 0
+    for n in range(order.size):
+        if n and roots[order[n]] != roots[order[n - 1]]:
+            number += 1
+        component[order[n]] = number
+        sizes[number] += 1
+    return np.argsort(-sizes[component]), component
+
+
+@compiled
+def _take(rest: Nodes, component: Nodes, is_joined: Any, waiting: Nodes, n_waiting: int) -> tuple[Nodes, int]:
+    """Move the rows of joined components from rest to the waiting ones; return rest and the number that wait."""
+    n_rest = 0
+    for row in rest:
+        if is_joined[component[row]]:
+            waiting[n_waiting] = row
+            n_waiting += 1
+        else:
+            rest[n_rest] = row
+            n_rest += 1
+    return rest[:n_rest], n_waiting

@@ -47,11 +47,10 @@ def test_components_equal_brute_force(hashes: Hashes, max_distance: int) -> None
 def test_components_do_not_depend_on_bands_and_bucket_size(
     n_equal: int, max_walked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "_choose_bands", lambda n_hashes, max_distance: n_equal)
+    monkeypatch.setattr(neighbours, "_choose_equal", lambda n_hashes, max_distance, n_turned: n_equal)
     monkeypatch.setattr(neighbours, "MAX_WALKED", max_walked)
-    monkeypatch.setattr(neighbours, "BLOCK_PAIRS", 50)
     for seed in range(3):
-        hashes = plant(seed, 400, 20, 4)
+        hashes = np.concatenate([plant(seed, 400, 20, 4), plant(seed, 2_000, 1_900, 4)])
         for max_distance in (1, 3, 4):
             assert components(hashes, max_distance).tolist() == brute_force(hashes, max_distance).tolist()
 
@@ -124,7 +123,15 @@ def test_components_of_turned_hashes_equal_brute_force(
         assert components(hashes, max_distance, turned).tolist() == smallest[found].tolist()
 
 
-def test_the_estimate_grows_quadratically_for_short_keys() -> None:
-    assert estimate_seconds(5_200_000, 4) < 20 < 100 < estimate_seconds(5_200_000, 10)
-    assert estimate_seconds(10_400_000, 12) > 2.9 * estimate_seconds(5_200_000, 12)
+def test_hundreds_of_hashes_among_many_equal_bands_equal_brute_force() -> None:
+    # All differ in the lowest 22 bits alone, so that most bands put all of them in one group.
+    hashes = np.random.default_rng(5).integers(0, 2**22, 3_000, dtype=np.uint64)
+    for max_distance in (1, 2, 4):
+        assert components(hashes, max_distance).tolist() == brute_force(hashes, max_distance).tolist()
+
+
+def test_the_estimate_grows_little_for_few_bits_and_fast_for_many() -> None:
+    assert estimate_seconds(5_200_000, 4) < 5 < 40 < estimate_seconds(5_200_000, 10)
+    assert estimate_seconds(10_400_000, 4) < 2.3 * estimate_seconds(5_200_000, 4)
+    assert estimate_seconds(10_400_000, 14) > 2.9 * estimate_seconds(5_200_000, 14)
     assert estimate_seconds(5_200_000, 4, 7) > 4 * estimate_seconds(5_200_000, 4)
