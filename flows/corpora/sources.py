@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,6 +51,7 @@ class Holding:
         companions: paths of companions.
         missing_parts: numbers of missing published files, if files are numbered.
         mismatches: files that differ from the published ones.
+        gone: names of listed files that are no longer here, of a web corpus.
         pilot_share: listed share of a labelled corpus's scenes, in (0, 1].
         note: why nothing is listed although the folder is not empty.
     """
@@ -62,6 +63,7 @@ class Holding:
     companions: tuple[str, ...] = ()
     missing_parts: tuple[int, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
+    gone: tuple[str, ...] = ()
     pilot_share: float = 1.0
     note: str = ""
 
@@ -148,7 +150,12 @@ def _holding(corpus: Corpus, rows: pa.Table, sources: Path | None, wrong: tuple[
         n_bytes = int(pc.sum(rows["size_bytes"]).as_py())
         return Holding(corpus.code, corpus, rows.num_rows, n_bytes, mismatches=wrong, pilot_share=share)
     # A missing file stays listed, because its rows are in the build.
-    there = [row for row in rows.to_pylist() if sources is not None and is_readable_file(sources / row["path"])]
+    there, gone = list[dict[str, Any]](), list[str]()
+    for row in rows.to_pylist():
+        if sources is not None and is_readable_file(sources / row["path"]):
+            there.append(row)
+        else:
+            gone.append(row["path"].partition("/")[2])
     files = [(row["path"].partition("/")[2], row["size_bytes"]) for row in there]
     own = [(name, size) for name, size in files if not corpus.is_companion(name)]
     return Holding(
@@ -159,6 +166,7 @@ def _holding(corpus: Corpus, rows: pa.Table, sources: Path | None, wrong: tuple[
         tuple(name for name, _ in files if corpus.is_companion(name)),
         missing_parts_of(corpus, [name for name, _ in own]),
         wrong,
+        gone=tuple(gone) if sources is not None else (),
     )
 
 

@@ -75,6 +75,8 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
             yield "get it", "this version has no reader for it", ""
         return
     yield "published", _published(corpus), ""
+    if holding.gone:
+        yield "gone", f"{_some(holding.gone)}: listed before, and their rows stay in this build", "yellow"
     if holding.missing_parts:
         yield "missing", f"files number {_runs(holding.missing_parts)}", "yellow"
     for mismatch in holding.mismatches[:_SHOWN]:

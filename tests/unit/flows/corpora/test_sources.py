@@ -98,10 +98,12 @@ def test_files_are_counted_and_missing_file_numbers_are_named(build: Build) -> N
     assert (coyo.n_files, coyo.n_bytes, coyo.missing_parts, coyo.state) == (2, 10, (0, 2), "partly there")
     assert found["laion2b"].n_files == 1, "a removed file is missing although it stays listed"
     assert found["cc3m"].companions == ("Image_Labels_Subset_Train_GCC-Labels-training.tsv",)
+    assert len(found["laion2b"].gone) == 1 and not coyo.gone
     assert found["wit"].state == "missing"
     text = "\n".join(lines(found.values(), build.sources))
     assert "2 files, 10 bytes" in text and "files number 0, 2" in text
     assert "1 file, 13 bytes; beside it Image_Labels" in text
+    assert "listed before, and their rows stay in this build" in " ".join(text.split())
     assert "of 14 corpora: 0 complete, 1 partly there, 2 there (published size unknown), 11 missing" in text
 
 
