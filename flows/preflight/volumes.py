@@ -22,10 +22,12 @@ AFTER_DEDUP = frozenset(
      "group_samples", "write_shards", "list_origins", "describe_samples", "write_pairs", "write_metafile",
      "count_texts", "count_splits", "count_rates", "count_outlier_cells", "count_outlier_overlap", "count_image_sizes",
      "count_caption_lengths", "rank_matches", "list_own_captions", "match_captions", "count_caption_cosines",
-     "count_caption_tiers",
+     "count_caption_tiers", "count_further_texts",
      "count_countries", "count_months", "count_utm_zones"}
 )  # fmt: skip
-BY_DOWNLOAD = frozenset({"download", "screen", "embed", "score_detector", "score_vlm"})  # stages partitioned by URLs
+BY_DOWNLOAD = frozenset(
+    {"download", "screen", "embed", "summarise_keypoints", "score_detector", "score_vlm", "match_captions"}
+)  # stages partitioned by URLs
 NOT_GROWN = frozenset({"list_sources", "inventory", "filter"})  # a pilot also reads every source row
 _PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: share of downloaded images removed as duplicates
 _MAX_ENTRIES = 50_000  # files to list when counting labelled images (0.5 s); more count as a complete corpus

@@ -7,7 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.preflight.history import Run
-from flows.preflight.volumes import growth, halves_of, published_volumes, shares_present, survivors_factor
+from flows.preflight.volumes import (
+    AFTER_DEDUP,
+    BY_DOWNLOAD,
+    growth,
+    halves_of,
+    published_volumes,
+    shares_present,
+    survivors_factor,
+)
 from stages import STAGES
 from stages.readers.corpora import load_corpora
 
@@ -62,3 +70,18 @@ def test_halves_are_recognised_by_the_names_of_partitions() -> None:
     found = halves_of(runs, 0.0)
     assert (found.pub11, found.rs3) == (30, 15)
     assert halves_of([run("cluster", "whole", 100)], 0.25).rs3 == 25
+
+
+def test_each_stage_of_the_survivors_shrinks_with_them() -> None:
+    of_all = {"drop_duplicates", "list_left_out", "count_funnel", "count_rs3", "count_emails"}  # also of removed rows
+    after = {"survivor"}
+    for stage in STAGES:
+        if after & {reads.table for reads in stage.reads} and stage.name not in of_all:
+            assert stage.name in AFTER_DEDUP, f"{stage.name} reads survivors: add it to AFTER_DEDUP"
+            after.add(stage.writes.name)
+    assert after >= {"relevant", "shard_plan", "metafile"}
+
+
+def test_each_stage_with_partitions_of_urls_has_as_many_as_the_download() -> None:
+    by_urls = {"fetch_pass", "fetched", "picture", "embedding", "own_caption"}
+    assert {stage.name for stage in STAGES if by_urls & set(stage.partitions_from)} == BY_DOWNLOAD
