@@ -31,7 +31,7 @@ _SWEPT_EVERY_S = 30.0
 
 
 def close_the_dead(scribe: Scribe, suspects: set[str]) -> set[str]:
-    """Close the runs that show as open although the process that worked for them is gone from this machine.
+    """Close the runs that show as open, or have open stages, although the process that worked for them is gone.
 
     A run is closed when two looks find it so: one that is tried again shows as open before its process begins.
 
@@ -42,10 +42,11 @@ def close_the_dead(scribe: Scribe, suspects: set[str]) -> set[str]:
     Returns:
         The runs that this look found dead.
     """
-    found = scribe.open_runs()
+    # A flow ends its run when its command ends, which may be before a loaded server was given all stages.
+    found = [*scribe.open_runs(), *scribe.ended_runs()]
     shown, dead = {run for run, _ in found}, set()
-    for _, parameters in found:
-        memory = Memory(_build_of(parameters) / MEMORY)
+    for build in {_build_of(parameters) for _, parameters in found}:
+        memory = Memory(build / MEMORY)
         gone = {entry.run for entry in memory.read() if entry.run in shown and not entry.is_alive}
         bury(scribe, memory, only_dead=True, but=gone - suspects)
         dead |= gone

@@ -180,7 +180,7 @@ class Course:
         cells = [
             name, _state(run), f"{n_before + pace.n_ended:,} of {run.n_partitions:,}",
             f"{sum(p.n_rows for p in paces):,}", f"{sum(p.n_kept for p in paces):,}",
-            f"{sum(sum(p.reasons.values()) for p in paces):,}", f"{rate:,.0f}" if rate else "", _left(run),
+            f"{sum(sum(p.reasons.values()) for p in paces):,}", _rate(rate), _left(run),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
 
@@ -204,6 +204,12 @@ def _state(run: StageRun) -> str:
     if not run.is_over:
         return "running" if run.has_begun else "waits"
     return "done" if run.is_complete else "stopped"
+
+
+def _rate(rows_per_s: float | None) -> str:
+    if not rows_per_s:
+        return ""
+    return f"{rows_per_s:,.0f}" if rows_per_s >= 10 else f"{rows_per_s:.2g}"
 
 
 def _left(run: StageRun) -> str:

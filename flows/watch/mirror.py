@@ -146,7 +146,9 @@ class Mirror:
     def _note_loss(self, error: Exception, is_last: bool) -> None:
         self._n_lost += 1  # in a row: a loaded server refuses a call now and then
         if self._n_lost == _SAID_AFTER or (is_last and self._n_lost < _SAID_AFTER):
-            what = printable(first_line(str(error)) or type(error).__name__)[:_LONGEST_ERROR]
+            # httpx names the address and adds the answer's body, which is JSON that is cut anywhere.
+            words = first_line(str(error)).partition(" for url ")[0]
+            what = printable(words or type(error).__name__)[:_LONGEST_ERROR]
             self.say(f"Prefect does not answer: {what}. The run goes on, and is shown again when Prefect is back")
 
     def _note_return(self) -> None:

@@ -28,6 +28,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
 from prefect.states import Running
@@ -35,6 +36,8 @@ from prefect.states import Running
 Outcome = Literal["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]
 _CALL_S = 10.0  # a loaded server is slow; nobody waits for it but a thread
 _OPEN = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
+_ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED)
+_N_ENDED = 20
 _INFO = 20
 
 
@@ -108,6 +111,17 @@ class Scribe:
         is_open = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_OPEN)))
         found = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(state=is_open))
         return [(str(run.id), run.parameters) for run in found if run.parent_task_run_id is None]
+
+    def ended_runs(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return id and parameters of the flow runs that ended last and are no subflow runs."""
+        is_ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_ENDED)))
+        is_top = FlowRunFilterParentTaskRunId(is_null_=True)
+        found = self._client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=is_ended, parent_task_run_id=is_top),
+            sort=FlowRunSort.END_TIME_DESC,
+            limit=_N_ENDED,
+        )
+        return [(str(run.id), run.parameters) for run in found]
 
     def show(self, run: str, key: str, kind: str, data: object, description: str) -> str:
         """Show an artifact of a flow run, one for each key, and return its id; Markdown must be safe to render."""

@@ -75,7 +75,7 @@ class Pace:
         rate, left = self.rate, self.left_s
         if rate is None:
             return ""
-        return f"{rate:,.0f} rows/s" + (f", {duration(left)} left" if left is not None else "")
+        return speed(rate) + (f", {duration(left)} left" if left is not None else "")
 
 
 def duration(seconds: float) -> str:
@@ -85,6 +85,11 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def speed(rows_per_s: float) -> str:
+    """Return a rate in words: per minute if it is less than one row per second, as captions are drawn on a CPU."""
+    return f"{rows_per_s:,.0f} rows/s" if rows_per_s >= 1 else f"{60 * rows_per_s:,.2g} rows/min"
 
 
 def first_line(text: str) -> str:

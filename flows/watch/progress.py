@@ -18,6 +18,7 @@ from stages.contract import Stage
 _PLAIN_EVERY_S = 10.0
 _PLAIN_SHARE = 1 / 60  # of the time that a run took so far: the log of a run of days stays readable
 _REASONS_SHOWN = 2
+_NAME_WIDTH = 21  # of the longest stage with a line of its own
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Terminal:
             self.console.print(self._line(run, seconds), markup=False)
             if stage.name == "download" and self.course.attempts.n_tried:
                 for words in (self.course.attempts.words(), self.course.attempts.worst()):
-                    self.console.print(f"{'':<17}{words}".rstrip(), markup=False)
+                    self.console.print(f"{'':<{_NAME_WIDTH}}{words}".rstrip(), markup=False)
 
     def _show_bar(self, stage: Stage) -> None:
         run = self.course.run_of(stage)
@@ -93,11 +94,14 @@ class Terminal:
         self._bars.update(self._bar_of[stage.name], total=run.pace.n_due)
 
     def _line(self, run: StageRun, seconds: float) -> str:
-        """Return what a stage was given, kept and rejected in this run: one line that is complete by itself."""
+        """Return how many rows a stage was given, kept and rejected in this run, as one line."""
         pace, stage = run.pace, run.stage
         n_rejected = sum(pace.reasons.values())
-        given = f"{pace.n_rows:>13,} given" if stage.grain != "observe" else " " * 19
-        line = f"{stage.name:<17}{given}{pace.n_kept:>13,} kept{n_rejected:>13,} rejected{seconds:>9,.1f} s"
+        n_given = pace.n_kept + n_rejected if stage.grain in ("map", "count") else pace.n_rows
+        # Tables that are reduced or read whole have no one row count to compare with.
+        has_given = stage.grain in ("map", "count") or (stage.grain == "fan_out" and not stage.is_whole)
+        given = f"{n_given:>13,} given" if has_given else " " * 19
+        line = f"{stage.name:<{_NAME_WIDTH}}{given}{pace.n_kept:>13,} kept{n_rejected:>13,} rejected{seconds:>9,.1f} s"
         biggest = [f"{reason} {n:,}" for reason, n in pace.reasons.most_common(_REASONS_SHOWN)]
         if len(pace.reasons) > _REASONS_SHOWN:
             biggest.append("…")

@@ -73,12 +73,17 @@ class Sync:
         if not self.run:
             self._open()
         self._heed_state()
+        every = min(_SHOWN_AT_LEAST_EVERY_S, (time.monotonic() - self._started) * _SHOWN_SHARE)
+        is_due = is_last or time.monotonic() - self._shown_at >= max(_SHOWN_EVERY_S, every)
+        if is_due:
+            # First: a loaded server refuses calls, and a build has hundreds of stages and waves to show.
+            self._show_build()
         self._log()
         for run in self._snapshot():
             self._show_stage(run)
-        every = min(_SHOWN_AT_LEAST_EVERY_S, (time.monotonic() - self._started) * _SHOWN_SHARE)
-        if is_last or time.monotonic() - self._shown_at >= max(_SHOWN_EVERY_S, every):
-            self._show_figures()
+        if is_due:
+            for run in [run for run in self._snapshot() if ("stage", run.number, 0) in self._ids]:
+                self._show_stage_figures(run)
             self._shown_at = time.monotonic()
 
     def finish(self, outcome: Outcome, message: str) -> None:
@@ -180,9 +185,7 @@ class Sync:
         self.scribe.close_task(self._ids["task", run.number, 0], outcome, words, child)
         self._over.add(key)
 
-    def _show_figures(self) -> None:
-        for run in [run for run in self._snapshot() if ("stage", run.number, 0) in self._ids]:
-            self._show_stage_figures(run)
+    def _show_build(self) -> None:
         for figure in self.figures():
             self._show(self.run, *figure)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from flows.ask.report import printable
 from flows.run.events import Event, Poisoned, Retried
 from flows.run.worker import Committed, Failed
-from flows.watch.pace import Pace, first_line
+from flows.watch.pace import Pace, first_line, speed
 from stages.contract import Stage
 
 MOST_WAVES = 200  # a server with its database in one file labours at thousands of task runs
@@ -130,7 +130,7 @@ class StageRun:
         if self.seconds is not None:
             words = f"{self.seconds:,.1f} s"
             if self.pace.n_rows and self.seconds:
-                words += f", {self.pace.n_rows / self.seconds:,.0f} rows/s"
+                words += f", {speed(self.pace.n_rows / self.seconds)}"
         return f"{self.pace.n_ended} of {self.pace.n_due} partitions{failed}{earlier}{', ' if words else ''}{words}"
 
     def markdown(self) -> str:

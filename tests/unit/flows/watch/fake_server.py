@@ -21,6 +21,7 @@ class FakeServer:
     lost = (Away,)
     gone = (Unknown,)
     runs: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)  # of runs that are no subflow runs
     messages: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     children: dict[str, str] = field(default_factory=dict)
@@ -65,6 +66,8 @@ class FakeServer:
         self.runs[run] = "RUNNING"
         if parent_task:
             self.parents[run], self.children[parent_task] = self.task_runs[parent_task], run
+        else:
+            self.parameters[run] = dict(parameters)
         return self._answer("open_run", run)
 
     def open_task(self, run: str, task: str, key: str, name: str) -> str:
@@ -100,6 +103,12 @@ class FakeServer:
             if owner in (run, *inside) and self.tasks[task] == "RUNNING":
                 self.tasks[task] = outcome
 
+    def open_runs(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(run, self.parameters[run]) for run in self.parameters if self.runs[run] == "RUNNING"]
+
+    def ended_runs(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(run, self.parameters[run]) for run in self.parameters if self.runs[run] != "RUNNING"]
+
     def show(self, run: str, key: str, kind: str, data: object, description: str) -> str:
         self._call("show", run)
         known = [artifact for artifact, (owner, name, _) in self.artifacts.items() if (owner, name) == (run, key)]
@@ -120,7 +129,16 @@ class FakeServer:
 
     def lose_everything(self) -> None:
         """Empty the database."""
-        for held in (self.runs, self.tasks, self.task_runs, self.parents, self.children, self.keys, self.artifacts):
+        for held in (
+            self.runs,
+            self.parameters,
+            self.tasks,
+            self.task_runs,
+            self.parents,
+            self.children,
+            self.keys,
+            self.artifacts,
+        ):
             held.clear()
 
     def shown(self, key: str) -> object:

@@ -36,7 +36,7 @@ def test_stages_that_interleave_are_done_running_and_to_come(now: list[float]) -
     course.end(MAKE, 20.0)
     found = rows_of(course)
     assert found["make"] == ["done", "3 of 3", "20", "18", "2", "1", ""]
-    assert found["sort"] == ["running", "0 of 1", "5", "0", "0", "0", "20 s"]
+    assert found["sort"] == ["running", "0 of 1", "5", "0", "0", "0.25", "20 s"]
     assert found["last"][0] == "to come"
     assert course.summary() == "1 of 3 stages done, 20 s so far; running: sort 50%"
     assert course.left() == "at least 20 s: stages to come, without a rate yet: 1"

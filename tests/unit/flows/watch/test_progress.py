@@ -7,7 +7,7 @@ from rich.console import Console
 from flows.run.events import Advanced, Poisoned, Retried
 from flows.run.worker import Committed, Failed, Task
 from flows.watch import progress
-from flows.watch.pace import duration
+from flows.watch.pace import duration, speed
 from flows.watch.progress import Terminal
 from tests.contract.broken import MAKE
 
@@ -106,3 +106,23 @@ def test_a_terminal_gets_a_bar() -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(5, "5 s"), (300, "5 min"), (9000, "2.5 h")])
 def test_durations_have_a_suitable_unit(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_what_is_given_adds_up_or_is_left_out(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    reduced = replace(MAKE, name="reduced", grain="reduce")
+    for stage in (MAKE, reduced):
+        terminal.begin(stage, 1, 1, 3)
+        # The first input of a stage may be a list of files, or empty.
+        terminal.see(stage, task("a", 105), Committed("a", 38, 105, {"no_url": 8}))
+        terminal.end(stage, 1.0)
+    assert [" ".join(line.split()) for line in out.getvalue().splitlines()] == [
+        "make 46 given 38 kept 8 rejected 1.0 s no_url 8", "reduced 38 kept 8 rejected 1.0 s no_url 8"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [(1200.4, "1,200 rows/s"), (1, "1 rows/s"), (0.21, "13 rows/min"), (0.01, "0.6 rows/min")]
+)
+def test_a_slow_rate_is_given_per_minute(rate: float, words: str) -> None:
+    assert speed(rate) == words

@@ -92,6 +92,15 @@ def test_a_server_that_fails_at_any_call_gets_everything_later(tmp_path: Path, n
     assert wanted.server.shown("build-progress") == 100
 
 
+def test_a_server_that_refuses_most_calls_shows_the_build_before_its_stages(wanted: Wanted) -> None:
+    wanted.half_way()
+    wanted.server._call = _away_after(wanted.server, 4)  # type: ignore[method-assign]
+    with pytest.raises(Away):
+        wanted.sync.step(is_last=True)
+    assert "make" in str(wanted.server.shown("build-stages"))
+    assert wanted.server.calls["open_task"] == 0
+
+
 @pytest.mark.parametrize("name", ["open_run", "open_task", "show"])
 def test_what_a_dying_server_wrote_down_without_an_answer_exists_once(tmp_path: Path, name: str) -> None:
     wanted = Wanted(tmp_path, ALIVE)
