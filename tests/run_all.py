@@ -29,6 +29,7 @@ BEHIND: Sequence[Command] = (
 # The tests start hundreds of processes; without bytecode each compiles this project, a third of its start.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 _LONGEST_END_S = 30
+_NICENESS = 5  # of the tests in front: the end-to-end tests have servers and time-outs of seconds
 
 
 @dataclass
@@ -38,11 +39,16 @@ class Check:
     name: str
     words: tuple[str, ...]
     out: IO[bytes] | None = None
+    niceness: int = 0
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *self.words], cwd=ROOT, env=ENVIRONMENT, stdout=self.out, stderr=subprocess.STDOUT
+            ["nice", "-n", str(self.niceness), sys.executable, "-m", *self.words],
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            stdout=self.out,
+            stderr=subprocess.STDOUT,
         )
 
     def finish(self) -> bool:
@@ -60,7 +66,7 @@ class Check:
 def started(name: str, words: tuple[str, ...], is_in_front: bool = False) -> Iterator[Check]:
     """Yield a running command; it is ended with the block, for example after Ctrl-C."""
     with tempfile.TemporaryFile() as file:
-        check = Check(name, words, None if is_in_front else file)
+        check = Check(name, words, None, _NICENESS) if is_in_front else Check(name, words, file)
         try:
             yield check
         finally:
