@@ -325,7 +325,12 @@ FIELDS: tuple[Field, ...] = (
     Field("remain", pa.int64(), "samples", "Samples left: downloaded - invalid - duplicate - outlier."),
     Field("listed", pa.int64(), "samples", "Images named by the labelled corpus's files."),
     Field("unreadable", pa.int64(), "samples", "Listed images whose files or metadata could not be read."),
-    Field("unselected", pa.int64(), "samples", "Images left out by labelled.ben_selection, readable or not."),
+    Field(
+        "unselected",
+        pa.int64(),
+        "samples",
+        "Images left out by labelled.ben_selection or by a rebuild, readable or not.",
+    ),
     Field("uncaptioned", pa.int64(), "samples", "Valid images without a generated caption."),
     Field("samples", pa.int64(), "samples", "Published samples."),
     Field("caption_source", pa.string(), "", "Origin of the caption after the meta caption: web or generated."),

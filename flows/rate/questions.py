@@ -168,13 +168,14 @@ _AUDITS = (
     Task(
         "audit_contamination",
         "Audit of the contamination by evaluation sets",
-        "Compare the two pictures; one is of an evaluation set. Size, compression and colour do not matter.",
+        "Compare the two pictures; the second one is of an evaluation set. Size, compression, colour, frames and marks"
+        " do not matter.",
         (
             Question(
                 "is_right",
                 "Are these two the same picture?",
                 _yes_no(
-                    "the same exposure: one is a copy or a window of the other, also turned or mirrored",
+                    "the same exposure: one is a copy or a window of the other, also turned, mirrored or framed",
                     "two exposures, of the same place or not, or only a similar layout",
                 ),
             ),

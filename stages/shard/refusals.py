@@ -14,6 +14,7 @@ from stages.withdraw.matching import named
 
 LOW_MATCH = "low_caption_match"
 CHANGED = "publication_changed"
+NEAREST = ("evaluation_set", "evaluation_path", "measure", "match_distance", "n_inliers")
 # In this order: a withdrawn sample gets no other reason, and neither does a listed file.
 REASONS = (HASH_LISTED, "withdrawn", "nsfw", "contaminated", LICENCE, LOW_MATCH, CHANGED)
 # Not pa.table, which imports pandas: half a second for every command.
@@ -97,11 +98,13 @@ _CHANGED = """
 _CONTAMINATED = """
     WITH found AS (
         SELECT sample_id, count(*) - 1 AS n_more,
-               first(format('{} {}: {} by {} at {}', evaluation_set, evaluation_split, evaluation_path, measure,
-                            match_distance)
+               first(format('{} {}: {} by {}', evaluation_set, evaluation_split, right(evaluation_path, 120), measure)
+                     || CASE WHEN match_distance IS NULL THEN format(' in {} places', n_inliers)
+                             ELSE format(' at {}', match_distance) END
                      ORDER BY evaluation_split = 'test' DESC, evaluation_set, evaluation_split) AS nearest
         FROM contaminated WHERE list_contains($splits, evaluation_split) GROUP BY sample_id
     )
-    SELECT sample_id, nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END AS detail
+    SELECT sample_id,
+           left(nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END, 200) AS detail
     FROM located JOIN found USING (sample_id)
 """

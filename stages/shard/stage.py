@@ -19,7 +19,7 @@ from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
 from stages.shard.dealing import ShardParams, deal_out
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
-from stages.shard.refusals import REASONS, refuse
+from stages.shard.refusals import NEAREST, REASONS, refuse
 from stages.shard.rights import REDISTRIBUTION, instead_of_texts
 from stages.shard.stated import STATED, StatedResources
 from stages.shard.tar_writer import open_tar
@@ -132,7 +132,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=14,
+    version=15,
     does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -147,7 +147,7 @@ PLAN_SHARDS = Stage(
         Reads("listed_hash", ("hash_kind", "hash"), is_whole=True, is_optional=True),
         Reads(
             "contaminated",
-            ("sample_id", "evaluation_set", "evaluation_split", "evaluation_path", "measure", "match_distance"),
+            ("sample_id", "evaluation_split", *NEAREST),
             is_whole=True,
         ),
         Reads("split_group", ("sample_id", "group_key", "is_train_group"), is_whole=True),

@@ -65,7 +65,7 @@ def _metadata_table(published: Published) -> pa.Table:
     return pa.Table.from_pylist([row.model_dump() for row in published.metadata], schema=schema)
 
 
-_UNSELECTED = "seasonal_snow", "cloud_or_shadow", "outside_selection"
+_UNSELECTED = "seasonal_snow", "cloud_or_shadow", "outside_selection", "not_stated"
 _LOST = "listed", "unreadable", "unselected", "invalid", "uncaptioned", "remain", "unpublished"
 _RS3 = f"""
     WITH fate AS (
@@ -128,7 +128,7 @@ _SAMPLES = Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole
 COUNT_RS3 = Stage(
     name="count_rs3",
     module="stats",
-    version=2,
+    version=3,
     does="Counts the samples of the labelled corpora after each step, beside the published figures.",
     reads=(
         _SAMPLES,

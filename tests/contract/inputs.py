@@ -176,7 +176,7 @@ _SHARD_PLAN = [
     }
     for n in range(4)
 ]
-_CONTAMINATED = [
+_CONTAMINATED: list[dict[str, Any]] = [
     {
         "sample_id": _CANDIDATES[1]["sample_id"],
         "evaluation_set": name,
@@ -184,9 +184,20 @@ _CONTAMINATED = [
         "evaluation_path": "a/1.png",
         "measure": "phash",
         "match_distance": 2.0,
+        "n_inliers": None,
     }
     for name, split in (("alpha", "train"), ("beta", "test"))
 ]
+_CONTAMINATED.append(
+    {
+        **_CONTAMINATED[0],
+        "sample_id": _CANDIDATES[2]["sample_id"],
+        "evaluation_path": f"{'a' * 200}/2.png",
+        "measure": "keypoints",
+        "match_distance": None,
+        "n_inliers": 48,
+    }
+)
 _GROUPS = [
     {
         "sample_id": row["sample_id"],
