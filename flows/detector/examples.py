@@ -18,6 +18,7 @@ from stages.contract import InputError
 
 Label = Literal["rs", "other"]
 LABELS: tuple[Label, Label] = ("rs", "other")
+DRAWN = "drawn"  # source of the weather pictures that are drawn for training
 TABLE = "labels.csv"
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 _NUMBER = re.compile(r"[-_ ]*\d+$")

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from flows.detector.examples import Example
+from flows.detector.examples import DRAWN, Example
 from flows.detector.head import Head, fit_head
+from stages.models.lite0_detector import ARCHITECTURE, INPUT_PX, JPEG_QUALITY, N_FEATURES, Lite0, prepare_lite0
 
 Chosen = npt.NDArray[np.bool_]
+_WEATHER = Example(Path(), "other", DRAWN, "weather")
 Floats = npt.NDArray[np.float64]
 Tell = Callable[[int], None]
-_BATCH = 32
 
 
 class Learner(Protocol):
@@ -30,8 +31,11 @@ class Learner(Protocol):
     def add(self, view: str, images: Sequence[Image.Image]) -> None:
         """Take the next examples' images of a view, in the order of the examples."""
 
+    def add_weather(self, images: Sequence[Image.Image]) -> None:
+        """Take drawn pictures of label other, which every model is trained on and none is measured on."""
+
     def fit(self, chosen: Chosen) -> Any:
-        """Return a model trained on all views of some examples."""
+        """Return a model trained on all views of some examples, and on the drawn pictures."""
 
     def probabilities(self, model: Any, view: str) -> Floats:
         """Return the probability of "remote sensing" for a view of every example, float64 [n] in [0, 1]."""
@@ -41,32 +45,38 @@ class Learner(Protocol):
 
 
 class Lite0Learner:
-    """A linear head on EfficientNet-Lite0's features."""
+    """A linear head on features of EfficientNet-Lite0."""
 
     name = "lite0"
 
     def __init__(self, examples: Sequence[Example], *, device: str) -> None:
         """Load the network; see `stages.models.convert_lite0` for its errors."""
         from stages.models.convert_lite0 import lite0_tensors
-        from stages.models.lite0_detector import Lite0
 
         self._examples = examples
         self._tensors = lite0_tensors()
         self._network = Lite0(self._tensors, device=device)
         self._features: dict[str, list[npt.NDArray[np.float32]]] = {}
+        self._weather = np.zeros((0, N_FEATURES), np.float32)
 
     def add(self, view: str, images: Sequence[Image.Image]) -> None:
         """Take the next examples' images of a view."""
-        from stages.models.lite0_detector import prepare_lite0
+        self._features.setdefault(view, []).append(self._describe(images))
 
+    def add_weather(self, images: Sequence[Image.Image]) -> None:
+        """Take drawn pictures of label other."""
+        self._weather = self._describe(images)
+
+    def _describe(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
         found = self._network.features([prepare_lite0(image) for image in images])
-        self._features.setdefault(view, []).append(np.asarray(found.cpu(), np.float32))
+        return np.asarray(found.cpu(), np.float32)
 
     def fit(self, chosen: Chosen) -> Head:
-        """Return the head that fits all views of some examples."""
+        """Return the head that fits all views of some examples, and the drawn pictures."""
         known = [example for example, is_chosen in zip(self._examples, chosen, strict=True) if is_chosen]
         features = [np.concatenate(rows)[chosen] for rows in self._features.values()]
-        return fit_head(np.concatenate(features), known * len(features))
+        labelled = known * len(features) + [_WEATHER] * len(self._weather)
+        return fit_head(np.concatenate([*features, self._weather]), labelled)
 
     def probabilities(self, model: Head, view: str) -> Floats:
         """Return the probability of a view of every example."""
@@ -79,7 +89,6 @@ class Lite0Learner:
         from safetensors.torch import save_file
 
         from stages.models.detector_description import DESCRIPTION
-        from stages.models.lite0_detector import ARCHITECTURE, INPUT_PX, JPEG_QUALITY
         from stages.models.yolo_detector import WEIGHTS
 
         head = {"head.weight": torch.tensor(model.weight), "head.bias": torch.tensor([model.bias])}
@@ -102,21 +111,29 @@ class YoloLearner:
         self._examples, self._device, self._start = examples, device, start
         self._description = read_description(start) if start else describe()
         self._squares: dict[str, list[npt.NDArray[np.uint8]]] = {}
+        self._weather: list[npt.NDArray[np.uint8]] = []
 
     def add(self, view: str, images: Sequence[Image.Image]) -> None:
         """Take the next examples' images of a view."""
+        self._squares.setdefault(view, []).append(self._prepare(images))
+
+    def add_weather(self, images: Sequence[Image.Image]) -> None:
+        """Take drawn pictures of label other."""
+        self._weather = [self._prepare(images)]
+
+    def _prepare(self, images: Sequence[Image.Image]) -> npt.NDArray[np.uint8]:
         from flows.detector.yolo import prepare
 
-        rows = [prepare(image, self._description.input_px) for image in images]
-        self._squares.setdefault(view, []).append(np.stack(rows))
+        return np.stack([prepare(image, self._description.input_px) for image in images])
 
     def fit(self, chosen: Chosen) -> Any:
-        """Return a network trained on all views of some examples."""
+        """Return a network trained on all views of some examples, and on the drawn pictures."""
         from flows.detector.yolo import fit
 
         known = [example for example, is_chosen in zip(self._examples, chosen, strict=True) if is_chosen]
         squares = [np.concatenate(rows)[chosen] for rows in self._squares.values()]
-        return fit(self._description, np.concatenate(squares), known * len(squares), self._device, self._start)
+        labelled = known * len(squares) + [_WEATHER] * sum(map(len, self._weather))
+        return fit(self._description, np.concatenate([*squares, *self._weather]), labelled, self._device, self._start)
 
     def probabilities(self, model: Any, view: str) -> Floats:
         """Return the probability of a view of every example."""

@@ -20,6 +20,7 @@ from flows.detector.groups import N_FOLDS, fold_classes, group_examples, split
 from flows.detector.learners import Learner
 from flows.detector.measure import choose_threshold, measure
 from flows.detector.views import VIEWS, open_image, view
+from flows.detector.weather import N_DRAWN, draw_weather
 
 SEED = "detector"
 _CHUNK = 32
@@ -48,7 +49,7 @@ class Trained:
 def prepare(
     examples: Sequence[Example], learners: Sequence[Learner], advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]:
-    """Add all views of all examples to the learners; return perceptual hashes, [n], and sizes, [n, 3].
+    """Add all views of all examples, and drawn weather, to the learners; return hashes, [n], and sizes, [n, 3].
 
     Raises:
         InputError: an image cannot be decoded.
@@ -64,6 +65,9 @@ def prepare(
             for learner in learners:
                 learner.add(name, shown)
         advance(start + len(chunk))
+    drawn = [draw_weather(seed) for seed in range(N_DRAWN)]
+    for learner in learners:
+        learner.add_weather(drawn)
     return np.array(hashes, np.uint64), np.array(sizes, np.float64)
 
 
@@ -90,6 +94,7 @@ def train(
         "detector": learner.name,
         **measure([examples[n] for n in test.tolist()], probs[test], threshold),
         "n_trained_on": int((~is_test).sum()),
+        "n_drawn": N_DRAWN,
         "classes_left_out": measure(
             [examples[n] for n in np.flatnonzero(~is_test).tolist()], left_out[~is_test], threshold
         ),
