@@ -1,7 +1,7 @@
 """bench-models: images per second and memory of the stages with a model, for models of the published sizes.
 
 Their weights are random (tests/benchmarks/model_folders.py), which costs the same as trained ones. Without a GPU the
-demo's small models are measured; with one, their results on GPU and CPU are also compared.
+demo's small models and the light detector are measured; with one, results on GPU and CPU are also compared.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from stages.contract import Context, Outcome, Stage
 from stages.embed.stage import EMBED, ModelResources
 from stages.outliers.scores import SCORE_DETECTOR
 from tests.benchmarks.harness import BENCH, Goal, Row, report, sized
+from tests.benchmarks.model_floor import compare_with_floor
 from tests.benchmarks.model_folders import write_folder
 
 MODELS = BENCH / "models"
 SIDE_PX, QUALITY = 512, 85
 N_CANDIDATES, N_TOKENS = 20, 20  # published captions have 10 to 15 words
 N_BODIES, N_COMPARED = sized(256, 8), sized(64, 4)
+N_FLOOR = sized(2048 if torch.cuda.is_available() else 128, 4)
 
 Setting = Mapping[str, object]
 PUBLISHED: dict[str, Setting] = {
@@ -47,6 +49,7 @@ DEMO: dict[str, Setting] = {
     "rank_captions": {"first_scorer": "demo-clip", "second_scorer": "demo-clip-2"},
     "draw_captions": {"captioner": "demo-blip2"},
 }
+LIGHT: Setting = {"detector": "rs-lite0"}
 STAGES = (EMBED, SCORE_DETECTOR, RANK_CAPTIONS, DRAW_CAPTIONS)
 
 
@@ -169,7 +172,12 @@ def main() -> None:
                 opened_s = time.perf_counter() - started
                 rows += measure(bench, settings[stage.name], n_warm, n, variants)
                 goals.append(Goal(f"{stage.name}: rows that differ in a second run", differing(bench, n_warm), 0))
+                if stage in (EMBED, SCORE_DETECTOR):
+                    add_floor(bench, settings[stage.name], rows, goals)
             print(f"{stage.name}: written and opened in {opened_s:.0f} s", flush=True)
+    if SCORE_DETECTOR.name in names:
+        with opened(SCORE_DETECTOR, LIGHT, files, "auto") as bench:
+            add_floor(bench, LIGHT, rows, goals)
     if is_gpu:
         goals += [compare_devices(stage, files) for stage in STAGES if stage.name in names]
     report("models", rows, goals)
@@ -192,6 +200,13 @@ def measure(bench: Bench, setting: Setting, n_warm: int, n: int, variants: tuple
         if torch.cuda.is_available():
             rows.append(Row(case + varied, torch.cuda.max_memory_allocated() / 1e9, "GB on the GPU"))
     return rows
+
+
+def add_floor(bench: Bench, setting: Setting, rows: list[Row], goals: list[Goal]) -> None:
+    """Add the stage's time beside its floor's."""
+    row, goal = compare_with_floor(bench, f"{bench.stage.name}, {' + '.join(map(str, setting.values()))}", N_FLOOR)
+    rows.append(row)
+    goals.append(goal)
 
 
 def differing(bench: Bench, n: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from stages.models.lite0_detector import ARCHITECTURE, N_FEATURES
 from stages.models.weights import DIGESTS, file_digest, weight_files
 
 # By name in manifests/models.toml: open_clip's name of the architecture, and the stored precision.
@@ -30,7 +31,9 @@ def write_folder(name: str, models: Path) -> Path:
     folder = models / name
     if not (folder / DIGESTS).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        makers: dict[str, Callable[[Path], None]] = {"blip2-opt-6.7b": _write_blip2, "rs-detector": _write_detector}
+        makers: dict[str, Callable[[Path], None]] = {
+            "blip2-opt-6.7b": _write_blip2, "rs-detector": _write_detector, "rs-lite0": _write_lite0
+        }  # fmt: skip
         makers.get(name, lambda folder: _write_open_clip(name, folder))(folder)
         lines = [f"{file_digest(path)}  {path.relative_to(folder).as_posix()}" for path in weight_files(folder)]
         (folder / DIGESTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -105,6 +108,15 @@ def _write_detector(folder: Path) -> None:
     # The largest classifier of its family, with its published depth, width and input size of 224 px.
     full = {"x": [1.0, 1.5, 512]}
     make_folder(folder, published("11/yolo11-cls.yaml", "x", 1.5, scales=full, input_px=224))
+
+
+def _write_lite0(folder: Path) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    network = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0).state_dict()
+    head = {"head.weight": torch.randn(N_FEATURES), "head.bias": torch.zeros(1)}
+    save_file({**network, **head}, folder / "model.safetensors", {"format": "pt"})
 
 
 def _device() -> str:
