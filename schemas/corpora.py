@@ -141,7 +141,8 @@ class Corpus(_Manifest):
         return self
 
     @cached_property
-    def _file_regex(self) -> re.Pattern[str]:
+    def file_regex(self) -> re.Pattern[str]:
+        """The compiled `file_pattern`, for loops over millions of paths."""
         return re.compile(self.file_pattern)
 
     @cached_property
@@ -162,7 +163,7 @@ class Corpus(_Manifest):
 
     def match_file(self, path: str) -> re.Match[str] | None:
         """Return the groups of `file_pattern` in a path under the corpus's folder; None if it is no source file."""
-        return self._file_regex.fullmatch(path)
+        return self.file_regex.fullmatch(path)
 
     def is_ignored(self, path: str) -> bool:
         """Return whether a path under the corpus's folder is known and not read; a folder's ends with a slash."""
@@ -179,7 +180,7 @@ class Corpus(_Manifest):
         Raises:
             ManifestError: the group of the pattern is no number that a table can hold.
         """
-        found = self._file_regex.fullmatch(path) or self._companion_regex.fullmatch(path)
+        found = self.file_regex.fullmatch(path) or self._companion_regex.fullmatch(path)
         if found is None:
             return None
         groups = found.groupdict()

@@ -3,6 +3,7 @@
 Files are assigned to samples elsewhere.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,17 +49,26 @@ def scan(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ..
         if is_sample_folder(path.rpartition("/")[2]):
             found.sample_folders.add(path)
 
-    for path, entry in Tree(folder, corpus.is_ignored, passed, note_sample, others).files():
-        if corpus.match_file(path):
-            if status := status_of(path, entry, passed, is_probed=False):
-                found.files.append((path, status.st_size, status.st_mtime_ns))
-        elif corpus.is_companion(path):
-            if status := status_of(path, entry, passed, is_probed=True):
-                found.lists.append((path, status.st_size, status.st_mtime_ns))
-        elif is_archive(corpus, path):
-            found.archives.append(path)
-        elif corpus.is_ignored(path):
-            passed.add(path, "not_needed")
-        else:
-            passed.add(path, "unexpected_file", f"expected {corpus.file_pattern}")
+    match_file = corpus.file_regex.fullmatch
+    for files in Tree(folder, corpus.is_ignored, passed, note_sample, others).files_by_folder():
+        for path, entry in files:
+            if match_file(path):
+                if status := status_of(path, entry, passed, is_probed=False):
+                    found.files.append((path, status.st_size, status.st_mtime_ns))
+            else:
+                _note_other(path, entry, corpus, found)
     return found
+
+
+def _note_other(path: str, entry: os.DirEntry[str], corpus: Corpus, found: Found) -> None:
+    """Note a file that is no source file."""
+    passed = found.passed
+    if corpus.is_companion(path):
+        if status := status_of(path, entry, passed, is_probed=True):
+            found.lists.append((path, status.st_size, status.st_mtime_ns))
+    elif is_archive(corpus, path):
+        found.archives.append(path)
+    elif corpus.is_ignored(path):
+        passed.add(path, "not_needed")
+    else:
+        passed.add(path, "unexpected_file", f"expected {corpus.file_pattern}")

@@ -4,8 +4,9 @@ Nothing vanishes: paths that cannot be read are `unreadable`. Files are matched 
 """
 
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ PARTIAL_ENDINGS = (
     ".part", ".partial", ".crdownload", ".download", ".opdownload", ".filepart", ".incomplete", ".aria2", ".st", ".tmp",
 )  # fmt: skip
 _UNFINISHED_MARKS = (".aria2", ".st")  # such a marker belongs to a file that has its full size before all of its bytes
-_SPECIAL_ENDINGS = (*PARTIAL_ENDINGS, CHECKSUMS)
+_SPECIAL_NAME = re.compile(rf"(?:\.(?:{'|'.join(re.escape(e[1:]) for e in PARTIAL_ENDINGS)})|/{CHECKSUMS})/")
 _KINDS = ((stat.S_ISFIFO, "fifo"), (stat.S_ISSOCK, "socket"), (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))
 _READ_BY_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _Entry = os.DirEntry[str]
@@ -41,15 +42,18 @@ class Tree:
     note_folder: Callable[[str], None] = lambda path: None
     others: tuple[str, ...] = ()
     _seen: set[tuple[int, int]] = field(default_factory=set)
-    _waiting: list[str] = field(default_factory=list)
+    _waiting: list[str] = field(default_factory=lambda: [""])
     _links: list[str] = field(default_factory=list)
 
     def files(self) -> Iterator[tuple[str, _Entry]]:
-        """Yield the regular files, and links to regular files, by path below the root.
+        """Yield the regular files, and links to regular files, by path below the root."""
+        return (file for found in self.files_by_folder() for file in found)
+
+    def files_by_folder(self) -> Iterator[list[tuple[str, _Entry]]]:
+        """Yield the files of each folder: one step of a generator for each of ten million files takes seconds.
 
         Linked folders come last, so a folder reached twice is listed under its own path.
         """
-        self._waiting = [""]
         while self._waiting or self._links:
             if self._waiting:
                 below = self._waiting.pop()
@@ -61,22 +65,27 @@ class Tree:
             if self._is_first_visit(below):
                 if below:
                     self.note_folder(below[:-1])
-                yield from self._look_into(below)
+                yield self._look_into(below)
 
-    def _look_into(self, below: str) -> Iterator[tuple[str, _Entry]]:
+    def _look_into(self, below: str) -> list[tuple[str, _Entry]]:
         entries: list[_Entry] = []
         try:
             with os.scandir(f"{self.root}/{below}") as found:  # a `Path` for each of a million folders takes seconds
                 entries.extend(found)
         except OSError as error:
             self.passed.add(below[:-1], "unreadable", f"the folder cannot be read: {error.strerror}")
-        marks = {entry.name.rpartition(".")[0] for entry in entries if entry.name.endswith(_UNFINISHED_MARKS)}
-        for entry in entries:
+        files, others = [], entries
+        if are_ordinary([entry.name for entry in entries]):  # nearly every folder: nothing is asked of each name
+            files = [(below + entry.name, entry) for entry in entries if entry.is_file(follow_symlinks=False)]
+            others = [] if len(files) == len(entries) else [e for e in entries if not e.is_file(follow_symlinks=False)]
+        marks = {entry.name.rpartition(".")[0] for entry in others if entry.name.endswith(_UNFINISHED_MARKS)}
+        for entry in others:
             path = below + entry.name
             if marks and entry.name in marks:
                 self.passed.add(path, "partial_download", "a marker of an unfinished download is beside it")
-            elif _is_plain_file(entry) or self._is_file(entry, path):
-                yield path, entry
+            elif self._is_file(entry, path):
+                files.append((path, entry))
+        return files
 
     def _is_file(self, entry: _Entry, path: str) -> bool:
         """Return whether an entry is a file that may be read; folders are queued to be read."""
@@ -223,15 +232,10 @@ def is_utf8(name: str) -> bool:
     return name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name)
 
 
-def _is_plain_file(entry: _Entry) -> bool:
-    """Return True for a regular file with an ordinary name: nearly every entry, so checked first and quickly."""
-    name = entry.name
-    return (
-        name.isascii()
-        and not name.startswith(".")
-        and not name.endswith(_SPECIAL_ENDINGS)
-        and entry.is_file(follow_symlinks=False)
-    )
+def are_ordinary(names: Sequence[str]) -> bool:
+    """Return whether no name in a folder is hidden, beyond ASCII, a list of checksums or an unfinished download."""
+    text = "/" + "/".join(names) + "/"  # no name contains a slash
+    return text.isascii() and "/." not in text and _SPECIAL_NAME.search(text) is None
 
 
 def is_below(path: str, folder: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stages.contract import InputError
 from stages.geometa.positions import is_position
@@ -35,9 +35,8 @@ class File:
     sha256: str
 
 
-@dataclass(frozen=True)
-class FileRole:
-    """Where a file of a labelled corpus belongs.
+class FileRole(NamedTuple):
+    """Where a file of a labelled corpus belongs; a tuple, because one is made for each of ten million files.
 
     Attributes:
         sample_id: the sample of the file.

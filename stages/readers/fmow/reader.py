@@ -34,7 +34,7 @@ def placer(corpus: Corpus, holding: CorpusFiles) -> Placer:
     """Return a function that places files; the partition of a scene depends only on its number."""
 
     def place(path: str, found: re.Match[str]) -> FileRole:
-        category, n, m, kind = found["category"], found["n"], found["m"], found["kind"]
+        category, n, m, kind = found.group("category", "n", "m", "kind")
         partition = f"{corpus.code}-{category}-{int(n) // SCENES_PER_PARTITION:04d}"
         return FileRole(f"{corpus.code}_{category}_{n}_{m}_{kind}", partition, role_of(path, found))
 

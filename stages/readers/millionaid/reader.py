@@ -8,9 +8,11 @@ from stages.readers.labelled_records import CorpusFiles, FileRole, Files, Placer
 
 def placer(corpus: Corpus, holding: CorpusFiles) -> Placer:
     """Return a function that places images: a partition has up to a thousand numbers."""
+    code = corpus.code
 
     def place(path: str, found: re.Match[str]) -> FileRole:
-        return FileRole(f"{corpus.code}_{found['name']}", f"{corpus.code}-{found['name'][:5]}", role_of(path, found))
+        name = found["name"]
+        return FileRole(f"{code}_{name}", f"{code}-{name[:5]}", role_of(path, found))
 
     return place
 

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from stages.inventory.passed_over import PassedOver
-from stages.inventory.tree import PARTIAL_ENDINGS, Tree, holds_something, is_folder, is_readable_file, status_of
+from stages.inventory.tree import (
+    PARTIAL_ENDINGS,
+    Tree,
+    are_ordinary,
+    holds_something,
+    is_folder,
+    is_readable_file,
+    status_of,
+)
 
 NOBODY = 65534
 
@@ -192,3 +200,12 @@ def test_a_folder_with_only_folders_is_empty(tmp_path: Path) -> None:
     assert not holds_something(tmp_path) and not holds_something(tmp_path / "nowhere")
     (tmp_path / "a/b/dangling").symlink_to("nowhere")
     assert holds_something(tmp_path) and holds_something(tmp_path / "a/b/dangling")
+
+
+@pytest.mark.parametrize("name", [".hidden", "a.part", "a.jpg.aria2", "a.st", "SHA256SUMS", "é.jpg", "a\udcff.jpg"])
+def test_a_folder_with_one_special_name_is_not_ordinary(name: str) -> None:
+    assert are_ordinary(["a.jpg", "b"])
+    assert are_ordinary(["part", "a.parts", "SHA256SUMS.txt", "xSHA256SUMS", "a.st.jpg", "b.", "c..d"])
+    assert are_ordinary([])
+    for names in ([name], ["a.jpg", name], [name, "a.jpg"]):
+        assert not are_ordinary(names)
