@@ -36,7 +36,12 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "train-detector": {"MODEL": "model", "OUT": "out", "START": "start"},
     "calibrate": {"PRECISION": "precision", "OUT": "out"},
 }
-_VERIFY = ("REPAIR", "QUICK", "RESUME")
+_SWITCHES = {
+    "gc": ("PURGE",),
+    "verify": ("REPAIR", "QUICK", "RESUME"),
+    "rate": ("RESULTS",),
+    "audit": ("RESULTS",),
+}
 _VERBOSE = ("demo", "build", "rebuild", "stage", "inventory")
 _POSITIONAL = {
     "peek": ("CORPUS", "FILE"),
@@ -51,6 +56,25 @@ _POSITIONAL = {
 }
 
 
+# Without one of these variables a target has nothing to do; peek and new-corpus say more themselves.
+_EXAMPLES = {
+    "ID": "laion2b_0_12",
+    "STAGE": "filter|dedup|outliers|contamination|caption|gpe",
+    "DATA": "folder with rs/ and other/",
+    "FROM": "release-metadata.parquet",
+    "LIST": "list.txt",
+    "LABELS": "folder with rs/ and other/",
+}
+
+
+def _is_on(said: Mapping[str, str], variable: str) -> bool:
+    """Return whether a switch is yes. Raises InputError unless it is yes, no or not given."""
+    value = said.get(variable, "")
+    if value not in ("", "yes", "no"):
+        raise InputError(f"{variable}={value}: expected yes or no")
+    return value == "yes"
+
+
 def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
     """Return the command line of a target.
 
@@ -59,7 +83,7 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
         said: the make variables; an empty one was not said.
 
     Raises:
-        InputError: SET has a quote or bracket that is not closed.
+        InputError: SET has a quote or bracket that is not closed, a variable is missing, or a switch is not yes or no.
     """
     name = command[0]
     options = _OPTIONS["demo"] if name == "demo" else {**_COMMON, **_OPTIONS.get(name, {})}
@@ -69,12 +93,10 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
     words += [f"--companion={path}" for path in _paths(said.get("COMPANION", ""))] if name == "peek" else []
     if name in _VERBOSE and said.get("VERBOSE", "").lower() not in ("", "0", "no", "false"):
         words.append("--verbose")
-    if name == "gc" and said.get("PURGE") == "yes":
-        words.append("--purge")
-    if name == "verify":
-        words += [f"--{variable.lower()}" for variable in _VERIFY if said.get(variable) == "yes"]
-    if name in ("rate", "audit") and said.get("RESULTS") == "yes":
-        words.append("--results")
+    words += [f"--{variable.lower()}" for variable in _SWITCHES.get(name, ()) if _is_on(said, variable)]
+    missing = [variable for variable in _POSITIONAL.get(name, ()) if variable in _EXAMPLES and not said.get(variable)]
+    if missing:
+        raise InputError(f"{missing[0]} is missing: make {name} {missing[0]}={_EXAMPLES[missing[0]]}")
     if name in _POSITIONAL:
         words += ["--", *(said.get(variable, "") for variable in _POSITIONAL[name])]
     return [*command, *words]

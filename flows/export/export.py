@@ -99,7 +99,10 @@ def export(ledger: Ledger, out: Path, form: Format, say: Callable[[str], None]) 
         InputError: the build is unfinished, the folder exists, the disk is too small, or a tar was changed.
     """
     if lacking := unfinished(ledger):
-        raise InputError(f"only a finished build is exported: {', '.join(lacking)} are missing; run `make build`")
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise InputError(
+            f"only a finished build is exported, and this one lacks {', '.join(lacking[:3])}{more}: run `make build`"
+        )
     if out.exists():
         raise InputError(f"{out} exists: name another folder with OUT=…, or remove it")
     shards = _shards(ledger)

@@ -22,6 +22,12 @@ from stages.contract import InputError
 if TYPE_CHECKING:
     import duckdb
 
+NOTHING = {
+    "audit_contamination": "no sample is marked as being in an evaluation set, so there is nothing to audit:"
+    " name sets with `make stage-contamination EVAL=…`",
+    "audit_dedup": "this build has no two samples to compare",
+}
+
 
 @dataclass(frozen=True)
 class Location:
@@ -115,7 +121,7 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
             " GROUP BY ALL ORDER BY 1"
         ).fetchall()
         if not found:
-            raise InputError(f"this build has no item for {name}")
+            raise InputError(NOTHING.get(name, f"this build has no sample to judge in {name.replace('_', ' of ')}"))
         places = allocate({stratum: n_items for stratum, _, _, n_items in found}, n, is_even)
         rows = _drawn_rows(db, places, seed)
         texts = _texts(db, name, [row["item"] for row in rows])

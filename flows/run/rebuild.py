@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ def run_rebuild(options: argparse.Namespace, console: Console) -> int:
     options.set = [*own, *(said for said in options.set if said not in own)]
     code = run_build(options, console)
     _, ledger = open_existing(options)
-    for report in compare(ledger, path, options.out):
-        report.show(console)
+    lost, _ = compare(ledger, path, options.out)
+    replace(lost, title="stated samples, kept and lost").show(console)
     made_again(ledger, path).show(console)
     n_labelled = count_labelled(path)
     if n_labelled and options.sources is None:

@@ -56,6 +56,7 @@ def _lines(ledger: Ledger, entries: set[str], before: Mapping[str, str]) -> Iter
     yield f"{len(changed)} of {len(before)} tars are new: {_listed(changed)}" if changed else "no tar has changed"
     if changed:
         yield "`make gc PURGE=yes` removes the former tars and destroys the fetched bytes, which the build still has"
+        yield "folders that `make export` wrote before still have the images: export again"
 
 
 def _listed(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -158,3 +159,23 @@ def test_settings_are_checked_as_they_were_given() -> None:
     assert printed["filter"]["accept_damaged"] == ["redcaps/my file.json"] and printed["run"]["workers"] == 3
     settings = load_settings("paper", split_settings("download.user_agent=name/1.0 (+x)"), STAGES)
     assert settings.by_stage["download"][1].model_dump()["user_agent"] == "name/1.0 (+x)"
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "message"),
+    [
+        ("rebuild", {"BUILD": "b"}, "FROM is missing: make rebuild FROM=release-metadata.parquet"),
+        ("audit", {}, "STAGE is missing: make audit STAGE=filter"),
+        ("withdraw", {"LIST": ""}, "LIST is missing"),
+        ("gc", {"PURGE": "Yes"}, "PURGE=Yes: expected yes or no"),
+        ("verify", {"QUICK": "1"}, "QUICK=1: expected yes or no"),
+    ],
+)
+def test_a_missing_variable_and_an_unknown_switch_are_named(command: str, said: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        arguments([command], said)
+
+
+def test_switches_are_on_with_yes_alone() -> None:
+    assert arguments(["gc"], {"PURGE": "yes"}) == ["gc", "--purge"]
+    assert arguments(["verify"], {"QUICK": "yes", "REPAIR": "no", "RESUME": ""}) == ["verify", "--quick"]

@@ -131,7 +131,7 @@ def test_what_cannot_be_exported_is_refused(damaged: Build, tmp_path: Path) -> N
         export(damaged.ledger(), tmp_path / "out", Parquet(), lambda line: None)
     assert not (tmp_path / "out").exists()
     (damaged.root / receipt.folder / "receipt.json").unlink()
-    with pytest.raises(InputError, match="only a finished build is exported: write_shards"):
+    with pytest.raises(InputError, match="only a finished build is exported, and this one lacks write_shards"):
         export(damaged.ledger(), tmp_path / "out", Folders(), lambda line: None)
 
 
