@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 _POLL_S = 0.2
+_ERROR = "error: "
+_FAULT_LINES = 3  # what failed, and the first two partitions
 _LONGEST_LINE = 4000  # characters; Prefect refuses a log line of a megabyte
 
 
@@ -25,6 +27,8 @@ class Child:
     Attributes:
         log: the file its output goes to, appended.
         say: receives each line of it.
+        last_line: the last line so far.
+        fault: the first lines from the last "error: " on; empty if there is none.
     """
 
     words: Sequence[str]
@@ -32,6 +36,7 @@ class Child:
     log: Path
     say: Callable[[str], None]
     last_line: str = ""
+    fault: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
     _is_told: bool = False
     _rest: bytes = field(default=b"")
@@ -77,4 +82,8 @@ class Child:
         text = line.decode("utf-8", "replace").rstrip()
         if text:
             self.last_line = text[:_LONGEST_LINE]
+            if text.startswith(_ERROR):
+                self.fault = [self.last_line.removeprefix(_ERROR)]
+            elif self.fault and len(self.fault) < _FAULT_LINES:
+                self.fault.append(self.last_line.strip())
             self.say(self.last_line)

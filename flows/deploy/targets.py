@@ -89,7 +89,7 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
                 raise
     except OSError as error:
         return Failed(message=f"the command could not be started: {error}")
-    return _state_of(code, child.last_line)
+    return _state_of(code, " ".join(child.fault) or child.last_line)
 
 
 def _forget_earlier_attempt(run_id: str, said: dict[str, str]) -> None:
@@ -103,7 +103,7 @@ def _level_of(line: str) -> int:
     return logging.ERROR if line.startswith("error: ") else logging.INFO
 
 
-def _state_of(code: int, last_line: str) -> State[None]:
+def _state_of(code: int, last_words: str) -> State[None]:
     if code == 0:
         return Completed(message="every partition has its receipt")
     if code == _STOPPED:
@@ -113,7 +113,7 @@ def _state_of(code: int, last_line: str) -> State[None]:
     )  # a traceback says nothing more
     if code < 0:
         return Failed(message=f"the process of the run was killed by signal {-code}; run it again to go on")
-    return Failed(message=f"exit code {code} ({_MEANINGS.get(code, 'unknown')}): {last_line}"[:1000])
+    return Failed(message=f"exit code {code} ({_MEANINGS.get(code, 'unknown')}): {last_words}"[:1000])
 
 
 def is_being_cancelled(run_id: str) -> bool:

@@ -52,6 +52,8 @@ class StageFailure(Exception):
             yield f"  {failure.partition}: {failure.message.rstrip()}"
         if len(self.failures) > 10:
             yield f"  … and {len(self.failures) - 10} more: `make status` names them"
+        if not self.n_done:
+            return
         others = "the other" if self.n_done + len(self.failures) == self.n_partitions else "of the others"
         yield f"{others} {self.n_done} are done and stay done"
 

@@ -31,6 +31,7 @@ class Course:
         is_done: stages that were complete before this run, or that are off.
         is_off: stages that a setting switches off.
         is_empty: stages of which nothing was due to the end, once a run has ended well.
+        is_stopped: whether the run has ended before all stages were done.
         lines: lines for a log; the reader removes them.
         attempts: attempts of the download.
         corpora: kept rows by corpus, for each finished stage.
@@ -43,6 +44,7 @@ class Course:
     is_done: set[str] = field(default_factory=set)
     is_off: set[str] = field(default_factory=set)
     is_empty: set[str] = field(default_factory=set)
+    is_stopped: bool = False
     lines: list[str] = field(default_factory=list)
     attempts: Attempts = field(default_factory=Attempts)
     corpora: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -101,6 +103,11 @@ class Course:
             self.is_empty = {stage.name for stage in self.stages} - self.is_done
             self.is_done |= self.is_empty
 
+    def stop(self) -> None:
+        """Note that the run has ended by a failure or by the user: nothing more is to come of it."""
+        with self.lock:
+            self.is_stopped = True
+
     def run_of(self, stage: Stage) -> StageRun | None:
         """Return the current run of a stage, or its last one."""
         return self._current.get(stage.name) or next(
@@ -129,7 +136,7 @@ class Course:
         """Return the progress of the run in one line."""
         n_done = sum(stage.name in self.is_done for stage in self.stages)
         words = f"{n_done} of {len(self.stages)} stages done, {duration(time.monotonic() - self._started)} so far"
-        running = ", ".join(f"{r.stage.name} {r.pace.share:.0%}" for r in self.running if r.has_begun)
+        running = ", ".join(f"{r.stage.name} {r.pace.share:.0%}" for r in self.running if r.has_begun and not r.is_idle)
         words = f"{words}; running: {running}" if running else words
         n_waiting = sum(not run.has_begun for run in self.running)
         return f"{words}; {n_waiting} more wait for a worker" if n_waiting else words
@@ -140,6 +147,8 @@ class Course:
         With pending stages it is a range: from running them concurrently, as far as they use different resources
         (network, GPU, cores), to running them one after another.
         """
+        if self.is_stopped:
+            return "none, the run has ended"
         running = {run.stage.name: run for run in self.running if run.has_begun}
         open_stages = [stage for stage in self.stages if stage.name not in self.is_done]
         measured = {name: run.pace.left_s for name, run in running.items()}
@@ -185,8 +194,9 @@ class Course:
         return f"| {' | '.join(cells)} |"
 
     def _state_without_run(self, name: str) -> str:
+        pending = "not done" if self.is_stopped else "to come"
         states = {"off": self.is_off, "nothing to do": self.is_empty, "done before": self.is_done}
-        return next((state for state, names in states.items() if name in names), "to come")
+        return next((state for state, names in states.items() if name in names), pending)
 
     def corpora_rows(self) -> list[dict[str, object]]:
         """Return one row per corpus: rows kept by finished stages, and partitions of running ones."""
@@ -202,7 +212,7 @@ def _state(run: StageRun) -> str:
     if run.n_failed:
         return f"**{run.n_failed:,} failed**"
     if not run.is_over:
-        return "running" if run.has_begun else "waits"
+        return "running" if run.has_begun and not run.is_idle else "waits"
     return "done" if run.is_complete else "stopped"
 
 

@@ -90,6 +90,8 @@ class Mirror:
         self._last = _outcome_of(error)
         if error is None:
             self.course.conclude()
+        else:
+            self.course.stop()
         end = time.monotonic() + (_LAST_WORDS_S if error is None else _AFTER_STOP_S)
         try:
             self._reports.put(None)

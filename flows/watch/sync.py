@@ -197,7 +197,7 @@ class Sync:
             corpora, attempts = course.corpora_rows(), course.attempts.markdown() if course.attempts.n_tried else ""
         found: list[Figure] = [
             ("build-progress", "progress", round(100 * share, 1), f"{summary}; time left: {course.left()}"),
-            ("build-stages", "markdown", stages, "stage by stage: done, running, to come"),
+            ("build-stages", "markdown", stages, "state and rows of each stage"),
         ]
         if corpora:
             found.append(("build-corpora", "table", corpora, "corpus by corpus: rows kept by each stage that ended"))

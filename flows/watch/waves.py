@@ -80,6 +80,11 @@ class StageRun:
         """True where it ended with everything done."""
         return self.is_over and self.pace.n_ended == self.pace.n_due and not self.n_failed
 
+    @property
+    def is_idle(self) -> bool:
+        """True where all due partitions have ended and more may become due, as between two download passes."""
+        return not self.is_over and self.pace.n_due > 0 and self.pace.n_ended == self.pace.n_due
+
     def grow(self, n_due: int, n_rows_due: int) -> None:
         """Note that more partitions became due."""
         self.pace.n_due += n_due

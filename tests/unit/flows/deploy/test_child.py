@@ -42,6 +42,13 @@ def test_every_line_is_logged_once_and_an_unfinished_line_at_the_end(tmp_path: P
     assert len(lines) == 5002, "a second run logs only its own lines"
 
 
+def test_the_fault_is_what_follows_the_last_error(tmp_path: Path) -> None:
+    lines = ["error: first", "error: filter: 2 of 3 partitions failed:", "  a: it is gone", "mend it"]
+    child = child_of(tmp_path, f"print({chr(10).join(lines)!r}); raise SystemExit(1)", [])
+    assert run(child) == 1
+    assert child.fault == ["filter: 2 of 3 partitions failed:", "a: it is gone", "mend it"]
+
+
 def test_the_child_gets_one_signal_and_has_its_own_session(tmp_path: Path) -> None:
     lines: list[str] = []
     code = (

@@ -111,6 +111,25 @@ def test_stages_of_earlier_runs_are_done_and_a_failure_shows(now: list[float]) -
     assert course.lines[0] == "make/a failed: it is gone" and course.share == 0.5
 
 
+def test_a_run_that_was_stopped_has_nothing_to_come(now: list[float]) -> None:
+    course = Course([MAKE, SORT])
+    course.begin(MAKE, 2, 2, 20)
+    course.see(MAKE, task("a"), Failed("a", "input", "it is gone"))
+    course.end(MAKE, 1.0)
+    assert rows_of(course)["sort"][0] == "to come"
+    course.stop()
+    assert rows_of(course)["sort"][0] == "not done" and course.left() == "none, the run has ended"
+
+
+def test_a_stage_between_two_download_passes_waits(now: list[float]) -> None:
+    course = Course([MAKE])
+    course.begin(MAKE, 1, 1, 10)
+    course.see(MAKE, task("a"), Committed("a", 10, 10))
+    assert rows_of(course)["make"][0] == "waits" and course.summary() == "0 of 1 stages done, 0 s so far"
+    course.grow(MAKE, 1, 10)
+    assert rows_of(course)["make"][0] == "running"
+
+
 def test_a_stage_that_grows_from_nothing_begins_then(now: list[float]) -> None:
     course = Course([MAKE])
     course.begin(MAKE, 1, 0, 0)
