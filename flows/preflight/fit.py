@@ -10,6 +10,7 @@ import numpy as np
 from flows.preflight.history import Run
 
 _ENOUGH = 4  # partitions for a fit of three costs
+_LEAST_SPREAD = 0.3  # standard deviation over mean of the rows of partitions
 _LARGEST_FIXED = 0.9  # share of the cheapest run that may be fixed cost
 
 
@@ -32,7 +33,7 @@ class Cost:
         return self.per_row_s * n_rows + self.per_partition_s * n_partitions + self.per_process_s * n_processes
 
 
-def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float) -> Cost:
+def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float, has_few: bool = False) -> Cost:
     """Return the cost that explains the runs of a stage best: least squares, no cost below 0.
 
     Rows of one partition count as their share of all: a large partition weighs more than a small one.
@@ -41,6 +42,8 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float) -> Cost:
         runs: of one stage, at least one.
         by_clock: seconds by the clock instead of CPU seconds.
         fixed_s: fixed cost of a process, where too few partitions or sizes were run to fit it.
+        has_few: whether partitions grow with the corpora instead of becoming more, as those of gpe. If they are of
+            nearly one size, a fit cannot tell a row's cost from a partition's: then all of it is the rows'.
     """
     from scipy.optimize import nnls
 
@@ -57,7 +60,9 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float) -> Cost:
         n_rows = float(rows.sum())
         per_row = max(0.0, float(seconds.sum()) - fixed * float(first.sum())) / n_rows if n_rows else 0.0
         return Cost(per_row, 0.0, fixed + opened_s)
-    per_row, per_partition, per_process = nnls(np.column_stack([rows, np.ones(len(runs)), first]), seconds)[0]
+    is_alike = has_few and float(np.std(rows)) < _LEAST_SPREAD * float(np.mean(rows))
+    ones = np.zeros(len(runs)) if is_alike else np.ones(len(runs))
+    per_row, per_partition, per_process = nnls(np.column_stack([rows, ones, first]), seconds)[0]
     return Cost(float(per_row), float(per_partition), float(per_process) + opened_s)
 
 

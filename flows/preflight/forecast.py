@@ -21,10 +21,12 @@ from flows.preflight.volumes import (
     BY_DOWNLOAD,
     CAPTIONS_EACH,
     NOT_GROWN,
+    OF_PICTURES,
     Halves,
     growth,
     halves_of,
     is_rs3,
+    pictures_factor,
     published_volumes,
     survivors_factor,
 )
@@ -140,7 +142,8 @@ class Forecaster:
     def _cost(self, stage: Stage, rate: Rate, *, by_clock: bool) -> tuple[Cost, str, tuple[float, float]]:
         runs = self._runs[stage.name]
         if sum(run.n_rows for run in runs):
-            fitted = fit_cost(runs, by_clock=by_clock, fixed_s=rate.fixed_cpu_s)
+            has_few = stage.name not in BY_DOWNLOAD
+            fitted = fit_cost(runs, by_clock=by_clock, fixed_s=rate.fixed_cpu_s, has_few=has_few)
             basis = f"this build: {len(runs)} partitions, {sum(run.n_rows for run in runs):,} rows"
             return fitted, basis, _OWN_RANGE if len(runs) >= _ENOUGH else _THIN_RANGE
         per_row, basis = (rate.gpu_s_per_row if by_clock else rate.cpu_s_per_row), f"shipped: {rate.source}"
@@ -185,6 +188,9 @@ class Forecaster:
         by = self._growth()
         if stage.name in AFTER_DEDUP:
             by = Halves(by.pub11 * survivors_factor(self._latest("drop_duplicates"), by.pub11), by.rs3)
+        if stage.name in OF_PICTURES:
+            n_images, n_pictures = (sum(r.n_kept for r in self._latest(name)) for name in ("screen", "plan_pictures"))
+            by = Halves(by.pub11 * pictures_factor(n_images, n_pictures, by.pub11), by.rs3)
         return rows.times(by)
 
     def _completion(self, stage: Stage, runs: Sequence[Run]) -> float:

@@ -28,7 +28,9 @@ AFTER_DEDUP = frozenset(
 BY_DOWNLOAD = frozenset(
     {"download", "screen", "embed", "summarise_keypoints", "score_detector", "score_vlm", "match_captions"}
 )  # stages partitioned by URLs
-NOT_GROWN = frozenset({"list_sources", "inventory", "filter"})  # a pilot also reads every source row
+OF_PICTURES = frozenset({"plan_pictures", "embed", "summarise_keypoints", "score_detector", "score_vlm"})
+# A pilot also reads every source row, and prompts are the same.
+NOT_GROWN = frozenset({"list_sources", "inventory", "filter", "embed_prompts"})
 _PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: share of downloaded images removed as duplicates
 _MAX_ENTRIES = 50_000  # files to list when counting labelled images (0.5 s); more count as a complete corpus
 PACKED = "rs5m tars"  # PUB11's images in released tars: rows of the list that need no download
@@ -214,6 +216,20 @@ def survivors_factor(dedup: Sequence[Run], grown: float) -> float:
         min(share * grown, max(share, _PUBLISHED_COPIES)) if copies >= _LEAST_COPIES else max(share, _PUBLISHED_COPIES)
     )
     return (1 - full) / (1 - share) if share < 1 else 1.0
+
+
+def pictures_factor(n_images: int, n_pictures: int, grown: float) -> float:
+    """Return the factor by which the share of distinct pictures falls when a pilot grows, as survivors_factor.
+
+    Args:
+        n_images: valid images of the pilot.
+        n_pictures: distinct ones of them.
+        grown: factor by which the web half grows.
+    """
+    if not n_images or not n_pictures:
+        return 1.0
+    share = 1 - n_pictures / n_images
+    return (1 - min(share * grown, max(share, _PUBLISHED_COPIES))) / (1 - share)
 
 
 def is_rs3(partition: str) -> bool:

@@ -35,6 +35,15 @@ def test_one_partition_pays_the_known_fixed_cost_once() -> None:
     assert cost.total_s(100, 1, 1) == pytest.approx(3.0) and cost.total_s(1000, 1, 1) == pytest.approx(21.0)
 
 
+def test_partitions_of_one_size_say_nothing_of_a_fixed_cost() -> None:
+    # gpe has as many partitions in the whole as in a pilot.
+    seconds = (0.97, 0.99, 0.65, 1.04)
+    runs = [run(rows, seconds[n], f"w{n % 2}", n) for n, rows in enumerate((296, 290, 317, 285))]
+    cost = fit_cost(runs, by_clock=False, fixed_s=0.0, has_few=True)
+    assert cost.total_s(8_913, 4, 2) == pytest.approx(27.6, rel=0.2)  # measured
+    assert fit_cost(runs, by_clock=False, fixed_s=0.0).total_s(8_913, 4, 2) < 6
+
+
 def test_no_cost_is_negative() -> None:
     runs = [run(n, 5.0 - n / 100, started=n) for n in (10, 100, 200, 300, 400)]
     cost = fit_cost(runs, by_clock=False, fixed_s=0.1)
