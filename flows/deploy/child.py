@@ -83,7 +83,7 @@ class Child:
         if text:
             self.last_line = text[:_LONGEST_LINE]
             if text.startswith(_ERROR):
-                self.fault = [self.last_line.removeprefix(_ERROR)]
+                self.fault = [self.last_line]
             elif self.fault and len(self.fault) < _FAULT_LINES:
                 self.fault.append(self.last_line.strip())
             self.say(self.last_line)

@@ -46,7 +46,7 @@ def test_the_fault_is_what_follows_the_last_error(tmp_path: Path) -> None:
     lines = ["error: first", "error: filter: 2 of 3 partitions failed:", "  a: it is gone", "mend it"]
     child = child_of(tmp_path, f"print({chr(10).join(lines)!r}); raise SystemExit(1)", [])
     assert run(child) == 1
-    assert child.fault == ["filter: 2 of 3 partitions failed:", "a: it is gone", "mend it"]
+    assert child.fault == ["error: filter: 2 of 3 partitions failed:", "a: it is gone", "mend it"]
 
 
 def test_the_child_gets_one_signal_and_has_its_own_session(tmp_path: Path) -> None:
