@@ -30,7 +30,13 @@ MODULES = (
 def rebuilt(path: Path, folder: Path, sources: Path) -> Build:
     """Return a build made again from a file of release metadata and labelled corpora, as the command makes it."""
     said = stated_settings(path, read_about(path), has_sources=True)
-    own = ["run.reserve_gb=0", "gpe.n_partitions=1", "download.allow_loopback=true", "download.passes=1"]
+    own = [
+        "run.reserve_gb=0",
+        "gpe.n_partitions=1",
+        "gpe.max_words=1",
+        "download.allow_loopback=true",
+        "download.passes=1",
+    ]
     build = Build(folder, as_sources(path, folder, sources), sections_of("rebuild", [*said, *own]))
     build.run(InlineExecutor(), MODULES)
     return build
