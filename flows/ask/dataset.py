@@ -34,7 +34,7 @@ from stages.identity import digest_json
 if TYPE_CHECKING:
     import duckdb
 
-REPORT_FORMAT = 13  # raised when reports change for the same receipts
+REPORT_FORMAT = 14  # raised when reports change for the same receipts
 _ROWS_SHOWN = 12
 STATISTICS = {
     "pub11_funnel": "PUB11 funnel",

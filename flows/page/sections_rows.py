@@ -60,10 +60,10 @@ def funnel(db: duckdb.DuckDBPyConnection) -> Section:
                 ],
             ),
             Figure(
-                "Samples of each corpus.",
+                "Samples of each corpus; what remains; of that, refused for publication.",
                 "pub11_funnel",
-                columns=("corpus", *_STEPS),
-                rows=[[row[name] for name in ("source", *_STEPS)] for row in found],
+                columns=("corpus", *_STEPS, "not published"),
+                rows=[[row[name] for name in ("source", *_STEPS, "unpublished")] for row in found],
             ),
             Figure(
                 "Samples of RS3: listed by the corpus, unreadable files, not chosen for the dataset, refused by screen,"
