@@ -173,6 +173,7 @@ FIELDS: tuple[Field, ...] = (
         "phash of the picture without its border, and of the upper and the lower five sixths of that.",
     ),
     Field("window_details", pa.list_(pa.float64()), "grey levels", "phash_detail of each window."),
+    Field("pair_correlation", pa.float64(), "", "Lower quartile of the correlations of tiles of two aligned pictures."),
     Field("window_correlation", pa.float64(), "", "Median correlation of 16 tiles of both pictures without borders."),
     Field("pair_id", pa.string(), "", "pixel_sha256 of the first picture, a dash, that of the second."),
     Field("side", pa.int32(), "", "0 for the first picture of a pair, 1 for the second."),

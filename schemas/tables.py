@@ -214,6 +214,7 @@ PICTURE_PAIR = Table(
         "pair_scale",
         "pair_turn_deg",
         "is_pair_mirrored",
+        "pair_correlation",
         "window_correlation",
     ),
     "Two pictures whose keypoints were compared.",

@@ -30,6 +30,7 @@ _JUDGED = f"""
     ), measured AS (
         SELECT pair.*, n_inliers, a.date <> b.date AS is_other_date,
                CASE WHEN $is_by_features THEN true ELSE n_inliers >= $least
+               OR (n_inliers >= $least_close AND pair_correlation >= $least_pair_correlation)
                OR (pair_source = 'windows' AND window_correlation >= $least_correlation) END AS is_alike
         FROM pair LEFT JOIN picture_pair USING (pair_id)
         LEFT JOIN dated a ON a.pixel_sha256 = first_sha256 LEFT JOIN dated b ON b.pixel_sha256 = second_sha256
@@ -50,6 +51,8 @@ def judge_pairs(inputs: Inputs, context: Context) -> Outcome:
     options = {
         "is_by_features": params.method == FEATURES,
         "least": params.min_inliers,
+        "least_close": params.min_close_inliers,
+        "least_pair_correlation": params.min_pair_correlation,
         "least_correlation": params.min_window_correlation,
     }
     found = query_rows(_JUDGED, inputs, **options)
@@ -63,7 +66,7 @@ _STATED = ("sample_id", "stated_latitude_deg", "stated_datetime")
 JUDGE_PAIRS = Stage(
     name="judge_pairs",
     module="dedup",
-    version=3,
+    version=4,
     does="Decides which compared pairs are copies, and which show the same place at another date.",
     reads=(
         Reads(
@@ -71,7 +74,7 @@ JUDGE_PAIRS = Stage(
             ("pair_id", "side", "pixel_sha256", "pair_source", "feature_cos", "phash_distance"),
             is_whole=True,
         ),
-        Reads("picture_pair", ("pair_id", "n_inliers", "window_correlation"), is_whole=True),
+        Reads("picture_pair", ("pair_id", "n_inliers", "pair_correlation", "window_correlation"), is_whole=True),
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "exif_latitude_deg", "exif_datetime"), is_whole=True),
         Reads("candidate", _STATED, is_whole=True),

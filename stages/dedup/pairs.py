@@ -158,12 +158,14 @@ def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
             refused.append((pair_id, "decoding_failed", str(faults[0])))
         else:
             keypoints, windows = zip(*found, strict=True)  # type: ignore[arg-type]
+            agreement = compare_keypoints(*keypoints)
             kept.append(
                 {
                     "pair_id": pair_id,
                     "first_sha256": first["pixel_sha256"],
                     "second_sha256": second["pixel_sha256"],
-                    **compare_keypoints(*keypoints).columns(),
+                    **agreement.columns(),
+                    "pair_correlation": agreement.correlation,
                     "window_correlation": round(correlate_windows(*windows), 3),
                 }
             )
@@ -221,7 +223,7 @@ FIND_PAIRS = Stage(
 COMPARE_PAIRS = Stage(
     name="compare_pairs",
     module="dedup",
-    version=4,
+    version=5,
     does="Compares the keypoints of two pictures, as shown and mirrored, and their insides.",
     reads=(Reads("pair_side", ("pair_id", "side", *LOCATED)),),
     writes=PICTURE_PAIR,

@@ -34,6 +34,7 @@ SMALL = 8  # by which pictures are reduced whose grey levels are correlated
 MIN_CORRELATION = 0.5  # of 91 pairs of pictures with one watermark 9 have 16 inliers, and 1 of these correlates more
 CELL_PX = 80  # inliers in fewer than MIN_CELLS cells are one text, or another small thing that two pictures share
 MIN_CELLS = 4
+MIN_TILES, MIN_OVERLAP = 6, 0.5  # tiles that are not uniform, and share of the second picture, that correlations need
 _MIN_MATCHES = 4
 _MIN_COVERED = 25  # reduced pixels of a tile
 _SEED = 5
@@ -66,12 +67,15 @@ class Agreement:
         scale: length in the second picture of 1 px of the first, both resized; 0 if there is no agreement.
         turn_deg: clockwise turn from the first to the second picture, degrees in [-180, 180].
         is_mirrored: whether the first picture was mirrored, left to right, before it was turned.
+        correlation: lower quartile of the correlations of the pictures' tiles where the similarity puts them on each
+            other, in [-1, 1]; 0 if they overlap too little.
     """
 
     n_inliers: int
     scale: float = 0.0
     turn_deg: float = 0.0
     is_mirrored: bool = False
+    correlation: float = 0.0
 
     def columns(self) -> dict[str, Any]:
         """Return the agreement as tables of pairs hold it."""
@@ -152,15 +156,19 @@ def _agree(first: Keypoints, second: Keypoints, roots: Roots, *, is_mirrored: bo
     chosen = is_inlier[:, 0].astype(bool)
     n_inliers = min(_count_places(source[chosen]), _count_places(target[chosen]))
     n_cells = min(_count_places(points[chosen] / CELL_PX - 0.5) for points in (source, target))
-    if n_cells < MIN_CELLS or _correlate(first, second, affine) < MIN_CORRELATION:
+    median, quartile = _correlate(first, second, affine)
+    if n_cells < MIN_CELLS or median < MIN_CORRELATION:
         return Agreement(0)
     turn_deg = math.degrees(math.atan2(affine[1, 0], affine[0, 0]))
     # Rounded, since the last digits of the fit depend on the machine.
-    return Agreement(n_inliers, round(scale, 3), round(turn_deg, 1) + 0.0, is_mirrored)
+    return Agreement(n_inliers, round(scale, 3), round(turn_deg, 1) + 0.0, is_mirrored, round(quartile, 3))
 
 
-def _correlate(first: Keypoints, second: Keypoints, affine: npt.NDArray[np.float64]) -> float:
-    """Return the median correlation of tiles where the first picture, mapped by the affine, covers the second."""
+def _correlate(first: Keypoints, second: Keypoints, affine: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the median and the lower quartile of the correlations of tiles where both pictures overlap.
+
+    The first picture is mapped by the affine. The quartile is 0 if few tiles, or little of the second picture, overlap.
+    """
     cv2 = _cv2()
     height, width = second.small.shape
     moved = affine.copy()
@@ -170,7 +178,8 @@ def _correlate(first: Keypoints, second: Keypoints, affine: npt.NDArray[np.float
     is_covered = cv2.warpAffine(np.full_like(first.small, 255), moved, (width, height)) == 255
     tiles = [_correlate_tile(*tile) for tile in _tiles(shown, second.small, is_covered)]
     known = [value for value in tiles if value is not None]
-    return float(np.median(known)) if known else 0.0
+    is_enough = len(known) >= MIN_TILES and is_covered.mean() >= MIN_OVERLAP
+    return float(np.median(known)) if known else 0.0, float(np.percentile(known, 25)) if is_enough else 0.0
 
 
 def _tiles(*images: Any) -> Iterator[tuple[Any, ...]]:

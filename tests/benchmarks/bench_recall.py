@@ -99,7 +99,9 @@ def candidates(one: Described, others: Sequence[Described], summaries: Values) -
 def agree(one: Described, other: Described) -> bool:
     """Return whether the keypoints of two pictures, or their insides, make them copies."""
     params = JudgeParams()
-    if compare_keypoints(one.keypoints, other.keypoints).n_inliers >= params.min_inliers:
+    found = compare_keypoints(one.keypoints, other.keypoints)
+    is_close = found.n_inliers >= params.min_close_inliers and found.correlation >= params.min_pair_correlation
+    if is_close or found.n_inliers >= params.min_inliers:
         return True
     is_alike = correlate_windows(one.windows, other.windows) >= params.min_window_correlation
     return is_alike and have_near_windows(one, other)
@@ -112,7 +114,9 @@ def measure_edits(
     rows: list[Row] = []
     goals: list[Goal] = []
     n_right = n_wrong = 0
-    copied = [int(n) for n in np.linspace(0, len(pictures) - 1, min(N_COPIED, len(pictures)))]
+    # A picture without detail joins equal pixels alone.
+    textured = [n for n, one in enumerate(gallery) if one.detail >= PairParams().min_detail]
+    copied = [textured[int(n)] for n in np.linspace(0, len(textured) - 1, min(N_COPIED, len(textured)))]
     for number, (name, (edit, least)) in enumerate(EDITS.items()):
         n_hashed = n_paired = n_found = 0
         for n in copied:
@@ -186,6 +190,7 @@ def main() -> None:
     rows, goals, precision = measure_edits(pictures, gallery, summaries)
     n_above = sum(kind in FROM_ABOVE for kind, _ in pictures)
     rows = [
+        Row("pictures without detail, not copied", sum(one.detail < PairParams().min_detail for one in gallery), ""),
         Row("pictures", len(pictures), "" if os.environ.get("IMAGES") else f"{n_above} drawn from above"),
         *measure_costs([image for _, image in pictures], gallery),
         *rows,

@@ -172,3 +172,20 @@ def test_different_pictures_with_the_same_text_or_watermark_do_not_agree() -> No
         for bar in range(6):
             pen.rectangle((20 + 45 * bar, 230 - 30 * ((bar * (3 + 2 * n) + n) % 7), 50 + 45 * bar, 230), fill=90)
     assert compare_keypoints(*map(find_keypoints, titles)).n_inliers < MIN_INLIERS
+
+
+def test_aligned_copies_correlate_nearly_everywhere_and_changed_ones_do_not() -> None:
+    own = draw(3)
+    window = own.crop((20, 15, own.width - 10, own.height - 12))
+    changed = own.copy()
+    changed.paste(draw(4).resize((own.width // 2, own.height)), (own.width // 2, 0))
+    found = find_keypoints(own)
+    assert compare_keypoints(find_keypoints(window), found).correlation >= 0.9
+    assert compare_keypoints(find_keypoints(changed), found).correlation < 0.9
+
+
+def test_a_small_overlap_has_no_correlation() -> None:
+    own = draw(3)
+    part = own.crop((0, 0, own.width // 2, own.height // 2 + 20))
+    found = compare_keypoints(find_keypoints(part), find_keypoints(own))
+    assert found.n_inliers >= MIN_INLIERS and found.correlation == 0
