@@ -162,7 +162,7 @@ withdraw: $(READY)  ## take samples, URLs, hosts or images out of a build, and r
 config: $(READY)  ## print all settings in full
 	@$(CLI) config
 
-train-detector: $(READY)  ## train detectors of remote sensing images: DATA=folder with rs/ and other/ (MODEL=lite0|yolo OUT=models)
+train-detector: $(READY)  ## train detectors of remote sensing images: DATA=folder with rs/ and other/ (MODEL=lite0|yolo OUT=models EVAL=evaluation sets)
 	@$(CLI) train-detector
 
 calibrate: $(READY)  ## set the thresholds for outliers by labelled images: LABELS=folder with rs/ and other/, or table (PRECISION=0.97 OUT=calibrated.toml)

@@ -13,11 +13,14 @@ import numpy.typing as npt
 from rich.console import Console
 
 from flows.ask.report import say
+from flows.detector.evaluation import Overlap, find_overlap
 from flows.detector.examples import Example, find_examples
 from flows.detector.learners import Learner, Lite0Learner, YoloLearner
 from flows.detector.measure import area_under_curve
 from flows.detector.page import PAGE, write_pages
 from flows.detector.training import Trained, prepare, train
+from flows.options import NO_EVALUATION
+from stages.contamination.sets import find_sets
 from stages.contract import InputError
 from stages.models.weights import DIGESTS, file_digest
 from stages.models.yolo_detector import WEIGHTS
@@ -35,6 +38,9 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     import torch
 
     torch.set_num_threads(options.n_threads)
+    evaluation = Path(options.eval) if options.eval and options.eval != NO_EVALUATION else None
+    if evaluation:
+        find_sets(evaluation)  # a wrong EVAL is refused before minutes of work
     examples = find_examples(Path(options.data))
     counts = Counter((example.label, example.source) for example in examples)
     listed = ", ".join(f"{label}/{source} {n}" for (label, source), n in sorted(counts.items()))
@@ -43,10 +49,12 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     started = time.monotonic()
     learners = _learners(options, examples, device)
     hashes, sizes = prepare(examples, learners, _teller(console, len(examples), started))
+    overlap = find_overlap(evaluation, hashes) if evaluation else None
     for learner in learners:
         say(console, f"training {NAMES[learner.name]}")
         trained = train(learner, examples, hashes, is_leaving_sources_out=learner.name == "lite0")
-        _write(Path(options.out) / NAMES[learner.name], learner, trained, examples, sizes, options, started, console)
+        folder = Path(options.out) / NAMES[learner.name]
+        _write(folder, learner, trained, examples, sizes, overlap, options, started, console)
     return 0
 
 
@@ -83,7 +91,7 @@ def _teller(console: Console, n: int, started: float) -> Callable[[int], None]:
 
 def _write(
     folder: Path, learner: Learner, trained: Trained, examples: Sequence[Example], sizes: npt.NDArray[np.float64],
-    options: argparse.Namespace, started: float, console: Console,
+    overlap: Sequence[Overlap] | None, options: argparse.Namespace, started: float, console: Console,
 ) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     learner.save(trained.model, folder, {"threshold": trained.metrics["threshold"]})
@@ -95,6 +103,7 @@ def _write(
         "data": str(options.data),
         "seconds": round(time.monotonic() - started),
         "licence": _LICENCES[learner.name],
+        "evaluation": None if overlap is None else [one.facts(trained.parts) for one in overlap],
         "baseline_auc": round(_guess_from_sizes(examples, sizes, trained), 4),
     }
     write_pages(folder, trained, examples, facts)

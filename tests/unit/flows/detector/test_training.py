@@ -41,8 +41,10 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder written by the command."""
     folder = tmp_path_factory.mktemp("models")
     build = tmp_path_factory.mktemp("build")
+    sets = tmp_path_factory.mktemp("evaluation")
+    shutil.copytree(data / "rs/source0", sets / "ucm/test")
     words = ["train-detector", str(data), "--out", str(folder), "--n-threads", "1", "--build", str(build)]
-    assert main(words) == 0
+    assert main([*words, "--eval", str(sets)]) == 0
     return folder
 
 
@@ -74,6 +76,15 @@ def test_the_page_escapes_names_and_needs_no_network(out: Path) -> None:
     page = (out / "rs-lite0/report.html").read_text()
     assert "http" not in page.replace("http-equiv", "") and "<script" not in page
     assert "rs-lite0" in (out / "rs-lite0/README.md").read_text()
+
+
+def test_the_card_counts_training_images_among_evaluation_pictures(out: Path, data: Path) -> None:
+    (found,) = json.loads((out / "rs-lite0/metrics.json").read_text())["facts"]["evaluation"]
+    n_copied = len(list((data / "rs/source0").iterdir()))
+    assert (found["name"], found["n"], found["n_not_read"]) == ("ucm/test", n_copied, 0)
+    assert n_copied / 2 < found["n_trained_on"] < N_SCENES
+    card = (out / "rs-lite0/README.md").read_text()
+    assert f"evaluation set `ucm/test` | {found['n_trained_on']} images" in card
 
 
 def test_a_detector_is_not_overwritten(out: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
