@@ -42,7 +42,12 @@ class RuleParams(DetectorChoice):
     )
     top_share_vlm: float = Field(0.9, gt=0, le=1, description="share kept by vlm_score_cos")  # RS5M, section III-A
     top_share_detector: float = Field(0.8, gt=0, le=1, description="share kept by detector_prob")  # RS5M, III-A
-    min_vlm_score_cos: float = Field(0.2, ge=-1, le=1, description="minimum vlm_score_cos kept by the absolute rule")
+    min_vlm_score_cos: float = Field(
+        -1.0,
+        ge=-1,
+        le=1,
+        description="minimum vlm_score_cos kept by the absolute rule; -1: all, the detector decides alone",
+    )  # none is published (RS5M uses a quantile), and cosines differ between models: `make calibrate` sets it
     min_detector_prob: Annotated[float, Field(ge=0, le=1)] | Literal["stated"] = Field(
         0.5,
         description="minimum detector_prob kept by the absolute rule; stated: as the detector's metrics.json states it",
