@@ -15,7 +15,7 @@ from flows.preflight.volumes import asks_the_web
 from schemas.corpora import Corpus, labelled_codes
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError, Reads, Stage
-from stages.dedup.settings import FEATURES, KEYPOINTS, PairParams
+from stages.dedup.settings import BOTH, FEATURES, KEYPOINTS, PairParams
 from stages.download.stage import check_contact
 from stages.embed.stage import EmbedParams
 from stages.gpe.nltk_packages import find_packages
@@ -95,11 +95,11 @@ def _dedup_gaps(ledger: Ledger) -> Iterator[Gap]:
         return
     if params.method == FEATURES:
         name, remedy = "method", "SET='dedup.method=hashes' needs no model"
-    elif params.method == KEYPOINTS and params.candidates == FEATURES:
+    elif params.method == KEYPOINTS and params.candidates in (FEATURES, BOTH):
         name, remedy = "candidates", "SET='dedup.candidates=keypoints' needs no model"
     else:
         return
-    problem = f'dedup.{name} = "{FEATURES}" compares image features, and embed.model = "{NONE}" makes none'
+    problem = f'dedup.{name} = "{getattr(params, name)}" compares image features, and embed.model = "{NONE}" makes none'
     yield Gap("setting", f"dedup.{name}", problem, f"{remedy}; or name a model in embed.model")
 
 

@@ -27,6 +27,7 @@ from stages.contract import (
 )
 from stages.dedup.labelling import IMAGE_COLUMNS, label_pictures
 from stages.dedup.settings import (
+    BOTH,
     FEATURES,
     MethodParams,
     PairParams,
@@ -55,7 +56,7 @@ def find_pairs(inputs: Inputs, context: Context) -> Outcome:
     from stages.dedup.window_pairs import pairs_of_windows
 
     params: PairParams = context.params
-    is_embedded = params.method == FEATURES or params.candidates == FEATURES
+    is_embedded = params.method == FEATURES or params.candidates in (FEATURES, BOTH)
     table, column = ("embedding", "image_feature") if is_embedded else ("keypoint_summary", "keypoint_summary")
     if inputs["picture"].num_rows and not inputs[table].num_rows:
         raise InputError(
@@ -67,8 +68,8 @@ def find_pairs(inputs: Inputs, context: Context) -> Outcome:
     least = params.min_feature_cos if is_embedded else params.min_summary_cos
     low, high, cosines = find_near(vectors, params.n_neighbours, least)
     source = np.full(low.size, "embedding" if is_embedded else "keypoints", object)
-    if not is_embedded:
-        by_window = pairs_of_windows(inputs[table], heads["pixel_sha256"], params)
+    if params.method != FEATURES and params.candidates != FEATURES:
+        by_window = pairs_of_windows(inputs["keypoint_summary"], heads["pixel_sha256"], params)
         low, high = (np.concatenate(both) for both in zip(by_window, (low, high), strict=True))
         cosines = np.concatenate([(vectors[by_window[0]] * vectors[by_window[1]]).sum(axis=1), cosines])
         source = np.concatenate([np.full(by_window[0].size, "windows", object), source])
@@ -201,7 +202,7 @@ def _identity(params: MethodParams) -> Mapping[str, str]:
 FIND_PAIRS = Stage(
     name="find_pairs",
     module="dedup",
-    version=2,
+    version=3,
     does="Finds pairs of pictures with near vectors or near hashes of their insides, to be compared.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),

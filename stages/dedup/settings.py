@@ -8,7 +8,7 @@ from schemas.corpora import known_codes
 from stages.contract import Params
 from stages.images.keypoints import MIN_INLIERS
 
-HASHES, KEYPOINTS, FEATURES = "hashes", "keypoints", "features"
+HASHES, KEYPOINTS, FEATURES, BOTH = "hashes", "keypoints", "features", "both"
 
 
 class MethodParams(Params):
@@ -24,10 +24,10 @@ class MethodParams(Params):
 class DescribeParams(MethodParams):
     """Where candidates for the comparison of keypoints come from."""
 
-    candidates: Literal["features", "keypoints"] = Field(
+    candidates: Literal["features", "keypoints", "both"] = Field(
         "features",
-        description="pairs to compare by keypoints: neighbours by the image features of embed, or by a summary of"
-        " keypoints, which needs no model",
+        description="pairs to compare by keypoints: neighbours by the image features of embed; or by a summary of"
+        " keypoints, and pictures whose insides have near hashes, which needs no model; both: by features or insides",
     )
 
 
@@ -78,8 +78,8 @@ class PairParams(ClusterParams, DescribeParams):
         0.9, ge=-1, le=1, description="smallest cosine of two image features of embed whose pictures are compared"
     )  # fastdup's own default
     min_summary_cos: float = Field(
-        0.4, ge=-1, le=1, description="the same for summaries of keypoints"
-    )  # measured on real pictures: 97 of 100 edited copies at .45; 4.5 neighbours a picture, 3.8 at .45
+        0.45, ge=-1, le=1, description="the same for summaries of keypoints"
+    )  # measured on real pictures: 97 of 100 edited copies; 3.8 neighbours a picture, 4.5 at .4: too many for 5 million
     max_window_distance: int = Field(
         6,
         ge=0,
@@ -119,5 +119,5 @@ def off_without_keypoints(params: MethodParams) -> str:
 def off_without_summaries(params: DescribeParams) -> str:
     """Return the setting that switches off summaries of keypoints, "" if they are on."""
     return off_without_keypoints(params) or (
-        f"dedup.candidates = {params.candidates}" if params.candidates != KEYPOINTS else ""
+        f"dedup.candidates = {params.candidates}" if params.candidates == FEATURES else ""
     )

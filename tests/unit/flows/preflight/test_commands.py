@@ -141,6 +141,7 @@ def test_a_model_or_package_that_does_not_exist_is_one_gap_among_the_others(
     ("said", "name"),
     [
         ("dedup.method=keypoints dedup.candidates=features", "dedup.candidates"),
+        ("dedup.method=keypoints dedup.candidates=both", "dedup.candidates"),
         ("dedup.method=features", "dedup.method"),
         ("dedup.method=hashes dedup.candidates=features", ""),
         ("dedup.method=keypoints dedup.candidates=keypoints", ""),

@@ -163,6 +163,36 @@ def test_few_inliers_make_a_copy_if_the_aligned_pictures_correlate(
     assert {row["pair_kind"] for row in run(JUDGE_PAIRS, changed, method="keypoints").kept.to_pylist()} == {kind}
 
 
+def test_near_features_and_near_insides_are_united(tables: dict[str, list[dict[str, Any]]]) -> None:
+    features = [[1.0, 0, 0], [0.99, 0.1, 0], [0, 1.0, 0], [0, 0.2, 1.0], [0, 0, 1.0]]
+    embedding = [{"pixel_sha256": n, "image_feature": f} for n, f in zip(PICTURES, features, strict=True)]
+    # The insides of two pictures, of which one is near another by features too, have equal hashes.
+    equal = {
+        "a": [1, 0xFFFF, 0xFFFF << 16],
+        "b": [1, 0xFFFF << 32, 0xFFFF << 40],
+        "e": [0xFFFF << 48, 0xFFFF, 0xFF << 20],
+    }
+    known = [
+        {
+            **row,
+            "window_hashes": equal.get(row["pixel_sha256"], [0xFFFF << n * 16 for n in range(3)]),
+            "window_details": [1.0 if row["pixel_sha256"] in equal else 0.0] * 3,
+        }
+        for row in tables["keypoint_summary"]
+    ]
+    given = {**tables, "embedding": embedding, "keypoint_summary": known}
+    options = {"method": "keypoints", "max_distance": 0}
+    sources = {
+        candidates: {
+            row["pair_id"]: row["pair_source"]
+            for row in run(FIND_PAIRS, given, **options, candidates=candidates).kept.to_pylist()
+        }
+        for candidates in ("features", "both")
+    }
+    assert sources["features"] == {"a-b": "embedding", "d-e": "embedding"}
+    assert sources["both"] == {"a-b": "windows", "a-e": "windows", "d-e": "embedding"}
+
+
 def _plain(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [{**row, "window_details": [0.01] * 3} for row in tables["keypoint_summary"]]
 
@@ -170,7 +200,7 @@ def _plain(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 def test_a_smaller_cosine_than_the_least_makes_no_pair(tables: dict[str, list[dict[str, Any]]]) -> None:
     options = {"method": "keypoints", "candidates": "keypoints", "max_distance": 0}
     found = run(FIND_PAIRS, tables, **options).kept.to_pylist()
-    assert {"a-b", "c-d"} <= {row["pair_id"] for row in found} and all(row["feature_cos"] >= 0.4 for row in found)
+    assert {"a-b", "c-d"} <= {row["pair_id"] for row in found} and all(row["feature_cos"] >= 0.45 for row in found)
     assert run(FIND_PAIRS, tables, **options, min_summary_cos=0.999).kept.num_rows == 0
 
 
@@ -192,8 +222,9 @@ def test_features_of_embed_find_pairs_too_and_are_needed_where_they_are_asked_fo
             "embedding"
         }
         assert sorted(row["side"] for row in found) == [0, 0, 1, 1]
-    with pytest.raises(InputError, match=r"dedup\.candidates"):
-        run(FIND_PAIRS, tables, method="keypoints")
+    for candidates in ("features", "both"):
+        with pytest.raises(InputError, match=r"dedup\.candidates"):
+            run(FIND_PAIRS, tables, method="keypoints", candidates=candidates)
     judged = run(JUDGE_PAIRS, {**tables, "pair_side": found, "picture_pair": []}, method="features").kept.to_pylist()
     found_kinds = [(row["pair_id"], row["pair_kind"], row["n_inliers"]) for row in judged]
     assert found_kinds == [("a-b", "copy", None), ("d-e", "copy", None)]
