@@ -225,7 +225,8 @@ class Stage:
             `FileRows`, so that memory does not limit how many rows they have.
         has_model: it loads a model: `run.model_workers` of its partitions run at once.
         has_network: it waits for other machines: `run.download_workers` of its partitions run beside all others.
-        memory_gb: main memory that a partition needs, GB, so that no more begin than fit; 0 where it is little.
+        memory_gb: main memory that a partition needs, with its child processes and without the weights of its models,
+            GB, so that no more begin than fit; 0: what any worker needs or, of a whole table, what a worker may hold.
         decides: its reject is the end of the samples that it names; False where it names what samples share (a
             picture), and a later stage refuses them for it.
         is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from flows.ledger.ledger import Ledger
 from flows.preflight.companions import companion_gaps
-from flows.preflight.forecast import StageForecast
+from flows.preflight.forecast import StageForecast, n_workers
 from flows.preflight.gaps import Gap
 from flows.preflight.machine import Gpu
+from flows.preflight.memory import memory_gaps
 from flows.preflight.models import Digests, Need, gpu_gaps, needs_of, weight_gaps
 from flows.preflight.volumes import asks_the_web
+from flows.run.memory import total_bytes
 from schemas.corpora import Corpus, labelled_codes
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError, Reads, Stage
@@ -24,8 +26,12 @@ from stages.models.opening import NONE
 
 def needed_models(ledger: Ledger, forecast: Sequence[StageForecast]) -> list[Need | Gap]:
     """Return the models of the stages that have something left to do: captions need labelled corpora, for example."""
-    busy = {one.stage for one in forecast if one.n_rows and one.share_left}
-    return list(needs_of(ledger.settings, [stage for stage in ledger.stages if stage.name in busy]))
+    return list(needs_of(ledger.settings, _busy(ledger, forecast)))
+
+
+def _busy(ledger: Ledger, forecast: Sequence[StageForecast]) -> list[Stage]:
+    names = {one.stage for one in forecast if one.n_rows and one.share_left}
+    return [stage for stage in ledger.stages if stage.name in names]
 
 
 def find_gaps(
@@ -48,11 +54,14 @@ def find_gaps(
         digests: returns the digests of weight files.
         weights_command: the command that fetches models.
     """
-    found = needed_models(ledger, forecast)
+    found, run = needed_models(ledger, forecast), ledger.settings.run
     needs = [one for one in found if isinstance(one, Need)]
     gaps = [one for one in found if isinstance(one, Gap)]
     gaps += weight_gaps(needs, weights_command, digests)
-    gaps += gpu_gaps(needs, gpus, ledger.settings.run.model_workers or max(1, len(gpus)))
+    gaps += gpu_gaps(needs, gpus, run.model_workers or max(1, len(gpus)))
+    gaps += memory_gaps(
+        _busy(ledger, forecast), ledger.settings, total_bytes(run), lambda stage: n_workers(stage, run, len(gpus))
+    )
     if asks_the_web(sources, corpora):
         gaps += _contact_gaps(ledger, forecast)
     gaps += _dedup_gaps(ledger)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["model", "list", "gpu", "disk", "setting", "source", "tool"]
+Kind = Literal["model", "list", "gpu", "disk", "setting", "source", "tool", "memory"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from flows.run.events import Advanced, Event, Retried
 from flows.run.handle import ChildProcesses, Handle, Hands
-from flows.run.machine import gpu_devices, memory_bytes
+from flows.run.machine import gpu_devices
+from flows.run.memory import total_bytes
 from flows.run.policy import Attempt, Job, Policy
 from flows.run.toolbox import Toolbox
 from flows.run.worker import Committed, Failed, SignOfLife, Task, try_partition
@@ -24,7 +25,6 @@ _POLL_S = 0.2
 _LONGEST_GAP_S = 2.0  # between two checks of the workers; after a longer gap this process itself was stopped or busy
 _BEAT_S = 5.0
 _BEATS_PER_SILENCE = 4.0
-_SHARE_OF_MEMORY = 0.9  # of the machine, for all workers together, if run.total_memory_gb is not set
 
 Happened = tuple[Task, Event]
 
@@ -114,7 +114,7 @@ class LocalExecutor:
             "network": settings.download_workers or settings.workers,
             "gpu": settings.model_workers or len(self._devices) or 1,
         }
-        self.policy = Policy(settings, settings.total_memory_gb * 1e9 or _SHARE_OF_MEMORY * memory_bytes())
+        self.policy = Policy(settings, total_bytes(settings))
         self._hands = self.hands or ChildProcesses(
             n_threads=max(1, (os.cpu_count() or 1) // settings.workers),
             beat_s=min(_BEAT_S, settings.silence_s / _BEATS_PER_SILENCE),

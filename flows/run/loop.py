@@ -14,6 +14,7 @@ from flows.ledger.state import PartitionState
 from flows.run.events import Event, Poisoned, Watcher
 from flows.run.executor import Executor
 from flows.run.interrupts import Interrupted, Interrupts
+from flows.run.memory import needed_gb
 from flows.run.schedule import Schedule
 from flows.run.worker import Committed, Failed, Task
 from stages.contract import InputError, Stage
@@ -51,6 +52,7 @@ class Loop:
     before_pass: Callable[[int], None]
     begun: dict[str, Begun] = field(default_factory=dict)
     _running: dict[tuple[str, str], tuple[Stage, PartitionState]] = field(default_factory=dict)
+    _needed_gb: dict[str, float] = field(default_factory=dict)
     _is_ending: bool = False
     _n_bytes: int = 0  # that partitions which are due or run may take, about
 
@@ -101,8 +103,9 @@ class Loop:
             self.executor.start(self.make_task(stage, partition), stage.uses, self._memory_gb(stage))
 
     def _memory_gb(self, stage: Stage) -> float:
-        # Global stages read whole tables: they may take what a worker may.
-        return stage.memory_gb or (self.ledger.settings.run.memory_gb if stage.is_whole else 0.0)
+        if stage.name not in self._needed_gb:
+            self._needed_gb[stage.name] = needed_gb(stage, self.ledger.settings)
+        return self._needed_gb[stage.name]
 
     def _row_bytes(self, stage: Stage) -> int:
         return stage.row_bytes(self.ledger.settings.params(stage))

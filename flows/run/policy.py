@@ -105,8 +105,7 @@ class Policy:
         if now - attempt.heard > settings.silence_s:
             return f"its worker gave no sign of life for run.silence_s = {settings.silence_s:g}"
         if attempt.memory_bytes > limit_gb * 1e9:
-            name = "run.memory_gb" if limit_gb == settings.memory_gb else "what its stage declares"
-            return f"it held {attempt.memory_bytes / 1e9:.2f} GB; {name} = {limit_gb:g}"
+            return f"it held {attempt.memory_bytes / 1e9:.2f} GB; run.memory_gb = {limit_gb:g}"
         return ""
 
     def _too_much_together(self, attempts: Sequence[Attempt]) -> list[Attempt]:

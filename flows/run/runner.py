@@ -121,7 +121,7 @@ class Runner:
             n_given=ledger.rows_given(stage, partition.name),
             build=ledger.store.root,
             sources=self.sources,
-            memory_gb=stage.memory_gb or ledger.settings.run.memory_gb,
+            memory_gb=ledger.settings.run.memory_gb,
         )
 
 

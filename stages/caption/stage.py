@@ -37,7 +37,7 @@ from stages.contract import (
 )
 from stages.embed.stage import BODY, FOUND, ModelResources, load_located
 from stages.images.ahead import cut, load_ahead
-from stages.models.opening import model_identity, open_captioner, open_scorer
+from stages.models.opening import MODEL_MEMORY_GB, model_identity, open_captioner, open_scorer
 from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
 from stages.rows import run_sql
 
@@ -226,6 +226,7 @@ DRAW_CAPTIONS = Stage(
     tools=(Tool("captioner", _captioner_identity, _open_captioner),),
     partitions_from=("labelled_image",),
     has_model=True,
+    memory_gb=MODEL_MEMORY_GB,
     off=_off,
     bytes_per_row=1_000,  # 20 captions of a sample
 )
@@ -246,6 +247,7 @@ RANK_CAPTIONS = Stage(
     tools=(_scorer("first_scorer"), _scorer("second_scorer")),
     partitions_from=("caption_candidate",),
     has_model=True,
+    memory_gb=MODEL_MEMORY_GB,
     off=_off,
     bytes_per_row=40,
 )

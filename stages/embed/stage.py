@@ -33,7 +33,7 @@ from stages.contract import (
 from stages.identity import digest_json
 from stages.images.ahead import cut, load_ahead
 from stages.images.not_decoded import NotDecoded
-from stages.models.opening import NONE, model_identity, open_scorer
+from stages.models.opening import MODEL_MEMORY_GB, NONE, model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
 from stages.purged import PURGED_DETAIL, is_purged
 from stages.rows import query_rows
@@ -237,6 +237,7 @@ EMBED_PROMPTS = Stage(
     tools=(SCORER,),
     depends=(PROMPTS,),
     has_model=True,
+    memory_gb=MODEL_MEMORY_GB,
     off=_off,
 )
 
@@ -257,6 +258,7 @@ EMBED = Stage(
     tools=(SCORER,),
     partitions_from=("picture",),
     has_model=True,
+    memory_gb=MODEL_MEMORY_GB,
     bytes_per_row=2_400,
     off=_off,
 )

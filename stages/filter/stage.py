@@ -165,5 +165,6 @@ FILTER = Stage(
     tools=(KEYWORDS,),
     partitions_from=("source_file",),
     half="pub11",
+    memory_gb=1.0,  # 0.7 to 0.9 for any number of rows (docs/costs.md)
     bytes_per_row=1000,
 )

@@ -156,6 +156,7 @@ TAG_PLACES = Stage(
     params=TagParams,
     tools=(PLACE_TAGGER,),
     partitions_from=("place_text",),
+    memory_gb=0.5,  # peak of a worker in the demo: 0.43, with NLTK's small packages
     bytes_per_row=80,
 )
 

@@ -15,7 +15,7 @@ from schemas.tables import CAPTION_MATCH, CAPTION_RANK, OWN_CAPTION
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.embed.stage import SCORER, EmbedParams, ModelChoice, ModelResources
 from stages.images.ahead import cut
-from stages.models.opening import NONE
+from stages.models.opening import MODEL_MEMORY_GB, NONE
 from stages.models.protocols import Floats, ImageTextScorer
 from stages.rows import query_rows, run_sql
 
@@ -178,6 +178,7 @@ MATCH_CAPTIONS = Stage(
     tools=(SCORER,),
     partitions_from=("own_caption",),
     has_model=True,
+    memory_gb=MODEL_MEMORY_GB,
     off=_off,
     section=SECTION,
 )

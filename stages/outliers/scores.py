@@ -26,7 +26,7 @@ from stages.contract import (
     Tool,
 )
 from stages.embed.stage import LOCATED, PROMPTS, ModelResources, Refusal, prepare_ahead, refuse
-from stages.models.opening import NONE, model_identity, open_detector
+from stages.models.opening import MODEL_MEMORY_GB, NONE, model_identity, open_detector
 from stages.models.own_weights import own_weights
 from stages.models.protocols import Detector
 
@@ -161,6 +161,7 @@ SCORE_DETECTOR = Stage(
     tools=(Tool("detector", _detector_identity, _open_detector, _own_weights),),
     partitions_from=("picture",),
     has_model=True,
+    memory_gb=MODEL_MEMORY_GB,
     off=_off,
 )
 

@@ -209,5 +209,6 @@ WRITE_PAIRS = Stage(
     off=_off,
     depends=(CODECS,),
     partitions_from=("shard",),
+    memory_gb=0.5,  # peak of a worker in the demo: 0.45
     bytes_per_row=121_000,
 )
