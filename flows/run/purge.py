@@ -67,8 +67,8 @@ def _places(db: duckdb.DuckDBPyConnection, samples: str) -> tuple[dict[str, list
             in_sources.append(address.removeprefix(IN_SOURCES))
         else:
             places.setdefault(address, []).append((offset, n_bytes))
-    in_sources += [path for (path,) in db.execute(_REFUSED_FILES).fetchall()]
-    return places, in_sources
+    in_sources += [path for (path,) in db.execute(_SOURCE_FILES).fetchall()]
+    return places, list(dict.fromkeys(in_sources))
 
 
 # Samples that are withdrawn, and those whose screened picture is listed.
@@ -93,8 +93,10 @@ _BODIES = """
           WHERE body_sha256 IN (SELECT entry FROM withdrawal WHERE entry_kind = 'sha256')
     ORDER BY ALL
 """
-# Listed files of labelled corpora, which no later table holds.
-_REFUSED_FILES = f"""
+# Files of labelled samples: of the withdrawn ones, of which a picture may be rendered again, and of the listed ones.
+_SOURCE_FILES = f"""
     SELECT DISTINCT path FROM source_file
-    JOIN labelled_image_rejects USING (sample_id) WHERE reason = '{HASH_LISTED}' ORDER BY path
+    WHERE sample_id IN (SELECT sample_id FROM gone UNION
+                        SELECT sample_id FROM labelled_image_rejects WHERE reason = '{HASH_LISTED}')
+    ORDER BY path
 """

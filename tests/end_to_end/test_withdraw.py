@@ -46,7 +46,7 @@ def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_
 
     purged = run("gc", "--build", build, "--purge")
     assert purged.returncode == 0 and "3 bodies destroyed" in purged.stdout, purged.stdout + purged.stderr
-    assert photo["path"] in purged.stdout  # a file of the user's own
+    assert all(row["path"] in purged.stdout for row in (photo, patch))  # files of the user
     assert [files_with(build, body) for body in bodies] == [[], [], []]
     verified = run("verify", "--build", build)
     assert verified.returncode == 0, verified.stdout
