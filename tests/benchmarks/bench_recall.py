@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from flows.demo.world.drawings import FROM_ABOVE, KINDS
-from stages.dedup.neighbours import distance
+from stages.dedup.neighbours import components, distance
 from stages.dedup.settings import JudgeParams, PairParams
 from stages.dedup.summary import summarise
 from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints
@@ -28,6 +28,7 @@ from tests.benchmarks.recall_edits import EDITS
 
 N_GALLERY = sized(300, 8)  # distinct pictures, among which false joins are counted
 N_COPIED = sized(60, 2)  # of these, each copied by every edit
+N_HASHED = sized(int(os.environ.get("N_HASHED", "4000")), 30)  # distinct drawings that are compared by hash alone
 SEED = 31
 MAX_FALSE_SHARE = 1 / 500  # of nearest neighbours
 MIN_PRECISION = 0.98
@@ -161,6 +162,26 @@ def measure_false(gallery: Sequence[Described], summaries: Values) -> tuple[list
     return rows, Goal("share of nearest neighbours joined", joined["keypoints"] / max(1, asked), MAX_FALSE_SHARE)
 
 
+def measure_hashes() -> list[Row]:
+    """Return the drawings that the hash joins to others, by kind; no two are drawn from one seed."""
+    params, names = PairParams(), sorted(KINDS)
+    kinds = [names[n % len(names)] for n in range(N_HASHED)]
+    found = [
+        hash_grey(KINDS[kind](np.random.default_rng([SEED, 1, n]), 160, 120).convert("L"))
+        for n, kind in enumerate(kinds)
+    ]
+    textured = [n for n, one in enumerate(found) if one["phash_detail"] >= params.min_detail]
+    ways = np.array([found[n]["phash_orientations"] for n in textured], np.uint64)
+    labels = components(np.ascontiguousarray(ways[:, 0]), params.max_distance, ways[:, 1:])
+    joined = [kinds[textured[n]] for n in np.flatnonzero(labels != np.arange(labels.size))]
+    rows = [Row(f"drawings joined by hash: {kind}, of {kinds.count(kind):,}", joined.count(kind), "") for kind in names]
+    return [
+        Row("drawings compared by hash", N_HASHED, f"{N_HASHED - len(textured)} without detail"),
+        Row("bound of the share of them joined", max(3, len(joined)) / max(1, len(textured)), "95 % if none is"),
+        *rows,
+    ]
+
+
 def measure_costs(images: Sequence[Image.Image], gallery: Sequence[Described]) -> list[Row]:
     """Return CPU time of a picture and of a pair, beside the hash of the same pictures."""
     few = images[: sized(40, 2)]
@@ -195,6 +216,7 @@ def main() -> None:
         *measure_costs([image for _, image in pictures], gallery),
         *rows,
         *false_rows,
+        *(measure_hashes() if not os.environ.get("IMAGES") else []),
     ]
     precision_goal = Goal("joins of copies that are false", 1 - precision, round(1 - MIN_PRECISION, 2))
     report("recall", rows, [*goals, precision_goal, false_goal])
