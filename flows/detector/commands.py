@@ -68,7 +68,7 @@ def _learners(options: argparse.Namespace, examples: Sequence[Example], device: 
     start = Path(options.start) if options.start else None
     make: dict[str, Callable[[], Learner]] = {
         "lite0": lambda: Lite0Learner(examples, device=device),
-        "yolo": lambda: YoloLearner(examples, device=device, start=start),
+        "yolo": lambda: YoloLearner(examples, device=device, start=start, n_epochs=options.epochs),
     }
     return [make[name]() for name in chosen]
 

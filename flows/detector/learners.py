@@ -103,12 +103,12 @@ class YoloLearner:
 
     name = "yolo"
 
-    def __init__(self, examples: Sequence[Example], *, device: str, start: Path | None = None) -> None:
+    def __init__(self, examples: Sequence[Example], *, device: str, start: Path | None, n_epochs: int) -> None:
         """Describe the network; `start` is the folder of a detector whose weights are the start."""
         from flows.detector.yolo import describe
         from stages.models.detector_description import read_description
 
-        self._examples, self._device, self._start = examples, device, start
+        self._examples, self._device, self._start, self._n_epochs = examples, device, start, n_epochs
         self._description = read_description(start) if start else describe()
         self._squares: dict[str, list[npt.NDArray[np.uint8]]] = {}
         self._weather: list[npt.NDArray[np.uint8]] = []
@@ -133,7 +133,8 @@ class YoloLearner:
         known = [example for example, is_chosen in zip(self._examples, chosen, strict=True) if is_chosen]
         squares = [np.concatenate(rows)[chosen] for rows in self._squares.values()]
         labelled = known * len(squares) + [_WEATHER] * sum(map(len, self._weather))
-        return fit(self._description, np.concatenate([*squares, *self._weather]), labelled, self._device, self._start)
+        inputs = np.concatenate([*squares, *self._weather])
+        return fit(self._description, inputs, labelled, self._device, self._start, self._n_epochs)
 
     def probabilities(self, model: Any, view: str) -> Floats:
         """Return the probability of a view of every example."""

@@ -66,7 +66,12 @@ def prepare(image: Image.Image, side_px: int) -> Squares:
 
 
 def fit(
-    description: DetectorDescription, squares: Squares, examples: Sequence[Example], device: str, start: Path | None
+    description: DetectorDescription,
+    squares: Squares,
+    examples: Sequence[Example],
+    device: str,
+    start: Path | None,
+    n_epochs: int,
 ) -> torch.nn.Module:
     """Return a trained network; both labels have equal weight, and sources count by the root of their size.
 
@@ -76,6 +81,7 @@ def fit(
         examples: the example of each square.
         device: torch's name of the device.
         start: folder of the initial weights; None for seeded random ones.
+        n_epochs: passes over the images.
     """
     torch.manual_seed(0)
     model = build_classifier(description)
@@ -83,7 +89,7 @@ def fit(
         model.load_state_dict(load_file(start / WEIGHTS))
     is_rs = np.array([example.is_rs for example in examples])
     targets = np.where(is_rs, description.positive, 1 - description.positive)
-    train(model.to(device), squares, targets, Recipe(), weigh(examples))
+    train(model.to(device), squares, targets, Recipe(n_epochs=n_epochs), weigh(examples))
     return model
 
 
