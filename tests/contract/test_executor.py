@@ -170,11 +170,11 @@ def test_ctrl_c_ends_a_run_cleanly_says_how_to_continue_and_the_next_run_finishe
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: supervisor and workers
         started = time.monotonic()
         small_web.hold.set()
-        said, errors = process.communicate(timeout=30)
+        said, errors = process.communicate(timeout=60)
     finally:
         small_web.hold.set()
         process.kill()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30  # 3 s where nothing else runs
     assert process.returncode == 130, said + errors
     words = " ".join(said.split())
     assert "What was finished stays finished; go on with: make build" in words
