@@ -22,6 +22,7 @@ from stages.download.stage import check_contact
 from stages.embed.stage import EmbedParams
 from stages.gpe.nltk_packages import find_packages
 from stages.models.opening import NONE
+from stages.outliers.stage import RuleParams
 
 
 def needed_models(ledger: Ledger, forecast: Sequence[StageForecast]) -> list[Need | Gap]:
@@ -65,6 +66,7 @@ def find_gaps(
     if asks_the_web(sources, corpora):
         gaps += _contact_gaps(ledger, forecast)
     gaps += _dedup_gaps(ledger)
+    gaps += _outlier_gaps(ledger)
     gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model], forecast)
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
@@ -110,6 +112,19 @@ def _dedup_gaps(ledger: Ledger) -> Iterator[Gap]:
         return
     problem = f'dedup.{name} = "{getattr(params, name)}" compares image features, and embed.model = "{NONE}" makes none'
     yield Gap("setting", f"dedup.{name}", problem, f"{remedy}; or name a model in embed.model")
+
+
+def _outlier_gaps(ledger: Ledger) -> Iterator[Gap]:
+    """Yield the settings by which no image at all is an outlier."""
+    params = ledger.settings.params(ledger.writer["outlier_rule"])
+    if not isinstance(params, RuleParams) or params.rule != "absolute" or params.detector != NONE:
+        return
+    if params.min_vlm_score_cos <= -1:
+        yield Gap(
+            "setting", "outliers.min_vlm_score_cos",
+            f'no detector, and {params.min_vlm_score_cos:g} by outliers.rule = "absolute": every image is kept',
+            'LABELS=… of `make calibrate` sets it, or SET=\'outliers.rule="quantile"\' keeps a share', False,
+        )  # fmt: skip
 
 
 def _nltk_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Gap]:

@@ -158,3 +158,12 @@ def test_features_without_a_model_are_a_gap_at_once(
     assert ('compares image features, and embed.model = "none" makes none' in found) == bool(name)
     if name:
         assert f"setting {name}: {name} = " in found and "needs no model" in found
+
+
+@pytest.mark.parametrize(("said", "is_named"), [("absolute", True), ("quantile", False)])
+def test_thresholds_that_keep_every_image_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], said: str, is_named: bool
+) -> None:
+    settings = [word for one in ("detector=none", f"rule={said}") for word in ("--set", f"outliers.{one}")]
+    main(["preflight", "--profile", "workstation", "--sources", "empty", *settings])
+    assert ("every image is kept" in words(capsys)) == is_named
