@@ -107,7 +107,8 @@ def _left_out(build: Build, **params: Any) -> dict[str, tuple[str, str]]:
     )
     if params.pop("is_off", False):
         inputs["caption_rank"] = inputs["caption_rank"].slice(0, 0)
-    rows = refuse(located, inputs, ShardParams.model_validate({"contaminated": "mark", **params})).to_pylist()
+    stated = pa.table({"sample_id": pa.array([], pa.string()), "published_sha256": pa.array([], pa.string())})
+    rows = refuse(located, inputs, ShardParams.model_validate({"contaminated": "mark", **params}), stated).to_pylist()
     return {row["sample_id"]: (row["reason"], row["detail"]) for row in rows}
 
 
