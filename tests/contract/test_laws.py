@@ -189,8 +189,11 @@ def test_rows_and_tars_do_not_depend_on_the_executor(finished: Build, tmp_path: 
         in_workers.run(executor)
     found = contents(in_workers)
     assert_same_contents(contents(finished), found)
+    # Seven or eight: which tar a web sample goes to depends on its URL, which has the port of this run.
+    planned = {row["shard"] for row in in_workers.rows("shard_plan", ["shard"])}
     for tars in (found["shard_tars"], found["pair_tars"]):
-        assert len(tars) == 8 and all(len(digests) == 1 for digests in tars.values())
+        assert tars.keys() == planned and all(len(digests) == 1 for digests in tars.values())
+    assert len(planned) > 4
 
 
 def test_the_small_build_holds_kept_rows_and_many_reasons(finished: Build) -> None:
