@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stages.contract import InputError, Params, Resources, Stage
+from stages.contract import InputError, Params, Resources, Stage, Uses
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -49,6 +49,15 @@ class RunSettings(BaseModel):
     reserve_gb: float = Field(1.0, ge=0, description="disk to keep free beyond the need of a stage, GB")
     preflight: bool = Field(True, description="refuse a build that lacks something which would stop it later")
     grace_s: float = Field(6.0, ge=0, le=60, description="time for running partitions to finish after Ctrl-C, s")
+
+    def n_workers(self, uses: Uses, n_gpus: int) -> int:
+        """Return how many partitions that use a resource run at once if memory allows."""
+        by_resource: dict[Uses, int] = {
+            "cores": self.workers,
+            "network": self.download_workers or self.workers,
+            "gpu": self.model_workers or max(1, n_gpus),
+        }
+        return by_resource[uses]
 
 
 class DatasetSettings(BaseModel):

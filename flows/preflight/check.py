@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.ledger.ledger import Ledger
 from flows.preflight.companions import companion_gaps
-from flows.preflight.forecast import StageForecast, n_workers
+from flows.preflight.forecast import StageForecast
 from flows.preflight.gaps import Gap
 from flows.preflight.machine import Gpu
 from flows.preflight.memory import memory_gaps
@@ -59,9 +59,9 @@ def find_gaps(
     needs = [one for one in found if isinstance(one, Need)]
     gaps = [one for one in found if isinstance(one, Gap)]
     gaps += weight_gaps(needs, weights_command, digests)
-    gaps += gpu_gaps(needs, gpus, run.model_workers or max(1, len(gpus)))
+    gaps += gpu_gaps(needs, gpus, run.n_workers("gpu", len(gpus)))
     gaps += memory_gaps(
-        _busy(ledger, forecast), ledger.settings, total_bytes(run), lambda stage: n_workers(stage, run, len(gpus))
+        _busy(ledger, forecast), ledger.settings, total_bytes(run), lambda stage: run.n_workers(stage.uses, len(gpus))
     )
     if asks_the_web(sources, corpora):
         gaps += _contact_gaps(ledger, forecast)

@@ -32,7 +32,6 @@ from flows.preflight.volumes import (
     survivors_factor,
 )
 from flows.run.memory import total_bytes
-from flows.settings import RunSettings
 from schemas.rate_manifests import Rate, load_rates, rate_of
 from stages.contract import InputError, Reads, Stage
 
@@ -110,7 +109,7 @@ class Forecaster:
         left = 0.0 if is_done else max(0.0, 1 - done / rows.total) if rows.total else 0.0
         run = self.ledger.settings.run
         rate = rate_of(self._rates, stage.name, self.ledger.plain_params(stage).values())
-        n_at_once = n_fitting(stage, self.ledger.settings, total_bytes(run), n_workers(stage, run, self.n_gpus))
+        n_at_once = n_fitting(stage, self.ledger.settings, total_bytes(run), run.n_workers(stage.uses, self.n_gpus))
         n_processes = min(n_at_once, max(1.0, n_partitions))
         has_gpu = stage.has_model and self.n_gpus > 0
         cpu, cpu_basis, span = self._cost(stage, rate, by_clock=False)
@@ -270,9 +269,3 @@ def bench_rate(folder: Path, wanted: str) -> float | None:
     units = {"CPU s per 1 M rows": 1e-6, "CPU ms an image": 1e-3, "CPU ms a sample": 1e-3}
     found = [row for row in rows if row["case"].startswith(case) and row["unit"] in units]
     return float(found[0]["value"]) * units[found[0]["unit"]] if found else None
-
-
-def n_workers(stage: Stage, run: RunSettings, n_gpus: int) -> int:
-    """Return how many partitions of a stage run at once if memory allows."""
-    by_kind = {"gpu": run.model_workers or max(1, n_gpus), "network": run.download_workers or run.workers}
-    return by_kind.get(stage.uses, run.workers)

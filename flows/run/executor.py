@@ -109,11 +109,6 @@ class LocalExecutor:
     def __post_init__(self) -> None:
         settings = self.settings
         self._devices = gpu_devices()
-        self._limits: dict[Uses, int] = {
-            "cores": settings.workers,
-            "network": settings.download_workers or settings.workers,
-            "gpu": settings.model_workers or len(self._devices) or 1,
-        }
         self.policy = Policy(settings, total_bytes(settings))
         self._hands = self.hands or ChildProcesses(
             n_threads=max(1, (os.cpu_count() or 1) // settings.workers),
@@ -169,13 +164,16 @@ class LocalExecutor:
     def _attempts(self) -> list[Attempt]:
         return [worker.attempt for worker in self._workers if worker.attempt is not None]
 
+    def _limit(self, uses: Uses) -> int:
+        return self.settings.n_workers(uses, len(self._devices))
+
     def _fits(self, uses: Uses, memory_gb: float) -> bool:
         busy = [attempt.job.uses for attempt in self._attempts()]
-        if busy.count(uses) >= self._limits[uses]:
+        if busy.count(uses) >= self._limit(uses):
             return False
         # Without a GPU a model takes cores; with one it must not wait for them.
         on_cores: tuple[Uses, ...] = ("cores",) if self._devices else ("cores", "gpu")
-        if uses in on_cores and sum(busy.count(kind) for kind in on_cores) >= self._limits["cores"]:
+        if uses in on_cores and sum(busy.count(kind) for kind in on_cores) >= self._limit("cores"):
             return False
         idle = sum(worker.handle.memory_bytes() for worker in self._workers if worker.attempt is None)
         if not self.policy.has_memory(memory_gb, self._attempts(), idle):

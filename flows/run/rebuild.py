@@ -41,8 +41,7 @@ def run_rebuild(options: argparse.Namespace, console: Console) -> int:
     lost, _ = compare(ledger, path, options.out)
     replace(lost, title="stated samples, kept and lost").show(console)
     made_again(ledger, path).show(console)
-    n_labelled = count_labelled(path)
-    if n_labelled and options.sources is None:
+    if options.sources is None and (n_labelled := count_labelled(path)):
         say(
             console,
             f"{n_labelled:,} samples are labelled images, which have no URL: name the folder with their corpora to make"
