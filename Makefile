@@ -58,7 +58,8 @@ help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  stages: $(STAGES)"
-	@echo "  PROFILE=demo|light|paper|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR  EVAL=DIR|FILE  SET=\"section.key=value …\"  RETRY=transient  REFETCH=REASON,…  VERBOSE=1"
+	@echo "  PROFILE=demo|light|paper|workstation|from-metafile|from-release|FILE.toml  SOURCES=DIR  METAFILE=FILE|DIR  BUILD=DIR"
+	@echo "  SET=\"section.key=value …\"  EVAL=DIR|FILE|none  RETRY=transient  REFETCH=REASON,…|all  VERBOSE=1"
 	@echo "  peek: CORPUS=CODE  FILE=PATH  ROWS=5  FROM=0  COMPANION=PATH"
 	@echo "  e.g. make stage-dedup PROFILE=demo SET=\"dedup.max_distance=6\""
 
@@ -69,11 +70,13 @@ $(READY): pyproject.toml constraints.txt
 	echo "making the virtual environment $(VENV) with $$($$python --version)"; $$python -m venv $(VENV)
 	@echo "installing the pinned packages: some 9 GB, most of it torch, in 2 to 10 minutes; pip's log: $(VENV)/install.log"
 	@started=$$(date +%s); \
-	$(PY) -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[models,ui,dev]' > $(VENV)/install.log 2>&1 & \
+	$(PY) -m pip install --disable-pip-version-check --progress-bar off --no-compile -c constraints.txt -e '.[models,ui,dev]' > $(VENV)/install.log 2>&1 & \
 	pip=$$!; while kill -0 $$pip 2>/dev/null; do sleep 1; n=$$(( $$(date +%s) - started )); \
 	  if [ $$((n % 30)) -eq 0 ]; then echo "  $$n s: $$(grep -c '^Collecting' $(VENV)/install.log) packages found, $$(du -sm $(VENV) | cut -f1) MB installed"; fi; done; \
 	if ! wait $$pip; then grep -E '^ *(ERROR|error)' $(VENV)/install.log || tail -20 $(VENV)/install.log; exit 1; fi; \
+	$(PY) -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true; \
 	echo "installed in $$(( $$(date +%s) - started )) s"
+	@# Compiled on all cores and without the packages' own tests, in a third of pip's time; a few files of no use fail.
 	@# img2dataset installs a backport of dataclasses that shadows the standard library's.
 	@$(PY) -m pip uninstall --quiet --yes dataclasses
 	@# The trainer of open_clip 3 refuses the webdataset of this project: its test puts this one before it.
@@ -88,10 +91,10 @@ demo: $(READY)  ## build the demo profile from start to finish (BUILD=build/demo
 build: $(READY)  ## bring all stages up to date and publish BUILD/dataset
 	@$(CLI) build
 
-preflight: $(READY)  ## print all that is missing and what a build will cost, before anything runs: PROFILE=paper SOURCES=…
+preflight: $(READY)  ## print everything that is missing and the cost of a build, before anything runs: PROFILE=paper SOURCES=…
 	@$(CLI) preflight
 
-weights: $(READY)  ## fetch the weights of the profile's models, resume, compare their digests: PROFILE=paper
+weights: $(READY)  ## fetch the weights of the profile's models (a stopped fetch goes on), and compare their digests: PROFILE=paper
 	@$(CLI) weights
 
 stage-%: $(READY)  ## bring one stage up to date and print its table
@@ -103,7 +106,7 @@ inventory: $(READY)  ## print how much of each corpus is under SOURCES, its righ
 peek: $(READY)  ## print the first rows of a source file as its reader sees them: CORPUS=cc3m FILE=…
 	@$(CLI) peek
 
-new-corpus: $(READY)  ## write the draft of a corpus's manifest from one of its files: CODE=mycorpus FILE=…
+new-corpus: $(READY)  ## draft the manifest of a corpus from one of its files: CODE=mycorpus FILE=…
 	@$(CLI) new-corpus
 
 stats: stage-stats  ## regenerate the published statistics tables
@@ -117,40 +120,41 @@ verify: $(READY)  ## check the whole build from its files (REPAIR=yes sets damag
 explain: $(READY)  ## print what became of one sample, stage by stage: ID=laion2b_0_12
 	@$(CLI) explain
 
-show: $(READY)  ## write the picture of one sample into a file: ID=laion2b_0_12 (OUT=laion2b_0_12.jpg)
+show: $(READY)  ## write the image of one sample to a file: ID=laion2b_0_12 (OUT=laion2b_0_12.jpg)
 	@$(CLI) show
 
-report: $(READY)  ## write a page with the figures and pictures of a build, finished or not (OUT=BUILD/report.html), and outliers.html beside it
+report: $(READY)  ## write two pages of a build, finished or not: figures and pictures (OUT=BUILD/report.html), and adjustable thresholds (outliers.html beside it)
 	@$(CLI) report
 
-status: $(READY)  ## print partitions done, stale, missing and failed
+status: $(READY)  ## print partitions done, stale, missing and failed, rows and disk
 	@$(CLI) status
 
-fates: $(READY)  ## write one row per candidate to OUT=fates.csv
+fates: $(READY)  ## write one row per sample: which stage decided, and why (OUT=fates.csv)
 	@$(CLI) fates
 
-compare: $(READY)  ## say what the build keeps and loses of a list of RS5M: METAFILE=… or how its images relate to a release: RELEASE=… (rows to OUT=compare.csv)
+compare: $(READY)  ## compare a build with a list of RS5M (METAFILE=…), or its images with a release (RELEASE=…); rows to OUT=compare.csv
 	@$(CLI) compare
 
 release-metadata: $(READY)  ## write URLs, texts, digests and splits to OUT=release-metadata.parquet, to share without images
 	@$(CLI) release-metadata
 
-rebuild: $(READY)  ## make a published dataset again from such a file, and count what is lost or changed: FROM=FILE (SOURCES=DIR for labelled images, OUT=rebuild.csv)
+rebuild: $(READY)  ## make a published dataset again from such a file, and count lost and changed samples: FROM=FILE (SOURCES=DIR for labelled images, OUT=rebuild.csv)
 	@$(CLI) rebuild
 
 eval-hashes: $(READY)  ## write the hashes of a build's evaluation sets to OUT=evaluation-hashes.parquet, to share without images
 	@$(CLI) eval-hashes
 
+# The trap: without it the shell of the recipe dies of Ctrl-C, and make prints "Interrupt" below the figures.
 rate: $(READY)  ## serve a local page to rate captions: N=200 RATER=name (HALF=rs3|pub11; RESULTS=yes prints the figures alone)
-	@$(CLI) rate
+	@trap : INT; $(CLI) rate
 
 audit: $(READY)  ## serve a local page to judge decisions: STAGE=filter|dedup|outliers|contamination|caption|gpe N=200 RATER=name
-	@$(CLI) audit
+	@trap : INT; $(CLI) audit
 
 card: $(READY)  ## write the dataset's card, build.json, Croissant, citation, licences again: SET="dataset.doi=…"
 	@$(CLI) card
 
-export: $(READY)  ## write the samples of a finished build outside of tars: FORMAT=folders|parquet OUT=folder
+export: $(READY)  ## write the samples of a finished build as folders or parquet: FORMAT=folders|parquet OUT=folder
 	@$(CLI) export
 
 gc: $(READY)  ## remove files that no current receipt names (PURGE=yes destroys the bytes of what is withdrawn or hash-listed)
@@ -159,7 +163,7 @@ gc: $(READY)  ## remove files that no current receipt names (PURGE=yes destroys 
 withdraw: $(READY)  ## take samples, URLs, hosts or images out of a build, and rewrite the tars that hold them: LIST=FILE
 	@$(CLI) withdraw
 
-config: $(READY)  ## print all settings in full
+config: $(READY)  ## print all settings of a profile with their meanings
 	@$(CLI) config
 
 train-detector: $(READY)  ## train detectors of remote sensing images: DATA=folder with rs/ and other/ (MODEL=lite0|yolo OUT=models EVAL=evaluation sets)
@@ -182,13 +186,13 @@ test: $(READY)  ## all tests, the slow ones beside the fast ones; prints what wa
 	@$(PY) -m flows.readme --check
 	@$(PY) -m tests.run_all
 
-docs: $(READY)  ## write the tables in docs/ that the code knows
+docs: $(READY)  ## write the generated tables in docs/
 	@$(PY) -m flows.readme
 
 format: $(READY)  ## format and sort imports
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-demo-models: $(READY)  ## train the small models of the demo profile anew, measure them, pin their digests by hand
+demo-models: $(READY)  ## train and measure the small models of the demo again; pin their digests by hand afterwards
 	@$(PY) -m flows.demo.models all
 	@$(PY) -m flows.demo.models.nltk_small
 

@@ -23,6 +23,7 @@ from flows.run.interrupts import Interrupted
 from flows.run.rebuild import run_rebuild
 from flows.run.runner import StageFailure
 from flows.run.withdraw import run_withdraw
+from flows.run.without_pandas import leave_pandas_out
 from schemas.manifest_files import ManifestError
 from stages.contract import ContractError, InputError
 from stages.readers.corpora import manifest_faults
@@ -96,18 +97,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, ManifestError) as error:
         say(console, f"error: {error}", "red")
         return 2
-    except BrokenPipeError:  # the reader of the output, such as head, has what it wanted
+    except BrokenPipeError:  # the reader of the output, such as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        # What the system refuses outside of a partition: a full disk, a folder without write permission.
+        # Errors of the system outside of a partition: a full disk, a folder without write permission.
         say(console, f"error: {error.strerror}: {error.filename or build_folder(options)}", "red")
         return 2
     except (StageFailure, ContractError) as error:
         say(console, f"error: {error}", "red")
         return 1
     except (Interrupted, KeyboardInterrupt):
-        say(console, f"stopped. What was finished stays finished; go on with: {command_again(options)}", "yellow")
+        say(console, f"stopped. Finished partitions are kept; continue with: {command_again(options)}", "yellow")
         return 130
 
 
@@ -119,9 +120,15 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+def prepare() -> None:
+    """Prepare a process that runs one command and ends."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    leave_pandas_out()
+
+
 def script() -> NoReturn:
     """Run the console script `rs5m`."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")
+    prepare()
     leave(main())
 
 

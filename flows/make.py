@@ -56,8 +56,11 @@ _POSITIONAL = {
 }
 
 
-# Without one of these variables a target has nothing to do; peek and new-corpus say more themselves.
+# Without one of these variables a target has nothing to do.
 _EXAMPLES = {
+    "CORPUS": "cc3m",
+    "CODE": "mycorpus",
+    "FILE": "PATH",
     "ID": "laion2b_0_12",
     "STAGE": "filter|dedup|outliers|contamination|caption|gpe",
     "DATA": "folder with rs/ and other/",
@@ -80,7 +83,7 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
 
     Args:
         command: the subcommand, and stages behind it.
-        said: the make variables; an empty one was not said.
+        said: the make variables; an empty one was not given.
 
     Raises:
         InputError: SET has a quote or bracket that is not closed, a variable is missing, or a switch is not yes or no.
@@ -96,7 +99,8 @@ def arguments(command: Sequence[str], said: Mapping[str, str]) -> list[str]:
     words += [f"--{variable.lower()}" for variable in _SWITCHES.get(name, ()) if _is_on(said, variable)]
     missing = [variable for variable in _POSITIONAL.get(name, ()) if variable in _EXAMPLES and not said.get(variable)]
     if missing:
-        raise InputError(f"{missing[0]} is missing: make {name} {missing[0]}={_EXAMPLES[missing[0]]}")
+        example = " ".join(f"{variable}={_EXAMPLES[variable]}" for variable in _POSITIONAL[name])
+        raise InputError(f"{missing[0]} is missing: make {name} {example}")
     if name in _POSITIONAL:
         words += ["--", *(said.get(variable, "") for variable in _POSITIONAL[name])]
     return [*command, *words]
@@ -126,7 +130,7 @@ def main(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    from flows.cli import leave
+    from flows.cli import leave, prepare
 
+    prepare()
     leave(main(sys.argv[1:], os.environ))

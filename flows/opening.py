@@ -1,4 +1,4 @@
-"""What a command works on: the settings, the build, its sources. Not for running anything."""
+"""The settings, the build and the sources that a command works on. Not for running anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stages.contract import InputError
 
 
 def open_build(options: argparse.Namespace, store: Store | None = None) -> tuple[Settings, Ledger]:
-    """Return the settings and the state of the build that is meant; its folder need not be there.
+    """Return the settings and the state of the build that the options name; its folder need not exist.
 
     Args:
         options: of the command line.
@@ -27,20 +27,20 @@ def open_build(options: argparse.Namespace, store: Store | None = None) -> tuple
 
 
 def open_existing(options: argparse.Namespace) -> tuple[Settings, Ledger]:
-    """Return the same of a build that is there. Raises InputError."""
+    """Return the same for an existing build. Raises InputError if there is none."""
     build = build_folder(options)
     if not any((build / mark).exists() for mark in (LEASE, STAGES[0].writes.name)):
-        raise InputError(f"{build} is no build folder: run `make build` first, or say which with BUILD=…")
+        raise InputError(f"{build} is not a build folder: run `make build` first, or say which with BUILD=…")
     return open_build(options)
 
 
 def world_of(options: argparse.Namespace, ledger: Ledger) -> GeneratedWorld | None:
-    """Return the generated world where the sources are that."""
+    """Return the generated world if the build is made from it."""
     return GeneratedWorld(ledger.store.root / "world") if is_generated(options) else None
 
 
 def sources_of(options: argparse.Namespace, ledger: Ledger) -> Path | None:
-    """Return the SOURCES folder, said or generated; it need not be there."""
+    """Return the SOURCES folder, given or generated; it need not exist."""
     world = world_of(options, ledger)
     if world is not None:
         return world.sources

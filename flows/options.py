@@ -1,4 +1,4 @@
-"""What was said on the command line, and what the last run on the build said: profile, folders, settings."""
+"""Options of the command line, completed by those of the last run on the build: profile, folders, settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.corpora import release
 from flows.corpora.metafile import as_sources
@@ -19,8 +20,8 @@ from stages import STAGES
 from stages.contract import InputError
 from stages.download.stage import check_contact
 
-NO_EVALUATION = "none"  # EVAL that compares a build with no evaluation set, whatever was said before
-MEMORY = ".last-run.json"  # what was said at the last run on a build
+NO_EVALUATION = "none"  # EVAL=none: no evaluation set, also if an earlier run named one
+MEMORY = ".last-run.json"  # the options of the last run on a build
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -35,15 +36,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def recall(options: argparse.Namespace) -> None:
-    """Fill in what was not said from the last run on the build: its profile, and its SOURCES or METAFILE.
+    """Fill in options that were not given from the last run on the build: its profile, and its SOURCES or METAFILE.
 
     Commands that only look take its overrides too: a build is judged by the settings it was made with.
     """
-    path = build_folder(options) / MEMORY
-    try:
-        last = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        last = {}  # never written, or cut by a crash: a convenience, not a record
+    last = _last_run(options)
     is_same_profile = options.profile in (None, last.get("profile"))
     options.profile = options.profile or last.get("profile") or "demo"
     if options.sources is None and options.metafile is None and is_same_profile:
@@ -51,13 +48,33 @@ def recall(options: argparse.Namespace) -> None:
             setattr(options, name, Path(last[name]) if last.get(name) else None)
     if options.eval is None and is_same_profile:
         options.eval = last.get("eval")
-    is_about_card = options.command == "card"  # what it says beside the build's own settings is about the card
+    is_about_card = options.command == "card"  # its settings are added to the build's own
     if options.command not in ("build", "rebuild", "stage", "demo", "preflight") and is_same_profile:
         options.set = [*last.get("set", []), *options.set] if is_about_card or not options.set else options.set
 
 
+def dropped_settings(options: argparse.Namespace) -> list[str]:
+    """Return the overrides of the build's last run that this run does not state, except those of section run."""
+    last = _last_run(options)
+    stated = {_name_of(setting) for setting in options.set}
+    return [s for s in last.get("set", []) if _name_of(s) not in stated and not _name_of(s).startswith("run.")]
+
+
+def _name_of(setting: str) -> str:
+    return setting.partition("=")[0].strip()
+
+
+def _last_run(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that `remember` stored; empty if their file is missing, unreadable or cut by a crash."""
+    try:
+        found = json.loads((build_folder(options) / MEMORY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a convenience, not a record
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def remember(options: argparse.Namespace) -> None:
-    """Write down what was said, for `recall`: one source, which may have links to what two were said to be."""
+    """Store the options for `recall`; if SOURCES and METAFILE were both given, as one folder with links to both."""
     sources, metafile = options.sources, options.metafile
     if sources is not None and metafile is not None:
         sources, metafile = given_sources(options), None
@@ -75,7 +92,7 @@ def remember(options: argparse.Namespace) -> None:
 
 
 def build_folder(options: argparse.Namespace) -> Path:
-    """Return the build folder: as said, or build/<profile>."""
+    """Return the build folder: as given, or build/<profile>."""
     return Path(options.build or Path("build") / Path(options.profile or "demo").stem)
 
 
@@ -96,7 +113,7 @@ def given_sources(options: argparse.Namespace) -> Path | None:
 
 
 def _evaluation(options: argparse.Namespace) -> list[str]:
-    """Return EVAL as an override; none if it was not said."""
+    """Return EVAL as an override; nothing if it was not given."""
     if not options.eval:
         return []
     path = "" if options.eval == NO_EVALUATION else str(Path(options.eval).resolve())
@@ -104,15 +121,15 @@ def _evaluation(options: argparse.Namespace) -> list[str]:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Return the checked settings: the profile, the overrides, and what retry and refetch mean now.
+    """Return the checked settings: the profile, the overrides, and the present meaning of retry and refetch.
 
     Raises:
-        InputError: a setting is wrong, both SOURCES and METAFILE were said, or a download lacks a contact.
+        InputError: a setting is wrong, both SOURCES and METAFILE were given, or a download lacks a contact.
     """
     if options.sources is not None and options.metafile is not None and options.command != "rebuild":
         raise InputError(
-            f"SOURCES={options.sources} and METAFILE={options.metafile}: a build is made from the one or the other."
-            " For a list beside labelled corpora put it under SOURCES/rs5m"
+            f"SOURCES={options.sources} and METAFILE={options.metafile}: give only one of them."
+            " To use a list beside labelled corpora, put it under SOURCES/rs5m"
         )
     overrides = list(options.set)
     for name in ("retry", "refetch"):
@@ -129,13 +146,14 @@ def settings_of(options: argparse.Namespace) -> Settings:
     settings = load_settings(options.profile, [*_evaluation(options), *overrides], STAGES)
     # With the check before a build the contact is a gap among others.
     is_unasked = options.command in ("build", "rebuild") and not settings.run.preflight
-    if is_unasked or "download" in getattr(options, "modules", ()):
+    is_released = options.sources is not None and release.is_release(Path(options.sources))  # nothing is fetched
+    if not is_released and (is_unasked or "download" in getattr(options, "modules", ())):
         check_contact(settings.by_stage["download"][1])  # now, not when the filter has run for hours
     return settings
 
 
 def is_generated(options: argparse.Namespace) -> bool:
-    """Return True where the sources are the generated world."""
+    """Return True if the sources are the generated world."""
     return options.profile == "demo" and options.sources is None and options.metafile is None
 
 

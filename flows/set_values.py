@@ -1,11 +1,12 @@
 """Split SET into settings, and join settings into SET: TOML values, separated by blanks.
 
-Not for what a setting means: that is `flows/settings.py`.
+Not for the meaning of a setting: that is `flows/settings.py`.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 
 from stages.contract import InputError
@@ -38,8 +39,14 @@ def split_settings(text: str) -> list[str]:
 
 
 def join_settings(settings: Sequence[str]) -> str:
-    """Return SET for some settings: `split_settings` gives them again."""
-    return " ".join(setting if _is_one(setting) else _quoted(setting) for setting in settings)
+    """Return SET for some settings: `split_settings` gives them, or the same values in quotes."""
+    bare = [setting.strip() for setting in settings]
+    return " ".join(setting if _is_one(setting) else _quoted(setting) for setting in bare)
+
+
+def quote_toml(text: str) -> str:
+    """Return a text as a TOML string of one line."""
+    return '"' + "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text) + '"'
 
 
 def _end_of_value(text: str, equals: int) -> int:
@@ -66,12 +73,25 @@ def _end_of_value(text: str, equals: int) -> int:
 
 def _is_one(setting: str) -> bool:
     try:
-        return split_settings(setting) == [setting]
+        # A quote in a bare word, closed or not, might end in the next setting.
+        return split_settings(setting) == [setting] and not (_has_quote(setting) and is_bare(setting.partition("=")[2]))
     except InputError:
         return False
 
 
+def _has_quote(text: str) -> bool:
+    return '"' in text or "'" in text
+
+
+def is_bare(text: str) -> bool:
+    """Return whether the text of a value is not TOML, and so a bare word."""
+    try:
+        tomllib.loads(f"value = {text.strip()}")
+    except (ValueError, RecursionError):  # the latter for 1,000 brackets
+        return True
+    return False
+
+
 def _quoted(setting: str) -> str:
     name, _, value = setting.partition("=")
-    escaped = "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in value)
-    return f'{name.strip()}="{escaped}"'
+    return f"{name.strip()}={quote_toml(value.strip())}"

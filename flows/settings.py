@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from flows.set_values import quote_toml
+from schemas.manifest_files import read_toml, say_fault
 from stages.contract import InputError, Params, Resources, Stage, Uses
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -32,22 +34,20 @@ class RunSettings(BaseModel):
         0, ge=0, le=512, description="worker processes that download at once, beside the others; 0: as many as workers"
     )
     model_workers: int = Field(
-        0, ge=0, le=512, description="workers that run a model at once, one for each GPU; 0: one for each GPU seen"
+        0, ge=0, le=512, description="workers that run a model at once; 0: one for each GPU, or one without a GPU"
     )
-    memory_gb: float = Field(4.0, gt=0.2, description="largest resident memory of a worker, GB")
+    memory_gb: float = Field(4.0, gt=0.2, description="maximum resident memory of a worker, GB")
     total_memory_gb: float = Field(
-        0.0, ge=0, description="largest resident memory of all workers together, GB; 0: nine tenths of the machine's"
+        0.0, ge=0, description="maximum resident memory of all workers together, GB; 0: nine tenths of the machine's"
     )
-    deadline_s: float = Field(4 * 3600.0, gt=0, description="longest wall time of a partition, s")
-    silence_s: float = Field(
-        120.0, gt=0, description="longest time without a sign of life from a worker that is stopped or hangs, s"
-    )
+    deadline_s: float = Field(4 * 3600.0, gt=0, description="maximum wall time of a partition, s")
+    silence_s: float = Field(120.0, gt=0, description="time without a sign of life after which a worker is replaced, s")
     retries: int = Field(
         2, ge=0, le=20, description="further attempts at a partition after a failure outside the program"
     )
     backoff_s: float = Field(2.0, ge=0, description="wait before the first further attempt, doubled each time, s")
     reserve_gb: float = Field(1.0, ge=0, description="disk to keep free beyond the need of a stage, GB")
-    preflight: bool = Field(True, description="refuse a build that lacks something which would stop it later")
+    preflight: bool = Field(True, description="refuse to build if something is missing that would stop the build later")
     grace_s: float = Field(6.0, ge=0, le=60, description="time for running partitions to finish after Ctrl-C, s")
 
     def n_workers(self, uses: Uses, n_gpus: int) -> int:
@@ -61,12 +61,12 @@ class RunSettings(BaseModel):
 
 
 class DatasetSettings(BaseModel):
-    """The section `dataset`: what card and citation state and no table knows. Nothing here changes a row."""
+    """The section `dataset`: facts for card and citation that are in no table. Nothing here changes a row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field("RS5M, rebuilt", min_length=1, description="name of the dataset on its card")
-    creators: tuple[str, ...] = Field((), description="who publishes the dataset: names of persons or organisations")
+    creators: tuple[str, ...] = Field((), description="publishers of the dataset: names of persons or organisations")
     url: str = Field("", pattern=r"^(https?://[!-~]+)?$", description="address of the published dataset")
     doi: str = Field("", pattern=r"^(10\.[0-9]{4,9}/[!-~]+)?$", description="DOI of the published dataset")
 
@@ -106,7 +106,7 @@ def load_settings(profile: str, overrides: Sequence[str], stages: Sequence[Stage
 
 
 def sections_of(profile: str, overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return what a profile and overrides say, by section and key. Raises InputError as `load_settings`."""
+    """Return the values of a profile and overrides, by section and key. Raises InputError as `load_settings`."""
     sections = _read_profile(profile)
     for override in overrides:
         section, key, value = _parse_override(override)
@@ -146,7 +146,7 @@ def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stag
 
 
 def render_settings(settings: Settings, stages: Sequence[Stage]) -> str:
-    """Return all settings as TOML, each with what it means and whether it enters fingerprints."""
+    """Return all settings as TOML, each with its meaning and whether it enters fingerprints."""
     lines = [f"# profile {settings.profile}, in full", "", "[run]", *_render(settings.run, "")]
     lines += ["", "[dataset]", *_render(settings.dataset, "")]
     for section in dict.fromkeys(stage.settings_section for stage in stages):
@@ -172,7 +172,7 @@ def toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return quote_toml(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, Mapping):
@@ -188,9 +188,11 @@ def _read_profile(profile: str) -> dict[str, dict[str, Any]]:
             f"no profile {profile!r}{_nearest(profile, names)}; profiles: {', '.join(names)}, or a .toml file"
         )
     try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"profile {path.name} is no valid TOML: {error}") from error
+        sections = read_toml(path)
+    except OSError as error:
+        raise InputError(f"profile {profile}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"profile {path.name} is not valid TOML: {error}") from error
     for name, values in sections.items():
         if not isinstance(values, dict):
             raise InputError(f"profile {path.name}: {name!r} is outside a section: write it below [section]")
@@ -201,10 +203,10 @@ def _parse_override(override: str) -> tuple[str, str, Any]:
     name, equals, text = override.partition("=")
     section, dot, key = name.strip().partition(".")
     if not equals or not dot or not key:
-        raise InputError(f"{override!r} is no setting: write section.key=value, for example dedup.max_distance=4")
+        raise InputError(f"{override!r} is not a setting: write section.key=value, for example dedup.max_distance=4")
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # the latter for 1,000 brackets
         value = text.strip()  # a bare word is a string
     return section, key, value
 
@@ -212,7 +214,7 @@ def _parse_override(override: str) -> tuple[str, str, Any]:
 def _refuse_unknown(name: str, known: Any, what: str, profile: str) -> None:
     if name not in known:
         listed = ", ".join(sorted(known)) or "none"
-        raise InputError(f"profile {profile}: {name!r} is no {what}{_nearest(name, known)}; known: {listed}")
+        raise InputError(f"profile {profile}: {name!r} is not a {what}{_nearest(name, known)}; known: {listed}")
 
 
 def _nearest(name: str, known: Any) -> str:
@@ -229,5 +231,7 @@ def _build(model: type[Model], values: Mapping[str, Any], section: str) -> Model
     try:
         return model(**own)
     except ValidationError as error:
-        faults = [f"{section}.{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
+        faults = [
+            f"{section}.{'.'.join(map(str, e['loc']))} = {e['input']!r}: {say_fault(e, model)}" for e in error.errors()
+        ]
         raise InputError("; ".join(faults)) from error

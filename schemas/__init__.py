@@ -1,1 +1,1 @@
-"""What every table, column, reason and manifest is: types, units and meanings; no behaviour."""
+"""The declarations of every table, column, reason and manifest: types, units and meanings; no behaviour."""

@@ -1,4 +1,4 @@
-"""The files that readers want beside a corpus's own, as the corpora's manifests name them."""
+"""Files that a reader uses in addition to a corpus's source files; the manifests of corpora name them."""
 
 import re
 
@@ -8,7 +8,7 @@ from schemas.manifest_files import Manifest
 
 
 def checked_pattern(pattern: str) -> str:
-    """Return a regular expression. Raises ValueError where it is none."""
+    """Return the pattern. Raises ValueError if it is not a regular expression."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
@@ -17,17 +17,17 @@ def checked_pattern(pattern: str) -> str:
 
 
 class Companion(Manifest):
-    """A file that a reader wants beside a corpus's own, for `make preflight` to ask after.
+    """A file that a reader uses in addition to a corpus's source files; `make preflight` looks for it.
 
     Attributes:
         name: as it is published.
-        pattern: regular expression for a whole path under the corpus's folder; a folder's ends with a slash.
-        without: what the rows lack without it.
-        is_needed: nothing of the corpus is read without it.
-        for_setting: `section.key=value`: needed where this is set.
-        beside: regular expression for paths of which one must be there for it to be wanted; "" for always.
-        first_line: regular expression that its first line begins with, of parquet its column names; "" for any.
-        how_to_get: where it is published; "" where the corpus's own how_to_get says it.
+        pattern: regular expression for the whole path under the corpus's folder; it ends with a slash for a folder.
+        without: the consequence for the rows if it is missing.
+        is_needed: True if nothing of the corpus is read without it.
+        for_setting: `section.key=value`: the setting that needs it; "" if it does not depend on one.
+        beside: regular expression; the file is used only if a path under the folder matches. "" for always.
+        first_line: regular expression for the start of its first line, or of the column names of parquet; "" for any.
+        how_to_get: where it is published; "" if the corpus's how_to_get covers it.
     """
 
     name: str = Field(min_length=1)

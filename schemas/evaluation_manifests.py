@@ -15,7 +15,7 @@ SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]{0,60}")
 
 
 class Layout(Manifest):
-    """What is in the folder of an evaluation set.
+    """The layout of an evaluation set's folder.
 
     Attributes:
         name: letters, digits, dots and underscores.
@@ -23,7 +23,7 @@ class Layout(Manifest):
         split_pattern: regular expression on the path below the folder, with a group `split`; "" if the folders train,
             val and test, or the captions file, name the splits.
         split_lists: regular expression on paths of text files below the folder, with a group `split`: they list the
-            names of the split's images, one per line; "" if there are none.
+            names of the split's images, one per line; "" if it has no such files.
         captions: its captions file, relative to the folder; "" if it has none. With an asterisk, the first file that
             matches, if any.
         image_column: column of the captions file with the image's name or path.
@@ -57,7 +57,7 @@ class Layout(Manifest):
         try:
             groups = re.compile(pattern).groupindex
         except re.error as error:
-            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
         if pattern and "split" not in groups:
             raise ValueError(f"{pattern!r} has no group named split: write (?P<split>…)")
         return pattern
@@ -77,7 +77,7 @@ class PublishedLayout(Layout):
     """The layout of a published evaluation set.
 
     Attributes:
-        folders: names of its folder, of which letters and digits count, whatever their case.
+        folders: names of its folder; only letters and digits count, in any case.
     """
 
     folders: tuple[str, ...] = Field(min_length=1)
@@ -99,7 +99,7 @@ class EvaluationSets(Manifest):
     def _check_names(cls, sets: tuple[EvaluationSet, ...]) -> tuple[EvaluationSet, ...]:
         names = [one.name for one in sets]
         if len(set(names)) != len(names):
-            raise ValueError(f"each name once, found {names}")
+            raise ValueError(f"expected each name once, found {names}")
         return sets
 
 
@@ -115,7 +115,7 @@ def _published_layouts() -> dict[str, PublishedLayout]:
 
 
 def layout_of(folder: str) -> PublishedLayout | None:
-    """Return the layout of the published evaluation set whose folder has this name, None if it is no published one."""
+    """Return the layout of the published evaluation set whose folder has this name, None if no published set has it."""
     return _published_layouts().get(_letters(folder))
 
 

@@ -16,7 +16,7 @@ INDEX_FIELDS: tuple[Field, ...] = (
     _of("sample_id"),
     Field("layout", _TEXT, "", "rs5m (members as published) or pairs (image, text and JSON)."),
     Field("tar", _TEXT, "", "Path of the tar below the dataset folder."),
-    Field("tar_key", _TEXT, "", "Name of the sample in the tar; a member's name is this, a dot, and image_member etc."),
+    Field("tar_key", _TEXT, "", "Key of the sample in the tar; its members are named KEY.image_member and so on."),
     Field("image_member", _TEXT, "", "img_content in the layout rs5m; jpg, png or webp in pairs."),
     _of("image_offset"),
     Field("image_n_bytes", pa.int64(), "bytes", "Length of the image in the tar."),

@@ -67,9 +67,9 @@ class Model(Manifest):
         if self.library not in LIBRARIES[self.task]:
             raise ValueError(f"a {self.task} comes from {' or '.join(LIBRARIES[self.task])}, not {self.library}")
         if self.files and self.revision == "own":
-            raise ValueError("files are fetched from a repository, and revision says that there is none")
+            raise ValueError("revision states that there is no repository, but files are fetched from one")
         if (self.task == "captioner") != bool(self.language_model_licence):
-            raise ValueError("language_model_licence is stated by captioners, and by them alone")
+            raise ValueError("only captioners state language_model_licence")
         if self.folder and not self.weights_sha256:
             raise ValueError("a committed model needs weights_sha256")
         return self

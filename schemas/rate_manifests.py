@@ -1,4 +1,4 @@
-"""What a row costs at each stage where a build itself does not say it: rates, each with where it was measured."""
+"""Costs of a row at each stage, used where a build has not measured them: rates, each with its source."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,15 +15,15 @@ class Rate(Manifest):
     Attributes:
         stage: name of the stage; "" for stages that have no rate of their own.
         model: the model that it holds for, if the stage has other rates with others; "" for all without one.
-        cpu_s_per_row: CPU seconds a row that it accounts for.
-        gpu_s_per_row: seconds of one GPU a row; 0 for a stage without a model, or where it was measured on a CPU alone.
-        network_s_per_row: seconds of the whole download a URL: it waits for hosts, not for a core.
-        fixed_cpu_s: CPU seconds that do not depend on the rows: imports, models opened.
-        bytes_per_row: bytes fetched a row; 0 where nothing is fetched.
-        low: the least that the cost may be, as a share of it.
-        high: the most likewise.
+        cpu_s_per_row: CPU seconds per row that it accounts for.
+        gpu_s_per_row: seconds of one GPU per row; 0 for a stage without a model, or if measured on a CPU only.
+        network_s_per_row: elapsed seconds of the whole download per URL, spent waiting for hosts.
+        fixed_cpu_s: CPU seconds that do not depend on the rows: imports, opening models.
+        bytes_per_row: bytes fetched per row; 0 if nothing is fetched.
+        low: lower limit of the cost, as a factor of it.
+        high: upper limit of the cost, as a factor of it.
         bench: benchmark whose result on this machine replaces the rate: `name: beginning of the case`; "" for none.
-        source: where it was measured, or what it assumes.
+        source: where it was measured, or its assumptions.
     """
 
     stage: str

@@ -5,6 +5,8 @@ Counts and prints are queries over the reject rows.
 
 from dataclasses import dataclass
 
+DETAIL_MAX_CHARACTERS = 200  # a reject's detail is a line for people, not a log
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -56,6 +58,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("bad_record", "The record does not have the published form, or lacks the sample's name."),
     Reason("field_too_large", "A field of the row exceeds the size limit for the corpus."),
     Reason("unknown_corpus", "The list names a sample of an unknown corpus."),
+    Reason("labelled_sample", "The list names a labelled image, which has no URL; it is read from its own corpus."),
     Reason("false_keyword", "The strict rules refuse every keyword of the caption: the words have another meaning."),
     Reason(
         "damaged_source",
@@ -64,12 +67,12 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason("wrong_columns", "The source file does not have the published columns or types.", is_stretch=True),
     # caption (join_texts)
-    Reason("unknown_text_key", "No sample of the corpus has the name that the further text is published for."),
+    Reason("unknown_text_key", "No sample of the corpus has the name given with the further text."),
     Reason("no_text", "The row of further texts has a blank text, or none."),
     # plan
     Reason("not_a_url", "The published URL cannot be parsed or names no host."),
     Reason("unsupported_scheme", "The published URL is neither http nor https."),
-    # download (settle)
+    # download (reduce_attempts)
     Reason("http_not_found", "The server answered 404 or 410."),
     Reason("http_forbidden", "The server answered 401, 403 or 451."),
     Reason("http_client_error", "The server answered with another 4xx status."),
@@ -92,15 +95,15 @@ REASONS: tuple[Reason, ...] = (
     Reason("broken_encoding", "The body cannot be decoded by the Content-Encoding of its headers.", is_transient=True),
     Reason("unknown_encoding", "The body has an unsupported Content-Encoding.", is_transient=True),
     Reason("placeholder", "Many URLs with different captions lead to one address or to a known placeholder image."),
-    Reason("deferred", "The time of the partition was over before the URL was requested.", is_transient=True),
+    Reason("deferred", "The partition's time ended before the URL was requested.", is_transient=True),
     Reason("host_refuses", "The host refused many requests in a row and was sent no more.", is_transient=True),
     Reason("host_silent", "The host left many requests in a row unanswered and was sent no more.", is_transient=True),
     Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
     # screen
     Reason("empty_file", "The file has no bytes."),
-    Reason("not_an_image", "The file does not begin like an image of any known format."),
-    Reason("format_not_allowed", "The file is an image of a format that is not on the allow list."),
-    Reason("unsupported_variant", "The format is read, but not this variant: bands, sample type or compression."),
+    Reason("not_an_image", "The file's first bytes match no known image format."),
+    Reason("format_not_allowed", "The image's format is not on the allow list."),
+    Reason("unsupported_variant", "This variant of the format (bands, sample type or compression) is not supported."),
     Reason("truncated_image", "The image file ends before its last pixel."),
     Reason("corrupt_image", "The image file cannot be decoded."),
     Reason("too_many_pixels", "The image exceeds the pixel limit."),
@@ -108,56 +111,58 @@ REASONS: tuple[Reason, ...] = (
     Reason("decoder_died", "Decoding crashed or exceeded its memory."),
     Reason("purged", "The bytes were destroyed after a withdrawal, or because a hash list names them."),
     Reason("unpublishable_image", "The file's metadata could not be removed without touching its pixels."),
-    Reason("changed_body", "The URL was fetched, and its body is not the one that the release metadata states."),
+    Reason("changed_body", "The fetched body is not the one that the release metadata states."),
     # dedup
     Reason("url_duplicate", "Another sample with the same normalised URL is kept."),
     Reason("pixel_duplicate", "Another sample with the same decoded pixels is kept."),
     Reason("near_duplicate", "Another sample with a similar perceptual hash is kept."),
-    Reason("turned_duplicate", "Another sample is kept that is similar to this one mirrored or turned by quarters."),
+    Reason("turned_duplicate", "A kept sample is similar to this one mirrored or rotated by quarter turns."),
     Reason(
         "edited_duplicate",
-        "Keypoints or the inside agree with a kept picture's: cut, framed, marked or slightly turned.",
+        "Keypoints or the inside match a kept picture: a cut, framed, marked or slightly turned copy.",
     ),
-    Reason("feature_duplicate", "The image feature is near a kept picture's, or that of a picture in between."),
+    Reason(
+        "feature_duplicate", "The image feature is near that of a kept picture, directly or through other pictures."
+    ),
     # labelled
     Reason("file_too_large", "A file of the sample exceeds the byte limit."),
     Reason("missing_image", "The image of the metadata record is missing."),
     Reason("missing_metadata", "The metadata record of the image is missing."),
     Reason("bad_metadata", "The metadata record cannot be read, or lacks the sample's name."),
     Reason("named_again", "Another sample of the released tars has the same name; the first one counts."),
-    Reason("not_stated", "The release metadata of the dataset that is made again has no such sample."),
+    Reason("not_stated", "The release metadata of the rebuilt dataset has no such sample."),
     Reason("missing_band", "A band of the patch that rendering needs is missing."),
     Reason("bad_band", "A band of the patch cannot be read, or has another size or type than published."),
     Reason("seasonal_snow", "RS5M's selection: the patch is on the published list of patches with seasonal snow."),
     Reason("cloud_or_shadow", "RS5M's selection: the patch is on the published list of cloud and shadow."),
     Reason("outside_selection", "RS5M's selection: the patch is in a country that it leaves out (Finland)."),
     # models
-    Reason("decoding_failed", "The image, which screen decoded, could not be decoded for a model."),
+    Reason("decoding_failed", "The image could not be decoded for a model, although screen decoded it."),
     # embed, outliers
     Reason("model_not_finite", "The model gave NaN or infinity for the image."),
     Reason("no_score", "The model gave the image no score."),
     Reason("low_vlm_score", "The image is too dissimilar to the prompts for remote sensing images."),
-    Reason("low_detector_prob", "The detector classifies the image as something else."),
+    Reason("low_detector_prob", "The detector's probability of a remote sensing image is too low."),
     # caption
     Reason("no_caption_generated", "The captioner drew only empty captions, or the released text is empty."),
     # download and shard
     Reason("withdrawn", "A list given to `make withdraw` names the sample, its URL, its host or its image."),
     # shard
     Reason("nsfw", "A corpus marks the picture as unsafe, by its own tag or score."),
-    # download (settle) and shard
+    # download (reduce_attempts) and shard
     Reason("hash_listed", "The file is on a list of known illegal material (`safety.hash_lists`)."),
     # contamination
     Reason(
-        "not_an_evaluation_image", "The file is no image by its name, or not one that the manifest's pattern means."
+        "not_an_evaluation_image", "The file's name is not that of an image, or does not match the manifest's pattern."
     ),
     Reason("caption_list", "The file has the captions of an evaluation set; these are read apart."),
-    Reason("split_list", "The file lists the images of a split of an evaluation set; it is read for that alone."),
+    Reason("split_list", "The file lists the images of a split of an evaluation set; it is read only for that."),
     Reason("no_keypoints", "The file of hashes has no keypoints of the picture, since it was written without them."),
     Reason("empty_set", "The evaluation set has no image."),
     # shard
     Reason("contaminated", "The sample's picture is in an evaluation set."),
     Reason("licence", "The image or its texts may not be redistributed; `left_out` has its metadata."),
-    Reason("low_caption_match", "Image and caption match worse than those of the tier that is published."),
+    Reason("low_caption_match", "Image and caption match worse than the published tier requires."),
     Reason(
         "publication_changed",
         "The file without its metadata differs from the one that screen approved, or that the release metadata states.",

@@ -1,6 +1,6 @@
 """Every statistic table: its key and its columns.
 
-The other tables are in `schemas/tables.py`, the meanings of columns in `schemas/fields.py`.
+The other tables are in `schemas/tables`, the meanings of columns in `schemas/fields`.
 """
 
 from schemas.tables import Table
@@ -12,7 +12,7 @@ SOURCE_COUNT = Table(
         "corpus", "path", "n_source_files", "n_rows_given", "n_rows_kept", "n_rows_no_caption",
         "n_rows_no_keyword", "n_rows_left_aside", "n_rows_malformed", "n_rows_damaged",
     ),
-    "A source file, or several that are read together, with row counts by result of the filter; path is the first.",
+    "One or several source files read together, with row counts by result of the filter; path is the first file's.",
 )  # fmt: skip
 KEYWORD_COUNT = Table(
     "keyword_count",
@@ -50,13 +50,13 @@ CAPTION_COS_BIN = Table(
     "caption_cos_bin",
     ("source", "least_cos"),
     ("n_matched",),
-    "A bin of .02 of the cosine of image and caption, with the remaining samples of a corpus in it.",
+    "A bin of width 0.02 of the cosine of image and caption, with the number of a corpus's remaining samples in it.",
 )
 CAPTION_TIER = Table(
     "caption_tier",
     ("source", "top_percent"),
     ("n_matched", "least_caption_cos", "mean_caption_cos"),
-    "A tier of the match of image and caption, with the remaining samples of a corpus in it.",
+    "A tier of the match of image and caption, with the number of a corpus's remaining samples in it.",
 )
 IMAGE_SIZE = Table(
     "image_size",
@@ -68,7 +68,7 @@ CAPTION_LENGTH = Table(
     "caption_length",
     ("source",),
     ("samples", "mean_words", "median_words", "max_words", "published_mean_words", "published_max_words"),
-    "Words of a corpus's published texts, beside the published figures.",
+    "Word counts of a corpus's published texts, beside the published figures.",
 )
 RS3 = Table(
     "rs3",
@@ -87,7 +87,7 @@ FURTHER_COUNT = Table(
     "further_count",
     ("text_source", "text_licence"),
     ("n_texts", "n_samples", "n_texts_published", "n_samples_published", "n_samples_instead"),
-    "A source of further texts, by licence, with the texts and samples that it describes and those published.",
+    "A source of further texts and its licence, with the numbers of texts and samples, joined and published.",
 )
 CONTAMINATION = Table(
     "contamination",

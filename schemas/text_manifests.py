@@ -56,7 +56,7 @@ class TextSources(Manifest):
     def _check_names(cls, texts: tuple[TextSource, ...]) -> tuple[TextSource, ...]:
         names = [one.name for one in texts]
         if len(set(names)) != len(names):
-            raise ValueError(f"each name once, found {names}")
+            raise ValueError(f"expected each name once, found {names}")
         return texts
 
 

@@ -16,7 +16,7 @@ from stages.dedup.judging import JUDGE_PAIRS
 from stages.dedup.pairs import COMPARE_PAIRS, FIND_PAIRS
 from stages.dedup.stage import CLUSTER, DROP_DUPLICATES
 from stages.dedup.summaries import SUMMARISE_KEYPOINTS
-from stages.download.stage import DOWNLOAD, OPEN_PASS, SETTLE
+from stages.download.stage import DOWNLOAD, OPEN_PASS, REDUCE_ATTEMPTS
 from stages.embed.stage import EMBED, EMBED_PROMPTS, PLAN_PICTURES
 from stages.filter.stage import FILTER
 from stages.geometa.stage import DESCRIBE_GEOMETA
@@ -60,7 +60,7 @@ STAGES: tuple[Stage, ...] = (
     PLAN,
     OPEN_PASS,
     DOWNLOAD,
-    SETTLE,
+    REDUCE_ATTEMPTS,
     LIST_PATCHES,
     READ_LABELLED,
     LIST_SAMPLES,

@@ -71,7 +71,7 @@ def check_conserved(stage: Stage, given: pa.Array | pa.ChunkedArray | None, outc
         raise ContractError(f"{stage.name}: {len(lost)} given rows are neither kept nor rejected: {_some(lost)}")
     foreign = pc.filter(out, pc.invert(_is_in(out, given)))
     if len(foreign):
-        raise ContractError(f"{stage.name}: {len(foreign)} rows were made of nothing given: {_some(foreign)}")
+        raise ContractError(f"{stage.name}: {len(foreign)} rows belong to no given row: {_some(foreign)}")
     if stage.grain != "fan_out" and pc.count_distinct(out).as_py() != len(out):
         counts = pc.value_counts(out)
         twice = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
@@ -79,7 +79,7 @@ def check_conserved(stage: Stage, given: pa.Array | pa.ChunkedArray | None, outc
 
 
 def given_keys(stage: Stage, inputs: Inputs) -> pa.ChunkedArray | None:
-    """Return the distinct keys the stage must account for, or None if it counts rows or is given none."""
+    """Return the distinct keys the stage must account for, or None if it counts rows or has no given keys."""
     given = stage.given
     if stage.grain == "count" or not (given.input or given.query):
         return None

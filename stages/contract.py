@@ -1,4 +1,4 @@
-"""What a stage is: a value that says what it reads, writes and refuses, and one plain function over tables.
+"""The declaration of a stage: its inputs, output and reject reasons, and one plain function over tables.
 
 Not for running one: partitions, files, fingerprints and receipts are the business of `flows`.
 """
@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from schemas.tables import Table
-from stages.rows import Rows
+from stages.handed import Context as Context
+from stages.handed import Files as Files
+from stages.handed import Inputs as Inputs
+from stages.handed import Outcome as Outcome
+from stages.handed import no_rejects as no_rejects
+from stages.handed import rejects_table as rejects_table
 
 Grain = Literal["map", "fan_out", "reduce", "count", "observe"]
 Keeps = Literal["current", "latest", "all"]
@@ -29,7 +33,7 @@ COUNTS_SCHEMA = pa.schema([("partition", pa.string()), ("reason", pa.string()), 
 
 
 class InputError(Exception):
-    """What the user gave cannot be used: the message says what was expected, what was found and what to do."""
+    """Input from the user cannot be used; the message says what was expected, what was found and what to do."""
 
 
 class TransientError(Exception):
@@ -47,7 +51,7 @@ class Params(BaseModel):
 
 
 class Resources(BaseModel):
-    """Settings that change cost or reach, never the rows of what succeeds: they enter no fingerprint."""
+    """Settings that change cost or reach, never the rows that succeed: they enter no fingerprint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
@@ -72,7 +76,7 @@ class Reads:
 
     @property
     def name(self) -> str:
-        """Key of this input in `Inputs`: the table's name, with `_rejects` or `_counts` behind it for those."""
+        """Key of this input in `Inputs`: the table's name, followed by `_rejects` or `_counts` for those."""
         return self.table if self.section == "kept" else f"{self.table}_{self.section}"
 
 
@@ -104,10 +108,11 @@ class Tool:
 
     Attributes:
         name: its name in `Context.tools`.
-        identity: what its results depend on (versions, digests), given the stage's parameters; fingerprinted.
+        identity: the versions and digests that its results depend on, given the stage's parameters; fingerprinted.
         open: opens it, given parameters and resources; it is opened once per process and closed at its end.
-        found: what results depend on and only this machine's files say (digests of the user's own weights), given
-            parameters and resources; fingerprinted too. None if the files are missing: the last receipt's value counts.
+        found: further dependencies of its results, known only from this machine's files (digests of the user's own
+            weights), given parameters and resources; fingerprinted too. None if the files are missing: the last
+            receipt's value counts.
     """
 
     name: str
@@ -129,68 +134,6 @@ class Dependency:
     identity: Callable[[Any], Mapping[str, str]]
 
 
-class Files(Protocol):
-    """The files of one attempt at a partition, and a reader over location columns."""
-
-    def new_file(self, name: str) -> Path:
-        """Return the path of a new file that the receipt will name."""
-
-    def address(self, path: Path) -> str:
-        """Return what a location column says for a file made by `new_file`."""
-
-    def work(self) -> Path:
-        """Return a scratch folder that ends with the attempt."""
-
-    def shared(self, name: str) -> Path:
-        """Return a folder that all workers of the build share, for locks; nothing in it is data."""
-
-    def read(self, address: str, offset: int, n_bytes: int) -> bytes:
-        """Return bytes that a location column points to; `sources:PATH` is a file under SOURCES."""
-
-
-Inputs = Mapping[str, pa.Table]
-
-
-@dataclass(frozen=True)
-class Context:
-    """All a stage function gets beside its tables.
-
-    Attributes:
-        partition: name of the partition.
-        params: the stage's `Params`.
-        resources: the stage's `Resources`.
-        tools: the opened tools, by name.
-        files: where to write files and where location columns lead.
-        sources: the SOURCES folder.
-        advance: reports to the supervisor how many rows are done.
-    """
-
-    partition: str
-    params: Any
-    resources: Any
-    tools: Mapping[str, Any]
-    files: Files
-    sources: Path
-    advance: Callable[[int], None] = lambda n_rows: None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a stage made of a partition.
-
-    Attributes:
-        kept: rows of the written table, in an order that depends on the inputs alone; in files where the inputs are.
-        rejects: rows of its reject schema, likewise.
-        counts: for the grain "count" alone: "given", "kept" and one entry per reason.
-        files: paths made by `Files.new_file` that belong to the partition.
-    """
-
-    kept: Rows
-    rejects: Rows
-    counts: Mapping[str, int] | None = None
-    files: tuple[Path, ...] = ()
-
-
 @dataclass(frozen=True)
 class Stage:
     """One stage. `STAGES` is the pipeline: a literal tuple of these, in order.
@@ -205,19 +148,19 @@ class Stage:
         writes: the table written.
         grain: how keys are conserved: "map" (each given key is kept or rejected, once), "fan_out" (each given key
             has at least one row or a reject), "reduce" (each given key is named once, kept or rejected, and no other),
-            "count" (by count per reason: the keyword filter alone), "observe" (a look at the world or a choice of what
-            to attempt next: rows stem from the given keys where there are any; a later stage accounts for them).
+            "count" (by count per reason: the keyword filter alone), "observe" (an observation of the world, or a choice
+            of the next attempts: rows stem from the given keys, if any; a later stage accounts for them).
         given: the keys to account for.
         run: the function.
         params: settings that change rows.
         resources: settings that do not.
         reasons: codes of the reasons it may give.
-        tools: what it is handed.
-        depends: what else its results depend on.
+        tools: the tools handed to it.
+        depends: further dependencies of its results.
         partitions_from: tables whose spans are its partitions; empty: one partition, `whole`.
-        half: of these, only partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), known by the
-            corpus code before the first dash of their names; "" for all. Of a stage that splits its rows: the half that
-            all its spans belong to; partitions of the other half do not wait for it.
+        half: limits these to partitions of the web corpora ("pub11") or of the labelled ones ("rs3"), known by the
+            corpus code before the first dash of their names; "" for all. For a stage that splits its rows: the half
+            that all its spans belong to; partitions of the other half do not wait for it.
         split_by: column of the kept rows that names the spans of its output; empty: the output has one span.
         keeps: "current" for a pure stage, whose partitions are current by fingerprint; "latest" and "all" for one
             that observes the world: each observation is a numbered partition, of which the latest or all count.
@@ -226,10 +169,10 @@ class Stage:
         has_model: it loads a model: `run.model_workers` of its partitions run at once.
         has_network: it waits for other machines: `run.download_workers` of its partitions run beside all others.
         memory_gb: main memory that a partition needs, with its child processes and without the weights of its models,
-            GB, so that no more begin than fit; 0: what any worker needs or, of a whole table, what a worker may hold.
-        decides: its reject is the end of the samples that it names; False where it names what samples share (a
-            picture), and a later stage refuses them for it.
-        is_settled: a finished partition is never redone, whatever its parameters, tools or version (download).
+            GB, so that no more begin than fit; 0: the usual need of a worker or, for a whole table, a worker's limit.
+        decides: its rejects are final for the samples that they name; False if they name something that samples share
+            (a picture), for which a later stage refuses the samples.
+        is_accumulating: a finished partition is never redone, whatever its parameters, tools or version (download).
         bytes_per_row: disk a given row takes, for the check before the start.
         has_files: whether it writes files beside its rows, given its parameters; without them a row takes 200 bytes.
         off: returns the setting that switches the stage off, given its parameters; "" if it is on. A stage that is off
@@ -260,7 +203,7 @@ class Stage:
     has_network: bool = False
     memory_gb: float = 0.0
     decides: bool = True
-    is_settled: bool = False
+    is_accumulating: bool = False
     bytes_per_row: int = _ROW_BYTES
     has_files: Callable[[Any], bool] = lambda params: True
     off: Callable[[Any], str] = lambda params: ""
@@ -273,7 +216,7 @@ class Stage:
 
     @property
     def uses(self) -> Uses:
-        """What there is least of where it runs: it limits how many of its partitions run at once."""
+        """The scarcest resource that it uses: it limits how many of its partitions run at once."""
         return "gpu" if self.has_model else "network" if self.has_network else "cores"
 
     def row_bytes(self, params: Params) -> int:
@@ -284,36 +227,3 @@ class Stage:
     def is_whole(self) -> bool:
         """True where the stage has the one partition `whole`."""
         return not self.partitions_from and self.keeps == "current"
-
-
-def rejects_table(
-    table: Table, keys: Mapping[str, Any], reason: Any, detail: Any, facts: Mapping[str, Any] | None = None
-) -> pa.Table:
-    """Return reject rows of a table.
-
-    Args:
-        table: says which columns they have.
-        keys: the key columns.
-        reason: codes.
-        detail: texts, cut to 200 characters.
-        facts: reject columns of the table; those that are left out are null.
-    """
-    import pyarrow.compute as pc
-
-    columns = {name: keys[name] for name in table.key}
-    columns |= {"reason": reason, "detail": pc.utf8_slice_codeunits(_strings(detail), 0, 200)}
-    n_rows = len(columns["detail"])
-    for name in table.reject_columns:
-        kind = table.reject_schema.field(name).type
-        given = (facts or {}).get(name)
-        columns[name] = pa.nulls(n_rows, kind) if given is None else given
-    return pa.table(columns).cast(table.reject_schema)
-
-
-def no_rejects(table: Table) -> pa.Table:
-    """Return an empty reject table."""
-    return table.reject_schema.empty_table()
-
-
-def _strings(values: Any) -> Any:
-    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())

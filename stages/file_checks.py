@@ -1,6 +1,6 @@
 """The laws of `stages/checks.py` for rows that stay in files: the same faults in the same words, found by queries.
 
-Not for rows in memory, and not for `verify`: it trusts no run and reads what was published.
+Not for rows in memory, and not for `verify`: it trusts no run and reads the published files.
 """
 
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _KEPT, _REJECTS = "outcome_kept", "outcome_rejects"  # no table of the pipeline has such a name
 _FAULTS = {
     "lost": "{n} given rows are neither kept nor rejected: {some}",
-    "foreign": "{n} rows were made of nothing given: {some}",
+    "foreign": "{n} rows belong to no given row: {some}",
     "twice": "{n} given rows are named more than once: {some}",
 }
 
 
 def check_in_files(stage: Stage, inputs: Inputs, outcome: Outcome) -> None:
-    """Check an outcome of which rows or inputs are in files; see `check_outcome`. Raises ContractError."""
+    """Check an outcome whose rows or inputs are in files; see `check_outcome`. Raises ContractError."""
     tables = {_KEPT: outcome.kept, _REJECTS: outcome.rejects}
     schemas = (stage.writes.schema, stage.writes.reject_schema)
     for rows, schema, what in zip(tables.values(), schemas, ("kept rows", "reject rows"), strict=True):

@@ -1,6 +1,6 @@
 """The bytes that take the place of a destroyed picture, so that all others keep their places in the file.
 
-Whoever reads them later refuses the picture; nothing else has changed, so nothing that was made of it is made again.
+A stage that reads them later rejects the picture. Nothing else has changed, so no derived row is computed again.
 """
 
 _TEXT = b"destroyed by make gc PURGE=yes\n"

@@ -1,12 +1,11 @@
-"""What an outcome is refused for, in the same words for rows in memory and for rows in files."""
+"""Checks on an outcome, with the same error messages for rows in memory and for rows in files."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.reasons import REASON
+from schemas.reasons import DETAIL_MAX_CHARACTERS, REASON
 from stages.contract import ContractError, Outcome, Stage
 
-DETAIL_MAX_CHARACTERS = 200  # design: a reject's detail is a line for people, not a log
 SHOWN_KEYS = 3
 
 
@@ -18,7 +17,7 @@ def check_columns(stage: Stage, schema_found: pa.Schema, schema: pa.Schema, what
         odd = [f"{n}: {t}" for n, t in found if (n, t) not in declared]
         missing = [f"{n}: {t}" for n, t in declared if (n, t) not in found]
         raise ContractError(
-            f"{stage.name}: {what} of {stage.writes.name} have not the declared columns:"
+            f"{stage.name}: {what} of {stage.writes.name} do not have the declared columns:"
             f" undeclared {odd}, missing {missing}, or another order"
         )
 
@@ -45,7 +44,7 @@ def refuse_reasons(stage: Stage, found: list[str], longest: int) -> None:
 
 
 def check_counts(stage: Stage, outcome: Outcome) -> None:
-    """Check that given = kept + the count of each reason, and that what was written was counted."""
+    """Check that given = kept + the count of each reason, and that the counts match the written rows."""
     counts = dict(outcome.counts or {})
     if set(counts) != {"given", "kept", *stage.reasons}:
         raise ContractError(f"{stage.name}: counts for {sorted(counts)}; expected given, kept and {stage.reasons}")

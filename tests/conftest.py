@@ -1,6 +1,7 @@
 """Fixtures of all tests: a small finished build, its sources and its web server, made once per session."""
 
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,16 @@ def finished(small_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> B
 def damaged(finished: Build, tmp_path: Path) -> Build:
     """A copy of the finished build that a test may change."""
     return finished.copy_to(tmp_path / "build")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many damaged inputs the tests read, by reader: tests record them as properties "damaged NAME"."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]  # a teardown has them once more
+    counts: Counter[str] = Counter()
+    for name, n_inputs in (one for report in calls for one in report.user_properties):
+        if name.startswith("damaged "):
+            counts[name.removeprefix("damaged ")] += n_inputs
+    if counts:
+        listed = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()))
+        terminalreporter.write_line(f"damaged inputs: {counts.total():,} ({listed})")

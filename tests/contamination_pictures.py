@@ -43,6 +43,11 @@ def encode_png(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
+def digest_pixels(picture: Image.Image) -> str:
+    """Return a name of the pixels, equal for equal ones."""
+    return hashlib.sha256(np.asarray(picture.convert("RGB")).tobytes()).hexdigest()
+
+
 def write_set(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
     """Write pictures as PNG files of an evaluation set, by path below the folder."""
     for name, picture in pictures.items():
@@ -95,7 +100,7 @@ class Gallery:
         """Add a picture."""
         picture = picture.convert("RGB")
         body = encode_png(picture)
-        digest = hashlib.sha256(np.asarray(picture).tobytes()).hexdigest()
+        digest = digest_pixels(picture)
         about = {"image_id": name, "pixel_sha256": digest, "image_format": "PNG", "n_bytes": len(body)}
         where = {"body_sha256": hashlib.sha256(body).hexdigest(), "body_file": "tar", "body_offset": len(self.bodies)}
         size = {"width_px": picture.width, "height_px": picture.height, "partition": "p"}
@@ -132,10 +137,11 @@ def find_marks(sets: Tables, pictures: Gallery | Mapping[str, Image.Image], **pa
         for name, picture in pictures.items():
             gallery.add(name, picture)
     tables, files = {**sets, **gallery.tables()}, Bodies(gallery.bodies)
+    run_stage(PLAN_GALLERY, tables, files, **params)
     if params.get("method") != "hashes":
-        for stage in (PLAN_GALLERY, SUMMARISE_GALLERY, FIND_CANDIDATES, COMPARE_CANDIDATES):
-            run_stage(stage, tables, files, **params)
-        gallery.summaries, gallery.n_compared = tables["gallery_summary"], tables["evaluation_match"].num_rows
+        gallery.summaries = run_stage(SUMMARISE_GALLERY, tables, files, **params)
+    run_stage(FIND_CANDIDATES, tables, files, **params)
+    gallery.n_compared = run_stage(COMPARE_CANDIDATES, tables, files, **params).num_rows
     found: dict[str, Any] = {}
     for row in run_stage(FIND_CONTAMINATED, tables, files, **params).to_pylist():
         found.setdefault(row["sample_id"].removeprefix("cc3m_0_"), []).append(row)

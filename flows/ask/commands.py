@@ -38,6 +38,7 @@ from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages import STAGES
 from stages.contamination.shared import write_shared
 from stages.contract import InputError, Reads
+from stages.plurals import briefly, counted
 
 
 def run_tables(options: argparse.Namespace, console: Console) -> None:
@@ -67,7 +68,7 @@ def run_report(options: argparse.Namespace, console: Console) -> None:
     sources = sources_of(options, ledger)
     waiting = write_page(ledger, sources, path)
     if waiting:
-        say(console, f"not made yet, and so left out: {', '.join(waiting)}", "yellow")
+        say(console, f"left out, because not computed yet: {', '.join(waiting)}", "yellow")
     for note in write_outliers(ledger, sources, beside):
         say(console, f"{OUTLIERS}: {note}", "yellow")
     say(console, f"{path}: {path.stat().st_size / 1e6:.1f} MB, open it in a browser")
@@ -116,15 +117,18 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
 def _verdict(
     ledger: Ledger, faults: Sequence[Fault], options: argparse.Namespace, console: Console, seconds: float
 ) -> int:
-    """Print what verification comes to and return the exit code."""
+    """Print the verdict of a verification and return the exit code."""
     if faults:
         can_repair = not options.repair and any(fault.folder for fault in faults)
-        advice = "; `make verify REPAIR=yes` sets their receipts aside, the next run redoes them" if can_repair else ""
+        advice = (
+            "; `make verify REPAIR=yes` sets their receipts aside, and the next run redoes them" if can_repair else ""
+        )
         say(console, f"{len(faults)} faults in {seconds:.1f} s{advice}", "red")
         return 1
     undone = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
     if undone:
-        console.print(f"incomplete by the settings of profile {options.profile}: {', '.join(undone)} (`make status`)")
+        some = briefly(undone, 5)
+        say(console, f"incomplete by the settings of profile {options.profile}: {some} (`make status` lists all)")
     elif options.quick:
         console.print(f"sizes, receipts and schemas are right, in {seconds:.1f} s; no bytes and no rows were read")
     else:
@@ -151,8 +155,8 @@ def run_fates(options: argparse.Namespace, console: Console) -> None:
     """Write the fates."""
     _, ledger = open_existing(options)
     counts = write_fates(ledger, options.out)
-    counted = ", ".join(f"{n:,} {fate}" for fate, n in sorted(counts.items()))
-    say(console, f"{options.out}: {sum(counts.values()):,} samples, {counted}")
+    by_fate = ", ".join(f"{n:,} {fate}" for fate, n in sorted(counts.items()))
+    say(console, f"{options.out}: {counted(sum(counts.values()), 'sample')}, {by_fate}")
 
 
 def run_compare(options: argparse.Namespace, console: Console) -> None:
@@ -163,8 +167,11 @@ def run_compare(options: argparse.Namespace, console: Console) -> None:
             report.show(console)
         say(console, f"every released sample: {options.out}")
         return
-    for report in compare(ledger, options.compared or options.metafile, options.out):
+    found = compare(ledger, options.compared or options.metafile, options.out)
+    for report in (found.lost, found.kept):
         report.show(console)
+    for note in found.passed_over:
+        say(console, note, "yellow")
     say(console, f"every listed row: {options.out}")
 
 
@@ -176,17 +183,17 @@ def _open_other(settings: Settings, build: Path) -> Ledger:
 
 
 def run_release_metadata(options: argparse.Namespace, console: Console) -> None:
-    """Write what others need to make the dataset again."""
+    """Write the metadata from which others can make the dataset again."""
     _, ledger = open_existing(options)
     n_rows, n_labelled, n_lost = write_release_metadata(ledger, options.out)
     how, more = f"make rebuild FROM={options.out}", ""
     if n_labelled:
         how += " SOURCES=…"
-        more = f"; SOURCES is a folder with the corpora of the {n_labelled:,} labelled images"
-    say(console, f"{options.out}: {n_rows:,} samples, no images")
+        more = f"; SOURCES is a folder with the corpora of the {counted(n_labelled, 'labelled image')}"
+    say(console, f"{options.out}: {counted(n_rows, 'sample')}, no images")
     say(console, f"`{how}` makes the dataset again{more}")
     if n_lost:
-        say(console, f"{n_lost:,} samples have neither a URL nor a source file, so they cannot be made again", "yellow")
+        say(console, f"a rebuild lacks samples without a URL or a source file: {counted(n_lost, 'sample')}", "yellow")
 
 
 def run_eval_hashes(options: argparse.Namespace, console: Console) -> None:
@@ -216,23 +223,20 @@ def run_card(options: argparse.Namespace, console: Console) -> int:
         remember(options)
         folder = publish_dataset(ledger, sources_of(options, ledger))
     if lacking := unfinished(ledger):
-        say(
-            console,
-            f"no card: {', '.join(lacking)} are not finished: run `make build`. So far: {folder / FACTS}",
-            "red",
-        )
+        some = briefly(lacking, 3)
+        say(console, f"no card: {some} not finished, run `make build`. So far: {folder / FACTS}", "red")
         return 1
     say(console, f"card: {folder / CARD} (build {build_id(ledger)[:12]})")
     return 0
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:
-    """Remove files that no current receipt names; with `purge` destroy what is withdrawn or on a hash list first."""
+    """Remove files that no current receipt names; with `purge`, first destroy bodies withdrawn or on a hash list."""
     _, ledger = open_existing(options)
     with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
         if options.purge:
             if options.dry_run:
-                raise InputError("PURGE=yes has no dry run: `make withdraw` and `make fates` say what is withdrawn")
+                raise InputError("--purge has no --dry-run: `make fates` lists withdrawn samples")
             for line in purge(ledger):
                 say(console, line)
             ledger.refresh()
@@ -240,7 +244,7 @@ def run_gc(options: argparse.Namespace, console: Console) -> None:
     for note in notes:
         say(console, note)
     verb = "would be removed" if options.dry_run else "removed"
-    console.print(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {verb}")
+    console.print(f"{counted(n_files, 'file')}, {n_bytes / 1e6:,.1f} MB {verb}")
 
 
 def run_config(options: argparse.Namespace, console: Console) -> None:

@@ -1,29 +1,21 @@
 """Compare a build with one of RS5M's lists by normalised URL: rows kept, rows lost by stage, and new samples.
 
-Builds from a list are made by `flows/corpora/metafile.py`.
+The lists are read by `flows/ask/listed.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, NamedTuple
 
 from flows.ask.fates import fates_query
+from flows.ask.listed import read_lists
 from flows.ask.report import Report, Row, query_report
 from flows.ask.spine import samples_query
 from flows.ask.views import open_views, scalar
-from flows.corpora.metafile import list_files
 from flows.ledger.ledger import Ledger
 from stages.contract import ContractError, InputError
-from stages.plan.urls import plan_urls
-from stages.readers.batch import SourceFileError
-from stages.readers.rs5m_list.names import labelled_id_of, sample_id_of
-from stages.readers.rs5m_list.rows import ListRows, read_list
 from stages.rows import quote_text
 
 if TYPE_CHECKING:
@@ -31,15 +23,7 @@ if TYPE_CHECKING:
 
 KEPT, LOST = "kept", "lost"
 NOT_IN_SOURCES = "not in SOURCES"
-UNREADABLE, UNUSABLE, NOT_A_CANDIDATE = "unreadable row", "unusable URL", "not among its candidates"
-_NO_CORPUS = "unknown"
-_LISTED_SCHEMA = pa.schema(
-    [
-        ("row", pa.int64()),
-        *((name, pa.string()) for name in ("list_name", "url", "corpus", "fetch_id", "fault")),
-        ("is_labelled", pa.bool_()),
-    ]
-)
+NOT_A_CANDIDATE = "not among its candidates"
 
 
 # As write_csv, ten times as fast: foreign text must not look like a formula to a spreadsheet.
@@ -51,8 +35,16 @@ def csv_safe(name: str) -> str:
     return _SAFE.format(name)
 
 
-def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, Report]:
-    """Write the fate of every listed row to a CSV; return the table of the list by corpus, and that of the build.
+class Compared(NamedTuple):
+    """The table of a list by corpus, that of the build, and notes on the files and rows that were passed over."""
+
+    lost: Report
+    kept: Report
+    passed_over: tuple[str, ...]
+
+
+def compare(ledger: Ledger, metafile: Path | None, out: Path) -> Compared:
+    """Write the fate of every listed row to a CSV; return the tables of the list and of the build.
 
     A listed row is kept if any sample with its URL is; else it has the fate of the sample that came furthest, with ties
     broken by sample_id. Labelled images are compared by name instead, where the list names some. In a build without
@@ -63,10 +55,10 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
         ContractError: not every row of the list is counted exactly once.
     """
     if metafile is None:
-        raise InputError("METAFILE is missing: name a list of RS5M or a folder of lists")
+        raise InputError("METAFILE is missing: name a list of RS5M or a folder of lists, or a release with RELEASE=…")
     if not ledger.state(ledger.writer["planned"]).is_complete:
         raise InputError(f"{ledger.store.root} cannot be compared by URL yet: run `make stage-plan` first")
-    listed = read_listed(list_files(metafile))
+    listed, passed_over = read_lists(metafile)
     with open_views(ledger) as db:
         db.register("listed", listed)
         has_labelled = scalar(db, "SELECT count(*) FROM listed WHERE is_labelled") > 0
@@ -76,50 +68,7 @@ def compare(ledger: Ledger, metafile: Path | None, out: Path) -> tuple[Report, R
         kept = query_report(db, "samples that this build keeps", _NEW)
         out.parent.mkdir(parents=True, exist_ok=True)
         db.execute(f"COPY ({_CSV}) TO {quote_text(str(out))} (FORMAT csv, HEADER)")
-    return lost, kept
-
-
-def read_listed(paths: Sequence[Path]) -> pa.Table:
-    """Return one row per row of some lists, in order, with the fetch_id of its URL; the name of a labelled image.
-
-    Raises:
-        InputError: a list cannot be read.
-    """
-    batches: list[pa.RecordBatch] = []
-    n_rows = 0
-    for path in paths:
-        try:
-            for rows in read_list(path):
-                batches.append(_listed(rows, n_rows))
-                n_rows += batches[-1].num_rows
-        except SourceFileError as error:
-            raise InputError(str(error)) from error
-    return pa.Table.from_batches(batches, schema=_LISTED_SCHEMA)
-
-
-def _listed(rows: ListRows, n_before: int) -> pa.RecordBatch:
-    n_rows = len(rows.names)
-    planned = plan_urls(rows.urls)
-    found = [sample_id_of(name) for name in rows.names.to_pylist()]
-    labelled = [labelled_id_of(name) for name in rows.names.to_pylist()]
-    named = [known or name for known, name in zip(labelled, found, strict=True)]
-    corpora = [name.partition("_")[0] if isinstance(name, str) else _NO_CORPUS for name in named]
-    is_labelled = pa.array([name is not None for name in labelled], pa.bool_())
-    faults: list[str | None] = [None] * n_rows
-    for i, (reason, _) in rows.faults.items():
-        faults[i] = f"{UNREADABLE}: {reason}"
-    is_unusable = pc.and_(pc.is_valid(planned["reason"].combine_chunks()), pc.invert(is_labelled))
-    unusable = pc.if_else(is_unusable, UNUSABLE, pa.scalar(None, pa.string()))
-    columns = [
-        pa.array(range(n_before, n_before + n_rows), pa.int64()),
-        rows.names,
-        rows.urls,
-        pa.array(corpora, pa.string()),
-        pc.coalesce(pa.array(labelled, pa.string()), planned["fetch_id"].combine_chunks()),
-        pc.coalesce(pa.array(faults, pa.string()), unusable),
-        is_labelled,
-    ]
-    return pa.record_batch(columns, schema=_LISTED_SCHEMA)
+    return Compared(lost, kept, passed_over)
 
 
 def _sample_fates(ledger: Ledger, has_labelled: bool) -> str:

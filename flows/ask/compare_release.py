@@ -52,13 +52,7 @@ def compare_release(
             raise ContractError(f"{released.num_rows} samples are released, others are compared: run `make verify`")
         out.parent.mkdir(parents=True, exist_ok=True)
         db.execute(f"COPY ({_CSV}) TO {quote_text(str(out))} (FORMAT csv, HEADER)")
-        counts = ", ".join(f"count(*) FILTER (relation = '{name}') AS \"{name}\"" for name in RELATIONS)
-        of_release = query_report(
-            db,
-            "samples of the release",
-            f"SELECT coalesce(corpus, 'Total') AS corpus, count(*) AS released, {counts} FROM relation"
-            " GROUP BY ROLLUP (corpus) ORDER BY relation.corpus IS NULL, 1",
-        )
+        of_release = query_report(db, "samples of the release", _OF_RELEASE)
         return of_release, query_report(db, "samples of this build", _NEW)
 
 
@@ -97,6 +91,20 @@ def _related(max_distance: int, min_detail: float) -> str:
 _CSV = f"""
     SELECT {csv_safe("sample_id")}, corpus, relation, stage, reason, released_sha256, published_sha256
     FROM relation ORDER BY relation.sample_id, relation
+"""
+_COUNTS = ", ".join(f"count(*) FILTER (relation = '{name}') AS \"{name}\"" for name in RELATIONS)
+_OF_RELEASE = f"""
+    WITH reasons AS (
+        SELECT coalesce(corpus, 'Total') AS corpus, concat_ws(': ', stage, reason) AS why, count(*) AS n FROM relation
+        WHERE relation = 'gone' GROUP BY GROUPING SETS ((corpus, stage, reason), (stage, reason))
+    ), explained AS (
+        SELECT corpus, string_agg(format('{{}} {{:,}}', why, n), ', ' ORDER BY n DESC, why) AS "why gone"
+        FROM reasons GROUP BY corpus
+    ), counted AS (
+        SELECT coalesce(corpus, 'Total') AS corpus, count(*) AS released, {_COUNTS}
+        FROM relation GROUP BY ROLLUP (corpus)
+    )
+    SELECT counted.*, "why gone" FROM counted LEFT JOIN explained USING (corpus) ORDER BY corpus = 'Total', corpus
 """
 _NEW = """
     SELECT coalesce(corpus, 'Total') AS corpus, count(*) AS published, count(*) FILTER (is_released) AS released,

@@ -1,4 +1,4 @@
-"""Source files that could not be read completely: what is lost, and whether the user accepts it.
+"""Source files that could not be read completely: the lost rows, and whether the user accepts the loss.
 
 The answers come from receipts and reject rows; no file is read again.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,7 @@ from stages.contract import Reads, Stage
 STRETCH_REASONS = tuple(reason.code for reason in REASONS if reason.is_stretch)
 _LOST = ("unreadable", "faulty_manifest")  # reasons for which a path's content is missing from the build
 _TABLE = "candidate"
+_LISTED = Reads("source_listing", ("path",))
 _REJECTED = Reads("source_listing", tuple(SOURCE_LISTING.reject_schema.names), is_whole=True, section="rejects")
 
 
@@ -77,7 +79,7 @@ def unaccepted(ledger: Ledger) -> list[DamagedFile]:
 
 
 def sentences(ledger: Ledger) -> list[tuple[DamagedFile, str]]:
-    """Return a message for each damaged file that is not accepted: what is lost, and what to do."""
+    """Return a message for each damaged file that is not accepted, with its losses and the remedy."""
     accepted = _accepted(ledger, ledger.writer[_TABLE])
     return [(file, f"{file} {_accepting((*accepted, file.path))}") for file in unaccepted(ledger)]
 
@@ -90,7 +92,7 @@ def unreadable(ledger: Ledger) -> list[tuple[str, str]]:
 
 
 def unreadable_sentences(ledger: Ledger) -> Iterator[str]:
-    """Yield a message for each unreadable path: its fault, and what to do."""
+    """Yield a message for each unreadable path, with its fault and the remedy."""
     accepted = _accepted(ledger, ledger.writer[_TABLE])
     for path, detail in unreadable(ledger):
         yield (
@@ -134,12 +136,23 @@ def _accepted(ledger: Ledger, stage: Stage) -> tuple[str, ...]:
 
 
 def _files_of(ledger: Ledger, partition: str, accepted: Sequence[str]) -> Iterator[DamagedFile]:
-    stretches: dict[str, list[tuple[int, str]]] = {}
+    names = ledger.read(_LISTED, partition)["path"].to_pylist()
+    lost: dict[str, list[dict[str, Any]]] = {}
     for row in _stretches(ledger, partition).to_pylist():
-        stretches.setdefault(row["path"] or row["corpus"], []).append((row["n_rows"], row["detail"]))
-    for path, lost in stretches.items():
-        n_rows = sum(n for n, _ in lost)
-        yield DamagedFile(path, partition, n_rows, lost[0][1].rstrip("."), len(lost), path in accepted)
+        lost.setdefault(row["path"] or _name_in(row["detail"], names) or row["corpus"], []).append(row)
+    for path, rows in lost.items():
+        # Rows that were found unreadable one by one, when their other columns were read, are one stretch per fault.
+        single = [row for row in rows if row["n_rows"] is None]
+        n_rows = len(single) + sum(row["n_rows"] or 0 for row in rows)
+        n_stretches = len(rows) - len(single) + len({row["detail"] for row in single})
+        found = rows[0]["detail"].removeprefix(f"{path.rpartition('/')[2]}: ").rstrip(".")
+        yield DamagedFile(path, partition, n_rows, found, n_stretches, path in accepted)
+
+
+def _name_in(detail: str, paths: Sequence[str]) -> str:
+    """Return the only path whose file the detail names, or the only path; "" if there is none."""
+    named = [path for path in paths if path.rpartition("/")[2] in detail] or list(paths)
+    return named[0] if len(named) == 1 else ""
 
 
 def _stretches(ledger: Ledger, partition: str) -> pa.Table:

@@ -1,6 +1,6 @@
-"""A folder of published files that is being made: it knows the sha256 of each without reading what is known already.
+"""A dataset folder while it is filled: it has the sha256 of each file and does not read files whose digest is known.
 
-Not for what is published: that is `dataset.py` beside this module.
+Not for choosing the published files: that is `dataset.py` in the same folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Made:
     """A file that was made from tables and is made again only when these change.
 
     Attributes:
-        of: digest of what it was made from.
+        of: digest of the inputs it was made from.
         sha256: of its bytes.
         size_bytes, mtime_ns, inode: of the file when it was published; one that differs now was changed since.
     """
@@ -81,7 +81,7 @@ class DatasetFolder:
         self._sha256[name] = hashlib.sha256(data).hexdigest()
 
     def make(self, name: str, of: str, write: Callable[[Path], None]) -> None:
-        """Add a large file: the published one where it was made of the same, else what `write` writes."""
+        """Add a large file: the published one if it is intact and has the same inputs, else a new one from `write`."""
         target, known = self._target(name), self._known.get(name)
         if (
             self.before is not None
@@ -125,7 +125,7 @@ class DatasetFolder:
 
 
 def read_record(folder: Path) -> Mapping[str, Made]:
-    """Return what a published folder's large files were made of, by name; nothing where that is not known."""
+    """Return the record of a published folder's large files, by name; empty if it is missing or invalid."""
     try:
         found = json.loads(_record_of(folder).read_text(encoding="utf-8"))
         return {name: Made(**made) for name, made in found.items()}
@@ -134,7 +134,7 @@ def read_record(folder: Path) -> Mapping[str, Made]:
 
 
 def remove_others(folder: Path) -> None:
-    """Remove what is beside a published folder: earlier ones, and drafts of killed runs."""
+    """Remove everything next to a published folder but its record: earlier folders, and drafts of killed runs."""
     for other in folder.parent.iterdir():
         if other == folder or other == _record_of(folder):
             continue

@@ -9,13 +9,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from flows.ask.damage import is_damaged, unaccepted, unreadable
+from flows.ask.picture import BARRED, is_barred
 from flows.ask.report import Report, printable
 from flows.ask.spine import names_of
 from flows.ask.views import open_views, scalar
 from flows.ledger.ledger import Ledger
-from flows.ledger.receipt import collector_paused
 from flows.ledger.state import PartitionState
+from schemas.fields import FIELD
+from stages.collector import collector_paused
 from stages.contract import InputError, Stage
 from stages.safety.hash_lists import HASH_LISTED
 
@@ -33,7 +37,7 @@ def status_report(ledger: Ledger) -> Report:
 
     Damaged partitions are done, but rows of their source files could not be read and the loss is not accepted.
     """
-    rows = []
+    rows, waiting = [], dict[str, str]()
     with collector_paused():
         states = [ledger.state(stage) for stage in ledger.stages]
     for stage, state in zip(ledger.stages, states, strict=True):
@@ -49,7 +53,7 @@ def status_report(ledger: Ledger) -> Report:
             "kept": sum(r.n_kept for r in state.receipts),
             "rejected": sum(sum(r.rejected.values()) for r in state.receipts),
             "megabytes": round(sum(r.n_bytes for r in state.receipts) / 1e6, 1),
-            "note": _note(ledger, stage),
+            "note": _note(ledger, stage, waiting),
         }
         rows.append(row)
     return Report(f"status of {ledger.store.root}", tuple(rows[0]), tuple(rows))
@@ -83,7 +87,7 @@ def _why_due(ledger: Ledger, stage: Stage, partition: PartitionState) -> str:
 
 
 def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
-    """Return the lines of `explain`: what every stage did with a sample.
+    """Return the lines of `explain`: the result of every stage for a sample.
 
     Raises:
         InputError: no row of any source file has the id.
@@ -102,8 +106,14 @@ def explain(ledger: Ledger, sample_id: str, sources: Path | None) -> list[str]:
             # Neither its URL nor its hashes: nothing that leads to it.
             return [f"sample {sample_id}: rejected by {hidden.stage.name}: {HASH_LISTED} ({hidden.facts['detail']})"]
         has_image = any(row.stage.writes.name in ("fetched", "labelled_image") for row in rows if row.verdict == "kept")
-        picture = [f"its picture: `make show ID={sample_id}` writes it to a file"] if has_image else []
+        picture = [_where_picture_is(ledger, db, sample_id)] if has_image else []
         return [f"sample {sample_id}: {_verdict(ledger, rows)}", *picture, *_texts(rows)]
+
+
+def _where_picture_is(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str) -> str:
+    if is_barred(ledger, db, sample_id):
+        return f"its picture is not shown: the sample {BARRED}"
+    return f"its picture: `make show ID={sample_id}` writes it to a file"
 
 
 def _texts(rows: Sequence[_StageRow]) -> Iterator[str]:
@@ -141,12 +151,14 @@ def _verdict(ledger: Ledger, rows: Sequence[_StageRow]) -> str:
     return "kept so far" + (f"; next: `make stage-{undone.module}`" if undone is not None else "")
 
 
-def _note(ledger: Ledger, stage: Stage) -> str:
+def _note(ledger: Ledger, stage: Stage, waiting: dict[str, str]) -> str:
+    """Return the last column of `status`; `waiting` has the first stage that waits for each thing, and is extended."""
     state = ledger.state(stage)
     if reason := ledger.why_off(stage):
         return f"off: {reason}"
     if state.blocked:
-        return f"waits: {state.blocked}"
+        first = waiting.setdefault(state.blocked, stage.name)
+        return f"waits: {state.blocked if first == stage.name else f'see {first}'}"
     if stage.keeps != "current" and not state.partitions:
         return f"run `make stage-{stage.module}`"
     return ""
@@ -168,8 +180,8 @@ def _rows_of(ledger: Ledger, stage: Stage, db: duckdb.DuckDBPyConnection, values
         )
         names = [column[0] for column in found.description or ()]
         for row in found.fetchall():
-            facts = {n: _shown(v) for n, v in zip(names, row, strict=True) if v is not None}
-            found_rows.append(_StageRow(stage, "attempt" if stage.is_settled else verdict, facts))
+            facts = {n: _shown(_in_hex(n, v)) for n, v in zip(names, row, strict=True) if v is not None}
+            found_rows.append(_StageRow(stage, "attempt" if stage.is_accumulating else verdict, facts))
     blocked = "" if found_rows else ledger.state(stage).blocked
     return [_StageRow(stage, f"not run: {blocked}", {})] if blocked else found_rows
 
@@ -221,8 +233,6 @@ def filter_reason(row: Mapping[str, Any], search: Search, pilot_share: float, is
         pilot_share: share of the rows in the pilot.
         is_listed: whether the row is from a list of samples, and needs no keyword.
     """
-    import pyarrow as pa
-
     from stages.filter.keywords import match_any
     from stages.slices import belongs
 
@@ -238,6 +248,13 @@ def filter_reason(row: Mapping[str, Any], search: Search, pilot_share: float, is
 
 def _share(db: duckdb.DuckDBPyConnection, code: str) -> float:
     return float(scalar(db, f"SELECT min(pilot_share) FROM source_listing WHERE corpus = '{code}'"))
+
+
+def _in_hex(name: str, value: Any) -> object:
+    """Return perceptual hashes as `make withdraw` reads them, and any other value unchanged."""
+    if FIELD[name].type == pa.uint64():
+        return f"{value:016x}"
+    return [f"{each:016x}" for each in value] if FIELD[name].type == pa.list_(pa.uint64()) else value
 
 
 def _shown(value: object) -> str:

@@ -55,7 +55,7 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
             " FROM cluster_member GROUP BY 1 ORDER BY 1",
         ),
         (
-            "pairs of pictures that no hash joins, by what they were found to be",
+            "pairs of pictures that no hash joins, by result of the comparison",
             "SELECT pair_kind, count(*) AS pairs, min(n_inliers) AS fewest_inliers, max(n_inliers) AS most_inliers"
             " FROM judged_pair GROUP BY 1 ORDER BY 1",
         ),
@@ -93,7 +93,7 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "SELECT score, rule, n_scored, top_share, threshold, n_at_least, n_tied FROM outlier_rule ORDER BY score",
         ),
         (
-            "what remains, by top share of both scores (%)",
+            "samples that remain, by top share of both scores (%)",
             "SELECT s.top AS vlm_top_percent, "
             + ", ".join(
                 f"count(*) FILTER (vlm_at <= s.top / 100 AND detector_at <= {top} / 100) AS detector_top_{top}"

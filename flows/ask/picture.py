@@ -36,6 +36,7 @@ LOCATED = """
 PICTURE_TABLES = (
     "candidate", "planned", "sample", "image", "fetched", "labelled_image", "withdrawal", "listed_hash",
 )  # fmt: skip
+BARRED = "is withdrawn, on a hash list or marked as unsafe by a corpus"
 # The tables with the location of an image's bytes, one per half, and their keys.
 _LOCATED = (("fetched", "fetch_id"), ("labelled_image", "sample_id"))
 _UNSAFE = re.compile(r"[^\w.-]")  # a sample_id may come from a corpus, so it is not used unchanged in a path
@@ -67,6 +68,12 @@ def bar_pictures(ledger: Ledger, db: duckdb.DuckDBPyConnection, samples: str = "
     """)
 
 
+def is_barred(ledger: Ledger, db: duckdb.DuckDBPyConnection, sample_id: str) -> bool:
+    """Return whether the picture of a sample must not be shown."""
+    bar_pictures(ledger, db, f"({samples_query(ledger)})")
+    return db.execute("SELECT 1 FROM barred WHERE sample_id = ?", [sample_id]).fetchone() is not None
+
+
 def _hash_listed() -> str:
     return f"""
         hash_listed AS (
@@ -93,11 +100,8 @@ def write_picture(ledger: Ledger, sample_id: str, sources: Path | None, out: Pat
         names = names_of(ledger, db, sample_id)
         if not names:
             raise InputError(f"no sample {sample_id!r} in this build: `make explain ID=…` reads unmatched rows again")
-        bar_pictures(ledger, db, f"({samples_query(ledger)})")
-        if db.execute("SELECT 1 FROM barred WHERE sample_id = ?", [sample_id]).fetchone():
-            raise InputError(
-                f"{sample_id} is withdrawn, on a hash list or marked as unsafe by a corpus: its picture is not shown"
-            )
+        if is_barred(ledger, db, sample_id):
+            raise InputError(f"{sample_id} {BARRED}: its picture is not shown")
         for table, key in _LOCATED:
             found = db.execute(
                 f"SELECT body_file, body_offset, n_bytes FROM {table} WHERE {key} IN (SELECT unnest(?::VARCHAR[]))"

@@ -1,6 +1,6 @@
-"""Write what others need to make a dataset again without its images: URLs, texts, digests, splits; and read it.
+"""Write and read release metadata: URLs, texts, digests and splits, to make a dataset again without its images.
 
-Made again by `flows/run/rebuild.py`.
+The dataset is made again by `flows/run/rebuild.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flows.ledger.ledger import Ledger
 from stages.contract import InputError
 from stages.readers.rs5m_tars.located import SCHEME
 from stages.rows import parquet_sql, quote_text
-from stages.shard.stated import COLUMNS
+from stages.stated import CARRIED, COLUMNS, SCORES
 
 FORMAT = "rs5m release metadata 1"
 RENDERED_BY = ("ben_clip_reflectance", "ben_jpeg_quality", "ben_has_full_chroma")  # settings of labelled
@@ -27,7 +27,7 @@ ROWS_QUERY = f"""
     SELECT m.sample_id, m.half, m.corpus, m.img_name, CASE WHEN starts_with(m.url, '{SCHEME}') THEN '' ELSE m.url END
            AS url, m.published_text, m.split, m.shard, m.body_sha256, m.published_sha256, i.n_bytes, i.pixel_sha256,
            i.phash, i.width_px, i.height_px, i.published_format, v.vlm_score_cos, d.detector_prob,
-           m.annotation_licence, m.image_licence, m.caption_model_licence
+           {", ".join(f"m.{name}" for name in CARRIED if name not in SCORES)}
     FROM metafile m JOIN sample s USING (sample_id) JOIN image i USING (image_id)
     LEFT JOIN vlm_score v USING (pixel_sha256) LEFT JOIN detector_score d USING (pixel_sha256)
     ORDER BY m.sample_id
@@ -35,7 +35,7 @@ ROWS_QUERY = f"""
 
 
 def write_release_metadata(ledger: Ledger, out: Path) -> tuple[int, int, int]:
-    """Write one row per published sample; return how many rows, how many of RS3, and how many others without a URL.
+    """Write one row per published sample; return the numbers of rows, of RS3 rows, and of other rows without a URL.
 
     Raises:
         InputError: the build is not finished.
@@ -63,10 +63,10 @@ _COUNTS = """SELECT count(*), count(*) FILTER (half = 'rs3'), count(*) FILTER (h
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """Return what a file of release metadata says of its build: build_id, n_shards, and how patches were rendered.
+    """Return the build facts in a file of release metadata: build_id, n_shards, and how patches were rendered.
 
     Raises:
-        InputError: it is no such file.
+        InputError: the file cannot be read or is not release metadata.
     """
     try:
         schema = pq.read_schema(path)

@@ -36,7 +36,7 @@ PUBLISHED = "the paper on RS5M states about 1,800 images/s on 16 cores"
 
 
 class LoaderError(Exception):
-    """The folder, a sample or a saved state is unusable; the message says why."""
+    """The folder, a sample or a saved state is unusable, for the reason in the message."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +302,7 @@ def _measure(split: str, folder: str, options: argparse.Namespace) -> None:
     wall_s, now = time.perf_counter() - started, os.times()
     cpu_s = sum(now[:4]) - sum(cpu[:4])
     mean = n_characters / max(n_samples, 1)
-    print(f"{split}: {n_samples} samples in {n_batches} batches, texts of {mean:.0f} characters on average")
+    print(f"{split}: {n_samples} samples, batches: {n_batches}, texts of {mean:.0f} characters on average")
     print(f"{split}: {n_samples / wall_s:,.0f} images/s, {1000 * cpu_s / max(n_samples, 1):.2f} ms of CPU an image")
     print(f"  {options.num_worker} processes beside this one, {os.cpu_count()} cores; {PUBLISHED}")
 
@@ -324,9 +324,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=0, help="reduce and crop images to this side, px (0: as they are)")
     parser.add_argument("--captions", choices=CAPTIONS, default="published", help="which text (published)")
     parser.add_argument("--seed", type=int, default=0, help="of order and choice (0)")
-    parser.add_argument("--state", default="", help="prefix of files that say how far a run came; read at the start")
+    parser.add_argument(
+        "--state", default="", help="prefix of the files that record a run's progress; read at the start"
+    )
     parser.add_argument("--state_every", type=int, default=100, help="batches between two writes of these files (100)")
-    parser.add_argument("--max_batches", type=int, default=0, help="end after so many batches of a split (0: all)")
+    parser.add_argument(
+        "--max_batches", type=int, default=0, help="end after this number of batches of a split (0: all)"
+    )
     return parser
 
 

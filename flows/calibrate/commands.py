@@ -18,6 +18,7 @@ from flows.detector.measure import Share
 from flows.opening import open_build, open_existing
 from flows.settings import sections_of, toml_sections
 from stages.contract import InputError
+from stages.plurals import counted
 
 _FEW = 100  # images per label; with fewer, Wilson's interval of 97 % is wider than 93 to 99 %
 _TELL_EVERY_S = 15.0
@@ -30,7 +31,10 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
         raise InputError(f"PRECISION={options.precision:g}: expected a share from 0 to 1, such as 0.97")
     scores = _gather(options, console)
     if scores.is_rs.all() or not scores.is_rs.any():
-        raise InputError(f"of the labelled images with a score, {scores.is_rs.sum():,} of {len(scores.is_rs):,} are rs")
+        raise InputError(
+            f"{scores.is_rs.sum():,} of {len(scores.is_rs):,} labelled images with a score are rs: label images of both"
+            " kinds"
+        )
     thresholds = choose(scores, options.precision)
     _report(scores, thresholds, options, console)
     _write(thresholds, options)
@@ -49,14 +53,14 @@ def _gather(options: argparse.Namespace, console: Console) -> Scores:
         stored, n_invalid = stored_scores(ledger, labels.is_rs)
         found.append(stored)
         without = f"; {n_invalid:,} have no valid image" if n_invalid else ""
-        n_stored = f"{len(stored.names):,} pictures with stored scores"
+        n_stored = f"{counted(len(stored.names), 'picture')} with stored scores"
         say(console, f"{len(labels.is_rs):,} labelled names: {n_stored}{without}")
     if labels.examples:
         examples = unseen(ledger, labels.examples)
         n_used = len(labels.examples) - len(examples)
         if n_used:
-            say(console, f"{n_used:,} images trained the detector and are left out: it knows them", "yellow")
-        say(console, f"scoring {len(examples):,} images with the models of profile {options.profile}")
+            say(console, f"left out, because the detector was trained with them: {counted(n_used, 'image')}", "yellow")
+        say(console, f"scoring {counted(len(examples), 'image')} with the models of profile {options.profile}")
         found.append(score_images(ledger, examples, _teller(console, len(examples))))
     return _join(found)
 
@@ -86,7 +90,7 @@ def _report(scores: Scores, thresholds: Thresholds, options: argparse.Namespace,
         f"{n:,} labelled pictures, {n_rs:,} of remote sensing ({n_rs / n:.1%}); precision holds for such a mixture",
     )
     if min(n_rs, n - n_rs) < _FEW:
-        say(console, f"fewer than {_FEW} of a label: label more, the intervals are wide", "yellow")
+        say(console, f"fewer than {_FEW} of a label: label more, because the intervals are wide", "yellow")
     for name, value in (("vlm_score_cos", thresholds.vlm), ("detector_prob", thresholds.detector)):
         least = "no limit" if value in NO_LIMIT.values() else f"at least {value:.6f}" if value is not None else "off"
         say(console, f"  {name}: {least}")

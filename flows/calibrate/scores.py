@@ -22,6 +22,7 @@ from flows.detector.views import open_image
 from flows.ledger.ledger import Ledger
 from schemas.manifests import load_prompts
 from stages.contract import InputError, Stage
+from stages.embed.cosines import cosines
 from stages.embed.stage import EMBED
 from stages.models.protocols import Detector, ImageTextScorer
 from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM, chosen_prompts, mean_direction
@@ -79,7 +80,7 @@ def stored_scores(ledger: Ledger, labels: Mapping[str, bool]) -> tuple[Scores, i
         if pixels is not None:
             row = (labels[name], *(math.nan if value is None else value for value in (vlm, prob)))
             if pictures.setdefault(pixels, row)[0] != labels[name]:
-                raise InputError(f"{name} shows the same picture as another labelled name, with the other label")
+                raise InputError(f"{name} shows the same picture as a name with the other label. Correct one label")
     rows: list[Row] = [(name, *pictures[name]) for name in sorted(pictures)]  # type: ignore[misc]
     return models.scores(rows), sum(pixels is None for _, pixels, *_ in found)
 
@@ -116,7 +117,7 @@ def score_images(ledger: Ledger, examples: Sequence[Example], advance: Callable[
                 probs.append(detector.probabilities([detector.prepare(image) for image in images]).astype(np.float64))
             if scorer is not None and direction is not None:
                 features = scorer.image_features([scorer.prepare(image) for image in images])
-                vlm.append((features @ direction).astype(np.float64))
+                vlm.append(cosines(features, direction))
             advance(sum(map(len, probs or vlm)))
     columns = [np.concatenate(rows) if rows else np.full(len(examples), np.nan) for rows in (vlm, probs)]
     named = [(str(example.path), example.is_rs) for example in examples]

@@ -88,8 +88,8 @@ def choose(scores: Scores, precision: float) -> Thresholds:
     if best[0] < 1:
         raise InputError(
             f"no thresholds reach a precision of {precision:.1%} on these {len(scores.is_rs):,} images: the best reach"
-            f" {highest:.1%}. State a lower one with PRECISION=…, train the detector on more of what it mistakes, or"
-            " check the labels of its worst mistakes"
+            f" {highest:.1%}. State a lower one with PRECISION=…, train the detector on more images of the kinds"
+            " that it mistakes, or check the labels of its worst mistakes"
         )
     return Thresholds(
         None if scores.vlm is None else _round(best[2], vlm, NO_LIMIT["vlm"]),

@@ -10,6 +10,7 @@ from flows.card.code import DISTRIBUTION
 from flows.card.contents import Contents
 from flows.card.rights import Rights
 from flows.ledger.ledger import Ledger
+from stages.plurals import counted
 
 
 def about(
@@ -56,6 +57,16 @@ def _licences(rights: Sequence[Rights]) -> list[str]:
     return ["LICENSES.md", *dict.fromkeys(found.corpus.annotation_licence for found in rights)]
 
 
+def tier_bias(settings: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on the pairs that are missing if only the best matches are published; none otherwise."""
+    share = settings["shard"]["caption_top_share"]
+    if share == 1:
+        return []
+    return [
+        f"Pairs that match less by {settings['embed']['model']} are missing: only the top {100 * share:g} % are in it."
+    ]
+
+
 def _responsible_use(facts: Mapping[str, Any], contents: Contents, rights: Sequence[Rights]) -> dict[str, Any]:
     """Return the properties of the RAI vocabulary."""
     halves = contents.count("half")
@@ -71,7 +82,7 @@ def _responsible_use(facts: Mapping[str, Any], contents: Contents, rights: Seque
         "rai:dataCollectionMissingData": "Images that were gone, refused or unreadable are missing: tables/stage_*.csv"
         " counts them by reason. Positions and times are null where no source states one.",
         "rai:dataCollectionRawData": "; ".join(
-            f"{code}: {n:,} files, {size:,} bytes" for code, (n, size) in contents.sources.items()
+            f"{code}: {counted(n, 'file')}, {size:,} bytes" for code, (n, size) in contents.sources.items()
         ),
         "rai:dataPreprocessingProtocol": [f"{stage['name']}, version {stage['version']}" for stage in facts["stages"]],
         "rai:dataManipulationProtocol": "Metadata was removed from image files without encoding them again; TIFF alone"
@@ -85,12 +96,13 @@ def _responsible_use(facts: Mapping[str, Any], contents: Contents, rights: Seque
         "rai:dataBiases": [
             "English captions alone.",
             "Countries, months and corpora are unevenly represented: tables/country_count.csv, tables/month_count.csv.",
-            "What the models of the outlier filter do not take for remote sensing is missing.",
+            "Images that the models of the outlier filter do not take for remote sensing are missing.",
+            *tier_bias(facts["settings"]),
         ],
         "rai:dataUseCases": ["Research on vision-language models for remote sensing: training, retrieval, captioning."],
         "rai:dataLimitations": [
-            "README.md says what was measured, and whether persons judged samples.",
-            "Generated captions can name what is not in the image.",
+            "README.md has the measurements, and states whether people judged samples.",
+            "Generated captions can name things that are not in the image.",
             "Test sets of benchmarks may be among the images: README.md says which check was made.",
             "Licences of most web images are not known.",
         ],

@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
-from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+
+from stages.identity import package_version
 
 ROOT = Path(__file__).parents[2]
 DISTRIBUTION = "rs5m-rebuild"
@@ -34,8 +36,8 @@ def package_versions(constraints: Path = ROOT / "constraints.txt") -> dict[str, 
 
 def _version(name: str) -> str | None:
     try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
+        return package_version(name)
+    except PackageNotFoundError:
         return None
 
 

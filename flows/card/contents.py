@@ -1,4 +1,4 @@
-"""Counts of what a finished build publishes, from its tables."""
+"""Counts of the published content of a finished build, from its tables."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Contents:
 
 
 def read_contents(ledger: Ledger) -> Contents:
-    """Return what a finished build publishes."""
+    """Return the counts of a finished build's published content."""
     tables = ("metafile", "shard", "source_file")
     with open_views(ledger, [ledger.writer[name] for name in tables]) as db:
         groups = db.execute(

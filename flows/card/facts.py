@@ -27,7 +27,7 @@ def build_facts(ledger: Ledger, contents: Contents | None) -> dict[str, Any]:
 
     Args:
         ledger: the build.
-        contents: counts of what it publishes; None while it is unfinished.
+        contents: counts of its published content; None while it is unfinished.
     """
     identity = build_id(ledger)
     return {

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from flows.ask.views import open_views
 from flows.card.contents import Contents
 from flows.ledger.ledger import Ledger
-from schemas.corpora import Corpus, load_corpora
+from schemas.corpora import load_corpora
+from schemas.corpus import Corpus
 from schemas.model_manifests import Model, load_models
 
 NOT_STATED = "not stated"

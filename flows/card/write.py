@@ -22,7 +22,7 @@ from flows.card.identity import build_id
 from flows.card.rights import FurtherTexts, Rights, read_further_texts, read_rights
 from flows.card.tex import latex_table
 from flows.ledger.ledger import Ledger
-from flows.rate.results import read_results
+from flows.rate.results import read_results, title_of
 from schemas.manifest_files import MANIFESTS
 
 
@@ -48,7 +48,7 @@ def add_card(ledger: Ledger, folder: DatasetFolder, tables: Mapping[str, Report]
     schema = ledger.writer["metafile"].writes.schema
     bib = bibtex(dataset, identity, day)
     matter, further = front_matter(dataset, contents, files, schema), read_further_texts(ledger)
-    folder.write(CARD, matter + _card(ledger, facts, contents, rights, further, files, tables, bib))
+    folder.write(CARD, matter + render_card(ledger, facts, contents, rights, further, files, tables, bib))
     folder.write("LICENSES.md", _licences(ledger, identity, rights, further))
     folder.write("CITATION.cff", citation(dataset, identity, day))
     said = about(ledger, facts, contents, rights, day, bib)
@@ -57,7 +57,7 @@ def add_card(ledger: Ledger, folder: DatasetFolder, tables: Mapping[str, Report]
         folder.write(sidecar, f"{identity}\n")
 
 
-def _card(
+def render_card(
     ledger: Ledger,
     facts: Mapping[str, Any],
     contents: Contents,
@@ -67,6 +67,7 @@ def _card(
     tables: Mapping[str, Report],
     bib: str,
 ) -> str:
+    """Return the Markdown of the card, without its YAML block."""
     shown = {name: Ready(tables[name].markdown()) for name in LATEX if name in tables}
     captioner = next((found.captioner for found in rights if found.captioner is not None), None)
     return pages().get_template("README.md.j2").render(
@@ -92,9 +93,10 @@ def _card(
 
 
 def _ratings(ledger: Ledger) -> list[Ready]:
-    """Return the tables of people's ratings of this build, as Markdown."""
+    """Return the tables of people's ratings of this build, as Markdown under their titles."""
     found = read_results(ledger.store.root)
-    return [Ready(text.replace("<", "&lt;")) for name, text in found.items() if name.endswith(".md")]
+    texts = {name.removesuffix(".md"): text for name, text in found.items() if name.endswith(".md")}
+    return [Ready(f"{title_of(name)}:\n\n" + text.strip().replace("<", "&lt;")) for name, text in texts.items()]
 
 
 def _n_evaluation(ledger: Ledger) -> int:
@@ -112,12 +114,12 @@ def _switched_off(settings: Mapping[str, Any]) -> list[str]:
     """Return sentences on the steps that the settings switched off."""
     found = []
     if not settings["download"]["ask_robots"]:
-        found.append("robots.txt of the servers was not asked.")
+        found.append("The servers' robots.txt files were not requested.")
     if not settings["download"]["heed_opt_outs"]:
-        found.append("AI opt-outs in the servers' answers were not heeded.")
+        found.append("AI opt-outs in the servers' answers were ignored.")
     pilot = settings["inventory"].get("pilot", 1)
     if pilot != 1:
-        found.append(f"A pilot: a share of {pilot} of the sources was taken through the stages.")
+        found.append(f"A pilot: a share of {pilot} of the sources was processed.")
     for section, name, what in (("outliers", "detector", "the detector"), ("embed", "model", "the image-text model")):
         if settings[section].get(name) == "none":
             found.append(f"Outliers were removed without {what}.")

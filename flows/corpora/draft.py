@@ -6,6 +6,7 @@ The draft leaves both rights to be filled in, and is invalid until they are.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,10 +21,10 @@ from stages.readers.batch import SourceFileError
 from stages.readers.formats.texts import is_text
 from stages.readers.parquet.opening import open_parquet
 
-# Usual names of our columns, in order of preference, case-insensitive.
+# Usual names of our columns, in order of preference; case and other characters than letters and digits do not count.
 _NAMES: Mapping[str, tuple[str, ...]] = {
-    "url": ("url", "image_url", "img_url", "image_link", "link", "src", "uri"),
-    "source_caption": ("caption", "text", "alt_text", "alt", "title", "description"),
+    "url": ("url", "image_url", "img_url", "original_url", "image_link", "link", "src", "href", "uri"),
+    "source_caption": ("caption", "text", "alt_text", "alt", "sentence", "title", "description"),
     "published_width_px": ("width", "original_width", "image_width"),
     "published_height_px": ("height", "original_height", "image_height"),
     "native_id": ("id", "sample_id", "uid", "image_id", "key"),
@@ -62,7 +63,7 @@ def write_draft(code: str, file: Path) -> Path:
 def next_steps(code: str, file: Path, path: Path) -> Iterator[str]:
     """Yield the path of the draft and the next steps."""
     yield f"{shown(path)}: fill in annotation_licence and image_rights, check the columns. Then:"
-    yield f"  make peek CORPUS={code} FILE={file}"
+    yield f"  make peek CORPUS={code} FILE={shlex.quote(str(file))}"
     yield f"  mkdir -p SOURCES/{code}, and put the files there"
     yield f"  make stage-filter PROFILE=paper SOURCES=SOURCES BUILD=build/{code}"
 
@@ -76,7 +77,7 @@ def _draft(file: Path) -> Iterator[str]:
     yield "# The group part is the number in a file's name; it is part of its samples' names and must be unique."
     number = r"[^/]*?(?P<part>\d{1,9})(?:-of-\d+)?[^/0-9]*" if re.search(r"\d", file.stem) else "[^/]*"
     yield rf"file_pattern = '(?:.*/)?{number}{re.escape(ending)}'"
-    yield f"{_UNDECIDED} the licence of the texts and tables, and who has which right in the images."
+    yield f"{_UNDECIDED} the licence of the texts and tables, and the rights in the images."
     yield '# annotation_licence = "CC-BY-4.0"'
     yield '# image_rights = "Each image belongs to its owner; the corpus grants no right in it."'
     yield "may_redistribute_annotations = false"
@@ -92,17 +93,19 @@ def _parquet_columns(file: Path) -> Iterator[str]:
             schema = opened.schema_arrow
     except SourceFileError as error:
         raise InputError(str(error)) from error
-    by_name = {name.lower(): name for name in reversed(schema.names)}
+    by_name = {_bare(name): name for name in reversed(schema.names)}
     taken = set()
     for column, usual in _NAMES.items():
-        fitting = [name for word in usual if (name := by_name.get(word)) and _fits(column, schema.field(name).type)]
+        fitting = [
+            name for word in usual if (name := by_name.get(_bare(word))) and _fits(column, schema.field(name).type)
+        ]
         if fitting:
             taken.add(fitting[0])
             yield f"{column} = [{_quoted(fitting[0])}]"
         elif column in ("url", "source_caption"):
-            texts = [name for name in schema.names if is_text(schema.field(name).type)]
+            texts = [name for name in schema.names if _is_text(schema.field(name).type)]
             guess = _quoted(texts[0]) if texts else "NAME"
-            yield f"# {column} = [{guess}]  # no column is named so; texts: {_one_line(str(texts))}"
+            yield f"# {column} = [{guess}]  # no column has this name; text columns: {_one_line(str(texts))}"
     if left := [f"{name} ({schema.field(name).type})" for name in schema.names if name not in taken]:
         yield f"# not read: {', '.join(map(_one_line, left))}"
 
@@ -110,7 +113,15 @@ def _parquet_columns(file: Path) -> Iterator[str]:
 def _fits(column: str, kind: pa.DataType) -> bool:
     if pa.types.is_nested(kind):
         return False
-    return is_text(kind) if column in ("url", "source_caption") else is_text(FIELD[column].type) or not is_text(kind)
+    return _is_text(kind) if column in ("url", "source_caption") else is_text(FIELD[column].type) or not _is_text(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _tsv_columns(file: Path, head: bytes) -> Iterator[str]:

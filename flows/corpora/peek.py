@@ -21,12 +21,14 @@ import pyarrow.compute as pc
 
 from flows.ask.report import printable
 from flows.settings import Settings
-from schemas.corpora import Corpus, known_codes
+from schemas.corpora import known_codes
+from schemas.corpus import Corpus
 from schemas.tables import SOURCE_LISTING
 from stages import STAGES
 from stages.contract import Context, InputError, Stage, no_rejects
 from stages.filter.stage import FILTER, choices_of
-from stages.inventory.stage import ListingParams, hash_files, list_sources
+from stages.inventory.hashing import hash_files
+from stages.inventory.stage import ListingParams, list_sources
 from stages.labelled.stage import READ_LABELLED
 from stages.readers.batch import Choices, Counted, Damage, SourceBatch, SourceFiles
 from stages.readers.corpora import load_corpora, manifest_faults
@@ -98,13 +100,13 @@ def _web(source: SourceFiles, corpus: Corpus, choices: Choices, n_rows: int, fro
             break
     for reason, n in sorted(counted.items()):
         if n:
-            yield f"counted, and not shown: {reason} {n:,}", ""
+            yield f"counted, but not shown: {reason} {n:,}", ""
     yield from _count(source, corpus, n_shown)
 
 
 def _count(source: SourceFiles, corpus: Corpus, n_shown: int) -> Iterator[Line]:
     n_given = count_source(source, corpus)
-    yield f"rows shown: {n_shown:,}; counted apart from reading: {n_given:,} in {source.files[0][0]}", "bold"
+    yield f"rows shown: {n_shown:,}; counted separately: {n_given:,} in {source.files[0][0]}", "bold"
 
 
 def _rows_of(batch: SourceBatch, from_row: int) -> list[Mapping[str, Any]]:
@@ -200,7 +202,7 @@ def _inputs(stage: Stage, tables: dict[str, pa.Table], context: Context, setting
     for reads in stage.reads:
         if reads.table not in tables:
             writer = next(other for other in STAGES if other.writes.name == reads.table)
-            if writer.keeps != "current":  # what builds observed: without a build, nothing
+            if writer.keeps != "current":  # observations of builds; empty without a build
                 tables[reads.table] = writer.writes.schema.empty_table()
                 continue
             given = _inputs(writer, tables, context, settings)

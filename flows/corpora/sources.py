@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.ledger.ledger import Ledger
-from schemas.corpora import CORPUS_CODES, Corpus
+from schemas.corpora import CORPUS_CODES
+from schemas.corpus import Corpus
 from schemas.tables import SOURCE_LISTING
 from stages.contract import Context, InputError, Reads, no_rejects
 from stages.inventory.stage import LIST_SOURCES, ListingParams
@@ -35,8 +36,8 @@ class Mismatch:
 
     def __str__(self) -> str:
         return (
-            f"{self.path} has sha256 {self.found[:16]}…, its publisher states {self.stated[:16]}…: it is damaged, or"
-            " of another version; download it again, or check what changed"
+            f"{self.path} has sha256 {self.found[:16]}…, but its publisher states {self.stated[:16]}…: it is"
+            " damaged or another version; download it again, or check what changed"
         )
 
 
@@ -115,7 +116,7 @@ def has_corpus(sources: Path | None) -> bool:
 
 
 def _look(sources: Path, code: str) -> tuple[pa.Table, str]:
-    """Return the files of a corpus that the build does not list, or why there are none."""
+    """Return the files of a corpus that the build does not list, and the error if they cannot be listed, else ""."""
     given = {
         "source_listing": SOURCE_LISTING.schema.empty_table(),
         "source_listing_rejects": no_rejects(SOURCE_LISTING),

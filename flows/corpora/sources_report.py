@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flows.corpora.sources import Holding
-from schemas.corpora import CORPUS_CODES, Corpus
+from schemas.corpora import CORPUS_CODES
+from schemas.corpus import Corpus
+from stages.plurals import counted
 
 WIDTH = 100  # columns of a terminal
 _LABEL_WIDTH = 14
@@ -20,9 +22,10 @@ _SHOWN = 12  # files or runs of numbers
 
 def render(found: Sequence[Holding], sources: Path | None) -> Iterator[tuple[str, str]]:
     """Yield the lines of the report with their style; the last is the total."""
-    yield f"SOURCES={sources}" if sources is not None else "SOURCES is not set: nothing is there", "bold"
+    yield f"SOURCES={sources}" if sources is not None else "SOURCES is not set, so no files are found", "bold"
     if sources is not None and not sources.is_dir():
-        yield "does not exist yet: make it, with one folder per corpus, named by its code", ""
+        state = "is not a folder: give one" if sources.exists() else "does not exist yet: make it,"
+        yield f"{state} with one folder per corpus, named by its code", ""
     for holding in found:
         if holding.code == _first_other(found):
             yield "", ""
@@ -64,7 +67,11 @@ def _first_other(found: Sequence[Holding]) -> str:
 def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
     """Yield label, text and style of the report's lines on a corpus."""
     corpus = holding.corpus
-    there = f"{_files(holding.n_files)}, {_size(holding.n_bytes)}" if holding.n_files else holding.note or "nothing"
+    there = (
+        f"{counted(holding.n_files, 'file')}, {_size(holding.n_bytes)}"
+        if holding.n_files
+        else holding.note or "nothing"
+    )
     if holding.pilot_share < 1:
         there += f": a slice of {holding.pilot_share:.2%} (inventory.pilot)"
     if holding.companions:
@@ -84,7 +91,7 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
     if len(holding.mismatches) > _SHOWN:
         yield "other sha256", f"… and {len(holding.mismatches) - _SHOWN} more files", "red"
     if corpus.is_withdrawn:
-        yield "withdrawn", f"by its publisher; instead of it: {corpus.replaced_by}", "yellow"
+        yield "withdrawn", f"by its publisher; use instead: {corpus.replaced_by}", "yellow"
     yield "licence", f"of texts and tables: {corpus.annotation_licence}", ""
     yield "images", corpus.image_rights, ""
     if holding.state != "complete":
@@ -94,13 +101,9 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
 def _published(corpus: Corpus) -> str:
     words = [f"{corpus.n_rows_published:,} rows" if corpus.n_rows_published is not None else "rows not stated"]
     if corpus.n_files_published is not None:
-        words.insert(0, _files(corpus.n_files_published))
+        words.insert(0, counted(corpus.n_files_published, "file"))
     words.append(_size(corpus.n_bytes_published) if corpus.n_bytes_published is not None else "size not stated")
     return ", ".join(words)
-
-
-def _files(n: int) -> str:
-    return f"{n:,} file{'' if n == 1 else 's'}"
 
 
 def _size(n_bytes: int) -> str:

@@ -1,6 +1,6 @@
-"""Run a command as a child process that outlives what started it, and pass on its lines.
+"""Run a command as a child process that outlives its parent, and pass on its lines.
 
-The child writes into a file, not into a pipe: whoever reads may go, and the child does not notice.
+The child writes into a file, not into a pipe, so the end of the reader does not affect it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 _POLL_S = 0.2
 _ERROR = "error: "
-_FAULT_LINES = 3  # what failed, and the first two partitions
+_FAULT_LINES = 3  # the failed stage, and its first two partitions
 _LONGEST_LINE = 4000  # characters; Prefect refuses a log line of a megabyte
 
 

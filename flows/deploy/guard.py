@@ -1,4 +1,4 @@
-"""Answer the server's own page and programs on this machine alone, whatever page a browser has open beside it.
+"""Answer only the server's own page and programs on this machine, not other pages that a browser has open.
 
 Prefect's own settings cover neither: it answers any Host (so a foreign name that resolves to loopback reaches it), and
 CORS only keeps a foreign page from reading an answer, not from sending a request that changes something.
@@ -25,7 +25,7 @@ def own_hosts(port: int) -> frozenset[str]:
 
 
 class Guard:
-    """An ASGI application that passes on what comes for the server's own host name from its own pages.
+    """An ASGI application that passes on only requests to the server's own host name from its own pages.
 
     A request without an Origin comes from a program, or is a navigation or an image of a page; those of foreign pages
     carry `Sec-Fetch-Site: cross-site` and may only open a page, as a link does.

@@ -1,6 +1,7 @@
-"""Serve the flows as deployments: start what a person, or a schedule, asks for in the Prefect UI, until killed.
+"""Serve the flows as deployments: start the runs that a person or a schedule requests in the Prefect UI.
 
-`make ui` runs it beside the server, and ends it by SIGKILL: asked to end, Prefect's runner cancels what it started.
+It runs until killed. `make ui` runs it beside the server, and ends it by SIGKILL: if asked to end, Prefect's runner
+cancels the runs that it started.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.runner import Runner
 
 from flows.deploy.targets import DOES, FLOWS
@@ -75,16 +77,19 @@ def main() -> int:
     with get_client(sync_client=True) as client:
         for name, flow in FLOWS.items():
             schedules = _schedules_of(client, name)
-            deployment = flow.to_deployment(name=name, description=DOES[name], tags=["rs5m"])
-            known = runner.add_deployment(deployment)  # type: ignore[arg-type]
-            if schedules:
-                client.request("POST", "/deployments/{id}/schedules", json=schedules, path_params={"id": known})
+            runner.add_deployment(
+                flow.to_deployment(name=name, description=DOES[name], tags=["rs5m"], schedules=schedules)  # type: ignore[arg-type]
+            )
     asyncio.run(runner.start())
     return 0
 
 
-def _schedules_of(client: SyncPrefectClient, name: str) -> list[dict[str, Any]]:
-    """Return the schedules that were made in the UI: to serve a deployment again drops them."""
+def _schedules_of(client: SyncPrefectClient, name: str) -> list[DeploymentScheduleCreate]:
+    """Return the schedules that were made in the UI.
+
+    To serve a deployment again drops those that are not given with it; given with it, they change in one transaction
+    of the server, so that a server killed in the middle keeps them.
+    """
     try:
         names = {"flow_name": name, "deployment_name": name}
         found = client.request("GET", "/deployments/name/{flow_name}/{deployment_name}", path_params=names).json()
@@ -92,7 +97,10 @@ def _schedules_of(client: SyncPrefectClient, name: str) -> list[dict[str, Any]]:
         if error.response.status_code != httpx.codes.NOT_FOUND:
             raise
         return []
-    return [{key: one[key] for key in _SCHEDULE if one.get(key) is not None} for one in found["schedules"]]
+    return [
+        DeploymentScheduleCreate(**{key: one[key] for key in _SCHEDULE if one.get(key) is not None})
+        for one in found["schedules"]
+    ]
 
 
 if __name__ == "__main__":

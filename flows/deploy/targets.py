@@ -1,4 +1,4 @@
-"""The flows of the Prefect UI: `build` starts what `make build` starts, and each target what `make stage-NAME` starts.
+"""The flows of the Prefect UI: each starts the same command as its make target, `make build` or `make stage-NAME`.
 
 A flow decides nothing and holds nothing: its body starts the command as a child, passes on its lines, and ends as it
 ends. The child owns the loop over the stages and records them under this flow's run (`flows.watch.mirror`); it goes on
@@ -52,7 +52,7 @@ def _flow(target: str, does: str) -> Flow[..., Any]:
         sources: the folder with one folder per corpus; the demo makes its own
         build: the build folder; empty: the folder of that profile under build
         set: further settings, such as dedup.max_distance=6 run.workers=4
-        retry: transient: fetch again what failed for a transient reason
+        retry: transient: fetch URLs again that failed for a transient reason
         metafile: a list of RS5M that the build is made from, instead of sources
         eval: evaluation sets that the pictures are compared with: a folder, a TOML manifest or a file of hashes
     """
@@ -81,9 +81,9 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
             except TerminationSignal:
                 # Also sent when the runner ends or a person kills this process: then the child goes on alone.
                 if not is_being_cancelled(run_id):
-                    logger.warning("this process was ended; the run goes on without it and is shown further")
+                    logger.warning("this process was ended; the run goes on and is still shown")
                     raise
-                logger.info("cancelled: running partitions end whole or are abandoned whole")
+                logger.info("cancelled: running partitions are finished or abandoned as a whole")
                 child.stop()
                 child.wait(reader)
                 raise
@@ -93,7 +93,7 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
 
 
 def _forget_earlier_attempt(run_id: str, said: dict[str, str]) -> None:
-    """Take back what an earlier attempt noted on its end: this run is under way again."""
+    """Remove an earlier attempt's note on its end: this run is under way again."""
     memory = Memory(Path(said["BUILD"] or Path("build") / Path(said["PROFILE"]).stem) / MEMORY)
     if any(entry.run == run_id for entry in memory.read()):
         memory.remove(run_id)
@@ -107,7 +107,7 @@ def _state_of(code: int, last_words: str) -> State[None]:
     if code == 0:
         return Completed(message="every partition has its receipt")
     if code == _STOPPED:
-        return Cancelled(message="stopped; what was finished stays finished")
+        return Cancelled(message="stopped; finished partitions are kept")
     logging.getLogger("prefect.flow_runs").addFilter(
         lambda record: not record.exc_info
     )  # a traceback says nothing more
@@ -121,7 +121,7 @@ def is_being_cancelled(run_id: str) -> bool:
     try:
         with get_client(sync_client=True) as client:
             state = client.read_flow_run(run_id).state  # type: ignore[arg-type]
-    except Exception:  # whatever keeps the server from answering: nobody has said that the run is to end
+    except Exception:  # any failure to answer: nobody has cancelled the run
         return False
     return state is not None and (state.is_cancelling() or state.is_cancelled())
 

@@ -24,11 +24,12 @@ from stages.contamination.sets import find_sets
 from stages.contract import InputError
 from stages.models.weights import DIGESTS, file_digest
 from stages.models.yolo_detector import WEIGHTS
+from stages.plurals import counted
 
 NAMES = {"lite0": "rs-lite0", "yolo": "rs-detector"}
 _LICENCES = {
     "lite0": "Weights of EfficientNet-Lite0: Apache-2.0; the head is yours, under the terms of the images.",
-    "yolo": "ultralytics claims AGPL-3.0 for weights trained with it; further, the terms of the images hold.",
+    "yolo": "ultralytics claims AGPL-3.0 for weights trained with it; the terms of the images also apply.",
 }
 _TELL_EVERY_S = 15.0
 
@@ -44,7 +45,7 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     examples = find_examples(Path(options.data))
     counts = Counter((example.label, example.source) for example in examples)
     listed = ", ".join(f"{label}/{source} {n}" for (label, source), n in sorted(counts.items()))
-    say(console, f"{len(examples):,} images: {listed}")
+    say(console, f"{counted(len(examples), 'image')}: {listed}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = time.monotonic()
     learners = _learners(options, examples, device)

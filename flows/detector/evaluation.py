@@ -15,15 +15,17 @@ import numpy.typing as npt
 
 from flows.detector.views import open_image
 from stages.contamination.captions import read_captions, splits_of
-from stages.contamination.marks import MatchParams
+from stages.contamination.layouts import layout_shares
 from stages.contamination.near import nearest_within
 from stages.contamination.sets import SetFolder, find_sets, list_images
+from stages.contamination.settings import NearParams
 from stages.contamination.shared import read_shared
 from stages.contamination.stage import HashParams
-from stages.contamination.variants import TURNS, hash_variants
+from stages.contamination.variants import hash_variants
 from stages.contract import InputError
 
 Hashes = npt.NDArray[np.uint64]
+MAX_DISTANCE = 2  # bits; below contamination.max_distance, since grey levels confirm no match here
 
 
 @dataclass(frozen=True)
@@ -97,20 +99,20 @@ def _hash(path: Path) -> tuple[list[int], list[float]] | None:
 
 
 def _near(hashes: Hashes, rows: list[tuple[list[int], list[float]]]) -> tuple[int, ...]:
-    params = MatchParams.model_validate({})
+    params = NearParams.model_validate({})
     is_near = np.zeros(len(hashes), bool)
     distinct, place = np.unique(hashes, return_inverse=True)
-    # The first variants are turns of the whole picture; windows are many and have a smaller distance.
-    for chosen, distance in ((slice(len(TURNS)), params.max_distance), (slice(None), params.max_window_distance)):
-        queries = np.array(
-            [
-                value
-                for values, details in rows
-                for value, detail in zip(values[chosen], details[chosen], strict=True)
-                if detail >= params.min_detail
-            ],
-            np.uint64,
-        )
-        near, _, _ = nearest_within(distinct, queries, distance, np.zeros(len(queries), np.int64))
-        is_near |= np.isin(place, near)
+    queries = np.array(
+        [
+            value
+            for values, details in rows
+            for value, detail in zip(values, details, strict=True)
+            if detail >= params.min_detail
+        ],
+        np.uint64,
+    )
+    queries = queries[layout_shares(queries) <= params.max_layout_share]
+    none = np.zeros(len(queries), np.int64)
+    near, _, _ = nearest_within(distinct, queries, MAX_DISTANCE, none, none)
+    is_near |= np.isin(place, near[layout_shares(distinct[near]) <= params.max_layout_share])
     return tuple(np.flatnonzero(is_near).tolist())

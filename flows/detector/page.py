@@ -47,7 +47,7 @@ def _sheets(trained: Trained, examples: Sequence[Example]) -> list[dict[str, Any
     """Return the worst mistakes in the test split: remote sensing rejected, and others kept."""
     threshold = trained.metrics["threshold"]
     sheets = []
-    for is_rs, title in ((True, "Remote sensing that is refused"), (False, "Others that are kept")):
+    for is_rs, title in ((True, "Remote sensing images that are refused"), (False, "Other images that are kept")):
         numbers = [n for n in trained.test if examples[n].is_rs == is_rs]
         wrong = [n for n in numbers if (trained.probs[n] >= threshold) != is_rs]
         worst = sorted(wrong, key=lambda n: trained.probs[n], reverse=not is_rs)[:_N_WORST]

@@ -26,7 +26,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         data = path.read_bytes()
         if (image_format := find_format(data)) is None:
-            raise InputError(f"{path} is no image of a known format. Leave it out of the folder")
+            raise InputError(f"{path} is not an image of a known format. Leave it out of the folder")
         return open_rgb(data, image_format, _LONGEST_PX)
     except (OSError, NotDecoded) as error:
         raise InputError(f"{path} cannot be decoded: {error}. Leave it out of the folder, or restore it") from error

@@ -25,6 +25,7 @@ from stages.models.yolo_detector import WEIGHTS, build_classifier, cut_square, i
 Squares = npt.NDArray[np.uint8]
 SIDE_PX = 64
 WIDTH = 0.25  # as in yolo11n
+MIN_WINDOW = 0.6  # raises the area under the curve of unseen images from .969 to .976: docs/detector.md
 _SCORE_BATCH = 256
 
 
@@ -39,6 +40,7 @@ class Recipe:
         weight_decay: weight decay of AdamW.
         smoothing: label smoothing, which keeps probabilities off 0 and 1, where rounding would decide.
         share_grey: share of images shown in grey; with colour alone, charts and faces are confused with fields.
+        min_window: least side of the random windows shown, as a share of the image's side; 1: the whole image.
     """
 
     n_epochs: int = 8
@@ -47,6 +49,7 @@ class Recipe:
     weight_decay: float = 0.05
     smoothing: float = 0.02
     share_grey: float = 0.15
+    min_window: float = 1.0
 
 
 def describe(side_px: int = SIDE_PX, width: float = WIDTH) -> DetectorDescription:
@@ -89,7 +92,7 @@ def fit(
         model.load_state_dict(load_file(start / WEIGHTS))
     is_rs = np.array([example.is_rs for example in examples])
     targets = np.where(is_rs, description.positive, 1 - description.positive)
-    train(model.to(device), squares, targets, Recipe(n_epochs=n_epochs), weigh(examples))
+    train(model.to(device), squares, targets, Recipe(n_epochs=n_epochs, min_window=MIN_WINDOW), weigh(examples))
     return model
 
 
@@ -118,7 +121,8 @@ def train(
         order = _order(len(labels), weights, generator)
         for start in range(0, max(1, len(labels) - recipe.batch + 1), recipe.batch):
             chosen = order[start : start + recipe.batch]
-            shown = vary(pixels[chosen].float() / 255, generator, recipe.share_grey).to(device)
+            shown = cut_windows(pixels[chosen].float() / 255, generator, recipe.min_window)
+            shown = vary(shown, generator, recipe.share_grey).to(device)
             logits = model(shown)
             loss = torch.nn.functional.cross_entropy(
                 logits, labels[chosen].to(device), label_smoothing=recipe.smoothing
@@ -133,6 +137,20 @@ def _order(n: int, weights: npt.NDArray[np.float64] | None, generator: torch.Gen
     if weights is None:
         return torch.randperm(n, generator=generator)
     return torch.multinomial(torch.from_numpy(weights), n, replacement=True, generator=generator)
+
+
+def cut_windows(pixels: torch.Tensor, generator: torch.Generator, min_window: float) -> torch.Tensor:
+    """Return a random square window of each image, float32 [n, 3, h, w], enlarged to the size of the image."""
+    if min_window == 1:
+        return pixels
+    n = len(pixels)
+    sides = min_window + (1 - min_window) * torch.rand(n, generator=generator)
+    places = torch.zeros(n, 2, 3)  # affine maps from the window's corners at -1 and 1 to the image's
+    places[:, 0, 0] = places[:, 1, 1] = sides
+    for axis in (0, 1):
+        places[:, axis, 2] = (1 - sides) * (2 * torch.rand(n, generator=generator) - 1)
+    grid = torch.nn.functional.affine_grid(places, list(pixels.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(pixels, grid, align_corners=False, padding_mode="reflection")
 
 
 def vary(pixels: torch.Tensor, generator: torch.Generator, share_grey: float) -> torch.Tensor:

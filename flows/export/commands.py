@@ -12,6 +12,7 @@ from flows.export.export import Format, export
 from flows.export.folders import Folders
 from flows.export.parquet import Parquet
 from flows.opening import open_existing
+from stages.plurals import counted
 
 
 def run_export(options: argparse.Namespace, console: Console) -> None:
@@ -19,4 +20,4 @@ def run_export(options: argparse.Namespace, console: Console) -> None:
     _, ledger = open_existing(options)
     form: Format = Folders() if options.format == "folders" else Parquet()
     n = export(ledger, options.out, form, partial(say, console))
-    say(console, f"{options.out}: {n:,} images as {form.name}; README.md says how to read them")
+    say(console, f"{options.out}: {counted(n, 'image')} as {form.name}; README.md says how to read them")

@@ -21,9 +21,14 @@ from flows.card.identity import build_id, unfinished
 from flows.ledger.ledger import Ledger
 from stages.contract import InputError
 from stages.identity import digest_json
+from stages.plurals import briefly
 from stages.shard.layouts import Layout, tar_key
 
-_FORMAT = 1  # raised when an export of the same tar changes
+RIGHTS = (
+    "Rights differ by corpus and image: columns annotation_licence, image_licence, image_rights. LICENSES.md of the"
+    " dataset explains them."
+)
+_FORMAT = 2  # raised when an export of the same tar changes
 _REPORT_S = 10.0  # seconds between two lines of progress
 _DONE = ".done"  # folder of the unfinished export: one file for each tar that is exported
 _ROWS_AT_ONCE = 4096
@@ -70,7 +75,7 @@ class Picture:
 
 
 class Format(Protocol):
-    """A format: writes what one tar holds, and what describes the whole."""
+    """A format: writes the samples of one tar, and the README of the export."""
 
     name: str
 
@@ -99,9 +104,8 @@ def export(ledger: Ledger, out: Path, form: Format, say: Callable[[str], None]) 
         InputError: the build is unfinished, the folder exists, the disk is too small, or a tar was changed.
     """
     if lacking := unfinished(ledger):
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise InputError(
-            f"only a finished build is exported, and this one lacks {', '.join(lacking[:3])}{more}: run `make build`"
+            f"only a finished build can be exported, but this one lacks {briefly(lacking, 3)}: run `make build`"
         )
     if out.exists():
         raise InputError(f"{out} exists: name another folder with OUT=…, or remove it")
@@ -183,7 +187,9 @@ def _pictures(shard: Shard) -> Iterator[Picture]:
             tar.seek(place["image_offset"])
             data = tar.read(place[length])
             if place["sample_id"] != row["sample_id"] or hashlib.sha256(data).hexdigest() != place[digest]:
-                raise InputError(f"{shard.tar}: {place['sample_id']} is not as it was written: run `make verify`")
+                raise InputError(
+                    f"{shard.tar}: {place['sample_id']} has changed since it was written: run `make verify`"
+                )
             yield Picture(f"{tar_key(place['sample_id'])}.{place[ending]}", data, row)
 
 
@@ -194,7 +200,7 @@ def _is_done(partial: Path, shard: Shard, form: Format) -> bool:
 
 
 def _identity(shard: Shard, form: Format) -> str:
-    """Return what an exported tar was made of: metadata is in files named by their fingerprint."""
+    """Return the digest of an exported tar's inputs; the path of a metafile has the fingerprint of its content."""
     return digest_json([_FORMAT, form.name, shard.tar_sha256, str(shard.metafile.parent.name)])
 
 
@@ -206,11 +212,14 @@ def _check_room(out: Path, waiting: list[Shard]) -> None:
     folder = next(path for path in (out, *out.absolute().parents) if path.exists())
     free, wanted = shutil.disk_usage(folder).free, sum(shard.tar.stat().st_size for shard in waiting)
     if wanted > free:
-        raise InputError(f"{out}: the export takes about {wanted / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+        raise InputError(
+            f"{out}: the export takes about {wanted / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. Name a folder on"
+            " another disk with OUT=…, or free some space"
+        )
 
 
 def _remove_others(partial: Path, shards: list[Shard], form: Format) -> None:
-    """Remove what an earlier run exported of tars that the build has no more, or in another format."""
+    """Remove files that an earlier run exported in another format, or from tars that the build no longer has."""
     kept = {partial / form.paths(shard) for shard in shards}
     folders = {path.parent for path in kept}
     for path in partial.iterdir():

@@ -1,4 +1,4 @@
-"""Plain folders: `HALF/SPLIT-NNNN/NAME.jpg`, a folder for each tar, with its metadata as CSV."""
+"""Plain folders: `HALF/SPLIT-NNNN/NAME.jpg`, a folder for each tar, with its metadata as CSV and parquet."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.ask.report import safe_cell
-from flows.export.export import Picture, Shard
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-METADATA = "metadata.csv"  # the name that Hugging Face's imagefolder reads
+from flows.ask.report import safe_cell
+from flows.export.export import RIGHTS, Picture, Shard
+from schemas.tables import METAFILE
+
+TABLE = "index.csv"  # not a list for METAFILE=, which takes the other one
+# The name that Hugging Face's imagefolder reads. Not CSV, of which it infers types by folder: it then refuses all of
+# them where a column is empty in one.
+METADATA = "metadata.parquet"
+_NAMED = ("img_name", "published_text")  # file_name and text here
 _PART_BYTES = "10G"
 
 
@@ -24,17 +32,19 @@ class Folders:
         return Path(shard.half) / shard.name.removeprefix(f"{shard.half}-")
 
     def write(self, shard: Shard, pictures: Iterator[Picture], target: Path) -> None:
-        """Write one file for each image, and metadata.csv: file_name, text, and the columns of the metafile."""
+        """Write one file for each image, and two tables of them: file_name, text, and the columns of the metafile."""
         target.mkdir()
-        with (target / METADATA).open("w", newline="", encoding="utf-8") as file:
+        rows = []
+        for picture in pictures:
+            (target / picture.name).write_bytes(picture.data)
+            others = {name: value for name, value in picture.row.items() if name not in _NAMED}
+            rows.append({"file_name": picture.name, "text": picture.row["published_text"], **others})
+        found = pa.Table.from_pylist(rows, schema())
+        pq.write_table(found, target / METADATA, compression="zstd", write_page_checksum=True)
+        with (target / TABLE).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            for n, picture in enumerate(pictures):
-                others = [name for name in picture.row if name not in ("img_name", "published_text")]
-                if not n:
-                    writer.writerow(["file_name", "text", *others])
-                (target / picture.name).write_bytes(picture.data)
-                cells = [picture.name, picture.row["published_text"], *(picture.row[name] for name in others)]
-                writer.writerow([_cell(value) for value in cells])
+            writer.writerow(found.column_names)
+            writer.writerows([_cell(row[name]) for name in found.column_names] for row in rows)
 
     def describe(self, shards: list[Shard], identity: str) -> str:
         """Return the README: how to pack the folders in parts, and how to read them."""
@@ -49,16 +59,24 @@ class Folders:
                 "",
                 f"Build `{identity}`.",
                 "",
-                f"`HALF/SPLIT-NNNN/` has the images of one tar and {METADATA}: file_name, text, and the columns of the",
-                "metafiles. To pack a half in parts, and to unpack it:",
+                f"`HALF/SPLIT-NNNN/` has the images of one tar, and {TABLE} with file_name, text and the columns of",
+                f"the metafiles; {METADATA} is the same table with types. {RIGHTS}",
+                "",
+                "To pack a half in parts, and to unpack it:",
                 "",
                 *lines,
                 *(f"    cat {half}_images.tar.gz_* | tar -xz" for half in halves),
                 "",
-                f'To read them: `datasets.load_dataset("imagefolder", data_dir="{halves[0] if halves else "HALF"}")`.',
+                'To read them: `datasets.load_dataset("imagefolder", data_dir=".")`, or with the folder of one half.',
                 "",
             ]
         )
+
+
+def schema() -> pa.Schema:
+    """Return the columns of the tables beside the images."""
+    others = [pa.field(f.name, f.type) for f in METAFILE.schema if f.name not in _NAMED]
+    return pa.schema([("file_name", pa.string()), ("text", pa.string()), *others])
 
 
 def _cell(value: object) -> object:

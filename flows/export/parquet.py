@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.export.export import Picture, Shard
+from flows.export.export import RIGHTS, Picture, Shard
 from schemas.tables import METAFILE
 
 # The Hub's viewer reads whole row groups.
@@ -58,10 +58,11 @@ class Parquet:
         """Return the README: a card with the files of each split."""
         splits = sorted({shard.split for shard in shards})
         files = [f"  - split: {_HUB_SPLIT[split]}\n    path: data/{split}/*.parquet" for split in splits]
-        configs = "\n".join(["configs:", "- config_name: default", "  data_files:", *files])
+        licence = ["license: other", "license_name: by-corpus-and-image"]
+        configs = "\n".join([*licence, "configs:", "- config_name: default", "  data_files:", *files])
         return (
             f"---\n{configs}\n---\n\n# Samples with embedded images\n\nBuild `{identity}`. The column `image` is a"
-            " struct of bytes and path; `text` is the published text.\n\n"
+            f" struct of bytes and path; `text` is the published text. {RIGHTS}\n\n"
             '    datasets.load_dataset("this folder", split="train")\n'
         )
 

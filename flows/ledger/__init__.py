@@ -1,1 +1,1 @@
-"""What is done and due: build paths, receipts, digests, the lease, verification."""
+"""The finished and due work of a build: its paths, receipts, digests, lease and verification."""

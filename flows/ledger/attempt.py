@@ -1,6 +1,6 @@
-"""One attempt at a partition: its files, and how it becomes the partition.
+"""One attempt at a partition: its files, and their commit as the partition.
 
-Not for finding or reading what others wrote: that is the store.
+Not for finding or reading files of other attempts: that is the store.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flows.ledger.spans import count_reasons, write_rejects, write_spans
 from flows.ledger.store import Store
 from schemas.tables import Table
 from stages.contract import Outcome
-from stages.rows import Rows
+from stages.rows import Rows, no_rows
 
 
 class Attempt:
@@ -45,7 +45,7 @@ class Attempt:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._work:
             shutil.rmtree(self._work, ignore_errors=True)
-        for path in self._made:  # what no receipt names goes at once where it can
+        for path in self._made:  # files that no receipt names are removed at once if possible
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty: it holds a receipt, or another's attempt
             self._path.rmdir()
@@ -62,7 +62,7 @@ class Attempt:
         return path
 
     def address(self, path: Path) -> str:
-        """Return what a location column says for a file of this attempt; `Store.locate` leads back to it."""
+        """Return the address of a file of this attempt, for location columns; `Store.locate` returns its path."""
         # Without the attempt: who holds an address finds the file of the receipt that won, even of a later attempt.
         return f"{self._folder}/{path.name.removeprefix(f'{self.id}.')}"
 
@@ -94,7 +94,8 @@ class Attempt:
             "counts": dict(outcome.counts) if outcome.counts is not None else None,
         }
         run = dict(body["run"])
-        cpu_s = cpu_seconds() - run.pop("started_cpu_s", cpu_seconds())
+        ended_cpu_s = cpu_seconds()
+        cpu_s = ended_cpu_s - run.pop("started_cpu_s", ended_cpu_s)
         body["run"] = {**run, "finished": time.time(), "cpu_s": cpu_s}
         fsync_folder(self._path)
         target = self._path / "receipt.json"
@@ -120,7 +121,7 @@ class Attempt:
 
     def _write_rejects(self, rejects: Rows) -> dict[str, Any]:
         if not rejects.num_rows:
-            digests = digest_columns(rejects.schema.empty_table())
+            digests = digest_columns(no_rows(rejects.schema))
             return {"file": None, "n_rows": 0, "digests": digests, "reasons": {}}
         path = self.new_file("rejects.parquet")
         digests = write_rejects(path, rejects)

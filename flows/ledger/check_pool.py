@@ -1,6 +1,6 @@
 """Run checks of partitions, in this process or in several; results come in the order of the checks.
 
-Not for what a check looks at: that is `partition_check.py`.
+Not for the checks themselves: they are in `partition_check.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AHEAD = 64  # checks per process that are handed out before the first of them e
 def run_checks(
     checks: Iterable[Check], store: Store, stages: Sequence[Stage], catalogue: str, workers: int
 ) -> Iterator[Checked]:
-    """Yield what each check found.
+    """Yield the result of each check.
 
     Args:
         checks: partitions to check.
@@ -56,7 +56,7 @@ def run_checks(
                 running.append(pool.submit(_check, check, store.root, catalogue))
     except BrokenProcessPool as error:
         raise InputError(
-            "a process of `verify` was killed, perhaps for want of memory: go on with RESUME=yes, in fewer processes"
+            "a process of `verify` was killed, perhaps by a lack of memory: go on with RESUME=yes, in fewer processes"
             " with SET='run.workers=1'"
         ) from error
     finally:

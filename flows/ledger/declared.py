@@ -49,18 +49,18 @@ def as_declared(store: Store, stage: Stage, receipt: Receipt | None) -> Receipt 
 
     Args:
         store: the build; it forgets a receipt that does not count, since another takes its place.
-        stage: the stage that wrote it; the version of a settled or observing one plays no part.
+        stage: the stage that wrote it; the version of an accumulating or observing one plays no part.
         receipt: None stays None.
 
     Raises:
-        InputError: the receipt records what the world answered and is never made again, and has other columns.
+        InputError: the receipt has other columns, and is never made again because it records answers of the world.
     """
     if receipt is None:
         return None
-    is_lasting = stage.is_settled or stage.keeps != "current"
+    is_lasting = stage.is_accumulating or stage.keeps != "current"
     is_of_version = is_lasting or receipt.body.get("version", stage.version) == stage.version
     what = differences(stage.writes, receipt.body)
-    if what and (stage.is_settled or stage.keeps == "all"):
+    if what and (stage.is_accumulating or stage.keeps == "all"):
         raise InputError(earlier(store.root, receipt.folder, what))
     if is_of_version and not what:
         return receipt
@@ -79,7 +79,7 @@ def file_differences(path: Path, schema: pa.Schema) -> str:
     """Return which columns of a schema a parquet file lacks or has with another type, "" if none."""
     with pq.ParquetFile(path) as file:
         found = {field.name: field.type for field in file.schema_arrow}
-    # Compared as types: their names differ in what parquet calls the elements of a list.
+    # Compared as types: as text they differ in parquet's name for the elements of a list.
     return _differ(
         {f.name: str(f.type if found[f.name] == f.type else found[f.name]) for f in schema if f.name in found},
         columns_of(schema),

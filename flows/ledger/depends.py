@@ -1,4 +1,4 @@
-"""What a stage's rows depend on: whether the settings switch it off, its tools, the columns of its inputs.
+"""The dependencies of a stage's rows: settings that switch it off, its tools, the columns of its inputs.
 
 Not for fingerprints themselves: that is the ledger.
 """
@@ -16,7 +16,7 @@ from stages.contract import Dependency, Reads, Stage, Tool
 
 
 def why_off(stage: Stage, settings: Settings, writer: Mapping[str, Stage]) -> str:
-    """Return what switches a stage off: a setting, or stages that are off and would name its partitions; "" if on.
+    """Return why a stage is off: a setting, or that all stages that name its partitions are off; "" if it is on.
 
     Args:
         stage: the stage.
@@ -31,20 +31,20 @@ def why_off(stage: Stage, settings: Settings, writer: Mapping[str, Stage]) -> st
 
 
 def tool_identities(stage: Stage, settings: Settings, store: Store) -> dict[str, Mapping[str, str]]:
-    """Return what the results of a stage's tools and dependencies depend on, by name."""
+    """Return the identities of a stage's tools and dependencies, by name; their results depend on these."""
     params = settings.params(stage)
     used: tuple[Tool | Dependency, ...] = (*stage.tools, *stage.depends)
     known = {one.name: dict(one.identity(params)) for one in used}
     for tool in stage.tools:
         found = tool.found(params, settings.resources(stage))
-        if found is None:  # the user's weights are on another disk now: what was made with them stays current
+        if found is None:  # the user's weights are on another disk now: rows made with them stay current
             found = _recorded(store, stage, tool, known[tool.name])
         known[tool.name] |= found
     return dict(known)
 
 
 def _recorded(store: Store, stage: Stage, tool: Tool, identity: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what the newest receipt of the same tool says beyond its identity; empty if there is none."""
+    """Return the facts on a tool in the newest receipt with the same identity; empty if there is no such receipt."""
     receipts = [folder / "receipt.json" for folder in store.folders([stage.writes.name])]
     for path in sorted((p for p in receipts if p.exists()), key=lambda p: -p.stat().st_mtime_ns):
         body = read_receipt(path)

@@ -1,6 +1,6 @@
-"""Fingerprints of a stage's partitions: what all of them share is encoded once, for there are thousands.
+"""Fingerprints of a stage's partitions; their shared content is encoded once, since there are thousands of them.
 
-Not for what a fingerprint depends on: that is the ledger.
+Not for choosing the content of a fingerprint: that is the ledger.
 """
 
 from __future__ import annotations

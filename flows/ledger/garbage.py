@@ -1,4 +1,4 @@
-"""Remove what no current receipt names. Never what was observed or fetched, never what is not a table of ours."""
+"""Remove files that no current receipt names; observations, fetched files and files outside our tables are kept."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from pathlib import Path
 
 from flows.ledger.ledger import Ledger
 from flows.ledger.receipt import read_receipt
+from stages.plurals import briefly
+
+_SHOWN = 5
 
 
 def collect_garbage(ledger: Ledger, is_dry_run: bool) -> tuple[int, int, list[str]]:
-    """Remove what no current receipt names; return files, bytes, and the stages left alone since they are blocked."""
+    """Remove files that no current receipt names; return their number and bytes, and notes on incomplete stages."""
     needed: set[Path] = set()
     spared: set[str] = set()
-    notes = []
+    undone = []
     for stage in ledger.stages:
         state = ledger.state(stage)
         if state.blocked or state.due:
-            # What is current cannot be said, or is still to be made from it: older receipts may yet be wanted.
+            # The current receipts are not known, or not all made yet: older ones may still be needed.
             spared.add(stage.writes.name)
-            notes.append(f"{stage.name}: not complete, nothing of it removed")
-        if stage.is_settled or stage.keeps != "current":
+            undone.append(stage.name)
+        if stage.is_accumulating or stage.keeps != "current":
             spared.add(stage.writes.name)  # the ledger of the world is never shortened
         for receipt in state.receipts:
             folder = ledger.store.path(receipt.folder)
@@ -38,6 +41,7 @@ def collect_garbage(ledger: Ledger, is_dry_run: bool) -> tuple[int, int, list[st
                 path.unlink()
         if not is_dry_run:
             _prune(folder)
+    notes = [f"nothing removed of what is not complete: {briefly(undone, _SHOWN)}"] if undone else []
     return n_files, n_bytes, notes
 
 

@@ -17,15 +17,15 @@ from flows.ledger.partition_check import SeenFile
 from flows.ledger.store import Store
 
 JOURNAL = ".verified.jsonl"
-_FORMAT = 1  # raised when a check looks at more than it did: what was found sound before is looked at again
+_FORMAT = 1  # raised when a check covers more than before, so that earlier entries no longer count
 
 
 class Journal:
-    """What was found sound, a line each, written as it is found.
+    """The sound partitions and files, one per line, written as they are found.
 
     Args:
         store: the build.
-        is_resumed: keep what an earlier verification wrote; else it begins empty.
+        is_resumed: keep the entries of an earlier verification; else it begins empty.
     """
 
     def __init__(self, store: Store, is_resumed: bool) -> None:

@@ -1,4 +1,4 @@
-"""What is done and what is due: the partitions of every stage, their expected fingerprints, their receipts.
+"""The finished and due work: the partitions of every stage, their expected fingerprints and their receipts.
 
 Decides from receipts alone; it reads no data file and runs nothing.
 """
@@ -16,10 +16,11 @@ from flows.ledger.digests import FINGERPRINT_LENGTH, combine
 from flows.ledger.fingerprint import Constants
 from flows.ledger.pieces import Piece, read_input
 from flows.ledger.readiness import Due, halves, is_ready, lacking, partition_names, spread
-from flows.ledger.receipt import collector_paused, observation_fingerprint
+from flows.ledger.receipt import observation_fingerprint
 from flows.ledger.state import PartitionState, StageState
 from flows.ledger.store import Store
 from flows.settings import Settings
+from stages.collector import collector_paused
 from stages.contract import WHOLE, InputError, Reads, Stage
 from stages.identity import digest_json
 
@@ -27,7 +28,7 @@ from stages.identity import digest_json
 class Ledger:
     """The state of a build under its settings.
 
-    After something was committed: call `take`, or `refresh` where it is not known what.
+    After a commit, call `take`, or `refresh` if the committed partitions are not known.
 
     Attributes:
         writer: the stage that writes each table.
@@ -56,7 +57,7 @@ class Ledger:
         self._off: dict[str, str] = {}
 
     def refresh(self) -> None:
-        """Forget what was concluded; receipts that were read stay read."""
+        """Forget the concluded states and digests; receipts that were read are kept."""
         self._states.clear()
         self._digests.clear()
         self._whole_digests.clear()
@@ -69,23 +70,23 @@ class Ledger:
         return self._states[stage.name]
 
     def inputs_ready(self, stage: Stage, but: Collection[str] = ()) -> str:
-        """Return "" when every input but some tables is complete, else what is missing and how to get it."""
+        """Return "" if every input but some tables is complete, else a sentence on how to get the missing one."""
         table = lacking(self, stage, but)
         return "" if table is None else self._why(table)
 
     def is_concluded(self, stage: Stage) -> bool:
-        """Return whether a stage's state is known; else it is found out when it is asked for."""
+        """Return whether a stage's state is known; if not, `state` computes it."""
         return stage.name in self._states
 
     def hold(self, stages: Iterable[Stage]) -> None:
-        """Take nothing that these stages, and no others, observe for the last word: they are about to look again."""
+        """Treat the observations of these stages, and no others, as not final: they are about to observe again."""
         names = {stage.name for stage in stages}
         if names != self._held:
             self._held = names
             self.refresh()
 
     def release(self, stage: Stage) -> Due:
-        """Take the last observation for the last word; return the partitions that are due by it."""
+        """Treat a stage's last observation as final; return the partitions that become due."""
         self._held.discard(stage.name)
         self._states[stage.name] = self._conclude(stage)
         self._whole_digests.pop(stage.writes.name, None)
@@ -94,7 +95,7 @@ class Ledger:
         return due
 
     def take(self, stage: Stage, partition: PartitionState) -> Due:
-        """Take in that a partition was committed; return those that are due by it. Nothing else is looked at.
+        """Record that a partition was committed; return the partitions that become due. Nothing else is checked.
 
         Raises:
             InputError: when its receipt is gone or damaged again.
@@ -138,13 +139,13 @@ class Ledger:
         return read_input(self.store, reads, self.writer[reads.table], self.pieces(reads, partition))
 
     def rows_given(self, stage: Stage, partition: str) -> int:
-        """Return about how many rows a partition is given: those of its first input, for progress and disk."""
+        """Return the approximate number of rows given to a partition, from its first input; for progress and disk."""
         if not stage.reads:
             return 0
         return sum(piece.n_rows for piece in self.pieces(stage.reads[0], partition))
 
     def look_up(self, stage: Stage, name: str) -> PartitionState:
-        """Return a partition of which all inputs are complete, with its receipt if it has one."""
+        """Return a partition whose inputs are all complete, with its receipt if it has one."""
         fingerprint = self.fingerprint(stage, name)
         receipt = self.store.receipt(stage.writes.name, name, fingerprint)
         return PartitionState(name, fingerprint, as_declared(self.store, stage, receipt))
@@ -173,7 +174,7 @@ class Ledger:
     def _why(self, table: str) -> str:
         stage = self.writer[table]
         if stage.name in self._held:
-            return f"{stage.name} is not over"
+            return f"{stage.name} is not finished"
         state = self.state(stage)
         return state.blocked or self.describe_due(state)
 
@@ -183,7 +184,7 @@ class Ledger:
             return observation_fingerprint(stage.name, partition)
         if stage.name not in self._constants:
             constants: dict[str, Any] = {"stage": stage.name}
-            if not stage.is_settled:
+            if not stage.is_accumulating:
                 constants |= {
                     "version": stage.version,
                     "params": self.plain_params(stage),
@@ -199,7 +200,7 @@ class Ledger:
         return self._params[stage.name]
 
     def tool_identities(self, stage: Stage) -> dict[str, Mapping[str, str]]:
-        """Return what the results of a stage's tools depend on."""
+        """Return the identities of a stage's tools and dependencies, by name."""
         if stage.name not in self._tools:
             self._tools[stage.name] = tool_identities(stage, self.settings, self.store)
         return self._tools[stage.name]
@@ -231,7 +232,7 @@ class Ledger:
         return self._off[stage.name]
 
     def describe_due(self, state: StageState) -> str:
-        """Return a sentence on what a stage lacks, and the command that makes it."""
+        """Return a sentence on the partitions that a stage lacks, and the command that makes them."""
         stage, n_due = state.stage, len(state.due)
         table = stage.writes.name
         if not state.partitions:

@@ -1,6 +1,6 @@
 """Check one partition from its files: their bytes, then their rows, against its receipt and the keys it was given.
 
-Runs in any process: it needs no ledger. Not for choosing partitions, nor for what spans several: that is `verify.py`.
+Runs in any process: it needs no ledger. Not for choosing partitions, nor for checks across them: that is `verify.py`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found; `seen` are the files that were read."""
+    """The result of a check; `seen` are the files that were read."""
 
     folder: str
     faults: tuple[Fault, ...]
@@ -72,7 +72,7 @@ class Checked:
 
 
 def check_partition(check: Check, store: Store, stages: Sequence[Stage]) -> Checked:
-    """Return what is wrong with the files of one receipt, and with their rows."""
+    """Return the faults of the files of one receipt, and of their rows."""
     stage = next(s for s in stages if s.name == check.stage)
     receipt, where = check.receipt, f"{check.stage}/{check.receipt.partition}"
     seen: list[SeenFile] = []
@@ -86,7 +86,7 @@ def check_partition(check: Check, store: Store, stages: Sequence[Stage]) -> Chec
 
 
 def see_file(path: Path, address: str) -> SeenFile:
-    """Read a file and return what it was. Raises OSError."""
+    """Read a file and return its inode, size, time and sha256. Raises OSError."""
     with path.open("rb") as file:
         found = os.fstat(file.fileno())
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -103,7 +103,7 @@ def _file_fault(store: Store, receipt: Receipt, file: Mapping[str, Any], seen: l
     except OSError as error:
         return f"{path.name} cannot be read: {error.strerror}"
     if found.sha256 != file["sha256"]:
-        return f"{path.name} has not the sha256 of its receipt"
+        return f"{path.name} does not have the sha256 of its receipt"
     seen.append(found)
     return None
 
@@ -114,12 +114,12 @@ def _size_fault(path: Path, file: Mapping[str, Any]) -> str | None:
     except OSError:
         return f"{path.name} is gone"
     return None if size_bytes == file["size_bytes"] else (
-        f"{path.name} has {size_bytes} bytes, {file['size_bytes']} by its receipt"
+        f"{path.name} has {size_bytes} bytes, but {file['size_bytes']} by its receipt"
     )  # fmt: skip
 
 
 def _quick_faults(store: Store, stage: Stage, receipt: Receipt) -> Iterator[str]:
-    """Yield what sizes and the schemas in the footers of tables reveal."""
+    """Yield the faults that show in file sizes and in the footers of tables."""
     paths = [(store.path(f"{receipt.folder}/{file['file']}"), file) for file in receipt.files]
     broken = [what for path, file in paths if (what := _size_fault(path, file))]
     yield from broken
@@ -135,9 +135,9 @@ def _quick_faults(store: Store, stage: Stage, receipt: Receipt) -> Iterator[str]
             yield f"{path.name} cannot be read: {error}"
             continue
         if not found.equals(schema):
-            yield f"{path.name} has not the columns of {stage.writes.name}, but {', '.join(map(str, found))}"
+            yield f"{path.name} does not have the columns of {stage.writes.name}, but {', '.join(map(str, found))}"
         elif n_found != n_rows:
-            yield f"{n_found} rows in {path.name}, {n_rows} by the receipt"
+            yield f"{n_found} rows in {path.name}, but {n_rows} by the receipt"
 
 
 def _row_faults(check: Check, store: Store, stage: Stage, stages: Sequence[Stage], where: str) -> Iterator[Fault]:
@@ -153,7 +153,7 @@ def _row_faults(check: Check, store: Store, stage: Stage, stages: Sequence[Stage
         check_typed(stage, rejects, table.reject_schema, "reject rows")
         check_unique(stage, kept)
         check_reasons(stage, rejects)
-        if stage.keeps == "current":  # what was observed was given by inputs of its time, not of now
+        if stage.keeps == "current":  # observations belong to the inputs of their time, not to the present ones
             writers = {s.writes.name: s for s in stages}
             given = [reads for reads in stage.reads if reads.name in check.inputs]
             inputs = {r.name: read_input(store, r, writers[r.table], check.inputs[r.name]) for r in given}
@@ -176,8 +176,8 @@ def _digest_faults(stage: Stage, receipt: Receipt, kept: pa.Table, rejects: pa.T
         rows = kept.slice(start, span.n_rows)
         start += span.n_rows
         if digest_columns(rows.select(columns)) != dict(span.digests):
-            yield f"rows of span {name} have not the digests of the receipt"
+            yield f"rows of span {name} do not match the digests of the receipt"
     if start != kept.num_rows or receipt.n_kept != kept.num_rows:
-        yield f"{kept.num_rows} kept rows in the file, {receipt.n_kept} by the receipt"
+        yield f"{kept.num_rows} kept rows in the file, but {receipt.n_kept} by the receipt"
     if digest_columns(rejects) != dict(receipt.rejects_digests):
-        yield "reject rows have not the digests of the receipt"
+        yield "reject rows do not match the digests of the receipt"

@@ -28,7 +28,7 @@ _HEAD_BYTES = 64  # of a body, to see whether it was destroyed before: a new fil
 
 @dataclass(frozen=True)
 class Purged:
-    """What was done to one file."""
+    """The number of bodies destroyed in one file, and of their bytes."""
 
     address: str
     n_bodies: int
@@ -50,12 +50,22 @@ def purge_files(store: Store, places: Mapping[str, Sequence[Place]]) -> Iterator
         body = must_read(folder / "receipt.json")
         _remove_strays(folder, body)
         path = store.locate(address)
-        found = [place for place in sorted(set(places[address])) if place[1] and not _was_purged(path, place)]
+        found = _left(path, places[address])
         if not found:
             continue
         _replace(folder, body, path, found)
         store.forget(address)
         yield Purged(address, len(found), sum(n_bytes for _, n_bytes in found))
+
+
+def count_left(store: Store, places: Mapping[str, Sequence[Place]]) -> int:
+    """Return how many of the bodies are not destroyed; the arguments are those of `purge_files`."""
+    return sum(len(_left(store.locate(address), of_file)) for address, of_file in places.items())
+
+
+def _left(path: Path, places: Sequence[Place]) -> list[Place]:
+    """Return the places that still have their body, in order."""
+    return [place for place in sorted(set(places)) if place[1] and not _was_purged(path, place)]
 
 
 def _was_purged(path: Path, place: Place) -> bool:
@@ -65,7 +75,7 @@ def _was_purged(path: Path, place: Place) -> bool:
 
 
 def _replace(folder: Path, body: Mapping[str, Any], path: Path, places: Sequence[Place]) -> None:
-    """Write a file anew without some bodies, then the receipt that names it, then remove what it named before."""
+    """Rewrite a file without some bodies, then the receipt that names it, then remove the former file."""
     attempt = uuid.uuid4().hex[:12]
     record = {"finished": time.time(), "file": path.name.partition(".")[2], "n_bodies": len(places)}
     new = {
@@ -134,7 +144,7 @@ def _stretch(old: BinaryIO | Any, n_bytes: int | None) -> Iterator[bytes]:
 
 
 def _remove_strays(folder: Path, body: Mapping[str, Any]) -> None:
-    """Remove the files of other attempts: what a killed purge left, and the old file once the new one counts."""
+    """Remove the files of other attempts: leftovers of a killed purge, and the old file once the new one counts."""
     for path in folder.iterdir():
         if path.is_file() and path.name != "receipt.json" and not path.name.startswith(f"{body['attempt']}."):
             path.unlink()

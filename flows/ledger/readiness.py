@@ -1,25 +1,50 @@
-"""Which partitions can be run now, and what the commit of one makes possible.
+"""The partitions that can be run now, and those that become ready by the commit of another.
 
-A partition is ready when what it reads, by partition or whole, is complete and current.
+A partition is ready when its inputs, by partition or whole, are complete and current.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
+from flows.ledger.state import PartitionState, StageState
 from schemas.corpora import labelled_codes
 from stages.contract import WHOLE, Half, Reads, Stage
 
-if TYPE_CHECKING:
-    from flows.ledger.ledger import Ledger
-    from flows.ledger.state import PartitionState
-
-Due = list[tuple[Stage, "PartitionState"]]
+Due = list[tuple[Stage, PartitionState]]
 
 
-def lacking(ledger: Ledger, stage: Stage, but: Collection[str] = ()) -> str | None:
-    """Return the name of the first table that a stage reads, but some, and that is not complete; None if all are."""
+class States(Protocol):
+    """The members of the ledger that this module needs; the ledger imports this module."""
+
+    @property
+    def writer(self) -> Mapping[str, Stage]:
+        """The stage that writes each table."""
+
+    @property
+    def readers(self) -> Mapping[str, Sequence[Stage]]:
+        """The stages that read each table."""
+
+    @property
+    def halves(self) -> Mapping[str, Half]:
+        """The half that the spans of each table belong to, "" for either."""
+
+    def why_off(self, stage: Stage) -> str:
+        """Return the setting or stage that switches a stage off, "" if it is on."""
+
+    def state(self, stage: Stage) -> StageState:
+        """Return a stage's partitions and receipts."""
+
+    def is_concluded(self, stage: Stage) -> bool:
+        """Return whether a stage's state is known without reading receipts."""
+
+    def look_up(self, stage: Stage, name: str) -> PartitionState:
+        """Return a partition whose inputs are all complete."""
+
+
+def lacking(ledger: States, stage: Stage, but: Collection[str] = ()) -> str | None:
+    """Return the first incomplete table that a stage reads, apart from those in `but`; None if all are complete."""
     if ledger.why_off(stage):
         return None
     for reads in stage.reads:
@@ -28,12 +53,12 @@ def lacking(ledger: Ledger, stage: Stage, but: Collection[str] = ()) -> str | No
     return None
 
 
-def is_ready(ledger: Ledger, stage: Stage, partition: str) -> bool:
-    """Return whether all that a partition reads is complete, while other partitions may still miss something."""
+def is_ready(ledger: States, stage: Stage, partition: str) -> bool:
+    """Return whether all inputs of a partition are complete; those of other partitions need not be."""
     return all(_has(ledger, reads, stage, partition) for reads in stage.reads)
 
 
-def partition_names(ledger: Ledger, stage: Stage) -> list[str]:
+def partition_names(ledger: States, stage: Stage) -> list[str]:
     """Return the names of a stage's partitions, from the spans of its inputs that have their receipts."""
     if ledger.why_off(stage):
         return []
@@ -57,12 +82,12 @@ def halves(writer: Mapping[str, Stage]) -> dict[str, Half]:
     return found
 
 
-def extend(ledger: Ledger, stage: Stage, names: list[str] | None, due: Due) -> None:
-    """List the partitions of a stage that became ready, and what their receipts make possible in turn.
+def extend(ledger: States, stage: Stage, names: list[str] | None, due: Due) -> None:
+    """List the partitions of a stage that became ready, and in turn those that their receipts make ready.
 
     Args:
         ledger: holds the states.
-        stage: a stage of which some partitions may be ready now.
+        stage: a stage whose partitions may be ready now.
         names: these partitions; None to look at all, since a whole input was completed.
         due: receives those without a receipt.
     """
@@ -84,15 +109,15 @@ def extend(ledger: Ledger, stage: Stage, names: list[str] | None, due: Due) -> N
         spread(ledger, stage, done, due)
 
 
-def spread(ledger: Ledger, stage: Stage, names: list[str], due: Due) -> None:
-    """Extend the readers of a stage of which some partitions, by name, have their receipts now."""
+def spread(ledger: States, stage: Stage, names: list[str], due: Due) -> None:
+    """Extend the readers of a stage after some of its partitions, given by name, got their receipts."""
     is_over = ledger.state(stage).is_complete or bool(stage.split_by)
     for reader in ledger.readers.get(stage.writes.name, ()):
         if reader.keeps == "current" and ledger.is_concluded(reader):
             extend(ledger, reader, None if is_over else names, due)
 
 
-def _is_partition(ledger: Ledger, stage: Stage, name: str) -> bool:
+def _is_partition(ledger: States, stage: Stage, name: str) -> bool:
     if ledger.why_off(stage):
         return False
     if stage.half and half_of(name) != stage.half:
@@ -100,7 +125,7 @@ def _is_partition(ledger: Ledger, stage: Stage, name: str) -> bool:
     return any(name in ledger.state(ledger.writer[table]).spans for table in stage.partitions_from)
 
 
-def _is_whole(ledger: Ledger, reads: Reads, stage: Stage) -> bool:
+def _is_whole(ledger: States, reads: Reads, stage: Stage) -> bool:
     writer = ledger.writer[reads.table]
     if writer is stage:
         return True
@@ -110,11 +135,11 @@ def _is_whole(ledger: Ledger, reads: Reads, stage: Stage) -> bool:
     return not state.n_due and (not is_absent or (reads.is_optional and not is_observing))
 
 
-def _has(ledger: Ledger, reads: Reads, stage: Stage, partition: str) -> bool:
+def _has(ledger: States, reads: Reads, stage: Stage, partition: str) -> bool:
     if not reads.is_whole:
         writer = ledger.writer[reads.table]
         state = ledger.state(writer)
-        # The listing before the one that is being made says nothing of what it will have.
+        # An earlier listing does not tell which partitions the next one will have.
         if partition in state.spans and (writer.keeps != "latest" or state.lacks is None):
             return True
         half = ledger.halves[reads.table]

@@ -1,16 +1,14 @@
-"""Receipts: what was run on a partition and what came out, as one file that is there whole or not at all.
+"""Receipts: the run of a partition and its result, as one file that is there whole or not at all.
 
 Not for their location: that is `flows/ledger/store.py`.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +32,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was run on a partition and what came out, as published beside its files."""
+    """The run of a partition and its result, as published beside its files."""
 
     body: Mapping[str, Any]
     folder: str
@@ -92,7 +90,7 @@ class Receipt:
 
     @property
     def rejected(self) -> Mapping[str, int]:
-        """Number of rejected rows by reason, those included that the filter counts and does not write."""
+        """Number of rejected rows by reason, including those that the filter counts but does not write."""
         counted = {name: n for name, n in self.counts.items() if n and name not in ("given", "kept")}
         return counted or self.reasons
 
@@ -111,18 +109,6 @@ class Receipt:
 def observation_fingerprint(stage: str, partition: str) -> str:
     """Return the fingerprint of a numbered observation: it depends on nothing but its number."""
     return hashlib.sha256(canonical_json([stage, partition])).hexdigest()
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pause the garbage collector while receipts are read: they stay, and it would walk them again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def encode_receipt(body: Mapping[str, Any]) -> bytes:
@@ -146,8 +132,8 @@ def read_receipt(path: Path | str) -> dict[str, Any] | str | None:
         return f"{Path(path).name} does not match its own sha256: it was cut or changed"
     body = orjson.loads(b"{" + rest)
     if not isinstance(body, dict):
-        return f"{Path(path).name} is no JSON object"
-    if "parts" in body.get("kept", ()):  # the key of what is now `spans`
+        return f"{Path(path).name} is not a JSON object"
+    if "parts" in body.get("kept", ()):  # the former key of `spans`
         return f"{Path(path).name} was written by an earlier version: build into a new folder"
     return body
 

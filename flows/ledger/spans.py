@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from flows.ledger.digests import BLOCK_ROWS, RowDigests
 from flows.ledger.receipt import Span
 from schemas.tables import Table
-from stages.rows import FileRows, Rows, query_rows, run_sql
+from stages.rows import FileRows, Rows, blocks_of, no_rows, query_rows, run_sql
 
 COMPRESSION = "zstd"
 _ROW_GROUP_ROWS = 131_072  # spans that are read alone stay cheap to read; larger groups saved under 2 % of the bytes
+_HEAD_ROWS = 4_096  # show whether a column's values repeat
 
 
 def write_spans(path: Path, table: Table, kept: Rows, split_by: str, partition: str) -> dict[str, Any]:
@@ -37,11 +38,14 @@ def write_spans(path: Path, table: Table, kept: Rows, split_by: str, partition: 
     spans: dict[str, Any] = {}
     n_groups = 0
     ordered, counts = _split(kept, split_by, partition)
-    with pq.ParquetWriter(path, table.schema, compression=COMPRESSION, write_page_checksum=True) as writer:
+    schema = table.schema
+    digested = pa.schema([schema.field(name) for name in digested_columns(table)])
+    how = {"compression": COMPRESSION, "write_page_checksum": True, "use_dictionary": _repeating(kept)}
+    with pq.ParquetWriter(path, schema, **how) as writer:
         for name, blocks in groupby(_blocks(ordered, counts), key=lambda named: named[0]):
-            digests = RowDigests(pa.schema([table.schema.field(c) for c in digested_columns(table)]), counts[name])
+            digests = RowDigests(digested, counts[name])
             for _, block in blocks:
-                rows = block.cast(table.schema)
+                rows = block.cast(schema)
                 writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
                 digests.update(rows)
             count = -(-counts[name] // _ROW_GROUP_ROWS)
@@ -69,6 +73,18 @@ def count_reasons(rejects: Rows) -> dict[str, int]:
 def digested_columns(table: Table) -> list[str]:
     """Return the columns that receipts hold digests of: all but the measured ones."""
     return [f.name for f in table.fields if f.kind != "measured"]
+
+
+def _repeating(rows: Rows) -> list[str]:
+    """Return the paths of the columns whose values repeat: for others a dictionary would be begun and given up."""
+    head = next(iter(blocks_of(rows, _HEAD_ROWS)), no_rows(rows.schema)).slice(0, _HEAD_ROWS)
+    paths = []
+    for field in rows.schema:
+        if pa.types.is_nested(field.type):
+            paths.append(f"{field.name}.list.element")
+        elif pc.count_distinct(head[field.name]).as_py() * 2 <= head.num_rows:
+            paths.append(field.name)
+    return paths
 
 
 def _split(kept: Rows, split_by: str, partition: str) -> tuple[Rows, dict[str, int]]:
@@ -116,7 +132,7 @@ def _blocks(rows: Rows, counts: dict[str, int]) -> Iterator[tuple[str, pa.Table]
 
 def _file_blocks(rows: FileRows, counts: dict[str, int]) -> Iterator[tuple[str, pa.Table]]:
     source = rows.batches(BLOCK_ROWS)
-    held = rows.schema.empty_table()
+    held = no_rows(rows.schema)
     for name, count in counts.items():
         left = count
         while True:

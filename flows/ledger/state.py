@@ -15,7 +15,7 @@ from stages.contract import Stage
 
 @dataclass(frozen=True)
 class PartitionState:
-    """One partition as it should be now, and its receipt where it is."""
+    """One partition as it should be now, and its receipt if it has one."""
 
     name: str
     fingerprint: str
@@ -49,7 +49,7 @@ class StageState:
         return self._by_name[name]
 
     def put(self, partition: PartitionState) -> None:
-        """Take in a partition, in the place of the one of its name."""
+        """Add a partition, or replace the one of the same name."""
         before = self._by_name.get(partition.name)
         self.n_due += (partition.receipt is None) - (before is not None and before.receipt is None)
         self._by_name[partition.name] = partition

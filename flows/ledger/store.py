@@ -1,7 +1,7 @@
 """The build folder: the location of tables, receipts and files, and how they are read.
 
-The only module, beside attempt.py that writes them, that knows paths under the build folder. Not for deciding what is
-current: that is the ledger.
+The only module, beside attempt.py that writes them, that knows paths under the build folder. Not for deciding which
+receipts are current: that is the ledger.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Store:
         folder = self.folder(table, partition, fingerprint)
         if folder not in self._cache:
             found = read_receipt(f"{self.root}/{folder}/receipt.json")
-            # A receipt counts only where it belongs: a copied or moved one speaks of other rows.
+            # A receipt counts only where it belongs: a copied or moved one describes other rows.
             belongs = isinstance(found, dict) and _identity(found) == (table, partition, fingerprint)
             if not isinstance(found, dict) or not belongs or not self.files_fit(folder, found):
                 return None
@@ -113,7 +113,7 @@ class Store:
         """Return the numbered receipts of a stage that observes, in order.
 
         Raises:
-            InputError: when one is damaged or gone: counting on would take what it says for never seen.
+            InputError: when one is damaged or gone: counting on would treat its observations as never made.
         """
         found: list[Receipt] = []
         while True:
@@ -144,7 +144,7 @@ class Store:
         # DuckDB does not look at the checksums of pages: a flipped bit would go on into the rows made of it.
         changed = [address for address, (_, sha256) in files.items() if digest_once(self.root / address) != sha256]
         if changed:
-            raise OSError(f"{changed[0]} has not the sha256 of its receipt")
+            raise OSError(f"{changed[0]} does not have the sha256 of its receipt")
         paths = tuple(self.root / address for address in files)
         return FileRows(paths, schema, sum(n_rows for n_rows, _ in files.values()), space)
 

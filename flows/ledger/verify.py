@@ -1,6 +1,6 @@
 """Check a whole build from its files alone: digests, schemas, keys, conservation per partition, stage and corpus.
 
-Trusts nothing that a run concluded; every fault is named with what to do.
+Trusts no conclusion of a run; every fault is named with its remedy.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from flows.ledger.state import StageState
 from flows.ledger.store import Store
 from flows.ledger.verify_progress import Progress
 from stages.contract import Stage
+from stages.plurals import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,7 +43,7 @@ class How:
     Attributes:
         workers: processes that read files.
         is_quick: only sizes, receipts and schemas are looked at, no bytes and no rows.
-        is_resumed: leave out what an earlier verification found sound and is as it was, by size, inode and time.
+        is_resumed: skip files found sound by an earlier verification and unchanged since, by size, inode and time.
         catalogue: `module:NAME` of the stages, for other processes.
         show: takes the progress whenever a partition was checked.
     """
@@ -58,10 +59,10 @@ IN_FULL = How()
 
 
 def verify(ledger: Ledger, how: How = IN_FULL) -> Iterator[Fault | str]:
-    """Yield faults, and between them a line per stage on what was checked.
+    """Yield faults, and between them a line per stage on its checks.
 
     The bytes of every file are hashed once, however many names it has; the keys that a partition was given are read
-    from the tables they are in. A journal in the build keeps what was found sound.
+    from the tables they are in. A journal in the build lists the sound partitions and files.
     """
     if how.is_quick:
         yield from _verify(ledger, how, None)
@@ -93,7 +94,7 @@ def _verify(ledger: Ledger, how: How, journal: Journal | None) -> Iterator[Fault
             yield from (Fault(f"{stage.name}/{file.partition}", what) for file, what in sentences(ledger))
     next(found, None)  # ends the processes
     if not how.is_quick:
-        # Sums over tables of which some are damaged would blame the sound ones.
+        # If some tables are damaged, sums over all would blame the sound ones.
         for fault in _verify_tables(ledger, sound, with_sums=not n_faults):
             n_faults += 1
             yield fault
@@ -106,20 +107,20 @@ def _verify(ledger: Ledger, how: How, journal: Journal | None) -> Iterator[Fault
 def set_aside(ledger: Ledger, faults: Sequence[Fault]) -> Iterator[tuple[str, str]]:
     """Rename the receipts that faults name, so that the next run does their partitions again; yield lines with style.
 
-    What was seen of the world is left: it cannot be made again.
+    Observations of the world are left: they cannot be made again.
     """
     observed = {stage.writes.name for stage in ledger.stages if stage.keeps != "current"}
     for folder in sorted({fault.folder for fault in faults if fault.folder}):
         receipt = ledger.store.path(folder) / "receipt.json"
         if folder.split("/")[0] in observed:
-            yield f"left as it is: {folder} records what was seen and cannot be made again", "red"
+            yield f"left as it is: {folder} records observations and cannot be made again", "red"
         elif receipt.exists():
             receipt.rename(receipt.with_name(f"receipt.json.set-aside-{int(time.time())}"))
             yield f"set aside: {folder}", ""
 
 
 def _check_all(ledger: Ledger, how: How, files: _Files, known: Collection[str]) -> Iterator[Checked]:
-    """Yield what is found in the receipts that are not known to be sound, in the order of stages and partitions."""
+    """Yield the check of each receipt that is not known to be sound, in the order of stages and partitions."""
     due = [(s, r) for s in ledger.stages for r in ledger.state(s).receipts if r.folder not in known]
     progress = Progress(len(due), sum(r.n_bytes for _, r in due))
     checks = (_check(ledger, stage, receipt, how.is_quick) for stage, receipt in due)
@@ -152,14 +153,14 @@ def _cut_receipts(ledger: Ledger, stage: Stage) -> Iterator[Fault]:
 
 def _line(state: StageState, known: Collection[str]) -> str:
     rows = sum(r.n_kept + sum(r.reasons.values()) for r in state.receipts)
-    missing = f", {len(state.due)} partitions to do" if state.due else ", blocked" if state.blocked else ""
+    missing = f", {counted(len(state.due), 'partition')} to do" if state.due else ", blocked" if state.blocked else ""
     n_known = sum(r.folder in known for r in state.receipts)
     before = f", {n_known} of them verified before" if n_known else ""
-    return f"{state.stage.name}: {len(state.receipts)} receipts{before}, {rows:,} rows{missing}"
+    return f"{state.stage.name}: {counted(len(state.receipts), 'receipt')}{before}, {counted(rows, 'row')}{missing}"
 
 
 def _verify_tables(ledger: Ledger, sound: Sequence[Stage], with_sums: bool) -> Iterator[Fault]:
-    """Yield what is wrong with whole tables: keys in two partitions, then sums over all stages."""
+    """Yield the faults of whole tables: keys in two partitions, then sums over all stages."""
     if not sound:
         return
     with open_views(ledger, sound) as db:
@@ -197,17 +198,17 @@ class _Files:
         self._seen: dict[tuple[int, int], SeenFile] = {}
 
     def is_known(self, receipt: Receipt) -> bool:
-        """Return whether a partition was found sound before, and is as it was then."""
+        """Return whether a partition was found sound before and has not changed since."""
         return self._remember(receipt.folder, receipt_digest(self._store, receipt.folder))
 
     def take(self, receipt: Receipt, checked: Checked) -> None:
-        """Note what a check read; a sound partition goes into the journal."""
+        """Note the files that a check read; a sound partition goes into the journal."""
         self._seen.update({(file.device, file.inode): file for file in checked.seen})
         if self._journal is not None and not checked.faults:
             self._journal.add(receipt.folder, receipt_digest(self._store, receipt.folder), checked.seen)
 
     def digest_of(self, path: Path) -> str:
-        """Return the sha256 of a published file, which is read only where it was not."""
+        """Return the sha256 of a published file, which is read only if that was not done before."""
         now = path.stat()
         seen = self._seen.get((now.st_dev, now.st_ino))
         address = path.resolve().relative_to(self._store.root.resolve()).as_posix()
@@ -228,7 +229,7 @@ class _Files:
 def _verify_corpora(ledger: Ledger, views: duckdb.DuckDBPyConnection) -> Iterator[Fault]:
     unfinished = {stage.module for stage in ledger.stages if not ledger.state(stage).is_complete}
     finished = [module for module in dict.fromkeys(s.module for s in ledger.stages) if module not in unfinished]
-    for report in stage_tables(ledger, finished, views):  # from the tables: what a run recorded proves nothing
+    for report in stage_tables(ledger, finished, views):  # from the tables: the records of a run prove nothing
         for row in unbalanced(report.rows):
             yield Fault(
                 f"{row['stage']}, {row['corpus']}",

@@ -1,4 +1,4 @@
-"""How far a verification is: partitions, bytes, rate and time left.
+"""The progress of a verification: partitions, bytes, rate and time left.
 
 Not for the progress of a run: that is `flows/watch`.
 """
@@ -35,7 +35,7 @@ class Progress:
         self.bytes_done += n_bytes
 
     def words(self, now: float | None = None) -> str:
-        """Return what is done, the rate, and the time left once there is a basis for it."""
+        """Return the finished work, the rate, and the time left once it can be estimated."""
         said = (
             f"verify: {self.n_done:,} of {self.n_due:,} partitions,"
             f" {self.bytes_done / 1e9:,.2f} of {self.bytes_due / 1e9:,.2f} GB"
@@ -59,7 +59,7 @@ class ProgressLine:
         self._width = 0
 
     def show(self, progress: Progress) -> None:
-        """Print how far it is, if it is time to."""
+        """Print the progress, if it is time to."""
         now = time.monotonic()
         if now - self._printed_at < (_SHOWN_EVERY_S if self._is_terminal else _PLAIN_EVERY_S):
             return

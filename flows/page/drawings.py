@@ -17,13 +17,23 @@ _COUNTS = 90
 _CELL = 34
 _STRAIGHT = 6  # letters of a name that is printed above a column of a heat map without a slant
 _PLOT = 180
+_LARGE, _SMALL = 1000, 0.0001  # between them, three digits need no exponent
 LAND_DEGREES = 2
 ENDLESS = 1e6  # upper edge of a last bin without an upper limit
 
 
-def count(value: float) -> str:
-    """Return a number as printed text; whole numbers have separators."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
+def count(value: float, is_padded: bool = False) -> str:
+    """Return a number as printed text: whole and large ones with separators, others with three digits; no exponent.
+
+    Args:
+        value: the number.
+        is_padded: print zeros at the end too, as in a column of a table.
+    """
+    if value == int(value) or abs(value) >= _LARGE:
+        return f"{value:,.0f}"
+    if is_padded and abs(value) >= _SMALL:
+        return f"{value:#.3g}".removesuffix(".")
+    return f"{value:.3g}" if abs(value) >= _SMALL else f"{'<' if value > 0 else '>-'}{_SMALL:.4f}"
 
 
 def bars(
@@ -36,7 +46,7 @@ def bars(
         title: title for screen readers.
         is_log: whether lengths are logarithmic; a figure of 0 has no bar.
         unit: printed after each figure.
-        thin: what the second figures are.
+        thin: name of the second figures.
     """
     top = max([1.0, *(max(ours, other or 0) for _, ours, other in rows)])
     length = _WIDTH - _LABELS - _COUNTS

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flows.ask.dictionary import assumptions_report
 from flows.ask.picture import PICTURE_TABLES, bar_pictures
 from flows.ask.views import open_views
+from flows.card.identity import build_id, unfinished
 from flows.ledger.ledger import Ledger
 from flows.page import (
     sections_content,
@@ -83,8 +84,17 @@ def write_page(ledger: Ledger, sources: Path | None, path: Path) -> list[str]:
     album = Album(ledger.store, sources or Path())
     judged = sections_rated.judged(read_results(ledger.store.root))
     sections = [*_sections(ledger, album), judged, _assumptions(ledger)]
-    path.write_text(render("report.html.j2", profile=ledger.settings.profile, sections=sections), encoding="utf-8")
+    page = render("report.html.j2", profile=ledger.settings.profile, build=_identity(ledger), sections=sections)
+    path.write_text(page, encoding="utf-8")
     return [section.title for section in sections if section.missing and section is not judged]
+
+
+def _identity(ledger: Ledger) -> str:
+    undone = unfinished(ledger)
+    if undone:
+        n, n_all = len(undone), len(ledger.stages)
+        return f"This build is not finished: {n_all - n} of {n_all} stages are, next {undone[0]}."
+    return f"Build {build_id(ledger)}."
 
 
 def _sections(ledger: Ledger, album: Album) -> Iterator[Section]:
@@ -108,6 +118,6 @@ def _assumptions(ledger: Ledger) -> Section:
     report = assumptions_report(ledger.settings, ledger.stages)
     rows = [[row[name] for name in report.columns] for row in report.rows]
     figure = Figure(
-        "What this profile assumes where nothing is published.", "assumptions", columns=report.columns, rows=rows
+        "Values that this profile assumes where nothing is published.", "assumptions", columns=report.columns, rows=rows
     )
     return Section("assumptions", "Assumptions", (figure,))

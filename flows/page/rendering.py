@@ -48,4 +48,4 @@ def shown(value: object) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return count(value) if isinstance(value, int | float) else str(value)
+    return count(value, is_padded=True) if isinstance(value, int | float) else str(value)

@@ -14,7 +14,7 @@ class Figure:
     """A figure or a table, with its caption.
 
     Attributes:
-        caption: what is shown, and of how many rows.
+        caption: description of the content, with its number of rows.
         source: the tables it was made from, named as in `make tables` and docs/tables.md.
         drawing: SVG; "" for a table or a sheet of pictures.
         columns, rows: content of a table; numbers are printed with separators.

@@ -64,12 +64,12 @@ def generated_captions(db: duckdb.DuckDBPyConnection) -> Section:
                                   CASE WHEN candidate_caption = top_caption THEN 'ranked first' END,
                                   CASE WHEN candidate_caption = invariant_caption THEN 'least changed' END)
            FROM few JOIN caption_candidate USING (sample_id) JOIN caption_score USING (sample_id, n)
-           JOIN caption USING (sample_id) ORDER BY sample_id, first_rank + second_rank, n"""
+           JOIN caption USING (sample_id) ORDER BY sample_id, second_rank NULLS LAST, first_rank NULLS LAST, n"""
     ).fetchall()
     figures = [
         Figure(
-            f"{sample_id}: the {len(found)} captions generated for this image, best first. Both scorers give cosines of"
-            " image and caption, the second one those of the best alone; the variance is that over rotated images.",
+            f"{sample_id}: the {len(found)} captions generated for this image, best first. Scores are cosines of"
+            " image and caption; the second scorer sees only the first one's best. Variance: over rotated images.",
             "caption_candidate, caption_score, caption",
             columns=("candidate", "first scorer", "second scorer", "variance", "choice"),
             rows=[row[1:] for row in found],

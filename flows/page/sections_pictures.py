@@ -6,12 +6,14 @@ must not be shown.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from flows.page.album import Album, located
 from flows.page.drawings import count
 from flows.page.section import Figure, Picture, Section
 from schemas.reasons import REASON
+from stages.plurals import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,6 +23,7 @@ _PER_REASON = 24
 _PAIRS = 12
 _CLUSTERS = 6
 _PER_CLUSTER = 12
+_SCORE = re.compile(r"-?\b\d+\.\d{5,}(?:e-?\d+)?\b|-?\b\d(?:\.\d+)?e-\d+\b")
 
 
 def kept(db: duckdb.DuckDBPyConnection, album: Album) -> Section:
@@ -146,13 +149,16 @@ def _sheets(db: duckdb.DuckDBPyConnection, album: Album, chosen: str, source: st
     figures = []
     for sheet, n, few in sheets:
         pictures = [
-            album.picture(found[one["sample_id"]], (one["sample_id"], _short(one["line"])))
+            album.picture(found[one["sample_id"]], (one["sample_id"], _short(one["line"], sheet in REASON)))
             for one in few
             if one["sample_id"] in found
         ]
         meaning = f" {REASON[sheet].meaning}" if sheet in REASON else ""
         chosen_by = ", chosen by hash" if len(few) < n else ""
-        caption = f"{sheet}: {len(few)} of {count(n)} samples{chosen_by}{_hidden(len(few) - len(pictures))}.{meaning}"
+        shown = f"{len(few)} of {counted(n, 'sample')}{chosen_by}{_hidden(len(few) - len(pictures))}"
+        if not pictures:
+            shown = f"{counted(n, 'sample')}; none shown, since unsafe, withdrawn or without a valid image"
+        caption = f"{sheet}: {shown}.{meaning}"
         figures.append(Figure(caption, source, pictures=pictures))
     return figures
 
@@ -162,6 +168,9 @@ def _hidden(n: int) -> str:
     return f"; {n} unsafe, withdrawn or without a valid image, so not shown" if n else ""
 
 
-def _short(value: object) -> str:
+def _short(value: object, is_detail: bool) -> str:
+    """Return the beginning of a caption, or of the detail of a reject, whose scores are rounded."""
     text = str(value or "")
+    if is_detail:
+        text = _SCORE.sub(lambda found: f"{float(found[0]):.4f}".rstrip("0").removesuffix("."), text)
     return text if len(text) <= 80 else text[:79] + "…"

@@ -1,4 +1,4 @@
-"""Section on what persons judged: ratings of captions, and audited error rates of decisions."""
+"""Section on people's judgements: ratings of captions, and audited error rates of decisions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import io
 from collections.abc import Mapping
 
 from flows.page.section import Figure, Section
+from flows.rate.results import title_of
+from stages.plurals import counted
 
 _NAME, _TITLE = "judged", "Ratings and audits"
 NOBODY = (
     "Nobody has rated or audited samples of this build, so the share of wrong decisions in it is not known"
     " (make rate, make audit STAGE=…)."
-)
-_SUFFIXES = (
-    ("_rates", "precision and recall with 95 % limits, weighted by stratum"),
-    ("_table_xv", "in the form of the paper's Table XV"),
-    ("", "what was judged, by stratum"),
 )
 
 
@@ -34,12 +31,13 @@ def judged(results: Mapping[str, str]) -> Section:
 
 def _figure(name: str, text: str) -> Figure:
     columns, *rows = csv.reader(io.StringIO(text))
-    shown = [[value or None for value in row] for row in rows]
-    return Figure(f"{_caption(name)}; {len(rows)} rows.", f"{name}.csv", columns=columns, rows=shown)
+    shown = [[_value(cell) for cell in row] for row in rows]
+    caption = f"{title_of(name)}; {counted(len(rows), 'row')}."
+    return Figure(caption, f"{name}.csv", columns=[column.replace("_", " ") for column in columns], rows=shown)
 
 
-def _caption(name: str) -> str:
-    if name == "rating":
-        return "Rating of captions, 1 to 5 (5 is best), beside the published one"
-    suffix, what = next((suffix, what) for suffix, what in _SUFFIXES if name.endswith(suffix))
-    return f"Audit of {name.removeprefix('audit_').removesuffix(suffix)}: {what}"
+def _value(cell: str) -> float | str | None:
+    try:
+        return float(cell) if "." in cell else int(cell)
+    except ValueError:
+        return cell or None

@@ -134,7 +134,7 @@ def downloads(db: duckdb.DuckDBPyConnection) -> Section:
         "download",
         "Download",
         (
-            Figure(f"What became of {n_urls:,} URLs.", "fetched", bars([(w, n, None) for w, n in outcomes], "URLs")),
+            Figure(f"Outcome of {n_urls:,} URLs.", "fetched", bars([(w, n, None) for w, n in outcomes], "URLs")),
             Figure(
                 "Share of the samples whose URL was fetched, %.",
                 "sample, fetched",

@@ -1,4 +1,4 @@
-"""Section on the scores of outlier filtering: histograms, the shares that remain, what each score removes."""
+"""Section on the scores of outlier filtering: histograms, the shares that remain, the removals by each score."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def round_edges(least: float, most: float) -> np.ndarray:
 
 
 def _heat_of_shares(db: duckdb.DuckDBPyConnection) -> list[Figure]:
-    """Return what pairs of shares leave in percent, this build's and the published cells."""
+    """Return heat maps of the percentage that pairs of shares leave, this build's and the published cells."""
     rows = db.execute(
         "SELECT top_vlm, top_detector, left_share, published_left_share FROM outlier_cell ORDER BY ALL DESC"
     ).fetchall()
@@ -70,7 +70,7 @@ def _heat_of_shares(db: duckdb.DuckDBPyConnection) -> list[Figure]:
                 "Percent of the samples that remain if the prompts keep the top share (rows) and the detector the top"
                 f" share (columns), as in RS5M's figure 13: {whose}.",
                 "outlier_cell",
-                heat_map(grid, [f"top {name}" for name in names], names, f"What two shares leave, {whose}"),
+                heat_map(grid, [f"top {name}" for name in names], names, f"Samples that two shares leave, {whose}"),
             )
         )
     return figures
@@ -84,7 +84,7 @@ def _overlap(db: duckdb.DuckDBPyConnection) -> Figure:
            FROM outlier_overlap ORDER BY source = 'Total', n_judged DESC, source"""
     ).fetchall()
     return Figure(
-        "What each score removes. outliers.html shows it for other thresholds.",
+        "Samples that each score removes. outliers.html shows it for other thresholds.",
         "outlier_overlap",
         columns=("corpus", "judged", "by the prompts alone", "by the detector alone", "by both",
                  "by both, % of removed", "without a score"),

@@ -1,1 +1,1 @@
-"""What a full build lacks and what it will cost, before anything runs."""
+"""The gaps and the expected costs of a full build, before anything runs."""

@@ -1,4 +1,4 @@
-"""All gaps of a build at once: what its stages would lack, found before any of them runs."""
+"""All gaps of a build at once: missing inputs of its stages, found before any of them runs."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from pathlib import Path
 
 from flows.ledger.ledger import Ledger
 from flows.preflight.companions import companion_gaps
-from flows.preflight.forecast import StageForecast
+from flows.preflight.evaluation import evaluation_gaps
 from flows.preflight.gaps import Gap
 from flows.preflight.machine import Gpu
 from flows.preflight.memory import memory_gaps
 from flows.preflight.models import Digests, Need, gpu_gaps, needs_of, weight_gaps
+from flows.preflight.stage_forecast import StageForecast
 from flows.preflight.volumes import asks_the_web
 from flows.run.memory import total_bytes
-from schemas.corpora import Corpus, labelled_codes
+from schemas.corpora import labelled_codes
+from schemas.corpus import Corpus
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError, Reads, Stage
 from stages.dedup.settings import BOTH, FEATURES, KEYPOINTS, PairParams
 from stages.download.stage import check_contact
 from stages.embed.stage import EmbedParams
 from stages.gpe.nltk_packages import find_packages
+from stages.inventory.folders import no_folder
 from stages.models.opening import NONE
 from stages.outliers.stage import RuleParams
+from stages.readers.corpora import load_corpora
 
 
 def needed_models(ledger: Ledger, forecast: Sequence[StageForecast]) -> list[Need | Gap]:
-    """Return the models of the stages that have something left to do: captions need labelled corpora, for example."""
+    """Return the models of the stages with remaining work: captions need labelled corpora, for example."""
     return list(needs_of(ledger.settings, _busy(ledger, forecast)))
 
 
@@ -50,7 +54,7 @@ def find_gaps(
         ledger: of the build, which need not exist.
         sources: the SOURCES folder, which need not exist.
         corpora: the manifests of those that are read.
-        forecast: what is left to do.
+        forecast: the remaining work.
         gpus: of this machine.
         digests: returns the digests of weight files.
         weights_command: the command that fetches models.
@@ -67,6 +71,7 @@ def find_gaps(
         gaps += _contact_gaps(ledger, forecast)
     gaps += _dedup_gaps(ledger)
     gaps += _outlier_gaps(ledger)
+    gaps += evaluation_gaps(ledger.settings)
     gaps += _tool_gaps(ledger, [stage for stage in ledger.stages if not stage.has_model], forecast)
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
@@ -91,7 +96,7 @@ def _tool_gaps(ledger: Ledger, stages: Sequence[Stage], forecast: Sequence[Stage
 
 
 def _contact_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Gap]:
-    """Yield the contact that servers' owners are given, if URLs are still to be requested without one."""
+    """Yield a gap if URLs are still to be requested and no contact for the servers' owners is set."""
     if any(one.stage == "download" and one.share_left and one.n_rows for one in forecast):
         try:
             check_contact(ledger.settings.by_stage["download"][1])
@@ -100,7 +105,7 @@ def _contact_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator
 
 
 def _dedup_gaps(ledger: Ledger) -> Iterator[Gap]:
-    """Yield the setting by which dedup looks at image features, if no model makes any."""
+    """Yield a gap if dedup is set to compare image features and no model computes any."""
     params, embed = (ledger.settings.params(ledger.writer[name]) for name in ("pair_side", "embedding"))
     if not isinstance(params, PairParams) or not isinstance(embed, EmbedParams) or embed.model != NONE:
         return
@@ -110,12 +115,12 @@ def _dedup_gaps(ledger: Ledger) -> Iterator[Gap]:
         name, remedy = "candidates", "SET='dedup.candidates=keypoints' needs no model"
     else:
         return
-    problem = f'dedup.{name} = "{getattr(params, name)}" compares image features, and embed.model = "{NONE}" makes none'
+    problem = f'dedup.{name} = "{getattr(params, name)}" compares image features, but embed.model = "{NONE}" makes none'
     yield Gap("setting", f"dedup.{name}", problem, f"{remedy}; or name a model in embed.model")
 
 
 def _outlier_gaps(ledger: Ledger) -> Iterator[Gap]:
-    """Yield the settings by which no image at all is an outlier."""
+    """Yield a gap if by the settings no image can be an outlier."""
     params = ledger.settings.params(ledger.writer["outlier_rule"])
     if not isinstance(params, RuleParams) or params.rule != "absolute" or params.detector != NONE:
         return
@@ -144,7 +149,10 @@ def _nltk_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Ga
 
 
 def _gone_sources(ledger: Ledger, sources: Path | None, forecast: Sequence[StageForecast]) -> Iterator[Gap]:
-    """Yield corpora that are listed in the build, whose folder is gone, and that stages still have to read."""
+    """Yield SOURCES if it is no folder; else the listed corpora whose folder is gone and that stages still read."""
+    if sources is not None and not sources.is_dir() and ledger.settings.profile != "demo":  # the demo makes its own
+        yield Gap("source", "SOURCES", str(no_folder(sources, load_corpora())))
+        return
     listing = Reads("source_listing", ("corpus",), is_whole=True)
     listed = ledger.read(listing)["corpus"].value_counts().to_pylist() if _has_listing(ledger) else []
     left = {one.stage: one.share_left for one in forecast}
@@ -166,12 +174,12 @@ def _has_listing(ledger: Ledger) -> bool:
 
 
 def disk_gaps(forecast: Sequence[StageForecast], free_bytes: float, reserve_gb: float, build: Path) -> Iterator[Gap]:
-    """Yield what the disk lacks for all stages that are left; fatal where even half of the estimate does not fit.
+    """Yield the disk space that the remaining stages lack; fatal if even half of the estimate does not fit.
 
     Args:
         forecast: with the bytes that each stage writes.
         free_bytes: free on the disk of the build.
-        reserve_gb: to stay free, GB.
+        reserve_gb: disk to keep free, GB.
         build: the build folder.
     """
     left = {one.stage: one.disk_bytes * one.share_left for one in forecast}

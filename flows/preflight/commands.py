@@ -16,15 +16,18 @@ from flows.opening import open_build, sources_of
 from flows.options import is_generated
 from flows.preflight.check import find_gaps, needed_models
 from flows.preflight.fetch import fetch_models
-from flows.preflight.forecast import Forecaster, StageForecast
+from flows.preflight.forecast import Forecaster
 from flows.preflight.gaps import Gap
+from flows.preflight.history import read_history
 from flows.preflight.machine import Gpu, find_gpus
 from flows.preflight.models import Digests, Need, needs_of
 from flows.preflight.report import cost_lines, gap_lines, model_lines
+from flows.preflight.stage_forecast import StageForecast
 from flows.preflight.volumes import shares_present
 from stages import STAGES
 from stages.contract import InputError
 from stages.inventory.folders import chosen_codes
+from stages.plurals import counted
 from stages.readers.corpora import load_corpora
 
 BENCH = Path("build") / "bench"
@@ -33,7 +36,7 @@ _BUDGET_S = 10.0  # for reading weight files whose digest is not remembered
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the check found."""
+    """The result of the check."""
 
     needs: Sequence[Need]
     gaps: Sequence[Gap]
@@ -43,7 +46,7 @@ class Preflight:
 
 
 def run_preflight(options: argparse.Namespace, console: Console) -> int:
-    """Print all that is missing and what the build will cost; return 2 where there is a gap."""
+    """Print the models, the gaps and the expected costs of the build; return 2 if there is a gap."""
     _, ledger = open_build(options)
     found = look(ledger, sources_of(options, ledger), _weights_command(options))
     for lines in (
@@ -58,7 +61,7 @@ def run_preflight(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_weights(options: argparse.Namespace, console: Console) -> int:
-    """Fetch the weights of a profile's models; return 2 where some are still missing, with what to put where."""
+    """Fetch the weights of a profile's models; if some are still missing, print how to get them and return 2."""
     settings, ledger = open_build(options)
     has_labelled = settings.params(STAGES[0]).halves == "both"  # type: ignore[attr-defined]
     unused = {table for table, half in ledger.halves.items() if half == "rs3" and not has_labelled}
@@ -72,7 +75,7 @@ def run_weights(options: argparse.Namespace, console: Console) -> int:
 
 
 def refuse_gaps(options: argparse.Namespace, console: Console, store: Store) -> dict[str, float]:
-    """Refuse a build that would fail for want of something, days from now; the generated world lacks nothing.
+    """Refuse a build that would fail days from now because something is missing; the generated world lacks nothing.
 
     Args:
         options: of the command line.
@@ -91,27 +94,43 @@ def refuse_gaps(options: argparse.Namespace, console: Console, store: Store) -> 
     sources = sources_of(options, ledger)
     if not settings.run.preflight or sources is None:  # without SOURCES nothing runs
         return {}
+    if _is_done(ledger):  # many receipts take seconds to look through
+        return {}
     found = look(ledger, sources, _weights_command(options))
     fatal = [gap for gap in found.gaps if gap.is_fatal]
     n_wanted = len(found.gaps) - len(fatal)
     if n_wanted:
         say(
             console,
-            f"{n_wanted} files or tools would add something to this build: `make preflight` names them",
+            f"missing: {counted(n_wanted, 'file or tool', 'files or tools')} that this build does not need;"
+            " `make preflight` names them",
             "yellow",
         )
     if fatal:
         for text, style in gap_lines(fatal):
             say(console, text, style)
         raise InputError(
-            f"{len(fatal)} gaps would stop this build later ({', '.join(dict.fromkeys(gap.name for gap in fatal))})."
-            " Mend them, or build all the same with SET='run.preflight=false'; single stages run by `make stage-…`"
+            f"{counted(len(fatal), 'gap')} would stop this build later"
+            f" ({', '.join(dict.fromkeys(gap.name for gap in fatal))})."
+            " Fix them, or build anyway with SET='run.preflight=false'; single stages run by `make stage-…`"
         )
     return {one.stage: one.wall_s * one.share_left for one in found.forecast}
 
 
+def _is_done(ledger: Ledger) -> bool:
+    """Return whether every stage is complete for the share of the corpora that is wanted."""
+    listing = STAGES[0]
+    history = read_history(ledger.store.root, [listing])
+    if not history or history[-1].pilot != ledger.settings.params(listing).pilot:  # type: ignore[attr-defined]
+        return False
+    try:
+        return all(ledger.why_off(stage) or ledger.state(stage).is_complete for stage in STAGES)
+    except InputError:
+        return False  # a tool is missing: a gap
+
+
 def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Preflight:
-    """Return all gaps of a build and the costs of what is left to do."""
+    """Return all gaps of a build and the costs of the remaining work."""
     listing = ledger.settings.params(STAGES[0])
     known = load_corpora()
     chosen = chosen_codes(known, listing.corpora, listing.halves)  # type: ignore[attr-defined]

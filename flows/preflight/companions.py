@@ -1,7 +1,7 @@
-"""The lists and companion files that readers want beside a corpus's files: are they there, in the expected version?
+"""Check that the lists and companion files that readers need beside a corpus's files exist, in the expected version.
 
-Only folders of corpora that are there are looked at: a corpus that is missing is no gap. Looks at names and first lines
-alone; a reader checks the rest.
+Only existing folders of corpora are looked at: a missing corpus is no gap. Only names and first lines are checked; a
+reader checks the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 from flows.preflight.gaps import Gap
 from flows.settings import Settings
 from schemas.companions import Companion
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.contract import Stage
 
 _MAX_DEPTH = 3
@@ -35,9 +35,9 @@ def companion_gaps(
 
     Args:
         sources: the SOURCES folder; it need not be there.
-        corpora: those that are read.
-        settings: some lists are needed by a setting alone.
-        stages: to which the settings belong.
+        corpora: manifests of the corpora that are read.
+        settings: of the build; some lists are needed only with a certain setting.
+        stages: the stages that the settings belong to.
     """
     for corpus in corpora:
         folder = sources / corpus.code if sources is not None else None
@@ -81,7 +81,7 @@ def _is_set(setting: str, settings: Settings, stages: Sequence[Stage]) -> bool:
 
 
 def look_into(folder: Path) -> list[str]:
-    """Return paths below a folder, those of folders with a slash at the end: the first few thousand of each."""
+    """Return paths below a folder, the first few thousand in each; paths of folders end with a slash."""
     found: list[str] = []
     waiting, n_folders = [("", 0)], 0
     while waiting and n_folders < _MAX_FOLDERS:
@@ -95,7 +95,7 @@ def look_into(folder: Path) -> list[str]:
                     if is_folder and depth + 1 < _MAX_DEPTH:
                         waiting.append((found[-1], depth + 1))
         except OSError:
-            continue  # the inventory names what cannot be looked into
+            continue  # the inventory names folders that cannot be read
     return sorted(found)
 
 

@@ -19,7 +19,7 @@ from stages.models.weights import DIGESTS, file_digest, weight_faults
 
 COMMIT = "COMMIT"  # in a model's folder: the commit that its files were fetched from
 _RESERVE_BYTES = 1_000_000_000
-Line = tuple[str, str]  # text and style; red for what is still missing
+Line = tuple[str, str]  # text and style; red for files that are still missing
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Published:
 
 
 def fetch_models(needs: Sequence[Need]) -> Iterator[Line]:
-    """Fetch what is missing of each model and yield what was done; red lines say what is still missing.
+    """Fetch the missing files of each model and yield lines on them; red lines name those that are still missing.
 
     Args:
         needs: models and their folders; one that several stages open is fetched once.
@@ -66,7 +66,7 @@ def _fetch(model: Model, folder: Path) -> Iterator[Line]:
 def published_files(model: Model, folder: Path) -> tuple[str, list[Published]]:
     """Return the commit to fetch and its files that the model needs.
 
-    A fetch of `main` that was interrupted goes on at the commit that it began with.
+    An interrupted fetch of `main` goes on with the commit that it began with.
     """
     from huggingface_hub import HfApi
 
@@ -107,7 +107,7 @@ def _fetch_files(model: Model, folder: Path, commit: str, files: Sequence[Publis
         _download(model, folder, commit, file)
         if not _is_there(folder / file.name, file):
             yield (
-                f"{folder / file.name} came with another sha256 than the hub states: run the same command again",
+                f"{folder / file.name} has another sha256 than the hub states: run the same command again",
                 "red",
             )
             return
@@ -129,7 +129,7 @@ def _other_lines(folder: Path, names: set[str]) -> str:
 
 
 def _download(model: Model, folder: Path, commit: str, file: Published) -> None:
-    """Fetch a file, on from where an earlier fetch of the same content stopped."""
+    """Fetch a file; an earlier fetch of the same content is continued."""
     # hf_hub_download of this version begins each file anew when its process was killed: 31 GB for one lost line.
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -152,7 +152,7 @@ def _is_there(path: Path, file: Published) -> bool:
 
 
 def what_to_put_where(model: Model, folder: Path) -> str:
-    """Return what a person does on a machine with a network, and where the files go here."""
+    """Return instructions: the command to fetch the files on a machine with a network, and their folder here."""
     command = model.how_to_get.replace("{folder}", model.name).replace(".venv/bin/hf", "hf")
     return (
         f"{model.name}: without a network run on a machine that has one (pip install huggingface_hub):\n    {command}\n"

@@ -1,4 +1,4 @@
-"""Fixed and per-row cost of a stage, fitted over the partitions that were run."""
+"""Fixed and per-row cost of a stage, fitted to the partitions that were run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LARGEST_FIXED = 0.9  # share of the cheapest run that may be fixed cost
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage costs, in seconds of CPU or by the clock.
+    """The cost of a stage, in seconds of CPU or by the clock.
 
     Attributes:
-        per_row_s: a row.
-        per_partition_s: a partition, however small.
-        per_process_s: a worker process: imports and opened tools.
+        per_row_s: seconds per row.
+        per_partition_s: seconds per partition, of any size.
+        per_process_s: seconds per worker process, for imports and opening tools.
     """
 
     per_row_s: float
@@ -39,11 +39,11 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float, has_few: bo
     Rows of one partition count as their share of all: a large partition weighs more than a small one.
 
     Args:
-        runs: of one stage, at least one.
+        runs: finished partitions of one stage, at least one.
         by_clock: seconds by the clock instead of CPU seconds.
-        fixed_s: fixed cost of a process, where too few partitions or sizes were run to fit it.
-        has_few: whether partitions grow with the corpora instead of becoming more, as those of gpe. If they are of
-            nearly one size, a fit cannot tell a row's cost from a partition's: then all of it is the rows'.
+        fixed_s: fixed cost of a process, used if too few partitions or sizes were run to fit it.
+        has_few: whether the number of partitions is fixed and their size grows with the corpora, as in gpe. If all are
+            of nearly one size, a fit cannot separate the cost of a row and of a partition: all is counted for the rows.
     """
     from scipy.optimize import nnls
 
@@ -67,7 +67,7 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float, has_few: bo
 
 
 def _is_first(runs: Sequence[Run]) -> np.ndarray:
-    """Return which runs were the first of the stage in their process: imports are theirs."""
+    """Return which runs were the first of the stage in their process: these include the imports."""
     seen: set[str] = set()
     first = []
     for run in sorted(runs, key=lambda run: run.started):

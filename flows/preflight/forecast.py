@@ -1,4 +1,4 @@
-"""What each stage will cost: rows, CPU and GPU hours, time, bytes fetched and written, and what each figure rests on.
+"""The forecast of each stage: rows, CPU and GPU hours, time, bytes fetched and written, and the basis of each figure.
 
 Costs come from the build's own receipts where its stage was run, else from this machine's benchmarks, else from
 manifests/rates.toml.
@@ -14,9 +14,11 @@ from pathlib import Path
 
 from flows.ledger.ledger import Ledger
 from flows.ledger.state import StageState
+from flows.preflight.evaluation import OF_EVALUATION, evaluation_volumes
 from flows.preflight.fit import Cost, fit_cost
 from flows.preflight.history import Run, read_history
 from flows.preflight.memory import n_fitting
+from flows.preflight.stage_forecast import StageForecast
 from flows.preflight.volumes import (
     AFTER_DEDUP,
     BY_DOWNLOAD,
@@ -38,33 +40,7 @@ from stages.contract import InputError, Reads, Stage
 _OWN_RANGE = (0.8, 1.25)  # of a fit over at least _ENOUGH partitions; `make bench-preflight` measures it
 _THIN_RANGE = (0.5, 2.0)
 _ENOUGH = 4
-
-
-@dataclass(frozen=True)
-class StageForecast:
-    """The forecast of one stage.
-
-    Attributes:
-        stage: its name.
-        n_rows: rows that it accounts for in the whole build.
-        share_left: share of them that is still to do, in [0, 1].
-        cpu_s, gpu_s, wall_s: of the whole stage.
-        down_bytes, disk_bytes: fetched and written by the whole stage.
-        low, high: factors of a range for the seconds.
-        basis: what the rates rest on.
-    """
-
-    stage: str
-    n_rows: float
-    share_left: float
-    cpu_s: float
-    gpu_s: float
-    wall_s: float
-    down_bytes: float
-    disk_bytes: float
-    low: float
-    high: float
-    basis: str
+_NOT_GROWN = NOT_GROWN | OF_EVALUATION
 
 
 @dataclass
@@ -72,9 +48,9 @@ class Forecaster:
     """Forecasts the stages of a build.
 
     Attributes:
-        ledger: of the build, which need not exist.
-        shares: share of each corpus that is there.
-        n_gpus: of this machine.
+        ledger: state of the build, which need not exist.
+        shares: share of each corpus that is under SOURCES, in (0, 1].
+        n_gpus: number of GPUs of this machine.
         bench: folder of this machine's benchmark results.
     """
 
@@ -91,11 +67,12 @@ class Forecaster:
         listing = next((stage for stage in stages if stage.name == "list_sources"), None)
         self._target = float(getattr(self.ledger.settings.params(listing), "pilot", 1.0)) if listing else 1.0
         self._pilot = history[-1].pilot if history else self._target
-        self._published = published_volumes(self.shares, self._target, stages)
+        published = published_volumes(self.shares, self._target, stages)
+        self._published = published | evaluation_volumes(self.ledger.settings, published["plan_pictures"])
 
     @property
     def is_same_slice(self) -> bool:
-        """True where the build has the share of the corpora that is wanted now."""
+        """True if the build was made from the share of the corpora that is wanted now."""
         return self._pilot == self._target
 
     def forecast(self) -> list[StageForecast]:
@@ -179,12 +156,12 @@ class Forecaster:
         runs = self._latest(stage.name)
         if not runs:
             published = self._published[stage.name]
-            return published if stage.name in NOT_GROWN else published.times(self._scale())
+            return published if stage.name in _NOT_GROWN else published.times(self._scale())
         rows = halves_of(runs, self._share_rs3())
         if self.is_same_slice:
             share = self._completion(stage, runs)
             return rows.times(Halves(share, share))
-        if stage.name in NOT_GROWN:
+        if stage.name in _NOT_GROWN:
             return rows
         by = self._growth()
         if stage.name in AFTER_DEDUP:
@@ -195,7 +172,7 @@ class Forecaster:
         return rows.times(by)
 
     def _completion(self, stage: Stage, runs: Sequence[Run]) -> float:
-        """Return all partitions over those that were run: a stage that is half done goes on as it began."""
+        """Return the ratio of all partitions to those that were run, since the rest is assumed to cost the same."""
         state = self._state(stage)
         return max(1.0, len(state.partitions) / len(runs)) if state is not None else 1.0
 
@@ -207,7 +184,7 @@ class Forecaster:
         return growth(self._latest("filter"), outside, self._pilot, self._target)
 
     def _scale(self) -> Halves:
-        """Return the rows found over the published ones: what the corpora that were read say of the later stages."""
+        """Return the ratio of the rows found to the published ones, by which later stages are scaled."""
         found = {}
         for half, name in (("pub11", "filter"), ("rs3", "read_labelled")):
             runs = self._latest(name)
@@ -223,7 +200,7 @@ class Forecaster:
         return labelled / (web + labelled) if web + labelled else 0.0
 
     def _n_partitions(self, stage: Stage, n_now: int) -> float:
-        """Return the partitions of the whole stage: of download's rows there are more, of files as many as now."""
+        """Return the number of partitions of the whole stage: as many as now, but for download."""
         if stage.is_whole or stage.name not in BY_DOWNLOAD:
             return 1 if stage.is_whole else n_now
         planned = self._volume_rows("download").pub11 / self._urls_per_partition()
@@ -234,7 +211,7 @@ class Forecaster:
         return self._rows(next(stage for stage in self.ledger.stages if stage.name == name))
 
     def _urls_per_partition(self) -> float:
-        """Return how many URLs a download partition holds, as the settings of the stages of its module say."""
+        """Return the number of URLs in a download partition, by the settings."""
         settings = self.ledger.settings
         stages = [stage for stage in self.ledger.stages if stage.module == "download"]
         found = [one for stage in stages for one in (settings.params(stage), settings.resources(stage))]
@@ -242,6 +219,8 @@ class Forecaster:
 
     def _disk_rows(self, stage: Stage, rows: Halves) -> float:
         """Return the rows that the stage's bytes_per_row counts: candidates of the filter, images of the captioner."""
+        if stage.name.startswith("count_"):
+            return 0.0  # a table of counts has a few rows
         if self._runs[stage.name] or stage.name not in ("filter", "draw_captions"):
             return rows.total
         return self._published["plan"].total if stage.name == "filter" else rows.total / CAPTIONS_EACH
@@ -255,7 +234,7 @@ class Forecaster:
 
 
 def bench_rate(folder: Path, wanted: str) -> float | None:
-    """Return seconds a row by a benchmark's result on this machine; None if it has not been run.
+    """Return seconds per row from a benchmark's result on this machine; None if it has not been run.
 
     Args:
         folder: of the results.

@@ -1,4 +1,4 @@
-"""A gap: something that a build will need and that is not there, with the command that mends it."""
+"""A gap: something that a build will need and that is missing, with the command that gets it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Gap:
     """Something missing or wrong.
 
     Attributes:
-        kind: what it concerns.
+        kind: its subject, such as "model" or "setting".
         name: a model, a file, a stage or a corpus.
-        problem: what was expected and what was found.
-        remedy: what to do; "" where the problem says it.
-        is_fatal: a stage would fail without it, so `make build` refuses to start; otherwise rows would only lack
-            something, and the build runs.
+        problem: the expected and the found state.
+        remedy: what to do; "" if the problem says it.
+        is_fatal: a stage would fail without it, so `make build` refuses to start. Otherwise the build runs and only
+            lacks something, such as machine tags.
     """
 
     kind: Kind

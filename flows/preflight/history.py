@@ -1,4 +1,4 @@
-"""What a build's own receipts say about costs: every partition that was ever run, with its rows and its seconds."""
+"""Costs recorded in a build's own receipts: every partition that was ever run, with its rows and seconds."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Run:
     """One partition that was run.
 
     Attributes:
-        stage, partition: what was run.
-        n_rows: rows that it accounted for: given rows for the filter, else kept and rejected ones.
+        stage, partition: their names.
+        n_rows: rows that it accounted for: given rows for the filter, else kept and rejected rows.
         n_kept: rows kept.
-        reasons: rejected rows by reason; the filter's counts likewise.
-        cpu_s, wall_s: what it took, without opening tools.
-        tools_cpu_s, tools_s: what opening its tools took.
+        reasons: rejected rows by reason, or the counts of the filter.
+        cpu_s, wall_s: CPU and elapsed seconds, without opening tools.
+        tools_cpu_s, tools_s: CPU and elapsed seconds of opening its tools.
         n_bytes: bytes of the files that it wrote.
-        started, finished: by the clock, seconds since 1970.
-        process: of the worker, so that the first partition of each is known.
-        pilot: share of the corpora that was taken then, in (0, 1].
+        started, finished: seconds since 1970.
+        process: id of the worker process, to find the first partition of each.
+        pilot: inventory.pilot of that run, in (0, 1].
     """
 
     stage: str
@@ -89,7 +89,7 @@ def _run(body: dict[str, Any]) -> Run:
 
 
 def _bodies(table: Path) -> Iterator[dict[str, Any]]:
-    """Yield the receipts of a table that are whole; `make verify` names the others."""
+    """Yield the readable receipts of a table; `make verify` names the others."""
     for partition in _folders(table):
         for attempt in _folders(partition):
             body = read_receipt(attempt / "receipt.json")

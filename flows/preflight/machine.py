@@ -12,14 +12,14 @@ _ANSWER_S = 10.0  # a driver that hangs must not hang the check
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its name and its whole memory, in GB."""
+    """One GPU: its name and its total memory, GB."""
 
     name: str
     memory_gb: float
 
 
 def find_gpus() -> list[Gpu]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves to this process, as nvidia-smi names them."""
+    """Return the GPUs that this process may use by CUDA_VISIBLE_DEVICES, with nvidia-smi's names."""
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
@@ -37,7 +37,7 @@ def parse_gpus(lines: str) -> list[Gpu]:
 
 
 def visible(gpus: list[Gpu], chosen: str | None) -> list[Gpu]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES names by number; all where it is not set or names them otherwise."""
+    """Return the GPUs that CUDA_VISIBLE_DEVICES lists by number; all if it is unset or lists them in another way."""
     if chosen is None:
         return gpus
     words = [word.strip() for word in chosen.split(",") if word.strip()]

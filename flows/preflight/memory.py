@@ -1,4 +1,4 @@
-"""What the main memory of this machine lacks for the workers that a run starts."""
+"""Compare the main memory of this machine with the needs of the workers that a run starts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from stages.contract import InputError, Stage
 def memory_gaps(
     stages: Sequence[Stage], settings: Settings, total_bytes: float, n_workers: Callable[[Stage], int]
 ) -> Iterator[Gap]:
-    """Yield the stages of which no partition fits, and in one gap those of which fewer fit than run at once.
+    """Yield a gap for each stage of which no partition fits, and one for all that run fewer at once than planned.
 
     Args:
-        stages: with something left to do.
+        stages: those with remaining work.
         settings: of the build.
         total_bytes: that all workers together may hold.
         n_workers: returns how many partitions of a stage run at once if memory allows.
@@ -33,7 +33,7 @@ def memory_gaps(
                 "memory", stage.name,
                 f"one partition needs at least {least_gb:.1f} GB, all workers may hold {total_bytes / 1e9:.1f} GB"
                 " (run.total_memory_gb)",
-                "run this stage on a machine with more memory, or choose smaller models (PROFILE=workstation)",
+                "run this stage on a machine with more memory, or choose smaller models (PROFILE=workstation or light)",
             )  # fmt: skip
         elif not stage.is_whole and n_at_once(each_gb, total_bytes) < n_workers(stage):
             fewer.append(
@@ -43,7 +43,7 @@ def memory_gaps(
         yield Gap(
             "memory", "fewer partitions at once",
             f"all workers may hold {total_bytes / 1e9:.1f} GB (run.total_memory_gb): {', '.join(fewer)}",
-            "more memory, or fewer run.workers, so that each gets more threads", False,
+            "lower run.workers, so that each gets more threads, or use a machine with more memory", False,
         )  # fmt: skip
 
 
@@ -56,5 +56,5 @@ def n_fitting(stage: Stage, settings: Settings, total_bytes: float, n_workers: i
 
 
 def n_at_once(each_gb: float, total_bytes: float) -> int:
-    """Return how many partitions fit in memory; one alone always begins."""
+    """Return how many partitions fit in memory, at least 1: a single one is always started."""
     return max(1, int(total_bytes / 1e9 / each_gb))

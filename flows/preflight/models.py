@@ -1,4 +1,4 @@
-"""The models that a build's stages open: are their weights there and whole, and does a GPU hold them?"""
+"""Check the models that a build's stages open: that weights exist and are complete, and that they fit on a GPU."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Need:
 
 @dataclass
 class Digests:
-    """Digests of weight files, remembered by size and time; what cannot be read within the budget stays unknown.
+    """Digests of weight files, remembered by size and time; files that cannot be read within the budget have none.
 
     Attributes:
-        folder: of the models; the memory is a file in it.
-        budget_s: time for reading files whose digest is not remembered, in seconds.
-        unread: files that were not read for want of time.
+        folder: of the models; digests are remembered in a file there.
+        budget_s: time for reading files whose digest is not remembered, s.
+        unread: files that were not read because the time was over.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class Digests:
             self._known = {}  # never written, or cut by a crash: the files are read again
 
     def __call__(self, path: Path) -> str:
-        """Return a file's sha256, or "" where there was no time to read it."""
+        """Return a file's sha256, or "" if there was no time to read it."""
         status = path.stat()
         if status.st_size <= _SMALL_BYTES:
             return file_digest(path)
@@ -73,7 +73,7 @@ class Digests:
         return digest
 
     def save(self) -> None:
-        """Write the memory, unless the folder does not let us: it only saves time."""
+        """Store the digests; do nothing if the folder is not writable, since they only save time."""
         if self._is_changed:
             draft = self.folder / f"{MEMORY}.draft"
             try:
@@ -114,10 +114,10 @@ def needs_of(settings: Settings, stages: Iterable[Stage]) -> Iterator[Need | Gap
 
 
 def weight_gaps(needs: Sequence[Need], command: str, digests: Digests) -> Iterator[Gap]:
-    """Yield what is wrong with the weights, model by model and file by file.
+    """Yield the faults of the weights, model by model and file by file.
 
     Args:
-        needs: the models; one that several stages open is looked at once.
+        needs: the models; one that several stages open is checked once.
         command: the command that fetches them.
         digests: returns the digests of their files.
     """
@@ -127,12 +127,12 @@ def weight_gaps(needs: Sequence[Need], command: str, digests: Digests) -> Iterat
 
 
 def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int) -> Iterator[Gap]:
-    """Yield the stages whose models no GPU of this machine holds.
+    """Yield the stages whose models fit on no GPU of this machine.
 
     Args:
         needs: the models, by stage.
         gpus: of this machine.
-        n_processes: processes that run a stage with a model at once, dealt over the GPUs.
+        n_processes: processes that run a stage with a model at once, distributed over the GPUs.
     """
     for stage in dict.fromkeys(need.stage for need in needs):
         mine = [need for need in needs if need.stage == stage and need.device != "cpu"]
@@ -143,7 +143,8 @@ def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int) -> It
         if not gpus and (each_gb or is_told):
             yield Gap(
                 "gpu", stage, f"{names}: expected a GPU of {each_gb:.1f} GB, found none (nvidia-smi names none)",
-                "run this stage on a machine with one, or choose smaller models (PROFILE=workstation)",
+                "run this stage on a machine with one, or choose smaller models (PROFILE=workstation) or a build"
+                " without a GPU (PROFILE=light)",
             )  # fmt: skip
         elif gpus and each_gb:
             n_each = math.ceil(n_processes / len(gpus))

@@ -1,15 +1,16 @@
-"""The printed report of `make preflight`: models, gaps, and costs by stage with what each figure rests on."""
+"""The printed report of `make preflight`: models, gaps, and costs by stage with the basis of each figure."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from flows.preflight.forecast import StageForecast
 from flows.preflight.gaps import Gap
 from flows.preflight.machine import Gpu
 from flows.preflight.models import Need
+from flows.preflight.stage_forecast import StageForecast
 from flows.watch.pace import duration
+from stages.plurals import counted
 
 _WIDTH = 118
 _SHORT_S = 100.0  # stages that cost less are summed in one line
@@ -21,7 +22,7 @@ def model_lines(needs: Sequence[Need], gaps: Sequence[Gap], unread: int) -> Iter
 
     Args:
         needs: the models that stages will open.
-        gaps: those of kind "model" name what is wrong.
+        gaps: those of kind "model" name the faults.
         unread: weight files whose digest there was no time to read.
     """
     if needs:
@@ -39,7 +40,10 @@ def model_lines(needs: Sequence[Need], gaps: Sequence[Gap], unread: int) -> Iter
         if model.revision == "main":
             yield f"  {'':<18} {'':<10} no commit is pinned: `make weights` takes today's, SHA256SUMS pins it", ""
     if unread:
-        yield f"  {unread} weight files are too large to be read in seconds: `make weights` reads them once", "yellow"
+        yield (
+            f"  too large to be read in seconds: {counted(unread, 'weight file')}; `make weights` reads them once",
+            "yellow",
+        )
 
 
 def gap_lines(gaps: Sequence[Gap]) -> Iterator[Line]:
@@ -47,7 +51,7 @@ def gap_lines(gaps: Sequence[Gap]) -> Iterator[Line]:
     if not gaps:
         yield "no gaps: nothing that the build needs is missing", "bold"
         return
-    yield f"{len(gaps)} gaps", "bold"
+    yield counted(len(gaps), "gap"), "bold"
     for gap in sorted(gaps, key=lambda gap: not gap.is_fatal):
         style = "red" if gap.is_fatal else "yellow"
         yield from ((line, style) for line in _wrap(f"{gap.kind} {gap.name}: {gap.problem}"))
@@ -59,9 +63,9 @@ def cost_lines(forecast: Sequence[StageForecast], gpus: Sequence[Gpu]) -> Iterat
     """Yield the costs that are left, by stage; short ones are summed."""
     left = [one for one in forecast if one.share_left and one.n_rows]
     shown = [one for one in left if _is_shown(one)]
-    yield f"costs of what is left to do ({len(left)} of {len(forecast)} stages; GPU: {_gpus(gpus)})", "bold"
+    yield f"costs of the stages left to run ({len(left)} of {len(forecast)} stages; GPU: {_gpus(gpus)})", "bold"
     yield (
-        f"  {'stage':<16} {'rows left':>14} {'CPU':>8} {'GPU':>8} {'time':>8}  {'range':<18} {'disk GB':>8}  rests on",
+        f"  {'stage':<19} {'rows left':>14} {'CPU':>8} {'GPU':>8} {'time':>8}  {'range':<19} {'disk GB':>8}  rests on",
         "",
     )
     for one in shown:
@@ -69,14 +73,14 @@ def cost_lines(forecast: Sequence[StageForecast], gpus: Sequence[Gpu]) -> Iterat
         gpu = duration(one.gpu_s * share) if one.gpu_s else ""
         span = f"{duration(one.wall_s * share * one.low)} to {duration(one.wall_s * share * one.high)}"
         yield (
-            f"  {one.stage:<16} {one.n_rows * share:>14,.0f} {duration(one.cpu_s * share):>8} {gpu:>8}"
-            f" {duration(one.wall_s * share):>8}  {span:<18} {one.disk_bytes * share / 1e9:>8,.2f}  {one.basis}"
+            f"  {one.stage:<19} {one.n_rows * share:>14,.0f} {duration(one.cpu_s * share):>8} {gpu:>8}"
+            f" {duration(one.wall_s * share):>8}  {span:<19} {one.disk_bytes * share / 1e9:>8,.2f}  {one.basis}"
         ), ""  # fmt: skip
     rest = [one for one in left if not _is_shown(one)]
     if rest:
         cpu_s, disk = (sum(getattr(one, name) * one.share_left for one in rest) for name in ("cpu_s", "disk_bytes"))
         name, bases = f"{len(rest)} others", "; ".join(sorted({one.basis for one in rest if "shipped" in one.basis}))
-        yield f"  {name:<16} {'':>14} {duration(cpu_s):>8} {'':>8} {'':>8}  {'':<18} {disk / 1e9:>8,.2f}  {bases}", ""
+        yield f"  {name:<19} {'':>14} {duration(cpu_s):>8} {'':>8} {'':>8}  {'':<19} {disk / 1e9:>8,.2f}  {bases}", ""
     low, high = (sum(o.wall_s * o.share_left * getattr(o, name) for o in left) for name in ("low", "high"))
     down = sum(one.down_bytes * one.share_left for one in left)
     urls = sum(one.n_rows * one.share_left for one in left if one.down_bytes)

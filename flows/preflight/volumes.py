@@ -10,12 +10,14 @@ from pathlib import Path
 
 from flows.preflight.companions import look_into
 from flows.preflight.history import Run
-from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, RELEASED_CODE, Corpus
+from schemas.corpora import CORPUS_CODES, LABELLED_CODES, LIST_CODE, RELEASED_CODE
+from schemas.corpus import Corpus
 from schemas.manifests import load_prompts, load_published
 from stages.contract import Stage
 from stages.inventory.tree import holds_something
 
 CAPTIONS_EACH = 20  # captions per labelled image (caption.n_candidates)
+_PAIRS_EACH = 1  # pairs to compare per picture, rounded up: of 3.8 near ones of a real picture 0.7 have near codes
 # Stages of the web half after removal of duplicates.
 AFTER_DEDUP = frozenset(
     {"set_thresholds", "drop_outliers", "describe_geometa", "list_texts", "tag_places", "name_places", "plan_shards",
@@ -28,7 +30,10 @@ AFTER_DEDUP = frozenset(
 BY_DOWNLOAD = frozenset(
     {"download", "screen", "embed", "summarise_keypoints", "score_detector", "score_vlm", "match_captions"}
 )  # stages partitioned by URLs
-OF_PICTURES = frozenset({"plan_pictures", "embed", "summarise_keypoints", "score_detector", "score_vlm"})
+OF_PICTURES = frozenset(
+    {"plan_pictures", "embed", "summarise_keypoints", "score_detector", "score_vlm", "find_pairs", "compare_pairs",
+     "judge_pairs", "plan_gallery", "summarise_gallery"}
+)  # fmt: skip
 # A pilot also reads every source row, and prompts are the same.
 NOT_GROWN = frozenset({"list_sources", "inventory", "filter", "embed_prompts"})
 _PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: share of downloaded images removed as duplicates
@@ -156,16 +161,20 @@ def published_volumes(shares: Mapping[str, float], pilot: float, stages: Sequenc
     n_prompts = len(load_prompts().all_texts())
     rows = {
         "list_sources": Halves(1), "inventory": Halves(len(shares)), "filter": Halves(web("rows") + lists + packed),
-        "plan": Halves(found), "open_pass": Halves(found), "download": Halves(asked), "settle": Halves(found),
+        "plan": Halves(found), "open_pass": Halves(found), "download": Halves(asked), "reduce_attempts": Halves(found),
         "list_patches": Halves(0, 590_326 * shares.get("ben", 0.0)), "read_labelled": Halves(0, rs3),
         "list_samples": Halves(found, rs3), "screen": Halves(fetched, rs3), "plan_pictures": Halves(fetched, rs3),
         "embed_prompts": Halves(n_prompts), "embed": Halves(fetched, rs3), "score_detector": Halves(fetched, rs3),
         "score_vlm": Halves(fetched, rs3), "cluster": Halves(found, rs3), "drop_duplicates": Halves(fetched),
+        "summarise_keypoints": Halves(fetched, rs3), "list_withdrawn": Halves(), "record_hashes": Halves(),
         "set_thresholds": Halves(unique), "drop_outliers": Halves(unique),
         "draw_captions": Halves(0, CAPTIONS_EACH * rs3), "rank_captions": Halves(0, CAPTIONS_EACH * rs3),
         "choose_captions": Halves(0, rs3), "list_texts": Halves(remain), "tag_places": Halves(remain),
         "name_places": Halves(remain),
     }  # fmt: skip
+    rows |= dict.fromkeys(
+        ("find_pairs", "compare_pairs", "judge_pairs"), Halves(_PAIRS_EACH * fetched, _PAIRS_EACH * rs3)
+    )
     return {stage.name: rows.get(stage.name, Halves(remain, rs3)) for stage in stages}
 
 
@@ -186,7 +195,7 @@ def growth(filters: Sequence[Run], outside: Sequence[tuple[int, str]], pilot: fl
 
     Args:
         filters: the filter's runs in the pilot, which count the matching rows outside it.
-        outside: listed files of each labelled corpus, and the sentence on those outside the pilot.
+        outside: listed files of each labelled corpus, and the detail of its reject row for those outside the pilot.
         pilot: share of the pilot, in (0, 1].
         target: target share, in (0, 1].
     """

@@ -12,11 +12,12 @@ from flows.ledger.ledger import Ledger
 from flows.opening import open_existing, sources_of
 from flows.rate.labels import checked_rater, label_file, read
 from flows.rate.questions import AUDITS, RATING, Task
-from flows.rate.results import write_results
+from flows.rate.results import OUTLIER_LABELS, write_results
 from flows.rate.sample import Drawn, Location, draw
 from flows.rate.strata import rated_halves
-from flows.rate.tables import outlier_labels, reports, unresolved_items
+from flows.rate.tables import outlier_labels, reports, unjudged_strata, unresolved_items
 from stages.contract import InputError
+from stages.plurals import counted
 
 
 def run_rate(options: argparse.Namespace, console: Console) -> int:
@@ -41,13 +42,15 @@ def _run(task: Task, name: str, ledger: Ledger, options: argparse.Namespace, con
     rater = checked_rater(options.rater) if options.rater else ""
     drawn = draw(ledger, name, options.n, options.seed, is_even=task is not RATING)
     n_drawn = ", ".join(f"{s.name} {s.n_drawn:,} of {s.size:,}" for s in drawn.strata)
-    say(console, f"{len(drawn.items):,} items: {n_drawn}")
+    say(console, f"{counted(len(drawn.items), 'item')}: {n_drawn}")
     if len(drawn.items) < options.n:
-        say(console, f"the build has no more than {len(drawn.items):,} items", "yellow")
+        say(console, f"the build has no more than {counted(len(drawn.items), 'item')}", "yellow")
     labels = label_file(ledger.store.root, task.name)
     if not options.results:
         _serve(task, drawn, labels, rater, ledger, options, console)
     _conclude(task, drawn, labels, ledger, console)
+    if not options.results:
+        say(console, f"stopped; every answer is kept in {labels}, and the same command goes on from there")
     return 0
 
 
@@ -86,10 +89,12 @@ def _conclude(task: Task, drawn: Drawn, labels: Path, ledger: Ledger, console: C
     names = {item.item for item in drawn.items}
     used = {key: judgement for key, judgement in known.items() if judgement.item in names}
     if n_unreadable:
-        say(console, f"{labels}: {n_unreadable} lines cannot be read and are left out", "yellow")
+        say(console, f"{labels}: left out, since unreadable: {counted(n_unreadable, 'line')}", "yellow")
     if len(used) < len(known):
         others = len(known) - len(used)
-        say(console, f"{others:,} judgements are of items outside this sample (another N, seed or build)", "yellow")
+        say(
+            console, f"{counted(others, 'judgement')} of items outside this sample (another N, seed or build)", "yellow"
+        )
     if not used:
         say(console, "no item of this sample is judged yet", "yellow")
         return
@@ -99,12 +104,14 @@ def _conclude(task: Task, drawn: Drawn, labels: Path, ledger: Ledger, console: C
     if task.note:
         say(console, f"note: {task.note}")
     is_audit = task is not RATING
+    if is_audit and (empty := unjudged_strata(task, drawn, used)):
+        say(console, f"rates stay empty until every stratum has an answer: {'; '.join(empty)}", "yellow")
     if is_audit and (open_items := unresolved_items(task, drawn, used)):
         why = "left out: raters disagree or were unsure"
-        say(console, f"{len(open_items):,} items are {why}, such as {open_items[0]}", "yellow")
+        say(console, f"{counted(len(open_items), 'item')} {why}, such as {open_items[0]}", "yellow")
     n_judged = {r: sum(key[0] == r for key in used) for r in sorted({rater for rater, _ in used})}
     say(console, "judged: " + ", ".join(f"{rater} {n:,} of {len(drawn.items):,}" for rater, n in n_judged.items()))
     if task is AUDITS["outliers"]:
-        found["outlier_labels"] = outlier_labels(task, drawn, used)
+        found[OUTLIER_LABELS] = outlier_labels(task, drawn, used)
     for path in write_results(ledger.store.root, found):
         say(console, f"table: {path}")

@@ -68,8 +68,8 @@ def _yes_no(yes: str, no: str) -> tuple[Choice, ...]:
 RATING = Task(
     "rating",
     "Rate the captions",
-    "Look at the picture first, then read the caption. Judge the caption alone: the quality of the picture, or whether"
-    " it is worth keeping, is not asked. Each question is independent of the others.",
+    "Look at the picture first, then read the caption. Judge only the caption: its picture's quality does not count."
+    " Each question is independent of the others.",
     (
         Question(
             "relevance",

@@ -107,9 +107,9 @@ _MARKED = """
     SELECT sample_id || ' ' || evaluation_set || ' ' || evaluation_split AS item, 'marked' AS decision, sample_id,
            evaluation_set || '/' || evaluation_path AS other_id,
            json_object('measure', measure, 'match_distance', match_distance, 'match_variant', match_variant,
-                       'n_inliers', n_inliers)::VARCHAR AS facts,
+                       'match_correlation', match_correlation, 'n_inliers', n_inliers)::VARCHAR AS facts,
            CASE measure WHEN 'pixels' THEN 'equal pixels' WHEN 'keypoints' THEN 'agreeing keypoints' ELSE 'near hash'
-               || CASE WHEN match_distance >= {limit} - {bits} THEN ', near the limit' ELSE '' END END AS stratum
+               || CASE WHEN match_correlation < {limit} + {near} THEN ', near the limit' ELSE '' END END AS stratum
     FROM contaminated
 """
 _CAPTIONS = "SELECT sample_id AS item, caption AS text FROM candidate"
@@ -162,19 +162,18 @@ def item_query(ledger: Ledger, db: duckdb.DuckDBPyConnection, name: str, seed: s
         seed: seed that chooses the kept samples to compare with all others.
 
     Raises:
-        InputError: the table that the task needs has no rows yet.
+        InputError: the table that the task needs has no rows yet, or only stale ones.
     """
     writer = ledger.writer[_NEEDS[name]]
     if not ledger.state(writer).receipts:
-        raise InputError(f"{_NEEDS[name]} has no rows in this build: run `make stage-{writer.module}` first")
+        raise InputError(f"{_NEEDS[name]} has no current rows in this build: run `make stage-{writer.module}` first")
     if name in _QUERIES:
         return _QUERIES[name]
-    is_marked = name == "audit_contamination"
-    compared = ledger.writer["contaminated" if is_marked else "cluster_member"]
-    limit = ledger.settings.params(compared).max_distance  # type: ignore[attr-defined]
+    if name == "audit_contamination":
+        params = ledger.settings.params(ledger.writer["contaminated"])
+        return _MARKED.format(limit=params.min_correlation, near=NEAR_SHARE)  # type: ignore[attr-defined]
+    limit = ledger.settings.params(ledger.writer["cluster_member"]).max_distance  # type: ignore[attr-defined]
     bits = int(NEAR_SHARE * 64)
-    if is_marked:
-        return _MARKED.format(limit=limit, bits=bits)
     nearest_kept(db, seed)
     return f"{_REMOVED.format(limit=limit, bits=bits)} UNION ALL BY NAME {_NOT_REMOVED.format(limit=limit, bits=bits)}"
 

@@ -154,11 +154,11 @@ def _rates_report(task: Task, drawn: Drawn, labels: Labels, counted: Mapping[str
     value, n_shared = agreement(task.questions[0], labels)
     shared = {"n_raters": len({rater for rater, _ in labels}), "n_by_two_raters": n_shared, "alpha": _rounded(value, 3)}
     n = sum(c.n for c in claims)
-    rows: list[Row] = [{"rate": "precision", "meaning": f"share of the {task.claimed} of which: {task.claim}",
+    rows: list[Row] = [{"rate": "precision", "meaning": f"of those {task.claimed}, the share for which {task.claim}",
                         **_with_n(stratified_share(claims), n), **shared}]  # fmt: skip
     if task.has_recall:
         n += sum(c.n for c in others)
-        rows.append({"rate": "recall", "meaning": f"share of all of which {task.claim}, that is {task.claimed}",
+        rows.append({"rate": "recall", "meaning": f"of all for which {task.claim}, the share {task.claimed}",
                      **_with_n(recall(claims, others), n), **shared})  # fmt: skip
     return Report(f"{task.title}: rates, weighted by stratum, with 95 % limits", tuple(rows[0]), tuple(rows))
 
@@ -222,3 +222,10 @@ def outlier_labels(task: Task, drawn: Drawn, labels: Labels) -> Report:
 def unresolved_items(task: Task, drawn: Drawn, labels: Labels) -> list[str]:
     """Return the items of an audit without a majority, or on which nobody was sure."""
     return sorted(item for item, found in _truths(task, drawn, labels).items() if found is None)
+
+
+def unjudged_strata(task: Task, drawn: Drawn, labels: Labels) -> list[str]:
+    """Return the strata of an audit that have items but no answer to count, without which a rate is empty."""
+    counted, _ = _count(task, drawn, labels)
+    asked = [s for s in drawn.strata if s.size and (task.has_recall or s.decision == task.claimed)]
+    return [s.name for s in asked if not counted[s.name].n]

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 
 from flows.run.machine import see_only
 from flows.run.toolbox import Toolbox
+from flows.run.without_pandas import leave_pandas_out
 from flows.run.worker import SignOfLife, prepare_libraries, try_partition
 
 _PR_SET_PDEATHSIG = 1
@@ -25,6 +26,7 @@ def worker_main(pipe: Connection, n_threads: int, device: str, beat_s: float) ->
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     prepare_libraries(n_threads)
+    leave_pandas_out()
     if device:
         see_only(device)
     line, toolbox = _Line(pipe, beat_s), Toolbox()

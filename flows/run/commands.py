@@ -31,19 +31,23 @@ from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
 from flows.opening import open_build, sources_of, world_of
-from flows.options import build_folder, command_again, is_generated, remember
+from flows.options import build_folder, command_again, dropped_settings, is_generated, remember
 from flows.preflight.commands import refuse_gaps
+from flows.preflight.evaluation import evaluation_of
 from flows.run.executor import LocalExecutor
+from flows.run.purge import count_waiting
 from flows.run.runner import Runner, StageFailure
-from flows.settings import Settings
+from flows.set_values import join_settings
 from flows.watch.course import Course
 from flows.watch.mirror import mirrored
 from flows.watch.progress import Terminal
 from flows.watch.ui import FLOW_RUN
 from stages import MODULES, STAGES
 from stages.contamination.sets import find_sets
-from stages.contamination.stage import LIST_EVALUATION
 from stages.contract import InputError
+from stages.inventory.folders import no_folder
+from stages.plurals import counted
+from stages.readers.corpora import load_corpora
 
 _UNDER = {"rs5m": "train/ and val/", "pairs": "pairs/"}
 _SHOWN_AT_THE_END = ("PUB11 funnel", STATISTICS["pub11_rate"], "RS3")
@@ -62,7 +66,7 @@ def run_build(options: argparse.Namespace, console: Console) -> int:
     if n_run and not options.verbose:
         console.print()
         for report in module_reports(ledger, "inventory")[1:]:
-            report.show(console)  # what was passed over under SOURCES must not be overlooked
+            report.show(console)  # files passed over under SOURCES must not be overlooked
         for report in statistics_for_people(ledger):
             if report.title in _SHOWN_AT_THE_END:
                 report.show(console)
@@ -77,12 +81,15 @@ def run_stage(options: argparse.Namespace, console: Console) -> int:
     ledger, _ = run_modules(options, console, options.modules)
     console.print()
     for module in options.modules:
-        # What was passed over must not be overlooked, nor which set shares what.
+        # The files passed over and the pictures that evaluation sets share must not be overlooked.
         has_all = options.verbose or module in ("inventory", "contamination")
         for report in module_reports(ledger, module)[: None if has_all else 1]:
             report.show(console)
-    if "contamination" in options.modules and not _evaluation_of(ledger.settings):
-        say(console, "no evaluation set was named, so nothing was compared: give EVAL=…, a folder with one folder each")
+    if "contamination" in options.modules and not evaluation_of(ledger.settings):
+        say(
+            console,
+            "no evaluation set was named, so nothing was compared: give EVAL=…, a folder with one folder per set",
+        )
     if "stats" in options.modules:
         for report in statistics_for_people(ledger):
             if options.verbose or report.title in _SHOWN_AT_THE_END:
@@ -130,7 +137,7 @@ def run_modules(
     terminal, tell = Terminal(console, course), partial(say, console)
 
     def tell_of_wait(text: str) -> None:
-        ledger.store.forget_all()  # another run is at work: what it makes, or sets aside, was not there before
+        ledger.store.forget_all()  # another run is at work: it makes receipts and sets some aside
         tell(text)
 
     with (
@@ -138,6 +145,8 @@ def run_modules(
         LocalExecutor(settings.run) as executor,
         _shown(options, course, ledger, tell),
     ):
+        if dropped := dropped_settings(options):
+            tell(f'the last run had SET="{join_settings(dropped)}" too; this run does not')
         remember(options)
         world = world_of(options, ledger)
         if world is not None:
@@ -147,14 +156,7 @@ def run_modules(
                     f"making the generated world under {world.folder}: source files, images, a web server's faults",
                 )
             world.make()
-        if "contamination" in modules and (evaluation := _evaluation_of(settings)):
-            find_sets(Path(evaluation))  # now, not when the other stages have run for hours
-        sources = sources_of(options, ledger)
-        if sources is None and {"inventory", "filter"} & set(modules):
-            raise InputError(
-                "no corpora are named: give SOURCES=…, a folder with one folder per corpus (docs/corpora.md), or"
-                " METAFILE=…, a list of RS5M; `make demo` needs neither"
-            )
+        sources = _checked_sources(options, ledger, modules)
         runner = Runner(
             ledger, executor, terminal, "stages:STAGES", sources or Path(),
             before_pass=world.serve if world is not None else lambda number: None,
@@ -170,14 +172,30 @@ def run_modules(
     return ledger, terminal.n_run
 
 
-def _evaluation_of(settings: Settings) -> str:
-    return str(settings.by_stage[LIST_EVALUATION.name][0].model_dump()["evaluation"])
+def _checked_sources(options: argparse.Namespace, ledger: Ledger, modules: Sequence[str]) -> Path | None:
+    """Return the SOURCES folder, if any.
+
+    Raises:
+        InputError: SOURCES is not given or is no folder, or EVAL has a fault: now, not when other stages have run for
+            hours.
+    """
+    if "contamination" in modules and (evaluation := evaluation_of(ledger.settings)):
+        find_sets(evaluation)
+    sources = sources_of(options, ledger)
+    if sources is None and {"inventory", "filter"} & set(modules):
+        raise InputError(
+            "no corpora are named: give SOURCES=…, a folder with one folder per corpus (docs/corpora.md), or"
+            " METAFILE=…, a list of RS5M; `make demo` needs neither"
+        )
+    if sources is not None and "inventory" in modules and not sources.is_dir():
+        raise no_folder(sources, load_corpora())
+    return sources
 
 
 def _shown(
     options: argparse.Namespace, course: Course, ledger: Ledger, tell: Callable[[str], None]
 ) -> contextlib.AbstractContextManager[None]:
-    """Show the run in Prefect where a server is up; a look at SOURCES is no run, unless a flow has started it."""
+    """Show the run in Prefect if a server is running; `inventory` is shown only if a flow has started it."""
     if options.command == "inventory" and FLOW_RUN not in os.environ:
         return contextlib.nullcontext()
     build = ledger.store.root
@@ -187,7 +205,7 @@ def _shown(
 
 
 def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> int:
-    """Print what is wrong with the sources; return 1 if a run looked at them and could not read some."""
+    """Print the faults of the sources; return 1 if a run looked at them and could not read some."""
     for sentence in warnings(ledger, modules, is_generated(options)):
         say(console, sentence, "red")
     return int("inventory" in modules and bool(unreadable(ledger)))
@@ -195,12 +213,16 @@ def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, c
 
 def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) -> int:
     dataset = ledger.store.root / "dataset"
-    found = [f"{len(tars(ledger, layout))} tars under {_UNDER[layout]}" for layout in layouts(ledger)]
+    found = ", ".join(f"{len(tars(ledger, layout)):,} under {_UNDER[layout]}" for layout in layouts(ledger))
     if ledger.state(ledger.writer["shard"]).is_complete:
-        say(console, f"dataset: {dataset} ({', '.join((*found, 'metafiles/', 'tables/'))})")
+        in_tars = f"tars with samples: {found}; " if found else ""
+        say(console, f"dataset: {dataset} ({in_tars}metafiles/, tables/)")
         say(console, f"report: {dataset / PAGE}, figures and pictures; {OUTLIERS} beside it moves thresholds")
     if identity := build_id(ledger):
         say(console, f"card: {dataset / CARD} (build {identity[:12]})")
+        if n_waiting := count_waiting(ledger):
+            held = counted(n_waiting, "body", "bodies")
+            say(console, f"{held} of withdrawn or hash-listed images left: `make gc PURGE=yes` destroys them", "red")
     say(console, _where_tables_are(ledger, options))
     return _warn(ledger, MODULES, options, console)
 

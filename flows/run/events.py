@@ -1,4 +1,4 @@
-"""What happens in a run, and the protocol of those that show it."""
+"""The events of a run, and the protocol of watchers that show them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Watcher(Protocol):
         """
 
     def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
-        """So many partitions and rows more are due, of a stage that has begun and not ended."""
+        """More partitions and rows are due, of a stage that has begun and not ended."""
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         """Something happened to a partition."""

@@ -1,6 +1,6 @@
 """Run partitions in supervised workers, or in this process, and report their outcomes.
 
-Not for deciding what is due or done; the policy for failures is in `flows/run/policy.py`.
+Not for deciding which partitions are due or done; the policy for failures is in `flows/run/policy.py`.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class LocalExecutor:
         on_cores: tuple[Uses, ...] = ("cores",) if self._devices else ("cores", "gpu")
         if uses in on_cores and sum(busy.count(kind) for kind in on_cores) >= self._limit("cores"):
             return False
-        idle = sum(worker.handle.memory_bytes() for worker in self._workers if worker.attempt is None)
+        idle = sum(w.handle.memory_bytes() + w.handle.children_bytes() for w in self._workers if w.attempt is None)
         if not self.policy.has_memory(memory_gb, self._attempts(), idle):
             self._dismiss_idle()
         return self.policy.has_memory(memory_gb, self._attempts())

@@ -1,7 +1,6 @@
-"""A worker as its supervisor holds it, and how workers are started; here as child processes of this machine.
+"""A worker as its supervisor sees it, and how workers are started; here as child processes of this machine.
 
-Not for deciding what a worker's silence or death means: that is `flows/run/policy.py`. Another executor brings other
-hands.
+Not for judging a worker's silence or death: that is `flows/run/policy.py`. Another executor brings other `Hands`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
 from flows.run.child import worker_main
-from flows.run.machine import resident_bytes
+from flows.run.machine import children_bytes, resident_bytes
 from flows.run.worker import Committed, Failed, SignOfLife, Task
 
 Message = SignOfLife | Committed | Failed | int
@@ -32,7 +31,7 @@ class Handle(Protocol):
     def receive(self) -> Message | None:
         """Return the next message, of a handle that `Hands.wait` returned; None once the worker is gone.
 
-        A number is that of rows done so far; the first, 0, says that the partition was taken up.
+        A number is the count of rows done so far; the first, 0, says that the partition was taken up.
         """
 
     def kill(self) -> None:
@@ -45,7 +44,10 @@ class Handle(Protocol):
         """Return whether the worker can still be given a partition."""
 
     def memory_bytes(self) -> int:
-        """Return the main memory that the worker holds."""
+        """Return the main memory that the worker holds itself."""
+
+    def children_bytes(self) -> int:
+        """Return the main memory that processes of the worker hold, such as the one that decodes pictures."""
 
     def last_words(self) -> str:
         """Return how a worker that is gone has ended."""
@@ -102,6 +104,10 @@ class ChildProcess:
     def memory_bytes(self) -> int:
         """Return the child's resident memory."""
         return resident_bytes(self.process.pid or 0)
+
+    def children_bytes(self) -> int:
+        """Return the resident memory of the child's own children."""
+        return children_bytes(self.process.pid or 0)
 
     def last_words(self) -> str:
         """Return the child's exit code or signal."""

@@ -1,6 +1,6 @@
-"""The loop of a run: what is due goes to the executor as it has room, what happens goes to ledger and watcher.
+"""The loop of a run: due partitions go to the executor while it has room, events go to ledger and watcher.
 
-In the main thread, and nothing in it waits for anything but a worker's next message.
+It runs in the main thread and waits for nothing but a worker's next message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stages.contract import InputError, Stage
 
 @dataclass
 class Begun:
-    """A stage of which something was due in this run."""
+    """A stage with partitions that were due in this run."""
 
     stage: Stage
     started: float = 0.0  # when its first partition began to run
@@ -35,13 +35,13 @@ class Loop:
     """One run over all wanted stages.
 
     Attributes:
-        ledger: what is done.
-        schedule: what is due.
-        executor: runs it.
+        ledger: the state of the build.
+        schedule: the due partitions.
+        executor: runs them.
         watcher: receives the events.
         make_task: returns all that a worker needs to run a partition.
         before_pass: called with the number of a download pass before its partitions run.
-        begun: the stages of which something was due, by name.
+        begun: the stages with partitions that were due, by name.
     """
 
     ledger: Ledger
@@ -82,7 +82,7 @@ class Loop:
                 self._take(task, event)
 
     def end(self) -> None:
-        """Abandon what still runs, and tell the watcher that all is over."""
+        """Abandon the running partitions, and tell the watcher that all stages are over."""
         self.executor.abandon()
         for begun in self.begun.values():
             self._end(begun)
@@ -156,10 +156,14 @@ class Loop:
         if free < self._n_bytes + reserve:
             needed = n_rows * self._row_bytes(stage)
             others = self._n_bytes - needed
-            beside = f", other partitions about {others / 1e9:.2f} GB," if others > 0 else ""
+            beside = f", other partitions about {_size(others)}," if others > 0 else ""
             raise InputError(
-                f"{stage.name} needs about {needed / 1e9:.2f} GB under {self.ledger.store.root}"
+                f"{stage.name} needs about {_size(needed)} under {self.ledger.store.root}"
                 f" ({n_rows:,} rows of about {self._row_bytes(stage):,} bytes){beside} and"
-                f" {reserve / 1e9:.2f} GB that stay free (run.reserve_gb); {free / 1e9:.2f} GB are free."
+                f" {_size(reserve)} that stay free (run.reserve_gb); free: {_size(free)}."
                 " Free some space (`make gc` removes what no receipt needs) or build on a larger disk"
             )
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:,.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:,.1f} MB"

@@ -1,9 +1,10 @@
-"""What this machine has: memory and GPUs, found without importing what would take either."""
+"""The memory and GPUs of this machine, found without importing libraries that would use either."""
 
 from __future__ import annotations
 
 import os
 import re
+from itertools import chain
 from pathlib import Path
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -40,3 +41,12 @@ def resident_bytes(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
+
+
+def children_bytes(pid: int) -> int:
+    """Return the memory that the children of a process hold, and theirs, as resident_bytes counts it."""
+    try:  # each thread lists the children that it started
+        lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(resident_bytes(int(child)) + children_bytes(int(child)) for child in chain(*lists))

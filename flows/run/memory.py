@@ -27,7 +27,7 @@ def needed_gb(stage: Stage, settings: Settings) -> float:
     """
     limit_gb = settings.run.memory_gb
     if stage.is_whole and not stage.memory_gb:
-        return limit_gb  # it reads whole tables, and spills what does not fit
+        return limit_gb  # it reads whole tables, and spills rows that do not fit
     return min(limit_gb, max(stage.memory_gb, WORKER_GB) + weights_gb(stage, settings))
 
 

@@ -1,6 +1,6 @@
-"""What is done about partitions that fail and workers that die, hang or take too much: plain decisions, no process.
+"""Decisions on partitions that fail and on workers that die, hang or take too much; no process is touched here.
 
-Not for telling a worker anything: that is the executor.
+Not for sending anything to a worker: that is the executor.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Attempt:
         handle: the worker.
         started: when its deadline began to run; in the future while the worker may be importing.
         heard: when the worker last gave a sign of life.
-        memory_bytes: what the worker held when it was last looked at.
+        memory_bytes: memory that the worker and its children held at the last look.
         stopped_for: why it was stopped, "" if it was not.
         is_own_fault: False for one that was stopped since all workers together took too much.
     """
@@ -92,20 +92,21 @@ class Policy:
             for attempt in attempts:
                 attempt.started, attempt.heard = attempt.started + gap, attempt.heard + gap
         for attempt in attempts:
-            attempt.memory_bytes = attempt.handle.memory_bytes()
-            attempt.stopped_for = self._own_fault(attempt, now)
+            own_bytes = attempt.handle.memory_bytes()
+            attempt.memory_bytes = own_bytes + attempt.handle.children_bytes()
+            attempt.stopped_for = self._own_fault(attempt, own_bytes, now)
         stopped = [attempt for attempt in attempts if attempt.stopped_for]
         return stopped or self._too_much_together(attempts)
 
-    def _own_fault(self, attempt: Attempt, now: float) -> str:
+    def _own_fault(self, attempt: Attempt, own_bytes: int, now: float) -> str:
         settings = self.settings
         limit_gb = attempt.job.task.memory_gb
         if now - attempt.started > settings.deadline_s:
             return f"it ran longer than run.deadline_s = {settings.deadline_s:g}"
         if now - attempt.heard > settings.silence_s:
             return f"its worker gave no sign of life for run.silence_s = {settings.silence_s:g}"
-        if attempt.memory_bytes > limit_gb * 1e9:
-            return f"it held {attempt.memory_bytes / 1e9:.2f} GB; run.memory_gb = {limit_gb:g}"
+        if own_bytes > limit_gb * 1e9:  # children that decode have a limit of their own, and reject the picture
+            return f"it held {own_bytes / 1e9:.2f} GB; run.memory_gb = {limit_gb:g}"
         return ""
 
     def _too_much_together(self, attempts: Sequence[Attempt]) -> list[Attempt]:
@@ -120,7 +121,7 @@ class Policy:
         return [youngest]
 
     def after_failure(self, job: Job, failed: Failed, now: float) -> Retried | Failed:
-        """Return what becomes of a partition that failed; `job.not_before` is when it is tried again."""
+        """Return whether a failed partition is tried again, at `job.not_before`, or fails for good."""
         if failed.kind != "transient" or job.n_failures >= self.settings.retries:
             return failed
         job.not_before = now + self.settings.backoff_s * 2**job.n_failures
@@ -128,7 +129,7 @@ class Policy:
         return Retried(job.task.partition, failed.message)
 
     def after_death(self, attempt: Attempt) -> Retried | Poisoned:
-        """Return what becomes of a partition whose worker is gone."""
+        """Return whether a partition whose worker is gone is tried again or counts as poisoned."""
         job = attempt.job
         message = f"{job.task.stage}/{job.task.partition}: {attempt.stopped_for or attempt.handle.last_words()}"
         if not attempt.is_own_fault:

@@ -1,4 +1,4 @@
-"""The command `gc` with PURGE=yes: destroy the fetched bytes of what is withdrawn or on a hash list."""
+"""The command `gc` with PURGE=yes: destroy fetched bytes that are withdrawn or on a hash list."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from flows.ask.dataset import OUTLIERS, PAGE
 from flows.ask.spine import samples_query
 from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
-from flows.ledger.purge import Place, purge_files
+from flows.ledger.purge import Place, count_left, purge_files
 from flows.ledger.store import IN_SOURCES
-from stages.contract import InputError
+from stages.contract import InputError, Reads
+from stages.plurals import briefly, counted
 from stages.safety.hash_lists import BODY_HASHES, HASH_LISTED, listed_sql
 from stages.withdraw.matching import withdrawn_query
 
@@ -23,13 +24,13 @@ _TARS = ("shard", "pair")
 
 
 def purge(ledger: Ledger) -> Iterator[str]:
-    """Destroy the bodies, file by file; yield a line on each file, and on what is outside the build.
+    """Destroy the bodies, file by file; yield a line on each file, and one on files outside the build.
 
     A fetched body goes if all samples of its URL are withdrawn, or if its hash is; a rendered picture goes with its
     sample. Where pages show pictures, they are removed: `make report` and `make build` write them again.
 
     Raises:
-        InputError: tars may still hold what is to go.
+        InputError: tars may still hold bodies to destroy.
     """
     _refuse_unfinished(ledger)
     with open_views(ledger) as db:
@@ -37,13 +38,37 @@ def purge(ledger: Ledger) -> Iterator[str]:
     n_bodies = n_files = 0
     for purged in purge_files(ledger.store, places):
         n_bodies, n_files = n_bodies + purged.n_bodies, n_files + 1
-        yield f"{purged.address}: {purged.n_bodies} bodies destroyed, {purged.n_bytes / 1e6:,.1f} MB"
-    for page in (PAGE, OUTLIERS):
-        (ledger.store.root / page).unlink(missing_ok=True)
-    yield f"{n_bodies} bodies destroyed in {n_files} files" if n_bodies else "no file holds a body that is to go"
-    more = f" and {len(in_sources) - _SHOWN} more" if len(in_sources) > _SHOWN else ""
-    yours = f"; yours to delete there: {', '.join(in_sources[:_SHOWN])}{more}" if in_sources else ""
+        yield f"{purged.address}: {_bodies(purged.n_bodies)} destroyed, {purged.n_bytes / 1e3:,.0f} kB"
+    yield (
+        f"{_bodies(n_bodies)} destroyed in {counted(n_files, 'file')}"
+        if n_bodies
+        else "no file holds a body to destroy"
+    )
+    pages = [path for name in (PAGE, OUTLIERS) if (path := ledger.store.root / name).exists()]
+    for path in pages:
+        path.unlink()
+    if pages:
+        removed = " and ".join(path.name for path in pages)
+        yield f"{removed} removed, since pages show pictures: `make report` writes them again"
+    yours = f"; yours to delete there: {briefly(in_sources, _SHOWN)}" if in_sources else ""
     yield f"files under SOURCES, such as labelled corpora and released tars, are never changed{yours}"
+
+
+def count_waiting(ledger: Ledger) -> int:
+    """Return how many bodies in a finished build `purge` would destroy.
+
+    Some may have been destroyed before: a stage that runs again, as read_labelled does after a change of the hash
+    lists, renders its pictures again.
+    """
+    barred = (Reads("withdrawal", ("entry",), is_whole=True), Reads("listed_hash", ("hash",), is_whole=True))
+    if not any(ledger.read(reads).num_rows for reads in barred):
+        return 0
+    with open_views(ledger) as db:
+        return count_left(ledger.store, _places(db, samples_query(ledger))[0])
+
+
+def _bodies(n: int) -> str:
+    return counted(n, "body", "bodies")
 
 
 def _refuse_unfinished(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""The command `rebuild`: make a published dataset again from its release metadata, and say what of it is lost."""
+"""The command `rebuild`: make a published dataset again from its release metadata, and count the losses."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from flows.ask.views import open_views
 from flows.ledger.ledger import Ledger
 from flows.opening import open_existing
 from flows.run.commands import run_build
+from stages.plurals import counted
 from stages.rows import parquet_sql
 
 
@@ -38,14 +39,14 @@ def run_rebuild(options: argparse.Namespace, console: Console) -> int:
     options.set = [*own, *(said for said in options.set if said not in own)]
     code = run_build(options, console)
     _, ledger = open_existing(options)
-    lost, _ = compare(ledger, path, options.out)
+    lost = compare(ledger, path, options.out).lost
     replace(lost, title="stated samples, kept and lost").show(console)
     made_again(ledger, path).show(console)
     if options.sources is None and (n_labelled := count_labelled(path)):
         say(
             console,
-            f"{n_labelled:,} samples are labelled images, which have no URL: name the folder with their corpora to make"
-            " them again too, SOURCES=…",
+            f"{counted(n_labelled, 'labelled image')} without a URL: name the folder with the corpora, SOURCES=…, to"
+            " make them again too",
             "yellow",
         )
     say(console, f"every stated sample: {options.out}")
@@ -57,11 +58,12 @@ def stated_settings(path: Path, about: Mapping[str, Any], *, has_sources: bool) 
 
     Args:
         path: the release metadata.
-        about: what it says of its build.
+        about: the facts on its build, from `read_about`.
         has_sources: whether the labelled corpora are given too.
     """
     stated = json.dumps(str(path), ensure_ascii=False)
-    own = [f"download.stated={stated}", f"shard.stated={stated}", f"shard.n_shards={about['n_shards']}"]
+    own = [f"{module}.stated={stated}" for module in ("download", "geometa", "shard")]
+    own.append(f"shard.n_shards={about['n_shards']}")
     if has_sources:
         rendered = [f"labelled.{name}={json.dumps(value)}" for name, value in about.get("labelled", {}).items()]
         own += ['inventory.halves="both"', f"labelled.stated={stated}", *rendered]

@@ -1,6 +1,6 @@
-"""Bring stages up to date: run what is due as it becomes due, all stages side by side, and say what came of it.
+"""Bring stages up to date: run partitions as they become due, all stages side by side, and report failures.
 
-Receipts decide; nothing here remembers anything between two runs.
+Receipts decide; no state is kept between two runs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from flows.run.schedule import Schedule
 from flows.run.worker import Failed, Task
 from stages.contract import ContractError, InputError, Stage
 
+_SHOWN = 10  # failures, and stages that wait, in a message
+
 
 @dataclass
 class StageFailure(Exception):
@@ -29,7 +31,7 @@ class StageFailure(Exception):
         failures: its partitions that failed.
         n_done: its partitions that have their receipts.
         n_partitions: its partitions.
-        waiting: names of the stages that were not finished since they read what failed.
+        waiting: names of the stages that were not finished because they read tables of failed stages.
         others: the failures of further stages.
     """
 
@@ -43,15 +45,16 @@ class StageFailure(Exception):
     def __str__(self) -> str:
         lines = [line for failure in (self, *self.others) for line in failure._lines()]
         if self.waiting:
-            lines.append(f"not finished, since they wait for these: {', '.join(self.waiting)}")
-        return "\n".join([*lines, "mend the cause and run the same command again"])
+            more = f" and {len(self.waiting) - _SHOWN} more" if len(self.waiting) > _SHOWN else ""
+            lines.append(f"not finished, because they wait for these: {', '.join(self.waiting[:_SHOWN])}{more}")
+        return "\n".join([*lines, "fix the cause and run the same command again"])
 
     def _lines(self) -> Iterator[str]:
         yield f"{self.stage.name}: {len(self.failures)} of {self.n_partitions} partitions failed:"
-        for failure in self.failures[:10]:
+        for failure in self.failures[:_SHOWN]:
             yield f"  {failure.partition}: {failure.message.rstrip()}"
-        if len(self.failures) > 10:
-            yield f"  … and {len(self.failures) - 10} more: `make status` names them"
+        if len(self.failures) > _SHOWN:
+            yield f"  … and {len(self.failures) - _SHOWN} more: `make status` names them"
         if not self.n_done:
             return
         others = "the other" if self.n_done + len(self.failures) == self.n_partitions else "of the others"
@@ -63,7 +66,7 @@ class Runner:
     """Runs stages of one build.
 
     Attributes:
-        ledger: what is done and due.
+        ledger: the state of the build.
         executor: runs partitions.
         watcher: receives the events.
         catalogue: `module:NAME` of the stages, for spawned workers.
@@ -87,7 +90,7 @@ class Runner:
 
         Raises:
             InputError: when an input is missing or stale, or the disk is too small.
-            StageFailure: when partitions failed; what does not depend on them was run.
+            StageFailure: when partitions failed; those that do not depend on them were run.
             ContractError: when a stage broke its contract.
             Interrupted: after Ctrl-C, when all partitions under way have ended or were abandoned.
         """
@@ -134,8 +137,10 @@ def _raise_failures(ledger: Ledger, schedule: Schedule, loop: Loop) -> None:
     found = []
     for begun in failed:
         state = ledger.state(begun.stage)
-        n = len(state.partitions)
-        found.append(StageFailure(begun.stage, begun.failures, n - state.n_due, n))
+        # An observation that fails is no partition of its table: it has no receipt, now or before.
+        n = len(state.partitions) + (begun.stage.keeps != "current")
+        n_done = len(state.partitions) - state.n_due
+        found.append(StageFailure(begun.stage, begun.failures, n_done, n))
     if found:
         found[0].others, found[0].waiting = found[1:], [stage.name for stage in unfinished]
         raise found[0]

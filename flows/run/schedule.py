@@ -18,12 +18,11 @@ class Schedule:
     """The partitions that are due and not begun, by stage.
 
     Attributes:
-        added: what became due since `take_added` was called last, in the order of STAGES.
         n_open: partitions of each stage, by its name, that are due or run.
     """
 
     def __init__(self, ledger: Ledger, stages: Sequence[Stage]) -> None:
-        """Look at the wanted stages.
+        """Queue the due partitions of the wanted stages.
 
         Raises:
             InputError: when one reads a table that is not complete and that none of them makes.
@@ -34,6 +33,7 @@ class Schedule:
         self._added: list[tuple[Stage, PartitionState]] = []
         self.n_open: Counter[str] = Counter()
         self._observing = [stage for stage in stages if stage.keeps != "current"]
+        self._failed = list[Stage]()  # of these; none is tried again in this run
         self._refuse_missing()
         ledger.hold(self._observing)
         self._add([(stage, p) for stage in stages for p in ledger.state(stage).due])
@@ -47,7 +47,7 @@ class Schedule:
         return None
 
     def take_added(self) -> Iterator[tuple[Stage, list[PartitionState]]]:
-        """Yield what became due, by stage."""
+        """Yield the partitions that became due, by stage."""
         added, self._added = self._added, []
         for stage in self._stages:
             partitions = [partition for owner, partition in added if owner is stage]
@@ -55,7 +55,7 @@ class Schedule:
                 yield stage, partitions
 
     def commit(self, stage: Stage, partition: PartitionState, is_new: bool) -> None:
-        """Take in that a partition has its receipt, or that an observation saw nothing new."""
+        """Record that a partition has its receipt, or that an observation found nothing new."""
         self.n_open[stage.name] -= 1
         if stage.keeps == "latest" or (stage.keeps == "all" and not is_new):
             self._observing.remove(stage)
@@ -65,11 +65,15 @@ class Schedule:
         self._observe()
 
     def fail(self, stage: Stage) -> None:
-        """Take in that a partition has ended without a receipt."""
+        """Record that a partition has ended without a receipt."""
         self.n_open[stage.name] -= 1
+        if stage in self._observing:
+            self._failed.append(stage)
 
     def is_over(self, stage: Stage) -> bool:
         """Return whether nothing more of a stage will run."""
+        if stage in self._failed:
+            return not self.n_open[stage.name]
         if stage in self._observing:
             return False
         return not self.n_open[stage.name] and self._ledger.state(stage).lacks is None
@@ -79,7 +83,7 @@ class Schedule:
         return [s for s in self._stages if s in self._observing or not self._ledger.state(s).is_complete]
 
     def close(self) -> None:
-        """Let the ledger say again what receipts say, however the run ended."""
+        """Let the ledger follow the receipts again, however the run ended."""
         self._ledger.hold(())
 
     def _refuse_missing(self) -> None:
@@ -91,7 +95,7 @@ class Schedule:
 
     def _observe(self) -> None:
         # A pass that was opened is finished before the next is opened: a killed one is never left half done.
-        for stage in self._observing:
+        for stage in (stage for stage in self._observing if stage not in self._failed):
             if not self.n_open[stage.name] and lacking(self._ledger, stage) is None:
                 found = self._ledger.store.observations(stage.writes.name, stage.name)
                 name = f"{len(found):03d}"

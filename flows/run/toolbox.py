@@ -46,15 +46,15 @@ class Toolbox:
 
 
 class Tools(Mapping[str, Any]):
-    """The tools of a stage by name; each is opened when it is first asked for: a partition may do without.
+    """The tools of a stage by name; each is opened on first use: a partition may not need it.
 
     Attributes:
-        wall_s: what opening them took so far.
-        cpu_s: the same in CPU time, of this process and its children.
+        wall_s: elapsed seconds spent on opening them so far.
+        cpu_s: the same in CPU seconds, of this process and its children.
     """
 
     def __init__(self, toolbox: Toolbox, stage: Stage, params: Any, resources: Any) -> None:
-        """Take the stage and what its tools are opened with."""
+        """Take the stage, and the parameters and resources to open its tools with."""
         self._toolbox, self._stage = toolbox, stage
         self._params, self._resources = params, resources
         self._by_name = {tool.name: tool for tool in stage.tools}

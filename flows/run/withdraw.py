@@ -3,62 +3,80 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from flows.ask.report import say
-from flows.ask.tars import tar_digests
+from flows.ask.tars import TABLES, tar_digests
 from flows.ask.views import open_views
+from flows.card.identity import build_id
 from flows.ledger.ledger import Ledger
 from flows.opening import open_existing
 from flows.run.commands import run_modules
 from stages.contract import Reads
+from stages.plurals import briefly, counted
 from stages.withdraw.entries import read_entries
 
 _SHOWN = 20
 
 
 def run_withdraw(options: argparse.Namespace, console: Console) -> int:
-    """Record the entries of a list, make anew the tars that hold what they name, and print the tars.
+    """Record the entries of a list, rewrite the tars that hold the named samples, and print these tars.
 
-    Of a build without tars the entries are recorded alone: later commands apply them.
+    In a build without tars the entries are only recorded: later commands apply them.
 
     Raises:
         InputError: the list cannot be read, or there is no build.
     """
     _, ledger = open_existing(options)
     entries = {value for _, value in read_entries(Path(options.list))}
-    before = tar_digests(ledger)
+    before, former_id = tar_digests(ledger), build_id(ledger)
     ledger, _ = run_modules(options, console, ["withdraw", "shard", "stats"] if before else ["withdraw"])
     ledger.refresh()
-    for line in _lines(ledger, entries, before):
+    for line in outcome(ledger, entries, before):
         say(console, line)
+    if (identity := build_id(ledger)) and identity != former_id:
+        say(console, f"the build's id is now {identity[:12]}" + (f", it was {former_id[:12]}" if former_id else ""))
     return 0
 
 
-def _lines(ledger: Ledger, entries: set[str], before: Mapping[str, str]) -> Iterator[str]:
+def outcome(ledger: Ledger, entries: set[str], before: Mapping[str, str]) -> Iterator[str]:
+    """Yield what became of a list's entries, line by line.
+
+    Args:
+        ledger: the build, after the withdrawal.
+        entries: values of the entries.
+        before: sha256 of each tar before it, by published path; empty if no tar was current.
+    """
     n_known = ledger.read(Reads("withdrawal", ("entry",), is_whole=True)).num_rows
-    yield f"{len(entries)} entries read; {n_known} are recorded in this build, and applied by every later command"
+    n_read = counted(len(entries), "entry", "entries")
+    yield f"{n_read} read; {n_known} recorded in this build, and applied by every later command"
+    if not before and any(any(ledger.store.root.glob(f"{table}/*/*/*.tar")) for table in TABLES.values()):
+        yield (
+            "the tars are of other settings or an earlier version, and no longer in the dataset: `make build` writes"
+            " them anew, without what the entries name"
+        )
+        return
     if not before:
         yield "no tars yet: withdrawn URLs are not requested, and what the entries name is not published"
         return
     with open_views(ledger, [ledger.writer["shard_plan"]]) as db:
-        found = db.execute("SELECT detail, count(*) FROM shard_plan_rejects WHERE reason = 'withdrawn' GROUP BY detail")
-        n_by_entry = {entry: n for entry, n in found.fetchall() if entry in entries}
-    yield f"{sum(n_by_entry.values())} samples withdrawn by {len(n_by_entry)} of the entries"
-    missed = sorted(entries - n_by_entry.keys())
+        found = db.execute("SELECT detail, sample_id FROM shard_plan_rejects WHERE reason = 'withdrawn'").fetchall()
+    n_by_entry = Counter(entry for entry, _ in found if entry in entries)
+    if n_by_entry:
+        yield f"{counted(n_by_entry.total(), 'sample')} withdrawn by {len(n_by_entry)} of the entries"
+    others = sorted({sample_id for entry, sample_id in found if entry not in entries} & entries)
+    if others:
+        yield f"withdrawn by other entries before: {briefly(others, _SHOWN)}"
+    missed = sorted(entries - n_by_entry.keys() - set(others))
     if missed:
-        yield f"{len(missed)} entries name nothing that would be published: {_listed(missed)}"
+        yield f"no sample to publish matches {counted(len(missed), 'entry', 'entries')}: {briefly(missed, _SHOWN)}"
     after = tar_digests(ledger)
     changed = sorted(name for name in before if before[name] != after.get(name))
-    yield f"{len(changed)} of {len(before)} tars are new: {_listed(changed)}" if changed else "no tar has changed"
+    yield f"new tars, {len(changed)} of {len(before)}: {briefly(changed, _SHOWN)}" if changed else "no tar has changed"
     if changed:
         yield "`make gc PURGE=yes` removes the former tars and destroys the fetched bytes, which the build still has"
-        yield "folders that `make export` wrote before still have the images: export again"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+        yield "what `make export` and `make report OUT=…` wrote before still has the images: write it again"

@@ -56,8 +56,8 @@ class Committed:
     """A partition that has its receipt.
 
     Attributes:
-        n_given: what the stage read: source rows for the filter.
-        reasons: rejected rows by reason, those included that the filter only counts.
+        n_given: number of rows that the stage read: source rows for the filter.
+        reasons: rejected rows by reason, including those that the filter only counts.
         is_new: False where another process was first.
     """
 
@@ -70,7 +70,7 @@ class Committed:
 
 @dataclass(frozen=True)
 class Failed:
-    """A partition that has none, and why."""
+    """A partition without a receipt, and the fault."""
 
     partition: str
     kind: Kind
@@ -118,7 +118,7 @@ def run_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
 
 
 def _refuse_other_weights(stage: Stage, task: Task, params: Any, resources: Any) -> None:
-    """Refuse what would be recorded under another digest: a detector that was trained again while the build ran."""
+    """Refuse weights that differ from the recorded digest: a detector that was trained again while the build ran."""
     for tool in stage.tools:
         known = task.tool_identities.get(tool.name, {})
         for name, value in (tool.found(params, resources) or {}).items():
@@ -130,9 +130,9 @@ def _refuse_other_weights(stage: Stage, task: Task, params: Any, resources: Any)
 
 
 def query_memory_bytes(memory_gb: float) -> int:
-    """Return how much of a worker's memory its queries may take: half of what the process does not hold already.
+    """Return the bytes of a worker's memory that its queries may take: half of the memory that is still free in it.
 
-    The other half is for the tables that Python makes of results, and for what DuckDB does not count.
+    The other half is for the tables that Python makes of results, and for memory that DuckDB does not count.
     """
     n_pages = int(Path("/proc/self/statm").read_text().split()[1])
     return int(max(0.0, memory_gb * 1e9 - n_pages * os.sysconf("SC_PAGE_SIZE")) / 2)
@@ -144,7 +144,7 @@ def describe(task: Task, stage: Stage, measured: Mapping[str, float]) -> dict[st
     Args:
         task: the partition that was run.
         stage: its stage.
-        measured: when it began, by the clock and in CPU seconds of this process, and what opening its tools took.
+        measured: when it began, by the clock and in CPU seconds of this process, and the costs of opening its tools.
     """
     return {
         "stage": stage.name,
@@ -166,7 +166,7 @@ def describe(task: Task, stage: Stage, measured: Mapping[str, float]) -> dict[st
 
 
 def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) -> Committed | Failed:
-    """Run a partition; every failure comes back as a value that says of which kind it is."""
+    """Run a partition; every failure is returned as a value of its kind."""
     try:
         receipt = run_partition(task, toolbox, advance)
         if receipt is None:
@@ -211,7 +211,7 @@ def disk_full(task: Task) -> str:
 
 
 def prepare_libraries(n_threads: int) -> None:
-    """Set what libraries that are not imported yet take from their environment: threads, and memory they keep."""
+    """Set the threads of libraries and the memory they keep; those not imported yet read them from the environment."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = str(n_threads)
     pa.set_cpu_count(n_threads)

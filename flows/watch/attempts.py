@@ -1,4 +1,4 @@
-"""What came of the URLs of a running download so far, from its committed partitions: for a person who watches."""
+"""Results of a running download so far, from its committed partitions, for display."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Attempts:
     Attributes:
         n_tried: URLs tried.
         n_fetched: URLs whose body arrived.
-        n_bytes: bytes of those bodies.
+        n_bytes: total length of these bodies.
         reasons: URLs that failed, by reason.
         refused: URLs that failed, by host.
         tried: URLs tried, by host.
@@ -43,11 +43,11 @@ class Attempts:
     tried: Counter[str] = field(default_factory=Counter)
 
     def take(self, store: Store, task: Task) -> None:
-        """Take in a partition that was committed.
+        """Add the figures of a committed partition.
 
         Args:
             store: of the build.
-            task: a partition of `download`; a receipt that is gone again is passed over, as it counts for nothing.
+            task: a partition of `download`; one without a receipt is ignored.
         """
         receipt = store.receipt(FETCH_ATTEMPT.name, task.partition, task.fingerprint)
         if receipt is None:
@@ -79,7 +79,7 @@ class Attempts:
         )
 
     def worst(self) -> str:
-        """Return the hosts that refused most in one line; "" where none did."""
+        """Return the hosts that refused most in one line; "" if none did."""
         hosts = [
             f"{printable(host)} {n:,} of {self.tried[host]:,}" for host, n in self.refused.most_common(_WORST_IN_LINE)
         ]

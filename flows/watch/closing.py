@@ -1,4 +1,4 @@
-"""Close the flow runs of a build whose process ended without closing what it had opened, with what it left to show."""
+"""Close the flow runs that a build's process left open when it ended, with the figures and lines that it kept back."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 _WORDS_AFTER_END = "the run has ended; Prefect did not get this stage's last figures in time"
 _OPEN = ("RUNNING", "PENDING", "CANCELLING")
 _ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-WORDS_AFTER_KILL = "the process ended without a word; what has its receipt is done"
+WORDS_AFTER_KILL = "the process ended without a message; partitions with a receipt are done"
 
 
 def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = False, but: Collection[str] = ()) -> None:
-    """Close the runs of a build that ended without closing what they had opened.
+    """Close the open runs of a build whose processes have ended, and the runs inside them.
 
-    A flow ends its own run, perhaps before a loaded server was given all stages: then these are closed.
+    A flow ends its own run, perhaps before an overloaded server has received all stages: these are closed here.
 
     Args:
-        scribe: of the server that may know them.
-        memory: of the build.
-        ours: a run that goes on.
-        only_dead: leave out runs whose process lives; the holder of the build's lease knows that none does.
-        but: further runs to leave out.
+        scribe: for the server that may know the runs.
+        memory: the open runs of the build.
+        ours: id of a run that goes on.
+        only_dead: leave out runs whose process is alive; the holder of the build's lease knows that none is.
+        but: ids of further runs to leave out.
     """
     for entry in memory.read():
         if entry.run in but or (only_dead and entry.is_alive):
@@ -45,6 +45,8 @@ def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = Fa
                     scribe.close_run(entry.run, outcome, message)
                 else:
                     scribe.close_inside(entry.run, cast("Outcome", kind), _WORDS_AFTER_END)
+                if entry.lines:  # last: a call that is lost is made again, and these would be there twice
+                    scribe.log(entry.run, entry.lines)
         except scribe.gone:
             continue
         memory.remove(entry.run)

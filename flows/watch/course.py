@@ -30,7 +30,7 @@ class Course:
         runs: one per stage with due partitions, in order of their start.
         is_done: stages that were complete before this run, or that are off.
         is_off: stages that a setting switches off.
-        is_empty: stages of which nothing was due to the end, once a run has ended well.
+        is_empty: stages in which nothing was due, known once a run has ended well.
         is_stopped: whether the run has ended before all stages were done.
         lines: lines for a log; the reader removes them.
         attempts: attempts of the download.
@@ -98,13 +98,13 @@ class Course:
         self.on_end(run)
 
     def conclude(self) -> None:
-        """Note that the run has ended well: what nothing was due of is done too."""
+        """Note that the run has ended well: stages in which nothing was due are done too."""
         with self.lock:
             self.is_empty = {stage.name for stage in self.stages} - self.is_done
             self.is_done |= self.is_empty
 
     def stop(self) -> None:
-        """Note that the run has ended by a failure or by the user: nothing more is to come of it."""
+        """Note that the run has ended by a failure or by the user: no further stage will run."""
         with self.lock:
             self.is_stopped = True
 

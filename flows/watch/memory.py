@@ -1,6 +1,6 @@
-"""The flow runs that a build has opened and nobody has closed yet, in a file of the build folder.
+"""The flow runs that a build has opened and that are not closed yet, in a file of the build folder.
 
-A convenience for what Prefect shows, not a record: a file that is gone or damaged closes nothing.
+Only for display in Prefect: if the file is missing or damaged, no run is closed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ class OpenRun:
     Attributes:
         run: its id.
         pid: the process that reports to it.
-        born: when that process started, in the kernel's ticks: an id is given again after a while.
-        outcome: how it ended, where the server was away at that moment; "" while it runs.
-        message: what goes with the outcome.
-        figures: what its page shows at its end, if that could not be shown: key, kind, content, description of each.
+        born: start time of that process in the kernel's ticks, because process ids are reused.
+        outcome: how it ended, if the server could not be reached at that moment; "" while it runs.
+        message: text that goes with the outcome.
+        figures: final figures of its page that could not be sent: key, kind, content and description of each.
+        lines: lines of its log that could not be sent.
     """
 
     run: str
@@ -36,6 +37,7 @@ class OpenRun:
     outcome: str = ""
     message: str = ""
     figures: Sequence[Figure] = ()
+    lines: Sequence[str] = ()
 
     @property
     def is_alive(self) -> bool:
@@ -45,7 +47,7 @@ class OpenRun:
 
 @dataclass
 class Memory:
-    """The file; read and written as a whole."""
+    """The file of open runs; read and written as a whole."""
 
     path: Path
 
@@ -66,9 +68,11 @@ class Memory:
         """Forget a run: it is closed."""
         self._write([entry for entry in self.read() if entry.run != run])
 
-    def note(self, run: str, outcome: str, message: str, figures: Sequence[Figure] = ()) -> None:
-        """Note how a run ended that could not be closed."""
-        ended = {"outcome": outcome, "message": message, "figures": figures}
+    def note(
+        self, run: str, outcome: str, message: str, figures: Sequence[Figure] = (), lines: Sequence[str] = ()
+    ) -> None:
+        """Note the outcome of a run that could not be closed on the server."""
+        ended = {"outcome": outcome, "message": message, "figures": figures, "lines": lines}
         self._write([replace(e, **ended) if e.run == run else e for e in self.read()])  # type: ignore[arg-type]
 
     def _write(self, runs: Sequence[OpenRun]) -> None:

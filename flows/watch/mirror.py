@@ -1,6 +1,6 @@
-"""Show a run in Prefect as it goes, from threads of its own: no run waits for it or fails with it.
+"""Show a run in Prefect while it goes on, from separate threads: no run waits for Prefect or fails with it.
 
-What is shown is decided in `flows.watch.sync`; nothing here imports Prefect before a server is used.
+The content is decided in `flows.watch.sync`; nothing here imports Prefect before a server is used.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def mirrored(course: Course, ledger: Ledger, said: Mapping[str, str], say: Calla
     """Show a run on a Prefect server, if there is one, until the block ends.
 
     Args:
-        course: the run, which something else feeds with its events.
-        ledger: of the build that is run.
-        said: what the run was asked for, by name: the parameters of the flow run.
+        course: the figures of the run, which the runner's events update.
+        ledger: state of the build.
+        said: options of the run by name: the parameters of the flow run.
         say: prints a line.
     """
     api_url = find_api_url(say)
@@ -62,7 +62,7 @@ def mirrored(course: Course, ledger: Ledger, said: Mapping[str, str], say: Calla
 
 @dataclass
 class Mirror:
-    """Two threads around a run: one makes the calls, one works out the tables of stages that ended."""
+    """Two threads beside a run: one makes the calls, one computes the tables of finished stages."""
 
     connect: Callable[[], Scribe]
     course: Course
@@ -100,8 +100,8 @@ class Mirror:
             self._wait(self._threads[0], end)
             has_flow = self.door is not None and self.door.is_open  # it says how the run ended
             if not self._off.is_set() and self._threads[0].is_alive() and not has_flow:
-                self.say("Prefect did not get the last updates in time: the next run on this build makes them good")
-        finally:  # the threads end with what they do just now: the interpreter waits for them
+                self.say("Prefect did not get the last updates in time: the next run on this build sends them")
+        finally:  # the threads end after their current call: the interpreter waits for them
             self._off.set()
             self._wake.set()
             self._reports.put(None)
@@ -143,7 +143,7 @@ class Mirror:
 
     def _leave_word(self, memory: Memory, sync: Sync) -> None:
         if any(entry.run == sync.run for entry in memory.read()):  # not closed
-            memory.note(sync.run, *self._last, sync.figures())
+            memory.note(sync.run, *self._last, sync.figures(), sync.last_lines())
 
     def _note_loss(self, error: Exception, is_last: bool) -> None:
         self._n_lost += 1  # in a row: a loaded server refuses a call now and then
@@ -194,7 +194,7 @@ def _outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
     if error is None:
         return "COMPLETED", ""
     if isinstance(error, Interrupted | KeyboardInterrupt):
-        return "CANCELLED", "stopped by the user; what was finished stays finished"
+        return "CANCELLED", "stopped by the user; finished partitions are kept"
     is_known = isinstance(error, StageFailure | ContractError | InputError)
     return "FAILED" if is_known else "CRASHED", printable(str(error))[:LONGEST_MESSAGE]
 
@@ -210,7 +210,7 @@ def _connect(api_url: str) -> Scribe:
 
 
 def _prepare(api_url: str) -> None:
-    """Set up Prefect's client, before it is imported, to send nothing elsewhere and to leave trying again to us."""
+    """Set up Prefect's client before it is imported: no telemetry, no retries of its own."""
     os.environ.update(NO_TELEMETRY)
     os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
     if API_URL not in os.environ:  # found by ourselves: the client reads that server's settings, not the user's

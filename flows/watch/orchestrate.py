@@ -1,4 +1,4 @@
-"""The calls to a Prefect server: flow runs, subflow runs, task runs, artifacts, logs. It decides nothing.
+"""The calls to a Prefect server: flow runs, subflow runs, task runs, artifacts, logs. Decisions are made in sync.py.
 
 The only file of the run itself that imports Prefect; `flows.watch.mirror` imports it only when a server is named.
 """
@@ -44,11 +44,11 @@ _INFO = 20
 class Scribe:
     """Makes the calls, for one thread.
 
-    What it opens or shows exists once: a server that dies may have written it down without answering.
+    Calls are safe to repeat: a server that died may have stored the first one without answering.
 
     Attributes:
-        lost: errors of a server that is away or overloaded: a call may be made again.
-        gone: the error of a run that the server does not know: its database is another one.
+        lost: errors of a server that cannot be reached or is overloaded; the call may be repeated.
+        gone: the error for a run that the server does not know, because its database is another one.
     """
 
     lost = (httpx.HTTPError,)
@@ -62,7 +62,7 @@ class Scribe:
         return f"{str(self._client.api_url).rstrip('/').removesuffix('/api')}/runs/flow-run/{run}"
 
     def open_run(self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None) -> str:
-        """Begin a flow run, or the subflow run that a task run stands for, unless it has one; return its id."""
+        """Begin a flow run, or the subflow run of a task run unless it has one; return its id."""
         if parent_task and (known := self._child_of(parent_task)):
             return known
         run = self._client.create_flow_run(
@@ -77,7 +77,7 @@ class Scribe:
         return str(made.id)
 
     def close_task(self, task: str, outcome: Outcome, message: str, child: str | None = None) -> None:
-        """End a task run; `child` is the subflow run that it stands for."""
+        """End a task run; `child` is its subflow run."""
         state = _state(outcome, message)
         state.state_details.child_flow_run_id = UUID(child) if child else None
         self._client.set_task_run_state(UUID(task), state, force=True)
@@ -96,7 +96,7 @@ class Scribe:
         self._client.set_flow_run_state(UUID(run), _state(outcome, message), force=True)
 
     def close_inside(self, run: str, outcome: Outcome, message: str) -> None:
-        """End what is still open inside a flow run: its subflow runs and the task runs of all of them."""
+        """End the open runs inside a flow run: its subflow runs and the task runs of all of them."""
         parent = FlowRunFilterParentFlowRunId(any_=[UUID(run)])
         children = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parent))
         for child in children:
@@ -107,13 +107,13 @@ class Scribe:
                 self._client.set_task_run_state(task.id, _state(outcome, message), force=True)
 
     def open_runs(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return id and parameters of the flow runs that are open and no subflow runs."""
+        """Return id and parameters of the open flow runs, without subflow runs."""
         is_open = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_OPEN)))
         found = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(state=is_open))
         return [(str(run.id), run.parameters) for run in found if run.parent_task_run_id is None]
 
     def ended_runs(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return id and parameters of the flow runs that ended last and are no subflow runs."""
+        """Return id and parameters of the flow runs that ended last, without subflow runs."""
         is_ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_ENDED)))
         is_top = FlowRunFilterParentTaskRunId(is_null_=True)
         found = self._client.read_flow_runs(
@@ -134,12 +134,12 @@ class Scribe:
         return str(self._client.request("POST", "/artifacts/", json=body).json()["id"])
 
     def change(self, artifact: str, kind: str, data: object, description: str) -> None:
-        """Show an artifact's new content in its place."""
+        """Replace the content of an artifact."""
         body = {"data": _data(kind, data), "description": description}
         self._client.request("PATCH", "/artifacts/{id}", json=body, path_params={"id": artifact})
 
     def _child_of(self, task: str) -> str:
-        """Return the id of the subflow run that a task run stands for, or an empty text."""
+        """Return the id of a task run's subflow run, or an empty text."""
         of_task = FlowRunFilter(parent_task_run_id=FlowRunFilterParentTaskRunId(any_=[UUID(task)]))
         found = self._client.read_flow_runs(flow_run_filter=of_task)
         return str(found[0].id) if found else ""
@@ -174,7 +174,7 @@ def _task(name: str) -> Task[..., Any]:
 
 
 def _nothing() -> None:
-    """Do nothing: what a flow run shows is done elsewhere."""
+    """Do nothing: the body of a flow run, whose work is done elsewhere."""
 
 
 def _state(outcome: Outcome, message: str) -> State[None]:

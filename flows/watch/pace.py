@@ -1,4 +1,4 @@
-"""How far the partitions of a stage are: rows, share, rate and time left, for the terminal and for Prefect."""
+"""Progress of a stage: rows, share, rate and time left, for the terminal and for Prefect."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Pace:
 
     Attributes:
         n_due: partitions to run.
-        n_rows_due: about the rows they are given.
+        n_rows_due: approximate number of their rows.
         n_rows: rows that were read so far.
-        n_ended: partitions that ended, well or not.
+        n_ended: partitions that ended, successfully or not.
         n_kept: rows that were kept so far.
         reasons: rows that were rejected so far, by reason.
     """
@@ -39,7 +39,7 @@ class Pace:
     _rows: dict[str, int] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
-        """Take an event into the figures."""
+        """Update the figures by an event."""
         if isinstance(event, Advanced | Committed):
             n_rows = event.n_rows if isinstance(event, Advanced) else event.n_given
             self.n_rows += n_rows - self._rows.get(event.partition, 0)
@@ -59,19 +59,19 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Rows a second since the start; None if it is too early to say."""
+        """Rows per second since the start; None if it is too early to estimate."""
         seconds = time.monotonic() - self._started
         return self.n_rows / seconds if self.n_rows and seconds >= _TOO_SOON_S else None
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until what is due now is done; None before there is a basis for it."""
+        """Estimated seconds until all due partitions are done; None if it is too early to estimate."""
         seconds, share = time.monotonic() - self._started, self.share
         has_basis = seconds >= _BASIS_S and (self.n_ended >= _BASIS_PARTITIONS or share >= _BASIS_SHARE)
         return seconds / share - seconds if has_basis and 0 < share < 1 else None
 
     def words(self) -> str:
-        """Return rate and time left; "" where it is too early to say."""
+        """Return rate and time left in words; "" if it is too early to estimate."""
         rate, left = self.rate, self.left_s
         if rate is None:
             return ""
@@ -88,7 +88,7 @@ def duration(seconds: float) -> str:
 
 
 def speed(rows_per_s: float) -> str:
-    """Return a rate in words: per minute if it is less than one row per second, as captions are drawn on a CPU."""
+    """Return a rate in words: per minute if it is below one row per second, such as captions drawn on a CPU."""
     return f"{rows_per_s:,.0f} rows/s" if rows_per_s >= 1 else f"{60 * rows_per_s:,.2g} rows/min"
 
 

@@ -1,4 +1,4 @@
-"""Show a run on the terminal: one line per stage, and meanwhile bars with rate and time left, or plain lines."""
+"""Show a run on the terminal: a line per finished stage, and bars with rate and time left, or plain lines."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Terminal:
     """A watcher that prints.
 
     Attributes:
-        console: where to.
-        course: takes every event first; what is printed comes from it.
+        console: where it prints.
+        course: receives every event first; printed figures come from it.
         n_run: partitions that were run and committed so far, over all stages.
     """
 
@@ -40,7 +40,7 @@ class Terminal:
     _bar_of: dict[str, TaskID] = field(default_factory=dict)
 
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
-        """Start a bar; nothing is printed of a stage without anything to do."""
+        """Start a bar; nothing is printed for a stage with nothing to do."""
         self.course.begin(stage, n_partitions, n_due, n_rows_due)
         self._printed_at[stage.name] = time.monotonic()
         self._show_bar(stage)
@@ -52,7 +52,7 @@ class Terminal:
         self._show_bar(stage)
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
-        """Take an event into the figures; print what a person must know."""
+        """Update the figures by an event; print a retry."""
         self.course.see(stage, task, event)
         if isinstance(event, Committed):
             self.n_run += event.is_new

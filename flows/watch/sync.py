@@ -1,7 +1,7 @@
-"""Bring what a Prefect server shows into line with a run, call by call: what failed is made up for at the next step.
+"""Keep a Prefect server in step with a run, call by call; a failed call is made up for at the next step.
 
-Nothing is queued: each step compares the run as it is with what the server was given. So a server that was away for a
-day, or comes back with an empty database, gets the state of that moment. For one thread.
+Nothing is queued: each step compares the run with the part that the server has received. So a server that was down for
+a day, or comes back with an empty database, gets the current state. For one thread.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _LINES_AT_ONCE = 200
 
 @dataclass(frozen=True)
 class Door:
-    """What a flow that started this process handed on: its flow run, and the process it runs in."""
+    """The flow that started this process: its flow run, and the process it runs in."""
 
     run: str
     pid: int
 
     @property
     def is_open(self) -> bool:
-        """True while the flow's process lives: it passes a cancellation on, and ends its flow run itself."""
+        """True while the flow's process is alive: it passes on a cancellation, and ends its flow run itself."""
         return os.getppid() == self.pid
 
 
 @dataclass
 class Sync:
-    """What a server was given of a run.
+    """The part of a run that a server has received.
 
     Attributes:
         cancel: ends the run as Ctrl-C does.
@@ -69,7 +69,7 @@ class Sync:
     _started: float = field(default_factory=lambda: time.monotonic())
 
     def step(self, is_last: bool = False) -> None:
-        """Make the calls that are due. Raises what the scribe raises: then the next step goes on from there."""
+        """Make the calls that are due. Raises the scribe's errors; the next step goes on from there."""
         if not self.run:
             self._open()
         self._heed_state()
@@ -87,7 +87,7 @@ class Sync:
             self._shown_at = time.monotonic()
 
     def finish(self, outcome: Outcome, message: str) -> None:
-        """End what is open; the flow run itself is left to the flow that started it, if that still lives."""
+        """End all that is open; the flow run itself is left to the flow that started it, if that is still alive."""
         self.step(is_last=True)
         for run in self._snapshot():
             self._close_stage(run, outcome, message)
@@ -99,7 +99,7 @@ class Sync:
         self.memory.remove(self.run)
 
     def forget(self) -> None:
-        """Begin anew: the server has another database."""
+        """Start again from nothing: the server has another database."""
         if self.run:
             self.memory.remove(self.run)
         self.run, self._is_known = "", False
@@ -145,11 +145,19 @@ class Sync:
         with self.course.lock:
             del self.course.lines[: len(lines)]
 
+    def last_lines(self) -> list[str]:
+        """Return the last log lines that the server has not received; none if a flow passes them on."""
+        with self.course.lock:
+            lines = self.course.lines[-_LINES_AT_ONCE:]
+        return [] if self._has_door else [printable(line) for line in lines]
+
     def _show_stage(self, run: StageRun) -> None:
         key, stage = ("stage", run.number, 0), run.stage.name
         if key in self._over:
             return
         if key not in self._ids:
+            if not run.has_begun:
+                return  # it waits for a worker: a run here would be shown as running
             parameters = {"partitions": run.n_partitions, "due": run.pace.n_due, "rows_due": run.pace.n_rows_due}
             task = self.scribe.open_task(self.run, stage, f"{self._token}-{run.number}", stage)
             self._ids["task", run.number, 0] = task
@@ -190,7 +198,7 @@ class Sync:
             self._show(self.run, *figure)
 
     def figures(self) -> list[Figure]:
-        """Return what the run's page shows now: key, kind, content and description of each figure."""
+        """Return the current figures of the run's page: key, kind, content and description of each."""
         course = self.course
         with course.lock:
             share, summary, stages = course.share, course.summary(), course.markdown()
@@ -202,7 +210,7 @@ class Sync:
         if corpora:
             found.append(("build-corpora", "table", corpora, "corpus by corpus: rows kept by each stage that ended"))
         if attempts:
-            said = "what came of the URLs of this run so far"
+            said = "outcome of this run's URLs so far"
             found.append(("download-attempts", "markdown", attempts, said))
         return found
 

@@ -1,4 +1,4 @@
-"""Serve the Prefect UI and its deployments on loopback while they are wanted, and find the server that is up.
+"""Serve the Prefect UI and its deployments on loopback until Ctrl-C, and find the server that is running.
 
 Not for reporting to it: that is `flows.watch.orchestrate`. Nothing here imports Prefect.
 """
@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 PORT = 4200  # Prefect's own
 NO_TELEMETRY = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 ROOT = Path(__file__).parent.parent.parent
-# The scheduler and what notes late runs stay on. Of the others some would end runs that they take for lost.
+# The scheduler and the service that marks late runs stay on. Some of these would end runs that they take for lost.
 _IDLE_SERVICES = (
     "CANCELLATION_CLEANUP", "CLEANUP_RECONCILER", "DB_VACUUM", "EVENT_LOGGER", "EVENT_PERSISTER", "FOREMAN",
     "PAUSE_EXPIRATIONS", "REPOSSESSOR", "TASK_RUN_RECORDER", "TRIGGERS",
@@ -40,7 +40,7 @@ _POLL_S = 0.1
 
 
 def find_api_url(say: Callable[[str], None]) -> str:
-    """Return the API of the server to report to: as the environment says, else that of `make ui`, else ""."""
+    """Return the API address of the server to report to: by the environment, else that of `make ui`, else ""."""
     if API_URL in os.environ:
         return os.environ[API_URL]
     home = os.environ.get(UI_HOME)
@@ -57,7 +57,7 @@ def find_api_url(say: Callable[[str], None]) -> str:
 
 
 def answers(url: str) -> bool:
-    """Return True where a Prefect server answers at a loopback address within a second."""
+    """Return True if a Prefect server answers at a loopback address within a second."""
     if not url.startswith(f"http://{HOST}:"):
         return False
     try:
@@ -71,14 +71,14 @@ def serve(home: Path, port: int, say: Callable[[str], None]) -> int:
     """Serve until Ctrl-C; return the exit code.
 
     Args:
-        home: where the server keeps its database and log, and says its address.
-        port: where to listen; another where it is taken.
+        home: folder for the server's database, log and address.
+        port: where to listen; another one is used if it is taken.
         say: prints a line.
     """
     home.mkdir(parents=True, exist_ok=True)
     address = home / URL_FILE
     if address.exists() and answers(address.read_text(encoding="utf-8").strip()):
-        say(f"served already: {address.read_text(encoding='utf-8').strip()}")
+        say(f"running already: {address.read_text(encoding='utf-8').strip()}")
         return 0
     address.unlink(missing_ok=True)  # of one that was killed
     url = f"http://{HOST}:{_free_port(port)}"
@@ -87,13 +87,13 @@ def serve(home: Path, port: int, say: Callable[[str], None]) -> int:
     runner = None
     try:
         if not _wait_for(server, url):
-            say(f"error: the Prefect server did not come up: {home / LOG_FILE} says why")
+            say(f"error: the Prefect server did not start: see {home / LOG_FILE}")
             return 1
         address.write_text(url, encoding="utf-8")
         with (home / RUNNER_LOG_FILE).open("w", encoding="utf-8") as log:
             runner = start_runner(home, url, log.fileno())
-        say(f"Prefect: {url}   start, schedule, cancel and retry under Deployments; runs started elsewhere show too")
-        say(f"Ctrl-C ends the server, not the runs; what it has seen stays in {home}")
+        say(f"Prefect: {url}   start, schedule, cancel and retry under Deployments; others are shown too")
+        say(f"Ctrl-C ends the server, not the runs; its records stay in {home}")
         _wait_for_end(server, runner, url, home, say)
         return 1
     except KeyboardInterrupt:
@@ -108,7 +108,7 @@ def serve(home: Path, port: int, say: Callable[[str], None]) -> int:
 
 
 def start_server(home: Path, url: str, log: int) -> subprocess.Popen[bytes]:
-    """Start a Prefect server with a home of its own, deaf to the Ctrl-C that is ours."""
+    """Start a Prefect server with its own home folder; Ctrl-C in this terminal does not reach it."""
     port = url.rpartition(":")[2]
     words = [
         sys.executable, "-m", "uvicorn", "--factory", "flows.deploy.guard:create_app", "--host", HOST, "--port", port,
@@ -118,13 +118,13 @@ def start_server(home: Path, url: str, log: int) -> subprocess.Popen[bytes]:
 
 
 def start_runner(home: Path, url: str, log: int) -> subprocess.Popen[bytes]:
-    """Start what serves the deployments: it begins the runs that the server asks for."""
+    """Start the process that serves the deployments: it begins the runs that the server asks for."""
     environment = {**server_environment(home, url), API_URL: f"{url}/api", UI_HOME: str(home.resolve())}
     return _start([sys.executable, "-m", "flows.deploy.serve"], environment, log)
 
 
 def stop_runner(runner: subprocess.Popen[bytes]) -> None:
-    """End it at once: asked to end, Prefect's runner would cancel the runs that it has started."""
+    """Kill the runner: if asked to end, it would cancel the runs that it has started."""
     runner.kill()
     runner.wait()
 
@@ -137,25 +137,25 @@ def _start(words: list[str], environment: Mapping[str, str], log: int) -> subpro
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process when its parent dies, however it dies."""
+    """Have the kernel end this process when its parent dies, also if that is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait_for_end(
     server: subprocess.Popen[bytes], runner: subprocess.Popen[bytes], url: str, home: Path, say: Callable[[str], None]
 ) -> None:
-    """Wait until the server ends by itself; a runner that ended is said, once."""
+    """Wait until the server ends by itself; print once if the runner has ended."""
     has_said = False
     while server.poll() is None:
         if runner.poll() is not None and not has_said:
             has_said = True
-            say(f"error: deployments are served no more: {home / RUNNER_LOG_FILE} says why; {url} still shows runs")
+            say(f"error: deployments are no longer served: see {home / RUNNER_LOG_FILE}; {url} still shows runs")
         time.sleep(_POLL_S)
-    say(f"error: the Prefect server ended by itself: {home / LOG_FILE} says why")
+    say(f"error: the Prefect server ended by itself: see {home / LOG_FILE}")
 
 
 def server_environment(home: Path, url: str) -> dict[str, str]:
-    """Return the server's environment: none of the user's own Prefect settings, nothing sent to anybody."""
+    """Return the server's environment: without the user's own Prefect settings and without telemetry."""
     ours: Mapping[str, str] = {
         **{f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in _IDLE_SERVICES},
         "PREFECT_HOME": str(home.resolve()),
@@ -202,8 +202,8 @@ def _free_port(wanted: int) -> int:
 
 
 def main(words: list[str]) -> int:
-    """Serve in the folder, and at the port, that are said."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts in the background deaf to Ctrl-C
+    """Serve with the folder and port of the command line."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background processes with Ctrl-C ignored
         signal.signal(number, signal.default_int_handler)
     return serve(Path(words[0]), int(words[1]) if len(words) > 1 else PORT, lambda text: print(text, flush=True))
 

@@ -1,6 +1,6 @@
-"""What a run of a stage looks like to a server: partitions in waves, faults counted, figures in Markdown.
+"""A run of a stage as a server shows it: partitions in waves, faults counted, figures in Markdown.
 
-Knows no server: `flows.watch.sync` passes on what is said here.
+Makes no calls: `flows.watch.sync` sends the content.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BARE_LINK = re.compile(r"(?i)www(?=\.)|:(?=//)|@")  # renderers make links of b
 
 @dataclass
 class Wave:
-    """Partitions shown as one: those taken up one after the other."""
+    """Partitions shown as one task run: those that were started one after the other."""
 
     number: int
     size: int
@@ -38,19 +38,19 @@ class Wave:
 
     @property
     def name(self) -> str:
-        """How it is called: by its first partition."""
+        """The name of the wave: that of its first partition."""
         others = f" and {self.size - 1:,} more" if self.size > 1 else ""
         return f"{printable(self.first)}{others}"
 
     @property
     def is_over(self) -> bool:
-        """True where all its partitions ended."""
+        """True if all its partitions have ended."""
         return self.n_ended == self.n_taken and (self.n_taken >= self.size or self.is_closed)
 
 
 @dataclass
 class StageRun:
-    """One run of a stage: a stage that observes has one for each observation."""
+    """One run of a stage; a stage that records observations, such as passes, has one for each."""
 
     number: int
     stage: Stage
@@ -67,22 +67,22 @@ class StageRun:
 
     @property
     def has_begun(self) -> bool:
-        """True once a worker took up a partition: until then all of them wait for room."""
+        """True once a worker has started a partition; before, all of them wait for a worker."""
         return bool(self.waves)
 
     @property
     def is_over(self) -> bool:
-        """True once the stage ended, well or not."""
+        """True once the stage has ended, successfully or not."""
         return self.seconds is not None
 
     @property
     def is_complete(self) -> bool:
-        """True where it ended with everything done."""
+        """True if it has ended with everything done."""
         return self.is_over and self.pace.n_ended == self.pace.n_due and not self.n_failed
 
     @property
     def is_idle(self) -> bool:
-        """True where all due partitions have ended and more may become due, as between two download passes."""
+        """True if all due partitions have ended and more may become due, as between two download passes."""
         return not self.is_over and self.pace.n_due > 0 and self.pace.n_ended == self.pace.n_due
 
     def grow(self, n_due: int, n_rows_due: int) -> None:
@@ -93,7 +93,7 @@ class StageRun:
         self.n_grown += 1
 
     def take(self, event: Event) -> Wave:
-        """Take an event in; return the wave it belongs to."""
+        """Update the figures by an event; return the wave it belongs to."""
         wave = self._wave_of.get(event.partition) or self._assign(event.partition)
         self.pace.take(event)
         if isinstance(event, Retried | Failed | Poisoned):
@@ -127,7 +127,7 @@ class StageRun:
         return last
 
     def summary(self) -> str:
-        """Return in a few words how many partitions ended, how fast, how long it may take."""
+        """Return in one line the number of ended partitions, the rate and the time left."""
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         before = self.n_partitions - self.pace.n_due
         earlier = f", {before} were done before" if before > 0 else ""
@@ -139,7 +139,7 @@ class StageRun:
         return f"{self.pace.n_ended} of {self.pace.n_due} partitions{failed}{earlier}{', ' if words else ''}{words}"
 
     def markdown(self) -> str:
-        """Return the figures, the rejects by reason and the faults that came most, safe to render."""
+        """Return the figures, the rejects by reason and the most frequent faults, safe to render."""
         rows = (
             f"{self.pace.n_rows:,} rows read, {self.pace.n_kept:,} kept, {sum(self.pace.reasons.values()):,} rejected"
         )
@@ -152,7 +152,7 @@ class StageRun:
 
 
 def counted(what: str, counts: Counter[str], n_shown: int) -> list[str]:
-    """Return counts as the lines of a Markdown table, most first; no line where there are none."""
+    """Return counts as the lines of a Markdown table, highest first; no lines if there are none."""
     if not counts:
         return []
     lines = [f"| {what} | times |", "|---|---:|"]
@@ -167,7 +167,7 @@ def wave_size(n_due: int) -> int:
 
 
 def safe_markdown(text: str) -> str:
-    """Return a text that Markdown and HTML show as it is: faults quote foreign names and texts."""
+    """Return a text escaped for Markdown and HTML, because faults quote foreign names and texts."""
     one_line = printable(text).replace("\n", " ")
     # With backslashes, not entities: one of Prefect's two pages shows entities as they are written.
     return "".join(f"\\{c}" if c in _MARKS else c for c in _BARE_LINK.sub("\\g<0>\u200b", one_line))

@@ -1,4 +1,4 @@
-"""Further texts, a stage of caption: join what others published for an image with its sample.
+"""Further texts, a stage of caption: join texts that others published for an image with its sample.
 
 They are candidates beside the captions of the corpus or of the captioner; `pairs` publishes them in the JSON.
 """
@@ -6,13 +6,14 @@ They are candidates beside the captions of the corpus or of the captioner; `pair
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
 from schemas.manifest_files import ManifestError
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import FURTHER_TEXT
 from schemas.text_manifests import TextSource, load_text_sources
 from stages.caption.text_rows import TextRow, read_texts
@@ -31,7 +32,7 @@ from stages.contract import (
 )
 from stages.identity import digest_json
 from stages.readers.batch import SourceFileError
-from stages.rows import FileRows, Rows, Space, query_rows, space_of
+from stages.rows import FileRows, Rows, Space, blocks_of, query_rows, space_of
 
 
 class FurtherParams(Params):
@@ -77,7 +78,7 @@ def join_texts(inputs: Inputs, context: Context) -> Outcome:
     kept = query_rows(_KEPT, {"entry": entries, "matched": matched})
     rejects = query_rows(_REJECTS, {"entry": entries, "matched": matched})
     n_kept = query_rows("SELECT count(DISTINCT text_id) AS n FROM matched", {"matched": matched})
-    (n_texts,) = (n for batch in _batches(n_kept) for n in batch["n"].to_pylist())
+    (n_texts,) = (n for batch in blocks_of(n_kept) for n in batch["n"].to_pylist())
     if n_texts + rejects.num_rows != entries.num_rows:
         raise ContractError(f"{entries.num_rows} texts read, {n_texts} joined and {rejects.num_rows} rejected")
     return Outcome(kept.cast(FURTHER_TEXT.schema), rejects.cast(FURTHER_TEXT.reject_schema))
@@ -93,7 +94,9 @@ def _entries(sources: Sequence[OpenedTexts]) -> Iterator[pa.Table]:
                     yield _table(source.about, name, n_rows, rows)
                     n_rows += len(rows)
             except SourceFileError as error:
-                yield _table(source.about, name, n_rows, [TextRow("", [], error.reason, str(error)[:200])])
+                yield _table(
+                    source.about, name, n_rows, [TextRow("", [], error.reason, str(error)[:DETAIL_MAX_CHARACTERS])]
+                )
 
 
 def _table(about: TextSource, path: str, first_row: int, rows: Sequence[TextRow]) -> pa.Table:
@@ -122,10 +125,6 @@ def _gathered(tables: Iterator[pa.Table], space: Space | None) -> Rows:
     return FileRows((path,), _ENTRY, n_rows, space)
 
 
-def _batches(rows: Any) -> Iterator[pa.Table]:
-    yield from rows.batches() if isinstance(rows, FileRows) else [rows]
-
-
 # The names of a sample: its id, the corpus's own, and the last element of its path without an ending. Keys are
 # compared as they are, and as the last element of a path.
 _STEM = r"'([^/]+?)(?:\.[A-Za-z]{1,4})?$'"
@@ -146,9 +145,10 @@ _MATCHED = f"""
 _KEPT = f"""
     SELECT {", ".join(FURTHER_TEXT.schema.names)} FROM matched JOIN entry USING (text_id) ORDER BY text_id, sample_id
 """
-_REJECTS = """
+_REJECTS = f"""
     SELECT text_id, '' AS sample_id, coalesce(reason, 'unknown_text_key') AS reason,
-           left(coalesce(detail, 'no sample of ' || corpus || ' has the name ' || text_key), 200) AS detail,
+           left(coalesce(detail, 'no sample of ' || corpus || ' has the name ' || text_key), {DETAIL_MAX_CHARACTERS})
+               AS detail,
            text_source, text_key
     FROM entry ANTI JOIN matched USING (text_id) ORDER BY text_id
 """
@@ -183,7 +183,7 @@ def _opened(params: FurtherParams, resources: FurtherResources) -> list[OpenedTe
     if not resources.further_manifest or not manifest.is_file():
         raise InputError(
             f"caption.further_texts names {', '.join(params.further_texts)}, and caption.further_manifest ="
-            f" {resources.further_manifest!r} is no file: expected a TOML file that describes them (docs/corpora.md)"
+            f" {resources.further_manifest!r} is not a file: expected a TOML file that describes them (docs/corpora.md)"
         )
     try:
         known = load_text_sources(manifest)

@@ -9,12 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 from PIL import Image
-from pydantic import Field
 
 from schemas.tables import CAPTION, CAPTION_CANDIDATE, CAPTION_SCORE
 from stages.caption.choice import (
     GIVEN,
-    CaptionerParams,
     ChooseParams,
     TextParams,
     caption_model_licence,
@@ -24,6 +22,7 @@ from stages.caption.drawing import draw_each, draw_seed
 from stages.caption.ranking import Ranked, Ranking, rank_images
 from stages.caption.refusals import Rejects, refuse, without_faults
 from stages.caption.rotation import turned_views
+from stages.caption.settings import DrawParams, RankParams
 from stages.contract import (
     Context,
     ContractError,
@@ -35,42 +34,14 @@ from stages.contract import (
     Stage,
     Tool,
 )
-from stages.embed.stage import BODY, FOUND, ModelResources, load_located
+from stages.embed.located import BODY, FOUND, load_located
+from stages.embed.stage import ModelResources
 from stages.images.ahead import cut, load_ahead
 from stages.models.opening import MODEL_MEMORY_GB, model_identity, open_captioner, open_scorer
 from stages.models.protocols import Captioner, DrawSettings, ImageTextScorer, ModelNotFinite
 from stages.rows import run_sql
 
 Sample = tuple[dict[str, Any], dict[int, str]]  # the location of its image, and its captions by number
-
-
-class DrawParams(CaptionerParams):
-    """How the captioner samples captions."""
-
-    captioner_batch_size: int = Field(4, ge=1, description="images per batch")
-    captioner_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
-    n_candidates: int = Field(20, ge=1, description="captions drawn per image")  # RS5M: 20
-    top_p: float = Field(0.95, gt=0, le=1, description="probability mass that is sampled from")  # RS5M's script
-    top_k: int = Field(50, ge=1, description="tokens that are sampled from")  # RS5M's script
-    max_new_tokens: int = Field(50, ge=1, description="longest caption, tokens")  # RS5M's script
-    draw_seed: int = Field(0, description="with the sample's id, seeds the sampling")
-
-
-class RankParams(TextParams):
-    """Which scorers rank the captions, and how many each keeps."""
-
-    first_scorer: str = Field(
-        "clip-vit-h-14", description="a scorer of manifests/models.toml: ranks all captions"
-    )  # RS5M: CLIP ViT-H/14
-    second_scorer: str = Field(
-        "clip-rn50x64",
-        description="a scorer of manifests/models.toml: ranks what the first keeps, and scores the views",
-    )  # RS5M: CLIP ResNet50x64
-    scorer_n_threads: int = Field(1, ge=1, description="CPU threads of a worker; the number affects rounding")
-    scorer_batch_size: int = Field(32, ge=1, description="images or views per forward pass")
-    n_first: int = Field(10, ge=1, description="captions kept by the first scorer")  # RS5M: 10
-    n_second: int = Field(5, ge=1, description="captions kept by the second scorer")  # RS5M: 5
-    n_views: int = Field(12, ge=2, description="rotated views per image")  # RS5M: 12, in steps of 30 degrees
 
 
 def draw_captions(inputs: Inputs, context: Context) -> Outcome:
@@ -256,7 +227,7 @@ CHOOSE_CAPTIONS = Stage(
     name="choose_captions",
     module="caption",
     version=3,
-    does="Chooses the caption with the highest rank and the one that varies least, and which of the two is published.",
+    does="Chooses the caption with the highest rank and the one that varies least, and which of the two to publish.",
     reads=(
         Reads("caption_score", ("sample_id", "n", "second_rank", "rotation_variance")),
         Reads("caption_candidate", ("sample_id", "n", "candidate_caption")),

@@ -135,7 +135,7 @@ def _parquet(path: Path, source: TextSource) -> Iterator[list[TextRow]]:
 
 def _of_batch(keys: pa.Array, texts: pa.Array) -> list[TextRow]:
     found, bad = as_strings(keys) if is_text(_value_type(keys.type)) else (keys.cast(pa.string()), {})
-    _, unread = as_joined(texts)  # finds what is not UTF-8
+    _, unread = as_joined(texts)  # finds texts that are not UTF-8
     faults = {**unread, **bad}
     sound = [place for place in range(len(keys)) if place not in faults]
     elements = dict(zip(sound, as_elements(texts.take(pa.array(sound, pa.int64()))), strict=True))

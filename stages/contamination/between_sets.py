@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from schemas.tables import SET_MATCH
 from stages.contamination.across import Values, search
-from stages.contamination.candidates import COMPARISON, narrow, read_queries
+from stages.contamination.candidates import read_queries
 from stages.contamination.settings import CandidateParams, off_without_keypoints
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.dedup.identities import COMPARISON
 from stages.images.keypoints import compare_keypoints
 from stages.images.packed_keypoints import unpack_keypoints
-from stages.rows import run_sql
+from stages.rows import narrow, run_sql
 
 PAIRS_AT_ONCE = 10_000  # their keypoints take at most 1.1 GB
 _NUMBERED = """
@@ -76,7 +77,7 @@ def _named(rows: list[dict[str, Any]], keys: pa.Table) -> pa.Table:
 COMPARE_SETS = Stage(
     name="compare_sets",
     module="contamination",
-    version=1,
+    version=2,
     does="Compares the keypoints of near pictures of two evaluation sets, or of two splits of one.",
     reads=(
         Reads(

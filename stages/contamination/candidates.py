@@ -1,36 +1,57 @@
-"""Compare pictures of evaluation sets with pictures of the corpora by keypoints: the second measure, after hashes.
+"""Compare pictures of evaluation sets with pictures of the corpora by grey levels and by keypoints.
 
 Finding pairs, comparing and deciding (marks.py) are separate stages: another threshold costs no decoding.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from PIL import Image
 
 from schemas.tables import EVALUATION_MATCH, EVALUATION_PAIR
 from stages.contamination.across import Keys, Values, search
-from stages.contamination.settings import CandidateParams, MethodParams, off_without_keypoints
-from stages.contract import Context, Dependency, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
+from stages.contamination.hash_pairs import HASHED, find_near
+from stages.contamination.settings import MethodParams, SearchParams
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
+from stages.dedup.identities import COMPARISON
 from stages.dedup.summary import N_DIMENSIONS
-from stages.embed.stage import LOCATED, load_located
-from stages.images.keypoints import compare_keypoints, find_keypoints, keypoints_identity
+from stages.embed.located import LOCATED, load_located
+from stages.images.keypoints import Agreement, Keypoints, compare_keypoints, find_keypoints
 from stages.images.not_decoded import NotDecoded
 from stages.images.packed_keypoints import unpack_keypoints
-from stages.rows import FileRows, query_rows
+from stages.rows import blocks_of, narrow, query_rows, run_sql
+
+Described = tuple[npt.NDArray[np.uint8], Keypoints | None]  # reduced square, keypoints
 
 SUMMARIES_AT_ONCE = 16_384
 _KEY = EVALUATION_MATCH.key
 _key = itemgetter(*_KEY)
+_named = itemgetter("evaluation_set", "evaluation_path")
 
 
 def find_candidates(inputs: Inputs, context: Context) -> Outcome:
-    """Return the pictures of the corpora that are nearest to each evaluation picture by summaries of keypoints."""
-    params: CandidateParams = context.params
+    """Return each evaluation picture with pictures of the corpora that have near hashes or summaries of keypoints.
+
+    Pictures with equal pixels need no comparison.
+    """
+    params: SearchParams = context.params
+    # Without summaries: DuckDB has no type for float16.
+    tables = {name: inputs[name] for name in ("image", "evaluation_image", "evaluation_file", "gallery_picture")}
+    found = run_sql("SELECT DISTINCT phash FROM image WHERE phash_detail >= $least", tables, least=params.min_detail)
+    by_hash = find_near(found["phash"], inputs["evaluation_image"], params)
+    tables |= {"by_hash": by_hash, "by_summary": _by_summary(inputs, params)}
+    kept = query_rows(_PAIRS, tables, least=params.min_detail)
+    return Outcome(kept.cast(EVALUATION_PAIR.schema), no_rejects(EVALUATION_PAIR))
+
+
+def _by_summary(inputs: Inputs, params: SearchParams) -> pa.Table:
+    """Return the pairs of evaluation pictures and the pictures that are nearest by summaries of keypoints."""
     asked, queries = read_queries(inputs["evaluation_keypoints"])
     ids: list[pa.ChunkedArray] = []
     query, row, cosines = search(
@@ -39,19 +60,23 @@ def find_candidates(inputs: Inputs, context: Context) -> Outcome:
     names = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
     pairs = asked.take(pa.array(query, pa.int64()))
     pairs = pairs.append_column("pixel_sha256", names.take(pa.array(row, pa.int64())))
-    pairs = pairs.append_column("feature_cos", pa.array(cosines, pa.float64()))
-    tables = {
-        "pairs": pairs,
-        "gallery_picture": inputs["gallery_picture"],
-        "evaluation_file": inputs["evaluation_file"],
-    }
-    return Outcome(query_rows(_PAIRS, tables).cast(EVALUATION_PAIR.schema), no_rejects(EVALUATION_PAIR))
+    return pairs.append_column("feature_cos", pa.array(cosines, pa.float64()))
 
 
 _PAIRS = f"""
+    WITH near AS (
+        SELECT DISTINCT by_hash.evaluation_set, by_hash.evaluation_path, i.pixel_sha256, match_variant, match_distance
+        FROM by_hash JOIN (SELECT pixel_sha256, phash FROM image WHERE phash_detail >= $least) i USING (phash)
+        JOIN evaluation_image e
+        ON e.evaluation_set = by_hash.evaluation_set AND e.evaluation_path = by_hash.evaluation_path
+        WHERE e.pixel_sha256 <> i.pixel_sha256
+    ), pair AS (
+        FROM near FULL JOIN by_summary USING (evaluation_set, evaluation_path, pixel_sha256)
+    )
     SELECT {", ".join(f"gallery_picture.{name}" if name in LOCATED else name for name in EVALUATION_PAIR.schema.names)}
-    FROM pairs JOIN gallery_picture USING (pixel_sha256)
-    JOIN evaluation_file USING (evaluation_set, evaluation_path)
+    FROM pair JOIN gallery_picture USING (pixel_sha256)
+    JOIN (SELECT evaluation_set, evaluation_path, partition FROM evaluation_file)
+    USING (evaluation_set, evaluation_path)
     ORDER BY {", ".join(_KEY)}
 """
 
@@ -60,7 +85,7 @@ def read_queries(rows: Any) -> tuple[pa.Table, Values]:
     """Return the keys of evaluation pictures in order, and their summaries, float32 [n, d]."""
     names = ["evaluation_set", "evaluation_path"]
     rows = narrow(rows, (*names, "keypoint_summary"))
-    blocks = list(rows.batches()) if isinstance(rows, FileRows) else [rows]
+    blocks = list(blocks_of(rows))
     empty = pa.schema([rows.schema.field(name) for name in names]).empty_table()
     keys = pa.concat_tables([empty, *(block.select(names) for block in blocks)])
     vectors = np.concatenate([np.empty((0, N_DIMENSIONS), np.float32), *(_vectors(block) for block in blocks)])
@@ -68,16 +93,9 @@ def read_queries(rows: Any) -> tuple[pa.Table, Values]:
     return keys.take(order), vectors[order.to_numpy()]
 
 
-def narrow(rows: Any, names: Sequence[str]) -> Any:
-    """Return some columns of rows, in memory or in files."""
-    if isinstance(rows, FileRows):
-        return rows.cast(pa.schema([rows.schema.field(name) for name in names]))
-    return rows.select(names)
-
-
 def _blocks(rows: Any, ids: list[pa.ChunkedArray]) -> Iterator[tuple[Values, Keys]]:
     """Yield summaries of pictures with numbers that order them by digest; append the digests to ids."""
-    for block in rows.batches(SUMMARIES_AT_ONCE) if isinstance(rows, FileRows) else [rows]:
+    for block in blocks_of(rows, SUMMARIES_AT_ONCE):
         ids.append(block["pixel_sha256"])
         yield _vectors(block), _order_keys(block["pixel_sha256"])
 
@@ -94,23 +112,23 @@ def _vectors(block: pa.Table) -> Values:
 
 
 def compare_candidates(inputs: Inputs, context: Context) -> Outcome:
-    """Return how the keypoints of each pair agree; reject pairs whose picture of the corpora cannot be decoded."""
-    packed = {
-        (row["evaluation_set"], row["evaluation_path"]): row["packed_keypoints"]
-        for row in inputs["evaluation_keypoints"].to_pylist()
-    }
+    """Return how the grey levels of each pair with near hashes, and the keypoints of all, agree.
+
+    Pairs whose picture of the corpora cannot be decoded are rejected.
+    """
+    squares = _by_key(inputs["evaluation_image"], "grey_square")
+    packed = _by_key(inputs["evaluation_keypoints"], "packed_keypoints")
     kept: list[dict[str, Any]] = []
     refused: list[tuple[str, ...]] = []
     rows = sorted(inputs["evaluation_pair"].to_pylist(), key=itemgetter("pixel_sha256"))
     for _, group in groupby(rows, itemgetter("pixel_sha256")):  # so that each picture is decoded once
         pairs = list(group)
-        found = load_located(pairs[0], context.files, find_keypoints)
+        found = load_located(pairs[0], context.files, _describer(bool(packed)))
         for row in pairs:
             if isinstance(found, NotDecoded):
                 refused.append((*_key(row), "decoding_failed", str(found)))
             else:
-                asked = unpack_keypoints(packed[row["evaluation_set"], row["evaluation_path"]])
-                kept.append({**row, **compare_keypoints(asked, found).columns()})
+                kept.append({**row, **_compare(row, squares[_named(row)], packed.get(_named(row)), found)})
             context.advance(len(kept) + len(refused))
     kept.sort(key=_key)
     refused.sort()
@@ -120,18 +138,35 @@ def compare_candidates(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.Table.from_pylist(kept, EVALUATION_MATCH.schema), rejects)
 
 
-def _identity(params: MethodParams) -> Mapping[str, str]:
-    return keypoints_identity()
+def _by_key(rows: pa.Table, column: str) -> dict[tuple[str, str], bytes]:
+    return {_named(row): row[column] for row in rows.to_pylist()}
 
 
-COMPARISON = Dependency("keypoints", _identity)
+def _describer(has_keypoints: bool) -> Callable[[Image.Image], Described]:
+    """Return the function that reduces a picture, and finds its keypoints if there are others to compare them with."""
+    from stages.contamination.grey import reduce_square  # imports scipy
+
+    return lambda picture: (reduce_square(picture), find_keypoints(picture) if has_keypoints else None)
+
+
+def _compare(row: dict[str, Any], square: bytes, packed: bytes | None, found: Described) -> dict[str, Any]:
+    from stages.contamination.grey import correlate_variant
+
+    shown, keypoints = found
+    agreement = compare_keypoints(unpack_keypoints(packed), keypoints) if packed and keypoints else Agreement(0)
+    variant = row["match_variant"]
+    correlation = None if variant is None else correlate_variant(square, variant, shown)
+    return {"match_correlation": correlation, **agreement.columns()}
+
 
 FIND_CANDIDATES = Stage(
     name="find_candidates",
     module="contamination",
-    version=1,
-    does="Finds the pictures of the corpora to compare by keypoints with each picture of the evaluation sets.",
+    version=2,
+    does="Finds the pictures of the corpora to compare with each picture of the evaluation sets: by hashes, keypoints.",
     reads=(
+        Reads("image", ("pixel_sha256", "phash", "phash_detail"), is_whole=True),
+        Reads("evaluation_image", (*HASHED, "pixel_sha256"), is_whole=True),
         Reads("evaluation_keypoints", ("evaluation_set", "evaluation_path", "keypoint_summary"), is_whole=True),
         Reads("evaluation_file", ("evaluation_set", "evaluation_path", "partition"), is_whole=True),
         Reads("gallery_picture", LOCATED, is_whole=True),
@@ -142,18 +177,18 @@ FIND_CANDIDATES = Stage(
     given=Given(),
     run=find_candidates,
     is_queried=True,
-    params=CandidateParams,
+    params=SearchParams,
     split_by="partition",
-    off=off_without_keypoints,
 )
 
 COMPARE_CANDIDATES = Stage(
     name="compare_candidates",
     module="contamination",
-    version=1,
-    does="Compares the keypoints of an evaluation picture and one of the corpora, as shown and mirrored.",
+    version=3,
+    does="Compares grey levels and keypoints of an evaluation picture and one of the corpora.",
     reads=(
-        Reads("evaluation_pair", (*_KEY, *LOCATED[1:])),
+        Reads("evaluation_pair", (*_KEY, *LOCATED[1:], "match_variant", "match_distance")),
+        Reads("evaluation_image", ("evaluation_set", "evaluation_path", "grey_square")),
         Reads("evaluation_keypoints", ("evaluation_set", "evaluation_path", "packed_keypoints")),
     ),
     writes=EVALUATION_MATCH,

@@ -9,13 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import EVALUATION_KEYPOINTS, GALLERY_PICTURE, GALLERY_SUMMARY
 from stages.contamination.listed import read_listed
 from stages.contamination.settings import MethodParams, off_without_keypoints
 from stages.contamination.shared import read_shared_keypoints
-from stages.contract import Context, Dependency, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
-from stages.embed.stage import FOUND, LOCATED, LONGEST_PX, load_located, refuse
-from stages.images.keypoints import find_keypoints, keypoints_identity
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
+from stages.dedup.identities import SUMMARIES
+from stages.embed.located import FOUND, LOCATED, LONGEST_PX, load_located, refuse
+from stages.images.keypoints import find_keypoints
 from stages.images.not_decoded import NotDecoded
 from stages.images.packed_keypoints import pack_keypoints
 from stages.rows import query_rows
@@ -73,7 +75,7 @@ def _describe(row: Mapping[str, Any], size_bytes: int) -> dict[str, Any] | Refus
         # hash_evaluation's guarded child has decoded the same file within its limits.
         picture = open_rgb(data, row["image_format"], LONGEST_PX, row["width_px"] * row["height_px"])
     except NotDecoded as fault:
-        return Refused("decoding_failed", str(fault)[:200])
+        return Refused("decoding_failed", str(fault)[:DETAIL_MAX_CHARACTERS])
     keypoints = find_keypoints(picture)
     return {"keypoint_summary": summarise(keypoints), "packed_keypoints": pack_keypoints(keypoints)}
 
@@ -107,18 +109,10 @@ def summarise_gallery(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.table(columns, GALLERY_SUMMARY.schema), refuse(GALLERY_SUMMARY, refused))
 
 
-def _identity(params: MethodParams) -> Mapping[str, str]:
-    from stages.dedup.summary import words_digest
-
-    return {**keypoints_identity(), "words": words_digest()}
-
-
-SUMMARIES = Dependency("keypoints", _identity)
-
 DESCRIBE_EVALUATION = Stage(
     name="describe_evaluation",
     module="contamination",
-    version=1,
+    version=3,
     does="Finds the keypoints of each picture of the evaluation sets.",
     reads=(
         Reads("evaluation_image", (*_KEY, "evaluation_file", *FOUND)),
@@ -150,16 +144,14 @@ PLAN_GALLERY = Stage(
     given=Given(),
     run=plan_gallery,
     is_queried=True,
-    params=MethodParams,
     split_by="partition",
-    off=off_without_keypoints,
 )
 
 SUMMARISE_GALLERY = Stage(
     name="summarise_gallery",
     module="contamination",
-    version=1,
-    does="Sums up the keypoints of each of these pictures in a vector, unless dedup has done it.",
+    version=3,
+    does="Summarises the keypoints of each of these pictures in a vector, unless dedup has done so.",
     reads=(
         Reads("gallery_picture", LOCATED),
         Reads("keypoint_summary", ("pixel_sha256", "keypoint_summary")),
@@ -174,4 +166,5 @@ SUMMARISE_GALLERY = Stage(
     depends=(SUMMARIES,),
     partitions_from=("gallery_picture",),
     bytes_per_row=600,
+    off=off_without_keypoints,
 )

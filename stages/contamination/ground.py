@@ -1,4 +1,4 @@
-"""Find samples and evaluation pictures that show the same ground, at whatever date: a mark of its own, never a removal.
+"""Find samples and evaluation pictures that show the same ground at any date; these are listed, never removed.
 
 Not for pictures that are copies (marks.py). Ground is taken as a rectangle whose sides point north and east.
 """
@@ -89,7 +89,7 @@ FIND_SAME_GROUND = Stage(
     name="find_same_ground",
     module="contamination",
     version=1,
-    does="Marks the labelled samples that show the ground of an evaluation picture, at whatever date.",
+    does="Lists the labelled samples that show the ground of an evaluation picture, at any date.",
     reads=(
         *_PLACE_READS,
         Reads("sample", ("sample_id", "image_id"), is_whole=True),

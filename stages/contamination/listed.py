@@ -17,5 +17,5 @@ def read_listed(path: Path, size_bytes: int) -> bytes | Refused:
     except OSError as error:
         return Refused("unreadable", str(error.strerror))
     if len(data) != size_bytes:
-        raise InputError(f"{path} has {len(data)} bytes, {size_bytes} when it was listed: run the same command again")
+        raise InputError(f"{path} has {len(data)} bytes, but had {size_bytes} when listed: run the same command again")
     return data

@@ -16,13 +16,15 @@ Distances = npt.NDArray[np.uint8]
 HASH_BITS = 64
 N_EQUAL = 2  # bands that must agree; with more, passes cost more than the comparisons they spare (1e5 to 5e6 hashes)
 PAIRS_AT_ONCE = 1 << 21  # 50 MiB of pairs
-NONE = np.iinfo(np.int64).max
+HELD = 1 << 23  # near pairs after which the nearest ones are chosen among those found so far: 150 MB
 
 
 def nearest_within(
-    hashes: Hashes, queries: Hashes, max_distance: int, groups: npt.NDArray[np.int64]
+    hashes: Hashes, queries: Hashes, max_distance: int, groups: Rows, pictures: Rows, n_nearest: int = 1
 ) -> tuple[Rows, Rows, Distances]:
-    """Return, for each hash and each group of queries, the nearest query within a distance, the first one if equal.
+    """Return, for each hash and each group of queries, the nearest pictures within a distance, by their nearest query.
+
+    The first one of equally near ones comes first.
 
     Two hashes within d differ in at most d of d + k bands, so k bands are equal (pigeonhole): only pairs that agree
     in some choice of k bands are compared.
@@ -32,29 +34,43 @@ def nearest_within(
         queries: uint64 [m], in order of preference.
         max_distance: bits, in [0, 60].
         groups: int64 [m], the group of each query, from 0.
+        pictures: int64 [m], the picture of each query; each is of one group.
+        n_nearest: largest number of pictures of a group that are near a hash.
 
     Returns:
-        rows of hashes, rows of queries, and distances in bits, in order of rows and groups.
+        rows of hashes, rows of queries, and distances in bits, in order of rows, groups and nearness.
 
     Source: M. Norouzi et al., Fast Exact Search in Hamming Space with Multi-Index Hashing, 2014, section 3.
     """
     if not 0 <= max_distance <= HASH_BITS - N_EQUAL - 2:
         raise ValueError(f"expected max_distance in [0, {HASH_BITS - N_EQUAL - 2}], found {max_distance}")
-    n_groups = int(groups.max()) + 1 if groups.size else 0
-    places, keys = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    held = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8))]
+    n_held = 0
     for row, query in _near_pairs(hashes, queries, max_distance):
         distance = np.bitwise_count(hashes[row] ^ queries[query])
         is_near = distance <= max_distance
-        row, query = row[is_near], query[is_near]
-        places.append(row * n_groups + groups[query])
-        keys.append(distance[is_near].astype(np.int64) * queries.size + query)
-    place, key = np.concatenate(places), np.concatenate(keys)
-    order = np.lexsort((key, place))
-    place, key = place[order], key[order]
-    is_first = np.diff(place, prepend=-1) > 0
-    place, key = place[is_first], key[is_first]
-    query = key % max(1, queries.size)
-    return place // max(1, n_groups), query, (key // max(1, queries.size)).astype(np.uint8)
+        held.append((row[is_near], query[is_near], distance[is_near]))
+        n_held += int(is_near.sum())
+        if n_held > HELD:  # a pair is found once for each choice of equal bands
+            held = [_choose(held, groups, pictures, n_nearest)]
+            n_held = 0
+    return _choose(held, groups, pictures, n_nearest)
+
+
+def _choose(
+    held: list[tuple[Rows, Rows, Distances]], groups: Rows, pictures: Rows, n_nearest: int
+) -> tuple[Rows, Rows, Distances]:
+    """Return the nearest query of each picture, and of these the nearest ones of each hash and group."""
+    row, query, distance = (np.concatenate(column) for column in zip(*held, strict=True))
+    order = np.lexsort((query, distance, pictures[query], row))
+    is_other = (np.diff(row[order], prepend=-1) != 0) | (np.diff(pictures[query[order]], prepend=-1) != 0)
+    kept = order[is_other]
+    order = kept[np.lexsort((query[kept], distance[kept], groups[query[kept]], row[kept]))]
+    is_other = (np.diff(row[order], prepend=-1) != 0) | (np.diff(groups[query[order]], prepend=-1) != 0)
+    starts = np.flatnonzero(is_other)
+    place = np.arange(order.size) - np.repeat(starts, np.diff(np.append(starts, order.size)))
+    kept = order[place < n_nearest]
+    return row[kept], query[kept], distance[kept]
 
 
 def _near_pairs(hashes: Hashes, queries: Hashes, max_distance: int) -> Iterator[tuple[Rows, Rows]]:

@@ -51,7 +51,7 @@ def _locate(path: Path) -> Mapping[str, Any]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the record beside it is no JSON.
+        ValueError: the record beside it is not JSON.
     """
     record = path.with_suffix(".json")
     if record.is_file():
@@ -101,7 +101,7 @@ def _read_record(path: Path) -> Bounds | None:
     """Return the bounds of the polygon that a record of FMoW's form states.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     record = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(record, dict):

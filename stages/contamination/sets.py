@@ -80,7 +80,9 @@ def find_sets(evaluation: Path) -> Sets:
             raise InputError(f"the folder {one.root} of the evaluation set {one.about.name} is missing")
     names = [one.about.name for one in sets.folders]
     if len(set(names)) != len(names):
-        raise InputError(f"EVAL={evaluation}: folders whose names differ only in signs: {sorted(names)}; rename one")
+        raise InputError(
+            f"EVAL={evaluation}: folders whose names differ only in punctuation: {sorted(names)}; rename one"
+        )
     if not names and not sets.shared:
         raise InputError(f"EVAL={evaluation} has no folder: expected one folder per evaluation set")
     return sets
@@ -157,7 +159,7 @@ def _row(one: SetFolder, path: Path, below: str, splits: dict[str, str]) -> dict
 
 
 def _split_of_list(one: SetFolder, below: str) -> str:
-    """Return the split whose images a text file lists, "" if it is no such list."""
+    """Return the split whose images a text file lists, "" if it is not such a list."""
     found = re.search(one.about.split_lists, below) if one.about.split_lists else None
     return plain_split(found["split"], f"the path {below} of {one.about.name}") if found else ""
 
@@ -174,7 +176,7 @@ def _listed_splits(one: SetFolder) -> dict[str, str]:
         split = _split_of_list(one, path.relative_to(one.root).as_posix())
         for line in _read_lines(path) if split else ():
             if splits.setdefault(Path(line).stem, split) != split:
-                raise InputError(f"{line} is in two split lists of {one.about.name}, one of them {path}")
+                raise InputError(f"{line} is in two split lists of {one.about.name}: remove it from {path}")
     return splits
 
 

@@ -1,10 +1,11 @@
-"""The settings by which pictures of evaluation sets are compared by keypoints with those of the corpora."""
+"""The settings by which pictures of evaluation sets are searched for and compared."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from stages.contract import Params
+from stages.images.keypoints import MIN_INLIERS
 
 HASHES, KEYPOINTS = "hashes", "keypoints"
 
@@ -15,7 +16,7 @@ class MethodParams(Params):
     method: Literal["keypoints", "hashes"] = Field(
         "keypoints",
         description="hashes: equal pixels and near perceptual hashes; keypoints: also pictures whose keypoints agree"
-        " (framed, marked, slightly turned, or cut further), 20 ms a picture of the corpora",
+        " (framed, marked, slightly turned, or cut further)",
     )
 
 
@@ -23,11 +24,60 @@ class CandidateParams(MethodParams):
     """Which pairs of pictures are compared by keypoints."""
 
     n_candidates: int = Field(
-        10, ge=1, le=100, description="pictures that are compared by keypoints with one of an evaluation set"
+        10, ge=1, le=100, description="pictures to compare by keypoints with each evaluation picture"
     )  # 10,000 evaluation pictures then take at most 40 minutes of one core, mostly for decoding
     min_summary_cos: float = Field(
-        0.2, ge=-1, le=1, description="smallest cosine of two summaries of keypoints whose pictures are compared"
+        0.2, ge=-1, le=1, description="minimum cosine of two keypoint summaries for their pictures to be compared"
     )  # lower than dedup.min_summary_cos, since n_candidates bounds the cost: framed copies have .28 and more
+
+
+class DetailParams(Params):
+    """Which pictures match nothing."""
+
+    min_detail: float = Field(
+        0.05, ge=0, description="minimum detail of a perceptual hash, grey levels; below it pictures never match"
+    )  # as dedup.min_detail
+
+
+class NearParams(DetailParams):
+    """Which pairs of pictures are compared by grey levels."""
+
+    max_distance: int = Field(
+        8, ge=0, le=8, description="maximum Hamming distance between hashes of a sample and an evaluation picture, bits"
+    )  # grey levels decide: of 1.2e9 pairs of unlike cuts 985 are within 8 bits, and none of these correlates
+    max_window_distance: int = Field(
+        4, ge=0, le=8, description="the same for windows of an evaluation picture, which are many"
+    )  # at 6, .995 instead of .99 of windows are found, and the search takes 50 times as long
+    max_layout_share: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="maximum share of a perceptual hash that one row times one column explains; above"
+        " it (a bright corner, one spot) only equal pixels and keypoints count; 1: all hashes count",
+    )  # measured: .014 of real views from above are simpler, and all 69 of 1.2e8 pairs of unlike cuts within 2 bits
+
+
+class SearchParams(CandidateParams, NearParams):
+    """Which pictures of the corpora are compared with one of an evaluation set."""
+
+
+class MatchParams(DetailParams):
+    """When a picture is one of an evaluation set."""
+
+    min_correlation: float = Field(
+        0.9,
+        ge=-1,
+        le=1,
+        description="minimum correlation of two pictures with near hashes, at frequencies that the hash lacks",
+    )  # measured: 2 of 4,000 copies have less; of 1.2e9 pairs of unlike cuts one has more, of 3e7 of drawings none
+    min_inliers: int = Field(
+        16, ge=MIN_INLIERS, description="minimum number of places where the keypoints of two pictures agree"
+    )  # below dedup.min_inliers, which charts of one template decide: evaluation pictures are views from above. Of
+    # 2,479 pairs with their nearest other pictures, real and drawn, 2,478 agree in no place and one in 7
+
+
+class OverlapParams(NearParams, MatchParams):
+    """When two evaluation sets, or two splits of one, have the same picture."""
 
 
 class GroundParams(Params):
@@ -42,7 +92,7 @@ class GroundShareParams(GroundParams):
     """When two pictures show the same ground."""
 
     min_ground_share: float = Field(
-        0.05, gt=0, le=1, description="least share of an evaluation picture's ground that the other picture shows"
+        0.05, gt=0, le=1, description="minimum share of an evaluation picture's ground that the other picture shows"
     )  # below it, positions rounded to the pixel decide
 
 

@@ -41,7 +41,7 @@ def read_shared(path: Path, names: list[str]) -> pa.Table:
             odd = [f.name for f in SHARED_SCHEMA if f.name not in found.names or found.field(f.name).type != f.type]
             if odd:
                 raise InputError(
-                    f"{path} is no file of hashes of evaluation sets: the columns {odd} are missing or of another"
+                    f"{path} is not a file of evaluation sets' hashes: the columns {odd} are missing or of another"
                     " type. Write it with `make eval-hashes`"
                 )
             return file.read(names).select(names)
@@ -81,7 +81,7 @@ def write_shared(rows: pa.Table, keypoints: pa.Table, path: Path) -> None:
 
     Args:
         rows: of evaluation_image.
-        keypoints: of evaluation_keypoints; pictures without a row there have none in the file.
+        keypoints: of evaluation_keypoints; pictures without a row there have no keypoints in the file.
         path: the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

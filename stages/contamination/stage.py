@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import EVALUATION_CAPTION, EVALUATION_FILE, EVALUATION_IMAGE
 from stages.contamination.captions import plain_caption, read_captions, splits_of
 from stages.contamination.listed import read_listed
@@ -50,11 +51,11 @@ class EvaluationParams(Params):
 class HashParams(Params):
     """Limits for decoding evaluation pictures, and the windows of them to search for."""
 
-    max_pixels: int = Field(500_000_000, gt=0, description="largest width x height of an evaluation picture, px")
+    max_pixels: int = Field(500_000_000, gt=0, description="maximum width x height of an evaluation picture, px")
     cpu_s: float = Field(60.0, gt=0, description="CPU time of one evaluation picture, s")
     decoder_memory_gb: float = Field(6.0, gt=0.2, description="address space of the decoding child, GB")
     max_cut: float = Field(
-        0.1, ge=0, le=0.5, description="largest share of a side that a window of an evaluation picture leaves out"
+        0.1, ge=0, le=0.5, description="maximum share of a side that a window of an evaluation picture leaves out"
     )
     n_cuts: int = Field(
         4, ge=1, le=8, description="steps from no cut to the largest; 4 make 225 windows"
@@ -138,6 +139,7 @@ def hash_evaluation(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any] | Refused:
+    from stages.contamination.grey import reduce_square
     from stages.contamination.variants import SQUARE_PX, hash_variants, variant_names  # imports scipy
     from stages.images.rgb import open_rgb
 
@@ -155,7 +157,7 @@ def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any
         # The guarded child has already decoded the same bytes within its limits.
         picture = open_rgb(data, found.format, 4 * SQUARE_PX, found.width_px * found.height_px)
     except NotDecoded as fault:
-        return Refused("decoding_failed", str(fault)[:200])
+        return Refused("decoding_failed", str(fault)[:DETAIL_MAX_CHARACTERS])
     params: HashParams = context.params
     hashes, details = hash_variants(picture, params.max_cut, params.n_cuts)
     return {
@@ -169,6 +171,7 @@ def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any
         # Hashes of turned pictures are screen's, from all pixels; windows are cut from a reduced picture.
         "variant_hashes": [*found.phash_orientations, *hashes[len(found.phash_orientations) :]],
         "variant_details": [found.phash_detail, *details[1:]],
+        "grey_square": reduce_square(picture).tobytes(),
     }
 
 
@@ -192,7 +195,7 @@ LIST_EVALUATION = Stage(
     name="list_evaluation",
     module="contamination",
     version=2,
-    does="Lists the pictures of the evaluation sets of EVAL; without EVAL it has no rows.",
+    does="Lists the pictures of the evaluation sets in EVAL; empty without EVAL.",
     reads=(),
     writes=EVALUATION_FILE,
     grain="observe",
@@ -221,7 +224,7 @@ LIST_EVALUATION_CAPTIONS = Stage(
 HASH_EVALUATION = Stage(
     name="hash_evaluation",
     module="contamination",
-    version=2,
+    version=3,
     does="Decodes each picture of the evaluation sets in a guarded child, and hashes it turned, mirrored and cut.",
     reads=(
         Reads(
@@ -243,5 +246,5 @@ HASH_EVALUATION = Stage(
     ),
     tools=(DECODER,),
     partitions_from=("evaluation_file",),
-    bytes_per_row=2_000,
+    bytes_per_row=6_000,
 )  # fmt: skip

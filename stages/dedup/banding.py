@@ -26,7 +26,7 @@ def join_bands(
         nodes: int32 [n], the row of each own hash, ~row of each turned one.
         n_own: number of own hashes.
         edges: int32 [bands + 1], the lowest bit of each band, and 64.
-        n_passes: int64 [bands + 1, n_equal + 1], the choices of some of the bands from one on.
+        n_passes: int64 [bands + 1, n_equal + 1], [i, k]: the number of choices of k bands from band i on.
         first: the first band that is not compared yet.
         n_equal: number of bands that must still agree.
         labels: int64, of components; the smaller label is the root.
@@ -70,7 +70,7 @@ def _count_keys(edges: Keys, band: int, n_rows: int) -> int:
 def _join_chains(
     values: Hashes, nodes: Keys, n_own: int, edges: Keys, first: int, labels: Nodes, max_distance: int
 ) -> None:
-    """Join near rows that agree in one band from the first on, in place; few rows need no sorting."""
+    """Join near rows that agree in `first` or a later band, in place; few rows need no sorting."""
     following = np.empty(n_own, np.int32)
     for band in range(first, edges.size - 1):
         n_keys, shift = _count_keys(edges, band, values.size), np.uint64(edges[band])
@@ -92,7 +92,7 @@ def _join_chains(
 def _sort_band(
     values: Hashes, nodes: Keys, n_own: int, low: int, n_keys: int, ordered: Hashes, moved: Keys
 ) -> tuple[Nodes, Nodes]:
-    """Sort rows by their bits from low on that make n_keys keys, own ones of a group first.
+    """Sort rows by their key, the bits from `low` up that give n_keys keys; own rows come first in a group.
 
     Returns:
         the start of each group and the end of the last, and where the turned rows of each group start.

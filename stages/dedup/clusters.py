@@ -54,8 +54,8 @@ def label_clusters(
 def join_pairs(labels: Labels, pairs: Labels, *, is_chained: bool) -> Labels:
     """Return the labels of images after clusters are joined by pairs of them.
 
-    Unless is_chained, a cluster that comes first takes those that it has a pair with and that no earlier one took;
-    none of them takes others, so that each is a pair with the survivor's cluster.
+    Unless is_chained, an earlier cluster takes every later one that it has a pair with and that no earlier one took.
+    The taken ones take no others, so that each has a pair with the survivor's cluster.
 
     Args:
         labels: int64 [n], clusters in order of survival.
@@ -109,7 +109,7 @@ def _bound(labels: Labels, hashes: Hashes, max_distance: int) -> None:
 
 
 def _near_one(hashes: Hashes, one: Hashes, max_distance: int) -> npt.NDArray[np.bool_]:
-    """Return, per row of hashes, whether it is near `one`, a row of hashes likewise."""
+    """Return, per row of hashes, whether it is near `one`, another row of hashes."""
     n_bits = np.minimum(distance(hashes, one[0]).min(axis=1), distance(hashes[:, :1], one).min(axis=1))
     near: npt.NDArray[np.bool_] = n_bits <= max_distance
     return near

@@ -1,47 +1,51 @@
 """Find pairs of vectors of large cosine: each vector's nearest ones, searched by cells, within bounded memory.
 
-Exact up to EXACT_ROWS vectors; of more, a nearest one is missed where it is in none of the cells that are searched.
+Exact up to EXACT_ROWS vectors; beyond, a neighbour is missed if no searched cell contains it.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-Values = npt.NDArray[np.float32]
+from stages.dedup.vectors import BLOCK_ROWS, Values, Vectors
+
 Rows = npt.NDArray[np.int64]
 
 EXACT_ROWS = 20_000
 N_PROBED = 8  # cells searched for each vector
-BLOCK_ROWS = 4_096
-MAX_DIMENSIONS = (
-    256  # longer vectors are projected at random, so that 5 million take 5 GB: cosines are then off by some .04
-)
+MAX_DIMENSIONS = 256  # longer vectors are projected at random: 5 million take 5 GB of disk; cosines are off by some .04
 _SEED = 3
 
 
-def find_near(values: Values, n_nearest: int, min_cosine: float) -> tuple[Rows, Rows, Values]:
-    """Return pairs of rows, the smaller first, of which one is among the nearest of the other, with their cosines.
+def find_near(
+    vectors: Vectors, n_nearest: int, min_cosine: float, min_first_cosine: float | None = None
+) -> tuple[Rows, Rows, Values]:
+    """Return pairs of rows, one among the nearest of the other, with their cosines.
 
     Args:
-        values: float32 [n, d]; rows of zeros are near nothing. Changed in place.
+        vectors: float [n, d]; changed to length 1 in place; rows of zeros are near nothing.
         n_nearest: largest number of neighbours of a row.
         min_cosine: pairs below it are left out.
+        min_first_cosine: the same for a row and its nearest one; min_cosine if None.
 
     Returns:
-        rows, rows, cosines in [-1, 1], in order of rows.
+        the smaller row, the larger row and the cosine in [-1, 1] of each pair, in order of rows.
     """
-    lengths = np.linalg.norm(values, axis=1)
-    if len(values) < 2:
+    lengths = vectors.normalise()
+    if lengths.size < 2:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-    values /= np.where(lengths > 0, lengths, 1)[:, None]
-    rows, others, cosines = _search(values, n_nearest)
-    is_near = (cosines >= min_cosine) & (lengths[rows] > 0) & (lengths[others] > 0)
+    least = min_cosine if min_first_cosine is None else min(min_cosine, min_first_cosine)
+    rows, others, cosines = _search(vectors, n_nearest, least)
+    nearest = np.full(lengths.size, -2, np.float32)
+    np.maximum.at(nearest, rows, cosines)
+    is_near = cosines >= np.where(cosines == nearest[rows], least, min_cosine)
+    is_near &= (lengths[rows] > 0) & (lengths[others] > 0)
     low, high = np.minimum(rows, others)[is_near], np.maximum(rows, others)[is_near]
-    _, first = np.unique(low * len(values) + high, return_index=True)
+    _, first = np.unique(low * lengths.size + high, return_index=True)
     return low[first], high[first], cosines[is_near][first]
 
 
 def project(values: Values) -> Values:
-    """Return vectors of at most MAX_DIMENSIONS that keep cosines nearly."""
+    """Return vectors projected to at most MAX_DIMENSIONS, with nearly the same cosines."""
     n_long = values.shape[1]
     if n_long <= MAX_DIMENSIONS:
         return values
@@ -50,13 +54,16 @@ def project(values: Values) -> Values:
     return found
 
 
-def _search(unit: Values, n_nearest: int) -> tuple[Rows, Rows, Values]:
-    """Return rows, neighbours and cosines: at most n_nearest of each row."""
+def _search(vectors: Vectors, n_nearest: int, min_cosine: float) -> tuple[Rows, Rows, Values]:
+    """Return rows, neighbours and cosines: at most n_nearest of each row, of at least min_cosine."""
+    unit = vectors.values
     n_rows = len(unit)
     if n_rows <= EXACT_ROWS:
         every = np.arange(n_rows)
-        return _nearest_of(unit, every, every, n_nearest)
-    cells, members = _cells(unit)
+        rows, others, found = _nearest_of(unit, every, every, n_nearest)
+        is_near = found >= min_cosine
+        return rows[is_near], others[is_near], found[is_near]
+    cells, members = _cells(vectors)
     best = np.full((n_rows, n_nearest), -1, np.int64)
     cosines = np.full((n_rows, n_nearest), -2, np.float32)
     for probe in range(cells.shape[1]):
@@ -66,27 +73,30 @@ def _search(unit: Values, n_nearest: int) -> tuple[Rows, Rows, Values]:
             asking = order[borders[cell] : borders[cell + 1]]
             if asking.size and searched.size:
                 _merge(best, cosines, *_nearest_of(unit, asking, searched, n_nearest))
-    row, place = np.nonzero(best >= 0)
+            vectors.forget()
+    row, place = np.nonzero((best >= 0) & (cosines >= min_cosine))
     return row, best[row, place], cosines[row, place]
 
 
-def _cells(unit: Values) -> tuple[Rows, list[Rows]]:
-    """Return the nearest cells of each row, int64 [n, N_PROBED], and the rows whose nearest cell each is."""
+def _cells(vectors: Vectors) -> tuple[npt.NDArray[np.int32], list[Rows]]:
+    """Return the nearest cells of each row, int32 [n, N_PROBED], and the rows whose nearest cell each is."""
+    unit = vectors.values
     n_cells = round(np.sqrt(len(unit)))
     chosen = np.random.default_rng(_SEED).choice(len(unit), n_cells, replace=False)
     middles = unit[np.sort(chosen)]
-    cells = np.empty((len(unit), min(N_PROBED, n_cells)), np.int64)
+    cells = np.empty((len(unit), min(N_PROBED, n_cells)), np.int32)
     for start in range(0, len(unit), BLOCK_ROWS):
         near = unit[start : start + BLOCK_ROWS] @ middles.T
         some = np.argpartition(-near, cells.shape[1] - 1, axis=1)[:, : cells.shape[1]]
         order = np.argsort(-np.take_along_axis(near, some, 1), axis=1, kind="stable")
         cells[start : start + BLOCK_ROWS] = np.take_along_axis(some, order, 1)
+        vectors.forget()
     first = np.argsort(cells[:, 0], kind="stable")
     return cells, np.split(first, np.searchsorted(cells[first, 0], np.arange(1, n_cells)))
 
 
 def _nearest_of(unit: Values, asking: Rows, searched: Rows, n_nearest: int) -> tuple[Rows, Rows, Values]:
-    """Return rows of `asking`, their nearest rows of `searched` apart from themselves, and cosines."""
+    """Return rows of `asking`, their nearest rows of `searched` other than themselves, and cosines."""
     found: list[tuple[Rows, Rows, Values]] = []
     n_kept = min(n_nearest, len(searched))
     for start in range(0, len(asking), BLOCK_ROWS):

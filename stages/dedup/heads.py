@@ -29,12 +29,12 @@ def _first_near(
 
     Args:
         value: a hash of the member.
-        tops: int64 [bands, 65536], the last stored hash of each band's value; -1 if there is none.
+        tops: int64 [bands, 65536], the last stored hash of each band's value; -1 if no hash is stored.
         following: int64 [bands, capacity], the next stored hash with the same band.
         stored: uint64 [capacity].
         owners: int64 [capacity], the row of each stored hash; ~row for hashes that are not its own.
         is_own: whether the value is the member's own hash: only own hashes are compared with turned ones.
-        found: the head found so far; larger than any row if there is none.
+        found: the row of the head found so far; larger than any row if no head was found.
         max_distance: bits.
     """
     for band in range(tops.shape[0]):

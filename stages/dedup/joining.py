@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Return the function as machine code, stored for the next process where there is a folder to write to."""
+    """Return the function as machine code, stored for the next process if there is a folder to write to."""
     try:
         return cast(F, numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # neither this package's folder nor the user's cache can be written

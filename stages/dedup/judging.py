@@ -30,6 +30,7 @@ _JUDGED = f"""
     ), measured AS (
         SELECT pair.*, n_inliers, a.date <> b.date AS is_other_date,
                CASE WHEN $is_by_features THEN true ELSE n_inliers >= $least
+               OR (n_inliers >= $least_near AND pair_correlation >= $least_near_correlation)
                OR (n_inliers >= $least_close AND pair_correlation >= $least_pair_correlation)
                OR (pair_source = 'windows' AND window_correlation >= $least_correlation) END AS is_alike
         FROM pair LEFT JOIN picture_pair USING (pair_id)
@@ -43,14 +44,16 @@ _JUDGED = f"""
 
 
 def judge_pairs(inputs: Inputs, context: Context) -> Outcome:
-    """Return each pair with what it is: copy, same_place, unlike or not_compared.
+    """Return each pair with its verdict: copy, same_place, unlike or not_compared.
 
-    Pictures that agree are the same place, and no copies, if place and date of both are stated and the dates differ.
+    Pictures that agree are the same place, not copies, if place and date of both are stated and the dates differ.
     """
     params: JudgeParams = context.params
     options = {
         "is_by_features": params.method == FEATURES,
         "least": params.min_inliers,
+        "least_near": params.min_near_inliers,
+        "least_near_correlation": params.min_near_correlation,
         "least_close": params.min_close_inliers,
         "least_pair_correlation": params.min_pair_correlation,
         "least_correlation": params.min_window_correlation,
@@ -66,7 +69,7 @@ _STATED = ("sample_id", "stated_latitude_deg", "stated_datetime")
 JUDGE_PAIRS = Stage(
     name="judge_pairs",
     module="dedup",
-    version=4,
+    version=5,
     does="Decides which compared pairs are copies, and which show the same place at another date.",
     reads=(
         Reads(

@@ -37,7 +37,7 @@ def rank_members(inputs: Inputs, params: ClusterParams) -> Any:
 
 
 def label_members(inputs: Inputs, member: Any, params: ClusterParams) -> tuple[Any, pa.Table]:
-    """Return as label_pictures, of samples that are ranked."""
+    """Return the same as label_pictures, for samples that are ranked already."""
     n_ways = 1 if params.orientations == "upright" else N_ORIENTATIONS
     ranked = query_rows(_RANKED_IMAGES, {"image": inputs["image"], "member": member}, n_ways=n_ways)
     images = run_sql("SELECT first_rank, pixels, hashes, phash_detail FROM ranked", {"ranked": ranked})

@@ -34,7 +34,7 @@ def components(hashes: Hashes, max_distance: int, turned: Hashes | None = None) 
 
     Args:
         hashes: uint64 [n], in any order, with repetitions.
-        max_distance: bits, 0 for equality; 4 to 6 for pHash (reference/speed.md: chance pairs from 10 on).
+        max_distance: bits, 0 for equality; 4 to 6 for pHash, since chance pairs are found at 10 and above.
         turned: uint64 [n, m], further hashes of each row: a row is near another if its own hash or one of its
             further hashes is near the other's own hash.
 
@@ -54,8 +54,11 @@ def components(hashes: Hashes, max_distance: int, turned: Hashes | None = None) 
 
 
 def _find_distinct(hashes: Hashes) -> tuple[Hashes, Nodes, Nodes]:
-    """Return as numpy.unique the values in order, their first rows and each row's value, in half its time."""
-    order = np.argsort(hashes)  # not stable, which is what takes numpy.unique its time
+    """Return the distinct values in order, the first row of each, and the index of each row's value.
+
+    As numpy.unique, in half its time.
+    """
+    order = np.argsort(hashes)  # not stable: numpy.unique spends its time on a stable sort
     ordered = hashes[order]
     is_new = np.ones(ordered.size, bool)
     is_new[1:] = ordered[1:] != ordered[:-1]

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from PIL import Image
 
 from schemas.tables import KEYPOINT_SUMMARY, PAIR_SIDE, PICTURE_PAIR
 from stages.contract import (
     Context,
-    Dependency,
     Given,
     InputError,
     Inputs,
@@ -25,6 +23,7 @@ from stages.contract import (
     no_rejects,
     rejects_table,
 )
+from stages.dedup.identities import COMPARISON
 from stages.dedup.labelling import IMAGE_COLUMNS, label_pictures
 from stages.dedup.settings import (
     BOTH,
@@ -34,11 +33,11 @@ from stages.dedup.settings import (
     off_without_keypoints,
     off_without_pairs,
 )
-from stages.embed.stage import LOCATED, load_located
-from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints, keypoints_identity
+from stages.embed.located import LOCATED, load_located
+from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints
 from stages.images.not_decoded import NotDecoded
 from stages.images.windows import Windows, correlate_windows, find_windows
-from stages.rows import FileRows, query_rows, run_sql
+from stages.rows import narrow, query_rows, run_sql, space_of
 
 Described = tuple[Keypoints, Windows]
 
@@ -52,6 +51,7 @@ def find_pairs(inputs: Inputs, context: Context) -> Outcome:
     Raises:
         InputError: there are pictures, but the setting's vectors were not computed.
     """
+    from stages.dedup.codes import HeldCodes
     from stages.dedup.feature_neighbours import find_near
     from stages.dedup.window_pairs import pairs_of_windows
 
@@ -60,65 +60,77 @@ def find_pairs(inputs: Inputs, context: Context) -> Outcome:
     table, column = ("embedding", "image_feature") if is_embedded else ("keypoint_summary", "keypoint_summary")
     if inputs["picture"].num_rows and not inputs[table].num_rows:
         raise InputError(
-            "dedup compares pictures by features of embed, and there are none (embed.model = none?): expected"
+            "dedup compares pictures by image features of embed, but there are none (embed.model = none?): expected"
             ' dedup.candidates = "keypoints", or dedup.method = "hashes"'
         )
-    heads = _heads(inputs, params)
-    vectors = _read_vectors(inputs[table], column, heads["pixel_sha256"])
-    least = params.min_feature_cos if is_embedded else params.min_summary_cos
-    low, high, cosines = find_near(vectors, params.n_neighbours, least)
-    source = np.full(low.size, "embedding" if is_embedded else "keypoints", object)
+    ranked, labels = label_pictures(inputs, params)
+    heads = query_rows(_HEADS, {"image": inputs["image"], "ranked": ranked, "labels": labels})
+    numbers = _numbers(inputs[table], heads)
+    vectors = _read_vectors(inputs[table], column, numbers, heads)
+    low, high, cosines = find_near(vectors, *params.limits_of(is_embedded=is_embedded))
+    is_window = np.zeros(low.size, bool)
     if params.method != FEATURES and params.candidates != FEATURES:
-        by_window = pairs_of_windows(inputs["keypoint_summary"], heads["pixel_sha256"], params)
+        summary = inputs["keypoint_summary"]
+        numbers = numbers if table == "keypoint_summary" else _numbers(summary, heads)
+        is_alike = HeldCodes(summary, numbers, heads.num_rows).have_near(low, high, params.min_near_codes)
+        low, high, cosines = low[is_alike], high[is_alike], cosines[is_alike]
+        by_window = pairs_of_windows(summary, numbers, heads.num_rows, params)
         low, high = (np.concatenate(both) for both in zip(by_window, (low, high), strict=True))
-        cosines = np.concatenate([(vectors[by_window[0]] * vectors[by_window[1]]).sum(axis=1), cosines])
-        source = np.concatenate([np.full(by_window[0].size, "windows", object), source])
-        _, first = np.unique(low * len(vectors) + high, return_index=True)  # a pair of both is one of windows
-        low, high, cosines, source = low[first], high[first], cosines[first], source[first]
+        cosines = np.concatenate([vectors.cosines(*by_window), cosines])
+        is_window = np.arange(low.size) < by_window[0].size
+        _, first = np.unique(low * heads.num_rows + high, return_index=True)  # a pair of both is one of windows
+        low, high, cosines, is_window = low[first], high[first], cosines[first], is_window[first]
     pairs = pa.table(
         {
             "low": low,
             "high": high,
             "feature_cos": pa.array(cosines.astype(np.float64).round(4), pa.float64()),
-            "source": pa.array(source, pa.string()),
+            "is_window": is_window,
         }
     )
     found = query_rows(
         _SIDES,
         {"pairs": pairs, "heads": heads, "picture": inputs["picture"]},
         n_digits=_n_digits(pairs.num_rows),
+        source="embedding" if is_embedded else "keypoints",
     )
     return Outcome(found.cast(PAIR_SIDE.schema), no_rejects(PAIR_SIDE))
 
 
-def _heads(inputs: Inputs, params: PairParams) -> pa.Table:
-    """Return pixel_sha256, in order, and hashes of the first picture of each cluster of near hashes or equal pixels."""
-    ranked, labels = label_pictures(inputs, params)
-    return run_sql(_HEADS, {"image": inputs["image"], "ranked": ranked, "labels": labels})
+def _numbers(rows: Any, heads: Any) -> Any:
+    """Return int64 [rows]: the number of each row's picture among the heads, in order; -1 for the others."""
+    found = run_sql(_NUMBERS, {"named": narrow(rows, ["pixel_sha256"]), "heads": heads})
+    return found["n"].to_numpy()
 
 
-def _read_vectors(rows: Any, column: str, ids: pa.ChunkedArray) -> Any:
-    """Return float32 [n, d]: the vector of each id, at most MAX_DIMENSIONS long; zeros for those that have none."""
+def _read_vectors(rows: Any, column: str, numbers: Any, heads: Any) -> Any:
+    """Return the vector of each head, at most MAX_DIMENSIONS long; zeros for heads without one."""
     from stages.dedup.feature_neighbours import MAX_DIMENSIONS, project
+    from stages.dedup.vectors import Vectors, numbered_blocks
 
-    vectors = np.zeros((len(ids), MAX_DIMENSIONS), np.float32)
+    space = space_of({"rows": rows})
+    vectors = Vectors(heads.num_rows, MAX_DIMENSIONS, space.new_path() if space else None)
     # DuckDB has no type for float16.
-    for block in rows.batches() if isinstance(rows, FileRows) else [rows]:
-        if not block.num_rows:
-            continue
-        place = pc.index_in(block["pixel_sha256"], value_set=ids).combine_chunks()
-        known = place.is_valid().to_numpy(zero_copy_only=False)
-        flat = block[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        values = project(flat.reshape(block.num_rows, -1)[known].astype(np.float32))
-        vectors[place.drop_null().to_numpy(), : values.shape[1]] = values
+    for block, known, places in numbered_blocks(rows, numbers, [column]):
+        if places.size:
+            flat = block[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            values = project(flat.reshape(block.num_rows, -1)[known].astype(np.float32))
+            vectors.values[places, : values.shape[1]] = values
+            vectors.forget()
     return vectors
 
 
 def _n_digits(n_pairs: int) -> int:
-    """Return how many hex digits of a picture's digest name a partition, of about PAIRS_PER_PARTITION or less."""
+    """Return how many hex digits of a digest name a partition of about PAIRS_PER_PARTITION pairs or fewer."""
     return 0 if n_pairs <= PAIRS_PER_PARTITION else int(np.ceil(np.log(n_pairs / PAIRS_PER_PARTITION) / np.log(16)))
 
 
+_NUMBERS = """
+    SELECT coalesce(n, -1) AS n FROM (SELECT pixel_sha256, row_number() OVER () AS place FROM named)
+    LEFT JOIN (SELECT pixel_sha256, row_number() OVER (ORDER BY pixel_sha256) - 1 AS n FROM heads) USING (pixel_sha256)
+    ORDER BY place
+"""
+# The first picture of each cluster of near hashes or equal pixels, in order.
 _HEADS = """
     SELECT DISTINCT pixel_sha256, phash, phash_orientations FROM (
         SELECT image_id, label FROM ranked JOIN labels USING (first_rank)
@@ -129,7 +141,7 @@ _SIDES = f"""
     WITH numbered AS (SELECT row_number() OVER (ORDER BY pixel_sha256) - 1 AS n, * FROM heads),
     pair AS (
         SELECT a.pixel_sha256 || '-' || b.pixel_sha256 AS pair_id, a.pixel_sha256 AS first, b.pixel_sha256 AS second,
-               source, feature_cos, least(
+               CASE WHEN is_window THEN 'windows' ELSE $source END AS source, feature_cos, least(
                    list_min(list_transform(a.phash_orientations, lambda h: bit_count(xor(h, b.phash)))),
                    list_min(list_transform(b.phash_orientations, lambda h: bit_count(xor(h, a.phash))))
                ) AS phash_distance
@@ -144,7 +156,7 @@ _SIDES = f"""
 
 
 def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
-    """Return how the keypoints of each pair agree; reject pairs of which a picture cannot be decoded."""
+    """Return how the keypoints of each pair agree; reject pairs with a picture that cannot be decoded."""
     held: OrderedDict[str, Described | NotDecoded] = OrderedDict()
     sides: dict[str, list[Mapping[str, Any]]] = {}
     for row in inputs["pair_side"].to_pylist():
@@ -184,7 +196,7 @@ def describe_picture(picture: Image.Image) -> Described:
 
 
 def _described(row: Mapping[str, Any], context: Context, held: Any) -> Described | NotDecoded:
-    """Return what describes one side, from what is held if it is there."""
+    """Return the description of one side of a pair, from `held` if it is there."""
     name = row["pixel_sha256"]
     if name not in held:
         held[name] = load_located(row, context.files, describe_picture)
@@ -195,15 +207,11 @@ def _described(row: Mapping[str, Any], context: Context, held: Any) -> Described
     return found
 
 
-def _identity(params: MethodParams) -> Mapping[str, str]:
-    return keypoints_identity()
-
-
 FIND_PAIRS = Stage(
     name="find_pairs",
     module="dedup",
-    version=3,
-    does="Finds pairs of pictures with near vectors or near hashes of their insides, to be compared.",
+    version=6,
+    does="Finds pairs of pictures with near vectors and some near keypoints, or near hashes of their insides.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
         Reads("image", IMAGE_COLUMNS, is_whole=True),
@@ -224,7 +232,7 @@ FIND_PAIRS = Stage(
 COMPARE_PAIRS = Stage(
     name="compare_pairs",
     module="dedup",
-    version=5,
+    version=6,
     does="Compares the keypoints of two pictures, as shown and mirrored, and their insides.",
     reads=(Reads("pair_side", ("pair_id", "side", *LOCATED)),),
     writes=PICTURE_PAIR,
@@ -234,7 +242,7 @@ COMPARE_PAIRS = Stage(
     params=MethodParams,
     reasons=("decoding_failed",),
     decides=False,
-    depends=(Dependency("keypoints", _identity),),
+    depends=(COMPARISON,),
     partitions_from=("pair_side",),
     off=off_without_keypoints,
 )

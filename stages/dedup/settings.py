@@ -1,4 +1,4 @@
-"""The settings of dedup: what makes two pictures duplicates, and by which measures that is searched for."""
+"""The settings of dedup: when two pictures are duplicates, and how duplicates are searched for."""
 
 from typing import Literal
 
@@ -26,8 +26,9 @@ class DescribeParams(MethodParams):
 
     candidates: Literal["features", "keypoints", "both"] = Field(
         "features",
-        description="pairs to compare by keypoints: neighbours by the image features of embed; or by a summary of"
-        " keypoints, and pictures whose insides have near hashes, which needs no model; both: by features or insides",
+        description="how pairs to compare are found: features: near image features of embed; keypoints: near summaries"
+        " of keypoints, or near hashes of the insides, without a model; both: near features, or near hashes of the"
+        " insides",
     )
 
 
@@ -46,7 +47,7 @@ class ClusterParams(MethodParams):
     max_minutes: float = Field(
         5.0,
         gt=0,
-        description="longest search for near hashes, by its estimate, minutes of one core; beyond, it is refused",
+        description="maximum estimated search time for near hashes, minutes of one core; a longer search is refused",
     )  # 5 million images in eight orientations: 0.2 at 4 bits, 0.8 at 6, 5 at 8, 20 at 10 (the last three estimated)
     is_chained: bool = Field(
         False, description="join near images in chains, as RS5M did; if false, each duplicate is near the kept image"
@@ -72,38 +73,66 @@ class ClusterParams(MethodParams):
 class PairParams(ClusterParams, DescribeParams):
     """Which pairs of pictures are compared."""
 
-    n_neighbours: int = Field(5, ge=1, le=50, description="nearest neighbours of a picture that are looked at")
+    n_neighbours: int = Field(5, ge=1, le=50, description="nearest neighbours to consider for each picture")
     # RS5M, by fastdup: 5
     min_feature_cos: float = Field(
-        0.9, ge=-1, le=1, description="smallest cosine of two image features of embed whose pictures are compared"
+        0.9, ge=-1, le=1, description="minimum cosine of two image features of embed for their pictures to be compared"
     )  # fastdup's own default
+    n_summary_neighbours: int = Field(
+        4, ge=1, le=50, description="the same if neighbours are found by keypoint summaries"
+    )
     min_summary_cos: float = Field(
-        0.45, ge=-1, le=1, description="the same for summaries of keypoints"
-    )  # measured on real pictures: 97 of 100 edited copies; 3.8 neighbours a picture, 4.5 at .4: too many for 5 million
+        0.35, ge=-1, le=1, description="minimum cosine of two keypoint summaries for their pictures to be compared"
+    )  # measured: 4 neighbours from .35 on are 3.6 a real picture, as 5 from .45 on; of windows of drawings that were
+    # encoded again .86, not .64, are among them
+    min_first_cos: float = Field(
+        0.2, ge=-1, le=1, description="the same for a picture's nearest neighbour"
+    )  # measured: framed and watermarked copies of smooth drawings have .2 and more
+    min_near_codes: int = Field(
+        3,
+        ge=0,
+        description="minimum number of keypoints with near codes for two pictures to be compared, except"
+        " if their insides have near hashes, or features alone find pairs",
+    )  # measured: all of 420 confirmed copies have 5, .14 of 3,430 pairs of different real pictures 3
     max_window_distance: int = Field(
         6,
         ge=0,
         le=8,
-        description="maximum Hamming distance of the hashes of two pictures' insides to be compared, bits",
+        description="maximum Hamming distance between inside hashes for two pictures to be compared, bits",
     )  # measured on 60 real pictures: texts, frames and marks change up to 6 bits in .75 to .95 of the copies; with 8,
     # .97 of watermarked ones are found, not .92, and one drawing with three sets of labels is joined
+
+    def limits_of(self, *, is_embedded: bool) -> tuple[int, float, float]:
+        """Return how many neighbours, the least cosine of each and that of the nearest, by features or summaries."""
+        if is_embedded:
+            return self.n_neighbours, self.min_feature_cos, self.min_feature_cos
+        return self.n_summary_neighbours, self.min_summary_cos, self.min_first_cos
 
 
 class JudgeParams(MethodParams):
     """When a compared pair is a copy."""
 
     min_inliers: int = Field(
-        24, ge=MIN_INLIERS, description="least number of places in which the keypoints of a copy agree"
+        24, ge=MIN_INLIERS, description="minimum number of places where the keypoints of a copy agree"
     )  # measured: bar charts drawn from one template have up to 20; copies of real pictures at least 25 but for one
-    min_close_inliers: int = Field(
-        5, ge=2, description="the same if the pictures, put on each other by these places, correlate nearly everywhere"
-    )  # cut copies of pictures with few keypoints have 5 to 23
+    min_near_inliers: int = Field(
+        20, ge=2, description="the same if the pictures, aligned by these places, correlate strongly"
+    )  # turned copies of charts have 20 to 23; different pictures with as many correlate at most .4
+    min_near_correlation: float = Field(
+        0.85,
+        ge=-1,
+        le=1,
+        description="minimum correlation of such a copy as a whole, and of three quarters of its tiles",
+    )
+    min_close_inliers: int = Field(5, ge=2, description="the same if they correlate nearly everywhere")
+    # cut copies of pictures with few keypoints have 5 to 19
     min_pair_correlation: float = Field(
-        0.9, ge=-1, le=1, description="least correlation of three quarters of the tiles of such a copy"
-    )  # measured: cut copies have at least .91, 2,756 pairs of different drawings at most .85
+        0.95, ge=-1, le=1, description="the same as min_near_correlation for min_close_inliers places"
+    )  # measured: of 2,060 pairs of different drawings, 5 of faces of one template have .91 to .94, and one .97
     min_window_correlation: float = Field(
-        0.5, ge=-1, le=1, description="least median correlation of the insides of a copy, if their hashes are near"
-    )  # measured: of 44,850 pairs of different real pictures one has near hashes, two drawings of one template
+        0.6, ge=-1, le=1, description="minimum median correlation of the insides of a copy, if their hashes are near"
+    )  # measured: copies have it; of 124,750 pairs of different real pictures two have near hashes and .8: one map with
+    # other labels
 
 
 def off_without_pairs(params: MethodParams) -> str:

@@ -6,11 +6,11 @@ Clusters are described first and decided on later: another priority needs no new
 import numpy as np
 import pyarrow as pa
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import CLUSTER_MEMBER, SURVIVOR
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.dedup.labelling import IMAGE_COLUMNS, label_members, rank_members
 from stages.dedup.settings import FEATURES, ClusterParams
-from stages.refusals import DETAIL_MAX_CHARACTERS
 from stages.rows import query_rows, run_sql
 
 
@@ -54,10 +54,14 @@ def _join_labels(labels: pa.Table, pairs: pa.Table, *, is_chained: bool) -> pa.T
 
 # The first image of each of the two pictures.
 _COPIES = """
-    WITH first AS (SELECT pixel_sha256, min(first_rank) AS rank FROM ranked JOIN image USING (image_id) GROUP BY 1)
+    WITH pair AS (FROM judged_pair WHERE pair_kind = 'copy'),
+    paired AS (SELECT unnest([first_sha256, second_sha256]) AS pixel_sha256 FROM pair),
+    first AS (
+        SELECT pixel_sha256, min(first_rank) AS rank FROM ranked JOIN image USING (image_id)
+        SEMI JOIN paired USING (pixel_sha256) GROUP BY pixel_sha256
+    )
     SELECT a.rank AS first_rank, b.rank AS second_rank
-    FROM judged_pair JOIN first a ON a.pixel_sha256 = first_sha256 JOIN first b ON b.pixel_sha256 = second_sha256
-    WHERE pair_kind = 'copy' ORDER BY ALL
+    FROM pair JOIN first a ON a.pixel_sha256 = first_sha256 JOIN first b ON b.pixel_sha256 = second_sha256 ORDER BY ALL
 """
 _CLUSTERS = """
     WITH picture AS (FROM ranked JOIN labels USING (first_rank)),

@@ -4,57 +4,53 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from stages.contract import InputError
 from stages.dedup.neighbours import Hashes, components, distance, estimate_seconds
 from stages.dedup.settings import PairParams
+from stages.dedup.vectors import numbered_blocks
 from stages.images.windows import N_WINDOWS
-from stages.rows import FileRows
 
 Rows = npt.NDArray[np.int64]
 
 MOST_COMPARED = 64  # of larger components only the pairs with the first row are found
 
 
-def pairs_of_windows(rows: Any, ids: pa.ChunkedArray, params: PairParams) -> tuple[Rows, Rows]:
-    """Return the pairs of ids, by number, whose windows have near hashes.
+def pairs_of_windows(rows: Any, numbers: Rows, n_pictures: int, params: PairParams) -> tuple[Rows, Rows]:
+    """Return the pairs of pictures, by number, whose windows have near hashes.
 
     Args:
-        rows: the table keypoint_summary; ids that are not in it are near nothing.
-        ids: pixel_sha256 of the pictures, in order.
+        rows: the table keypoint_summary.
+        numbers: int64, the number of each row's picture, -1 for rows to leave out; pictures without one are near
+            nothing.
+        n_pictures: number of pictures.
         params: the limits of similarity.
 
     Raises:
         InputError: the search would take longer than max_minutes.
     """
-    hashes, details = np.zeros((len(ids), N_WINDOWS), np.uint64), np.full((len(ids), N_WINDOWS), -1.0)
-    refuse_long_search(len(ids), N_WINDOWS, params.max_window_distance, params.max_minutes)
-    for block in rows.batches() if isinstance(rows, FileRows) else [rows]:
-        place = pc.index_in(block["pixel_sha256"], value_set=ids).combine_chunks()
-        known = place.is_valid().to_numpy(zero_copy_only=False)
-        numbers = place.drop_null().to_numpy()
-        for name, values in (("window_hashes", hashes), ("window_details", details)):
-            flat = block[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            values[numbers] = flat.reshape(-1, N_WINDOWS)[known]
-    return find_window_pairs(hashes, details, params.max_window_distance, params.min_detail)
+    hashes, is_detailed = np.zeros((n_pictures, N_WINDOWS), np.uint64), np.zeros((n_pictures, N_WINDOWS), bool)
+    refuse_long_search(n_pictures, N_WINDOWS, params.max_window_distance, params.max_minutes)
+    for block, known, places in numbered_blocks(rows, numbers, ["window_hashes", "window_details"]):
+        read = [
+            block[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, N_WINDOWS)[known]
+            for name in ("window_hashes", "window_details")
+        ]
+        hashes[places], is_detailed[places] = read[0], read[1] >= params.min_detail
+    return find_window_pairs(hashes, is_detailed, params.max_window_distance)
 
 
-def find_window_pairs(
-    hashes: Hashes, details: npt.NDArray[np.float64], max_distance: int, min_detail: float
-) -> tuple[Rows, Rows]:
-    """Return the pairs of rows, the smaller first and in order, of which one window of both has near hashes.
+def find_window_pairs(hashes: Hashes, is_detailed: npt.NDArray[np.bool_], max_distance: int) -> tuple[Rows, Rows]:
+    """Return the pairs of rows, the smaller first and in order, that have near hashes in the same window.
 
     Args:
         hashes: uint64 [n, windows].
-        details: float64 [n, windows], grey levels.
+        is_detailed: bool [n, windows]; windows without detail are near nothing.
         max_distance: bits.
-        min_detail: windows with less detail are near nothing.
     """
     found = [np.empty((0, 2), np.int64)]
     for window in range(hashes.shape[1]):
-        rows = np.flatnonzero(details[:, window] >= min_detail)
+        rows = np.flatnonzero(is_detailed[:, window])
         if rows.size > 1:
             found.append(rows[_near_pairs(hashes[rows, window], max_distance)])
     pairs = np.unique(np.concatenate(found), axis=0)

@@ -6,13 +6,14 @@ While URLs were put off, a further pass opens by itself; see `due_urls` for why 
 from collections.abc import Iterable
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from schemas.reasons import REASON, REASONS
 from schemas.tables import FETCH_PASS
 from stages.contract import Context, InputError, Inputs, Outcome, Resources, no_rejects
-from stages.download.packing import pack
+from stages.download.packing import pack_encoded
 from stages.rows import Rows, query_rows, run_sql
 from stages.safety.hash_lists import BODY_HASHES, listed
 from stages.withdraw.matching import named_by_url
@@ -35,7 +36,11 @@ PUT_OFF = ("deferred", *GIVEN_UP)
 class PassResources(Resources):
     """Which URLs are attempted next, and how they are partitioned."""
 
-    passes: int = Field(1, ge=1, description="passes made by default: a transient failure is tried this often")
+    passes: int = Field(
+        1,
+        ge=1,
+        description="passes made without RETRY=; a URL that fails for a transient reason is requested once in each",
+    )
     retry: Literal["", "transient"] = Field("", description="open a further pass over transient failures (RETRY=)")
     refetch: str = Field(
         "", description="reason codes, or all: fetch these URLs again despite a final result (REFETCH=)"
@@ -48,7 +53,7 @@ class PassResources(Resources):
 
 
 def open_pass(inputs: Inputs, context: Context) -> Outcome:
-    """Return the URLs of a new pass with their download partitions; no rows if none is due.
+    """Return the URLs of a new pass with their download partitions; no rows if no URL is due.
 
     Raises:
         InputError: when `refetch` names no reason.
@@ -57,21 +62,20 @@ def open_pass(inputs: Inputs, context: Context) -> Outcome:
     number = int(context.partition)
     due = due_urls(inputs, resources)
     hosts = run_sql("SELECT host FROM due ORDER BY place", {"due": due})["host"].combine_chunks().dictionary_encode()
-    names = hosts.dictionary.to_pylist()  # a host has thousands of URLs, so its name is stored once
-    partition = pack(
-        [names[i] for i in hosts.indices.to_pylist()],
-        urls_per_partition=resources.urls_per_partition,
-        urls_per_slice=resources.urls_per_slice,
-        number=number,
-    )
-    packed = pa.table({"place": pa.array(range(1, len(partition) + 1), pa.int64()), "partition": partition})
-    packed = packed.cast(pa.schema([("place", pa.int64()), ("partition", pa.string())]))
-    values = {"pass": f"{number} AS pass", "is_withdrawn": "named IS NOT NULL AS is_withdrawn"}
+    limits = {"urls_per_partition": resources.urls_per_partition, "urls_per_slice": resources.urls_per_slice}
+    packed = pack_encoded(hosts.dictionary.to_pylist(), hosts.indices.to_numpy(), **limits)
+    values = {
+        "pass": f"{number} AS pass",
+        "is_withdrawn": "named IS NOT NULL AS is_withdrawn",
+        "partition": f"format('{number:03d}-{{:05d}}', packed) AS partition",
+    }
     columns = ", ".join(values.get(name, name) for name in FETCH_PASS.schema.names)
+    places = {"place": pa.array(np.arange(1, len(packed) + 1)), "packed": pa.array(packed)}
+    # In the order of the file, which is written partition by partition.
     kept = query_rows(
         f"""SELECT {columns} FROM due JOIN packed USING (place)
-            LEFT JOIN (SELECT fetch_id, true AS named FROM withdrawn) USING (fetch_id) ORDER BY place""",
-        {"due": due, "packed": packed, "withdrawn": _unwanted(inputs)},
+            LEFT JOIN (SELECT fetch_id, true AS named FROM withdrawn) USING (fetch_id) ORDER BY packed, place""",
+        {"due": due, "packed": pa.table(places), "withdrawn": _unwanted(inputs)},
     )
     return Outcome(kept.cast(FETCH_PASS.schema), no_rejects(FETCH_PASS))
 
@@ -111,37 +115,53 @@ def due_urls(inputs: Inputs, resources: PassResources) -> Rows:
     transient = f"last.fetch_reason IN ({_sql_list(code for code in FETCH_REASONS if REASON[code].is_transient)})"
     is_asked = f"(fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)}))"
     given_up = f"fetch_reason IN ({_sql_list(GIVEN_UP)})"
-    return query_rows(
+    refetched = _refetched(resources.refetch)
+    planned, attempts = inputs["planned"], inputs["fetch_attempt"]
+    if not attempts.num_rows:
+        return query_rows(_PLACED.format(due=""), {"planned": planned})
+    # Only URLs that failed need the host of an attempt, and only URLs that are due need more than their id.
+    last = query_rows(
         f"""
-        WITH last AS (
-            SELECT fetch_id, max(pass) AS pass, bool_or(fetch_reason IS NULL) AS was_fetched,
-                   arg_max_null(fetch_reason, pass) AS fetch_reason, count(*) FILTER {is_asked} AS n_asked,
-                   count(*) FILTER ({given_up}) AS n_given_up
-            FROM fetch_attempt GROUP BY fetch_id
-        ), asking AS (
+        SELECT fetch_id, max(pass) AS pass, arg_max_null(fetch_reason, pass) AS fetch_reason,
+               bool_or(fetch_reason IS NULL) AS was_fetched, count(*) FILTER {is_asked} AS n_asked,
+               count(*) FILTER ({given_up}) AS n_given_up
+        FROM fetch_attempt GROUP BY fetch_id
+        """,
+        {"fetch_attempt": attempts},
+    )
+    due = query_rows(
+        f"""
+        WITH asking AS (
             SELECT max(pass) AS pass FROM fetch_attempt WHERE {is_asked}
+        ), host_given_up AS (
+            SELECT DISTINCT host FROM planned SEMI JOIN (FROM last WHERE {given_up}) USING (fetch_id)
         ), url AS (
-            SELECT fetch_id, any_value(normalised_url) AS normalised_url, any_value(host) AS host
-            FROM planned GROUP BY fetch_id
+            SELECT DISTINCT fetch_id, host FROM planned SEMI JOIN host_given_up USING (host)
         ), quiet AS (
             SELECT host, bool_or(http_status IS NOT NULL) AS has_answered, max(pass) FILTER {is_asked} AS asked_in_pass
-            FROM fetch_attempt JOIN url USING (fetch_id)
-            WHERE host IN (SELECT host FROM last JOIN url USING (fetch_id) WHERE {given_up})
-            GROUP BY host
-        )
-        SELECT url.fetch_id, url.normalised_url, url.host, row_number() OVER (ORDER BY url.fetch_id) AS place
-        FROM url LEFT JOIN last USING (fetch_id) LEFT JOIN quiet USING (host), asking
+            FROM fetch_attempt JOIN url USING (fetch_id) GROUP BY host
+        ), quiet_url AS (FROM url JOIN quiet USING (host))
+        SELECT DISTINCT p.fetch_id
+        FROM planned p LEFT JOIN last USING (fetch_id)
+        LEFT JOIN quiet_url quiet USING (fetch_id), asking
         WHERE last.pass IS NULL
            OR (NOT last.was_fetched AND {transient} AND {is_asked} AND last.n_asked < {resources.passes})
            OR (NOT last.was_fetched AND last.fetch_reason = 'deferred' AND last.pass <= asking.pass)
            OR (NOT last.was_fetched AND {given_up}
                AND (last.n_given_up = 1 OR (quiet.has_answered AND last.pass <= quiet.asked_in_pass)))
            OR (NOT last.was_fetched AND {transient} AND {resources.retry == "transient"} AND {retry})
-           OR ({_refetched(resources.refetch)} AND {retry})
-        ORDER BY url.fetch_id
+           OR ({refetched} AND {retry})
         """,
-        inputs,
+        {"last": last, "planned": planned, "fetch_attempt": attempts},
     )
+    return query_rows(_PLACED.format(due="SEMI JOIN due USING (fetch_id)"), {"due": due, "planned": planned})
+
+
+_PLACED = """
+    SELECT fetch_id, normalised_url, host, row_number() OVER () AS place
+    FROM (SELECT fetch_id, any_value(normalised_url) AS normalised_url, any_value(host) AS host
+          FROM planned {due} GROUP BY fetch_id ORDER BY fetch_id)
+"""
 
 
 def _refetched(stated: str) -> str:

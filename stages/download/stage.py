@@ -24,10 +24,10 @@ from stages.contract import (
     no_rejects,
 )
 from stages.download.passes import FETCH_REASONS, PassResources, open_pass
-from stages.download.settling import CHANGED, PLACEHOLDER, SettleParams, settle
+from stages.download.reduction import CHANGED, PLACEHOLDER, ReductionParams, reduce_attempts
 from stages.readers.rs5m_tars.located import SCHEME, Located, parse_located
 from stages.safety.hash_lists import HASH_LISTED
-from stages.shard.stated import STATED, StatedResources
+from stages.stated import STATED, StatedResources
 
 
 class FetchResources(Resources):
@@ -35,7 +35,7 @@ class FetchResources(Resources):
 
     timeout_s: float = Field(10.0, gt=0, description="socket time-out, s")
     max_fetch_s: float = Field(30.0, gt=0, description="wall time of one fetch including redirects, s")
-    max_bytes: int = Field(50_000_000, gt=0, description="largest body, bytes")
+    max_bytes: int = Field(50_000_000, gt=0, description="maximum size of a body, bytes")
     max_redirects: int = Field(5, ge=0, description="redirects followed")
     max_partition_s: float = Field(
         900.0, gt=0, description="time in which a partition requests its URLs, s; the next pass requests the rest"
@@ -45,7 +45,7 @@ class FetchResources(Resources):
     max_failures_in_row: int = Field(
         20,
         ge=0,
-        description="consecutive requests that a host and port refuses or leaves unanswered before it gets no more in"
+        description="consecutive refused or unanswered requests after which a host and port gets no more in"
         " this pass; 0: no limit",
     )
     allow_loopback: bool = Field(False, description="allow loopback addresses (generated world, tests)")
@@ -181,12 +181,12 @@ DOWNLOAD = Stage(
     resources=FetchResources,
     partitions_from=("fetch_pass",),
     has_network=True,
-    is_settled=True,
+    is_accumulating=True,
     bytes_per_row=120_000,  # RS5M: about 500 GB for 5 million images
 )
 
-SETTLE = Stage(
-    name="settle",
+REDUCE_ATTEMPTS = Stage(
+    name="reduce_attempts",
     module="download",
     version=4,
     does="Reduces all attempts to one row per URL: its fetched body, or the reason why there is none.",
@@ -205,9 +205,9 @@ SETTLE = Stage(
     writes=FETCHED,
     grain="reduce",
     given=Given("planned", ("fetch_id",)),
-    run=settle,
+    run=reduce_attempts,
     is_queried=True,
-    params=SettleParams,
+    params=ReductionParams,
     resources=StatedResources,
     reasons=(*FETCH_REASONS, PLACEHOLDER, HASH_LISTED, CHANGED),
     tools=(STATED,),

@@ -3,22 +3,18 @@
 Features are used by the outlier filter and, later, by the search for copies; outliers computes scores and decides.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 from pydantic import Field
 
 from schemas.manifests import load_prompts
-from schemas.tables import EMBEDDING, PICTURE, PROMPT, Table
-from stages.checks import check_body
+from schemas.tables import EMBEDDING, PICTURE, PROMPT
 from stages.contract import (
     Context,
     Dependency,
-    Files,
     Given,
     Inputs,
     Outcome,
@@ -28,28 +24,18 @@ from stages.contract import (
     Stage,
     Tool,
     no_rejects,
-    rejects_table,
 )
+from stages.embed.located import BODY, FOUND, LOCATED, Refusal, prepare_ahead, refuse
 from stages.identity import digest_json
-from stages.images.ahead import cut, load_ahead
-from stages.images.not_decoded import NotDecoded
 from stages.models.opening import MODEL_MEMORY_GB, NONE, model_identity, open_scorer
 from stages.models.protocols import ImageTextScorer
-from stages.purged import PURGED_DETAIL, is_purged
 from stages.rows import query_rows
-
-T = TypeVar("T")
-Row = Mapping[str, Any]
-Refusal = tuple[str, str, str]  # pixel_sha256, reason, detail
-BODY = ("n_bytes", "body_sha256", "body_file", "body_offset")
-FOUND = ("image_format", "width_px", "height_px")  # as found by screen; later openings use it too
-LOCATED = ("pixel_sha256", *FOUND, *BODY)
 
 
 class ModelResources(Resources):
     """Where models are stored, and on which device they run."""
 
-    models: str = Field("models", description="folder of the published models, with a folder per name of models.toml")
+    models: str = Field("models", description="folder of the published models, with one folder per name in models.toml")
     device: str = Field("auto", description="auto (cuda if available), cuda, cuda:1 or cpu")
     loaders: int = Field(0, ge=0, description="threads that decode images for a model; 0: one per CPU core, at most 8")
 
@@ -78,13 +64,16 @@ def plan_pictures(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(kept.cast(PICTURE.schema), no_rejects(PICTURE))
 
 
+# Not materialised: the wide columns would be held in memory for a query that needs two of them.
 _PICTURES = f"""
-    WITH located AS (
+    WITH located AS NOT MATERIALIZED (
         SELECT fetch_id AS image_id, {", ".join(BODY)}, partition, pass FROM fetched
         UNION ALL SELECT sample_id, {", ".join(BODY)}, partition, NULL FROM labelled_image
+    ), chosen AS (  -- before the wide columns are joined, which sorting would copy
+        SELECT image_id FROM image JOIN (SELECT image_id, pass FROM located) USING (image_id)
+        QUALIFY row_number() OVER (PARTITION BY pixel_sha256 ORDER BY pass NULLS LAST, image_id) = 1
     )
-    SELECT {", ".join(PICTURE.schema.names)} FROM image JOIN located USING (image_id)
-    QUALIFY row_number() OVER (PARTITION BY pixel_sha256 ORDER BY pass NULLS LAST, image_id) = 1
+    SELECT {", ".join(PICTURE.schema.names)} FROM image JOIN chosen USING (image_id) JOIN located USING (image_id)
     ORDER BY partition, pixel_sha256
 """
 
@@ -108,60 +97,6 @@ def embed(inputs: Inputs, context: Context) -> Outcome:
         context.advance(len(ids) + len(refused))
     kept = pa.table([pa.array(ids, pa.string()), _lists(features)], schema=EMBEDDING.schema)
     return Outcome(kept, refuse(EMBEDDING, refused))
-
-
-def prepare_ahead(
-    pictures: pa.Table, context: Context, prepare: Callable[[Image.Image], Any], size: int
-) -> Iterator[tuple[list[Row], list[Any], list[Refusal]]]:
-    """Yield rows, their prepared pictures, and the refusals of those not decoded, in the order of pixel_sha256.
-
-    Batches never cross partitions.
-    """
-    rows = sorted(pictures.to_pylist(), key=lambda row: str(row["pixel_sha256"]))
-
-    def load(row: Row) -> Any:
-        return load_located(row, context.files, prepare)
-
-    for batch, loaded in load_ahead(cut(rows, size), load, context.resources.loaders):
-        pairs = list(zip(batch, loaded, strict=True))
-        sound = [pair for pair in pairs if not isinstance(pair[1], NotDecoded)]
-        faults = [
-            (row["pixel_sha256"], "decoding_failed", str(fault))
-            for row, fault in pairs
-            if isinstance(fault, NotDecoded)
-        ]
-        yield [row for row, _ in sound], [prepared for _, prepared in sound], faults
-
-
-def load_located(row: Row, files: Files, prepare: Callable[[Image.Image], T]) -> T | NotDecoded:
-    """Return the picture at a row's location, prepared by `prepare`, or why it cannot be decoded.
-
-    Args:
-        row: has BODY, and what screen found (FOUND).
-        files: reader of the body.
-        prepare: receives the picture as RGB, with a longer side of at most LONGEST_PX.
-    """
-    from stages.images.rgb import open_rgb
-
-    data = files.read(row["body_file"], row["body_offset"], row["n_bytes"])
-    if is_purged(data):
-        return NotDecoded(PURGED_DETAIL)
-    check_body(data, row)
-    try:
-        image = open_rgb(data, row["image_format"], LONGEST_PX, row["width_px"] * row["height_px"])
-    except NotDecoded as fault:
-        return NotDecoded(*fault.args)  # without its traceback, which would keep the picture in memory
-    return prepare(image)
-
-
-def refuse(table: Table, refused: Sequence[Refusal]) -> pa.Table:
-    """Return the reject rows of refused pictures."""
-    ids, reasons, details = zip(*refused, strict=True) if refused else ((), (), ())
-    keys = {"pixel_sha256": pa.array(ids, pa.string())}
-    return rejects_table(table, keys, pa.array(reasons, pa.string()), list(details))
-
-
-LONGEST_PX = 1024  # models see at most 448 px, so a picture of 400 megapixels is decoded small
 
 
 def embed_prompts(inputs: Inputs, context: Context) -> Outcome:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.corpora import LIST_CODE, Corpus
+from schemas.corpora import LIST_CODE
+from schemas.corpus import Corpus
 from stages.readers.batch import Choices, SourceFiles
-from stages.readers.readers import read_row, read_sample, reader_of
+from stages.readers.readers import reader_of
+from stages.readers.single_rows import read_row, read_sample
 
 _BY_ROW = re.compile(r"([a-z0-9]+)_(\d{1,10})_(\d{1,18})", re.ASCII)
 _BY_NATIVE_ID = re.compile(r"([a-z0-9]+)_([A-Za-z0-9_]{1,64})", re.ASCII)
@@ -56,10 +58,10 @@ def read_again(
         files: as `files_of` gives them.
         sources: the SOURCES folder.
         corpus: says how they are read.
-        choices: what the run chose.
+        choices: the run's choices in reading.
 
     Raises:
-        InputError: a file is missing without which nothing can be read.
+        InputError: a file that reading depends on is missing.
     """
     companions = tuple(sources / path for path in files if _is_companion(path, corpus))
     # The number in the name matters to nobody who reads one row.

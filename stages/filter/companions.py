@@ -1,13 +1,13 @@
-"""What the filter makes of files that only add to the rows of others: CC3M's machine tags.
+"""Add columns from companion files to the filtered rows: CC3M's machine tags.
 
-Not for companions without which nothing can be read: their readers open them.
+Not for companions that reading depends on: their readers open them.
 """
 
 from dataclasses import replace
 
 import pyarrow as pa
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.filter.filtering import Filtered, Search, filter_batches
 from stages.readers.batch import SourceFiles
 from stages.readers.tsv.tags import join_tags
@@ -19,7 +19,7 @@ def add_tags(found: Filtered, corpus: Corpus, search: Search, source: SourceFile
     A damaged stretch of the label file harms no row: it is one more reject, and counts as given.
     """
     candidates, damages = join_tags(found.candidates, source.companions[0])
-    part = 1 + max((part for _, part in source.files), default=0)  # its rows are no rows of the files
+    part = 1 + max((part for _, part in source.files), default=0)  # its rows are not rows of the files
     numbered = [damage._replace(part=part) for damage in damages]
     lost = filter_batches(numbered, corpus, search, lambda n_rows: None, source)
     counts = {reason: n_rows + lost.counts.get(reason, 0) for reason, n_rows in found.counts.items()}

@@ -1,4 +1,4 @@
-"""Filter source files: which of their rows have a caption with a keyword, and what became of the others.
+"""Filter source files: keep the rows with a keyword in their caption, and reject or count the others.
 
 Not for the declaration of the stage (`stages/filter/stage.py`) nor for file formats (`stages/readers/readers.py`).
 """
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from schemas.fields import FIELD
 from schemas.tables import CANDIDATE
 from stages.contract import rejects_table
@@ -24,8 +24,8 @@ from stages.slices import is_in_slice
 
 REASONS = (
     "no_caption", "no_keyword", "other_language", "outside_pilot", "no_url", "invalid_utf8", "wrong_field_count",
-    "shifted_row", "bad_record", "field_too_large", "unknown_corpus", "false_keyword", "no_metadata_row",
-    "listed_again", "damaged_source", "wrong_columns",
+    "shifted_row", "bad_record", "field_too_large", "unknown_corpus", "labelled_sample", "false_keyword",
+    "no_metadata_row", "listed_again", "damaged_source", "wrong_columns",
 )  # fmt: skip
 NO_FILES = SourceFiles(())
 _CONVERT_ROWS = 20_000  # one call per keyword on few rows would cost more than the rows
@@ -33,7 +33,7 @@ _CONVERT_ROWS = 20_000  # one call per keyword on few rows would cost more than 
 
 @dataclass(frozen=True)
 class Filtered:
-    """What the filter made of the source files of a partition.
+    """The result of filtering a partition's source files.
 
     Attributes:
         candidates: rows with a keyword and a URL, in file order, as the table candidate.
@@ -49,14 +49,14 @@ class Filtered:
 
 @dataclass(frozen=True)
 class Search:
-    """What the filter looks for.
+    """The patterns, rules and choices of the filter.
 
     Attributes:
         patterns: substrings, ASCII letters compared without regard to case.
-        rules: what a keyword must fulfil to be no false one.
-        is_strict: rows whose keywords are all false ones are refused; else they are kept and only marked.
-        pilot_share: share of the rows that is taken, by hash of their URL, in (0, 1].
-        choices, is_cleaned: what a run may choose in reading; whether captions are cleaned, or kept as published.
+        rules: conditions under which a keyword is not a false one.
+        is_strict: rows with only false keywords are refused; else they are kept and only marked.
+        pilot_share: share of the rows that are taken, by hash of their URL, in (0, 1].
+        choices, is_cleaned: a run's choices in reading; whether captions are cleaned, or kept as published.
     """
 
     patterns: Sequence[str]
@@ -75,11 +75,11 @@ def filter_source(
     Args:
         source: the files of the partition.
         corpus: says how they are read.
-        search: what is looked for.
+        search: the patterns, rules and choices.
         on_progress: called with the number of rows just read, batch by batch.
 
     Raises:
-        InputError: a file is missing without which nothing can be read.
+        InputError: a file that reading depends on is missing.
     """
     found = filter_batches(read_source(source, corpus, search.choices), corpus, search, on_progress, source)
     return Filtered(found.candidates, found.malformed, {**found.counts, "given": count_source(source, corpus)})
@@ -92,7 +92,7 @@ def filter_batches(
     on_progress: Callable[[int], None],
     source: SourceFiles = NO_FILES,
 ) -> Filtered:
-    """Return what became of the rows that a reader yields; how many were given is not counted here."""
+    """Return the kept rows, rejects and counts of the rows that a reader yields; given rows are not counted here."""
     sieve = _Sieve(corpus, search, source)
     for found in batches:
         if isinstance(found, Counted):
@@ -106,7 +106,7 @@ def filter_batches(
 
 
 class _Sieve:
-    """What has been kept, refused and counted so far."""
+    """The rows kept, refused and counted so far."""
 
     def __init__(self, corpus: Corpus, search: Search, source: SourceFiles) -> None:
         self._corpus, self._search, self._source = corpus, search, source
@@ -129,10 +129,10 @@ class _Sieve:
             self._rejects.append(_as_rejects(refused, self._corpus, batch.part))
 
     def refuse_stretch(self, damage: Damage) -> None:
-        """Refuse rows that cannot be read, by one reject row that says of which file and how many they are."""
+        """Refuse rows that cannot be read, in one reject row that names the file and their number."""
         self.counts[damage.reason] += damage.n_rows
         path = self._source.file_of(damage)
-        # The file has a column of its own; in the text a long name would leave no room for what was found.
+        # The file has a column of its own; in the text a long name would leave no room for the fault.
         detail = damage.detail.removeprefix(f"{path}: ").removeprefix(f"{path and path.name}: ")
         facts = {
             "corpus": [self._corpus.code],
@@ -144,7 +144,7 @@ class _Sieve:
         self._rejects.append(rejects_table(CANDIDATE, ids, [damage.reason], [detail], facts))
 
     def result(self) -> Filtered:
-        """Return what came of all batches."""
+        """Return the kept rows, rejects and counts of all batches."""
         self._convert()
         candidates = pa.concat_tables(self._kept)
         self.counts["kept"] = candidates.num_rows

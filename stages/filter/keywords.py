@@ -20,11 +20,11 @@ from stages.readers.formats.texts import text_offsets
 
 _ASCII_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _FEW = 500  # captions that are sooner searched one by one than a search for all of them is set up
-_FEW_OF_A_WORD, _SHORT_WORD = 2, 5  # a short word, such as space, is in too many captions to be sought alone
+_FEW_OF_A_WORD, _SHORT_WORD = 2, 5  # a short word, such as space, is in too many captions to be searched for alone
 _HAYSTACK_BYTES = 1 << 30  # find_many answers with 32-bit offsets
 
 # RE2 classes of characters nobody sees.
-# Count as blanks: what separates lines, words or directions, and would hide or reorder text in a viewer.
+# Treated as blanks: they separate lines, words or directions, and would hide or reorder text in a viewer.
 _CONTROLS = (
     r"\x{00}-\x{1f}\x{7f}-\x{9f}\x{61c}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{206f}\x{fff9}-\x{fffb}"
 )
@@ -33,8 +33,8 @@ _BLANKS = f"[{_CONTROLS}{_WHITE_SPACE}]+"
 # Removed without a trace, since they are inside of words: soft hyphen, combining grapheme joiner, word joiner,
 # invisible operators, byte order mark, Hangul fillers and tags.
 _INSIDE = r"\x{ad}\x{34f}\x{3164}\x{ffa0}\x{2060}-\x{2065}\x{feff}\x{e0000}-\x{e007f}"
-# Kept where they are spelling: joiner and non-joiner behind a character beyond ASCII (Persian, Indic scripts, emoji),
-# and the tags of a region's flag, such as Scotland's, behind the black flag: letters and digits, then an end.
+# Kept where they are spelling: joiner and non-joiner after a character beyond ASCII (Persian, Indic scripts, emoji),
+# and the tags of a region's flag, such as Scotland's, after the black flag: letters and digits, then an end.
 _FLAG = r"(\x{1f3f4}[\x{e0030}-\x{e0039}\x{e0061}-\x{e007a}]{3,6}\x{e007f})"
 _HIDDEN = rf"{_FLAG}|[{_INSIDE}]+"
 _JOINERS = r"\x{200c}\x{200d}"
@@ -92,7 +92,7 @@ def _candidates(captions: pa.Array, folded: list[str]) -> tuple[npt.NDArray[np.i
     a caption. A find may then begin in one caption and end in the next, and hide a true one that overlaps it.
     """
     nothing = np.zeros(0, np.int64)
-    if captions.offset == 0 and text_offsets(captions)[0]:  # such come of a slice's cast, and ascii_lower breaks them
+    if captions.offset == 0 and text_offsets(captions)[0]:  # as casts of slices give; ascii_lower breaks them
         captions = captions.take(pa.array(np.arange(len(captions))))
     lowered = pc.ascii_lower(captions)
     offsets = text_offsets(lowered)
@@ -126,9 +126,10 @@ def _reached(finds: npt.NDArray[np.int64], offsets: npt.NDArray[Any], folded: li
 def _sort_out(
     finds: npt.NDArray[np.int64], offsets: npt.NDArray[Any], text: memoryview, folded: list[str], sought: list[str]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the captions of finds where a pattern begins and ends, and those that are still to be decided.
+    """Return the captions of finds where a pattern begins and ends, and the undecided captions.
 
-    Most finds are such: what is left to decide is a tenth of what the longest pattern can reach from them.
+    Most finds are of the first kind: the undecided captions are a tenth of those that the longest pattern can reach
+    from a find.
     """
     patterns, beginnings = (tuple(text.encode() for text in texts) for texts in (folded, sought))
     longest = _longest(folded)
@@ -152,9 +153,9 @@ def _longest(texts: Sequence[str]) -> int:
 
 
 def _common_beginnings(folded: Sequence[str]) -> list[str]:
-    """Return texts of which each pattern holds one at its beginning: the fewer there are, the faster is the search.
+    """Return texts such that each pattern begins with one of them: fewer texts make the search faster.
 
-    Three or more patterns of one first word are sought by that word and the blank behind it.
+    Three or more patterns with the same first word are searched for by that word and the blank after it.
     """
     words = Counter(pattern.partition(" ")[0] for pattern in folded if " " in pattern)
     beginnings = (
@@ -217,7 +218,7 @@ def _without_hidden(captions: pa.Array) -> pa.Array:
 
 
 def _unescape(text: str) -> str:
-    # COYO's captions are escaped twice; a third round would decode what an author meant to show.
+    # COYO's captions are escaped twice; a third round would decode text that an author meant to show.
     for _ in range(2):
         text = _ENTITY.sub(lambda found: _decode_entity(found[0]), text)
     return text

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from schemas.manifests import Keywords, load_keywords
 from schemas.tables import CANDIDATE
 from stages.contract import Context, Given, InputError, Inputs, Outcome, Params, Reads, Resources, Stage, Tool
@@ -23,7 +23,7 @@ CocoColumn = Literal["TEXT", "top_caption", "all_captions"]
 
 
 class FilterParams(Params):
-    """What counts as a keyword, and which of a corpus's texts are searched and kept."""
+    """Which keywords count, and which of a corpus's texts are searched and kept."""
 
     has_spaced_sentinel: bool = Field(
         False, description="also match 'Sentinel 1' and 'Sentinel 2', which figure 3 of the paper shows"
@@ -60,7 +60,7 @@ class FilterParams(Params):
 
 
 class FilterResources(Resources):
-    """What a run accepts."""
+    """Which losses a run accepts."""
 
     accept_damaged: tuple[str, ...] = Field(
         (), description="damaged source files, by their path under SOURCES, whose losses are accepted"
@@ -105,12 +105,12 @@ def source_files(listed: Sequence[tuple[str, int]], sources: Path, corpus: Corpu
 
 
 def choices_of(params: FilterParams) -> Choices:
-    """Return what a run chose in reading."""
+    """Return a run's choices in reading."""
     return Choices(params.laioncoco_searched, params.laioncoco_caption, params.wit_languages)
 
 
 def search_of(params: FilterParams, keywords: Keywords, pilot_share: float = 1.0) -> Search:
-    """Return what a run looks for."""
+    """Return the patterns, rules and choices of a run."""
     patterns = keywords.patterns(has_spaced_sentinel=params.has_spaced_sentinel)
     return Search(
         patterns, StrictRules(keywords.strict), params.is_strict, pilot_share, choices_of(params), params.is_cleaned
@@ -149,7 +149,7 @@ KEYWORDS = Tool("keywords", _identity, _open)
 FILTER = Stage(
     name="filter",
     module="filter",
-    version=16,
+    version=17,
     does="Keeps rows with a keyword in the caption; counts the others by reason and source file.",
     reads=(
         Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "pilot_share")),

@@ -16,15 +16,15 @@ from schemas.manifests import StrictRule
 
 @dataclass(frozen=True)
 class StrictRules:
-    """What a keyword must fulfil beyond being a substring; keywords without a rule always do."""
+    """Conditions on a keyword beyond being a substring; keywords without a rule always meet them."""
 
     rules: tuple[StrictRule, ...] = ()
 
     def keywords_left(self, texts: pa.Array, keywords: pa.ListArray) -> pa.ListArray:
-        """Return the keywords that are no false ones, in their order.
+        """Return the keywords that meet their rules, in their order.
 
         Args:
-            texts: what the keywords were found in, without nulls.
+            texts: the texts in which the keywords were found, without nulls.
             keywords: all keywords of each text.
         """
         found = keywords.flatten()

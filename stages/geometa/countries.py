@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
+from stages.identity import package_version
+
 KOSOVO = "XKX"  # Kosovo, from the range that ISO 3166 leaves to its users; XK in GeoNames, "KO-" in FMoW
 
 # Codes of FMoW that are not in ISO 3166 (github.com/fMoW/dataset, issue 13): "KO-" is always Kosovo; "CA-" is the
@@ -43,6 +45,4 @@ def in_reading_order(name: str) -> str:
 
 def names_identity() -> Mapping[str, str]:
     """Return the versions that the names depend on."""
-    from importlib.metadata import version
-
-    return {"countries": f"pycountry {version('pycountry')}"}
+    return {"countries": f"pycountry {package_version('pycountry')}"}

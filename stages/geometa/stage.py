@@ -27,10 +27,15 @@ from stages.geometa.times import month_of, parse_time
 from stages.geometa.utm import find_zones
 from stages.identity import digest_json
 from stages.rows import map_rows, query_rows
+from stages.stated import PLACE_AND_TIME, STATED, StatedResources, with_columns
 
 ROWS_AT_ONCE = 100_000  # bounds the memory of numpy and Python objects besides the tables
 
-_STATED = ("stated_latitude_deg", "stated_longitude_deg", "stated_datetime")
+# By our name, the name in the release metadata of a dataset that is made again.
+_STATED = {
+    "stated_latitude_deg": "latitude_deg", "stated_longitude_deg": "longitude_deg", "stated_datetime": "taken_at",
+}  # fmt: skip
+_POSITION = ("stated_latitude_deg", "stated_longitude_deg")
 _TAGS = ("machine_tags", "machine_tag_probs")
 _LABELLED = (
     "labels", "stated_country_code", "gsd_m", "cloud_cover_percent", "scan_direction", "target_azimuth_deg",
@@ -40,6 +45,8 @@ _EXIF = ("exif_datetime", "exif_latitude_deg", "exif_longitude_deg")
 _BY_PLACE = ("utm_zone", "utm_hemisphere", "city")
 # A sample with none of these facts gets no meta caption.
 _FACT_COLUMNS = ("latitude_deg", "taken_at", "country_name", *_TAGS[:1], *_LABELLED[2:], "labels")
+# Columns of which a sentence is composed.
+_WORDED = ("sample_id", "corpus", *_LABELLED, *_TAGS, "city", "country_name", "season", "taken_at", *_BY_PLACE[:2])
 
 
 class GeometaParams(Params):
@@ -54,9 +61,9 @@ class GeometaParams(Params):
     tropic_latitude_deg: float = Field(
         23.44, ge=0, le=90, description="latitude up to which there are no seasons, degrees"
     )  # obliquity of the ecliptic, IAU 2006: 23.439 degrees at J2000
-    earliest_year: int = Field(1858, ge=1000, le=9999, description="earlier times are taken as mistakes")
+    earliest_year: int = Field(1858, ge=1000, le=9999, description="earlier times are ignored as mistakes")
     # 1858: the first aerial photograph, Nadar's of Paris.
-    latest_year: int = Field(2030, ge=1000, le=9999, description="later times are taken as mistakes")  # YFCC has 4501
+    latest_year: int = Field(2030, ge=1000, le=9999, description="later times are ignored as mistakes")  # YFCC has 4501
     min_tag_prob: float = Field(0.9, ge=0, le=1, description="minimum probability of a tag in a sentence")  # RS5M
     max_tags: int = Field(3, ge=1, description="maximum number of machine tags in a sentence")  # RS5M
     exif_meta_caption: bool = Field(
@@ -72,7 +79,10 @@ class GeometaParams(Params):
 
 
 def describe_geometa(inputs: Inputs, context: Context) -> Outcome:
-    """Return position and time of each sample, where known, and its meta caption."""
+    """Return position and time of each sample, where known, and its meta caption.
+
+    A dataset that is made again has those that its release metadata states.
+    """
     params: GeometaParams = context.params
     composer = Composer(context.tools["templates"], params.template_seed)
     n_done = 0
@@ -83,21 +93,28 @@ def describe_geometa(inputs: Inputs, context: Context) -> Outcome:
         context.advance(n_done)
         return _describe(rows, params, context.tools["places"], composer)
 
-    kept = map_rows(query_rows(_SAMPLES, inputs), describe, GEOMETA.schema, ROWS_AT_ONCE)
+    stated = context.tools.get("stated")
+    has_said = stated is not None and set(PLACE_AND_TIME) <= set(stated.column_names)
+    said = with_columns(stated if has_said else None, ("sample_id", *PLACE_AND_TIME))
+    kept = map_rows(query_rows(_SAMPLES, {**inputs, "said": said}), describe, GEOMETA.schema, ROWS_AT_ONCE)
     return Outcome(kept, no_rejects(GEOMETA))
 
 
 _LEFT = "SELECT * FROM sample WHERE half = 'rs3' OR sample_id IN (SELECT sample_id FROM relevant)"
 _SAMPLES = f"""
-    SELECT sample_id, s.corpus, {", ".join(f"coalesce(c.{name}, l.{name}) AS {name}" for name in _STATED)},
-           {", ".join((*_TAGS, *_LABELLED, *_EXIF))}
+    SELECT sample_id, s.corpus, {
+    ", ".join(f"coalesce(c.{name}, l.{name}, said.{known}) AS {name}" for name, known in _STATED.items())
+}, coalesce(stated_country_code, said.country_code) AS stated_country_code,
+           {", ".join((*_TAGS, *_LABELLED[:1], *_LABELLED[2:], *_EXIF))},
+           said.sample_id IS NOT NULL AS is_said, said.meta_caption AS said_meta_caption
     FROM ({_LEFT}) s JOIN image USING (image_id)
-    LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id) ORDER BY sample_id
+    LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id)
+    LEFT JOIN said USING (sample_id) ORDER BY sample_id
 """
 
 
 def _describe(rows: pa.Table, params: GeometaParams, places: Places, composer: Composer) -> pa.Table:
-    position = choose_position(*(_numbers(rows[name]) for name in (*_STATED[:2], *_EXIF[1:])))
+    position = choose_position(*(_numbers(rows[name]) for name in (*_POSITION, *_EXIF[1:])))
     time = _choose_time(rows, params)
     latitude_deg, longitude_deg = position["latitude_deg"], position["longitude_deg"]
     zones = find_zones(latitude_deg, longitude_deg)
@@ -117,14 +134,17 @@ def _describe(rows: pa.Table, params: GeometaParams, places: Places, composer: C
         "month": _known(time["month"], "month", time["month"] > 0),
         "season": _known(seasons, "season", seasons != ""),
     }
-    columns["meta_caption"] = _compose(rows, columns, params, composer)
+    composed = _compose(rows, columns, params, composer)
+    columns["meta_caption"] = pc.if_else(rows["is_said"], rows["said_meta_caption"], composed)
     return pa.table({name: columns[name] for name in GEOMETA.schema.names}).cast(GEOMETA.schema)
 
 
 def _choose_time(rows: pa.Table, params: GeometaParams) -> dict[str, Any]:
     years = (params.earliest_year, params.latest_year)
-    stated = [parse_time(text, *years) for text in rows["stated_datetime"].to_pylist()]
-    exif = [parse_time(text, *years) for text in rows["exif_datetime"].to_pylist()]
+    stated, exif = (
+        [parse_time(text, *years) if text else None for text in rows[name].to_pylist()]
+        for name in ("stated_datetime", "exif_datetime")
+    )
     taken_at = [first or second for first, second in zip(stated, exif, strict=True)]
     source = ["corpus" if first else "exif" if second else None for first, second in zip(stated, exif, strict=True)]
     return {"taken_at": taken_at, "source": source, "month": np.array([month_of(text) for text in taken_at], np.int32)}
@@ -156,7 +176,9 @@ def _compose(rows: pa.Table, columns: Mapping[str, Any], params: GeometaParams, 
     has_facts = np.any([known[name].is_valid().to_numpy(zero_copy_only=False) for name in _FACT_COLUMNS], axis=0)
     at = np.flatnonzero(has_template.to_numpy(zero_copy_only=False) & has_facts)
     captions = np.full(rows.num_rows, None, dtype=object)
-    for index, row in zip(at, pa.table(known).take(pa.array(at)).to_pylist(), strict=True):
+    taken = [known[name].take(pa.array(at)).to_pylist() for name in _WORDED]
+    for index, *values in zip(at, *taken, strict=True):
+        row = dict(zip(_WORDED, values, strict=True))
         facts = word_facts(row, params.min_tag_prob, params.max_tags)
         captions[index] = composer.compose(row["sample_id"], row["corpus"], facts)
     return pa.array(captions, FIELD["meta_caption"].type)
@@ -166,7 +188,9 @@ def _without_exif(rows: pa.Table, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns with values known only from EXIF set to null."""
     has_place = pc.equal(columns["position_source"], "corpus")
     has_time = pc.equal(columns["time_source"], "corpus")
-    is_stated = pa.array([country_code(code) is not None for code in rows["stated_country_code"].to_pylist()])
+    codes = rows["stated_country_code"].to_pylist()
+    known_codes = {code for code in set(codes) if country_code(code) is not None}
+    is_stated = pa.array([code in known_codes for code in codes])
     said = dict.fromkeys((*_BY_PLACE, "latitude_deg"), has_place) | {"taken_at": has_time}
     said |= {"country_name": pc.or_kleene(has_place, is_stated), "season": pc.and_(has_place, has_time)}
     return {
@@ -225,6 +249,7 @@ DESCRIBE_GEOMETA = Stage(
     run=describe_geometa,
     is_queried=True,
     params=GeometaParams,
-    tools=(PLACES, TEMPLATES),
+    resources=StatedResources,
+    tools=(PLACES, TEMPLATES, STATED),
     bytes_per_row=250,
 )

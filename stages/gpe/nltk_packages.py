@@ -10,12 +10,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from stages.contract import InputError
-from stages.identity import digest_json
+from stages.identity import digest_json, package_version
 
 SMALL_PACKAGES = Path(__file__).parents[2] / "manifests" / "nltk_small"
 DIGESTS = "SHA256SUMS"
@@ -79,9 +78,9 @@ def find_packages() -> PlacePackages:
 
 
 def packages_identity(packages: PlacePackages) -> dict[str, str]:
-    """Return what the place names depend on: NLTK's version and the packages' contents."""
+    """Return the dependencies of the place names: NLTK's version and the packages' contents."""
     kind = "small" if packages.is_small else "NLTK_DATA"
-    return {"nltk": _nltk_version(), "packages": kind, "sha256": _digest(packages)}
+    return {"nltk": package_version("nltk"), "packages": kind, "sha256": _digest(packages)}
 
 
 def read_digests(folder: Path) -> dict[str, str]:
@@ -98,11 +97,6 @@ def file_digests(folder: Path) -> dict[str, str]:
         if _has(folder, package)
         for name, digest in _package_digests(folder, package, _stamp(folder, package))
     }
-
-
-@lru_cache(maxsize=1)
-def _nltk_version() -> str:
-    return version("nltk")
 
 
 def _check_small(missing: list[str]) -> None:

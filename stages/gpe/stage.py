@@ -58,7 +58,7 @@ _TEXTS = f"""
 
 
 def tag_places(inputs: Inputs, context: Context) -> Outcome:
-    """Return the place names of each caption in order of appearance; one row without a name if there is none."""
+    """Return the place names of each caption in order of appearance; one row without a name if it has none."""
     tagger: PlaceTagger = context.tools["place_tagger"]
     params: TagParams = context.params
     rows: list[tuple[str, int, str | None]] = []

@@ -1,6 +1,6 @@
 """Load the next batch of images in threads while the model works on the current one.
 
-The stages decide what is loaded and how large a batch is.
+The stages choose the images and the size of a batch.
 """
 
 from __future__ import annotations

@@ -6,12 +6,17 @@ The only module that opens image files: the decoding child, the models and the e
 import hashlib
 import io
 import math
+import warnings
 
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
+from stages.images.clear_colour import apply_clear_colour
 from stages.images.exif import hide_xmp
 from stages.images.formats import plugin_of
 from stages.images.mending import close_jpeg, mend
+
+# PIL warns of broken side data, several lines a file; what it cannot decode becomes a reject.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 class TooManyPixels(ValueError):
@@ -57,7 +62,9 @@ def open_first(
 def finish(image: Image.Image, data: bytes, longest_px: int | None = None) -> Image.Image:
     """Decode and return a picture opened by open_first; add a missing end marker to a JPEG with complete pixels."""
     try:
-        return _load(image)
+        _load(image)
+        apply_clear_colour(image, data)
+        return image
     except OSError as error:
         if plugin_of(str(image.format)) != "JPEG" or "truncated" not in str(error):
             raise

@@ -36,7 +36,7 @@ NEVER_OPENED = {"EPS", "WMF", "AVIF", "FPX", "MIC", "MPO"}  # MPO has no plugin 
 SAMPLE_TYPES = {1: "uint", 2: "int", 3: "float", 4: "untyped", 5: "complex int", 6: "complex float"}
 UNREAD = re.compile(r"unsupported(?! BMP palette)|cannot handle", re.IGNORECASE)  # PIL, of a header
 BIG_TIFF = b"+"
-CUT_SHORT = (struct.error, IndexError, EOFError)  # what plugins raise if the file ends within a header
+CUT_SHORT = (struct.error, IndexError, EOFError)  # raised by plugins if the file ends within a header
 
 Refusal = tuple[str, str]  # reason and detail
 

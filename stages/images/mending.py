@@ -14,6 +14,8 @@ from stages.images.tiff_tags import remove_side_tags
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # The chunks of the first picture and the orientation. Animation chunks are dropped: the first frame is this picture.
 PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
+PALETTE = 3  # a colour type
+CLEAR_COLOUR_BYTES = {0: 2, 2: 6}  # length of tRNS, by the colour type
 RAW_PROFILE = b"Raw profile type exif\0"
 TEXT_LIMIT = 1 << 20  # bytes; PIL raises an error at this length of a text
 EOI = b"\xff\xd9"
@@ -24,6 +26,10 @@ FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SOS = 0xDA
 WITHOUT_BODY = {0x01, *range(0xD0, 0xDA)}
 BMP_RLE = (1, 2)
+# How the pixels of either kind begin, where libwebp checks it when it opens a file.
+WEBP_PICTURES = {b"VP8 ": re.compile(rb"...\x9d\x01\x2a", re.DOTALL), b"VP8L": re.compile(rb"\x2f")}
+WEBP_OTHERS = (b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"EXIF", b"XMP ")
+WEBP_FRAME_HEADER_BYTES = 16
 
 
 def mend(data: bytes, image_format: str) -> bytes:
@@ -40,6 +46,7 @@ def remove_side_chunks(data: bytes) -> bytes:
     """
     kept, position, has_pixels = [PNG_SIGNATURE], len(PNG_SIGNATURE), False
     seen: set[bytes] = set()
+    colour_type, n_colours = data[25] if len(data) > 25 else -1, 0
     while position + 8 <= len(data):
         n_bytes, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + n_bytes
@@ -48,13 +55,38 @@ def remove_side_chunks(data: bytes) -> bytes:
                 kept.append(data[position:])  # the decoder will refuse it
             break
         has_pixels = has_pixels or kind == b"IDAT"
-        if _is_kept(kind, data[position:end], has_pixels, seen):
-            kept.append(data[position:end])
+        n_colours = n_bytes // 3 if kind == b"PLTE" else n_colours
+        is_applied = kind != b"tRNS" or is_transparency_applied(n_bytes, colour_type, n_colours)
+        if is_applied and _is_kept(kind, data[position:end], has_pixels, seen):
+            kept.append(_scale_clear_grey(data, data[position:end]) if kind == b"tRNS" else data[position:end])
             seen.add(kind)
         if kind == b"IEND":
             break
         position = end
     return b"".join(kept)
+
+
+def is_transparency_applied(n_bytes: int, colour_type: int, n_colours: int) -> bool:
+    """Return whether decoders apply a tRNS chunk: libpng, and so browsers, skip one of another length.
+
+    Args:
+        n_bytes: length of its body.
+        colour_type: as the header of the PNG states it.
+        n_colours: colours of the palette before the chunk; 0 without a palette.
+    """
+    if colour_type == PALETTE:
+        return 0 < n_bytes <= n_colours
+    return n_bytes == CLEAR_COLOUR_BYTES.get(colour_type)
+
+
+def _scale_clear_grey(data: bytes, chunk: bytes) -> bytes:
+    """Return a tRNS chunk with the transparent grey level in 8 bits: PIL scales pixels of 2 and 4 bits, not this."""
+    n_bits, colour_type = data[24], data[25]
+    if colour_type != 0 or n_bits not in (2, 4) or len(chunk) != 14:
+        return chunk
+    (level,) = struct.unpack_from(">H", chunk, 8)
+    body = b"tRNS" + struct.pack(">H", (level & ((1 << n_bits) - 1)) * (255 // ((1 << n_bits) - 1)))
+    return chunk[:4] + body + struct.pack(">I", zlib.crc32(body))
 
 
 def _is_kept(kind: bytes, chunk: bytes, has_pixels: bool, seen: set[bytes]) -> bool:
@@ -80,19 +112,37 @@ def _is_short_text(kind: bytes, body: bytes) -> bool:
 
 
 def close_webp(data: bytes) -> bytes:
-    """Return the complete chunks of a WEBP that is shorter than it states, if they include its first picture."""
-    if len(data) >= 8 + int.from_bytes(data[4:8], "little"):
+    """Return the intact chunks of a WEBP that is shorter than it states or has a broken frame.
+
+    The file is unchanged if it has neither fault, or no intact picture: libwebp opens no animation with a broken frame.
+    """
+    is_short = len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if not is_short and b"ANMF" not in data:
         return data
-    position, kept, has_picture = 12, [], False
+    position, kept, n_pictures, n_dropped = 12, [], 0, int(is_short)
     while position + 8 <= len(data):
         kind, n_bytes = struct.unpack_from("<4sI", data, position)
-        if position + 8 + n_bytes > len(data):
-            break
-        kept.append(data[position : position + 8 + n_bytes] + b"\0" * (n_bytes % 2))
-        has_picture = has_picture or kind in (b"VP8 ", b"VP8L", b"ANMF")
-        position += 8 + n_bytes + n_bytes % 2
+        end = position + 8 + n_bytes
+        is_picture = kind in WEBP_PICTURES or (kind == b"ANMF" and is_whole_frame(data[position + 8 : end]))
+        if end <= len(data) and (is_picture or kind in WEBP_OTHERS):
+            kept.append(data[position:end] + b"\0" * (n_bytes % 2))
+            n_pictures += is_picture
+        else:
+            n_dropped += 1
+        position = end + n_bytes % 2
     body = b"WEBP" + b"".join(kept)
-    return b"RIFF" + struct.pack("<I", len(body)) + body if has_picture else data
+    return b"RIFF" + struct.pack("<I", len(body)) + body if n_pictures and n_dropped else data
+
+
+def is_whole_frame(body: bytes) -> bool:
+    """Return whether the body of an ANMF chunk has a picture and ends where its last chunk ends."""
+    position, has_picture = WEBP_FRAME_HEADER_BYTES, False
+    while position + 8 <= len(body):
+        kind, n_bytes = struct.unpack_from("<4sI", body, position)
+        signature = WEBP_PICTURES.get(kind)
+        has_picture = has_picture or (signature is not None and signature.match(body, position + 8) is not None)
+        position += 8 + n_bytes + n_bytes % 2
+    return has_picture and position - 1 <= len(body) <= position
 
 
 def close_bmp(data: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 import re
 
-DETAIL_CHARACTERS = 200  # the longest detail of a reject row
+from schemas.reasons import DETAIL_MAX_CHARACTERS
+
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # a detail that differs from run to run would not be reproducible
 
 
@@ -13,4 +14,4 @@ class NotDecoded(Exception):
     def because(cls, error: Exception) -> "NotDecoded":
         """Return the error for a library's exception, without its traceback, which would keep the picture in memory."""
         text = ADDRESS.sub("", f"{type(error).__name__}: {error}")
-        return cls("".join(c if c.isprintable() else "?" for c in text)[:DETAIL_CHARACTERS])
+        return cls("".join(c if c.isprintable() else "?" for c in text)[:DETAIL_MAX_CHARACTERS])

@@ -1,4 +1,4 @@
-"""The perceptual hashes of a picture in the eight ways to turn it by quarters and mirror it, from one block of DCT.
+"""The perceptual hashes of a picture in the eight ways to turn it by quarters and mirror it, from a block of DCT.
 
 Not for decoding or reducing pictures; imports numpy alone, because the decoding child imports it.
 """
@@ -19,34 +19,45 @@ _MIRRORED = (False, True, True, False, False, True, True, False)
 _FLIPPED = (False, False, True, True, False, False, True, True)
 _TRANSPOSED = (False, False, False, False, True, True, True, True)
 
+_ODD = np.where(np.arange(SIDE) % 2, -1.0, 1.0)
+_PLACES = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
+# int64 and float64 [8, 64]: where each frequency is taken from, and its sign.
+_ORDERS = np.array([(_PLACES.T if is_transposed else _PLACES).ravel() for is_transposed in _TRANSPOSED])
+_SIGNS = np.array(
+    [
+        np.outer(_ODD if is_flipped else np.ones(SIDE), _ODD if is_mirrored else np.ones(SIDE)).ravel()
+        for is_mirrored, is_flipped in zip(_MIRRORED, _FLIPPED, strict=True)
+    ]
+)
+
 
 def orient_block(low: Block) -> Block:
-    """Return float64 [8, 8, 8]: the DCT block of the picture shown by each EXIF orientation, 1 to 8.
+    """Return float64 [..., 8, 8, 8]: the DCT block of a picture shown by each EXIF orientation, 1 to 8.
 
     Args:
-        low: float64 [8, 8], the lowest frequencies; vertical ones along the first axis.
+        low: float64 [..., 8, 8], the lowest frequencies; vertical ones along the first axis of a picture.
     """
-    signs: Block = np.where(np.arange(SIDE) % 2, -1.0, 1.0)
-    blocks = np.empty((N_ORIENTATIONS, SIDE, SIDE))
-    for n in range(N_ORIENTATIONS):
-        block = low.T if _TRANSPOSED[n] else low
-        block = block * signs if _MIRRORED[n] else block
-        blocks[n] = block * signs[:, None] if _FLIPPED[n] else block
-    return blocks
+    flat = low.reshape(*low.shape[:-2], SIDE * SIDE)
+    return np.asarray((flat[..., _ORDERS] * _SIGNS).reshape(*low.shape[:-2], N_ORIENTATIONS, SIDE, SIDE))
 
 
-def hash_orientations(low: Block) -> list[int]:
-    """Return eight uint64: the perceptual hash of the picture shown by each EXIF orientation, 1 to 8.
+def hash_orientations(low: Block) -> list[list[int]]:
+    """Return eight uint64 a picture: the perceptual hash of it shown by each EXIF orientation, 1 to 8.
 
-    The first is the picture's own hash. Each is the hash of the turned picture, except for bits whose frequency is
-    within a rounding of the median.
+    The first is the picture's own hash: a bit each for the frequencies above their median, the first one the most
+    significant. Each is the hash of the turned picture, except for bits whose frequency is within a rounding of the
+    median.
 
     Args:
-        low: as for orient_block.
+        low: float64 [pictures, 8, 8], as for orient_block.
     """
-    flat = orient_block(low).reshape(N_ORIENTATIONS, SIDE * SIDE)
-    ranked = np.sort(flat, axis=1)
-    medians = (ranked[:, SIDE * SIDE // 2 - 1] + ranked[:, SIDE * SIDE // 2]) / 2
-    packed = np.packbits(flat > medians[:, None], axis=1)
-    hashes: list[int] = packed.view(">u8")[:, 0].tolist()
+    flat = orient_block(low).reshape(-1, SIDE * SIDE)
+    packed = np.packbits(flat > find_medians(flat)[:, None], axis=1)
+    hashes: list[list[int]] = packed.view(">u8").reshape(-1, N_ORIENTATIONS).tolist()
     return hashes
+
+
+def find_medians(flat: Block) -> Block:
+    """Return the median of each row of 64, as numpy.median: the mean of the two values in the middle."""
+    ranked = np.sort(flat, axis=1)
+    return np.asarray((ranked[:, SIDE * SIDE // 2 - 1] + ranked[:, SIDE * SIDE // 2]) / 2)

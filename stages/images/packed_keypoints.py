@@ -23,10 +23,10 @@ def pack_keypoints(keypoints: Keypoints) -> bytes:
 
 
 def unpack_keypoints(data: bytes) -> Keypoints:
-    """Return the keypoints that were packed; those of a picture that has too few are none.
+    """Return the packed keypoints; empty for a picture with too few.
 
     Raises:
-        ValueError: the bytes are no packed keypoints.
+        ValueError: the bytes are not packed keypoints.
     """
     if not data:
         empty = np.zeros((1, 1), np.uint8)

@@ -4,7 +4,7 @@ EXIF orientation is applied, transparent pixels are shown over white, deep sampl
 result is RGB; colour profiles are not applied. Opens no files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # EXIF 2.32, tag 0x0112: how to turn the stored pixels
+
+PIXEL_BYTES = 1 << 16  # to be hashed at once
 
 Values = np.ndarray[Any, np.dtype[Any]]
 Range = tuple[float, float]
@@ -60,6 +62,19 @@ def shown_strips(image: Image.Image, orientation: int = 1) -> Iterator[tuple[int
         is_whole = (top, bottom) == (0, height)
         stored = image if is_whole else image.crop(_stored_box(top, bottom, image.size, orientation))
         yield top, turn(_flatten(stored, limits), orientation)
+
+
+def update_by_pixels(update: Callable[[bytes], None], strip: Image.Image) -> None:
+    """Hand on the bytes of an RGB picture, row by row, some rows at once: they then stay in the cache."""
+    # As Image.tobytes does, which joins them: a tenth of the time of hashing.
+    encoder = Image._getencoder("RGB", "raw", ("RGB",))
+    encoder.setimage(strip.im, (0, 0, *strip.size))
+    code = 0
+    while not code:
+        _, code, some = encoder.encode(max(PIXEL_BYTES, 4 * strip.width))
+        update(some)
+    if code < 0:
+        raise RuntimeError(f"Pillow's encoder ended with code {code}")
 
 
 def _stored_box(top: int, bottom: int, size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:

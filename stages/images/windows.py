@@ -1,6 +1,6 @@
-"""Hashes of the inside of a picture: without a plain border, and without the top or the bottom, where texts are set.
+"""Hashes of the inside of a picture: without a plain border, and without the top or bottom, where captions are printed.
 
-A copy that was framed or captioned has the hashes of the original. Not for copies that were cut: these have keypoints.
+A framed or captioned copy has the hashes of the original. Not for copies that were cut: keypoints find these.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,11 @@ LONGEST_PX = 320  # longest side to which larger pictures are reduced
 LEFT_OUT = 1 / 6  # of the height, by the windows without top or bottom; strips of text take up to .14 of it
 MOST_BORDER = 0.2  # of a side, at each end
 BORDER_LEVELS = 8  # grey levels by which the pixels of a border differ from its colour: JPEG's noise
-MARKED_SHARE = 0.6  # of a line's pixels that have the border's colour where a watermark covers it
+# Of a line's pixels, those that have the frame's colour where a watermark covers it: the last line; lines of letters.
+MARKED_SHARE, HIDDEN_SHARE = 0.6, 0.25
 N_WINDOWS = 3
+SMOOTH_PX = 160  # longest side of the inside while thin lines are removed
+MEDIAN_PX = 5  # measured: .85 of the copies with frame and watermark have near hashes, without a median .53
 SIDE, TILE = 32, 8  # px of the reduced inside, and of the tiles that are correlated
 _LEAST_TILES = 4
 
@@ -38,51 +41,78 @@ class Windows:
 
 def find_windows(picture: Image.Image) -> Windows:
     """Return the windows of a picture as shown, in any mode."""
-    from stages.screen.perceptual_hash import hash_grey
+    from stages.screen.perceptual_hash import hash_reduced, reduce_grey
 
     grey = picture.convert("L")
     share = LONGEST_PX / max(grey.size)
     if share < 1:
         size = max(1, round(grey.width * share)), max(1, round(grey.height * share))
         grey = grey.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-    inside = grey.crop(find_inside(np.asarray(grey)))
+    inside = _smooth(grey.crop(find_frame(np.asarray(grey))))
+    inside = inside.crop(find_margins(np.asarray(inside)))
     width, height = inside.size
     cut = round(height * LEFT_OUT)
-    found = [
-        hash_grey(inside.crop(box))
-        for box in ((0, 0, width, height), (0, 0, width, height - cut), (0, cut, width, height))
-    ]
+    boxes = (0, 0, width, height), (0, 0, width, height - cut), (0, cut, width, height)
+    found = hash_reduced(np.stack([reduce_grey(inside.crop(box)) for box in boxes]))
     small = np.asarray(inside.resize((SIDE, SIDE), Image.Resampling.BOX))
     hashes = np.array([one["phash"] for one in found], np.uint64)
     return Windows(hashes, np.array([one["phash_detail"] for one in found], np.float64), small)
 
 
-def find_inside(grey: Pixels) -> tuple[int, int, int, int]:
-    """Return the box (left, top, right, bottom) of a picture without its border.
+def _smooth(grey: Image.Image) -> Image.Image:
+    """Return a grey picture, reduced, without lines thinner than 1/70 of it, such as letters of a watermark."""
+    import cv2  # importing it takes 0.2 s
 
-    A border is plain lines at two opposite sides, or, on all four, lines of one colour with marks on them. Plain lines
-    at one side may be part of the picture, or of a strip of text.
-    """
+    cv2.setNumThreads(1)
+    share = SMOOTH_PX / max(grey.size)
+    size = max(1, round(grey.width * share)), max(1, round(grey.height * share))
+    reduced = grey.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return Image.fromarray(cv2.medianBlur(np.asarray(reduced), MEDIAN_PX))
+
+
+def find_frame(grey: Pixels) -> tuple[int, int, int, int]:
+    """Return the box (left, top, right, bottom) of a picture without a frame of one colour, with marks on it or not."""
     ring = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    marked = [_count_lines(side, float(np.median(ring)), MARKED_SHARE) for side in _sides(grey)]
-    if not all(marked):
-        plain = [_count_lines(side, float(np.median(side[:1])), 1.0) for side in _sides(grey)]
-        marked = [own if other else 0 for own, other in zip(plain, plain[2:] + plain[:2], strict=True)]
-    left, top, right, bottom = marked
-    return left, top, grey.shape[1] - right, grey.shape[0] - bottom
+    found = [_count_marked(side, float(np.median(ring))) for side in _sides(grey)]
+    return _box(grey, found if all(found) else [0, 0, 0, 0])
+
+
+def find_margins(grey: Pixels) -> tuple[int, int, int, int]:
+    """Return the box (left, top, right, bottom) of a picture without plain lines at two opposite sides.
+
+    Plain lines at one side may be part of the picture, or of a strip of text.
+    """
+    plain = [_count_plain(side, float(np.median(side[:1]))) for side in _sides(grey)]
+    return _box(grey, [own if other else 0 for own, other in zip(plain, plain[2:] + plain[:2], strict=True)])
+
+
+def _box(grey: Pixels, cut: list[int]) -> tuple[int, int, int, int]:
+    return cut[0], cut[1], grey.shape[1] - cut[2], grey.shape[0] - cut[3]
 
 
 def _sides(grey: Pixels) -> tuple[Pixels, ...]:
-    """Return the lines at the left, top, right and bottom, from outside, that may be a border."""
+    """Return the lines that may be a border, at the left, top, right and bottom, outermost first."""
     height, width = grey.shape
     across, down = max(1, int(width * MOST_BORDER)), max(1, int(height * MOST_BORDER))
     return grey.T[:across], grey[:down], grey.T[::-1][:across], grey[::-1][:down]
 
 
-def _count_lines(lines: Pixels, colour: float, least_share: float) -> int:
+def _count_plain(lines: Pixels, colour: float) -> int:
     """Return how many of the first lines have a colour; 0 if all have it, as in a plain picture."""
-    is_plain = (np.abs(lines - colour) <= BORDER_LEVELS).mean(axis=1) >= least_share
+    is_plain = (np.abs(lines - colour) <= BORDER_LEVELS).all(axis=1)
     return int(is_plain.argmin()) if not is_plain.all() else 0
+
+
+def _count_marked(lines: Pixels, colour: float) -> int:
+    """Return how many of the first lines are a frame's; 0 if all are.
+
+    Letters hide much of such a line, but do not reach through the whole frame.
+    """
+    shares = (np.abs(lines - colour) <= BORDER_LEVELS).mean(axis=1)
+    n_marked = int((shares < HIDDEN_SHARE).argmax()) if shares.min() < HIDDEN_SHARE else len(shares)
+    whole = np.flatnonzero(shares[:n_marked] >= MARKED_SHARE)
+    n_found = int(whole[-1]) + 1 if whole.size else 0
+    return n_found if n_found < len(shares) else 0
 
 
 def correlate_windows(first: Windows, second: Windows) -> float:
@@ -103,7 +133,7 @@ def correlate_windows(first: Windows, second: Windows) -> float:
 
 
 def window_distance(first: Windows, second: Windows, min_detail: float) -> int:
-    """Return the least Hamming distance of two pictures' equal windows of enough detail, 64 if none has it."""
+    """Return the least Hamming distance of two pictures' equal windows of enough detail; 64 without such windows."""
     is_known = np.minimum(first.details, second.details) >= min_detail
     bits = np.bitwise_count(first.hashes ^ second.hashes)[is_known]
     return int(bits.min()) if bits.size else 64

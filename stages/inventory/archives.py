@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 
 # Longer endings first. Volumes of a split archive end with .001 and so on, or with the two letters of `split`.
 _ARCHIVE = re.compile(

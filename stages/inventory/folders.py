@@ -7,12 +7,12 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.contract import InputError
 from stages.inventory.passed_over import LeftOut
 from stages.inventory.tree import PARTIAL_ENDINGS, is_below, is_folder, is_utf8, not_regular
@@ -47,14 +47,14 @@ def chosen_codes(corpora: Mapping[str, Corpus], chosen: Sequence[str], halves: C
     """Return the codes of the corpora to list, by code and half; empty for all.
 
     Raises:
-        InputError: the two settings together leave none.
+        InputError: the two settings together leave no corpus.
     """
     if halves == "both":
         return tuple(chosen)
     found = tuple(code for code in chosen or corpora if code in corpora and corpora[code].half == halves)
     if not found:
         raise InputError(
-            f"inventory.corpora = {list(chosen)} and inventory.halves = {halves} leave no corpus: name one of the web,"
+            f"inventory.corpora = {list(chosen)} and inventory.halves = {halves} leave no corpus: name a web corpus,"
             ' or set inventory.halves = "both"'
         )
     return found
@@ -106,6 +106,14 @@ def look_at(
     return Folders(tuple(corpora[code] for code in sorted(found)), found, tuple(rejects))
 
 
+def no_folder(sources: Path, corpora: Iterable[str]) -> InputError:
+    """Return the error for a SOURCES that is not a folder; `corpora` are the codes of those that can be read."""
+    return InputError(
+        f"SOURCES={sources} is not a folder: expected one with a folder per corpus ({', '.join(sorted(corpora))});"
+        " set its path with SOURCES=…"
+    )
+
+
 def nothing_readable(sources: Path, rejects: Sequence[LeftOut]) -> InputError:
     """Return the error for a SOURCES folder without a readable file."""
     lost = ("unreadable", "empty_file", "faulty_manifest")
@@ -113,10 +121,14 @@ def nothing_readable(sources: Path, rejects: Sequence[LeftOut]) -> InputError:
         f"{path} ({'empty: ' * (reason == lost[1])}{detail})" for _, path, reason, detail in rejects if reason in lost
     ]
     more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-    return InputError(
-        f"nothing under SOURCES={sources} can be read: {'; '.join(faults[:5])}{more}. Grant permission to read them, or"
-        " restore the targets of links"
-    )
+    advice = {
+        "unreadable": "grant permission to read them, or restore the targets of links",
+        "empty_file": "download empty files again",
+        "faulty_manifest": "correct the manifests",
+    }
+    found = {reason for _, _, reason, _ in rejects}
+    todo = "; ".join(text for reason, text in advice.items() if reason in found)
+    return InputError(f"nothing under SOURCES={sources} can be read: {'; '.join(faults[:5])}{more}. To do: {todo}")
 
 
 def near_corpus(name: str, corpora: Mapping[str, Corpus]) -> str:
@@ -146,10 +158,7 @@ def _names(sources: Path, corpora: Mapping[str, Corpus]) -> list[str]:
     try:
         paths = sorted(sources.iterdir(), key=lambda path: (path.is_symlink(), path.name))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"SOURCES={sources} is not a folder: expected one with a folder per corpus ({', '.join(sorted(corpora))});"
-            " set its path with SOURCES=…"
-        ) from None
+        raise no_folder(sources, corpora) from None
     except OSError as error:
         raise InputError(f"SOURCES={sources} cannot be read: {error.strerror}. Grant permission to read it") from error
     return [path.name for path in paths]

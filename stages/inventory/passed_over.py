@@ -28,7 +28,7 @@ class _Group:
 class PassedOver:
     """The paths passed over under one corpus's folder.
 
-    Each path has a row. If there are more than `_MOST_ROWS`, a row stands for all paths with one reason below a folder,
+    Each path has a row. If there are more than `_MOST_ROWS`, a row covers all paths with one reason below a folder,
     at the deepest level of folders that the limit allows: the rows depend on the paths, not on the order in which they
     are found.
     """
@@ -53,6 +53,10 @@ class PassedOver:
     def has(self, reason: str) -> bool:
         """Return whether a path was passed over for a reason that is never merged."""
         return any(found == reason for found, _ in self._single.values())
+
+    def unreadable(self) -> list[str]:
+        """Return the unreadable paths under the corpus's folder, as shown."""
+        return sorted(path for path, (reason, _) in self._single.items() if reason == "unreadable")
 
     def rows(self, code: str) -> list[LeftOut]:
         """Return code, path under SOURCES, reason and detail of each row, ordered by path."""

@@ -4,14 +4,17 @@ Files are assigned to samples elsewhere.
 """
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.inventory.archives import is_archive
 from stages.inventory.passed_over import PassedOver
 from stages.inventory.tree import Tree, status_of
 from stages.readers.readers import labelled_reader
+
+FoundFile = tuple[str, int, int, re.Match[str]]
 
 
 @dataclass
@@ -20,14 +23,15 @@ class Found:
 
     Attributes:
         passed: paths that were passed over, with reasons.
-        files: source files, with size in bytes and modification time in ns.
+        files: source files, with size in bytes, modification time in ns, and how the manifest's pattern matched; to
+            match ten million paths again takes longer than to keep their matches until they are placed.
         lists: companions, which list the corpus's samples, with size in bytes and modification time in ns.
         archives: archives of source files.
         sample_folders: folders named like a sample.
     """
 
     passed: PassedOver
-    files: list[tuple[str, int, int]] = field(default_factory=list)
+    files: list[FoundFile] = field(default_factory=list)
     lists: list[tuple[str, int, int]] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
     sample_folders: set[str] = field(default_factory=set)
@@ -52,16 +56,16 @@ def scan(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, ..
     match_file = corpus.file_regex.fullmatch
     for files in Tree(folder, corpus.is_ignored, passed, note_sample, others).files_by_folder():
         for path, entry in files:
-            if match_file(path):
+            if match := match_file(path):
                 if status := status_of(path, entry, passed, is_probed=False):
-                    found.files.append((path, status.st_size, status.st_mtime_ns))
+                    found.files.append((path, status.st_size, status.st_mtime_ns, match))
             else:
                 _note_other(path, entry, corpus, found)
     return found
 
 
 def _note_other(path: str, entry: os.DirEntry[str], corpus: Corpus, found: Found) -> None:
-    """Note a file that is no source file."""
+    """Note a file that is not a source file."""
     passed = found.passed
     if corpus.is_companion(path):
         if status := status_of(path, entry, passed, is_probed=True):

@@ -75,7 +75,7 @@ class Tree:
         except OSError as error:
             self.passed.add(below[:-1], "unreadable", f"the folder cannot be read: {error.strerror}")
         files, others = [], entries
-        if are_ordinary([entry.name for entry in entries]):  # nearly every folder: nothing is asked of each name
+        if are_ordinary([entry.name for entry in entries]):  # nearly every folder: no check of each name
             files = [(below + entry.name, entry) for entry in entries if entry.is_file(follow_symlinks=False)]
             others = [] if len(files) == len(entries) else [e for e in entries if not e.is_file(follow_symlinks=False)]
         marks = {entry.name.rpartition(".")[0] for entry in others if entry.name.endswith(_UNFINISHED_MARKS)}

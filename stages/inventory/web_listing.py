@@ -3,11 +3,13 @@
 Labelled corpora are listed in `stages/inventory/labelled_listing.py`.
 """
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
+from schemas.manifest_files import ManifestError
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError
 from stages.inventory.passed_over import PassedOver
@@ -31,7 +33,9 @@ def list_web(
         others: real paths of the folders of other corpora.
 
     Raises:
-        InputError: the corpus has no files, not even empty or unreadable ones, or two with one part number.
+        InputError: the corpus's folder is empty, or two files have one part number; or a companion that its reader
+            needs is unreadable.
+        ManifestError: there are files, but no name matches the manifest.
     """
     files = sorted(_files(folder, corpus, passed, others))
     if all(corpus.is_companion(path) for path, _, _ in files):
@@ -40,6 +44,7 @@ def list_web(
         ):  # each is listed as a reject; the other corpora are listed
             return SOURCE_LISTING.schema.empty_table()
         raise nothing_found(folder, corpus, passed)
+    _check_needed(corpus, [path for path, _, _ in files], passed.unreadable())
     reader = reader_of(corpus)
     if not (reader.is_sample_list or reader.has_files_by_name):  # rows name their samples, so files need no number
         _check_parts(corpus, [path for path, _, _ in files])
@@ -54,8 +59,13 @@ def list_web(
     return pa.table(columns, schema=schema)
 
 
-def nothing_found(folder: Path, corpus: Corpus, passed: PassedOver, unpacking: tuple[str, ...] = ()) -> InputError:
+def nothing_found(
+    folder: Path, corpus: Corpus, passed: PassedOver, unpacking: tuple[str, ...] = ()
+) -> InputError | ManifestError:
     """Return the error for a corpus's folder without any file of it.
+
+    Files of other names alone are a fault of the manifest's pattern, which leaves out that corpus; an empty folder, or
+    one of packed archives, ends the run before it begins.
 
     Args:
         folder: its folder under SOURCES.
@@ -66,10 +76,12 @@ def nothing_found(folder: Path, corpus: Corpus, passed: PassedOver, unpacking: t
     todo = f"Put {corpus.title}'s files there" if not unpacking else f"Unpack its archives: {'; '.join(unpacking)}"
     found = [(path, reason) for _, path, reason, _ in passed.rows(corpus.code) if reason not in _KNOWN]
     others = [path if reason == "unexpected_file" else f"{path} ({reason})" for path, reason in found]
-    return InputError(
-        f"{folder} has no file named like {corpus.file_pattern};"
-        f" found: {others[:5] or ('archives' if unpacking else 'nothing')}."
-        f" {todo}, or leave it out with SET='inventory.corpora=[…]'"
+    fault = ManifestError if others and not unpacking else InputError
+    where = "in its folder" if fault is ManifestError else f"under {folder}"
+    return fault(  # the detail of a reject is cut: what to do comes before the examples
+        f"{corpus.code} has no file named like {corpus.file_pattern} (file_pattern of"
+        f" manifests/corpora/{corpus.code}.toml) {where}. {todo}, or leave it out with SET='inventory.corpora=[…]';"
+        f" found: {others[:5] or ('archives' if unpacking else 'nothing')}"
     )
 
 
@@ -88,6 +100,19 @@ def _files(folder: Path, corpus: Corpus, passed: PassedOver, others: tuple[str, 
             else:
                 passed.add(path, "empty_file", "download it again, or remove it")
     return found
+
+
+def _check_needed(corpus: Corpus, paths: list[str], unreadable: list[str]) -> None:
+    """Check that no needed companion is unreadable: then the corpus is left out, and the others are listed.
+
+    A missing one stops the run in the filter, with the address to download it from.
+    """
+    for companion in corpus.companions:
+        pattern = re.compile(companion.pattern)
+        is_wanted = not companion.beside or any(re.fullmatch(companion.beside, path) for path in paths)
+        if companion.is_needed and is_wanted and not any(map(pattern.fullmatch, paths)):
+            for path in filter(pattern.fullmatch, unreadable):
+                raise InputError(f"{corpus.code}/{path} cannot be read, and without it {companion.without}")
 
 
 def _check_parts(corpus: Corpus, paths: list[str]) -> None:

@@ -85,7 +85,7 @@ def _patches(paths: pa.ChunkedArray) -> list[str]:
 
 
 def _facts(patches: Sequence[str], metadata: pa.Table) -> dict[str, Any]:
-    """Return the names of patches in both versions, and version 2's entries, null if it has none."""
+    """Return the names of patches in both versions, and version 2's entries, null if it is in no table."""
     row_of: dict[str, int] = {}
     for column in ("s2v1_name", "patch_id"):
         for n, name in enumerate(metadata[column].to_pylist()):

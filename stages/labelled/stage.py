@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from schemas.fields import FIELD
 from schemas.tables import LABELLED_IMAGE
 from stages.contract import (
@@ -37,28 +37,29 @@ from stages.readers.labelled_records import File, LabelledChoices, Raster, Readi
 from stages.readers.readers import labelled_reader, reader_of
 from stages.readers.rs5m_tars.members import split_member
 from stages.safety.hash_lists import DETAIL, HASH_LISTED
-from stages.shard.stated import STATED, StatedResources, stated_texts
+from stages.stated import STATED, StatedResources, stated_texts
 
 NOT_STATED = "not_stated"
 
 
 class LabelledParams(Params):
-    """How a patch becomes a picture, and what is said of a labelled box."""
+    """How a patch is rendered, and how a labelled box is described."""
 
     ben_clip_reflectance: int = Field(
         2000,
         ge=1,
         le=65535,
-        description="band value that becomes 255; larger ones are cut off",
+        description="band value that becomes 255; larger values do too",
         json_schema_extra={"assumption": "not published; the readers of TFDS and torchgeo cut at 2000"},
     )  # x / 2000 in the readers of TFDS and torchgeo: about the mean and 7 standard deviations; RS5M's is not published
     ben_jpeg_quality: int = Field(95, ge=1, le=100, description="JPEG quality of rendered patches, 1 to 100")
     ben_has_full_chroma: bool = Field(True, description="no chroma subsampling: a patch has only 120 x 120 px")
     ben_selection: Literal["all", "rs5m"] = Field(
-        "all", description="patches taken: all, or rs5m: on neither the snow nor the cloud list, and not in Finland"
+        "all",
+        description="patches to take: all; rs5m: those on neither the snow nor the cloud list, and not in Finland",
     )  # RS5M's, decoded from its released names: 344,385 of the 590,326 patches
     max_file_mb: int = Field(
-        1000, ge=1, description="largest file of a sample that is read, MB"
+        1000, ge=1, description="maximum size of a sample's file, MB"
     )  # a worker holds the bytes; as JPEG 500 megapixels take about 250 MB
     n_box_cells: int = Field(
         2, ge=1, le=9, description="cells of a 3 x 3 grid to name for the labelled box"
@@ -141,7 +142,7 @@ def _by_sample(inputs: Inputs, corpora: Mapping[str, Corpus]) -> dict[str, dict[
 
 
 def _patches(inputs: Inputs, params: LabelledParams) -> dict[str, dict[str, Any]]:
-    """Return what is listed of each patch of the partition."""
+    """Return the row of each patch of the partition, by sample_id."""
     patches = {row["sample_id"]: row for row in inputs["patch"].to_pylist()}
     if params.ben_selection == "rs5m":
         for column, name in (("has_seasonal_snow", ben_lists.SNOW), ("has_cloud_or_shadow", ben_lists.CLOUD)):
@@ -155,7 +156,7 @@ def _patches(inputs: Inputs, params: LabelledParams) -> dict[str, dict[str, Any]
 
 
 def _check(sample_id: str, files: Mapping[str, File], max_file_mb: int, texts: Mapping[str, str] | None) -> None:
-    """Raise SampleFault for a sample that is not read: none of the stated ones, or with too large a file."""
+    """Raise SampleFault for a sample that is not read: not among the stated ones, or with a file that is too large."""
     if texts is not None and sample_id not in texts:
         raise SampleFault(NOT_STATED, "the release metadata has no such sample")
     for file in files.values():

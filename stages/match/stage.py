@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
 from schemas.tables import CAPTION_MATCH, CAPTION_RANK, OWN_CAPTION
-from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.embed.cosines import cosines, read_features
 from stages.embed.stage import SCORER, EmbedParams, ModelChoice, ModelResources
 from stages.images.ahead import cut
 from stages.models.opening import MODEL_MEMORY_GB, NONE
@@ -39,7 +39,7 @@ class TierParams(MatchSwitch):
     """Among which samples a tier is a share."""
 
     tier_scope: Literal["corpus", "all"] = Field(
-        "corpus", description="the samples among which tiers are shares: those of the corpus, or all"
+        "corpus", description="samples of which a tier is a share: those of the corpus, or all"
     )  # cosines of drawn captions, which were chosen by such a cosine, and of texts of the web are not comparable
 
 
@@ -74,12 +74,12 @@ def match_captions(inputs: Inputs, context: Context) -> Outcome:
     numbers = {text: n for n, text in enumerate(sorted(set(rows["own_caption"].to_pylist())))}
     texts = encode_texts(list(numbers), context)
     places = {key: n for n, key in enumerate(inputs["embedding"]["pixel_sha256"].to_pylist())}
-    features = _features(inputs["embedding"], texts.shape[1])
+    features = read_features(inputs["embedding"], texts.shape[1], "caption features")
     pictures = np.array([places.get(key, -1) for key in rows["pixel_sha256"].to_pylist()], np.int64)
     own = np.array([numbers[text] for text in rows["own_caption"].to_pylist()], np.int64)
-    cosines, has_feature = np.full(rows.num_rows, np.nan), pictures >= 0
-    cosines[has_feature] = _cosines(features[pictures[has_feature]], texts[own[has_feature]])
-    found = pa.array(cosines, mask=~np.isfinite(cosines))
+    values, has_feature = np.full(rows.num_rows, np.nan), pictures >= 0
+    values[has_feature] = cosines(features[pictures[has_feature]], texts[own[has_feature]])
+    found = pa.array(values, mask=~np.isfinite(values))
     kept = pa.table([rows["sample_id"], found], schema=CAPTION_MATCH.schema)
     return Outcome(kept, no_rejects(CAPTION_MATCH))
 
@@ -93,22 +93,6 @@ def encode_texts(texts: Sequence[str], context: Context) -> Floats:
         n_done += len(batch)
         context.advance(n_done)
     return np.concatenate(found)
-
-
-def _features(rows: pa.Table, dim: int) -> npt.NDArray[np.float32]:
-    flat = rows["image_feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if flat.size != rows.num_rows * dim:
-        raise ContractError(
-            f"features have {flat.size / max(1, rows.num_rows):g} values, those of the captions {dim}:"
-            " expected both from the model in embed.model"
-        )
-    return np.asarray(flat.reshape(rows.num_rows, dim), np.float32)
-
-
-def _cosines(pictures: npt.NDArray[np.float32], texts: Floats) -> npt.NDArray[np.float64]:
-    norms = np.linalg.norm(pictures, axis=1)  # in half precision features are not quite of unit length
-    found = np.einsum("ij,ij->i", pictures, texts) / np.where(norms, norms, 1)
-    return np.asarray(found, np.float64)
 
 
 def rank_matches(inputs: Inputs, context: Context) -> Outcome:
@@ -163,7 +147,7 @@ LIST_OWN_CAPTIONS = Stage(
 MATCH_CAPTIONS = Stage(
     name="match_captions",
     module="match",
-    version=1,
+    version=2,
     does="Compares each picture's feature with that of the sample's own caption, in one forward pass per caption.",
     reads=(
         Reads("own_caption", ("sample_id", "pixel_sha256", "own_caption")),

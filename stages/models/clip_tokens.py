@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _MERGES = "bpe_simple_vocab_16e6.txt.gz"
-_N_MERGES = 49_152 - 256 - 2  # of the file's lines CLIP uses so many: its vocabulary without bytes, begin and end
+_N_MERGES = 49_152 - 256 - 2  # number of the file's lines that CLIP uses: its vocabulary without bytes, begin and end
 _END = "</w>"
 # CLIP's split into words. Source: Radford et al. 2021, `simple_tokenizer.py`.
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"

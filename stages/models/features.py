@@ -8,7 +8,7 @@ from stages.models.protocols import Floats
 
 
 def to_rows(features: Any, *, is_normalised: bool) -> Floats:
-    """Return a torch tensor [n, dim] as float32 rows, if asked of unit length; rows with NaN or length 0 become NaN."""
+    """Return a torch tensor [n, dim] as float32 rows, of length 1 if is_normalised (NaN for NaN or length 0)."""
     rows: Floats = features.detach().float().cpu().numpy().astype(np.float32)
     if not is_normalised:
         return rows

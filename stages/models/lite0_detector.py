@@ -27,7 +27,7 @@ INPUT_PX = 224
 # training, they are better than the last stage, which knows ImageNet's classes (docs/detector.md).
 CHANNELS = {3: 80, 4: 112, 5: 192}
 N_FEATURES = 2 * sum(CHANNELS.values())
-# Training and scoring see every picture encoded alike: else the head learns what wrote a source's files.
+# Training and scoring see every picture encoded alike: else the head learns to recognise a source's encoder.
 JPEG_QUALITY = 90
 # Mean and deviation of the channels in ImageNet, with which the weights were trained (torchvision's constants).
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -18,7 +18,7 @@ from stages.contract import InputError
 from stages.models.protocols import Captioner, Detector, ImageTextScorer
 from stages.models.weights import check_weights, small_files_digest
 
-NONE = "none"  # in place of a model's name: no such model takes part
+NONE = "none"  # in place of a model's name: no model of this kind is used
 # Main memory of a worker with torch, a batch of pictures and a model of a few MB: 1.0 to 1.23 in the demo.
 MODEL_MEMORY_GB = 1.25
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -1,4 +1,4 @@
-"""What the folder of a user's own model states of itself: the digest of its weights, and a detector's threshold.
+"""Read the digest of the weights, and a detector's threshold, from the folder of a user's own model.
 
 Not for reading the weights, which are compared with the digest when the model is opened.
 """
@@ -41,15 +41,16 @@ def stated_threshold(name: str, models: str) -> float:
         models: folder of the models.
 
     Raises:
-        InputError: there is no such file, or it states none.
+        InputError: the file is missing, or states no threshold.
     """
     path = Path(models) / find_model(name, "detector").name / METRICS
     try:
         threshold = float(json.loads(path.read_text(encoding="utf-8"))["threshold"])
     except (OSError, ValueError, KeyError, TypeError) as error:
+        fault = "it is missing" if isinstance(error, FileNotFoundError) else str(error)
         raise InputError(
             f'outliers.min_detector_prob = "stated": expected {path} with a threshold, as `make train-detector` writes'
-            f" it: {error}. Train the detector, or set the threshold to a number from 0 to 1"
+            f" it: {fault}. Train the detector, or set the threshold to a number from 0 to 1"
         ) from error
     if not 0 <= threshold <= 1:
         raise InputError(f"{path} states the threshold {threshold:g}: expected a probability. Train the detector again")

@@ -53,7 +53,7 @@ class DrawSettings:
 
     Attributes:
         n_candidates: captions per image.
-        top_p: probability mass that is sampled from, in (0, 1].
+        top_p: probability mass to sample from, in (0, 1].
         top_k: number of tokens to sample from.
         max_new_tokens: maximum length of a caption, tokens.
     """

@@ -37,7 +37,7 @@ def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | No
     Args:
         model: as pinned.
         folder: of its files.
-        digest: returns a file's sha256, "" where it is not known and must not be compared; reads it if none is given.
+        digest: returns a file's sha256, "" if it is not known and must not be compared; if None, the files are read.
     """
     if not folder.is_dir():
         yield f"{model.name} is missing: expected the folder {folder}. {advise(model, folder)}"
@@ -99,7 +99,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def stated_digest(folder: Path) -> str | None:
-    """Return `weights_digest` of a folder as its SHA256SUMS states it, unread; None if it states none."""
+    """Return `weights_digest` of a folder from its SHA256SUMS, without reading the weights; None if it states none."""
     try:
         return combine_digests(_parse_digests(folder / DIGESTS)) or None
     except (OSError, ValueError):
@@ -129,7 +129,7 @@ def check_safetensors(path: Path, model: Model) -> None:
 
 
 def safetensors_fault(path: Path, model: Model) -> str:
-    """Return why a file is no whole safetensors, or "": a length, a JSON object of that length, the bytes it names."""
+    """Return why a file is not a whole safetensors file, or "": a length, JSON of that length, the bytes it names."""
     with path.open("rb") as file:
         start = file.read(8)
         n_bytes = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -141,13 +141,13 @@ def safetensors_fault(path: Path, model: Model) -> str:
         named = None
     if not isinstance(named, dict):
         return (
-            f"{path} should be safetensors, and starts with {start!r}: it is damaged, or a pickle under another name."
+            f"{path} should be safetensors, but starts with {start!r}: it is damaged, or a pickle under another name."
             f" {advise(model, path.parent)}; or convert a pickle in a separate process: {_converter(model)}"
         )
     ends = [one["data_offsets"][1] for one in named.values() if isinstance(one, dict) and "data_offsets" in one]
     expected = 8 + n_bytes + max(ends, default=0)
     if size != expected:
-        found = f"{path} has {size:,} bytes, its header says {expected:,}"
+        found = f"{path} has {size:,} bytes, but its header states {expected:,}"
         return f"{found}: it is cut or damaged. {advise(model, path.parent)}"
     return ""
 
@@ -156,9 +156,10 @@ def advise(model: Model, folder: Path) -> str:
     """Return how to get a model's files, from models.toml."""
     if model.folder:
         return f"It belongs to the repository: `git checkout manifests/{model.folder}`, or build it: {model.how_to_get}"
-    fetched = f"revision {model.revision} of {model.repository}" if model.revision != "own" else model.repository
     command = model.how_to_get.replace("{folder}", str(folder))
-    return f"Put {fetched} there: {command}"
+    if model.revision == "own":
+        return f"It is not published, so train your own: {command}"
+    return f"Put revision {model.revision} of {model.repository} there: {command}"
 
 
 def _converter(model: Model) -> str:

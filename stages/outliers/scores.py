@@ -16,7 +16,6 @@ from schemas.manifests import Grammar, load_prompts
 from schemas.tables import DETECTOR_SCORE, VLM_SCORE, Table
 from stages.contract import (
     Context,
-    ContractError,
     Given,
     Inputs,
     Outcome,
@@ -25,7 +24,9 @@ from stages.contract import (
     Stage,
     Tool,
 )
-from stages.embed.stage import LOCATED, PROMPTS, ModelResources, Refusal, prepare_ahead, refuse
+from stages.embed.cosines import cosines, lengths, read_features
+from stages.embed.located import LOCATED, Refusal, prepare_ahead, refuse
+from stages.embed.stage import PROMPTS, ModelResources
 from stages.models.opening import MODEL_MEMORY_GB, NONE, model_identity, open_detector
 from stages.models.own_weights import own_weights
 from stages.models.protocols import Detector
@@ -87,15 +88,8 @@ def score_vlm(inputs: Inputs, context: Context) -> Outcome:
     prompts = np.array(inputs["prompt"]["prompt_feature"].to_pylist(), np.float32)[chosen]
     direction = mean_direction(prompts, context.params.prompt_average)
     rows = inputs["embedding"]
-    features = rows["image_feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if rows.num_rows and features.size != rows.num_rows * len(direction):
-        raise ContractError(
-            f"features have {features.size / rows.num_rows:g} values, the prompts' mean has {len(direction)}:"
-            " expected both from the model in embed.model"
-        )
-    features = features.reshape(rows.num_rows, len(direction))
-    norms = np.linalg.norm(features, axis=1)  # in half precision features are not quite of unit length
-    return _finite(VLM_SCORE, rows["pixel_sha256"].to_pylist(), (features @ direction) / np.where(norms, norms, 1))
+    features = read_features(rows, len(direction), "the prompts' mean has")
+    return _finite(VLM_SCORE, rows["pixel_sha256"].to_pylist(), cosines(features, direction))
 
 
 def chosen_prompts(texts: Sequence[str], grammar: Grammar) -> npt.NDArray[np.bool_]:
@@ -112,10 +106,11 @@ def mean_direction(features: np.ndarray, average: str) -> np.ndarray:
         features: float32 [n_prompts, dim], as the text encoder gives them, not normalised.
         average: "normalised" or "raw", as `PromptParams.prompt_average`.
     """
+    values = features.astype(np.float64)
     if average == "normalised":
-        features = features / np.linalg.norm(features, axis=1, keepdims=True)
-    mean = features.mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean), np.float32)
+        values /= lengths(values)[:, None]
+    mean = values.mean(axis=0, keepdims=True)
+    return np.asarray((mean / lengths(mean))[0], np.float32)
 
 
 def _finite(table: Table, ids: list[str], values: np.ndarray, refused: Sequence[Refusal] = ()) -> Outcome:
@@ -168,7 +163,7 @@ SCORE_DETECTOR = Stage(
 SCORE_VLM = Stage(
     name="score_vlm",
     module="outliers",
-    version=2,
+    version=3,
     does="Compares each picture's feature with the mean of the prompts.",
     reads=(
         Reads("embedding", ("pixel_sha256", "image_feature")),

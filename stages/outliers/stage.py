@@ -61,7 +61,7 @@ def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
     """
     params: RuleParams = context.params
     scores = run_sql(f"SELECT {', '.join(COLUMNS.values())} FROM ({_SCORES})", inputs)
-    # The prompts are given whenever an image-text model is: without one there are none to compare with.
+    # Prompts are given if and only if an image-text model is configured.
     is_given = {"vlm": inputs["prompt"].num_rows > 0, "detector": params.detector != NONE}
     rows = []
     for name, column in COLUMNS.items():
@@ -150,7 +150,7 @@ _SCORED = (
 
 
 def _no_identity(params: RuleParams) -> Mapping[str, str]:
-    return {}  # the setting is a parameter; what it refers to is found
+    return {}  # the setting is a parameter; the threshold that it refers to is in `found`
 
 
 def _stated(params: RuleParams) -> bool:

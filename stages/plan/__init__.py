@@ -1,1 +1,1 @@
-"""Target plan: normalise URLs and plan what to fetch."""
+"""Target plan: normalise URLs and plan the fetches."""

@@ -28,7 +28,7 @@ def ascii_host(host: str) -> str:
     A host whose last label is a number is an IPv4 address in any of its spellings. A trailing dot stays.
 
     Raises:
-        ValueError: browsers or the domain name system reject the host; the text says why.
+        ValueError: browsers or the domain name system reject the host, for the reason in the text.
     """
     if host.startswith("[") and host.endswith("]"):
         return f"[{ipaddress.IPv6Address(_without_zone(host[1:-1]))}]"
@@ -100,7 +100,7 @@ def _decoded(label: str) -> str:
 
 
 def _check_letters(label: str, is_right_to_left: bool) -> None:
-    """Refuse what UTS 46 refuses beyond its mapping: misplaced joiners, a leading mark, mixed directions."""
+    """Refuse labels that UTS 46 forbids beyond its mapping: misplaced joiners, a leading mark, mixed directions."""
     if label.startswith("xn--"):
         raise ValueError("non-ASCII letters in an xn-- label")
     idna.core.check_initial_combiner(label)

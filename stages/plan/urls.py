@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from stages.plan.entities import decode_entities
 from stages.plan.hosts import ascii_host
 from stages.readers.rs5m_tars.located import parse_located
@@ -128,7 +129,7 @@ def _normalise_host(host: str) -> str:
     try:
         return ascii_host(host)
     except ValueError as error:
-        raise UrlFault("not_a_url", f"host {_shown(host)}: {error}"[:200]) from None
+        raise UrlFault("not_a_url", f"host {_shown(host)}: {error}"[:DETAIL_MAX_CHARACTERS]) from None
 
 
 def _shown(text: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from schemas.corpus import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 from schemas.fields import FIELD
 from stages.geometa.positions import is_position
 
@@ -141,8 +141,7 @@ class SourceBatch:
 
     Attributes:
         first_row: position in the file of the first row.
-        captions: one string per row, valid UTF-8, to search for keywords; null if there is none or the row is
-            malformed.
+        captions: one string per row, valid UTF-8, to search for keywords; null if missing or if the row is malformed.
         malformed: rows that cannot be read, in file order.
         part: the number in the published file name.
         choose: the function behind `rows`; it takes offsets from first_row, ascending.
@@ -204,7 +203,7 @@ def is_utf8(buffer: pa.Buffer) -> bool:
 
 
 def find_invalid_utf8(strings: pa.Array) -> list[int]:
-    """Return the positions of strings that are not UTF-8; cheap if there are none or few."""
+    """Return the positions of strings that are not UTF-8; cheap if they are few."""
     try:
         strings.validate(full=True)
     except pa.ArrowInvalid:

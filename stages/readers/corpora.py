@@ -6,7 +6,8 @@ The keys of manifests are in `schemas/corpora.py`.
 from pathlib import Path
 
 from schemas import corpora
-from schemas.corpora import LIST_CODE, REQUIRED_COLUMNS, Corpus
+from schemas.corpora import LIST_CODE
+from schemas.corpus import NO_FILE, REQUIRED_COLUMNS, Corpus
 from stages.readers.readers import READERS, Reader
 
 
@@ -37,7 +38,11 @@ def check_reader(corpus: Corpus) -> str:
         return f"key reader: reader {corpus.reader} {only_for}; found code {corpus.code}"
     if corpus.is_last_field_rest and reader.columns_are != "fields":
         return f"key is_last_field_rest: lines of {corpus.reader} have no fields that are counted"
-    return _check_columns(corpus, reader)
+    if fault := _check_columns(corpus, reader):
+        return fault
+    if reader.needs_companion and corpus.companion_pattern == NO_FILE:
+        return f"key companion_pattern: expected a pattern for the file that reader {corpus.reader} needs beside others"
+    return ""
 
 
 def _check_columns(corpus: Corpus, reader: Reader) -> str:

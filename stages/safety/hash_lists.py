@@ -44,7 +44,7 @@ def _read(path: Path) -> list[tuple[str, str]]:
     except OSError as error:
         raise InputError(f"the hash list {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"the hash list {path} is no UTF-8 text: byte {error.start} is not") from error
+        raise InputError(f"the hash list {path} is not UTF-8 text: byte {error.start} is invalid") from error
     found, faults = [], []
     for number, text in _hashes(lines):
         kind = _KINDS.get(len(text)) if _HEX.fullmatch(text) else None
@@ -55,8 +55,8 @@ def _read(path: Path) -> list[tuple[str, str]]:
     if faults:
         more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
         raise InputError(
-            f"{path}: {len(faults)} of {len(faults) + len(found)} lines are no hash, so the list was not used. Expected"
-            " 32 (MD5) or 64 (sha256) hex digits per line:\n" + "\n".join(faults[:_SHOWN_FAULTS]) + more
+            f"{path}: {len(faults)} of {len(faults) + len(found)} lines are not hashes, so the list was not used."
+            " Expected 32 (MD5) or 64 (sha256) hex digits per line:\n" + "\n".join(faults[:_SHOWN_FAULTS]) + more
         )
     if not found:
         raise InputError(f"the hash list {path} has no hash: expected one MD5 or sha256 per line")

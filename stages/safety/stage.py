@@ -24,7 +24,7 @@ class HashListResources(Resources):
 
 
 def record_hashes(inputs: Inputs, context: Context) -> Outcome:
-    """Return the hashes of the lists that are not recorded yet; no rows if there is no list or no new hash.
+    """Return the hashes of the lists that are not recorded yet; empty without a list or a new hash.
 
     Raises:
         InputError: a list cannot be read, has no hash, or has another line.

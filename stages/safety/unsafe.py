@@ -1,6 +1,6 @@
 """Find the samples that their corpora mark as unsafe by tag or score, and others with the same picture.
 
-Not for judging pictures, which no model of this project does. Shard decides what a mark means.
+Not for judging pictures, which no model of this project does. Shard decides whether marked samples are removed.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ class UnsafeParams(Params):
     """The tags and scores that mark a sample as unsafe, and whether it is published nevertheless."""
 
     nsfw: Literal["remove", "keep"] = Field(
-        "remove", description="samples that their corpus marks as unsafe: remove, or keep (publish all the same)"
+        "remove", description="samples that their corpus marks as unsafe: remove, or keep (publish them too)"
     )
     nsfw_tags: tuple[str, ...] = Field(
         ("NSFW", "TRUE", "1"), description="tags of a corpus that mark a sample as unsafe, in any case"
     )  # LAION's are UNLIKELY, UNSURE and NSFW
     max_punsafe: Probability = Field(
-        0.45, description="largest probability of unsafe content, as the corpus states it, that is published"
+        0.45, description="maximum probability of unsafe content to publish, as the corpus states it"
     )  # Re-LAION-5B's research-safe edition drops the rows above (laion.ai, blog/relaion-5b)
     max_punsafe_of: Mapping[str, Probability] = Field(
-        {"coyo700m": 0.2}, description="the same for single corpora, whose scores another model gave"
+        {"coyo700m": 0.2}, description="the same for single corpora whose scores come from another model"
     )  # open_nsfw's README: pictures below 0.2 are likely safe; COYO itself holds none from 0.5 on
 
     @field_validator("max_punsafe_of")

@@ -1,1 +1,1 @@
-"""Target screen: decode each image once under limits, and decide what may be published."""
+"""Target screen: decode each image once under limits, and decide which images may be published."""

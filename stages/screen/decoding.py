@@ -9,17 +9,19 @@ import fcntl
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
+from stages.identity import package_version
+from stages.screen.messages import read_answer, send_images
+
 CHILD_SCRIPT = Path(__file__).with_name("decoding_child.py")
-DETAIL_CHARACTERS = 200  # design.md, 4: the longest detail of a reject row
 PIPE_BYTES = 1 << 20  # most web images fit in one write; a pipe's default of 64 KiB needs several wake-ups
 
 CHILD_ENVIRONMENT = {
@@ -66,7 +68,7 @@ class Decoded:
         phash_detail: grey levels, 0 for a flat image; see perceptual_hash.measure_detail.
         exif_datetime: DateTimeOriginal, else DateTime, as YYYY-MM-DDTHH:MM:SS; no zone is known.
         exif_latitude_deg: in [-90, 90]; None if position or hemisphere is missing or out of range.
-        exif_longitude_deg: in [-180, 180]; None likewise.
+        exif_longitude_deg: in [-180, 180]; None as for the latitude.
         exif_orientation: 1 to 8; None if missing or invalid, and for a TIFF.
         published_sha256: of the published file, without its metadata; it decodes to pixel_sha256, except for a TIFF,
             which is published as JPEG.
@@ -129,31 +131,40 @@ class Decoder:
             self._reap(self._child)
 
     def decode(self, data: bytes) -> Decoded | Refused:
-        """Return the facts on the image in these bytes, or why there are none; never raises because of the bytes.
+        """Return the facts of the image in these bytes, or why it is refused; never raises because of the bytes.
 
         Raises:
             DecoderUnavailable: the child process cannot be started.
         """
         if not data:
             return Refused("empty_file", "0 bytes")
-        answer = self._ask(data)
-        if isinstance(answer, int) and answer != -signal.SIGPROF:
+        answers = self._ask([data])
+        if isinstance(answers, int) and answers != -signal.SIGPROF:
             # The kernel or an operator may have killed the child: only a second death is blamed on the image.
-            answer = self._ask(data)
-        if isinstance(answer, int):
-            return self._blame(answer)
-        if "reason" in answer:
-            return Refused(answer["reason"], printable(answer["detail"]))
-        return Decoded(**answer)
+            answers = self._ask([data])
+        return self._blame(answers) if isinstance(answers, int) else _read_facts(answers[0])
 
-    def _ask(self, data: bytes) -> dict[str, Any] | int:
-        """Return the child's answer, or its exit code if it died."""
+    def decode_all(self, bodies: Sequence[bytes]) -> list[Decoded | Refused]:
+        """Return the result of `decode` for each image; together, small ones take a quarter less time.
+
+        Raises:
+            DecoderUnavailable: the child process cannot be started.
+        """
+        answers = self._ask(bodies) if all(bodies) and len(bodies) > 1 else None
+        if isinstance(answers, list):
+            return list(map(_read_facts, answers))
+        return [self.decode(data) for data in bodies]  # if the child died, one by one it is found for which image
+
+    def _ask(self, bodies: Sequence[bytes]) -> list[dict[str, Any]] | int:
+        """Return the child's answers, or its exit code if it died."""
         if self._child is not None and self._child.poll() is not None:
             self._reap(self._child)
         child = self._child or self._start()
         try:
-            _write_image(child, data)
-            return _read_answer(child)
+            assert child.stdin is not None and child.stdout is not None
+            send_images(child.stdin.fileno(), bodies)
+            answers: list[dict[str, Any]] = read_answer(child.stdout)
+            return answers
         except (BrokenPipeError, EOFError):
             return self._reap(child)
         except BaseException:
@@ -173,11 +184,11 @@ class Decoder:
         pipe = subprocess.PIPE
         child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
         self._child = child
-        assert child.stderr is not None
+        assert child.stdout is not None and child.stderr is not None
         with child.stderr:  # the child closes its end before the first image: output of libraries is discarded
             last_words = child.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
         try:
-            problem = str(_read_answer(child)["problem"])
+            problem = str(read_answer(child.stdout)["problem"])
         except EOFError:
             problem = f"it ended with {self._reap(child)}: {''.join(last_words)}"
         if problem:
@@ -201,45 +212,22 @@ class Decoder:
         return child.wait()
 
 
-def _write_image(child: subprocess.Popen[bytes], data: bytes) -> None:
-    """Send the length and the bytes; at once, so that the child wakes up once for both."""
-    assert child.stdin is not None
-    pieces = (struct.pack("<Q", len(data)), data)
-    n_written = os.writev(child.stdin.fileno(), pieces)
-    n_bytes = sum(map(len, pieces))
-    if n_written < n_bytes:  # a signal came between
-        rest = memoryview(b"".join(pieces))
-        while n_written < n_bytes:
-            n_written += os.write(child.stdin.fileno(), rest[n_written:])
-
-
-def _read_answer(child: subprocess.Popen[bytes]) -> dict[str, Any]:
-    assert child.stdout is not None
-    (n_bytes,) = struct.unpack("<I", _read_exactly(child, 4))
-    answer: dict[str, Any] = json.loads(_read_exactly(child, n_bytes))
-    return answer
-
-
-def _read_exactly(child: subprocess.Popen[bytes], n_bytes: int) -> bytes:
-    assert child.stdout is not None
-    received = child.stdout.read(n_bytes)
-    if len(received) < n_bytes:
-        raise EOFError
-    return received
+def _read_facts(answer: Mapping[str, Any]) -> Decoded | Refused:
+    if "reason" in answer:
+        return Refused(answer["reason"], printable(answer["detail"]))
+    return Decoded(**answer)
 
 
 def printable(text: str) -> str:
     """Return the text with unprintable characters as "?", cut to the length of a detail."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:DETAIL_CHARACTERS]
+    return "".join(c if c.isprintable() else "?" for c in text)[:DETAIL_MAX_CHARACTERS]
 
 
 def decoder_identity() -> Mapping[str, str]:
     """Return the versions that affect decoded pixels: libraries and the codecs PIL was built with."""
-    from importlib.metadata import version
-
     from PIL import features
 
-    identity = {name: version(name) for name in ("pillow", "imagehash", "numpy", "scipy")}
+    identity = {name: package_version(name) for name in ("pillow", "imagehash", "numpy", "scipy")}
     for codec in ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "libtiff", "littlecms2"):
         identity[codec] = str(features.version(codec) or "absent")
     return identity

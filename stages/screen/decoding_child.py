@@ -10,13 +10,15 @@ import os
 import re
 import resource
 import signal
-import struct
 import sys
 import types
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 if __name__ == "__main__":
@@ -24,37 +26,107 @@ if __name__ == "__main__":
     sys.modules["stages"] = types.ModuleType("stages")
     sys.modules["stages"].__path__ = [str(Path(__file__).parents[1])]
 
-from stages.images.exif import read_facts, read_orientation
+from stages.images.exif import facts_of, orientation_of, read_tags
 from stages.images.first_picture import TooManyPixels, finish, open_first
 from stages.images.formats import explain, find_format, name_foreign, plugin_of
 from stages.images.frames import count_frames
-from stages.images.shown import shown_strips, turned_size
-from stages.screen.perceptual_hash import hash_grey
+from stages.images.shown import shown_strips, turned_size, update_by_pixels
+from stages.screen.messages import receive_images, send_answer
+from stages.screen.perceptual_hash import Values, hash_grey, hash_reduced, reduce_grey
 from stages.screen.publication import decide_publication
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 WORKING_BYTES = 64 << 20  # with less than this in addition to its libraries a child would refuse ordinary images
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # a detail that differs from run to run would not be reproducible
 
+KEPT_PIXELS = 1 << 17  # larger grey pictures are reduced at once: several of them need memory
+LEAST_S = 1e-3  # of CPU time for a step of an image that has used up its own: 0 would mean no limit
+
 Facts = dict[str, Any]
+Grey = Image.Image | Values
+Described = tuple[Facts, Grey | None, Image.Exif | None]
 
 
-def inspect(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
-    """Return the fields of Decoded, or reason and detail.
+@dataclass
+class Inspection:
+    """One of several images that are inspected step by step, each step on all of them.
+
+    Decoding evicts everything else from the processor's cache: taken one after the other, the other steps take half
+    the time that they take between decodings.
+
+    Attributes:
+        data: the file.
+        left_s: processor seconds that this image may still take.
+        facts: fields of Decoded that were found; or reason and detail.
+        grey: the grey picture, or, as reduce_grey returns it, the reduced one.
+        exif: its EXIF block.
+    """
+
+    data: bytes
+    left_s: float
+    facts: Facts = field(default_factory=dict)
+    grey: Grey | None = None
+    exif: Image.Exif | None = None
+
+
+def inspect_all(bodies: Sequence[bytes], limits: Facts) -> list[Facts]:
+    """Return for each image the fields of Decoded, or reason and detail.
+
+    Args:
+        bodies: files, none of them empty.
+        limits: the fields of DecodeLimits.
+    """
+    images = [Inspection(data, limits["cpu_s"]) for data in bodies]
+    for step in (_find_picture, _find_publication, _find_exif, _reduce):
+        for image in images:
+            _take(step, image, limits)
+    sound = [image for image in images if "reason" not in image.facts]
+    small = [image.grey for image in sound if isinstance(image.grey, np.ndarray)]
+    for image, hashes in zip(sound, hash_reduced(np.stack(small)) if small else [], strict=True):
+        image.facts |= hashes
+    return [image.facts for image in images]
+
+
+def _take(step: Callable[[Inspection, Facts], None], image: Inspection, limits: Facts) -> None:
+    """Take a step within the CPU time that is left to the image; RLIMIT_CPU counts only seconds of all the process."""
+    if "reason" in image.facts:
+        return
+    signal.setitimer(signal.ITIMER_PROF, image.left_s)
+    try:
+        step(image, limits)
+    except MemoryError:
+        image.facts = {"reason": "decoder_died", "detail": f"more than {limits['memory_bytes']} bytes of memory"}
+    finally:
+        image.left_s = max(signal.setitimer(signal.ITIMER_PROF, 0)[0], LEAST_S)
+
+
+def _find_picture(image: Inspection, limits: Facts) -> None:
+    image.facts, image.grey, image.exif = describe(image.data, limits["max_pixels"], limits["formats"])
+
+
+def _find_publication(image: Inspection, limits: Facts) -> None:
+    # Here, not in write_shards: an image that cannot be published must not survive in a cluster of duplicates.
+    found = decide_publication(
+        image.data, image.facts, lambda other, name: describe(other, limits["max_pixels"], (name,))[0]
+    )
+    image.facts = found if "reason" in found else image.facts | found
+
+
+def _reduce(image: Inspection, limits: Facts) -> None:
+    if isinstance(image.grey, Image.Image):
+        image.grey = reduce_grey(image.grey)
+
+
+def _find_exif(image: Inspection, limits: Facts) -> None:
+    image.facts |= facts_of(image.exif)
+
+
+def describe(data: bytes, max_pixels: int, formats: Sequence[str]) -> Described:
+    """Decode an image and return its facts, or reason and detail; its grey levels; and its EXIF block.
 
     Raises:
         MemoryError: the image does not fit into the memory of the process.
     """
-    facts = describe(data, max_pixels, formats)
-    if "reason" in facts:
-        return facts
-    # Here, not in write_shards: an image that cannot be published must not survive in a cluster of duplicates.
-    publication = decide_publication(data, facts, lambda other, name: describe(other, max_pixels, (name,)))
-    return publication if "reason" in publication else facts | publication
-
-
-def describe(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
-    """Return the fields of Decoded that decoding finds, or reason and detail; raises as inspect."""
     # PIL raises its own error at twice this number, before plugins allocate their canvas.
     Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
     image_format = find_format(data)
@@ -75,50 +147,47 @@ def describe(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Facts:
         return _refuse(*explain(data, image_format, error))
 
 
-def _refuse(reason: str, detail: str) -> Facts:
-    return {"reason": reason, "detail": ADDRESS.sub("", detail)}
+def _refuse(reason: str, detail: str) -> Described:
+    return {"reason": reason, "detail": ADDRESS.sub("", detail)}, None, None
 
 
-def _describe(data: bytes, image_format: str, max_pixels: int, formats: tuple[str, ...]) -> Facts:
+def _describe(data: bytes, image_format: str, max_pixels: int, formats: Sequence[str]) -> Described:
     image = open_first(data, image_format, max_pixels)
     if image.format not in formats:
         return _refuse("format_not_allowed", str(image.format))
     found_format, stored_mode = image.format, image.mode
     image = finish(image, data)
-    orientation = read_orientation(image)
+    exif = read_tags(image)
+    orientation = None if image.format == "TIFF" else orientation_of(exif)
     width, height = turned_size(image.size, orientation or 1)
-    return {
+    n_frames = count_frames(data, image)
+    pixel_sha256, grey = digest_shown(image, orientation or 1)
+    facts = {
         "width_px": width,
         "height_px": height,
         "format": found_format,
         "mode": stored_mode,
-        "n_frames": count_frames(data, image),
-        **hash_shown(image, orientation or 1),
-        **read_facts(image),
+        "n_frames": n_frames,
+        "pixel_sha256": pixel_sha256,
         "exif_orientation": orientation,
     }
+    return facts, grey, exif
 
 
-def hash_shown(image: Image.Image, orientation: int = 1) -> Facts:
-    """Return the pixel digest, the perceptual hash and its detail, all of the picture as shown."""
+def digest_shown(image: Image.Image, orientation: int = 1) -> tuple[str, Grey]:
+    """Return the pixel digest, and grey levels for the perceptual hash, both of the picture as shown."""
     size = turned_size(image.size, orientation)
     digest = hashlib.sha256(f"{size[0]}x{size[1]}:".encode())
     grey = Image.new("L", (0, 0))
     for top, strip in shown_strips(image, orientation):
-        digest.update(strip.tobytes())
+        update_by_pixels(digest.update, strip)
         if strip.size == size:
             grey = strip.convert("L")
             break
         if not top:
             grey = Image.new("L", size)
         grey.paste(strip.convert("L"), (0, top))
-    return {"pixel_sha256": digest.hexdigest(), **hash_grey(grey)}
-
-
-def _send(output: BinaryIO, answer: Facts) -> None:
-    text = json.dumps(answer).encode()
-    output.write(struct.pack("<I", len(text)) + text)
-    output.flush()
+    return digest.hexdigest(), grey if grey.width * grey.height <= KEPT_PIXELS else reduce_grey(grey)
 
 
 def _prepare(memory_bytes: int, parent: int) -> None:
@@ -135,7 +204,7 @@ def _prepare(memory_bytes: int, parent: int) -> None:
 
 
 def main(limits: Facts, parent: int) -> None:
-    """Decode one image after another until stdin ends."""
+    """Decode one image after another until stdin ends, and answer after the last one that was sent together."""
     images, output = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # output of libraries must not get into the answers
@@ -144,19 +213,15 @@ def main(limits: Facts, parent: int) -> None:
     try:
         bytearray(WORKING_BYTES)
     except MemoryError:
-        _send(output, {"problem": f"not even {WORKING_BYTES} bytes are left for an image"})
+        send_answer(output, {"problem": f"not even {WORKING_BYTES} bytes are left for an image"})
         return
-    _send(output, {"problem": ""})
-    while header := images.read(8):
-        data = images.read(struct.unpack("<Q", header)[0])
-        # CPU time from here on: RLIMIT_CPU counts only seconds of the entire process.
-        signal.setitimer(signal.ITIMER_PROF, limits["cpu_s"])
-        try:
-            answer = inspect(data, limits["max_pixels"], tuple(limits["formats"]))
-        except MemoryError:
-            answer = {"reason": "decoder_died", "detail": f"more than {limits['memory_bytes']} bytes of memory"}
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        _send(output, answer)
+    send_answer(output, {"problem": ""})
+    bodies: list[bytes] = []
+    for data, n_following in receive_images(images):
+        bodies.append(data)
+        if not n_following:
+            send_answer(output, inspect_all(bodies, limits))
+            bodies = []
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ import numpy as np
 import scipy.fftpack
 from PIL import Image
 
-from stages.images.orientations import hash_orientations
+from stages.images.orientations import find_medians, hash_orientations
 
-SIDE, LOW = 32, 8  # px of the reduced picture, and frequencies a side of which the hash has a bit each
+SIDE, LOW = 32, 8  # px per side of the reduced picture; frequencies per side of the hash, one bit each
 DETAIL_RANK = 16
-# Pillow's resampling of 8-bit pixels, src/libImaging/Resample.c: weights are integers of so many bits behind the point.
+# Pillow's resampling of 8-bit pixels, src/libImaging/Resample.c: weights are integers with this many fractional bits.
 PRECISION_BITS = 32 - 8 - 2
 LANCZOS_SUPPORT = 3.0
 UNSURE = 1e-6  # weights this near to a half may be rounded otherwise by another sine; doubles are good to 1e-9 here
@@ -45,13 +45,21 @@ class Band:
 
 def hash_grey(grey: Image.Image) -> dict[str, Any]:
     """Return phash (uint64), phash_orientations and phash_detail (grey levels) of a picture in mode L."""
-    low = low_frequencies(reduce_grey(grey))
-    median = find_median(low)
-    return {
-        "phash": hash_bits(low, median),
-        "phash_orientations": hash_orientations(low),
-        "phash_detail": measure_detail(low, median),
-    }
+    return hash_reduced(reduce_grey(grey)[None])[0]
+
+
+def hash_reduced(small: Values) -> list[dict[str, Any]]:
+    """Return the result of hash_grey for several pictures; together they take a fifth of the time.
+
+    Args:
+        small: float64 [pictures, 32, 32], as reduce_grey returns them.
+    """
+    low = low_frequencies(small)
+    hashes, details = hash_orientations(low), measure_detail(low)
+    return [
+        {"phash": ways[0], "phash_orientations": ways, "phash_detail": detail}
+        for ways, detail in zip(hashes, details, strict=True)
+    ]
 
 
 def reduce_grey(grey: Image.Image) -> Values:
@@ -71,7 +79,7 @@ def reduce_grey(grey: Image.Image) -> Values:
 
 
 def _reduce_rows(values: Values | Pixels) -> Values:
-    """Return float64 [rows, 32]: each row of grey levels reduced; as it is where it has that length."""
+    """Return float64 [rows, 32]: each row of grey levels reduced; unchanged if it has that length."""
     n_rows, length = values.shape
     if length == SIDE:
         return values.astype(np.float64, copy=False)
@@ -155,31 +163,28 @@ def _exact_weights(window: list[int], center: float, inverse: float) -> list[int
 
 
 def low_frequencies(small: Values) -> Values:
-    """Return float64 [8, 8]: the lowest frequencies of the discrete cosine transform, as imagehash.phash takes them.
+    """Return float64 [..., 8, 8]: the lowest frequencies of the discrete cosine transform, as imagehash.phash's.
 
     A mirrored picture has those of odd order along the mirrored side with the other sign, and a transposed picture has
-    them transposed: the hashes of all eight ways to turn it follow from these values, but for what reducing rounds.
+    them transposed: the hashes of all eight orientations follow from these values, up to the rounding of the reduction.
+
+    Args:
+        small: float64 [..., 32, 32].
     """
-    columns = scipy.fftpack.dct(small, axis=0)[:LOW]
-    return np.asarray(scipy.fftpack.dct(columns, axis=1)[:, :LOW])
+    columns = scipy.fftpack.dct(small, axis=-2)[..., :LOW, :]
+    return np.asarray(scipy.fftpack.dct(columns, axis=-1)[..., :LOW])
 
 
-def find_median(low: Values) -> float:
-    """Return the median, as numpy.median: the mean of the two values in the middle."""
-    ranked = np.sort(low, axis=None)
-    return float(ranked[low.size // 2 - 1] + ranked[low.size // 2]) / 2
-
-
-def hash_bits(low: Values, median: float) -> int:
-    """Return uint64: a bit each for the frequencies above their median, the first one the most significant."""
-    return int.from_bytes(np.packbits(low > median).tobytes(), "big")
-
-
-def measure_detail(low: Values, median: float) -> float:
-    """Return the 17th smallest distance of the hash's 64 coefficients from their median, in grey levels.
+def measure_detail(low: Values) -> list[float]:
+    """Return each picture's 17th smallest distance of its hash's 64 coefficients from their median, in grey levels.
 
     Each bit of the hash says on which side of the median a coefficient is. If a quarter of them are almost equal to it,
     as in plain bands and gradients, their bits are noise or all alike, and different pictures have near hashes.
+
+    Args:
+        low: float64 [pictures, 8, 8].
     """
-    margins = np.sort(np.abs(low - median), axis=None)
-    return float(margins[DETAIL_RANK]) / SIDE / SIDE
+    flat = low.reshape(-1, LOW * LOW)
+    margins = np.sort(np.abs(flat - find_medians(flat)[:, None]), axis=1)
+    details: list[float] = (margins[:, DETAIL_RANK] / SIDE / SIDE).tolist()
+    return details

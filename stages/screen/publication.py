@@ -7,9 +7,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from stages.screen.strip_metadata import AS_JPEG, published_format, strip_metadata
-from stages.screen.stripping.jpeg import LOOSE_BYTES, cut_loose_end
-from stages.screen.stripping.result import Stripped, UnpublishableImage
+from stages.screen.strip_metadata import AS_JPEG, cut_loose_end, published_format, strip_metadata
+from stages.screen.stripping.result import LOOSE_BYTES, Stripped, UnpublishableImage
 
 Facts = dict[str, Any]
 

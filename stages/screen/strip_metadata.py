@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from stages.screen.stripping.bmp import strip_bmp
 from stages.screen.stripping.gif import strip_gif
-from stages.screen.stripping.jpeg import cut_loose_end, strip_jpeg
+from stages.screen.stripping.jpeg import cut_scan, strip_jpeg
 from stages.screen.stripping.png import strip_png
 from stages.screen.stripping.result import Stripped, UnpublishableImage
-from stages.screen.stripping.webp import strip_webp
+from stages.screen.stripping.webp import cut_picture, strip_webp
 from stages.screen.tiff_to_jpeg import encode_tiff_as_jpeg
 
 AS_JPEG = dict.fromkeys(("JPEG", "MPO", "TIFF"), "jpg")
@@ -55,6 +55,13 @@ def strip_metadata(
         return stripped
     is_shorter = n_bytes == len(stripped.shorter)
     return replace(stripped, data=stripped.shorter if is_shorter else cut_loose_end(stripped, n_bytes))
+
+
+def cut_loose_end(stripped: Stripped, n_bytes: int) -> bytes:
+    """Return the file cut after its pixels to this length; unchanged if it has no loose end."""
+    if not stripped.loose_end or not stripped.loose_end + 2 <= n_bytes < len(stripped.data):
+        return stripped.data
+    return (cut_picture if stripped.data.startswith(b"RIFF") else cut_scan)(stripped, n_bytes)
 
 
 def _encode_tiff(data: bytes, orientation: int) -> Stripped:

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from stages.checks import check_body
 from stages.contract import Dependency, Params
-from stages.screen.decoding import DETAIL_CHARACTERS, decoder_identity
+from stages.screen.decoding import decoder_identity
 from stages.screen.strip_metadata import ENCODED_ANEW, strip_metadata
 from stages.screen.stripping.result import UnpublishableImage
 
@@ -33,7 +34,7 @@ def strip_body(data: bytes, row: Mapping[str, Any]) -> tuple[bytes, str]:
     if digest == row["published_sha256"]:
         return published, ""
     check_body(data, row)
-    return published, f"screen: {row['published_sha256']}; now: {digest}"[:DETAIL_CHARACTERS]
+    return published, f"screen: {row['published_sha256']}; now: {digest}"[:DETAIL_MAX_CHARACTERS]
 
 
 def _codecs(params: Params) -> Mapping[str, str]:

@@ -19,8 +19,9 @@ def collect(inputs: Inputs, table: Table, spine: str, steps: Sequence[tuple[str,
     """
     # In separate queries: joining and sorting wide rows in one query needs several times the memory.
     rows = query_rows(spine, {name: inputs[name] for name in ("shard_plan", "sample")})
-    for query, names in steps:
-        rows = query_rows(query, {"rows": rows, **{name: inputs[name] for name in names}})
     columns = ", ".join(table.schema.names)
-    ordered = query_rows(f"SELECT {columns} FROM rows ORDER BY shard, sample_id", {"rows": rows})
-    return Outcome(ordered.cast(table.schema), no_rejects(table))
+    for n, (query, names) in enumerate(steps, 1):
+        if n == len(steps):  # sorted as it is made: its rows are the widest, and would be written twice
+            query = f"SELECT {columns} FROM ({query}) ORDER BY shard, sample_id"
+        rows = query_rows(query, {"rows": rows, **{name: inputs[name] for name in names}})
+    return Outcome(rows.cast(table.schema), no_rejects(table))

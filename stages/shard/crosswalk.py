@@ -11,7 +11,7 @@ from stages.safety.hash_lists import HASH_LISTED
 def write_crosswalk(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per candidate and labelled image; url is empty for labelled ones, path for web ones.
 
-    Withdrawn and listed samples are rejected: a published URL or name would lead to what was taken out.
+    Withdrawn and listed samples are rejected: a published URL or name would lead to them.
     """
     names = run_sql(_NAMES, inputs)
     barred = run_sql(_BARRED, inputs)

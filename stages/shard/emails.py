@@ -1,4 +1,4 @@
-"""E-mail addresses in captions: found by one pattern, counted in a table, masked in what is published on demand.
+"""E-mail addresses in captions: found by one pattern, counted in a table, masked in published texts on request.
 
 Captions from the web are alt texts; some have the address of the photographer or of a shop.
 """
@@ -19,7 +19,7 @@ MASK = "[e-mail]"
 
 
 def addresses_sql(column: str) -> str:
-    """Return SQL for the list of e-mail addresses in a text; names of image files are none."""
+    """Return SQL for the list of e-mail addresses in a text; names of image files do not count."""
     return f"list_filter(regexp_extract_all({column}, '{_SHAPE}'), lambda x: NOT regexp_matches(x, '{_FILE_NAME}'))"
 
 
@@ -34,7 +34,7 @@ def masked_sql(column: str) -> str:
 
 
 class EmailParams(Params):
-    """Whether e-mail addresses stay in what is published."""
+    """Whether e-mail addresses stay in published texts."""
 
     mask_emails: bool = Field(
         False, description="replace e-mail addresses in captions by [e-mail] in tars and metafiles"

@@ -35,11 +35,11 @@ def group_samples(inputs: Inputs, context: Context) -> Outcome:
     # In separate queries: joining wide rows in one query needs several times the memory.
     rows = query_rows(_SAMPLES, _some(inputs, "relevant", "caption", "candidate", "labelled_image"))
     rows = query_rows(_LOCATED, {"rows": rows, **_some(inputs, "geometa", "cluster_member")})
-    rows = query_rows(_links(context.params), {"rows": rows})
+    links = query_rows(_links(context.params), {"rows": rows})
     pairs = query_rows(_PAIRS, _some(inputs, "judged_pair", "image", "cluster_member"))
-    edges = run_sql(_EDGES, {"rows": rows, "pairs": pairs})
+    edges = run_sql(_EDGES, {"links": links, "rows": rows, "pairs": pairs})
     labels = pa.table({"node": np.arange(rows.num_rows), "label": _components(edges, rows.num_rows)})
-    labelled = query_rows("SELECT rows.*, label FROM rows JOIN labels USING (node)", {"rows": rows, "labels": labels})
+    labelled = query_rows(_LABELLED, {"rows": rows, "labels": labels})
     groups = query_rows(_GROUPS, {"labelled": labelled})
     columns = ", ".join(SPLIT_GROUP.schema.names)
     query = f"SELECT {columns} FROM labelled JOIN groups USING (label) JOIN shared USING (caption_key) ORDER BY 1"
@@ -64,21 +64,22 @@ def _components(edges: pa.Table, n_nodes: int) -> Any:
 
 # A sample's own key is that of its picture or scene; a group's key is the smallest of its samples'.
 _SAMPLES = """
-    SELECT sample_id, c.corpus, image_id AS own_key, c.caption, owner_id, image_id AS scene
+    SELECT sample_id, c.corpus, image_id AS own_key, md5(c.caption) AS caption_key, owner_id
     FROM relevant r JOIN candidate c USING (sample_id)
     UNION ALL
-    SELECT sample_id, l.corpus, scene_id, c.generated_caption, NULL, scene_id
+    SELECT sample_id, l.corpus, scene_id, md5(c.generated_caption), NULL
     FROM caption c JOIN labelled_image l USING (sample_id)
 """
+# Nodes in any order: no result depends on their numbers, and sorting takes a third of the query.
 _LOCATED = """
-    SELECT row_number() OVER (ORDER BY sample_id) - 1 AS node, sample_id, corpus, own_key, md5(caption) AS caption_key,
-           owner_id, latitude_deg, longitude_deg, cluster_id
+    SELECT row_number() OVER () - 1 AS node, sample_id, corpus, own_key, caption_key, owner_id,
+           latitude_deg, longitude_deg, cluster_id
     FROM rows LEFT JOIN geometa USING (sample_id) LEFT JOIN cluster_member USING (sample_id)
 """
 
 
 def _links(params: GroupParams) -> str:
-    """Return SQL that adds to each sample the list of keys by which it is linked to others."""
+    """Return SQL for the keys by which each sample is linked to others, a list of them by node."""
     north_km, row_km = f"(latitude_deg + 90) * {_KM_PER_DEGREE}", params.patch_block_km
     # At the middle of its row, a block is as wide as high.
     middle_deg = f"(floor({north_km} / {row_km}) + 0.5) * {row_km} / {_KM_PER_DEGREE} - 90"
@@ -86,7 +87,7 @@ def _links(params: GroupParams) -> str:
     square = f"'ben ' || floor({north_km} / {row_km})::INT || ' ' || floor({east_km} / {row_km})::INT"
     block = f"floor(latitude_deg / {params.block_deg})::INT || ' ' || floor(longitude_deg / {params.block_deg})::INT"
     return f"""
-        SELECT node, sample_id, own_key, caption_key, list_filter([
+        SELECT node, list_filter([
             'scene ' || own_key, 'cluster ' || cluster_id, 'owner ' || corpus || ' ' || owner_id,
             'block ' || CASE corpus WHEN 'ben' THEN {square} ELSE {block} END
         ], lambda link: link IS NOT NULL) AS links
@@ -97,7 +98,7 @@ def _links(params: GroupParams) -> str:
 # Each sample is joined to the first one with the same link, which gives one edge per link instead of per pair.
 _EDGES = """
     WITH linked AS (
-        SELECT node, md5_number(unnest(links)) AS link FROM rows
+        SELECT node, md5_number(unnest(links)) AS link FROM links
         UNION ALL SELECT node, md5_number('pair ' || pair_id) FROM rows JOIN pairs USING (sample_id)
     ),
          first AS (SELECT link, min(node) AS first_node FROM linked GROUP BY link HAVING count(*) > 1)
@@ -111,6 +112,7 @@ _PAIRS = """
         WHERE pair_kind IN ('same_place', 'copy')
     ) JOIN pictured USING (pixel_sha256)
 """
+_LABELLED = "SELECT sample_id, own_key, caption_key, label FROM rows JOIN labels USING (node)"
 _SHARED = """
     SELECT caption_key, min(label) <> max(label) AS is_caption_shared FROM labelled GROUP BY caption_key
 """

@@ -101,7 +101,7 @@ _MASKED = f"""
 
 
 class DescriptionParams(LayoutParams, EmailParams, RightsParams):
-    """Whether the layout is written, and what its texts leave out."""
+    """Whether the layout is written, and which texts and addresses it leaves out."""
 
 
 def write_pairs(inputs: Inputs, context: Context) -> Outcome:
@@ -152,7 +152,9 @@ def _image(data: bytes, row: Mapping[str, Any]) -> tuple[str, bytes]:
     try:
         shown = open_rgb(published, row["image_format"])
     except NotDecoded as fault:
-        raise TransientError(f"{row['sample_id']}, which screen decoded, is not decoded now: {fault}") from fault
+        raise TransientError(
+            f"{row['sample_id']} cannot be decoded now, although screen decoded it: {fault}"
+        ) from fault
     out = io.BytesIO()
     shown.save(out, "PNG")
     return "png", out.getvalue()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from stages.contract import InputError, Inputs
 from stages.rows import query_rows, run_sql
 from stages.safety.hash_lists import DETAIL, HASH_LISTED, listed
@@ -27,21 +28,24 @@ def refuse(located: Any, inputs: Inputs, params: ShardParams, stated: pa.Table) 
     Args:
         located: the remaining samples: half, sample_id, image_id, body_sha256.
         inputs: the inputs of plan_shards.
-        params: settings of what is rejected.
-        stated: sample_id and published_sha256 that release metadata states; no rows if none are stated.
+        params: settings that decide which samples are rejected.
+        stated: sample_id and published_sha256 that release metadata states; empty if nothing is stated.
     """
     tables = {**inputs, "located": located}
     splits = params.contaminated_splits if params.contaminated == "remove" else ()
     causes = {
-        HASH_LISTED: _illegal(tables),
+        HASH_LISTED: _illegal(tables) if inputs["listed_hash"].num_rows else _NONE,
         "withdrawn": run_sql("SELECT sample_id, entry AS detail FROM t", {"t": named(inputs["withdrawal"], tables)}),
         "nsfw": unsafe_samples(params, tables) if params.nsfw == "remove" else _NONE,
         "contaminated": run_sql(
-            _CONTAMINATED, {"located": located, "contaminated": inputs["contaminated"]}, splits=list(splits)
+            _CONTAMINATED,
+            {"located": located, "contaminated": inputs["contaminated"]},
+            splits=list(splits),
+            longest=DETAIL_MAX_CHARACTERS,
         ),
         LICENCE: not_redistributable(params, tables) if params.rights == "redistributable" else _NONE,
         LOW_MATCH: _unlike(tables, params.caption_top_share) if params.caption_top_share < 1 else _NONE,
-        CHANGED: run_sql(_CHANGED, {"located": located, "image": inputs["image"], "stated": stated}),
+        CHANGED: _changed(tables, stated) if stated.num_rows else _NONE,
     }
     found = pa.concat_tables(
         [
@@ -63,7 +67,7 @@ def _unlike(tables: Inputs, top_share: float) -> pa.Table:
     found = run_sql(_UNLIKE, {name: tables[name] for name in ("located", "caption_rank")}, top_share=top_share)
     if found.num_rows and not run_sql(_ANY_MATCH, {"caption_rank": tables["caption_rank"]}).num_rows:
         raise InputError(
-            f"shard.caption_top_share = {top_share:g} needs images that were compared with their captions, and none"
+            f"shard.caption_top_share = {top_share:g} needs images that were compared with their captions, but none"
             " was: set embed.match_captions = true and an embed.model, or shard.caption_top_share = 1"
         )
     return found
@@ -88,6 +92,10 @@ def _illegal(tables: Inputs) -> pa.Table:
     return found.append_column("detail", pa.repeat(DETAIL, found.num_rows))
 
 
+def _changed(tables: Inputs, stated: pa.Table) -> pa.Table:
+    return run_sql(_CHANGED, {"located": tables["located"], "image": tables["image"], "stated": stated})
+
+
 _CHANGED = """
     SELECT sample_id, format('sha256 without metadata {}, stated {}', left(image.published_sha256, 16),
                              left(stated.published_sha256, 16)) AS detail
@@ -105,6 +113,6 @@ _CONTAMINATED = """
         FROM contaminated WHERE list_contains($splits, evaluation_split) GROUP BY sample_id
     )
     SELECT sample_id,
-           left(nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END, 200) AS detail
+           left(nearest || CASE WHEN n_more > 0 THEN format(', and {} more', n_more) ELSE '' END, $longest) AS detail
     FROM located JOIN found USING (sample_id)
 """

@@ -1,4 +1,4 @@
-"""Which samples may be redistributed: by the licence of each image, and by what the manifest of its corpus states.
+"""Which samples may be redistributed: by the licence of each image, and by the manifest of its corpus.
 
 Not legal advice: the manifests say where each statement was read.
 """
@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from schemas.corpora import load_corpora
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import LEFT_OUT
 from stages.contract import Context, Dependency, Given, Inputs, Outcome, Params, Reads, Stage, no_rejects
 from stages.identity import digest_json
@@ -21,12 +22,12 @@ LICENCE = "licence"
 
 
 class RightsParams(Params):
-    """What is published: everything, or only what may be redistributed."""
+    """Whether all samples are published, or only those that may be redistributed."""
 
     rights: Literal["research", "redistributable"] = Field(
         "research",
-        description="what is published: research (everything), or redistributable (samples whose image and texts may be"
-        " redistributed; of the others the metadata alone)",
+        description="samples to publish: research (all), or redistributable (those whose image and texts may be"
+        " redistributed, and only the metadata of the others)",
     )
     redistributable_licences: tuple[str, ...] = Field(
         (
@@ -51,12 +52,12 @@ class RightsParams(Params):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"{pattern!r} is no pattern: {error}") from error
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
         return value
 
 
 def _corpora() -> list[dict[str, Any]]:
-    """Return what the manifest of each corpus allows, as plain rows: making a table imports pandas."""
+    """Return the rights that each corpus's manifest grants, as plain rows: making a table imports pandas."""
     return [
         {
             "corpus": code,
@@ -84,13 +85,13 @@ def not_redistributable(params: RightsParams, inputs: Mapping[str, Any]) -> pa.T
     A sample whose corpus does not allow its texts is kept if a further text of it may be redistributed.
 
     Args:
-        params: the licences that allow it; a corpus whose manifest allows it as a whole needs none.
+        params: the licences that allow it; a corpus whose manifest allows it as a whole needs no licence.
         inputs: `located` with sample_id; `candidate` with corpus and image_licence; `labelled_image` with corpus;
             `further_text` with sample_id and text_licence.
     """
     stated = query_rows(_STATED, {name: inputs[name] for name in ("located", "candidate", "labelled_image")})
     tables = {"stated": stated, "further_text": inputs["further_text"], "rights": _rights()}
-    return run_sql(_REFUSED, tables, allowed=allowed_pattern(params))
+    return run_sql(_REFUSED, tables, allowed=allowed_pattern(params), longest=DETAIL_MAX_CHARACTERS)
 
 
 def allowed_pattern(params: RightsParams) -> str:
@@ -154,7 +155,7 @@ _REFUSED = """
                 THEN corpus || ': its texts may not be redistributed'
                      || CASE WHEN has_allowed_text IS NULL THEN '' ELSE ', nor may the further texts' END
                 ELSE 'image: ' || coalesce(nullif(trim(image_licence), ''), corpus || ' grants no right in it')
-                END, 200) AS detail
+                END, $longest) AS detail
     FROM judged LEFT JOIN further USING (sample_id)
     WHERE NOT (has_image_rights AND (has_text_rights OR coalesce(has_allowed_text, false))) ORDER BY sample_id
 """

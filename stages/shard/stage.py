@@ -1,4 +1,4 @@
-"""Shard: decide what is published and where, and write the tars; `metafile.py` beside it writes the metafiles."""
+"""Shard: decide which samples are published and where, and write the tars; `metafile.py` writes the metafiles."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ from stages.contract import (
 from stages.rows import map_rows, query_rows
 from stages.screen.strip_metadata import published_format
 from stages.shard.bodies import CODECS, LOCATED, PUBLICATION, strip_body
-from stages.shard.dealing import ShardParams, deal_out
+from stages.shard.dealing import DEALT, ShardParams, add_texts, deal_out
 from stages.shard.layouts import MEMBERS, LayoutParams, found_at, tar_key
 from stages.shard.refusals import NEAREST, REASONS, refuse
 from stages.shard.rights import REDISTRIBUTION, instead_of_texts
-from stages.shard.stated import STATED, StatedResources
 from stages.shard.tar_writer import open_tar
+from stages.stated import STATED, StatedResources, with_columns
 
 
 def plan_shards(inputs: Inputs, context: Context) -> Outcome:
@@ -32,58 +32,64 @@ def plan_shards(inputs: Inputs, context: Context) -> Outcome:
     Without ranks or quotas, a further sample moves only samples that it joins to another group.
     """
     params: ShardParams = context.params
-    # In separate queries: joining and sorting wide rows in one query needs several times the memory.
-    located = query_rows(_SAMPLES, inputs)
-    stated = _stated(context)
-    refused = refuse(located, inputs, params, stated)
-    located = query_rows("FROM located ANTI JOIN refused USING (sample_id)", {"located": located, "refused": refused})
-    instead = {"located": located, "instead": instead_of_texts(params, inputs)}
-    located = query_rows(_WITH_TEXTS, instead)
-    rows = query_rows(_PUBLISHED, {"located": located, **{name: inputs[name] for name in _JOINED}})
-    dealt = map_rows(rows, lambda some: deal_out(some, params), SHARD_PLAN.schema)
-    kept = query_rows(_AS_STATED, {"dealt": dealt, "stated": stated}).cast(SHARD_PLAN.schema)
+    spine = query_rows(_SPINE, inputs)
+    stated = with_columns(context.tools.get("stated"), ("sample_id", "published_sha256", *_AS_IN))
+    refused = refuse(spine, inputs, params, stated)
+    # Dealt out by their keys alone, and sorted once, with all columns. In separate queries: joining and sorting wide
+    # rows in one query needs several times the memory.
+    chosen = {"spine": spine, "refused": refused}
+    keys = query_rows(_KEYS, {**chosen, **{name: inputs[name] for name in ("labelled_image", "split_group")}})
+    dealt = map_rows(keys, lambda some: deal_out(some, params), DEALT)
+    chosen = {"spine": spine, "dealt": dealt, "instead": instead_of_texts(params, inputs)}
+    located = query_rows(_LOCATED, {**chosen, **{name: inputs[name] for name in _BODIES}})
+    rows = query_rows(_PUBLISHED, {"located": located, "image": inputs["image"], "geometa": inputs["geometa"]})
+    kept = map_rows(rows, lambda some: add_texts(some, params), SHARD_PLAN.schema)
+    if stated.num_rows:
+        kept = query_rows(_AS_STATED, {"planned": kept, "stated": stated})
+    kept = kept.cast(SHARD_PLAN.schema)
     ids = {"sample_id": refused["sample_id"]}
     return Outcome(kept, rejects_table(SHARD_PLAN, ids, refused["reason"], refused["detail"]))
 
 
-# Labelled images keep their released names with extension; web images are named by their sample_id.
-_SAMPLES = """
-    SELECT 'pub11' AS half, r.sample_id, r.image_id, r.image_id AS own_key, c.caption AS text,
-           r.sample_id AS img_name, f.n_bytes, f.body_sha256, f.body_file, f.body_offset
-    FROM relevant r JOIN candidate c USING (sample_id) JOIN fetched f ON f.fetch_id = r.image_id
-    UNION ALL
-    SELECT 'rs3', l.sample_id, l.sample_id, l.scene_id, c.generated_caption,
-           l.sample_id || '.jpg', l.n_bytes, l.body_sha256, l.body_file, l.body_offset
-    FROM caption c JOIN labelled_image l USING (sample_id)
+_SPINE = """
+    SELECT 'pub11' AS half, r.sample_id, r.image_id, f.body_sha256
+    FROM relevant r JOIN fetched f ON f.fetch_id = r.image_id
+    UNION ALL SELECT 'rs3', sample_id, sample_id, body_sha256 FROM caption JOIN labelled_image USING (sample_id)
 """
 _GIVEN = "SELECT sample_id FROM relevant UNION ALL SELECT sample_id FROM caption"
-_WITH_TEXTS = """
-    SELECT located.* REPLACE (coalesce(instead.text, located.text) AS text), text_source
-    FROM located LEFT JOIN instead USING (sample_id)
+_KEYS = """
+    WITH chosen AS (FROM spine ANTI JOIN refused USING (sample_id))
+    SELECT half, sample_id, coalesce(scene_id, image_id) AS own_key, group_key, is_train_group
+    FROM chosen JOIN split_group USING (sample_id) LEFT JOIN labelled_image USING (sample_id)
 """
-_PUBLISHED = """
-    SELECT located.*, i.image_format, i.exif_orientation, i.published_sha256, i.published_n_bytes, g.meta_caption,
-           s.group_key, s.is_train_group
+# Labelled images keep their released names with extension; web images are named by their sample_id.
+_LOCATED = f"""
+    WITH chosen AS (
+        SELECT spine.* EXCLUDE (body_sha256), split, random_split, shard, instead.text, text_source
+        FROM spine JOIN dealt USING (sample_id) LEFT JOIN instead USING (sample_id)
+    )
+    SELECT s.* EXCLUDE (text), coalesce(s.text, c.caption) AS text, sample_id AS img_name, {", ".join(LOCATED)}
+    FROM chosen s JOIN candidate c USING (sample_id) JOIN fetched f ON f.fetch_id = s.image_id WHERE half = 'pub11'
+    UNION ALL
+    SELECT s.* EXCLUDE (text), coalesce(s.text, c.generated_caption), sample_id || '.jpg', {", ".join(LOCATED)}
+    FROM chosen s JOIN caption c USING (sample_id) JOIN labelled_image l USING (sample_id) WHERE half = 'rs3'
+"""
+_BODIES = ("candidate", "fetched", "caption", "labelled_image")
+# In the order of the file, which is written tar by tar.
+_PUBLISHED = f"""
+    SELECT located.* EXCLUDE (image_id), {", ".join(PUBLICATION)}, g.meta_caption
     FROM located JOIN image i USING (image_id) JOIN geometa g USING (sample_id)
-    JOIN split_group s USING (sample_id)
+    ORDER BY shard, sample_id
 """
-_AS_IN = ("published_text", "split", "shard")
+_AS_IN = ("published_text", "split", "shard", "caption_sources")
 _AS_STATED = f"""
     SELECT {
     ", ".join(
-        f"coalesce(stated.{n}, dealt.{n}) AS {n}" if n in _AS_IN else f"dealt.{n}" for n in SHARD_PLAN.schema.names
+        f"coalesce(stated.{n}, planned.{n}) AS {n}" if n in _AS_IN else f"planned.{n}" for n in SHARD_PLAN.schema.names
     )
 }
-    FROM dealt LEFT JOIN stated USING (sample_id) ORDER BY sample_id
+    FROM planned LEFT JOIN stated USING (sample_id) ORDER BY shard, sample_id
 """
-_JOINED = ("image", "geometa", "split_group")
-
-
-def _stated(context: Context) -> pa.Table:
-    """Return the stated id, digest, text, split and tar of samples; no rows if none are stated."""
-    names = ["sample_id", "published_sha256", *_AS_IN]
-    stated = context.tools.get("stated")
-    return pa.table({name: pa.array([], pa.string()) for name in names}) if stated is None else stated.select(names)
 
 
 def write_shards(inputs: Inputs, context: Context) -> Outcome:
@@ -132,7 +138,7 @@ def _members(row: Mapping[str, str], published: bytes) -> dict[str, bytes]:
 PLAN_SHARDS = Stage(
     name="plan_shards",
     module="shard",
-    version=15,
+    version=17,
     does="Assigns text, split and tar to each sample of both halves by hash; removes unsafe and contaminated ones.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),

@@ -1,4 +1,4 @@
-"""Count e-mail addresses in the captions of published web samples: what `shard.mask_emails` masks."""
+"""Count e-mail addresses in the captions of published web samples: those that `shard.mask_emails` masks."""
 
 from schemas.statistic_tables import EMAIL_COUNT
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects

@@ -1,11 +1,11 @@
-"""Count what the filter did: rows by source file and reason, candidates by keyword and corpus."""
+"""Count the filter's results: rows by source file and reason, candidates by keyword and corpus."""
 
 from schemas.statistic_tables import KEYWORD_COUNT, SOURCE_COUNT
 from stages.contract import Context, ContractError, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.rows import run_sql
 from stages.stats.stage import TOTAL
 
-_LEFT_ASIDE = ("other_language", "outside_pilot", "listed_again", "no_metadata_row")
+_LEFT_ASIDE = ("other_language", "outside_pilot", "listed_again", "no_metadata_row", "labelled_sample")
 _DAMAGED = ("damaged_source", "wrong_columns")
 _OTHERS = ("given", "kept", "no_caption", "no_keyword", *_LEFT_ASIDE, *_DAMAGED)
 
@@ -60,7 +60,7 @@ _KEYWORDS = f"""
 COUNT_SOURCES = Stage(
     name="count_sources",
     module="stats",
-    version=2,
+    version=3,
     does="Counts the rows of each source file by result of the filter.",
     reads=(
         Reads("source_listing", ("corpus", "path", "partition"), is_whole=True),

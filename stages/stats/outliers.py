@@ -1,4 +1,4 @@
-"""Statistics over both scores of outliers: what pairs of shares leave, and what both scores remove."""
+"""Statistics over both outlier scores: samples left by each pair of shares, and samples that both scores remove."""
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,9 @@ _SCORES = """
 
 
 def count_outlier_cells(inputs: Inputs, context: Context) -> Outcome:
-    """Return what RS5M's 81 pairs of shares leave, beside the published cells; a score without a model refuses nothing.
+    """Count the samples left by RS5M's 81 pairs of shares, beside the published cells.
+
+    A score without a model refuses nothing.
 
     Source: RS5M, figure 13.
     """

@@ -4,7 +4,7 @@ from schemas.statistic_tables import PUB11_RATE
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.rows import run_sql
 
-# By step, what the step before left: the first figure without the others.
+# Denominator of each step, the rows left by the step before: the first count minus the others.
 STEPS = {
     "downloaded": ("keyword",),
     "invalid": ("downloaded",),
@@ -14,7 +14,7 @@ STEPS = {
 
 
 def count_rates(inputs: Inputs, context: Context) -> Outcome:
-    """Return one row per row of the funnel: shares in [0, 1] of what the step before left, null if it left nothing."""
+    """Return one row per row of the funnel: shares in [0, 1] of the rows left by the previous step, null if none."""
     found = run_sql(f"SELECT source, {_shares('')}, {_shares('published_')} FROM pub11_funnel", inputs)
     return Outcome(found.cast(PUB11_RATE.schema), no_rejects(PUB11_RATE))
 

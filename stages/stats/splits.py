@@ -1,4 +1,4 @@
-"""Statistics over the splits: groups, the largest of each corpus, and what a random split would leak."""
+"""Statistics over the splits: groups, the largest of each corpus, and the leakage of a random split."""
 
 from schemas.statistic_tables import SPLIT_COUNT
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects

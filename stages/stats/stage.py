@@ -32,8 +32,9 @@ _FIGURES = ("rows", "keyword", "downloaded", "invalid", "duplicate", "outlier", 
 def count_funnel(inputs: Inputs, context: Context) -> Outcome:
     """Return the funnel: one row per corpus and one for the total, samples counted after each stage.
 
-    If a list of samples is read, a corpus's rows are those that became candidates or were refused by name; the list's
-    other rows (corpus unknown, unreadable, listed again, outside the pilot) are counted in a separate row.
+    If a list of samples is read, a corpus's rows are those that became candidates or were refused by name. The list's
+    other rows (corpus unknown, unreadable, listed again, outside the pilot) are counted in a row of their own, but for
+    those of labelled images, which are not samples of PUB11.
 
     Raises:
         ContractError: when a row does not add up: downloaded - invalid - duplicate - outlier = remain.
@@ -57,19 +58,27 @@ _PLACEHOLDERS = "SELECT fetch_id AS image_id FROM fetched_rejects WHERE reason =
 _UNPUBLISHED = "SELECT sample_id FROM shard_plan_rejects UNION ALL FROM shard_rejects"
 _COUNTED = (*_FIGURES, "unpublished", "opted_out", "unsafe")
 # "rows" are counts of the filter (its unmatched rows are not written); every other figure is a count of rows.
-_FUNNEL = f"""
+# Rows of a list go to the corpora that they name; the list's own row has the rest, and is missing if nothing is left.
+_ROWS = f"""
     WITH corpus AS (SELECT DISTINCT corpus, partition FROM source_listing SEMI JOIN candidate_counts USING (partition)),
+    given AS (
+        SELECT corpus, sum(CASE reason WHEN 'given' THEN n WHEN 'labelled_sample' THEN -n ELSE 0 END) AS n
+        FROM candidate_counts JOIN corpus USING (partition) GROUP BY corpus
+    ),
     named AS (
         SELECT corpus, count(*) AS n
         FROM (SELECT corpus FROM candidate UNION ALL SELECT corpus FROM candidate_rejects)
         WHERE corpus <> '{LIST_CODE}' AND '{LIST_CODE}' IN (SELECT corpus FROM corpus) GROUP BY corpus
     ),
-    by_corpus AS (
-        SELECT corpus AS source,
-            (SELECT coalesce(sum(n), 0) FROM candidate_counts JOIN corpus o USING (partition)
-             WHERE reason = 'given' AND o.corpus = c.corpus)
-            + (SELECT coalesce(sum(CASE WHEN c.corpus = '{LIST_CODE}' THEN -n ELSE n END), 0) FROM named x
-               WHERE c.corpus IN (x.corpus, '{LIST_CODE}')) AS rows,
+    source_rows AS (
+        SELECT corpus, sum(n)::BIGINT AS rows
+        FROM (FROM given UNION ALL FROM named UNION ALL SELECT '{LIST_CODE}', -n FROM named)
+        GROUP BY corpus HAVING corpus <> '{LIST_CODE}' OR rows > 0
+    )
+"""
+_FUNNEL = f"""
+    {_ROWS}, by_corpus AS (
+        SELECT corpus AS source, rows,
             (SELECT count(*) FROM candidate x WHERE x.corpus = c.corpus) AS keyword,
             {_samples_of(f"SEMI JOIN (SELECT fetch_id FROM fetched UNION ALL {_PLACEHOLDERS}) ON fetch_id = image_id")}
                 AS downloaded,
@@ -81,7 +90,7 @@ _FUNNEL = f"""
             {_samples_of(f"JOIN ({_UNPUBLISHED}) USING (sample_id)")} AS unpublished,
             {_samples_of(f"SEMI JOIN ({_OPT_OUTS}) USING (image_id)")} AS opted_out,
             {_samples_of("JOIN shard_plan_rejects r USING (sample_id)", "AND r.reason = 'nsfw'")} AS unsafe
-        FROM (SELECT corpus FROM corpus UNION SELECT corpus FROM named) c
+        FROM source_rows c
     ), ours AS (
         FROM by_corpus UNION ALL
         SELECT '{TOTAL}', {", ".join(f"sum({name})" for name in _COUNTED)} FROM by_corpus
@@ -111,7 +120,7 @@ PUBLISHED = Tool("published", _identity, _open)
 COUNT_FUNNEL = Stage(
     name="count_funnel",
     module="stats",
-    version=6,
+    version=7,
     does="Counts the PUB11 funnel beside the published one.",
     reads=(
         Reads("source_listing", ("corpus", "partition"), is_whole=True),
@@ -131,8 +140,7 @@ COUNT_FUNNEL = Stage(
     writes=PUB11_FUNNEL,
     grain="reduce",
     given=Given(
-        query="SELECT corpus AS source FROM source_listing SEMI JOIN candidate_counts USING (partition)"
-        f" UNION SELECT corpus FROM candidate UNION SELECT corpus FROM candidate_rejects UNION SELECT '{TOTAL}'",
+        query=f"{_ROWS} SELECT corpus AS source FROM source_rows UNION SELECT '{TOTAL}'",
         inputs=("source_listing", "candidate", "candidate_counts", "candidate_rejects"),
     ),
     run=count_funnel,

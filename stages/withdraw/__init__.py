@@ -1,1 +1,1 @@
-"""Target withdraw: entries of what must no longer be requested or published."""
+"""Target withdraw: list the samples, URLs, hosts and images that must no longer be requested or published."""

@@ -33,7 +33,7 @@ def read_entries(path: Path) -> list[tuple[Kind, str]]:
     except OSError as error:
         raise InputError(f"the list {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"the list {path} is no UTF-8 text: {error}") from error
+        raise InputError(f"the list {path} is not UTF-8 text: {error}") from error
     found, faults = [], []
     for number, line in _entries(lines):
         try:
@@ -44,7 +44,7 @@ def read_entries(path: Path) -> list[tuple[Kind, str]]:
         more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
         listed = "\n".join(faults[:_SHOWN_FAULTS])
         raise InputError(
-            f"{path}: {len(faults)} of {len(faults) + len(found)} entries are of no known form, so nothing was"
+            f"{path}: {len(faults)} of {len(faults) + len(found)} entries have an unknown form, so nothing was"
             f" withdrawn. Expected a sample's name, a URL, a host, 64 hex digits (sha256) or 16 (perceptual hash), one"
             f" per line:\n{listed}{more}"
         )
@@ -66,7 +66,7 @@ def read_entry(line: str) -> tuple[Kind, str]:
         case "url":
             return "url", _url(value)
         case "host":
-            return "host", _host(value)
+            return "host", _host(value, said is not None)
         case "sha256" | "phash":
             if not (_SHA256 if kind == "sha256" else _PHASH).fullmatch(value):
                 raise ValueError(f"a {kind} has {64 if kind == 'sha256' else 16} hex digits")
@@ -99,7 +99,11 @@ def _url(text: str) -> str:
         raise ValueError(str(fault)) from fault
 
 
-def _host(text: str) -> str:
-    if "." not in text or re.search(r"[\s/,;@]", text):
+def _host(text: str, is_said: bool) -> str:
+    if re.search(r"[^:]:[0-9]+", text) and not text.endswith("]"):
+        raise ValueError("a host has no port: it is withdrawn with all its ports")
+    if text.isdigit() and int(text) < 2**64:
+        raise ValueError(f"a perceptual hash is written in hex digits: {int(text):016x}")
+    if (not is_said and "." not in text) or re.search(r"[\s/,;@]", text):
         raise ValueError("neither a sample's name nor a URL, a host or a hash")
     return ascii_host(text.lower().rstrip("."))

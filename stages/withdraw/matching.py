@@ -12,13 +12,14 @@ from stages.contract import Inputs
 from stages.rows import run_sql
 
 _SCHEMA = pa.schema([("sample_id", pa.string()), ("entry", pa.string())])
-# By kind: the tables read, and the query over them. A host includes its subdomains.
+# By kind: the tables read, and the query over them. A host includes its subdomains and all ports.
 _BY_URL = {
     "sample_id": (("planned",), "SELECT sample_id, entry FROM planned JOIN named ON sample_id = entry"),
     "url": (("planned",), "SELECT sample_id, entry FROM planned JOIN named ON normalised_url = entry"),
     "host": (
         ("planned",),
-        "SELECT sample_id, entry FROM planned JOIN named ON host = entry OR ends_with(host, '.' || entry)",
+        """SELECT sample_id, entry FROM (SELECT sample_id, regexp_replace(host, ':[0-9]+$', '') AS name FROM planned)
+           JOIN named ON name = entry OR ends_with(name, '.' || entry)""",
     ),
 }
 _BY_IMAGE = {

@@ -1,4 +1,4 @@
-"""List the samples whose URL leads to what is withdrawn or on a hash list, so that nothing published names it.
+"""List the samples whose picture or URL is withdrawn or on a hash list, so that nothing published names them.
 
 Not for refusing them: download and shard decide by the same records.
 """
@@ -34,8 +34,8 @@ _BARRED = f"""
 LIST_BARRED = Stage(
     name="list_barred",
     module="shard",
-    version=1,
-    does="Lists the samples that a withdrawal or a hash list names, whatever became of them.",
+    version=2,
+    does="Lists all samples that a withdrawal or a hash list names, kept or rejected.",
     reads=(
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
         Reads("planned", ("sample_id", "normalised_url", "host"), is_whole=True),

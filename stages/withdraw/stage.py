@@ -20,7 +20,7 @@ class WithdrawResources(Resources):
 
 
 def list_withdrawn(inputs: Inputs, context: Context) -> Outcome:
-    """Return the entries of the list that are not recorded yet; no rows if there is no list or no new entry.
+    """Return the entries of the list that are not recorded yet; empty without a list or a new entry.
 
     Raises:
         InputError: the list cannot be read, or has an entry of unknown form.
@@ -37,7 +37,7 @@ LIST_WITHDRAWN = Stage(
     name="list_withdrawn",
     module="withdraw",
     version=1,
-    does="Records what is withdrawn: samples, URLs, hosts, and images by their hashes.",
+    does="Records withdrawn samples, URLs and hosts, and images by their hashes.",
     reads=(Reads("withdrawal", ("entry_kind", "entry"), is_whole=True, is_optional=True),),
     writes=WITHDRAWAL,
     grain="observe",

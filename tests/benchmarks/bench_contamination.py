@@ -14,10 +14,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image, ImageOps
 
 from flows.demo.world.drawings import FROM_ABOVE, KINDS
-from stages.contamination.marks import MatchParams
+from stages.contamination.grey import correlate_variant, reduce_square
+from stages.contamination.hash_pairs import find_near
+from stages.contamination.settings import MatchParams, NearParams
 from stages.dedup.summary import summarise
 from stages.images.keypoints import find_keypoints
 from stages.screen.perceptual_hash import hash_grey, reduce_grey
@@ -27,6 +30,7 @@ from tests.contamination_pictures import Gallery, Tables, describe_sets, find_ma
 
 N_EVALUATION = sized(int(os.environ.get("N_EVALUATION", "150")), 3)
 N_OTHERS = sized(int(os.environ.get("N_OTHERS", "1500")), 8)  # pictures of the corpora in no evaluation set
+N_HASHED = sized(int(os.environ.get("N_HASHED", "20000")), 40)  # drawings that are compared by hash and grey levels
 OTHERS_AT_ONCE = 1_500  # the first ones are also beside the copies
 SEED = 47
 MAX_MISSED = 0.05
@@ -135,6 +139,34 @@ def measure_false(sets: Tables, others: Mapping[str, Draw]) -> tuple[list[Row], 
     return rows, Goal("bound of false marks per 100,000 pictures", max(3, n_false) * per, MAX_FALSE), first
 
 
+def measure_hashes(sets: Tables) -> list[Row]:
+    """Return how many of many drawings have a near hash, and grey levels that correlate, by the stages' limits."""
+    every, least = sorted(KINDS), MatchParams().min_correlation
+    seeds = range(100_000, 100_000 + N_HASHED)
+    found = [hash_grey(draw(seed, every).convert("L")) for seed in seeds]
+    seeds_of: dict[int, list[int]] = {}
+    for seed, one in zip(seeds, found, strict=True):
+        if one["phash_detail"] >= NearParams().min_detail:
+            seeds_of.setdefault(one["phash"], []).append(seed)
+    near = find_near(pa.chunked_array([pa.array(seeds_of, pa.uint64())]), sets["evaluation_image"], NearParams())
+    squares = dict(
+        zip(*(sets["evaluation_image"][n].to_pylist() for n in ("evaluation_path", "grey_square")), strict=True)
+    )
+    pairs = [(seed, row) for row in near.to_pylist() for seed in seeds_of[row["phash"]]]
+    correlations = [
+        correlate_variant(squares[row["evaluation_path"]], row["match_variant"], reduce_square(draw(seed, every)))
+        for seed, row in pairs
+    ]
+    n_marked = len({seed for (seed, _), value in zip(pairs, correlations, strict=True) if value >= least})
+    per_100_000 = 100_000 * max(3, n_marked) / N_HASHED
+    return [
+        Row(f"drawings with a near hash, of {N_HASHED:,}", len({seed for seed, _ in pairs}), f"{len(pairs)} pairs"),
+        Row("highest correlation of such a pair", max(correlations, default=0.0), f"limit {least}"),
+        Row("drawings marked by hash and grey levels", n_marked, ""),
+        Row("bound of marks by hash per 100,000 drawings", per_100_000, "95 %" if not n_marked else ""),
+    ]
+
+
 def measure_costs(pictures: Mapping[str, Image.Image]) -> Row:
     """Return CPU time of a picture of the corpora, beside screen's hash of it."""
     few = list(pictures.values())[: sized(40, 2)]
@@ -153,7 +185,8 @@ def main() -> None:
         sets = describe_sets(Path(folder))
     false_rows, false_goal, gallery = measure_false(sets, others)
     rows, goals = measure_edits(sets, pictures, gallery)
-    report("contamination", [measure_costs(pictures), *rows, *false_rows], [*goals, false_goal])
+    hash_rows = measure_hashes(sets) if not os.environ.get("IMAGES") else []
+    report("contamination", [measure_costs(pictures), *rows, *false_rows, *hash_rows], [*goals, false_goal])
 
 
 if __name__ == "__main__":

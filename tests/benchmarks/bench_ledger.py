@@ -11,7 +11,7 @@ from flows.ledger.store import Store
 from flows.settings import load_settings
 from stages import STAGES
 from tests.benchmarks.contract_cost import measure_filter, measure_screen
-from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, process_cpu_seconds, process_seconds, report, sized
+from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, process_costs, report, sized
 from tests.benchmarks.large_ledger import SETTINGS, make_large_ledger
 
 MAX_OVERHEAD_PERCENT = 10
@@ -45,12 +45,10 @@ def measure_ledger(root: Path) -> tuple[list[Row], list[Goal]]:
     started = time.perf_counter()
     build, sources, n_receipts = make_large_ledger(root)
     made_s = time.perf_counter() - started
-    start_up_s = process_seconds(["-c", "import flows.cli"], sized(3, 1))
+    start_up_s, start_up_cpu_s = process_costs(["-c", "import flows.cli"], sized(3, 1))
     options = ["--profile", "demo", "--build", str(build), "--sources", str(sources)]
-    start_up_cpu_s = process_cpu_seconds(["-c", "import flows.cli"], sized(3, 1))
-    status_s = process_cpu_seconds(["-m", "flows.cli", "status", *options], sized(5, 1))
-    nothing_cpu_s = process_cpu_seconds(["-m", "flows.cli", "build", *options], sized(3, 1))
-    nothing_s = process_seconds(["-m", "flows.cli", "build", *options], sized(3, 1))
+    _, status_s = process_costs(["-m", "flows.cli", "status", *options], sized(5, 1))
+    nothing_s, nothing_cpu_s = process_costs(["-m", "flows.cli", "build", *options], sized(3, 1))
     in_process_s = cpu_seconds(
         lambda: status_report(Ledger(Store(build), STAGES, load_settings("demo", SETTINGS, STAGES)))
     )

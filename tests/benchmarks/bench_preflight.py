@@ -16,8 +16,9 @@ from pathlib import Path
 
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
-from flows.preflight.forecast import Forecaster, StageForecast
+from flows.preflight.forecast import Forecaster
 from flows.preflight.history import Run, read_history
+from flows.preflight.stage_forecast import StageForecast
 from flows.settings import load_settings
 from stages import STAGES
 from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, sized

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from schemas.corpora import Corpus, load_corpora
+from schemas.corpora import load_corpora
+from schemas.corpus import Corpus
 from stages.readers.batch import SourceBatch, SourceFiles
 from stages.readers.readers import count_source, read_source
 from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs, sized

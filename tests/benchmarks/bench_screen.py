@@ -15,6 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from PIL import Image
 
@@ -26,7 +27,8 @@ from schemas.tables import IMAGE
 from stages.contract import Context, Outcome
 from stages.images.shown import show
 from stages.screen.decoding import CHILD_ENVIRONMENT, Decoder
-from stages.screen.decoding_child import hash_shown
+from stages.screen.decoding_child import digest_shown
+from stages.screen.perceptual_hash import hash_reduced, reduce_grey
 from stages.screen.stage import SCREEN, ScreenParams
 from stages.screen.strip_metadata import strip_metadata
 from tests.benchmarks.harness import BENCH, Goal, Row, cpu_seconds, report, run_pairs, sized
@@ -78,9 +80,11 @@ def measure(case: str, bodies: Sequence[bytes]) -> tuple[list[Row], Goal]:
     name = f"screen, JPEGs of {case} ({sum(map(len, bodies)) / len(bodies) / 1000:.0f} kB), over decoding"
     rows = [pairs.row(name, _UNIT, scale)]
     images = [decode(body) for body in bodies]
+    greys = [show(image).convert("L") for image in images]
     pixels = [show(image).tobytes() for image in images]
     steps: dict[str, Callable[[], object]] = {
-        "pixels' bytes, their digest, and the upright hash": lambda: [hash_shown(image) for image in images],
+        "pixels' bytes, their digest, and grey levels": lambda: [digest_shown(image) for image in images],
+        "the hashes": lambda: hash_reduced(np.stack([reduce_grey(grey) for grey in greys])),
         "the digest of the pixels alone": lambda: [hashlib.sha256(found).digest() for found in pixels],
         "both digests of the file": lambda: [hashlib.sha256(body).digest() for body in [*bodies, *bodies]],
         "stripping": lambda: [strip_metadata(body, "JPEG", 1) for body in bodies],

@@ -22,19 +22,21 @@ from flows.run.runner import Runner
 from flows.settings import load_settings
 from stages import MODULES, STAGES
 from stages.contract import Context, Given, Inputs, Outcome, Stage, no_rejects, rejects_table
+from tests.benchmarks.harness import IS_TOY
 from tests.benchmarks.silent import Silent
 
 CATALOGUE = "tests.benchmarks.global_build:SYNTHETIC"
-SETTINGS = ("run.reserve_gb=0", "run.memory_gb=4")  # the default; profile paper has more, for its models
+# Of memory the default: profile paper has more, for its models.
+SETTINGS = ("run.reserve_gb=0", "run.memory_gb=4", *(("shard.n_shards=2",) if IS_TOY else ()))
 WEB_ROWS, LABELLED_ROWS = 25_000, 10_000  # rows per partition; RS5M's 6.1 million came from about 500 files
 _WEB = ("laion2b", "laion2b", "laion400m", "coyo700m", "laioncoco", "cc3m", "yfcc15m")
 _LABELLED = ("millionaid", "millionaid", "fmow", "ben")
-_N_ROWS = "n_candidates"  # file under SOURCES with the size of the build
+N_ROWS = "n_candidates"  # file under SOURCES with the size of the build
 
 _ADDRESS = "'fetch_attempt/' || $partition || '/0123456789ab/bodies.tar' AS body_file"
 _CELLS = "CASE WHEN h % 2 = 0 THEN ['top left', 'centre'] END"
 # $partition, $corpus and $number name the partition, $n is the size of the build; hash() depends only on the sample.
-_ROWS: Mapping[str, str] = {
+ROWS: Mapping[str, str] = {
     "inventory": "SELECT corpus, path, size_bytes, sha256(path) AS file_sha256, NULL AS sample_id FROM source_listing",
     "filter": f"""
         WITH row AS (SELECT range AS i, hash($partition || ':' || range) AS h FROM range(least({WEB_ROWS}, $n))),
@@ -149,15 +151,20 @@ def list_partitions(inputs: Inputs, context: Context) -> Outcome:
 
 def size_of(sources: Path) -> int:
     """Return the number of candidates of a build."""
-    return int((sources / _N_ROWS).read_text())
+    return int((sources / N_ROWS).read_text())
 
 
-def _inventing(stage: Stage) -> Callable[[Inputs, Context], Outcome]:
+def inventing(stage: Stage, query: str) -> Stage:
+    """Return a stage that takes its rows from a query, as those of `ROWS`."""
+    return replace(stage, run=_inventing(stage, query), tools=(), depends=(), given=Given(), bytes_per_row=200)
+
+
+def _inventing(stage: Stage, query: str) -> Callable[[Inputs, Context], Outcome]:
     def invent(inputs: Inputs, context: Context) -> Outcome:
         corpus, _, number = context.partition.partition("-")
         values = {"partition": context.partition, "corpus": corpus, "n": size_of(context.sources)}
         values["number"] = int(number) if number.isdigit() else 0
-        rows = _query(_ROWS[stage.name], inputs, values)
+        rows = _query(query, inputs, values)
         refused = rows.slice(0, 0)
         if "refused" in rows.column_names:
             rows, refused = rows.filter(rows["refused"].is_null()), rows.filter(rows["refused"].is_valid())
@@ -199,8 +206,8 @@ def _synthetic() -> Iterator[Stage]:
     for stage in STAGES:
         if stage.name == "list_sources":
             yield replace(stage, run=list_partitions, tools=(), depends=())
-        elif stage.name in _ROWS:
-            yield replace(stage, run=_inventing(stage), tools=(), depends=(), given=Given(), bytes_per_row=200)
+        elif stage.name in ROWS:
+            yield inventing(stage, ROWS[stage.name])
         else:
             yield stage
 
@@ -209,14 +216,16 @@ SYNTHETIC: tuple[Stage, ...] = tuple(_synthetic())
 REAL = tuple(stage for stage in SYNTHETIC if stage.run in {s.run for s in STAGES})
 
 
-def bring_up_to_date(root: Path, n_candidates: int, executor: Executor) -> Ledger:
+def bring_up_to_date(
+    root: Path, n_candidates: int, executor: Executor, settings: tuple[str, ...] = SETTINGS
+) -> Ledger:  # fmt: skip
     """Run all due stages of a build of n_candidates and return its ledger; the real stages always run again."""
     sources, build = root / "sources", root / "build"
     sources.mkdir(parents=True, exist_ok=True)
-    (sources / _N_ROWS).write_text(str(n_candidates))
+    (sources / N_ROWS).write_text(str(n_candidates))
     for stage in REAL:
         shutil.rmtree(build / stage.writes.name, ignore_errors=True)
-    ledger = Ledger(Store(build), SYNTHETIC, load_settings("paper", SETTINGS, SYNTHETIC))
+    ledger = Ledger(Store(build), SYNTHETIC, load_settings("paper", settings, SYNTHETIC))
     runner = Runner(ledger, executor, Silent(), CATALOGUE, sources)
     runner.run(MODULES)
     return ledger

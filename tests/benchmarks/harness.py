@@ -109,32 +109,23 @@ def cpu_seconds(run: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def process_seconds(arguments: Sequence[str], n: int) -> float:
-    """Return the median wall time of a Python process in seconds, including start-up; its output is discarded.
+def process_costs(arguments: Sequence[str], n: int) -> tuple[float, float]:
+    """Return the medians of wall time and CPU time of a Python process and its children, in seconds.
 
-    Raises:
-        subprocess.CalledProcessError: the exit code is not 0.
-    """
-    command = [sys.executable, *arguments]
-    return statistics.median(
-        seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)) for _ in range(n)
-    )
-
-
-def process_cpu_seconds(arguments: Sequence[str], n: int) -> float:
-    """Return the median CPU time of a Python process and its children in seconds, like `process_seconds`.
+    Both include its start-up; its output is discarded.
 
     Raises:
         subprocess.CalledProcessError: the exit code is not 0.
     """
 
-    def run_one() -> float:
+    def run_one() -> tuple[float, float]:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        wall_s = seconds(lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        return wall_s, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-    return statistics.median(run_one() for _ in range(n))
+    walls_s, cpus_s = zip(*(run_one() for _ in range(n)), strict=True)
+    return statistics.median(walls_s), statistics.median(cpus_s)
 
 
 def peak_resident_gb() -> float:

@@ -184,6 +184,7 @@ _CONTAMINATED: list[dict[str, Any]] = [
         "evaluation_path": "a/1.png",
         "measure": "phash",
         "match_distance": 2.0,
+        "match_correlation": 0.9,
         "n_inliers": None,
     }
     for name, split in (("alpha", "train"), ("beta", "test"))
@@ -195,6 +196,7 @@ _CONTAMINATED.append(
         "evaluation_path": f"{'a' * 200}/2.png",
         "measure": "keypoints",
         "match_distance": None,
+        "match_correlation": None,
         "n_inliers": 48,
     }
 )
@@ -466,7 +468,7 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
     "record_hashes": _record_hashes,
     "open_pass": _open_pass,
     "download": _download,
-    "settle": tables(
+    "reduce_attempts": tables(
         candidate=_CANDIDATES,
         planned=_PLANNED,
         fetch_pass=_PASSES,

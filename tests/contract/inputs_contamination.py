@@ -11,22 +11,25 @@ from tests.contract.handmade import BODIES, FORMATS, Handmade, samples_of, table
 from tests.evaluation_files import MTIME_NS, write_evaluation_files
 
 _SPINE = samples_of({"cc3m_0_0": "image 0", "cc3m_0_1": "image 1", "laion2b_0_0": "image 2", "ben_7": "image 3"})
+_VARIED = 0x9D3A61C75E08B4F2  # hashes of simple layouts match nothing
 _HASHES = (1 << 63, 255 << 20, 9 << 40, 9 << 40 | 7)
 _IMAGES = [
-    {"image_id": f"image {n}", "pixel_sha256": f"pixels {n}", "phash": phash, "phash_detail": 1.0 - n / 3}
+    {"image_id": f"image {n}", "pixel_sha256": f"pixels {n}", "phash": phash ^ _VARIED, "phash_detail": 1.0 - n / 3}
     for n, phash in enumerate(_HASHES)
 ]
+_SQUARE = bytes(k * k % 253 for k in range(64 * 64))
 _EVALUATION = [
     {
         "evaluation_set": name,
         "evaluation_path": f"{n}.png",
         "evaluation_split": split,
         "pixel_sha256": pixels,
-        "phash": hashes[0],
+        "phash": hashes[0] ^ _VARIED,
         "phash_detail": 1.0,
         "variant_names": ["upright", "mirrored"],
-        "variant_hashes": hashes,
+        "variant_hashes": [value ^ _VARIED for value in hashes],
         "variant_details": [1.0, 0.01 if n == 2 else 1.0],
+        "grey_square": bytes(n * 7 * k % 251 for k in range(64 * 64)) if n else _SQUARE,
     }
     for n, (name, split, pixels, hashes) in enumerate(
         (
@@ -46,9 +49,15 @@ _AGREED = [
     {"pair_scale": 0.5 * (n + 1), "pair_turn_deg": 90.0 * n, "is_pair_mirrored": n == 1, "n_inliers": n_inliers}
     for n, n_inliers in enumerate((23, 24, 60))
 ]
+_NOT_NEAR: dict[str, Any] = {"match_variant": None, "match_distance": None, "match_correlation": None}
+_NEAR = {"match_variant": "mirrored", "match_distance": 3.0}
 _MATCHES = [
-    {"evaluation_set": "alpha", "evaluation_path": "0.png", "pixel_sha256": f"pixels {n}", **agreed}
+    {"evaluation_set": "alpha", "evaluation_path": "0.png", "pixel_sha256": f"pixels {n}", **agreed, **_NOT_NEAR}
     for n, agreed in enumerate(_AGREED)
+]
+_MATCHES += [
+    {**row, "evaluation_path": "1.png", "n_inliers": 0, **_NEAR, "match_correlation": correlation}
+    for row, correlation in zip(_MATCHES, (0.9, 0.1, -0.2), strict=True)
 ]
 _SET_MATCHES = [
     {"evaluation_set": "alpha", "evaluation_path": "0.png", "other_set": name, "other_path": f"{n + 1}.png", **agreed}
@@ -150,7 +159,10 @@ _DESCRIBED = [
     }
     for row, summary in zip(_EVALUATION, _SUMMARIES[:2] + _SUMMARIES[:1], strict=True)
 ]
-_PAIRS = [{**picture, "evaluation_set": "alpha", "evaluation_path": "0.png"} for picture in (*_PICTURES, _NOT_DECODED)]
+_PAIRS = [
+    {**picture, **near, "evaluation_set": "alpha", "evaluation_path": "0.png"}
+    for picture, near in zip((*_PICTURES, _NOT_DECODED), (_NOT_NEAR, _NEAR, _NEAR, _NEAR), strict=True)
+]
 
 HANDMADE: dict[str, Callable[[Path], Any]] = {
     "list_evaluation": _listing,
@@ -163,6 +175,8 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
         keypoint_summary=[{"pixel_sha256": "pixels 1", "keypoint_summary": _SUMMARIES[1]}],
     ),
     "find_candidates": tables(
+        image=_IMAGES,
+        evaluation_image=_EVALUATION,
         evaluation_keypoints=_DESCRIBED,
         evaluation_file=_DESCRIBED,
         gallery_picture=[*_PICTURES, _NOT_DECODED],
@@ -171,7 +185,7 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
             for row, summary in zip([*_PICTURES, _NOT_DECODED], _SUMMARIES, strict=True)
         ],
     ),
-    "compare_candidates": tables(evaluation_pair=_PAIRS, evaluation_keypoints=_DESCRIBED),
+    "compare_candidates": tables(evaluation_pair=_PAIRS, evaluation_image=_EVALUATION, evaluation_keypoints=_DESCRIBED),
     "compare_sets": tables(evaluation_keypoints=_DESCRIBED, evaluation_file=_EVALUATION),
     "find_contaminated": tables(sample=_SPINE, image=_IMAGES, evaluation_image=_EVALUATION, evaluation_match=_MATCHES),
     "find_overlap": tables(evaluation_image=_EVALUATION, set_match=_SET_MATCHES),

@@ -177,7 +177,7 @@ def test_ctrl_c_ends_a_run_cleanly_says_how_to_continue_and_the_next_run_finishe
     assert time.monotonic() - started < 30  # 3 s where nothing else runs
     assert process.returncode == 130, said + errors
     words = " ".join(said.split())
-    assert "What was finished stays finished; go on with: make build" in words
+    assert "Finished partitions are kept; continue with: make build" in words
     assert f"SOURCES={build.sources}" in words and f"BUILD={build.root}" in words
     assert "Traceback" not in said + errors
     ledger = build.ledger()

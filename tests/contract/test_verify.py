@@ -103,11 +103,11 @@ def falsify_counts(build: Build) -> Receipt:
 
 
 DAMAGES: list[tuple[Damage, list[str]]] = [
-    (tamper_kept, ["has not the sha256 of its receipt"]),
-    (tamper_rejects, ["has not the sha256 of its receipt"]),
-    (tamper_tar, ["has not the sha256 of its receipt"]),
-    (change_a_value, ["have not the digests of the receipt"]),
-    (swap_a_key, ["neither kept nor rejected", "have not the digests of the receipt"]),
+    (tamper_kept, ["does not have the sha256 of its receipt"]),
+    (tamper_rejects, ["does not have the sha256 of its receipt"]),
+    (tamper_tar, ["does not have the sha256 of its receipt"]),
+    (change_a_value, ["do not match the digests of the receipt"]),
+    (swap_a_key, ["neither kept nor rejected", "do not match the digests of the receipt"]),
     (falsify_counts, ["rows given,"]),
 ]
 
@@ -177,13 +177,13 @@ def test_a_deleted_file_makes_its_partition_due_and_the_next_run_makes_it_again(
     finished: Build, damaged: Build, tmp_path: Path
 ) -> None:
     lost = []
-    for stage in ("inventory", "plan", "settle", "screen", "write_metafile"):
+    for stage in ("inventory", "plan", "reduce_attempts", "screen", "write_metafile"):
         receipt = receipt_of(damaged, stage)
         path, aside = damaged.root / receipt.kept_file, tmp_path / stage
         path.rename(aside)
         assert [p.name for p in damaged.ledger().state(damaged.stage(stage)).due] == [receipt.partition]
         named = [f for f in verify(damaged.ledger()) if receipt.folder in str(f) or f"{stage}:" in str(f)]
-        assert any("1 partitions to do" in str(line) or isinstance(line, Fault) for line in named)
+        assert any("1 partition to do" in str(line) or isinstance(line, Fault) for line in named)
         aside.rename(path)
         lost.append(path)
     for path in lost:

@@ -70,7 +70,7 @@ class Ui:
         """Cancel (CANCELLING) or retry (SCHEDULED, AwaitingRetry) like the browser."""
         self.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": kind, "name": name}})
 
-    def wait_for(self, run_id: str, kind: str, timeout_s: float = 90) -> None:
+    def wait_for(self, run_id: str, kind: str, timeout_s: float = 120) -> None:
         """Wait until a flow run is in a state; fail at once if it ended in another one."""
 
         def is_there() -> bool:

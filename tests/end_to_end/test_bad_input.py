@@ -90,7 +90,7 @@ def test_missing_sources_are_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "reported"),
     [
         ("dedup.max_distanc=3", "did you mean 'max_distance'"),
         ("dedub.max_distance=3", "did you mean 'dedup'"),
@@ -99,10 +99,10 @@ def test_missing_sources_are_explained(tmp_path: Path) -> None:
         ("max_distance", "section.key=value"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_the_nearest_name(tmp_path: Path, setting: str, told: str) -> None:
+def test_a_wrong_setting_is_refused_with_the_nearest_name(tmp_path: Path, setting: str, reported: str) -> None:
     done = run("config", "--set", setting, "--build", tmp_path)
     assert done.returncode == 2
-    assert told in done.stdout
+    assert reported in done.stdout
 
 
 @pytest.fixture

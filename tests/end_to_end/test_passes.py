@@ -1,4 +1,4 @@
-"""The download keeps a ledger: settled URLs are requested again only on demand."""
+"""The download keeps a ledger: finished URLs are requested again only on demand."""
 
 from collections import Counter
 from collections.abc import Iterator

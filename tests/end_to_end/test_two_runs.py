@@ -22,9 +22,9 @@ def test_the_second_of_two_runs_waits_and_the_rebuild_is_identical(
         )
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=600)[0] for process in runs]
-    assert [process.returncode for process in runs] == [0, 0], told
-    waited = [text for text in told if "waiting for another run" in text]
+    reported = [process.communicate(timeout=600)[0] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], reported
+    waited = [text for text in reported if "waiting for another run" in text]
     assert len(waited) == 1
     assert "nothing to do" in waited[0]
     assert len(list(build.glob("image/*/*/*.kept.parquet"))) == len(list(build.glob("image/*/*/receipt.json")))

@@ -1,6 +1,7 @@
 """Withdrawn samples are removed from their tars, and no other tar changes."""
 
 import hashlib
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -40,6 +41,7 @@ def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_
 
     done = run("build", "--build", build, "--set", f"safety.hash_lists=['{lists[1]}']")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 bodies of withdrawn or hash-listed images left" in done.stdout
     assert all(files_with(build, body) for body in bodies)
     explained = run("explain", illegal["sample_id"], "--build", build).stdout
     assert "hash_listed" in explained and illegal["url"] not in explained and "phash" not in explained
@@ -52,6 +54,7 @@ def test_withdrawn_samples_leave_their_tars_and_their_bytes_are_destroyed(small_
     assert verified.returncode == 0, verified.stdout
     again = run("build", "--build", build)
     assert again.returncode == 0 and "\nnothing to do" in f"\n{again.stdout}", again.stdout
+    assert "hash-listed images" not in again.stdout
     left = {row["sample_id"] for row in read_rows(build)}
     assert illegal["url"] not in str(pq.read_table(build / "dataset/metafiles/crosswalk.parquet").to_pylist())
     assert {row["sample_id"] for row in rows} - left == {row["sample_id"] for row in (withdrawn, illegal, patch, photo)}
@@ -71,7 +74,8 @@ def _check_withdrawal(build: Path, withdrawn: tuple[dict[str, Any], ...], entrie
     done = run("withdraw", entries, "--build", build)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 samples withdrawn by 2 of the entries" in done.stdout
-    assert "2 entries name nothing that would be published: laion2b_99_9, nobody.example.org" in done.stdout
+    assert "no sample to publish matches 2 entries: laion2b_99_9, nobody.example.org" in done.stdout
+    assert re.search("the build's id is now [0-9a-f]{12}, it was [0-9a-f]{12}\n", done.stdout), done.stdout
     after = published(build / "dataset")
     assert after == {**before, **{tar: before[tar] - keys for tar, keys in tars.items()}}
     unchanged = {name for name in before if (build / "dataset" / name).read_bytes() == bytes_before[name]}

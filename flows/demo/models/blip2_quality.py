@@ -110,7 +110,7 @@ def count_named(text: str, facts: Facts) -> int:
 
 
 def tell_saving(captioner: Blip2Captioner, examples: Examples) -> str:
-    """Return a sentence on what encoding the prefix once saves over transformers, which encodes it per candidate."""
+    """Return a sentence on the savings of encoding the prefix once; transformers encodes it per candidate."""
     images = [Image.fromarray(square) for square in examples.squares[:N_TIMED]]
     shared = _cost(lambda image: draw(captioner, [image], [0], ALIKE), images)
     expanded = _cost(lambda image: _generate(captioner, image), images)

@@ -113,7 +113,7 @@ class Plan:
                     variant = n // 2 if reason == "private_address" else n
                     url = self._fresh_url(reason, "jpg")
                     self.web.route(url, variants[variant % len(variants)], None)
-                self._add(url, "settle", reason)
+                self._add(url, "reduce_attempts", reason)
 
     def _plan_damage(self) -> None:
         for reason in _DAMAGED:

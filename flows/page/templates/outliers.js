@@ -2,6 +2,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const axes = data.axes;
 const SHOWN = 36;
+const NAMES = { vlm: "prompts", detector: "detector" };
 const whole = new Intl.NumberFormat("en");
 const places = axes.map((axis) => axis.start);
 
@@ -66,9 +67,8 @@ function showCounts() {
   }), { judged: 0, kept: 0, lacking: 0, alone: axes.map(() => 0), both: 0 });
   const table = document.getElementById("counts");
   table.replaceChildren();
-  const names = { vlm: "prompts", detector: "detector" };
   const head = table.createTHead().insertRow();
-  const removed = axes.map((axis) => `removed by the ${names[axis.name]}${axes.length > 1 ? " alone" : ""}`);
+  const removed = axes.map((axis) => `removed by the ${NAMES[axis.name]}${axes.length > 1 ? " alone" : ""}`);
   for (const name of ["corpus", "judged", "kept", "kept, %", ...removed, ...(axes.length > 1 ? ["removed by both", "in both, of all removed"] : []), "without a score"]) {
     cell(head, name, "th");
   }
@@ -122,7 +122,7 @@ function item(picture) {
     image.alt = picture.lines.join(": ");
     made.append(image);
   }
-  const scores = axes.map((axis, k) => `${axis.name} ${picture.scores[k].toPrecision(3)} (top ${picture.tops[k]} %)`);
+  const scores = axes.map((axis, k) => `${NAMES[axis.name]} ${picture.scores[k].toFixed(4)} (top ${picture.tops[k]} %)`);
   for (const text of [...picture.lines, ...scores]) {
     const line = document.createElement("div");
     line.dir = "auto";

@@ -6,13 +6,15 @@ const UNSURE = { value: "unsure", key: "0", meaning: "cannot say" };
 let task, rater, done = new Set(), number = 0, active = 0, isBusy = false;
 
 async function ask(path, options) {
-  const response = await fetch(path, options);
-  if (!response.ok) throw new Error(await response.text());
+  const response = await fetch(path, options).catch((error) => {
+    throw new Error(`Not done: ${error.message}. Is the server still running?`);
+  });
+  if (!response.ok) throw new Error(`Not done: ${await response.text()}.`);
   return response.json();
 }
 
 function trouble(error) {
-  $("trouble").textContent = error ? `Not done: ${error.message}. Is the server still running?` : "";
+  $("trouble").textContent = error ? error.message : "";
 }
 
 function element(name, text, attributes = {}) {
@@ -77,7 +79,10 @@ async function show(n) {
 async function store() {
   const answers = Object.fromEntries(task.questions.map((q) => [q.name, chosen(q.name)]));
   const missing = task.questions.findIndex((q) => !answers[q.name]);
-  if (missing >= 0) return activate(missing);
+  if (missing >= 0) {
+    activate(missing);
+    throw new Error(`Question ${missing + 1} has no answer yet.`);
+  }
   await ask(`/api/items/${number}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },

@@ -14,8 +14,9 @@ from stages.download.fetching.faults import Refused
 Lookup = Callable[[str], list[str]]
 
 _GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
-# Beyond what ipaddress calls not global: transition ranges that carry an IPv4 address inside (a way round the
-# check), documentation ranges newer than Python 3.11, and a public address on which a cloud serves its metadata.
+# In addition to the addresses that ipaddress calls not global: transition ranges that embed an IPv4 address (a way
+# round the check), documentation ranges newer than Python 3.11, and a public address on which a cloud serves its
+# metadata.
 _REFUSED_NETWORKS = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -31,7 +32,7 @@ _REFUSED_NETWORKS = tuple(
 
 
 def is_allowed(address: str, *, allow_loopback: bool) -> bool:
-    """Return whether we may connect: public unicast addresses, and loopback where it is allowed."""
+    """Return whether we may connect: public unicast addresses, and loopback if it is allowed."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         return False

@@ -24,7 +24,7 @@ _READ_BYTES = 64 * 1024
 
 @dataclass
 class Note:
-    """What is known of one URL's fetch; written by the one thread that fetches it.
+    """The known facts of one URL's fetch; written by the one thread that fetches it.
 
     Attributes:
         reason: reject reason; None while no fault is known.
@@ -45,10 +45,10 @@ class Note:
 
 
 class Fetch:
-    """The note and clock of one fetch; as a context it writes what went wrong into the note."""
+    """The note and clock of one fetch; as a context manager it writes any fault into the note."""
 
     def __init__(self, note: Note, deadline: Deadline, on_fault: Callable[[Exception], None]) -> None:
-        """Take what the fetch is for; on_fault is called with what no server can cause."""
+        """Take the note and deadline of the fetch; on_fault is called with errors that no server can cause."""
         self.note = note
         self.deadline = deadline
         self._on_fault = on_fault

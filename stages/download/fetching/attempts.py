@@ -1,36 +1,26 @@
 """One attempt per URL through img2dataset's own Reader and Downloader: bodies into a tar, fates into rows.
 
-Not for retries or for choosing what is fetched: a pass hands over what it takes, once.
+Not for retries or for choosing URLs: a pass hands over its selection, once.
 """
 
-import contextlib
 import hashlib
-import io
-import os
 import re
 import shutil
-import sys
 import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages.download.fetching.answer import Note
 from stages.download.fetching.faults import Refused
 from stages.download.fetching.guard import Guard
 from stages.download.fetching.limits import FetchLimits
-from stages.download.fetching.spool import Spool, keep_bytes
+from stages.download.fetching.shard import download_shard
+from stages.download.fetching.spool import Spool
 from stages.readers.rs5m_tars.located import Located
 
 __all__ = ["Attempt", "FetchLimits", "fetch"]
@@ -42,7 +32,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class Attempt:
-    """What became of one URL.
+    """The result of one URL's fetch.
 
     Attributes:
         reason: reject reason, None if fetched.
@@ -100,11 +90,11 @@ def fetch(
     Args:
         urls: pairs of fetch_id (32 hex digits, unique) and URL.
         tar_path: written whole, or not at all if this raises.
-        work: folder for what is only needed meanwhile; what this leaves in it is nothing.
+        work: folder for temporary files; none are left in it.
         limits: times, bytes, concurrency.
         pass_number: hosts that are given up are given up for this pass.
-        on_progress: called in this thread with the number of URLs done; what it raises ends the fetch, what it prints
-            is lost (the output of this process is shut while img2dataset runs).
+        on_progress: called in this thread with the number of URLs done; an exception from it ends the fetch, and its
+            prints are lost (the output of this process is suppressed while img2dataset runs).
 
     Raises:
         ValueError: a fetch_id is malformed or occurs twice.
@@ -119,7 +109,7 @@ def fetch(
         spool = Spool(tar_path, on_write=on_progress, on_failure=guard.stop)
         try:
             urllib.request.install_opener(guard)
-            _download(_take_turns(urls, pass_number), scratch, limits, spool)
+            download_shard(_take_turns(urls, pass_number), scratch, limits, spool)
             failure = spool.failure or guard.failure
             if failure is not None:
                 raise failure
@@ -144,7 +134,7 @@ def _check_ids(fetch_ids: list[str]) -> None:
 def _take_turns(urls: Sequence[tuple[str, str]], pass_number: int) -> list[tuple[str, str]]:
     """Return the URLs with hosts taking turns: threads that wait for one slow host would keep all others waiting.
 
-    A host's own URLs come in another order in each pass: what makes it silent may be a few that follow each other.
+    Each pass takes a host's own URLs in another order: a few consecutive ones may be the cause of its silence.
     """
     n_before: Counter[str] = Counter()
     turns = []
@@ -156,93 +146,6 @@ def _take_turns(urls: Sequence[tuple[str, str]], pass_number: int) -> list[tuple
         turns.append((n_before[host], fetch_id, url))
         n_before[host] += 1
     return [(fetch_id, url) for _, fetch_id, url in sorted(turns, key=lambda turn: turn[0])]
-
-
-def _download(urls: list[tuple[str, str]], scratch: Path, limits: FetchLimits, spool: Spool) -> None:
-    """Run img2dataset over the URLs, as one shard, without its printed output.
-
-    Raises:
-        Exception: whatever ends the shard.
-    """
-    if not urls:
-        return
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        reader_class, downloader_class = _img2dataset()
-        reader = reader_class(
-            url_list=_write_input(urls, scratch),
-            input_format="parquet",
-            url_col="url",
-            caption_col=None,
-            verify_hash_col=None,
-            verify_hash_type=None,
-            save_additional_columns=["fetch_id"],
-            number_sample_per_shard=len(urls),
-            done_shards=set(),
-            tmp_path=str(scratch),
-        )
-        downloader = downloader_class(
-            sample_writer_class=spool.writer,
-            resizer=keep_bytes,
-            thread_count=min(limits.n_threads, len(urls)),
-            save_caption=False,
-            extract_exif=False,
-            output_folder=str(scratch),
-            column_list=reader.column_list,
-            timeout=limits.timeout_s,
-            number_sample_per_shard=len(urls),
-            oom_shard_count=5,
-            compute_hash=None,
-            verify_hash_type=None,
-            encode_format="bin",
-            retries=0,
-            user_agent_token=None,
-            disallowed_header_directives=None,  # the guard reads them, robots' names and all
-        )
-        for shard in reader:
-            # Calling the downloader itself would turn an exception into printed text.
-            downloader.download_shard(shard)
-
-
-@cache
-def _img2dataset() -> tuple[Any, Any]:
-    """Return img2dataset's Reader and Downloader.
-
-    Its package imports torch, albumentations and OpenCV for writers and resizers that are not used here: 3 s of CPU
-    and 300 MB in every worker. These two modules do without, so they are imported from a package that is empty
-    meanwhile.
-    """
-    os.environ["WANDB_MODE"] = "disabled"
-    spec = find_spec("img2dataset")
-    if spec is None or "img2dataset" in sys.modules:  # missing: the import says so; imported: nothing is saved
-        return import_module("img2dataset.reader").Reader, import_module("img2dataset.downloader").Downloader
-    package = ModuleType("img2dataset")
-    package.__path__ = list(spec.submodule_search_locations or ())
-    sys.modules["img2dataset"] = package
-    try:
-        return import_module("img2dataset.reader").Reader, import_module("img2dataset.downloader").Downloader
-    finally:
-        del sys.modules["img2dataset"]  # who imports the package gets all of it
-
-
-def _write_input(urls: list[tuple[str, str]], scratch: Path) -> str:
-    """Write img2dataset's input and return its path.
-
-    Each URL carries its fetch_id as fragment, the key of the guard's note: a fragment is never sent, and unlike the
-    URL it survives urllib's trimming of spaces and brackets.
-    """
-    # A lone surrogate cannot be written; such a URL cannot be asked for either, and the empty one is refused.
-    tagged = [f"{url}#{fetch_id}" if url.isascii() or _is_unicode(url) else "" for fetch_id, url in urls]
-    path = scratch / "urls.parquet"
-    pq.write_table(pa.table({"url": tagged, "fetch_id": [fetch_id for fetch_id, _ in urls]}), path)
-    return str(path)
-
-
-def _is_unicode(url: str) -> bool:
-    try:
-        url.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def attempt_of(fetch_id: str, note: Note, spool: Spool) -> Attempt:
@@ -267,7 +170,7 @@ def attempt_of(fetch_id: str, note: Note, spool: Spool) -> Attempt:
 
 
 def _refusal(note: Note, error: str | None) -> Refused:
-    """Return why there is no body; the guard's own word counts more than img2dataset's."""
+    """Return why there is no body; the guard's note takes precedence over img2dataset's error."""
     if error is None:
         return Refused("no_result", "img2dataset gave no result")
     if note.reason is not None:

@@ -1,6 +1,6 @@
 """Hosts that refuse or stay silent, over the threads and processes of this machine: requested no more in a pass.
 
-Not for what becomes of their URLs: the pass opener decides when they are requested again.
+Not for rescheduling their URLs: the pass opener decides when they are requested again.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ _PROBES = 3
 
 @dataclass(frozen=True)
 class _Record:
-    """What is known of a host and port.
+    """The failures and answers of a host and port.
 
     Attributes:
         in_pass: pass in which it failed last; failures of earlier passes do not count.
@@ -82,7 +82,7 @@ class Breaker:
         return record.n_trips > 0 and not record.has_answered
 
     def note_answer(self, authority: str) -> None:
-        """Take note that the host sent the head of an answer, of whatever kind."""
+        """Note that the host sent the head of an answer of any kind."""
         if self._folder is None:
             return
         self._answered.add(authority)

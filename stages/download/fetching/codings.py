@@ -1,6 +1,6 @@
 """Undo the codings in which an answer was sent (gzip, deflate, br), within the byte limit.
 
-Not for what a picture's own format compresses: that is its content.
+Not for compression within a picture's own format: that is its content.
 """
 
 import http.client
@@ -41,7 +41,7 @@ class ChunkedResponse(http.client.HTTPResponse):
 
 
 def codings_of(headers: http.client.HTTPMessage) -> list[str]:
-    """Return the codings of a body in the order in which they were applied, without the words that mean none."""
+    """Return the codings of a body in the order in which they were applied, without words that mean no coding."""
     named = [*_tokens(headers.get_all("Content-Encoding")), *_tokens(headers.get_all("Transfer-Encoding"))]
     return [name for name in named if name in _READ or name in _UNREAD]
 
@@ -98,7 +98,7 @@ def _undo(name: str, body: bytes, max_bytes: int) -> bytes:
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
-    """Return the content of all members; what follows them and is none is passed over, as by gzip itself."""
+    """Return the content of all members; trailing bytes that are no member are ignored, as by gzip itself."""
     data, position, n_members = b"", 0, 0
     while body.startswith(_GZIP_MAGIC, position):
         n_members += 1
@@ -115,7 +115,7 @@ def _inflate(body: bytes, wbits: int, max_bytes: int, start: int = 0) -> tuple[b
     data = bytearray()
     position = start
     while not unpacker.eof:
-        # In pieces: what is left of the input is copied at each call.
+        # In pieces: zlib copies the remaining input at each call.
         piece = body[position : position + _PIECE_BYTES]
         if not piece:
             raise Refused("truncated_body", f"the packed body ends after {len(body)} bytes, before its end mark")

@@ -1,4 +1,4 @@
-"""Which reject reason an exception or an HTTP status is. Not for deciding what is transient: schemas.reasons does."""
+"""Map exceptions and HTTP statuses to reject reasons. Not for deciding which are transient: schemas.reasons does."""
 
 import email.utils
 import http.client
@@ -6,7 +6,8 @@ import socket
 import ssl
 import time
 
-MAX_DETAIL_CHARS = 200
+from schemas.reasons import DETAIL_MAX_CHARACTERS
+
 MAX_RETRY_AFTER_S = 7 * 86_400.0
 
 OK_STATUSES = frozenset({200, 203})
@@ -35,7 +36,7 @@ class Refused(Exception):
 
 def tidy(text: str) -> str:
     """Return the text as one printable line of at most 200 characters; it may come from a hostile server."""
-    text = text[:MAX_DETAIL_CHARS]
+    text = text[:DETAIL_MAX_CHARACTERS]
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "?" for char in text)

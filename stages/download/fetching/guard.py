@@ -63,17 +63,17 @@ class Guard(urllib.request.OpenerDirector):
         self._stopped.set()
 
     def close(self) -> None:
-        """Close what is shared with other processes, once no URL is open."""
+        """Close resources shared with other processes, once no URL is open."""
         if self._robots is not None:
             self._robots.close()
 
     def open(self, fullurl: Any, data: Any = None, timeout: float | None = None) -> GuardedResponse:
         """Return the answer to a GET of the URL; only the URL is taken from a Request, not its headers.
 
-        The time-out asked for is ignored: the limits rule.
+        The `timeout` argument is ignored: the limits apply.
 
         Raises:
-            Refused: there is no body to have; the note says the same.
+            Refused: there is no body; the note says the same.
         """
         # rpartition: the caller's fragment comes last, after one that was published.
         whole = fullurl if isinstance(fullurl, str) else fullurl.full_url
@@ -97,9 +97,9 @@ class Guard(urllib.request.OpenerDirector):
         self.stop()
 
     def _check_time(self) -> None:
-        """Refuse what would only be asked when it is too late.
+        """Refuse a request after a stop, or after the time limit of the partition.
 
-        The first URL has a second more: a pass that asks for nothing would be the last.
+        The first URL has a second more: a pass without any request would be the last.
         """
         if self._stopped.is_set():
             raise Refused("no_result", "the fetch was stopped")
@@ -135,7 +135,7 @@ class Guard(urllib.request.OpenerDirector):
                 url = redirect_url(target, str(location))
 
     def _fetch_robots(self, target: Target) -> bytes:
-        """Return robots.txt at its origin, b"" where there is none to obey (RFC 9309, 2.3.1).
+        """Return the robots.txt of the target's origin; b"" if there is none to obey (RFC 9309, 2.3.1).
 
         Raises:
             Refused: robots_unreachable, or why the host cannot be requested at all.
@@ -187,7 +187,7 @@ class Guard(urllib.request.OpenerDirector):
                 self._check_time()
                 self._breaker.check(target.authority)
 
-        check()  # before the wait: behind many others it would take long
+        check()  # before the wait, which may be long
         return self._slots.hold(
             target.host,
             max_wait_s=self._limits.max_slot_wait_s,
@@ -197,7 +197,7 @@ class Guard(urllib.request.OpenerDirector):
 
     @contextmanager
     def _watching(self, target: Target, is_robots: bool) -> Iterator[None]:
-        """Count whether the host answers; what it answers does not matter.
+        """Count whether the host answers, whatever the answer.
 
         An answer for robots.txt does not count: it says nothing of a host that is silent about all its images.
         """

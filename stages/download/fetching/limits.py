@@ -1,4 +1,4 @@
-"""What one fetch may cost and reach: times, bytes, redirects, how many at once. Not for choosing what is fetched."""
+"""Limits of a fetch in cost and reach: times, bytes, redirects, concurrency. Not for choosing URLs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """The limits of a fetch; all are resources, none changes which row is whose.
+    """The limits of a fetch; all are resources: none changes which row belongs to which URL.
 
     Attributes:
         timeout_s: for one socket operation, a whole TLS handshake, or one name look-up.
         max_fetch_s: for everything one URL needs, redirects included; waiting for a host slot is not counted.
         max_bytes: of a body; announced or counted.
         max_redirects: hops after the first request.
-        max_partition_s: for all URLs of one call together, from the first; what is not asked by then is deferred.
+        max_partition_s: for all URLs of one call together, from the first; URLs not requested by then are deferred.
         n_threads: fetches at once in this process.
         max_per_host: requests at once to one host, over all processes that share `host_slots`.
         max_failures_in_row: of one host and port, over all processes that share `host_slots`; 0: any number.
@@ -22,7 +22,7 @@ class FetchLimits:
         ask_robots: request robots.txt of each origin first, and obey it.
         heed_opt_outs: obey X-Robots-Tag.
         host_slots: folder of lock files and of hosts that do not answer; None limits hosts inside this process alone,
-            and gives none up.
+            and gives up no host.
     """
 
     timeout_s: float = 10.0

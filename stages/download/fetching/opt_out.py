@@ -1,4 +1,4 @@
-"""What X-Robots-Tag headers forbid to us. Not for robots.txt, nor for tags inside pages or images."""
+"""Obey X-Robots-Tag headers that forbid our use. Not for robots.txt, nor for tags inside pages or images."""
 
 from collections.abc import Iterable, Iterator
 

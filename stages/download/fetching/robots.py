@@ -19,7 +19,7 @@ from stages.download.fetching.codings import codings_of, unpack
 from stages.download.fetching.faults import Refused, classify
 from stages.download.fetching.target import Target
 
-MAX_ROBOTS_BYTES = 500_000  # RFC 9309, 2.5: at least 500 KiB must be read; what follows is ignored
+MAX_ROBOTS_BYTES = 500_000  # RFC 9309, 2.5: at least 500 KiB must be read; the rest is ignored
 MAX_ROBOTS_REDIRECTS = 5  # 2.3.1.2
 # Reasons that a request for an image would have too.
 _OF_THE_HOST = frozenset({
@@ -32,7 +32,7 @@ _WAIT_S = 60.0  # for the cache, behind other processes
 
 
 class Robots:
-    """The rules of origins (scheme, host and port); each origin is asked once, whoever needs it first."""
+    """The rules of origins (scheme, host and port); each origin is requested once, by the first that needs it."""
 
     def __init__(self, cache: Path | None, token: str) -> None:
         """Without a cache the rules live as long as this value.
@@ -47,11 +47,11 @@ class Robots:
         self._cache = None if cache is None else _Cache(cache)
 
     def check(self, target: Target, fetch: Callable[[Target], bytes]) -> None:
-        """Refuse what the origin's robots.txt disallows.
+        """Refuse a request that the origin's robots.txt disallows.
 
         Args:
-            target: what is about to be requested.
-            fetch: returns the file at the target's origin, b"" if there is none; called once an origin.
+            target: the request about to be sent.
+            fetch: returns the file at the target's origin, b"" if it has none; called once per origin.
 
         Raises:
             Refused: robots_disallows, or why the file could not be fetched.
@@ -110,7 +110,7 @@ def _parse(text: bytes) -> Protego | None:
 
 
 def read_robots(response: http.client.HTTPResponse) -> bytes:
-    """Return the file that was answered, cut at its size limit; b"" where the answer is that there is none.
+    """Return the file in the answer, cut at its size limit; b"" if the origin has none.
 
     Raises:
         Refused: robots_unreachable for an answer of 5xx, or a coding that cannot be undone.

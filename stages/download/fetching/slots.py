@@ -46,8 +46,8 @@ class HostSlots:
         Args:
             host: its name, without the port.
             max_wait_s: longest wait.
-            check: called while the slot is waited for, and once when it is free: what it raises ends the wait.
-            is_single: whether the host has one slot alone for the time being; asked anew at each try.
+            check: called during the wait, and once when the slot is free; an exception from it ends the wait.
+            is_single: whether the host has only one slot at the moment; called again at each try.
 
         Raises:
             Refused: no slot came free in time.

@@ -58,7 +58,7 @@ class Spool:
         return SpoolWriter(self)
 
     def add(self, fetch_id: str, body: bytes | None, error: str | None) -> None:
-        """Take one result; a failure of ours is kept, because img2dataset prints and forgets what a writer raises."""
+        """Take one result; an error of our own is kept, because img2dataset prints and drops a writer's exceptions."""
         if self.failure is not None:
             return
         try:

@@ -1,4 +1,4 @@
-"""What a URL asks us to connect to: scheme, host, port and path, or a refusal. Not for name look-up."""
+"""Parse a URL into scheme, host, port and path, or refuse it. Not for name look-up."""
 
 import re
 import string
@@ -20,7 +20,7 @@ _BLOCKED_PORTS = frozenset(
     | {6379, 6566, 6665, 6666, 6667, 6668, 6669, 6697, 9042, 9200, 9300, 10080, 10250, 11211, 27017}
 )
 _BLANKS = " \t\r\n\f"
-# Scheme and host of a Location, where it has them; the rest is path, query and fragment.
+# Scheme and host of a Location, if it has them; the rest is path, query and fragment.
 _LOCATION = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}[^/\\?#]*)?(.*)", re.DOTALL)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PLACE_AND_TAIL = re.compile(r"([^?#]*)(.*)", re.DOTALL)
@@ -28,7 +28,7 @@ _PLACE_AND_TAIL = re.compile(r"([^?#]*)(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Target:
-    """One request: where to and for what; every part is ASCII without spaces or control characters."""
+    """Scheme, host, port and path of one request; every part is ASCII without spaces or control characters."""
 
     scheme: str
     host: str
@@ -48,11 +48,11 @@ class Target:
 
 
 def parse_target(url: str, *, reason: str) -> Target:
-    """Return what the URL asks for.
+    """Return the request for a URL.
 
     Args:
         url: as published or as a server redirected; its fragment is dropped.
-        reason: the reject reason of a URL that cannot be asked for.
+        reason: the reject reason of a URL that cannot be requested.
 
     Raises:
         Refused: not http(s), no host, userinfo, a blocked port, or too long.

@@ -49,8 +49,9 @@ def read_names(path: str, data: bytes) -> Iterator[str]:
     """Yield the v1 names of a list, from the first of its columns (BigEarthNet-MM's second column has radar patches).
 
     Raises:
-        InputError: a line is not a name, which would change all later numbers.
+        InputError: a line is not a name, or the list is empty; either would change all later numbers.
     """
+    has_names = False
     for n_line, line in enumerate(_unpack(path, data).decode("utf-8-sig", "replace").splitlines(), 1):
         name = line.partition(",")[0].strip()
         if name and not is_v1_name(name):
@@ -59,7 +60,13 @@ def read_names(path: str, data: bytes) -> Iterator[str]:
                 " are numbered by these lists: move a file that is not a list of patches out of SOURCES/ben"
             )
         if name:
+            has_names = True
             yield name
+    if not has_names:
+        raise InputError(
+            f"{path} names no patch, and samples are numbered by these lists: download it again, or move it out of"
+            " SOURCES/ben"
+        )
 
 
 def read_metadata(path: Path) -> pa.Table:
@@ -83,7 +90,7 @@ def read_metadata(path: Path) -> pa.Table:
             raise InputError(f"{path} has {table[name].null_count} rows without {name}. {_EXPECTED}")
     for name in pc.unique(table["s2v1_name"]).to_pylist():
         if not is_v1_name(name):
-            raise InputError(f"{path} gives s2v1_name as {name[:60]!r}, which no v1 patch is called. {_EXPECTED}")
+            raise InputError(f"{path} has the s2v1_name {name[:60]!r}, which is not a v1 patch. {_EXPECTED}")
     return table
 
 

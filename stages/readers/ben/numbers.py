@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.contract import InputError
 from stages.readers.ben import lists as ben_lists
 from stages.readers.labelled_records import CorpusFiles, ListFault, list_name

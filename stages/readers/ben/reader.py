@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.ben.lists import is_v1_name, is_v2_name
 from stages.readers.ben.numbers import number_patches, patch_of
 from stages.readers.labelled_records import (

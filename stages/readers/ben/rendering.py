@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.identity import package_version
 from stages.readers.ben.reader import RGB_BANDS
 from stages.readers.labelled_records import SampleFault
 
@@ -79,11 +80,9 @@ def _opened(data: bytes, band: str) -> Iterator[Any]:
 
 def renderer_identity() -> Mapping[str, str]:
     """Return the versions that affect a rendered file; the wheels of rasterio and pyproj contain GDAL and PROJ."""
-    from importlib.metadata import version
-
     from PIL import features
 
-    identity = {name: version(name) for name in ("rasterio", "pyproj", "pillow", "numpy")}
+    identity = {name: package_version(name) for name in ("rasterio", "pyproj", "pillow", "numpy")}
     return identity | {"libjpeg_turbo": str(features.version("libjpeg_turbo") or "absent")}
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.labelled_records import (
     CorpusFiles,
     FileRole,

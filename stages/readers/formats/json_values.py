@@ -73,7 +73,7 @@ def parse_elements(data: bytes, commas: Places) -> list[Any]:
         commas: positions of the commas between its elements.
     """
     values = None
-    # The fast parser refuses NaN, lone surrogates and control characters, so the standard one parses what it refuses.
+    # The fast parser refuses NaN, lone surrogates and control characters; the standard one then parses them.
     for parse in (orjson.loads, _decode):
         try:
             values = parse(data)

@@ -68,7 +68,7 @@ class _Counter:
 
 
 def _count_lines(lines: Sequence[bytes], place: int, n_fields: int) -> int:
-    """Return the number of lines of the record that begins at a line, 0 if none does."""
+    """Return the number of lines of the record that begins at a line, 0 if no record begins there."""
     first = lines[place]
     if b'"' not in first:
         has_cr_inside = b"\r" in first and b"\r" in first.rstrip(b"\r\n")

@@ -100,9 +100,9 @@ def count_blank(texts: pa.Array) -> int:
         return len(texts)
     offsets = text_offsets(texts)
     characters = np.frombuffer(texts.buffers()[2], np.uint8)
-    # An empty text at the end begins behind the last character: clipped, it has another's, and counts by its length.
+    # An empty text at the end begins after the last character: clipped, it has another's, and counts by its length.
     first = characters.take(offsets[:-1], mode="clip") if len(characters) else np.zeros(len(texts), np.uint8)
-    first -= np.uint8(_PRINTABLE[0])  # what is less becomes large: one comparison for both ends
+    first -= np.uint8(_PRINTABLE[0])  # smaller values wrap to large ones: one comparison for both ends
     may_be = first > _PRINTABLE[1] - _PRINTABLE[0]
     may_be |= offsets[1:] == offsets[:-1]
     if texts.null_count:

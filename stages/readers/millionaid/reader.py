@@ -2,7 +2,7 @@
 
 import re
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.labelled_records import CorpusFiles, FileRole, Files, Placer, Reading, Sample
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import REQUIRED_COLUMNS, Corpus
+from schemas.corpus import REQUIRED_COLUMNS, Corpus
 from schemas.fields import FIELD
 from stages.readers.batch import COLUMNS, Choices, Chosen, Malformed, SourceFileError, rows_table
 from stages.readers.formats.texts import SEAM, as_elements, as_joined, as_strings, is_blank, is_list, is_text

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import (
     Choices,
     Chosen,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import (
     Choices,
     Chosen,

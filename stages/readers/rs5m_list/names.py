@@ -40,7 +40,7 @@ def sample_id_of(name: str | None) -> str | NameFault:
     if code is not None:
         return f"{code}_{found[2]}"
     if prefix in LABELLED_CODES:
-        return NameFault("unknown_corpus", f"{found[0]}: {prefix} is a labelled corpus, read from its own files")
+        return NameFault("labelled_sample", f"{found[0]}: {prefix} is a labelled corpus, read from its own files")
     return NameFault("unknown_corpus", f"{found[0]}: expected one of {', '.join(_CODES)} before the first underscore")
 
 

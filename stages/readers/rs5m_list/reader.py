@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import (
     Choices,
     Chosen,

@@ -26,9 +26,9 @@ from stages.readers.parquet.opening import FAULTS, describe, open_parquet
 from stages.readers.parquet.plain import plain_batch, plain_schema
 from stages.readers.rs5m_list.names import begins_row, sample_id_of
 
-# Names of the columns, the most common first; our own lists call the text published_text.
+# Names of the columns, the most common first; our own lists have published_text, metadata.csv of a folder file_name.
 _NAMES = {
-    "name": ("img_name", "image_name", "name", "key"),
+    "name": ("img_name", "image_name", "name", "key", "file_name"),
     "text": ("text", "caption", "published_text"),
     "url": ("url",),
 }

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from schemas.corpora import LABELLED_CODES, Corpus
+from schemas.corpora import LABELLED_CODES
+from schemas.corpus import Corpus
 from stages.readers.fmow import reader as fmow
 from stages.readers.formats.lines import MAX_LINE_BYTES
 from stages.readers.labelled_records import (

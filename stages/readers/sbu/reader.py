@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import (
     Choices,
     Chosen,

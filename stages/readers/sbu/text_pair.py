@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.contract import InputError
 from stages.readers.batch import (
     Choices,

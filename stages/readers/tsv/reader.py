@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import Choices, Chosen, Damage, Malformed, SourceBatch, SourceFiles, rows_table
 from stages.readers.formats.lines import (
     BLOCK_BYTES,

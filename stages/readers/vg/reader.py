@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.contract import InputError
 from stages.readers.batch import (
     Choices,
@@ -135,7 +135,7 @@ class _Images:
         yield SourceBatch(first_row, captions, read.malformed(bad), read.choose, part)
 
     def lost(self, end_row: int) -> tuple[int, int]:
-        """Return the first row with lost regions and the number of such rows; one row at the end if there is none."""
+        """Return the first row with lost regions and the number of such rows; one row at the end if none are lost."""
         return (self._first_lost, self._n_lost) if self._n_lost else (end_row, 1)
 
     def _drop_lost(self, ids: _Ids, is_kept: npt.NDArray[np.bool_], first_row: int) -> None:

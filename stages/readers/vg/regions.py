@@ -39,7 +39,7 @@ class Regions:
         return ~np.isin(images, self._ids)
 
     def look_up(self, images: _Ids) -> tuple[pa.Array, Faults]:
-        """Return the phrases of images, joined by line ends (null if there are none), and faults of unreadable ones.
+        """Return each image's phrases, joined by line ends (null without phrases), and the faults of unreadable ones.
 
         Args:
             images: ids of images, not negative.
@@ -163,7 +163,7 @@ def is_id(value: Any) -> TypeGuard[int]:
 
 
 def _phrases(record: Any) -> str | None:
-    """Return the phrases of a record, joined by line ends; None if there are none.
+    """Return the phrases of a record, joined by line ends; None if it has none.
 
     Raises:
         ValueError: the record does not have the published form.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import (
     Choices,
     Chosen,
@@ -171,7 +171,7 @@ def _plain(reference: str | None, attribution: str | None, alt: str | None) -> s
 
 
 def _others(*texts: str | None) -> list[str] | None:
-    """Return the texts of a record other than its caption, None if there are none."""
+    """Return the texts of a record other than its caption; None if it has no others."""
     return [text for text in texts if text is not None][1:] or None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.contract import InputError
 from stages.readers.batch import Choices, Counted, Damage, Read, SourceBatch, SourceFileError, SourceFiles
 from stages.readers.formats.lines import BLOCK_BYTES, Lines, count_lines, read_blocks

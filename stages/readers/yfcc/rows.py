@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import Chosen, Malformed, SourceBatch, describe_invalid_utf8, find_invalid_utf8, rows_table
 from stages.readers.formats.encoded import strip_tags, url_decoded
 from stages.readers.formats.lines import Lines

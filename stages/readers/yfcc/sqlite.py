@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.readers.batch import SourceBatch, SourceFileError
 from stages.readers.formats.lines import Lines
 from stages.readers.yfcc.photo_list import PhotoList
@@ -88,7 +88,7 @@ class _Database:
     """An open database that may be damaged.
 
     Attributes:
-        fault: the first fault; None if there is none.
+        fault: the first fault, or None.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -96,7 +96,7 @@ class _Database:
         self.fault: object | None = None
 
     def ids(self, chunk_rows: int) -> Iterator[tuple[_Rows, _Rows]]:
-        """Yield rowids and photo ids; after an unreadable page, continue with the first row behind it."""
+        """Yield rowids and photo ids; after an unreadable page, continue with the first row after it."""
         last = _FIRST_ROW_ID
         start = _FIRST_ROW_ID
         for _ in range(_MAX_GAPS):
@@ -132,7 +132,7 @@ class _Database:
                 yield found
 
     def _next_start(self, last: int) -> int | None:
-        """Return the lowest rowid after a fault from which rows can be read; None if there is none."""
+        """Return the lowest rowid after a fault from which rows can be read; None if no more can be read."""
         bad, step = last, 1
         while (good := max(last, 0) + step) <= _LAST_ROW_ID:
             if self._row_from(good) != ():
@@ -146,7 +146,7 @@ class _Database:
         return good
 
     def _row_from(self, start: int) -> tuple[int, int] | tuple[()] | None:
-        """Return the first row from a rowid on; () if it cannot be read, None if there is none."""
+        """Return the first row from a rowid on; () if it cannot be read, None at the end."""
         try:
             found: tuple[int, int] | None = self._connection.execute(f"{_IDS} LIMIT 1", (start,)).fetchone()
         except _FAULTS:

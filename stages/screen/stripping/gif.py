@@ -6,6 +6,7 @@ IMAGE, EXTENSION, TRAILER = 0x2C, 0x21, 0x3B
 CONTROL = b"\x21\xf9\x04"
 LOOP = b"\x21\xff\x0bNETSCAPE2.0\x03\x01"
 DESCRIPTOR_BYTES = 10
+LARGEST_CODE_BITS = 12
 
 
 def strip_gif(data: bytes, orientation: int) -> Stripped:
@@ -33,9 +34,11 @@ def strip_gif(data: bytes, orientation: int) -> Stripped:
         require(end <= len(data), f"GIF block 0x{kind:02X} ends after the file")
         position = end
         if kind == IMAGE:
+            picture = data[start:position]
             if not n_images:
-                first, cut = len(out), _cut_blocks(data[start:position])
-            out.append(data[start:position])
+                first, cut = len(out), _cut_blocks(picture)
+            # Only the first frame is decoded: the end of a later one is found by its codes.
+            out.append(_cut_codes(picture) if n_images and _cut_blocks(picture) else picture)
             n_images, n_whole = n_images + 1, len(out)
         elif not is_known:
             doubts.append("a byte between blocks")  # decoders skip it
@@ -81,6 +84,41 @@ def _close(data: bytes, start: int) -> bytes:
         blocks += [bytes([len(block)]), block] if block else []
         position += 1 + data[position]
     return b"".join([*blocks, b"\0"])
+
+
+def _cut_codes(picture: bytes) -> bytes:
+    """Return a picture up to its end code (GIF89a, appendix F); unchanged if it has none."""
+    start = DESCRIPTOR_BYTES + _count_palette_bytes(picture[9])
+    n_least, position, blocks = picture[start], start + 1, []
+    while picture[position]:
+        blocks.append(picture[position + 1 : position + 1 + picture[position]])
+        position += 1 + picture[position]
+    packed, clear = b"".join(blocks), 1 << n_least
+    held, n_held, n_read, n_bits, n_codes = 0, 0, 0, n_least + 1, clear + 2
+    is_first = True  # the first code after a clear code adds no entry to the table
+    while n_least < LARGEST_CODE_BITS:
+        while n_held < n_bits and n_read < len(packed):
+            held |= packed[n_read] << n_held
+            n_held, n_read = n_held + 8, n_read + 1
+        code = held & ((1 << n_bits) - 1)
+        if n_held < n_bits:
+            break
+        held, n_held = held >> n_bits, n_held - n_bits
+        if code == clear:
+            n_bits, n_codes, is_first = n_least + 1, clear + 2, True
+        elif code == clear + 1:
+            return picture[: start + 1] + _write_blocks(packed[:n_read])
+        elif is_first:
+            is_first = False
+        elif n_codes < 1 << LARGEST_CODE_BITS:
+            n_codes += 1
+            n_bits += n_codes == 1 << n_bits and n_bits < LARGEST_CODE_BITS
+    return picture
+
+
+def _write_blocks(packed: bytes) -> bytes:
+    blocks = (packed[n : n + 255] for n in range(0, len(packed), 255))
+    return b"".join([*(bytes([len(block)]) + block for block in blocks), b"\0"])
 
 
 def _cut_blocks(picture: bytes) -> bytes:

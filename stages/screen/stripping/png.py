@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from stages.images.mending import PALETTE, is_transparency_applied
 from stages.screen.stripping.result import Stripped, cut_profile, require, write_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -20,9 +21,7 @@ LENGTHS = {
     b"acTL": (8,),
     b"fcTL": (26,),
 }
-TRANSPARENT_BYTES = {0: (2,), 2: (6,), 3: tuple(range(1, 257))}  # length of tRNS, by the colour type
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-PALETTE = 3  # a colour type; with the others PLTE is only a suggestion
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 PROFILE_LIMIT = 1 << 20  # bytes; PIL refuses to open a file with a larger profile, so it is dropped
@@ -46,7 +45,8 @@ def strip_png(data: bytes, orientation: int) -> Stripped:
             continue
         if not is_sound and kind in PIXEL_CHUNKS:
             doubts.append(f"a wrong checksum in {kind.decode()}")
-        body = _keep(kind, body, is_sound or kind in (b"IHDR", b"PLTE", b"IDAT"), colour_type)
+        n_colours = next((len(b) // 3 for k, b in kept if k == b"PLTE"), 0)
+        body = _keep(kind, body, is_sound or kind in (b"IHDR", b"PLTE", b"IDAT"), colour_type, n_colours)
         is_late = any(k == b"IDAT" for k, _ in kept) and kind not in (b"IDAT", *ANIMATION)
         is_repeated = kind not in (b"IDAT", b"fcTL", b"fdAT") and any(k == kind for k, _ in kept)
         if body and not is_late and not is_repeated:
@@ -96,16 +96,16 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[bytes, bytes, bool]]
         position = end + 4
 
 
-def _keep(kind: bytes, body: bytes, is_sound: bool, colour_type: int) -> bytes:
+def _keep(kind: bytes, body: bytes, is_sound: bool, colour_type: int, n_colours: int) -> bytes:
     """Return the kept body of a chunk; b"" if the chunk is dropped."""
     if not is_sound:
         return b""  # libpng skips ancillary chunks with a wrong checksum
     if kind == b"IDAT":
         return body
-    if kind == b"PLTE":
+    if kind == b"PLTE":  # with other colour types it is only a suggestion
         return body if colour_type == PALETTE and len(body) % 3 == 0 and len(body) <= 768 else b""
     if kind == b"tRNS":
-        return body if len(body) in TRANSPARENT_BYTES.get(colour_type, ()) else b""
+        return body if is_transparency_applied(len(body), colour_type, n_colours) else b""
     if kind == b"iCCP":
         return _keep_profile(body)
     if kind == b"fdAT":

@@ -1,8 +1,11 @@
 """The result of stripping a file, and helpers for several formats: the orientation tag and colour profiles."""
 
+import re
 import struct
 from dataclasses import dataclass
 
+LOOSE_BYTES = 8
+LOOSE_TEXT = re.compile(rb"[\x00\t\n\r -~]{8}")  # compressed pixels rarely end in 8 bytes of text
 ICC_HEADER_BYTES = 128
 ICC_SIGNATURE = slice(36, 40)
 
@@ -19,10 +22,10 @@ class Stripped:
         data: the file to publish.
         doubts: why a decoder might read other pixels from it than from the original; empty if everything that affects
             pixels was copied byte for byte and nothing else in the file can have changed their decoding.
-        loose_end: where the last scan of a JPEG begins in data, if its pixels may be followed by bytes that only
-            decoding can find; else 0.
+        loose_end: where the last scan of a JPEG or the pixels of a still WEBP begin in data, if they may be followed by
+            bytes that only decoding can find; else 0.
         shorter: for a GIF, the file without blocks that may follow the pixels of its first frame; it is published if it
-            decodes to the same pixels. Empty if there are no such blocks.
+            decodes to the same pixels. Empty without such blocks.
     """
 
     data: bytes

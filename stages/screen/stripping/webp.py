@@ -3,7 +3,8 @@
 import struct
 from collections.abc import Iterator
 
-from stages.screen.stripping.result import Stripped, cut_profile, require, write_orientation
+from stages.images.mending import is_whole_frame
+from stages.screen.stripping.result import LOOSE_BYTES, LOOSE_TEXT, Stripped, cut_profile, require, write_orientation
 
 PROFILE_FLAG, ALPHA_FLAG, EXIF_FLAG, ANIMATION_FLAG = 0x20, 0x10, 0x08, 0x02  # in the first byte of VP8X
 IMAGES = (b"VP8 ", b"VP8L")
@@ -24,7 +25,7 @@ def strip_webp(data: bytes, orientation: int) -> Stripped:
         # Without VP8X decoders read only the first chunk.
         if chunks[0][0] not in IMAGES or orientation != 1:
             doubts.append("no VP8X before other chunks")
-        return Stripped(_write_file([next(c for c in chunks if c[0] in IMAGES)]), tuple(doubts))
+        return _with_loose_end([next(c for c in chunks if c[0] in IMAGES)], doubts)
     kept = _keep(chunks[1:], doubts)
     profile = cut_profile(dict(reversed(chunks)).get(b"ICCP", b""))
     flags, canvas = chunks[0][1][0] & (ALPHA_FLAG | ANIMATION_FLAG), chunks[0][1][4:10]
@@ -35,7 +36,23 @@ def strip_webp(data: bytes, orientation: int) -> Stripped:
     if orientation != 1:
         flags |= EXIF_FLAG
         kept.append((b"EXIF", write_orientation(orientation)))
-    return Stripped(_write_file([(b"VP8X", bytes([flags, 0, 0, 0]) + canvas), *kept]), tuple(doubts))
+    return _with_loose_end([(b"VP8X", bytes([flags, 0, 0, 0]) + canvas), *kept], doubts)
+
+
+def _with_loose_end(chunks: list[Chunk], doubts: list[str]) -> Stripped:
+    """Return the file; its picture has a loose end if it comes last and ends in text."""
+    data, (kind, body) = _write_file(chunks), chunks[-1]
+    is_loose = kind in IMAGES and LOOSE_TEXT.fullmatch(body[-LOOSE_BYTES:]) is not None
+    start = len(data) - len(body) - len(body) % 2
+    return Stripped(data, tuple(doubts), start if is_loose else 0)
+
+
+def cut_picture(stripped: Stripped, n_bytes: int) -> bytes:
+    """Return the file with its picture, the last chunk, cut to an even length that gives the file about this length."""
+    start = stripped.loose_end
+    body = stripped.data[start : n_bytes + (n_bytes - start) % 2]
+    head = stripped.data[: start - 4] + struct.pack("<I", len(body))
+    return head[:4] + struct.pack("<I", len(head) + len(body) - 8) + head[8:] + body
 
 
 def _keep(chunks: list[Chunk], doubts: list[str]) -> list[Chunk]:
@@ -46,10 +63,10 @@ def _keep(chunks: list[Chunk], doubts: list[str]) -> list[Chunk]:
         if is_repeated:
             doubts.append(f"a second {kind!r} chunk")
         elif kind == b"ANMF":
-            frame = _keep_once(_walk(body[FRAME_HEADER_BYTES:], doubts), doubts)
-            if not any(inner in IMAGES for inner, _ in frame):
-                doubts.append("a frame without a picture")
+            if not is_whole_frame(body):
+                doubts.append("a broken frame")  # libwebp opens no animation that has one
                 continue
+            frame = _keep_once(_walk(body[FRAME_HEADER_BYTES:], doubts), doubts)
             kept.append((kind, body[:FRAME_HEADER_BYTES] + b"".join(_write(*chunk) for chunk in frame)))
         elif kind == b"ANIM":
             kept.append((kind, body[:6]))
@@ -78,7 +95,10 @@ def _walk(data: bytes, doubts: list[str]) -> Iterator[Chunk]:
             doubts.append(f"chunk {kind!r} ends after its file")
             return
         has_image = has_image or kind in (*IMAGES, b"ANMF")
-        yield kind, data[position + 8 : position + 8 + n_bytes]
+        end = position + 8 + n_bytes
+        if n_bytes % 2 and data[end : end + 1] not in (b"", b"\0"):
+            doubts.append(f"a byte behind chunk {kind!r}")  # libwebp reads it if the picture's own data end too early
+        yield kind, data[position + 8 : end]
         position += 8 + n_bytes + n_bytes % 2
 
 

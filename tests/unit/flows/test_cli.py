@@ -64,13 +64,19 @@ def test_every_example_is_a_command_line_that_parses() -> None:
         assert all(parse(example.split()).command == name for example in subcommand.examples)
 
 
-@pytest.mark.parametrize(("words", "near"), [(["stauts"], "status"), (["stage", "dedpu"], "dedup")])
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [(["stauts"], "status"), (["stage", "dedpu"], "dedup"), (["export", "--format", "folder"], "folders")],
+)
 def test_an_unknown_command_or_stage_is_answered_with_the_nearest(
     capsys: pytest.CaptureFixture[str], words: list[str], near: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2 and f"did you mean '{near}'?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["export", "--format", "tar"])
+    assert "did you mean" not in capsys.readouterr().err  # no command, such as card
 
 
 def test_an_unknown_make_target_is_answered_with_the_nearest() -> None:
@@ -101,8 +107,8 @@ _LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # s
         (["config", "--profile", "papr"], 2, "no profile 'papr' (did you mean 'paper'?)"),
         (["config", "--set", "dedup.max_distanc=3"], 2, "did you mean 'max_distance'?"),
         (["config", "--set", "dedup.max_distance=11"], 2, "dedup.max_distance = 11"),
-        (["status", "--build", "BUILD"], 2, "is no build folder: run `make build` first, or say which with BUILD=…"),
-        (["verify", "--build", "BUILD"], 2, "is no build folder"),
+        (["status", "--build", "BUILD"], 2, "is not a build folder: run `make build` first, or say which with BUILD=…"),
+        (["verify", "--build", "BUILD"], 2, "is not a build folder"),
         (["stage", "inventory", "--profile", "paper", "--build", "BUILD"], 2, "give SOURCES=…"),
         (["stage", "download", "--profile", "paper", "--build", "BUILD"], 2, "download.contact is not set"),
         (["build", "--profile", "workstation", "--build", "BUILD"], 2, "give SOURCES=…"),
@@ -118,6 +124,9 @@ _LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # s
             "screen cannot start",
         ),
         (["stage", "screen", "--sources", "BUILD", "--build", "BUILD/b"], 2, "run `make stage-"),
+        (["status", "--build", __file__], 2, "is not a build folder"),
+        (["build", "--sources", "BUILD", "--build", __file__], 2, "error: "),
+        (["inventory", "--sources", __file__], 0, "is not a folder: give one"),
         (
             [
                 "stage",

@@ -102,7 +102,7 @@ def test_unclosed_quotes_and_brackets_are_refused(text: str) -> None:
 
 def test_quoted_values_are_parsed_back_unchanged() -> None:
     luck = random.Random(5)
-    pieces = ["a", " ", "'", '"', "[", "]", "\\", "#", "$", "=", ".", "x.y=", "é", ",", "\n", "(", ")"]
+    pieces = ["a", " ", "'", '"', '"""', "[", "]", "\\", "#", "$", "=", ".", "x.y=", "é", ",", "\n", "(", ")"]
     for _ in range(2000):
         values = ["".join(luck.choices(pieces, k=luck.randint(0, 8))) for _ in range(luck.randint(1, 3))]
         text = join_settings([f"s.k{n}={value}" for n, value in enumerate(values)])
@@ -111,7 +111,7 @@ def test_quoted_values_are_parsed_back_unchanged() -> None:
         for setting, value in zip(found, values, strict=True):
             said = setting.partition("=")[2].strip()
             if said != value.strip():
-                assert tomllib.loads(f"v = {said}")["v"] == value, (values, text)
+                assert tomllib.loads(f"v = {said}")["v"] == value.strip(), (values, text)
 
 
 @pytest.mark.parametrize("value", NASTY)
@@ -167,6 +167,8 @@ def test_settings_are_checked_as_they_were_given() -> None:
         ("rebuild", {"BUILD": "b"}, "FROM is missing: make rebuild FROM=release-metadata.parquet"),
         ("audit", {}, "STAGE is missing: make audit STAGE=filter"),
         ("withdraw", {"LIST": ""}, "LIST is missing"),
+        ("peek", {"FILE": "x"}, "CORPUS is missing: make peek CORPUS=cc3m FILE=PATH"),
+        ("new-corpus", {"CODE": "x"}, "FILE is missing: make new-corpus CODE=mycorpus FILE=PATH"),
         ("gc", {"PURGE": "Yes"}, "PURGE=Yes: expected yes or no"),
         ("verify", {"QUICK": "1"}, "QUICK=1: expected yes or no"),
     ],

@@ -17,11 +17,11 @@ def stage(name: str) -> Stage:
     [
         (
             "dedupp.max_distance=3",
-            "'dedupp' is no section (did you mean 'dedup'?); known: caption, contamination, dataset",
+            "'dedupp' is not a section (did you mean 'dedup'?); known: caption, contamination, dataset",
         ),
-        ("dedup.max_distanc=3", "'max_distanc' is no setting of dedup (did you mean 'max_distance'?)"),
-        ("run.worker=3", "'worker' is no setting of run (did you mean 'workers'?)"),
-        ("plan.anything=1", "'anything' is no setting of plan; known: none"),
+        ("dedup.max_distanc=3", "'max_distanc' is not a setting of dedup (did you mean 'max_distance'?)"),
+        ("run.worker=3", "'worker' is not a setting of run (did you mean 'workers'?)"),
+        ("plan.anything=1", "'anything' is not a setting of plan; known: none"),
         ("dedup.max_distance=eleven", "dedup.max_distance = 'eleven': Input should be a valid integer"),
         ("dedup.max_distance=11", "dedup.max_distance = 11: Input should be less than or equal to 10"),
         ("dedup.max_distance=2.5", "dedup.max_distance = 2.5"),
@@ -29,9 +29,12 @@ def stage(name: str) -> Stage:
         ("run.workers=0", "run.workers = 0: Input should be greater than or equal to 1"),
         ("download.retry=always", "download.retry = 'always': Input should be '' or 'transient'"),
         ("download.timeout_s=-1", "download.timeout_s = -1: Input should be greater than 0"),
-        ("screen.formats=7", "screen.formats = 7"),
-        ("dedup.max_distance", "'dedup.max_distance' is no setting: write section.key=value"),
-        ("max_distance=3", "'max_distance=3' is no setting: write section.key=value"),
+        ("screen.formats=7", "screen.formats = 7: expected a list, for example"),
+        ("download.contact=Ann B", "download.contact = 'Ann B': expected your e-mail address or web page"),
+        ("dedup.max_distance=" + "9" * 5000, "dedup.max_distance = '999"),
+        ("dedup.max_distance=" + "[" * 2000, "dedup.max_distance = '[[["),
+        ("dedup.max_distance", "'dedup.max_distance' is not a setting: write section.key=value"),
+        ("max_distance=3", "'max_distance=3' is not a setting: write section.key=value"),
     ],
 )
 def test_a_wrong_override_is_refused_with_a_correction(override: str, words: str) -> None:
@@ -47,11 +50,19 @@ def test_an_unknown_profile_is_refused_with_the_nearest_one() -> None:
         load_settings("/nowhere/x.toml", [], STAGES)
 
 
-@pytest.mark.parametrize("text", [b"[dedup\n", b"\xff\xfe", b"dedup = \n"])
+@pytest.mark.parametrize("text", [b"[dedup\n", b"\xff\xfe", b"dedup = \n", b"a = " + b"[" * 2000])
 def test_a_profile_that_is_no_toml_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "mine.toml").write_bytes(text)
-    with pytest.raises(InputError, match=r"profile mine\.toml is no valid TOML"):
+    with pytest.raises(InputError, match=r"profile mine\.toml is not valid TOML"):
         load_settings(str(tmp_path / "mine.toml"), [], STAGES)
+
+
+def test_a_profile_may_begin_with_a_byte_order_mark_and_a_folder_is_no_profile(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf[shard]\nn_shards = 3\n")
+    assert "n_shards = 3" in render_settings(load_settings(str(tmp_path / "mine.toml"), [], STAGES), STAGES)
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+        load_settings(str(tmp_path / "folder.toml"), [], STAGES)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +117,8 @@ def test_the_paper_profile_states_the_published_figures() -> None:
     assert (params.n_shards, params.val_share) == (32, 0.05)  # type: ignore[attr-defined]
 
 
-def test_texts_with_quotes_and_backslashes_survive_printing(tmp_path: Path) -> None:
-    seed = 'a "b" \\ c'
+@pytest.mark.parametrize("seed", ['a "b" \\ c', "two\tfields\r", "\x7f\u202e\x1b[31m", "é\U0001f30d", "#$`'"])
+def test_texts_with_quotes_and_odd_characters_survive_printing(seed: str, tmp_path: Path) -> None:
     settings = load_settings("demo", [f"shard.seed={seed}"], STAGES)
     (tmp_path / "full.toml").write_text(render_settings(settings, STAGES))
     assert load_settings(str(tmp_path / "full.toml"), [], STAGES).by_stage == settings.by_stage

@@ -139,6 +139,15 @@ def test_a_faulty_manifest_is_refused_by_file_and_key(tmp_path: Path, old: str, 
     assert key in str(caught.value)
 
 
+@pytest.mark.parametrize("code", ["vg", "yfcc15m"])
+def test_a_reader_that_needs_a_companion_wants_its_pattern(tmp_path: Path, code: str) -> None:
+    text = (MANIFESTS / "corpora" / f"{code}.toml").read_text(encoding="utf-8")
+    kept = [line for line in text.splitlines() if not line.startswith("companion_pattern = ")]
+    (tmp_path / f"{code}.toml").write_text("\n".join(kept), encoding="utf-8")
+    with pytest.raises(ManifestError, match=f"{code}.toml: key companion_pattern: expected a pattern for the file"):
+        load_corpus(code, tmp_path)
+
+
 def test_a_mistake_in_any_key_of_any_manifest_is_named_and_affects_no_other_corpus(tmp_path: Path) -> None:
     rng, n_tried, n_faulty = random.Random(5), 0, 0
     texts = {path.stem: path.read_text(encoding="utf-8") for path in (MANIFESTS / "corpora").glob("*.toml")}

@@ -121,5 +121,5 @@ def test_captioners_alone_state_the_licence_of_their_language_model(tmp_path: Pa
     (tmp_path / "models.toml").write_text(
         ENTRY.replace('"scorer"', '"captioner"').replace('"open_clip"', '"transformers"')
     )
-    with pytest.raises(ManifestError, match="language_model_licence is stated by captioners"):
+    with pytest.raises(ManifestError, match="only captioners state language_model_licence"):
         load_models(tmp_path / "models.toml")

@@ -48,8 +48,8 @@ def test_captions_state_known_facts_and_omit_missing_ones(corpus: str, known: se
         assert_well_formed(caption)
         for field in set(FACTS) - known:
             assert FACTS[field] not in caption
-    told = TOLD.get(corpus, TOLD["yfcc15m"]) & known
-    has_words = told - {"time_utc"}  # an hour without its date is omitted
+    reported = TOLD.get(corpus, TOLD["yfcc15m"]) & known
+    has_words = reported - {"time_utc"}  # an hour without its date is omitted
     assert len(found) == (len(COMPOSER.compose_all(corpus, FACTS)) if has_words else 0)
     for caption in found:
         assert all(FACTS[field].lower() in caption.lower() for field in has_words), (caption, has_words)

@@ -53,7 +53,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "many lost": (lambda o: replace(o, kept=o.kept.slice(0, 0)), "6 given rows .*, …$"),
     "kept twice": (lambda o: replace(o, kept=repeated(o.kept)), "repeat a key|named more than once"),
     "rejected twice": (lambda o: replace(o, rejects=repeated(o.rejects)), "1 given rows are named more than once"),
-    "made of nothing": (
+    "belong to no given row": (
         lambda o: replace(o, rejects=with_column(o.rejects, "sample_id", ["odd"] * o.rejects.num_rows)),
         "neither kept nor rejected",
     ),
@@ -66,7 +66,8 @@ BROKEN: dict[str, tuple[Change, str]] = {
         "a detail of 201 characters",
     ),
     "null": (no_value, "6 nulls in kept rows, column"),
-    "columns": (lambda o: replace(o, kept=o.kept.drop_columns(MADE.schema.names[-1])), "have not the declared columns"),
+    "columns": (lambda o: replace(o, kept=o.kept.drop_columns(MADE.schema.names[-1])),
+                "do not have the declared columns"),
 }  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_given_keys_come_from_a_query_over_the_declared_inputs(tmp_path: Path) -
     stage = replace(MAKE, given=Given(query="SELECT sample_id FROM given WHERE source_row >= 0", inputs=("given",)))
     assert checked(stage, SOUND, tmp_path) == ""
     other = replace(MAKE, given=Given(query="SELECT 'toy_0_00' AS sample_id"))
-    with pytest.raises(ContractError, match="rows were made of nothing given"):
+    with pytest.raises(ContractError, match="rows belong to no given row"):
         check_outcome(other, {}, replace(SOUND, kept=in_files(tmp_path / "kept", SOUND.kept)))
 
 

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ask.compare import NOT_A_CANDIDATE, UNUSABLE, compare
+from flows.ask.compare import NOT_A_CANDIDATE, compare
+from flows.ask.dataset import publish_dataset
+from flows.ask.listed import UNUSABLE
+from flows.export.export import export
+from flows.export.folders import Folders
+from flows.export.parquet import Parquet
 from flows.run.executor import InlineExecutor
 from stages.contract import InputError
 from tests.small_build import FATES, Build
@@ -24,7 +29,7 @@ def write_list(path: Path, rows: list[tuple[str, str]]) -> Path:
 
 
 def compared(build: Build, path: Path, out: Path) -> tuple[list[dict[str, str]], Any, Any]:
-    lost, kept = compare(build.ledger(), path, out)
+    lost, kept, _ = compare(build.ledger(), path, out)
     return list(csv.DictReader(out.open(newline="", encoding="utf-8"))), lost, kept
 
 
@@ -112,3 +117,35 @@ def test_compare_names_what_is_missing(finished: Build, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `make stage-plan` first"):
         compare(Build(tmp_path / "none", tmp_path).ledger(), path, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("form", [None, Folders(), Parquet()])
+def test_a_folder_that_a_build_or_an_export_wrote_lists_each_sample_once(
+    damaged: Build, tmp_path: Path, form: Folders | Parquet | None
+) -> None:
+    ledger, folder = damaged.ledger(), tmp_path / "export"
+    if form is None:
+        folder = publish_dataset(ledger) / "metafiles"
+    else:
+        export(ledger, folder, form, lambda line: None)
+    lost, kept, passed_over = compare(ledger, folder, tmp_path / "out.csv")
+    published = {row["sample_id"] for row in damaged.rows("shard", ["sample_id"])}
+    assert lost.rows[-1]["published"] == lost.rows[-1]["kept"] == kept.rows[-1]["listed"] == len(published)
+    assert {row["corpus"] for row in lost.rows} > {"fmow", "laion2b"}
+    if form is None:
+        n_web = sum(not name.startswith(("fmow", "ben", "millionaid")) for name in published)
+        assert "columns.csv" in passed_over[0] and "crosswalk.parquet" in passed_over[0]
+        assert passed_over[1].endswith(f": {n_web} rows")  # the CSV files repeat the parquet file
+
+
+def test_files_of_a_folder_that_are_no_list_are_passed_over_by_name(finished: Build, tmp_path: Path) -> None:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "notes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"expected a CSV or parquet file with image name, text and URL.*found notes"):
+        compare(finished.ledger(), folder, tmp_path / "out.csv")
+    write_list(folder / "mine.csv", [("sbu_1", "http://nowhere.test/"), ("sbu_1", "http://nowhere.test/")])
+    lost, _, passed_over = compare(finished.ledger(), folder, tmp_path / "out.csv")
+    assert lost.rows[-1]["published"] == 2 and passed_over == (
+        "passed over, because they are not lists of samples: notes.csv",
+    )

@@ -73,12 +73,13 @@ def test_every_released_sample_has_one_relation(
         "a": "re-encoded", "b": "re-encoded", "c": "other picture", "d": "other picture"
     }  # fmt: skip
     assert by_id["ben_0"]["relation"] == "same bytes"
-    assert (by_id["laion2b_0_8"]["stage"], by_id["laion2b_0_8"]["reason"]) == ("settle", "http_not_found")
+    assert (by_id["laion2b_0_8"]["stage"], by_id["laion2b_0_8"]["reason"]) == ("reduce_attempts", "http_not_found")
     assert by_id["laion2b_7_7"]["reason"] == "not among its candidates"
     n_published = len(finished.rows("metafile", ("sample_id",)))
     assert total == {
         "corpus": "Total", "released": n_published + 4, "same bytes": n_published - 5, "re-encoded": 2,
         "other picture": 2, "gone": 2, "named again": 1, "unreadable": 2,
+        "why gone": "not among its candidates 1, reduce_attempts: http_not_found 1",
     }  # fmt: skip
     assert len(rows) == total["released"] == sum(total[name] for name in RELATIONS)
     assert own == {"corpus": "Total", "published": n_published, "released": n_published - 1, "new": 1}

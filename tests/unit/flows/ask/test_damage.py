@@ -14,7 +14,7 @@ from flows.cli import main
 from flows.ledger.ledger import Ledger
 from flows.ledger.verify import Fault, verify
 from flows.run.executor import InlineExecutor
-from schemas.corpora import Corpus
+from schemas.corpus import Corpus
 from stages.contract import Reads
 from stages.readers.batch import Choices, Damage, Read, SourceFiles
 from stages.readers.parquet import reader as parquet_reader
@@ -113,6 +113,25 @@ def test_only_a_replaced_file_is_read_again(build: Build) -> None:
     assert len(build.rows("candidate", ["sample_id"])) == 60
 
 
+def test_rows_whose_other_columns_cannot_be_read_are_a_loss_of_their_file(build: Build) -> None:
+    path = write(build.sources / NAMES[1])
+    data = bytearray(path.read_bytes())
+    columns = pq.ParquetFile(path).metadata.row_group(1).column(0)  # the URLs of rows 5 to 9
+    data[columns.dictionary_page_offset : columns.data_page_offset + 20] = bytes(
+        columns.data_page_offset + 20 - columns.dictionary_page_offset
+    )
+    path.write_bytes(data)
+    run(build)
+    ledger = build.ledger()
+    (file,) = damaged_files(ledger)
+    assert (file.path, file.partition, file.n_rows, file.n_stretches) == (NAMES[1], "laion2b-00001", 5, 1)
+    ((_, said),) = sentences(ledger)
+    assert said.startswith(f"damaged: {NAMES[1]}: 5 rows lost: row group 1: expected a complete parquet file, found: ")
+    assert [fault.where for fault in faults(build)] == ["filter/laion2b-00001"]
+    accepting = build.with_settings(filter={"accept_damaged": [NAMES[1]]})
+    assert filtered(run(accepting)) == 0 and faults(accepting) == []
+
+
 def test_several_damaged_stretches_of_a_file_are_one_loss(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(READERS, "parquet", TornFormat("", columns_are="names"))
     for name in NAMES[:2]:
@@ -188,13 +207,13 @@ def test_a_run_prints_the_damage_exits_with_0_and_verify_counts_it(
         code = main([*words, *arguments])
         return code, " ".join(capsys.readouterr().out.split())
 
-    told = f"damaged: {NAMES[1]}: at least 1 row lost"
+    reported = f"damaged: {NAMES[1]}: at least 1 row lost"
     run(build)
     code, said = command("stage", "plan")
-    assert code == 0 and told in said
+    assert code == 0 and reported in said
     assert list(warnings(build.ledger(), ["inventory"], False)) == []
     code, said = command("verify")
-    assert code == 1 and told in said and "1 faults" in said and "REPAIR" not in said
+    assert code == 1 and reported in said and "1 faults" in said and "REPAIR" not in said
     accept = ("--set", f'filter.accept_damaged=["{NAMES[1]}"]')
     code, said = command("stage", "filter", *accept)
     assert code == 0 and "damaged:" not in said and "nothing to do" in said

@@ -12,6 +12,7 @@ from flows.run.executor import InlineExecutor
 from flows.run.runner import StageFailure
 from schemas.corpora import LABELLED_CODES
 from stages.contract import InputError
+from stages.withdraw.entries import read_entry
 from tests.contract.laws import run_toy, toy_build
 from tests.earlier_receipts import without_column
 from tests.labelled_files import FATES as LABELLED_FATES
@@ -50,7 +51,10 @@ def test_status_distinguishes_missing_stale_and_failed_partitions(damaged: Build
     stale = status(damaged.with_settings(dedup={"max_distance": 3}))
     found = stale["find_pairs"]
     assert (found["stale"], found["missing"], found["done"]) == (1, 0, 0)
-    assert all("run `make stage-dedup` first" in str(stale[name]["note"]) for name in ("cluster", "drop_duplicates"))
+    notes = [str(row["note"]) for row in stale.values() if row["note"]]
+    assert "run `make stage-dedup` first" in notes[0], "the first stage that waits says what for"
+    assert stale["drop_duplicates"]["note"] == "waits: see compare_pairs"
+    assert len({note for note in notes if "see " not in note}) == sum("see " not in note for note in notes)
     receipt = damaged.ledger().state(damaged.stage("plan")).receipts[0]
     (damaged.root / receipt.folder / "receipt.json").unlink()
     assert (status(damaged)["plan"]["missing"], status(damaged)["plan"]["done"]) == (1, 3)
@@ -67,7 +71,8 @@ def test_status_of_an_empty_build_says_what_to_run_first(small_sources: Path, tm
     found = status(Build(tmp_path / "build", small_sources))
     assert {row["done"] for row in found.values()} == {0}
     assert found["list_sources"]["note"] == "run `make stage-inventory`"
-    assert "run `make stage-inventory` first" in str(found["filter"]["note"])
+    assert "run `make stage-inventory` first" in str(found["inventory"]["note"])
+    assert found["filter"]["note"] == "waits: see inventory"
 
 
 def test_every_candidate_has_exactly_its_planned_fate(finished: Build, tmp_path: Path) -> None:
@@ -104,6 +109,23 @@ def test_explain_shows_what_every_stage_did_with_a_kept_sample(finished: Build) 
     for fact in ("keywords = ['Google Earth']", "http_status = 200", "width_px = 64", "phash = ", "shard = pub11-"):
         assert fact in text
     assert "REJECTED" not in text
+
+
+def test_explain_writes_perceptual_hashes_as_withdraw_reads_them(finished: Build) -> None:
+    image_id, phash = (finished.rows("image", ("image_id", "phash"))[0][name] for name in ("image_id", "phash"))
+    sample_id = next(
+        row["sample_id"] for row in finished.rows("sample", ("sample_id", "image_id")) if row["image_id"] == image_id
+    )
+    text = "\n".join(explain(finished.ledger(), sample_id, None))
+    assert f"phash = {phash:016x}\n" in text and f"phash_orientations = ['{phash:016x}', " in text
+    assert read_entry(f"{phash:016x}") == ("phash", f"{phash:016x}")
+
+
+def test_explain_does_not_offer_a_picture_that_show_refuses(finished: Build) -> None:
+    marked = finished.with_settings(shard={"max_punsafe_of": {"coyo700m": 0.0}})
+    lines = explain(marked.ledger(), "coyo700m_0_5", None)
+    assert "its picture is not shown: the sample is withdrawn, on a hash list or marked" in lines[1]
+    assert "make show" not in "\n".join(lines)
 
 
 @pytest.mark.parametrize("sample_id", [name for name, (_, reason) in FATES.items() if reason])
@@ -169,7 +191,8 @@ def test_garbage_is_exactly_the_files_that_no_receipt_names(finished: Build, dam
 def test_results_of_other_settings_are_garbage_once_the_new_ones_are_finished(damaged: Build) -> None:
     other = damaged.with_settings(dedup={"max_distance": 3})
     n_files, _, notes = collect_garbage(other.ledger(), is_dry_run=True)
-    assert n_files == 0 and any(note.startswith("cluster: not complete") for note in notes)
+    assert n_files == 0
+    assert len(notes) == 1 and notes[0].startswith("nothing removed of what is not complete: find_pairs, ")
     other.run(InlineExecutor())
     n_files, n_bytes, notes = collect_garbage(other.ledger(), is_dry_run=False)
     assert n_files >= 2 and n_bytes > 0 and notes == []

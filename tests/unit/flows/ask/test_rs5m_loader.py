@@ -58,7 +58,7 @@ def test_the_script_reads_both_splits_and_prints_the_throughput(finished: Build,
     done = run_script(dataset)
     assert done.returncode == 0, done.stderr
     for split in ("train", "val"):
-        assert f"{split}: {len(texts_of(finished, split))} samples in" in done.stdout
+        assert f"{split}: {len(texts_of(finished, split))} samples, batches: " in done.stdout
     assert done.stdout.count("images/s") == 4 and "1,800" in done.stdout
 
 
@@ -71,7 +71,7 @@ def test_two_processes_read_each_sample_once_and_continue_where_a_run_ended(fini
     assert sum(state["delivered"].values()) == 12 and len(state["delivered"]) == 2
     rest = run_script(dataset, *flags)
     n = len(texts_of(finished, "train"))
-    assert f"train: {n - 12} samples in" in rest.stdout, rest.stdout + rest.stderr
+    assert f"train: {n - 12} samples, batches: " in rest.stdout, rest.stdout + rest.stderr
     assert json.loads((dataset / "state.train.json").read_text())["epoch"] == 1
 
 

@@ -48,7 +48,7 @@ def test_stored_scores_of_labelled_samples_set_both_thresholds(
     least = min(vlm[picture] for picture in ordered if is_rs[picture])
     assert params.min_vlm_score_cos == pytest.approx(least, abs=1e-6)  # type: ignore[attr-defined]
     assert main(["calibrate", "labels.csv", *options[:-1], str(tmp_path / "other")]) == 2
-    assert "is no build folder" in words(capsys)
+    assert "is not a build folder" in words(capsys)
 
 
 def test_an_unknown_name_is_refused(damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,13 @@ import yaml
 
 from flows.ask.dataset import publish_dataset
 from flows.ask.dataset_folder import File
+from flows.card.about import tier_bias
+from flows.card.contents import read_contents
 from flows.card.files import find_tars
 from flows.card.front_matter import size_category
 from flows.card.identity import build_id
-from flows.card.write import model_quality
+from flows.card.rights import read_rights
+from flows.card.write import model_quality, render_card
 from tests.small_build import Build
 
 HOSTILE = 'T|"x" <img src=x onerror=alert(1)> # y\n---\nlicense: mit'
@@ -57,6 +60,19 @@ def test_the_yaml_block_describes_the_published_files(published: tuple[Build, Pa
     assert [config.get("default", False) for config in content["configs"]].count(True) == 1
 
 
+def test_a_dataset_of_the_best_matches_alone_says_so(published: tuple[Build, Path]) -> None:
+    build, folder = published
+    facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    said = "Only the best matches of image and caption are in it"
+    assert said not in (folder / "README.md").read_text(encoding="utf-8") and tier_bias(facts["settings"]) == []
+    facts["settings"]["shard"]["caption_top_share"] = 0.25
+    ledger = build.ledger()
+    contents = read_contents(ledger)
+    card = render_card(ledger, facts, contents, read_rights(ledger, contents), (), (), {}, "")
+    assert f"{said}: the top 25 % of each corpus by the cosine of" in card
+    assert "only the top 25 % are in it" in tier_bias(facts["settings"])[0]
+
+
 def test_the_card_names_build_rights_and_unknowns_and_escapes_foreign_text(published: tuple[Build, Path]) -> None:
     build, folder = published
     card = (folder / "README.md").read_text(encoding="utf-8")
@@ -67,7 +83,7 @@ def test_the_card_names_build_rights_and_unknowns_and_escapes_foreign_text(publi
     table = [line for line in body.splitlines() if line.startswith("| Total | this one |")]
     assert len(table) == 2, "funnel and RS3"
     assert "Samples were compared with" in body and "No check for evaluation sets" not in body
-    assert "No person has rated" in body
+    assert "Nobody has rated" in body
     licences = (folder / "LICENSES.md").read_text(encoding="utf-8")
     for code in {row["corpus"] for row in build.rows("metafile", ("sample_id", "corpus"))}:
         assert f"({code})" in licences

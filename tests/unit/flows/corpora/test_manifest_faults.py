@@ -10,6 +10,7 @@ import pytest
 from flows.cli import main
 from flows.run.executor import InlineExecutor
 from schemas import corpora
+from schemas.manifest_files import ManifestError
 from tests.small_build import SETTINGS, Build
 
 _LISTED = ("laion2b", "cc3m", "fmow")
@@ -48,6 +49,17 @@ def test_the_other_corpora_are_built(code: str, manifests: Path, build: Build) -
     build.run(InlineExecutor(), ["inventory", "filter"])
     assert {row["corpus"] for row in build.rows("source_listing")} == set(_LISTED) - {code}
     assert {row["corpus"] for row in build.rows("candidate")} == {"laion2b", "cc3m"} - {code}
+
+
+def test_a_manifest_that_cannot_be_parsed_or_has_an_odd_beginning_stops_no_other(manifests: Path, build: Build) -> None:
+    path = manifests / "cc3m.toml"
+    (manifests / "mine.toml").write_text("a = " + "[" * 2000)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"is_withdrawn", b"\nis_withdrawn"))
+    build.run(InlineExecutor(), ["inventory", "filter"])
+    assert {row["corpus"] for row in build.rows("source_listing")} == set(_LISTED)
+    path.write_text(path.read_text(encoding="utf-8-sig") + "\n[colums]\nurl = [1]\n")
+    with pytest.raises(ManifestError, match=r"key colums: there is no such key; did you mean columns\?"):
+        corpora.load_corpus("cc3m")
 
 
 @pytest.mark.parametrize("code", _LISTED)

@@ -36,7 +36,7 @@ def test_rows_are_shown_from_a_given_row_on_with_their_faults(
     assert re.search(r"source_caption +a 2$", said, re.M) and re.search(r"url +http://a/3$", said, re.M)
     assert "invalid_utf8" in said and "0xff" in said and "wrong_field_count" in said
     assert "None" not in said and "a 1" not in said
-    assert said.splitlines()[-1] == f"rows shown: 4; counted apart from reading: 7 in {path}"
+    assert said.splitlines()[-1] == f"rows shown: 4; counted separately: 7 in {path}"
 
 
 def test_terminal_control_characters_are_made_visible(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_a_companion_selects_the_shown_rows(tmp_path: Path, capsys: pytest.Captu
     photos.write_bytes(b"0\t9\thash\n1\t8\thash\n")
     code, said = sample(capsys, "yfcc15m", tsv(tmp_path, *map(line, (b"7", b"8"))), "--companion", photos)
     assert code == 0 and "row 1  yfcc15m_8" in said and "yfcc15m_7" not in said
-    assert "counted, and not shown: no_metadata_row 1" in said
+    assert "counted, but not shown: no_metadata_row 1" in said
 
 
 def test_samples_of_a_labelled_corpus_are_read_by_the_stage_itself(

@@ -10,7 +10,8 @@ from flows.cli import main
 from flows.corpora.sources import Holding, holdings, mismatches, missing_parts_of
 from flows.corpora.sources_report import WIDTH, render, summary
 from flows.run.executor import InlineExecutor
-from schemas.corpora import CORPUS_CODES, Corpus, load_corpora
+from schemas.corpora import CORPUS_CODES, load_corpora
+from schemas.corpus import Corpus
 from tests.small_build import Build
 
 _UNSTATED = {"n_files_published": None, "n_bytes_published": None, "sha256": {}}
@@ -135,7 +136,7 @@ def test_a_file_with_an_unpublished_checksum_is_named_and_stops_nothing(build: B
     assert any(line.startswith("  other sha256") for line in lines([holding], build.sources))
 
 
-def test_files_that_the_inventory_refuses_are_reported_beside_those_of_other_corpora(
+def test_a_corpus_that_the_inventory_leaves_out_is_reported_beside_those_of_other_corpora(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sources = tmp_path / "sources"
@@ -145,7 +146,7 @@ def test_files_that_the_inventory_refuses_are_reported_beside_those_of_other_cor
     assert main(command) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "1 file, 13 bytes" in said and "has no file named like" in said
-    assert "of 14 corpora:" in said and said.index("of 14 corpora:") < said.index("error: list_sources")
+    assert "of 14 corpora:" in said and said.index("of 14 corpora:") < said.index("unreadable: coyo700m")
 
 
 def test_other_corpora_are_listed_separately() -> None:

@@ -98,7 +98,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, capsys: pytest.Capture
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.jpg").write_bytes(b"no image")
     assert main(["train-detector", str(tmp_path), "--out", str(tmp_path / "out"), "--model", "yolo"]) == 2
-    assert "is no image of a known format" in capsys.readouterr().out
+    assert "is not an image of a known format" in capsys.readouterr().out
 
 
 def test_the_prepared_square_is_the_centre() -> None:

@@ -4,7 +4,9 @@ import csv
 import hashlib
 import io
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +59,7 @@ def test_folders_have_every_published_image_and_its_metadata(finished: Build, tm
     rows = published(finished)
     assert export(finished.ledger(), out, Folders(), lines.append) == len(rows)
     seen = set()
-    for path in out.rglob("metadata.csv"):
+    for path in out.rglob("index.csv"):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 expected = rows[row["sample_id"]]
@@ -67,8 +69,25 @@ def test_folders_have_every_published_image_and_its_metadata(finished: Build, tm
                 assert path.parent.relative_to(out).as_posix() == str(expected["shard"]).replace("-", "/", 1)
                 seen.add(row["sample_id"])
     assert seen == rows.keys()
-    images = [path for path in out.rglob("*") if path.is_file() and path.name not in ("metadata.csv", "README.md")]
+    images = [path for path in out.rglob("*") if path.is_file() and path.suffix not in (".csv", ".parquet", ".md")]
     assert len(images) == len(rows)
+
+
+def test_hugging_face_reads_the_folders_of_both_halves(finished: Build, tmp_path: Path) -> None:
+    out, rows = tmp_path / "out", published(finished)
+    export(finished.ledger(), out, Folders(), lambda line: None)
+    code = f"""
+import datasets
+found = datasets.load_dataset("imagefolder", data_dir={str(out)!r}, cache_dir={str(tmp_path / "cache")!r})
+for split in found.values():
+    for row in split:
+        print(row["sample_id"], row["width_px"], row["keywords"] == list(row["keywords"]), *row["image"].size)
+"""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    read = {line.split()[0]: line.split()[1:3] for line in done.stdout.splitlines()}
+    assert read == {name: [str(row["width_px"]), "True"] for name, row in rows.items()}
 
 
 def test_the_shell_lines_make_parts_and_unpack_them(finished: Build, tmp_path: Path) -> None:
@@ -127,11 +146,11 @@ def test_what_cannot_be_exported_is_refused(damaged: Build, tmp_path: Path) -> N
     (tar,) = receipt.body["files"]
     path = damaged.root / receipt.folder / tar["file"]
     path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(InputError, match="is not as it was written: run `make verify`"):
+    with pytest.raises(InputError, match="has changed since it was written: run `make verify`"):
         export(damaged.ledger(), tmp_path / "out", Parquet(), lambda line: None)
     assert not (tmp_path / "out").exists()
     (damaged.root / receipt.folder / "receipt.json").unlink()
-    with pytest.raises(InputError, match="only a finished build is exported, and this one lacks write_shards"):
+    with pytest.raises(InputError, match="only a finished build can be exported, but this one lacks write_shards"):
         export(damaged.ledger(), tmp_path / "out", Folders(), lambda line: None)
 
 

@@ -43,7 +43,7 @@ def test_two_processes_find_the_same_as_one_in_the_same_order(toy: Build, tmp_pa
     assert found[1] == found[2] and len(found[1]) == len(list(checks(build)))
     faults = [fault for checked in found[2] for fault in checked.faults]
     assert [fault.folder for fault in faults] == [receipt.folder]
-    assert "has not the sha256 of its receipt" in faults[0].what
+    assert "does not have the sha256 of its receipt" in faults[0].what
 
 
 def test_a_quick_check_compares_sizes_and_columns_without_reading_rows(toy: Build, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_quick_check_compares_sizes_and_columns_without_reading_rows(toy: Buil
     assert "bytes, " in next(run_checks(quick[-1:], store, build.stages, build.catalogue, 1)).faults[0].what
     assert "cannot be read" in said()
     pq.write_table(renamed, path)
-    assert "has not the columns of" in said()
+    assert "does not have the columns of" in said()
     pq.write_table(pa.concat_tables([table, table]), path)
     assert f"{2 * last.n_kept} rows in" in said()
     path.unlink()

@@ -55,7 +55,7 @@ def test_a_partition_of_another_declaration_is_stale_and_done_again(toy: Build, 
     assert_same_contents(before, contents(toy))
 
 
-@pytest.mark.parametrize("lasting", [replace(MAKE, is_settled=True), replace(MAKE, keeps="all")])
+@pytest.mark.parametrize("lasting", [replace(MAKE, is_accumulating=True), replace(MAKE, keeps="all")])
 def test_what_the_world_answered_is_refused_with_the_folder_and_the_remedy(toy: Build, lasting: Stage) -> None:
     first, second = toy.ledger().state(MAKE).receipts
     store = Store(toy.root)

@@ -11,7 +11,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from flows.ledger.lease import hold_lease
-with hold_lease(Path(sys.argv[1]), "the other command", lambda text: print("told", text, flush=True)):
+with hold_lease(Path(sys.argv[1]), "the other command", lambda text: print("said", text, flush=True)):
     print("has it", flush=True)
     sys.stdin.read()
 """
@@ -33,8 +33,8 @@ def test_a_second_run_waits_and_learns_for_which_process(tmp_path: Path) -> None
         holder = json.loads((tmp_path / ".lease").read_text())
         assert holder["command"] == "the first command"
         process = start_holder(tmp_path)
-        told = line(process)
-    assert told.startswith(f"told waiting for another run on {tmp_path}: `the first command`, process {holder['pid']}")
+        said = line(process)
+    assert said.startswith(f"said waiting for another run on {tmp_path}: `the first command`, process {holder['pid']}")
     assert line(process) == "has it"
     process.communicate("")
     assert process.returncode == 0
@@ -45,10 +45,10 @@ def test_the_lease_of_a_killed_run_is_free(tmp_path: Path) -> None:
     assert line(process) == "has it"
     process.kill()
     process.communicate()
-    told: list[str] = []
-    with hold_lease(tmp_path, "next", told.append):
+    said: list[str] = []
+    with hold_lease(tmp_path, "next", said.append):
         assert json.loads((tmp_path / ".lease").read_text())["command"] == "next"
-    assert told == []
+    assert said == []
 
 
 def test_the_lease_makes_the_build_folder_and_can_be_taken_again(tmp_path: Path) -> None:
@@ -58,6 +58,6 @@ def test_the_lease_makes_the_build_folder_and_can_be_taken_again(tmp_path: Path)
 
 
 def test_builds_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    told: list[str] = []
-    with hold_lease(tmp_path / "a", "a", told.append), hold_lease(tmp_path / "b", "b", told.append):
-        assert told == []
+    said: list[str] = []
+    with hold_lease(tmp_path / "a", "a", said.append), hold_lease(tmp_path / "b", "b", said.append):
+        assert said == []

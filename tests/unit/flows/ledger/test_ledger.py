@@ -91,9 +91,9 @@ def test_the_fingerprint_includes_name_version_params_and_inputs_but_no_resource
     }
     assert len(others) == 3 and base not in others
     assert toy.with_settings(toy={"n_threads": 9}).ledger().fingerprint(MAKE, "part-00") == base
-    settled = replace(MAKE, is_settled=True)
-    fingerprint = toy.ledger().fingerprint(settled, "part-00")
-    assert fingerprint == toy.ledger().fingerprint(replace(settled, version=2), "part-00")
+    accumulating = replace(MAKE, is_accumulating=True)
+    fingerprint = toy.ledger().fingerprint(accumulating, "part-00")
+    assert fingerprint == toy.ledger().fingerprint(replace(accumulating, version=2), "part-00")
     assert len(short(base)) == 12
 
 
@@ -175,9 +175,9 @@ def test_a_fingerprint_is_the_digest_of_all_dependencies_as_canonical_json(toy: 
             "tools": ledger.tool_identities(stage),
         }
         assert ledger.fingerprint(stage, partition) == digest_json(depends)
-        settled = replace(stage, name=f"{stage.name}_once", is_settled=True)
-        fewer = {key: depends[key] for key in ("inputs", "partition")} | {"stage": settled.name}
-        assert ledger.fingerprint(settled, partition) == digest_json(fewer)
+        accumulating = replace(stage, name=f"{stage.name}_once", is_accumulating=True)
+        fewer = {key: depends[key] for key in ("inputs", "partition")} | {"stage": accumulating.name}
+        assert ledger.fingerprint(accumulating, partition) == digest_json(fewer)
 
 
 def test_reading_receipts_leaves_the_garbage_collector_as_it_was(toy: Build) -> None:

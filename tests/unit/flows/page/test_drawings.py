@@ -59,6 +59,12 @@ def test_numbers_have_separators() -> None:
     assert [count(value) for value in (1234567, 0, 0.1234)] == ["1,234,567", "0", "0.123"]
 
 
+def test_no_number_has_an_exponent() -> None:
+    assert [count(value, is_padded=True) for value in (0.7, 18, 100.4, 8.69e-7)] == ["0.700", "18", "100", "<0.0001"]
+    found = [count(value) for value in (1234.5, -0.25, 0.00012, 8.69e-7, -8.69e-7)]
+    assert found == ["1,234", "-0.25", "0.00012", "<0.0001", ">-0.0001"]
+
+
 def test_a_flow_is_as_wide_as_what_is_left_and_described() -> None:
     drawing = flow([("found", 400, 0, ""), ("left", 100, 300, "lost")], "title")
     widths = [float(one["width"]) for one in shapes(drawing, "bar")]

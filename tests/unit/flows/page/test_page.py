@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def test_the_page_of_a_finished_build_has_every_section_and_no_external_referenc
     assert page.count("<section") == len(module._SECTIONS) + 2 and "Not made yet" not in page
     assert "<script" not in page and 'src="http' not in page and 'href="http' not in page
     assert page.count("data:image/jpeg;base64,") >= 8 and "cannot be read" not in page
-    assert page.count("<figcaption>") == page.count("Table: ")  # each names its tables
+    assert re.search("<p>Build [0-9a-f]{64}.</p>", page)
+    assert page.count("<figcaption>") == page.count("<small>Table")  # each names its tables
 
 
 def test_hostile_texts_are_shown_as_text(finished: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +44,7 @@ def test_an_unfinished_build_says_what_is_missing_and_gives_no_totals(finished: 
     assert {"From rows to the dataset", "Published pictures", "Outlier scores"} <= set(missing)
     assert "Download" not in missing and "Duplicates" not in missing
     assert "make stage-outliers" in text and "Not made yet: " in text
+    assert re.search(r"<p>This build is not finished: \d+ of \d+ stages are, next set_thresholds\.</p>", text)
 
 
 def test_a_picture_whose_file_is_gone_is_named(finished: Build, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.ask.picture import PICTURE_TABLES, bar_pictures
 from flows.ask.views import open_views
 from flows.page.album import Album
-from flows.page.sections_pictures import near_duplicates
+from flows.page.sections_pictures import near_duplicates, outliers
 from tests.small_build import Build
 
 
@@ -35,3 +35,21 @@ def test_a_build_without_a_sources_folder_still_shows_pictures_of_the_web(finish
         bar_pictures(ledger, db)
         figures = near_duplicates(db, Album(ledger.store, tmp_path)).figures
     assert any(picture.url for figure in figures for picture in figure.pictures)
+
+
+def test_scores_are_rounded_and_a_sheet_without_pictures_says_why(finished: Build) -> None:
+    ledger = finished.ledger()
+    with open_views(ledger) as db:
+        bar_pictures(ledger, db)
+        album = Album(ledger.store, finished.sources)
+        detail = "vlm 8.69e-07 of at least 0.120000, detector 0.439612 of at least 0.440000"
+        db.execute("CREATE TEMP TABLE few AS FROM relevant_rejects")
+        db.execute(f"CREATE OR REPLACE TEMP VIEW relevant_rejects AS SELECT * REPLACE ('{detail}' AS detail) FROM few")
+        sheets = outliers(db, album).figures
+        assert sheets and sheets[0].pictures
+        for picture in (picture for sheet in sheets for picture in sheet.pictures):
+            assert picture.lines[1] == "vlm 0 of at least 0.12, detector 0.4396 of at least 0.44"
+        db.execute("INSERT INTO barred SELECT sample_id FROM sample")
+        hidden = [figure.caption for figure in outliers(db, album).figures]
+    assert len(hidden) == len(sheets)
+    assert all("none shown, since unsafe, withdrawn or without a valid image" in caption for caption in hidden)

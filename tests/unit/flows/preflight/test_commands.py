@@ -9,6 +9,8 @@ import pytest
 from flows.cli import main
 from flows.preflight import commands
 from flows.preflight.machine import Gpu
+from stages import STAGES
+from tests.small_build import Build
 from tests.unit.flows.preflight.hub import safetensors
 
 PAPER = ("clip-convnext-xxl", "rs-detector", "blip2-opt-6.7b", "clip-vit-h-14", "clip-rn50x64")
@@ -114,13 +116,16 @@ def test_a_corpus_whose_disk_is_gone_is_named(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert main(["preflight", *common]) == 2
     assert "sources/cc12m is gone; 1 listed files of it are still to be read" in words(capsys)
+    folder.parent.rmdir()
+    assert main(["preflight", *common]) == 2
+    assert "source SOURCES: SOURCES=sources is not a folder" in words(capsys)
 
 
 def test_a_benchmark_of_this_machine_replaces_the_shipped_rate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "build" / "bench").mkdir(parents=True)
-    row = {"case": "screen, JPEGs of 500 px (90 kB), over decoding", "value": 7.2, "unit": "CPU ms an image"}
+    row = {"case": "screen, JPEGs of 256 to 1024 px (112 kB), over decoding", "value": 7.2, "unit": "CPU ms an image"}
     (tmp_path / "build" / "bench" / "screen.json").write_text(json.dumps({"rows": [row]}))
     main(["preflight", "--profile", "paper", "--sources", "nowhere"])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  screen"))
@@ -155,7 +160,7 @@ def test_features_without_a_model_are_a_gap_at_once(
     main(["preflight", "--profile", "light", "--sources", "empty", *settings])
     found = words(capsys)
     assert "READY" in found or "disk" in found
-    assert ('compares image features, and embed.model = "none" makes none' in found) == bool(name)
+    assert ('compares image features, but embed.model = "none" makes none' in found) == bool(name)
     if name:
         assert f"setting {name}: {name} = " in found and "needs no model" in found
 
@@ -167,3 +172,19 @@ def test_thresholds_that_keep_every_image_are_named(
     settings = [word for one in ("detector=none", f"rule={said}") for word in ("--set", f"outliers.{one}")]
     main(["preflight", "--profile", "workstation", "--sources", "empty", *settings])
     assert ("every image is kept" in words(capsys)) == is_named
+
+
+def test_the_check_before_a_build_looks_at_no_costs_if_all_is_done(damaged: Build) -> None:
+    ledger = damaged.ledger()
+    assert commands._is_done(ledger)
+    partition = next(iter((damaged.root / "metafile").iterdir()))
+    partition.rename(damaged.root / "elsewhere")
+    assert not commands._is_done(damaged.ledger())
+
+
+def test_a_build_that_has_not_begun_is_not_done(tmp_path: Path) -> None:
+    from flows.ledger.ledger import Ledger
+    from flows.ledger.store import Store
+    from flows.settings import load_settings
+
+    assert not commands._is_done(Ledger(Store(tmp_path), STAGES, load_settings("demo", [], STAGES)))

@@ -102,7 +102,7 @@ def test_a_fetched_file_with_another_digest_is_not_pinned(hub: Hub, tmp_path: Pa
     hub.describe = lambda: described  # type: ignore[method-assign]
     hub.files["model-3-of-5.safetensors"] = safetensors(20_000, 99)
     red = [text for text, style in fetch(tmp_path / "some-clip") if style == "red"]
-    assert "model-3-of-5.safetensors came with another sha256" in red[0]
+    assert "model-3-of-5.safetensors has another sha256" in red[0]
     assert not (tmp_path / "some-clip" / "SHA256SUMS").exists()
 
 

@@ -15,11 +15,11 @@ from flows.run.executor import Happened, InlineExecutor, LocalExecutor
 from flows.run.interrupts import Interrupted
 from flows.run.runner import Runner, StageFailure
 from flows.run.toolbox import Toolbox
-from flows.run.worker import Committed, Task, try_partition
+from flows.run.worker import Committed, Failed, Task, try_partition
 from stages.contract import ContractError, InputError, Stage, Uses
 from tests.contract import overlap_toys
 from tests.contract.overlap_toys import LABELLED, WEB
-from tests.small_build import Build, Recorder, assert_same_contents, contents
+from tests.small_build import SETTINGS, Build, Recorder, assert_same_contents, contents
 
 MODULES = ("give", "toy")
 
@@ -129,7 +129,7 @@ def test_stages_independent_of_a_failure_continue_and_the_others_are_named(tmp_p
     with pytest.raises(StageFailure) as caught:
         build.run(InlineExecutor(), MODULES)
     assert [failure.partition for failure in caught.value.failures] == [WEB[0]]
-    assert "not finished, since they wait for these: join, look, tally" in str(caught.value)
+    assert "not finished, because they wait for these: join, look, tally" in str(caught.value)
     ledger = build.ledger()
     assert ledger.state(build.stage("look")).n_due == 0 and len(ledger.state(build.stage("join")).receipts) == 3
 
@@ -224,3 +224,15 @@ def test_if_workers_exceed_the_memory_together_the_oldest_continues(tmp_path: Pa
     assert said and all("all workers together held 1." in message for message in said)
     assert "run.total_memory_gb = 1.2; it begins again when there is room for it" in said[0]
     assert "tally/whole" in committed(watcher)
+
+
+def test_an_observation_that_fails_is_made_once_however_many_partitions_end_after_it(tmp_path: Path) -> None:
+    build = Build(tmp_path / "build", tmp_path / "gone", SETTINGS)
+    watcher = Recorder()
+    runner = Runner(build.ledger(), InlineExecutor(), watcher, build.catalogue, build.sources)
+    with pytest.raises(
+        StageFailure, match=r"list_sources: 1 of 1 partitions failed:\n  000: SOURCES=.* is not a folder"
+    ):
+        runner.run(["inventory", "withdraw", "safety"])
+    ended = [name for name, event in watcher.events if isinstance(event, Committed | Failed)]
+    assert ended.count("list_sources") == 1 and len(ended) > 2

@@ -1,9 +1,11 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from flows.run.machine import gpu_devices, memory_bytes, resident_bytes
+from flows.run.machine import children_bytes, gpu_devices, memory_bytes, resident_bytes
 
 
 def test_memory_is_at_most_that_of_the_machine(tmp_path: Path) -> None:
@@ -11,6 +13,17 @@ def test_memory_is_at_most_that_of_the_machine(tmp_path: Path) -> None:
     assert 100e6 < memory_bytes() <= total
     assert 1e6 < resident_bytes(os.getpid()) < total
     assert resident_bytes(2**22 + 1) == 0  # no process has this id
+
+
+def test_memory_of_children_is_counted_apart_from_that_of_their_parent() -> None:
+    held = "import sys; held = bytearray(200_000_000); print(1, flush=True); sys.stdin.read()"
+    own, before = resident_bytes(os.getpid()), children_bytes(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"1\n"
+        assert children_bytes(os.getpid()) - before > 200e6
+        assert abs(resident_bytes(os.getpid()) - own) < 100e6
+        child.communicate()
+    assert children_bytes(os.getpid()) <= before and children_bytes(2**22 + 1) == 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ class FakeWorker:
 
     def __init__(self, memory_gb: float = 0.1) -> None:
         self.memory_gb = memory_gb
+        self.children_gb = 0.0
 
     def send(self, task: Task) -> None:
         return
@@ -34,6 +35,9 @@ class FakeWorker:
 
     def memory_bytes(self) -> int:
         return int(self.memory_gb * 1e9)
+
+    def children_bytes(self) -> int:
+        return int(self.children_gb * 1e9)
 
     def last_words(self) -> str:
         return "it was struck by lightning"
@@ -92,6 +96,15 @@ def test_memory_is_limited_per_worker_and_for_all_together(policy: Policy) -> No
     several = [attempt(policy, name, at, 0.8) for name, at in (("b", 0.1), ("c", 0.3), ("d", 0.2))]
     assert policy.look(several, 0.6, GAP_S) == [several[1]], "the youngest is stopped"
     assert several[1].stopped_for == "all workers together held 2.40 GB; run.total_memory_gb = 2"
+
+
+def test_memory_of_children_counts_for_all_together_and_not_against_their_worker(policy: Policy) -> None:
+    decoding = attempt(policy, "a", 0.1, 0.2)
+    decoding.handle.children_gb = 1.5  # type: ignore[attr-defined]
+    assert policy.look([decoding], 0.5, GAP_S) == []
+    other = attempt(policy, "b", 0.2, 0.4)
+    assert policy.look([decoding, other], 0.6, GAP_S) == [other]
+    assert other.stopped_for == "all workers together held 2.10 GB; run.total_memory_gb = 2"
 
 
 def test_a_partition_stopped_for_memory_is_not_poisoned_and_starts_again_when_it_fits(policy: Policy) -> None:

@@ -1,6 +1,7 @@
 """A dataset is made again from its release metadata: the same tars of the same bytes, and every loss by its reason."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,14 +18,24 @@ from flows.options import command_again, given_sources, parse, remember
 from flows.run.executor import InlineExecutor
 from flows.run.rebuild import count_labelled, made_again, stated_settings
 from flows.settings import sections_of
+from schemas.fields import FIELD
 from stages.contract import InputError, Reads
-from stages.shard.stated import COLUMNS, read_stated
+from stages.stated import CARRIED, COLUMNS, MATCHES, RIGHTS, SCORES, read_stated
 from tests.small_build import Build, Web
 
 MODULES = (
     "inventory", "filter", "plan", "download", "labelled", "sample", "screen", "embed", "outliers", "dedup", "caption",
     "geometa", "gpe", "contamination", "shard",
 )  # fmt: skip
+
+# Other values than the corpora, the image and the stages have.
+SAID = {
+    "keywords": ["river"], "native_id": "n1", "nsfw": "UNLIKELY", "punsafe": 0.25, "pwatermark": 0.5,
+    "published_width_px": 7, "published_height_px": 5, "image_licence": "CC0-1.0", "latitude_deg": 47.4,
+    "longitude_deg": 8.5, "country_code": "DEU", "taken_at": "2012-04-02T10:32:22Z", "meta_caption": "Seen from above.",
+    "places": ["Zurich"], "group_key": "g1", "cluster_id": "c1", "cluster_n_samples": 4,
+    "caption_sources": ["meta", "web"],
+}  # fmt: skip
 
 
 def rebuilt(path: Path, folder: Path, sources: Path) -> Build:
@@ -49,10 +60,10 @@ def digests(build: Build) -> dict[str, str]:
     return {r.partition: digest_file(ledger.store.path(f"{r.folder}/{r.body['files'][0]['file']}")) for r in receipts}
 
 
-def altered(rows: pa.Table, column: str, values: dict[str, str]) -> pa.Table:
+def altered(rows: pa.Table, column: str, values: dict[str, Any]) -> pa.Table:
     """Return the rows with other values of some samples."""
     new = [values.get(i, old) for i, old in zip(rows["sample_id"].to_pylist(), rows[column].to_pylist(), strict=True)]
-    return rows.set_column(rows.column_names.index(column), column, pa.array(new, pa.string()))
+    return rows.set_column(rows.column_names.index(column), column, pa.array(new, FIELD[column].type))
 
 
 def rejected(build: Build, table: str) -> dict[str, str]:
@@ -79,6 +90,11 @@ def test_the_same_bytes_make_the_same_tars_and_losses_have_reasons(
         "corpus": "Total", "stated": n_rows, "identical": n_rows, "other_bytes": 0, "other_text_or_tar": 0, "lost": 0
     }  # fmt: skip
 
+    own, again = ({row["sample_id"]: row for row in made.rows("metafile")} for made in (finished, build))
+    differing = {name for key, row in own.items() for name, value in row.items() if again[key][name] != value}
+    assert not differing and own.keys() == again.keys()
+    assert {row["caption_model_licence"] for row in again.values()} > {None}
+
     facts = build_facts(build.ledger(), None)  # stages that are off have no model to look up
     assert facts["models"] == [] and {s["name"]: s["tools"] for s in facts["stages"]}["embed"] == {}
 
@@ -87,6 +103,8 @@ def test_the_same_bytes_make_the_same_tars_and_losses_have_reasons(
     rows = altered(rows, "body_sha256", {web[0]: "0" * 64})
     rows = altered(rows, "published_sha256", {labelled[0]: "1" * 64})
     rows = altered(rows, "url", {web[1]: small_web.url("/gone")})
+    for name, value in SAID.items():
+        rows = altered(rows, name, {web[2]: value})
     rows = altered(rows, "img_name", {labelled[1]: f"{other}.jpg"})
     pq.write_table(altered(rows, "sample_id", {labelled[1]: other}), path)
     build = rebuilt(path, tmp_path / "again", finished.sources)
@@ -94,13 +112,19 @@ def test_the_same_bytes_make_the_same_tars_and_losses_have_reasons(
     assert "stated 0000000000000000" in rejected(build, "fetched")["changed_body"]
     assert "stated 1111111111111111" in rejected(build, "shard_plan")["publication_changed"]
     assert "not_stated" in rejected(build, "labelled_image")
-    lost, _ = compare(build.ledger(), path, tmp_path / "rebuild.csv")
+    (row,) = [row for row in build.rows("metafile") if row["sample_id"] == web[2]]
+    assert {name: row[name] for name in SAID} == SAID and (row["utm_epsg"], row["month"]) == (32632, 4)
+    lost, _, _ = compare(build.ledger(), path, tmp_path / "rebuild.csv")
     (total,) = [row for row in lost.rows if row["corpus"] == "Total"]
     assert total == {
-        "corpus": "Total", "published": n_rows, "kept": n_rows - 4, "lost": 4, "settle: changed_body": 1,
-        "settle: http_not_found": 1, "plan_shards: publication_changed": 1, f"inventory: {NOT_IN_SOURCES}": 1,
+        "corpus": "Total", "published": n_rows, "kept": n_rows - 4, "lost": 4, "reduce_attempts: changed_body": 1,
+        "reduce_attempts: http_not_found": 1, "plan_shards: publication_changed": 1, f"inventory: {NOT_IN_SOURCES}": 1,
     }  # fmt: skip
     assert (tmp_path / "rebuild.csv").read_text().count("\n") == n_rows + 1
+
+
+def test_all_that_is_carried_is_tried() -> None:
+    assert SAID.keys() | {*RIGHTS, *MATCHES, *SCORES} == set(CARRIED)
 
 
 def test_other_files_are_refused(tmp_path: Path, finished: Build) -> None:
@@ -114,7 +138,7 @@ def test_other_files_are_refused(tmp_path: Path, finished: Build) -> None:
         read_stated(path)
     twice = {name: ["x", "x"] for name in COLUMNS}
     pq.write_table(pa.table(twice), path)
-    with pytest.raises(InputError, match="1 samples are named twice"):
+    with pytest.raises(InputError, match="expected each sample once, found 1 repeated row"):
         read_stated(path)
 
 

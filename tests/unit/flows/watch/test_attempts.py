@@ -49,10 +49,10 @@ def taken(tmp_path: Path) -> Attempts:
         {"fetch_id": f, "pass": 0, "is_fetched": reason is None, "fetch_reason": reason, "n_bytes": n}
         for f, _, reason, n in URLS
     ]
-    told = store.receipt(FETCH_PASS.name, "000", write(store, FETCH_PASS, "000", of_pass))
-    assert told is not None
+    reported = store.receipt(FETCH_PASS.name, "000", write(store, FETCH_PASS, "000", of_pass))
+    assert reported is not None
     fingerprint = write(store, FETCH_ATTEMPT, "000-00000", attempts)
-    pieces = {"fetch_pass": [Piece("000", told.kept_file, 0, len(told.spans))]}
+    pieces = {"fetch_pass": [Piece("000", reported.kept_file, 0, len(reported.spans))]}
     task = Task("download", "", "000-00000", fingerprint, {}, {}, pieces, {}, {}, 4, tmp_path, tmp_path)
     found = Attempts()
     found.take(store, task)

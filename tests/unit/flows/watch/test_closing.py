@@ -15,12 +15,14 @@ def test_only_dead_runs_are_closed_with_their_recorded_outcome(tmp_path: Path) -
     alive, dead, ended = (server.open_run("build", "b", {}) for _ in range(3))
     for run in (alive, dead, ended):
         memory.add(run)
-    memory.note(ended, "FAILED", "the disk is full", [("build-progress", "progress", 40.0, "2 of 5 stages")])
+    figures = [("build-progress", "progress", 40.0, "2 of 5 stages")]
+    memory.note(ended, "FAILED", "the disk is full", figures, ["screen: 4 of 9 partitions"])
     server.show(ended, "build-progress", "progress", 20.0, "when the server died")
     memory._write([replace(e, born="") if e.run != alive else e for e in memory.read()])
     bury(server, memory, only_dead=True)  # type: ignore[arg-type]
     assert (server.runs[alive], server.runs[dead], server.runs[ended]) == ("RUNNING", "CRASHED", "FAILED")
     assert server.messages[ended] == "the disk is full" and server.shown("build-progress") == 40.0
+    assert server.logs == ["screen: 4 of 9 partitions"]
     assert [entry.run for entry in memory.read()] == [alive]
 
 

@@ -106,11 +106,14 @@ def test_a_run_that_ends_while_the_server_is_away_is_closed_by_the_next_run(
 ) -> None:
     monkeypatch.setattr(mirror_module, "_TICK_S", 0.01)
     server, build = FakeServer(), small(tmp_path)
-    with mirror_of(server, build, []):
+    with mirror_of(server, build, []) as mirror:
         end = time.monotonic() + 20
         while not server.artifacts and time.monotonic() < end:
             time.sleep(0.01)
         server.is_away = True
+        mirror.course.begin(MAKE, 1, 1, 0)
+        mirror.course.see(MAKE, task("a"), Committed("a", 1, 1))
+        mirror.course.end(MAKE, 1.0)
     memory = Memory(build.ledger().store.root / MEMORY)
     assert [entry.outcome for entry in memory.read()] == ["COMPLETED"]
     assert [figure[0] for entry in memory.read() for figure in entry.figures] == ["build-progress", "build-stages"]
@@ -118,6 +121,7 @@ def test_a_run_that_ends_while_the_server_is_away_is_closed_by_the_next_run(
     with mirror_of(server, build, []):
         pass
     assert list(server.runs.values()) == ["COMPLETED", "COMPLETED"] and memory.read() == []
+    assert [line.partition(":")[0] for line in server.logs] == ["make"]
 
 
 class Stuck(FakeServer):

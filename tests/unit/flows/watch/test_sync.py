@@ -92,6 +92,15 @@ def test_a_server_that_fails_at_any_call_gets_everything_later(tmp_path: Path, n
     assert wanted.server.shown("build-progress") == 100
 
 
+def test_a_stage_that_waits_for_a_worker_has_no_run_yet(wanted: Wanted) -> None:
+    wanted.course.begin(MAKE, 2, 2, 20)
+    wanted.sync.step()
+    assert (len(wanted.server.runs), len(wanted.server.tasks)) == (1, 0)
+    wanted.course.see(MAKE, task("a"), Advanced("a", 0))
+    wanted.sync.step()
+    assert (len(wanted.server.runs), len(wanted.server.tasks)) == (2, 2)
+
+
 def test_a_server_that_refuses_most_calls_shows_the_build_before_its_stages(wanted: Wanted) -> None:
     wanted.half_way()
     wanted.server._call = _away_after(wanted.server, 4)  # type: ignore[method-assign]

@@ -174,7 +174,7 @@ def test_a_parquet_file_with_other_columns_or_types_is_rejected(tmp_path: Path) 
 def test_a_wrong_manifest_or_name_is_refused(tmp_path: Path, entry: str, names: tuple[str, ...], match: str) -> None:
     with pytest.raises(InputError, match=match):
         join(write(tmp_path, entry, a__csv="patch,text\n"), *names)
-    with pytest.raises(InputError, match="is no file: expected a TOML file"):
+    with pytest.raises(InputError, match="is not a file: expected a TOML file"):
         join(tmp_path / "none.toml", "ben-txt")
     with pytest.raises(ManifestError, match="each name once"):
         load_text_sources(write(tmp_path, f'{BEN}files = "a"\n[[text]]\n{BEN}files = "b"'))

@@ -13,7 +13,8 @@ from PIL import Image
 from schemas.fields import FIELD
 from stages.caption.choice import TextParams
 from stages.caption.drawing import draw_seed
-from stages.caption.stage import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS, DrawParams, RankParams
+from stages.caption.settings import DrawParams, RankParams
+from stages.caption.stage import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
 from stages.checks import check_outcome
 from stages.contract import Context, ContractError, InputError, Outcome, Params, Stage
 from stages.embed.stage import ModelResources

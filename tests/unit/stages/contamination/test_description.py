@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -11,7 +12,7 @@ from flows.demo.world import views
 from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages.contamination.description import DESCRIBE_EVALUATION, PLAN_GALLERY, SUMMARISE_GALLERY
 from stages.contamination.settings import MethodParams
-from stages.contamination.shared import write_shared
+from stages.contamination.shared import list_shared, write_shared
 from stages.contract import InputError
 from tests.contamination_pictures import Bodies, Gallery, describe_sets, run_stage, write_set
 
@@ -46,11 +47,19 @@ def test_a_file_of_hashes_has_the_keypoints_of_those_pictures_that_had_them(
     assert again.equals(keypoints.slice(0, 2).cast(EVALUATION_KEYPOINTS.schema)) and again.num_rows == 2
 
 
+def test_a_file_of_hashes_without_grey_levels_is_refused(sets: dict[str, pa.Table], tmp_path: Path) -> None:
+    write_shared(sets["evaluation_image"], sets["evaluation_keypoints"], tmp_path / "x.parquet")
+    earlier = pq.read_table(tmp_path / "x.parquet").drop_columns(["grey_square"])
+    pq.write_table(earlier, tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"'grey_square'.* are missing.*make eval-hashes"):
+        list_shared(tmp_path / "x.parquet")
+
+
 def test_a_changed_file_is_an_error(sets: dict[str, pa.Table]) -> None:
     tables = dict(sets)
     index = sets["evaluation_file"].schema.get_field_index("size_bytes")
     tables["evaluation_file"] = sets["evaluation_file"].set_column(index, "size_bytes", pa.array([1, 1, 1]))
-    with pytest.raises(InputError, match="when it was listed"):
+    with pytest.raises(InputError, match="when listed"):
         run_stage(DESCRIBE_EVALUATION, tables)
 
 
@@ -69,6 +78,6 @@ def test_pictures_are_listed_if_there_is_an_evaluation_set_and_summarised_once(s
     assert run_stage(SUMMARISE_GALLERY, tables, Bodies([])).equals(found)
 
 
-def test_hashes_alone_switch_the_stages_off() -> None:
-    assert PLAN_GALLERY.off(MethodParams(method="hashes")) == "contamination.method = hashes"
-    assert PLAN_GALLERY.off(MethodParams()) == ""
+def test_hashes_alone_switch_keypoints_off() -> None:
+    assert SUMMARISE_GALLERY.off(MethodParams(method="hashes")) == "contamination.method = hashes"
+    assert SUMMARISE_GALLERY.off(MethodParams()) == ""

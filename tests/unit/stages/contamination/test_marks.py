@@ -11,13 +11,15 @@ from PIL import Image, ImageOps
 
 from flows.demo.world import views
 from schemas.fields import FIELD
-from schemas.tables import EVALUATION_IMAGE, SAMPLE
 from stages.checks import check_outcome
+from stages.contamination.candidates import COMPARE_CANDIDATES, FIND_CANDIDATES
+from stages.contamination.description import PLAN_GALLERY
+from stages.contamination.grey import reduce_square
 from stages.contamination.marks import FIND_CONTAMINATED, FIND_OVERLAP
 from stages.contamination.variants import hash_variants, variant_names
 from stages.contract import Context, Stage
 from stages.screen.perceptual_hash import hash_grey
-from tests.contract.handmade import samples_of
+from tests.contamination_pictures import Bodies, Gallery, Tables, digest_pixels, run_stage
 
 N_PICTURES, N_OTHERS = 126, 1400
 VIEWS = (
@@ -63,25 +65,21 @@ CHANGES: dict[str, Callable[[Image.Image, Rng], Image.Image]] = {
 }
 
 
-def evaluation(pictures: dict[str, Image.Image], splits: dict[str, tuple[str, str]] | None = None) -> pa.Table:
+def evaluation(pictures: dict[str, Image.Image], splits: dict[str, tuple[str, str]] | None = None) -> Tables:
+    """Return the tables that list and hash pictures of evaluation sets."""
     rows = []
     for name, picture in pictures.items():
         hashes, details = hash_variants(picture, 0.1, 4)
         own, split = (splits or {}).get(name, ("aid", "all"))
         variants = {"variant_names": NAMES, "variant_hashes": hashes, "variant_details": details}
-        about = {"evaluation_set": own, "evaluation_path": name, "evaluation_split": split, "pixel_sha256": name}
-        rows.append({**about, **variants, **hash_grey(picture.convert("L"))})
-    names = FIND_OVERLAP.reads[0].columns
-    return pa.Table.from_pylist(rows, pa.schema([EVALUATION_IMAGE.schema.field(name) for name in names]))
-
-
-def images(pictures: dict[str, Image.Image]) -> pa.Table:
-    rows = [
-        {"image_id": name, "pixel_sha256": name, **hash_grey(picture.convert("L"))}
-        for name, picture in pictures.items()
-    ]
-    names = FIND_CONTAMINATED.reads[1].columns
-    return pa.Table.from_pylist(rows, pa.schema([(name, FIELD[name].type) for name in names]))
+        about = {"evaluation_set": own, "evaluation_path": name, "evaluation_split": split, "partition": "p"}
+        pixels = {"pixel_sha256": digest_pixels(picture), "grey_square": reduce_square(picture).tobytes()}
+        rows.append({**about, **variants, **pixels, **hash_grey(picture.convert("L"))})
+    columns = {"evaluation_image": FIND_OVERLAP.reads[0].columns, "evaluation_file": FIND_CANDIDATES.reads[3].columns}
+    return {
+        table: pa.Table.from_pylist(rows, pa.schema([(name, FIELD[name].type) for name in names]))
+        for table, names in columns.items()
+    }
 
 
 def matches(stage: Stage, agreed: Sequence[dict[str, Any]] = ()) -> pa.Table:
@@ -91,31 +89,32 @@ def matches(stage: Stage, agreed: Sequence[dict[str, Any]] = ()) -> pa.Table:
 
 
 def marks(
-    pictures: dict[str, Image.Image], sets: pa.Table, agreed: Sequence[dict[str, Any]] = (), **params: Any
+    pictures: dict[str, Image.Image], sets: Tables, agreed: Sequence[dict[str, Any]] = (), **params: Any
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of `contaminated` by the name of the picture, which follows `cc3m_0_` in the sample_id."""
-    spine = pa.Table.from_pylist(samples_of({f"cc3m_0_{name}": name for name in pictures}), SAMPLE.schema)
-    inputs = {
-        "sample": spine.select(["sample_id", "image_id"]), "image": images(pictures), "evaluation_image": sets,
-        "evaluation_match": matches(FIND_CONTAMINATED, agreed),
-    }  # fmt: skip
-    context = Context("whole", FIND_CONTAMINATED.params(**params), None, {}, None, None)  # type: ignore[arg-type]
-    outcome = FIND_CONTAMINATED.run(inputs, context)
-    check_outcome(FIND_CONTAMINATED, inputs, outcome)
+    """Return the rows of `contaminated` by the name of the picture, with some pairs whose keypoints agree."""
+    gallery = Gallery()
+    for name, picture in pictures.items():
+        gallery.add(name, picture)
+    tables, files = {**sets, **gallery.tables()}, Bodies(gallery.bodies)
+    for stage in (PLAN_GALLERY, FIND_CANDIDATES, COMPARE_CANDIDATES):
+        run_stage(stage, tables, files, **params)
+    names = FIND_CONTAMINATED.reads[-1].columns
+    compared = tables["evaluation_match"].select(names).cast(matches(FIND_CONTAMINATED).schema)
+    tables["evaluation_match"] = pa.concat_tables([compared, matches(FIND_CONTAMINATED, agreed)])
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in outcome.kept.to_pylist():
+    for row in run_stage(FIND_CONTAMINATED, tables, **params).to_pylist():
         found.setdefault(row["sample_id"].removeprefix("cc3m_0_"), []).append(row)
     return found
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[dict[str, Image.Image], pa.Table]:
+def planted() -> tuple[dict[str, Image.Image], Tables]:
     pictures = {f"{seed}.png": draw(seed) for seed in range(N_PICTURES)}
     return pictures, evaluation(pictures)
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_changed_copies_are_found(planted: tuple[dict[str, Image.Image], pa.Table], change: str) -> None:
+def test_changed_copies_are_found(planted: tuple[dict[str, Image.Image], Tables], change: str) -> None:
     pictures, sets = planted
     rng = np.random.default_rng(11)
     copies = {f"of {name}": CHANGES[change](picture, rng) for name, picture in pictures.items()}
@@ -125,7 +124,7 @@ def test_changed_copies_are_found(planted: tuple[dict[str, Image.Image], pa.Tabl
     assert right >= 0.95 * len(copies) and right == len(found)
 
 
-def test_other_pictures_are_not_marked(planted: tuple[dict[str, Image.Image], pa.Table]) -> None:
+def test_other_pictures_are_not_marked(planted: tuple[dict[str, Image.Image], Tables]) -> None:
     others = {f"other {seed}": draw(seed) for seed in range(10_000, 10_000 + N_OTHERS)}
     found = marks(others, planted[1])
     print(f"{len(found)} false marks of {len(others)} pictures, {N_PICTURES} evaluation pictures")
@@ -150,7 +149,7 @@ def test_the_nearest_picture_of_each_split_is_named() -> None:
         "a": [
             ("aid", "test", "a", "pixels", "upright"),
             ("aid", "train", "c", "phash", "mirrored"),
-            ("ucm", "all", "e", "phash", "upright"),
+            ("ucm", "all", "e", "pixels", "upright"),
         ],
         "x": [("ucm", "all", "d", "phash", "mirrored")],
     }
@@ -161,9 +160,10 @@ def test_sets_and_splits_that_share_pictures_are_found() -> None:
     splits = {"a": ("aid", "test"), "b": ("aid", "train"), "c": ("ucm", "all"), "d": ("ucm", "all")}
     sets = evaluation({"a": one, "b": ImageOps.flip(one), "c": draw(4), "d": encode(one, 50)}, splits)
     context = Context("whole", FIND_OVERLAP.params(), None, {}, None, None)  # type: ignore[arg-type]
-    inputs = {"evaluation_image": sets, "set_match": matches(FIND_OVERLAP)}
+    inputs = {"evaluation_image": sets["evaluation_image"], "set_match": matches(FIND_OVERLAP)}
     outcome = FIND_OVERLAP.run(inputs, context)
     check_outcome(FIND_OVERLAP, inputs, outcome)
+    assert all(row["match_correlation"] > 0.9 for row in outcome.kept.to_pylist())
     names = ("evaluation_path", "other_set", "other_split", "other_path")
     assert [tuple(row[name] for name in names) for row in outcome.kept.to_pylist()] == [
         ("a", "aid", "train", "b"), ("a", "ucm", "all", "d"), ("b", "aid", "test", "a"), ("b", "ucm", "all", "d"),
@@ -175,7 +175,7 @@ def test_keypoints_are_named_where_neither_pixels_nor_hashes_match() -> None:
     one, other = draw(1), draw(2)
     sets = evaluation({"a": one, "b": other, "c": other}, {"a": ("aid", "test"), "b": ("ucm", "all")})
     agreed = [
-        {"evaluation_set": name, "evaluation_path": path, "pixel_sha256": "a", "n_inliers": n}
+        {"evaluation_set": name, "evaluation_path": path, "pixel_sha256": digest_pixels(one), "n_inliers": n}
         for name, path, n in (("aid", "a", 99), ("ucm", "b", 16), ("aid", "c", 15))
     ]
     (found,) = marks({"a": one}, sets, agreed).values()
@@ -185,14 +185,31 @@ def test_keypoints_are_named_where_neither_pixels_nor_hashes_match() -> None:
         ("ucm", "keypoints", None, "turned 90 degrees, 0.50 times as large", 16),
     ]
     blank = {"white": Image.new("RGB", (64, 64), "white")}
-    agreed = [{"evaluation_set": "aid", "evaluation_path": "white", "pixel_sha256": "white", "n_inliers": 99}]
+    pixels = digest_pixels(blank["white"])
+    agreed = [{"evaluation_set": "aid", "evaluation_path": "white", "pixel_sha256": pixels, "n_inliers": 99}]
     assert not marks(blank, evaluation(blank), agreed)
+
+
+def test_a_near_hash_needs_grey_levels_that_correlate() -> None:
+    """Low frequencies alone make a near hash: a picture with other details beside them is no copy."""
+    one, other = draw(1), draw(2)
+    size = (160, 128)
+    low = one.convert("L").resize((8, 8), Image.Resampling.BOX).resize(size, Image.Resampling.BICUBIC)
+    fine = np.asarray(other.convert("L"), float) - np.asarray(other.convert("L").resize((8, 8)).resize(size), float)
+    unlike = Image.fromarray((np.asarray(low) + 0.3 * fine).clip(0, 255).astype(np.uint8))
+    sets = evaluation({"a": one})
+    near, limits = {"unlike": unlike, "copy": encode(one, 60)}, {"max_distance": 8, "max_layout_share": 1.0}
+    assert set(marks(near, sets, **limits)) == {"copy"}
+    found = marks(near, sets, **limits, min_correlation=-1)
+    assert set(found) == {"copy", "unlike"}
+    ((copy,), (row,)) = found["copy"], found["unlike"]
+    assert copy["match_correlation"] > 0.9 and abs(row["match_correlation"]) < 0.3
 
 
 def test_keypoints_of_two_sets_count_in_both_directions() -> None:
     sets = evaluation({"a": draw(1), "b": draw(2)}, {"a": ("aid", "test"), "b": ("ucm", "all")})
     agreed = {"evaluation_set": "aid", "evaluation_path": "a", "other_set": "ucm", "other_path": "b"}
-    inputs = {"evaluation_image": sets, "set_match": matches(FIND_OVERLAP, [agreed])}
+    inputs = {"evaluation_image": sets["evaluation_image"], "set_match": matches(FIND_OVERLAP, [agreed])}
     context = Context("whole", FIND_OVERLAP.params(), None, {}, None, None)  # type: ignore[arg-type]
     outcome = FIND_OVERLAP.run(inputs, context)
     check_outcome(FIND_OVERLAP, inputs, outcome)

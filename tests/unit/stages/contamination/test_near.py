@@ -19,26 +19,30 @@ def planted(seed: int, n: int, n_queries: int) -> tuple[np.ndarray, np.ndarray, 
 
 
 @pytest.mark.parametrize("max_distance", [0, 1, 4, 6])
-def test_the_nearest_query_of_each_group_equals_brute_force(max_distance: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_pictures_of_each_group_equal_brute_force(
+    max_distance: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(near, "PAIRS_AT_ONCE", 500)
+    monkeypatch.setattr(near, "HELD", 2_000)
     hashes, queries, groups = planted(max_distance, 1500, 300)
-    expected = {}
-    for group in range(3):
-        of_group = np.flatnonzero(groups == group)
-        distances = np.bitwise_count(hashes[:, None] ^ queries[of_group])
-        for row in np.flatnonzero(distances.min(1) <= max_distance).tolist():
-            best = int(distances[row].argmin())  # the first of equally near ones
-            expected[row, group] = int(of_group[best]), int(distances[row, best])
-    rows, found, distance = nearest_within(hashes, queries, max_distance, groups)
+    pictures = groups * 40 + np.arange(300) % 40
+    expected = []
+    distances = np.bitwise_count(hashes[:, None] ^ queries)
+    for row, group in np.ndindex(len(hashes), 3):
+        near_ones = np.flatnonzero((groups == group) & (distances[row] <= max_distance)).tolist()
+        ranked = sorted(near_ones, key=lambda query: (distances[row, query], query))
+        first = {pictures[query]: query for query in reversed(ranked)}  # the nearest query of each picture
+        chosen = [query for query in ranked if first[pictures[query]] == query][:2]
+        expected += [(row, query, int(distances[row, query])) for query in chosen]
+    found = nearest_within(hashes, queries, max_distance, groups, pictures, 2)
     assert len(expected) > 20
-    assert list(zip(rows.tolist(), groups[found].tolist(), strict=True)) == sorted(expected)
-    assert list(zip(found.tolist(), distance.tolist(), strict=True)) == [expected[key] for key in sorted(expected)]
+    assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
 
 
 def test_empty_inputs_give_no_pairs() -> None:
     none, groups = np.empty(0, np.uint64), np.empty(0, np.int64)
     some = np.array([1, 2], np.uint64)
     for hashes, queries, of in ((none, none, groups), (some, none, groups), (none, some, np.array([0, 1]))):
-        assert [len(found) for found in nearest_within(hashes, queries, 4, of)] == [0, 0, 0]
+        assert [len(found) for found in nearest_within(hashes, queries, 4, of, of)] == [0, 0, 0]
     with pytest.raises(ValueError, match="max_distance"):
-        nearest_within(some, some, 61, np.array([0, 0]))
+        nearest_within(some, some, 61, np.array([0, 0]), np.array([0, 0]))

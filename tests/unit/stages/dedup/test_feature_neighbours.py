@@ -1,10 +1,13 @@
 """Near vectors: exact for few, nearly all for many, in one order."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from stages.dedup import feature_neighbours
 from stages.dedup.feature_neighbours import MAX_DIMENSIONS, find_near, project
+from stages.dedup.vectors import Vectors
 
 
 def draw(n: int, n_copies: int, dimensions: int = 32) -> np.ndarray:
@@ -15,9 +18,16 @@ def draw(n: int, n_copies: int, dimensions: int = 32) -> np.ndarray:
     return found * random.uniform(0.5, 2, (n, 1)).astype(np.float32)
 
 
+def held(values: np.ndarray, path: Path | None = None) -> Vectors:
+    """Vectors of these values."""
+    vectors = Vectors(*values.shape, path)
+    vectors.values[:] = values
+    return vectors
+
+
 def test_pairs_are_those_of_all_cosines() -> None:
     values = draw(200, 30)
-    low, high, cosines = find_near(values.copy(), 3, 0.3)
+    low, high, cosines = find_near(held(values), 3, 0.3)
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
     every = unit @ unit.T
     np.fill_diagonal(every, -2)
@@ -29,23 +39,32 @@ def test_pairs_are_those_of_all_cosines() -> None:
     assert [*zip(low, high, strict=True)] == sorted(zip(low, high, strict=True))
 
 
-def test_searching_by_cells_misses_few_near_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_one_has_a_limit_of_its_own() -> None:
+    unit = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [-1, 0.1]], np.float32)
+    found = {least: find_near(held(unit.copy()), 3, 0.9, least)[:2] for least in (None, 0.7, -1)}
+    pairs = {least: {*zip(*(rows.tolist() for rows in both), strict=True)} for least, both in found.items()}
+    assert pairs == {None: {(1, 2)}, 0.7: {(0, 1), (1, 2)}, -1: {(0, 1), (1, 2), (2, 3)}}
+
+
+def test_searching_by_cells_misses_few_near_pairs_in_memory_or_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(feature_neighbours, "EXACT_ROWS", 100)
     values = draw(3000, 200)
-    low, high, cosines = find_near(values, 5, 0.95)
+    low, high, cosines = find_near(held(values), 5, 0.95)
     pairs = set(zip(low.tolist(), high.tolist(), strict=True))
     assert len(pairs & {(n, n + 2800) for n in range(200)}) >= 196 and len(pairs) == 200
     assert len(pairs) == len(low) and (cosines >= 0.95).all()
-    again = find_near(draw(3000, 200), 5, 0.95)
+    again = find_near(held(draw(3000, 200), tmp_path / "vectors"), 5, 0.95)
     assert np.array_equal(again[0], low) and np.array_equal(again[1], high)
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 2])
 def test_few_rows_and_rows_of_zeros_have_no_pairs(n_rows: int) -> None:
-    assert [len(part) for part in find_near(np.zeros((n_rows, 8), np.float32), 5, -1)] == [0, 0, 0]
+    assert [len(part) for part in find_near(Vectors(n_rows, 8), 5, -1)] == [0, 0, 0]
     values = np.zeros((n_rows + 2, 8), np.float32)
     values[[0, -1], 0] = 1
-    low, high, cosines = find_near(values, 5, -1)
+    low, high, cosines = find_near(held(values), 5, -1)
     assert (low.tolist(), high.tolist(), cosines.tolist()) == ([0], [n_rows + 1], [1])
 
 

@@ -24,21 +24,20 @@ def test_all_near_pairs_of_any_window_are_found() -> None:
         hashes[n, n % 3] = hashes[n - 40, n % 3] ^ np.uint64(sum(1 << int(bit) for bit in bits))
     details = rng.uniform(0, 0.5, (80, 3))
     for limit in (0, 4, 6):
-        low, high = find_window_pairs(hashes, details, limit, 0.05)
+        low, high = find_window_pairs(hashes, details >= 0.05, limit)
         found = list(zip(low.tolist(), high.tolist(), strict=True))
         assert found == sorted(_brute(hashes, details, limit, 0.05)) and len(found) > 2 * limit
 
 
 def test_of_many_equal_windows_each_is_paired_with_the_first() -> None:
     n = MOST_COMPARED + 40
-    hashes, details = np.full((n, 1), 7, np.uint64), np.ones((n, 1))
-    low, high = find_window_pairs(hashes, details, 6, 0.05)
+    low, high = find_window_pairs(np.full((n, 1), 7, np.uint64), np.ones((n, 1), bool), 6)
     assert low.tolist() == [0] * (n - 1) and high.tolist() == list(range(1, n))
 
 
 def test_few_or_plain_rows_have_no_pairs() -> None:
     for n in (0, 1, 3):
-        low, high = find_window_pairs(np.zeros((n, 3), np.uint64), np.full((n, 3), 0.01), 6, 0.05)
+        low, high = find_window_pairs(np.zeros((n, 3), np.uint64), np.zeros((n, 3), bool), 6)
         assert low.size == high.size == 0
 
 

@@ -68,7 +68,7 @@ def test_the_first_pass_takes_every_url_once() -> None:
     assert due([], 0, planned="") == []
 
 
-def test_new_urls_are_fetched_and_settled_ones_are_not() -> None:
+def test_new_urls_are_fetched_and_finished_ones_are_not() -> None:
     assert due([("a", 0, None), ("b", 0, "http_not_found")]) == ["c"]
     assert due([("a", 0, None), ("b", 0, "http_not_found")], passes=9) == ["c"]
 
@@ -82,7 +82,7 @@ def test_a_transient_failure_is_tried_in_as_many_passes_as_set() -> None:
     assert due([*attempts, ("a", 1, None)], 2, passes=3) == []
 
 
-def test_a_success_after_a_failure_is_settled_despite_a_retry() -> None:
+def test_a_success_after_a_failure_stays_fetched_despite_a_retry() -> None:
     attempts: list[Attempt] = [("a", 0, "timeout"), ("a", 1, None), ("b", 0, None), ("c", 0, None)]
     assert due(attempts, 2, passes=9, retry="transient", refetch="timeout", asked_at_pass=2) == []
 
@@ -99,7 +99,7 @@ def test_a_requested_retry_takes_transient_failures_once_more() -> None:
     ("refetch", "taken"),
     [("", []), ("http_not_found", ["b"]), ("http_not_found, timeout", ["a", "b"]), ("all", ["a", "b", "c"])],
 )
-def test_a_refetch_takes_settled_urls_with_the_named_reasons(refetch: str, taken: list[str]) -> None:
+def test_a_refetch_takes_finished_urls_with_the_named_reasons(refetch: str, taken: list[str]) -> None:
     attempts: list[Attempt] = [("a", 0, "timeout"), ("b", 0, "http_not_found"), ("c", 0, None)]
     assert due(attempts, refetch=refetch, asked_at_pass=1) == taken
     assert due([*attempts, *((name, 1, None) for name in taken)], 2, refetch=refetch, asked_at_pass=1) == []

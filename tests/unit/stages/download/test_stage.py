@@ -8,8 +8,8 @@ from flows.run.executor import InlineExecutor
 from schemas.fields import FIELD
 from stages.checks import check_outcome
 from stages.contract import Context, Outcome, Reads
-from stages.download.settling import SettleParams, settle
-from stages.download.stage import SETTLE
+from stages.download.reduction import ReductionParams, reduce_attempts
+from stages.download.stage import REDUCE_ATTEMPTS
 from tests.small_build import Build, Web
 
 
@@ -18,7 +18,7 @@ def table(names: str, rows: list[Any]) -> pa.Table:
     return pa.table({n: pa.array(c, FIELD[n].type) for n, c in zip(names.split(), columns, strict=True)})
 
 
-def test_a_url_is_settled_by_its_last_success_or_else_its_last_reason() -> None:
+def test_a_url_is_decided_by_its_last_success_or_else_its_last_reason() -> None:
     attempts = [
         ("a", 0, True, None, None, 200, "old"),
         ("a", 1, True, None, None, 200, "new"),
@@ -32,7 +32,7 @@ def test_a_url_is_settled_by_its_last_success_or_else_its_last_reason() -> None:
         ("f", 0, False, "bad_redirect", "loop to http://h/" + "f" * 300, 302, None),
         ("gone", 0, True, None, None, 200, "g"),
     ]
-    outcome = settled([(name, f"http://h/{name}", "text") for name in "aabcdef"], attempts)
+    outcome = reduced([(name, f"http://h/{name}", "text") for name in "aabcdef"], attempts)
     found = {row["fetch_id"]: (row["pass"], row["body_sha256"], row["partition"]) for row in outcome.kept.to_pylist()}
     assert found == {"a": (1, "new", "001-00000"), "b": (0, "b", "000-00000")}
     assert [tuple(row.values()) for row in outcome.rejects.to_pylist()] == [
@@ -54,17 +54,17 @@ def test_all_unanswered_urls_of_a_given_up_host_have_its_reason() -> None:
         ("f", 0, False, "connection_failed", None, None, None, "http://x.test:81/f"),
         ("g", 0, False, "invalid_response", None, None, None, None),
     ]
-    outcome = settled([(name, f"http://h/{name}", "text") for name in "abcdefg"], attempts)
+    outcome = reduced([(name, f"http://h/{name}", "text") for name in "abcdefg"], attempts)
     assert dict(zip(*outcome.rejects.select(["fetch_id", "reason"]).to_pydict().values(), strict=True)) == {
         "a": "host_silent", "b": "host_silent", "c": "timeout", "d": "timeout", "e": "http_not_found",
         "f": "host_silent", "g": "invalid_response",
     }  # fmt: skip
 
 
-def settled(
+def reduced(
     planned: list[tuple[str, str, str]], attempts: list[Any], n_urls: int = 3, hashes: Sequence[tuple[str, str]] = ()
 ) -> Outcome:
-    """Settle (fetch_id, URL, caption) with (fetch_id, pass, is_fetched, reason, detail, status, body[, final URL])."""
+    """Reduce (fetch_id, URL, caption) with (fetch_id, pass, is_fetched, reason, detail, status, body[, final URL])."""
     columns = "fetch_id pass is_fetched fetch_reason fetch_detail http_status body_sha256 final_url"
     urls = {fetch_id: url for fetch_id, url, _ in planned}
     rows = [a if len(a) == 8 else (*a, urls.get(a[0])) for a in attempts]
@@ -78,9 +78,9 @@ def settled(
         "fetch_attempt": made,
         "listed_hash": table("hash_kind hash", hashes),
     }
-    params = SettleParams(placeholder_n_urls=n_urls)
-    outcome = settle(inputs, Context("whole", params, None, {}, None, Path()))  # type: ignore[arg-type]
-    check_outcome(SETTLE, inputs, outcome)
+    params = ReductionParams(placeholder_n_urls=n_urls)
+    outcome = reduce_attempts(inputs, Context("whole", params, None, {}, None, Path()))  # type: ignore[arg-type]
+    check_outcome(REDUCE_ATTEMPTS, inputs, outcome)
     return outcome
 
 
@@ -93,19 +93,19 @@ def test_a_body_on_a_hash_list_is_rejected_without_a_detail_that_leads_to_it() -
         ("old", 0, True, None, None, 200, "bad"),  # no longer planned
     ]
     planned = [(name, f"http://h/{name}", "text") for name in "abc"]
-    outcome = settled(planned, attempts, hashes=[("sha256", "bad"), ("md5", "good")])
+    outcome = reduced(planned, attempts, hashes=[("sha256", "bad"), ("md5", "good")])
     assert outcome.kept["fetch_id"].to_pylist() == ["b"]
     assert [tuple(row.values()) for row in outcome.rejects.to_pylist()] == [
         (name, "hash_listed", "on a list of known illegal material") for name in "ac"
     ]
-    by_md5 = settled(planned, attempts, hashes=[("md5", "md5")])
+    by_md5 = reduced(planned, attempts, hashes=[("md5", "md5")])
     assert set(by_md5.rejects["reason"].to_pylist()) == {"hash_listed"} and by_md5.rejects.num_rows == 3
 
 
 def test_a_placeholder_on_a_hash_list_is_refused_for_the_list() -> None:
     planned = [(f"{n}", f"http://h/photo{n}.jpg", f"bay {n}") for n in range(4)]
     attempts = [(name, 0, True, None, None, 200, "bad", "http://h/gone.png") for name, _, _ in planned]
-    outcome = settled(planned, attempts, hashes=[("sha256", "bad")])
+    outcome = reduced(planned, attempts, hashes=[("sha256", "bad")])
     assert outcome.rejects["reason"].to_pylist() == ["hash_listed"] * 4
 
 
@@ -116,7 +116,7 @@ def placeholders(*led: Led, n_urls: int = 3) -> list[str]:
     """Return the published URLs that are rejected as placeholders; no other row is rejected."""
     names = {url: f"{n:03d}" for n, url in enumerate(dict.fromkeys(url for url, *_ in led))}
     attempts = {names[url]: (names[url], 0, True, None, None, 200, body, final) for url, _, final, body in led}
-    outcome = settled([(names[url], url, text) for url, text, *_ in led], list(attempts.values()), n_urls)
+    outcome = reduced([(names[url], url, text) for url, text, *_ in led], list(attempts.values()), n_urls)
     assert set(outcome.rejects["reason"].to_pylist()) <= {"placeholder"}
     return sorted(url for url, name in names.items() if name in outcome.rejects["fetch_id"].to_pylist())
 
@@ -157,7 +157,7 @@ def test_an_answer_from_the_address_itself_does_not_count() -> None:
 
 def test_a_placeholder_states_its_address() -> None:
     attempts = [(f"{n}", 0, True, None, None, 200, "g", "http://h/gone.png") for n in range(3)]
-    outcome = settled([(f"{n}", f"http://h/{n}.jpg", f"bay {n}") for n in range(3)], attempts)
+    outcome = reduced([(f"{n}", f"http://h/{n}.jpg", f"bay {n}") for n in range(3)], attempts)
     assert set(outcome.rejects["detail"].to_pylist()) == {"3 URLs with 3 captions lead to http://h/gone.png, pass 0"}
 
 

@@ -90,11 +90,11 @@ def test_a_labelled_image_is_described_in_full(places: Places) -> None:
         "city": "Refrontolo", "taken_at": "2014-10-03T10:32:22Z", "time_source": "corpus", "month": 10,
         "season": "autumn",
     }  # fmt: skip
-    told = (
+    reported = (
         "Refrontolo", "Italy", "crop field", "autumn", "centre and top left", "0.47 m", "UTM zone 33 north",
         "3 October 2014", "10:32 UTC", "15%", "everse", "337.9°", "21°",
     )  # fmt: skip
-    assert [words for words in told if words not in caption] == []
+    assert [words for words in reported if words not in caption] == []
 
 
 def test_a_sample_without_known_facts_is_kept_with_nulls(places: Places) -> None:
@@ -126,8 +126,8 @@ def test_the_corpus_takes_precedence_over_exif_separately_for_place_and_time(pla
 def test_facts_from_exif_are_only_in_captions_if_the_setting_says_so(places: Places) -> None:
     quiet = web(places, {}, EXIF)
     assert quiet["meta_caption"] is None and quiet["country_name"] == "Chile" and quiet["season"] == "winter"
-    told = web(places, {}, EXIF, exif_meta_caption=True)["meta_caption"]
-    assert "Santiago" in told and "winter" in told and "1 July 2019" in told
+    reported = web(places, {}, EXIF, exif_meta_caption=True)["meta_caption"]
+    assert "Santiago" in reported and "winter" in reported and "1 July 2019" in reported
     mixed = web(places, POSITION, EXIF)
     assert mixed["season"] == "summer" and "Refrontolo" in mixed["meta_caption"]
     assert "2019" not in mixed["meta_caption"] and "summer" not in mixed["meta_caption"]
@@ -231,7 +231,7 @@ def test_the_handmade_rows_have_their_intended_places_and_times(places: Places, 
 
 def test_tools_open_as_declared_and_have_an_identity() -> None:
     params = GeometaParams()
-    assert {tool.name for tool in DESCRIBE_GEOMETA.tools} == {"places", "templates"}
+    assert {tool.name for tool in DESCRIBE_GEOMETA.tools} == {"places", "templates", "stated"}
     assert set(PLACES.identity(params)) == {"places", "countries"}
     assert len(TEMPLATES.identity(params)["sha256"]) == 64
     with TEMPLATES.open(params, None) as templates:

@@ -1,5 +1,6 @@
 """Damaged side chunks and missing ends do not change pixels; missing pixels are never invented."""
 
+import io
 import struct
 import zlib
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from stages.images.first_picture import load_first
 from stages.images.mending import mend
+from stages.screen.strip_metadata import strip_metadata
 from tests.unit.stages.images.drawn import chunk, draw, encode, segment
 
 EXIF = Image.Exif()
@@ -42,6 +44,21 @@ def test_side_chunks_of_a_png_change_no_pixel(side: bytes) -> None:
     for at in (33, len(PNG) - 12):
         found = load_first(PNG[:at] + side + PNG[at:], "PNG")
         assert (found.tobytes(), found.info.get("transparency")) == (pixels(PNG, "PNG"), None)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "I;16", "RGB", "RGBA", "LA", "P"])
+@pytest.mark.parametrize("n_bytes", [0, 1, 2, 3, 6, 7, 256, 257, 300])
+def test_a_transparency_of_a_wrong_length_is_skipped_as_by_browsers(mode: str, n_bytes: int) -> None:
+    plain = encode(draw("L" if mode == "I;16" else mode).convert(mode), "PNG")
+    n_colours = int.from_bytes(plain[33:37], "big") // 3 if mode == "P" else 0
+    applied = {"L": (2,), "1": (2,), "I;16": (2,), "RGB": (6,), "P": range(1, n_colours + 1)}.get(mode, ())
+    at = plain.index(b"IDAT") - 4
+    odd = plain[:at] + chunk(b"tRNS", bytes(n_bytes)) + plain[at:]
+    assert ("transparency" in load_first(odd, "PNG").info) == (n_bytes in applied)
+    assert pixels(odd, "PNG") == pixels(plain, "PNG") or n_bytes in applied
+    assert (b"tRNS" in strip_metadata(odd, "PNG", 1).data) == (n_bytes in applied)
+    early = plain[:33] + chunk(b"tRNS", bytes(n_bytes)) + plain[33:]
+    assert ("transparency" in load_first(early, "PNG").info) == (n_bytes in applied and mode != "P")
 
 
 def test_chunks_that_decide_pixels_are_kept() -> None:
@@ -106,6 +123,24 @@ def test_a_webp_may_lack_chunks_after_its_picture() -> None:
         load_first(data[: at - 3], "WEBP")
     moving = encode(draw(), "WEBP", save_all=True, append_images=[draw().rotate(90)], lossless=True)
     assert pixels(moving[:-40], "WEBP") == pixels(moving, "WEBP")
+
+
+def test_an_animated_webp_with_a_broken_later_frame_is_read_and_published_without_it() -> None:
+    frames = [draw().rotate(90 * n) for n in range(3)]
+    data = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    second = data.index(b"ANMF", data.index(b"ANMF") + 4)
+    whole = load_first(data, "WEBP").convert("RGB").tobytes()
+    random = np.random.default_rng(2)
+    n_shorter = 0
+    for at in (second, second + 3, second + 30, *random.integers(second, len(data), 20).tolist()):
+        noise = random.bytes(60)
+        for broken in (data[:at] + bytes(len(data) - at), data[:at] + noise + data[at:], data[:at] + data[at + 60 :]):
+            assert pixels(broken, "WEBP") == pixels(data, "WEBP")
+            published = strip_metadata(broken, "WEBP").data
+            with Image.open(io.BytesIO(published)) as image:
+                assert image.convert("RGB").tobytes() == whole
+                n_shorter += image.n_frames < 3
+    assert n_shorter > 20
 
 
 @pytest.mark.parametrize(("image", "n_filling"), [(draw(), 1), (draw("L"), 3), (GREY, 2)])

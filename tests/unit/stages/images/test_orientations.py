@@ -48,4 +48,4 @@ def test_frequency_blocks_equal_those_of_turned_reductions() -> None:
 
 
 def test_a_flat_picture_has_eight_hashes_too() -> None:
-    assert hash_orientations(np.zeros((8, 8))) == [0] * N_ORIENTATIONS
+    assert hash_orientations(np.zeros((2, 8, 8))) == [[0] * N_ORIENTATIONS] * 2

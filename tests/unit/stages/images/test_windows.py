@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from stages.images.windows import correlate_windows, find_inside, find_windows, window_distance
+from stages.images.windows import correlate_windows, find_frame, find_margins, find_windows, window_distance
 
 MIN_DETAIL = 0.05
 
@@ -33,21 +33,48 @@ def _marked(image: Image.Image) -> Image.Image:
 def test_a_frame_is_left_out_whatever_its_colour(colour: tuple[int, int, int], width: int) -> None:
     image = draw(1)
     framed = ImageOps.expand(image, width, colour)
-    inside = find_inside(np.asarray(framed.convert("L")))
+    inside = find_frame(np.asarray(framed.convert("L")))
     assert np.abs(np.array(inside) - [width, width, width + image.width, width + image.height]).max() <= 1
 
 
 def test_a_frame_with_marks_on_it_is_left_out_too() -> None:
     image = draw(2)
     framed = _marked(ImageOps.expand(image, 20, (0, 0, 0)))
-    inside = find_inside(np.asarray(framed.convert("L")))
+    inside = find_frame(np.asarray(framed.convert("L")))
     assert np.abs(np.array(inside) - [20, 20, 20 + image.width, 20 + image.height]).max() <= 1
+
+
+def test_a_line_of_letters_that_hides_most_of_a_frame_is_no_end_of_it() -> None:
+    framed = ImageOps.expand(draw(3), 20, (0, 0, 0))
+    pen = ImageDraw.Draw(framed)
+    for x in range(0, framed.width, 10):
+        pen.rectangle((x, framed.height - 12, x + 6, framed.height), fill=(128, 128, 128))
+    assert find_frame(np.asarray(framed.convert("L"))) == (20, 20, 260, 200)
+
+
+def test_margins_are_plain_lines_at_two_opposite_sides() -> None:
+    grey = np.array(draw(4).convert("L"))
+    grey[:15], grey[-9:], grey[:, :7] = 30, 220, 90
+    assert find_margins(grey[:, 7:]) == (0, 15, 233, 171)
+    assert find_margins(grey[15:-9]) == (0, 0, 240, 156)  # one side alone
+
+
+def test_a_watermark_leaves_windows_near() -> None:
+    for seed in range(3):
+        image = draw(seed)
+        marked = image.copy()
+        pen = ImageDraw.Draw(marked)
+        for y in range(10, 180, 50):
+            pen.text((10, y), "a mark in letters", fill=(255, 255, 255), font_size=18)
+        framed = ImageOps.expand(marked, 12, (0, 0, 0))
+        for copy in (marked, framed):
+            assert window_distance(find_windows(image), find_windows(copy), MIN_DETAIL) <= 6
 
 
 def test_plain_pictures_and_pictures_of_one_pixel_are_their_own_inside() -> None:
     for size in ((1, 1), (1, 40), (40, 1), (3, 3), (64, 48)):
         grey = np.full(size[::-1], 90, np.uint8)
-        assert find_inside(grey) == (0, 0, *size)
+        assert find_frame(grey) == find_margins(grey) == (0, 0, *size)
         windows = find_windows(Image.fromarray(grey))
         assert windows.small.shape == (32, 32) and windows.hashes.shape == windows.details.shape == (3,)
         assert window_distance(windows, windows, MIN_DETAIL) == 64 and correlate_windows(windows, windows) == 0

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.corpora import load_corpora
+from schemas.manifest_files import ManifestError
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError
 from stages.inventory.labelled_listing import list_labelled, role_of
@@ -125,7 +126,7 @@ def test_two_files_in_one_role_of_a_sample_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_file_of_the_corpus_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "ben/v2/S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57_B04.tif")
-    with pytest.raises(InputError, match=r"ben has no file named like .*found: .*T33UUP_26_57_B04"):
+    with pytest.raises(ManifestError, match=r"ben has no file named like .*found: .*T33UUP_26_57_B04"):
         look(tmp_path, "ben")
 
 
@@ -221,5 +222,5 @@ def test_archives_that_are_not_unpacked_are_named_once_with_the_command(tmp_path
 def test_a_folder_with_only_archives_is_refused_with_the_command(tmp_path: Path) -> None:
     write(tmp_path, *(f"millionaid/test.zip.{n:03d}" for n in range(1, 18)), "millionaid/train.zip")
     command = r"cd SOURCES/millionaid && cat test\.zip\.\* > test\.zip && unzip -n -q test\.zip"
-    with pytest.raises(InputError, match=f"found: archives. Unpack its archives: {command}, or leave it out"):
+    with pytest.raises(InputError, match=f"Unpack its archives: {command}, or leave it out .*found: archives"):
         look(tmp_path, "millionaid")

@@ -10,7 +10,8 @@ from flows.run.executor import InlineExecutor
 from schemas.corpora import load_corpora
 from schemas.tables import SOURCE_LISTING
 from stages.contract import Context, InputError, Outcome, no_rejects
-from stages.inventory.stage import ListingParams, hash_files, list_sources, reader_digest
+from stages.inventory.hashing import hash_files
+from stages.inventory.stage import ListingParams, list_sources, reader_digest
 from tests.small_build import Build, write_sources
 
 
@@ -97,8 +98,8 @@ def test_parts_and_partitions_come_from_published_names(look: Look) -> None:
         ("none", (), "has no corpus: expected at least one folder of ben, cc12m, cc3m, coyo700m"),
         ("here", ("cc3",), "inventory.corpora names 'cc3'; corpora with a reader: ben, cc12m, cc3m"),
         ("here", ("coyo700m",), "inventory.corpora names coyo700m, but .* is not a folder"),
-        ("empty", (), "coyo700m has no file named like .*found: nothing.*leave it out with SET="),
-        ("odd", (), r"coyo700m has no file named like .*found: \['coyo700m/data.parquet'\]"),
+        ("empty", (), "coyo700m has no file named like .*leave it out with SET=.*found: nothing"),
+        ("odd", ("coyo700m",), r"nothing under .*coyo700m has no file named like .*found: \['coyo700m/data.parquet'\]"),
         ("twice", (), "coyo700m/a/part-00001-x.parquet and coyo700m/b/part-00001-y.parquet would both be part 1"),
     ],
 )
@@ -116,6 +117,17 @@ def test_sources_that_cannot_be_read_are_refused(look: Look, setup: str, corpora
         look.write("coyo700m/b/part-00001-y.parquet")
     with pytest.raises(InputError, match=words):
         look.again(*corpora)
+
+
+def test_files_of_other_names_leave_out_their_corpus_alone(look: Look) -> None:
+    look.write("coyo700m/data.parquet")
+    found = look.again()
+    assert {row["corpus"] for row in found.kept.to_pylist()} == {"cc3m"}
+    left_out = {row["path"]: (row["reason"], row["detail"]) for row in found.rejects.to_pylist()}
+    assert left_out["coyo700m/data.parquet"][0] == "unexpected_file"
+    reason, detail = left_out["coyo700m"]
+    assert reason == "faulty_manifest" and "(file_pattern of manifests/corpora/coyo700m.toml)" in detail
+    assert "Put COYO-700M's files there" in detail, "a long pattern and long names leave room for what to do"
 
 
 def test_files_of_labelled_corpora_are_listed_beside_those_of_the_web(look: Look) -> None:
@@ -235,12 +247,12 @@ def test_a_file_without_its_published_checksum_is_refused(look: Look) -> None:
     look.again()
     assert look.hashes().kept.num_rows == 1
     look.write("cc3m/SHA256SUMS", f"{'0' * 64}  GCC-training.tsv\n".encode())
-    with pytest.raises(InputError, match=f"has sha256 {digest}, SHA256SUMS states 0000.*Download it again"):
+    with pytest.raises(InputError, match=f"has sha256 {digest}, but SHA256SUMS states 0000.*Download it again"):
         look.hashes()
 
 
 @pytest.mark.parametrize(
-    ("data", "words"), [(None, "cannot be read .No such file"), (b"longer than it was", "has 18 bytes, 4 when")]
+    ("data", "words"), [(None, "cannot be read .No such file"), (b"longer than it was", "has 18 bytes, but had 4 when")]
 )
 def test_a_file_that_changed_since_it_was_listed_is_refused(look: Look, data: bytes | None, words: str) -> None:
     path = look.sources / "cc3m/GCC-training.tsv"

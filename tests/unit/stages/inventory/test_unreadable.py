@@ -69,6 +69,36 @@ def test_a_corpus_that_cannot_be_read_stops_no_other(build: Build) -> None:
     assert [path for path, _ in unreadable(build.ledger())] == ["ben", "fmow/train/dam", LINK]
 
 
+@pytest.mark.parametrize(
+    ("source", "companion"),
+    [
+        ("vg/image_data.json", "vg/region_descriptions.json"),
+        ("yfcc15m/yfcc100m_dataset-0", "yfcc15m/yfcc100m_subset_data.tsv.bz2"),
+        ("sbu/SBU_captioned_photo_dataset_urls.txt", "sbu/SBU_captioned_photo_dataset_captions.txt"),
+        ("ben/S2A_MSIL2A_20170613T101031_0_45/S2A_MSIL2A_20170613T101031_0_45_B02.tif", "ben/train.csv"),
+    ],
+)
+def test_an_unreadable_companion_leaves_out_its_corpus_alone(build: Build, source: str, companion: str) -> None:
+    (build.sources / source).parent.mkdir(parents=True)
+    (build.sources / source).write_bytes(b"x\n")
+    (build.sources / companion).symlink_to("nowhere")
+    build.run(InlineExecutor(), MODULES)
+    assert len(build.rows("source_file", ["path"])) == 2
+    found = dict(unreadable(build.ledger()))
+    assert list(found) == sorted([source.partition("/")[0], companion, LINK])
+    assert f"{companion} cannot be read" in found[source.partition("/")[0]]
+
+
+def test_an_unreadable_companion_that_only_adds_facts_leaves_its_corpus_in(build: Build) -> None:
+    labels = "cc3m/Image_Labels_Subset_Train_GCC-Labels-training.tsv"
+    (build.sources / labels).parent.mkdir()
+    (build.sources / labels).symlink_to("nowhere")
+    (build.sources / "cc3m/GCC-training.tsv").write_text("aerial view\thttp://a.org/x\n")
+    build.run(InlineExecutor(), MODULES)
+    assert len(build.rows("source_file", ["path"])) == 3
+    assert [path for path, _ in unreadable(build.ledger())] == [labels, LINK]
+
+
 def test_the_command_fails_and_says_which_path_and_how_to_accept_it(
     build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

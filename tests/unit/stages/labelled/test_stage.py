@@ -21,7 +21,8 @@ from flows.demo.world.world import World
 from schemas.tables import LISTED_HASH, PATCH, SOURCE_LISTING
 from stages.checks import check_outcome
 from stages.contract import Context, InputError, Inputs, Outcome, no_rejects
-from stages.inventory.stage import INVENTORY, ListingParams, hash_files, list_sources
+from stages.inventory.hashing import hash_files
+from stages.inventory.stage import INVENTORY, ListingParams, list_sources
 from stages.labelled.patches import LIST_PATCHES, list_patches
 from stages.labelled.stage import READ_LABELLED, RENDERER, LabelledParams, read_labelled
 from stages.readers.ben.rendering import Renderer

@@ -74,7 +74,7 @@ def test_a_missing_or_infinite_feature_gives_a_row_without_cosine() -> None:
 
 
 def test_features_of_another_length_stop_the_run() -> None:
-    with pytest.raises(ContractError, match="features have 2 values, those of the captions 3"):
+    with pytest.raises(ContractError, match="image features have 2 values, caption features 3"):
         _match([("p", "a")], {"p": [1.0, 0.0]})
 
 

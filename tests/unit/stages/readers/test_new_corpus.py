@@ -103,7 +103,10 @@ def test_a_labelled_corpus_only_needs_a_manifest(tmp_path: Path, manifests: Path
     assert not build.rows("candidate", ("sample_id",))
 
 
-@pytest.mark.parametrize("columns", [{"image_url": 0, "caption": 1}, {"TEXT": 1, "URL": 0}, {"alt": 1, "src": 0}])
+@pytest.mark.parametrize(
+    "columns",
+    [{"image_url": 0, "caption": 1}, {"TEXT": 1, "URL": 0}, {"alt": 1, "src": 0}, {"Image Url": 0, "Caption": 1}],
+)
 def test_a_draft_of_a_parquet_corpus_becomes_a_manifest_with_its_two_rights(
     tmp_path: Path, manifests: Path, columns: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +126,18 @@ def test_a_draft_of_a_parquet_corpus_becomes_a_manifest_with_its_two_rights(
     whole = draft.read_bytes()
     assert main(["new-corpus", "mine", str(file), "--build", str(tmp_path / "build")]) == 2
     assert draft.read_bytes() == whole
+
+
+def test_a_draft_finds_columns_of_repeated_texts_and_prints_commands_that_a_shell_reads(
+    tmp_path: Path, manifests: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    file = tmp_path / "rows 1 (2).parquet"
+    texts = pa.array(["aerial view", "aerial view"]).dictionary_encode()
+    pq.write_table(pa.table({"url": texts, "caption": texts}), file)
+    assert main(["new-corpus", "mine", str(file), "--build", str(tmp_path / "build")]) == 0
+    assert f"FILE='{file}'" in capsys.readouterr().out
+    assert 'url = ["url"]\nsource_caption = ["caption"]' in (manifests / "mine.toml").read_text()
 
 
 @pytest.mark.parametrize(("line", "columns"), [("a\thttp://b", ("[0]", "[1]")), ("http://b\ta", ("[1]", "[0]"))])

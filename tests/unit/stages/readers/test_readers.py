@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.corpora import load_corpora
-from stages.readers import readers
+from stages.readers import readers, single_rows
 from stages.readers.batch import (
     ROWS_SCHEMA,
     Choices,
@@ -49,7 +49,7 @@ def count_rows(path: Path, corpus: Any) -> int:
 
 
 def read_row(path: Path, corpus: Any, row: int) -> dict[str, Any]:
-    return readers.read_row(source_of(path), corpus, row) or {}
+    return single_rows.read_row(source_of(path), corpus, row) or {}
 
 
 def damages(path: Path, corpus: Any) -> list[Damage]:

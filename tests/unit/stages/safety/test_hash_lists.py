@@ -49,7 +49,7 @@ def test_several_lists_are_merged(tmp_path: Path) -> None:
         (b"x\n" * 9, "and 4 more"),
         (b"", "has no hash"),
         (b"# nothing yet\n", "has no hash"),
-        (f"{MD5}\n".encode("utf-16"), "no UTF-8 text"),
+        (f"{MD5}\n".encode("utf-16"), "not UTF-8 text"),
         (None, "No such file"),
     ],
 )

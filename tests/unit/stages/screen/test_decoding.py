@@ -151,10 +151,13 @@ def test_large_images_are_hashed_in_strips_to_the_same_digest() -> None:
     for mode in ("P", "RGBA", "I;16", "F"):
         image = draw(mode, 90, 80)
         for orientation in range(1, 9):
-            whole = decoding_child.hash_shown(image, orientation)
+            digest, grey = decoding_child.digest_shown(image, orientation)
+            assert (
+                digest == hashlib.sha256(b"%dx%d:" % grey.size + shown.show(image, orientation).tobytes()).hexdigest()
+            )
             try:
                 for shown.STRIP_PIXELS in (1, 90, 1000):
-                    assert decoding_child.hash_shown(image, orientation) == whole
+                    assert decoding_child.digest_shown(image, orientation) == (digest, grey)
             finally:
                 shown.STRIP_PIXELS = before
 
@@ -257,7 +260,8 @@ def test_too_little_memory_only_rejects_that_image() -> None:
 def test_too_much_cpu_time_only_rejects_that_image() -> None:
     large = encode(Image.new("RGB", (7000, 7000)), "PNG")
     with Decoder(DecodeLimits(cpu_s=0.1)) as hasty:
-        first, refused, after = hasty.decode(JPEG), hasty.decode(large), hasty.decode(JPEG)
+        first, refused, after = hasty.decode_all([JPEG, large, JPEG])
+        assert hasty.decode(large) == refused
     assert refused == Refused("decode_timeout", "more than 0.1 s of CPU time")
     assert isinstance(first, Decoded)
     assert first == after
@@ -293,6 +297,22 @@ def test_an_image_that_crashes_its_child_twice_is_rejected(tmp_path: Path, monke
     with Decoder() as decoder:
         refused = decoder.decode(JPEG)
     assert refused == Refused("decoder_died", "the decoding process ended twice, the second time by SIGABRT")
+
+
+def test_images_decoded_together_have_the_facts_of_each_alone(decoder: Decoder) -> None:
+    bodies = [JPEG, b"", *FILES.values(), b"no image", JPEG[:-200]]
+    assert decoder.decode_all(bodies) == [decoder.decode(data) for data in bodies]
+    full = [data for data in bodies if data]
+    assert decoder.decode_all(full) == [decoder.decode(data) for data in full]
+    assert decoder.decode_all([]) == []
+
+
+def test_images_larger_than_the_pipe_are_decoded_together(decoder: Decoder) -> None:
+    large = encode(Image.effect_noise((900, 900), 90).convert("RGB"), "BMP")
+    assert len(large) > 2 * decoding.PIPE_BYTES
+    found = decoder.decode_all([large, JPEG, large])
+    assert found == [decoder.decode(large), decoder.decode(JPEG), decoder.decode(large)]
+    assert all(isinstance(facts, Decoded) for facts in found)
 
 
 def test_the_child_starts_at_first_use_and_ends_at_close() -> None:

@@ -8,9 +8,8 @@ from PIL import Image
 from stages.screen import perceptual_hash
 from stages.screen.perceptual_hash import (
     MAX_SIDE_PX,
-    find_median,
-    hash_bits,
     hash_grey,
+    hash_reduced,
     lanczos_bands,
     low_frequencies,
     measure_detail,
@@ -76,13 +75,22 @@ def test_weights_at_rounding_limits_are_computed_by_the_c_library(
             assert np.array_equal(band.weights, np.rint(band.weights))
 
 
-def test_median_and_detail_equal_numpys() -> None:
+def test_median_detail_and_bits_equal_numpys() -> None:
     for kind in KINDS:
-        low = low_frequencies(reduce_grey(draw(kind, 75, 120)))
-        median = find_median(low)
-        assert median == np.median(low)
-        assert measure_detail(low, median) == np.sort(np.abs(low - np.median(low)), axis=None)[16] / 1024
-        assert hash_bits(low, median) == int("".join("01"[bit] for bit in (low > median).ravel().astype(int)), 2)
+        small = reduce_grey(draw(kind, 75, 120))
+        low = low_frequencies(small)
+        assert measure_detail(low[None]) == [np.sort(np.abs(low - np.median(low)), axis=None)[16] / 1024]
+        bits = (low > np.median(low)).ravel().astype(int)
+        assert hash_reduced(small[None])[0]["phash"] == int("".join("01"[bit] for bit in bits), 2)
+
+
+def test_pictures_hashed_together_have_the_hashes_of_each_alone_to_the_last_digit() -> None:
+    random = np.random.default_rng(5)
+    small = random.integers(0, 256, (300, 32, 32)).astype(np.float64)
+    small[::3] = np.sort(small[::3], axis=1) // 8
+    alone = [hash_reduced(one[None])[0] for one in small]
+    for n in (2, 3, 5, 16, 300):
+        assert [found for first in range(0, 300, n) for found in hash_reduced(small[first : first + n])] == alone
 
 
 def test_a_mirrored_or_transposed_reduction_only_changes_signs_and_order_of_frequencies() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
+from stages.images.first_picture import load_first
 from stages.screen.decoding import Decoded, DecodeLimits, Decoder, Refused
 from stages.screen.publication import decide_publication
 from stages.screen.strip_metadata import strip_metadata
@@ -22,8 +23,8 @@ def decoder() -> Iterator[Decoder]:
 
 
 def draw(mode: str = "RGB") -> Image.Image:
-    random = np.random.default_rng(8)
-    return Image.fromarray(random.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((50, 40)).convert(mode)
+    noise = np.random.default_rng(8)
+    return Image.fromarray(noise.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((50, 40)).convert(mode)
 
 
 def encode(image_format: str, mode: str = "RGB", orientation: int = 1, **options: object) -> bytes:
@@ -52,6 +53,8 @@ JPEG, PNG, GIF = encode("JPEG"), encode("PNG"), frames("GIF")
 FIRST_BLOCK = 13 + 3 * 2 ** ((GIF[10] & 7) + 1)
 MOVING = frames("WEBP")
 LATER = MOVING.rindex(b"VP8 ")
+LOSSLESS = (encode("WEBP", lossless=True, quality=quality) for quality in range(100))
+ODD = next(data for data in LOSSLESS if data[16] % 2)  # a chunk of odd length is padded
 ADOBE_RGB, ADOBE_YCC = (segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform])) for transform in (0, 1))
 NO_JFIF = JPEG[:2] + JPEG[20:]
 PUBLISHED = {
@@ -80,6 +83,9 @@ PUBLISHED = {
     "an animated PNG": ("PNG", frames("PNG"), False),
     "an animated WEBP": ("WEBP", frames("WEBP"), False),
     "a WEBP with a frame without a picture": ("WEBP", MOVING[:LATER] + b"VP9 " + MOVING[LATER + 4 :], True),
+    "a WEBP with an odd picture": ("WEBP", ODD, False),
+    # libwebp reads this byte if the picture's own data end too early: then the stripped file has other pixels.
+    "a WEBP with text in the padding": ("WEBP", ODD[:-1] + b"]", True),
     "an animated GIF": ("GIF", GIF, False),
     "a GIF without a terminator": ("GIF", encode("GIF", "P")[:-2], True),
     "bytes before a GIF's first frame": ("GIF", GIF[:FIRST_BLOCK] + b"\0\x99" + GIF[FIRST_BLOCK:], True),
@@ -158,6 +164,29 @@ def test_a_text_after_the_last_pixel_of_a_scan_is_not_published(
     assert whole.published_n_bytes - 4 <= found.published_n_bytes <= whole.published_n_bytes
 
 
+@pytest.mark.parametrize("has_profile", [True, False])
+@pytest.mark.parametrize("is_lossless", [True, False])
+def test_a_text_after_the_pixels_of_a_webp_is_not_published(
+    *, is_lossless: bool, has_profile: bool, decoder: Decoder
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() if has_profile else b""
+    sound = encode("WEBP", "RGB", lossless=is_lossless, icc_profile=profile)
+    start = sound.index(b"VP8L" if is_lossless else b"VP8 ")
+    n_bytes = int.from_bytes(sound[start + 4 : start + 8], "little")
+    for text in (b"taken at 51.5 N", b"taken at 51.5 N, 0.1 W" * 50):
+        body = sound[start + 8 : start + 8 + n_bytes] + text
+        chunks = sound[12 : start + 4] + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2)
+        data = b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WEBP" + chunks
+        found, whole = decoder.decode(data), decoder.decode(sound)
+        assert isinstance(found, Decoded) and isinstance(whole, Decoded)
+        assert found.pixel_sha256 == whole.pixel_sha256
+        stripped = strip_metadata(data, "WEBP", None, found.published_n_bytes).data
+        assert hashlib.sha256(stripped).hexdigest() == found.published_sha256
+        assert b"taken at" not in stripped and len(stripped) <= whole.published_n_bytes + 2
+        with Image.open(io.BytesIO(stripped)) as image:
+            assert image.convert("RGB").tobytes() == load_first(sound, "WEBP").convert("RGB").tobytes()
+
+
 @pytest.mark.parametrize("data", [encode("GIF", "P"), GIF])
 def test_blocks_after_the_last_pixel_of_a_gif_are_not_published(data: bytes, decoder: Decoder) -> None:
     start = data.index(b"\x2c\0\0\0\0")
@@ -171,6 +200,27 @@ def test_blocks_after_the_last_pixel_of_a_gif_are_not_published(data: bytes, dec
     assert found.published_sha256 == whole.published_sha256
     assert strip_metadata(odd, "GIF").data != strip_metadata(odd, "GIF", None, found.published_n_bytes).data
     assert strip_metadata(odd, "GIF", None, found.published_n_bytes).data == strip_metadata(data, "GIF").data
+
+
+@pytest.mark.parametrize("n_colours", [2, 16, 256])
+def test_blocks_after_the_pixels_of_a_later_frame_are_not_published(n_colours: int, decoder: Decoder) -> None:
+    noise = np.random.default_rng(n_colours)
+    pictures = [Image.fromarray(noise.integers(0, 255, (60, 80, 3), np.uint8)).quantize(n_colours) for _ in range(3)]
+    stream = io.BytesIO()
+    pictures[0].save(stream, "GIF", save_all=True, append_images=pictures[1:])
+    sound, text = stream.getvalue(), b"taken at 51.5 N"
+    assert sound.endswith(b"\0\x3b")
+    odd = sound[:-2] + bytes([len(text)]) + text + sound[-2:]
+    found, whole = decoder.decode(odd), decoder.decode(sound)
+    assert isinstance(found, Decoded) and isinstance(whole, Decoded)
+    stripped = strip_metadata(odd, "GIF", None, found.published_n_bytes).data
+    assert hashlib.sha256(stripped).hexdigest() == found.published_sha256
+    assert text not in stripped and len(stripped) <= whole.published_n_bytes
+    with Image.open(io.BytesIO(stripped)) as one, Image.open(io.BytesIO(sound)) as other:
+        for n in range(3):
+            one.seek(n)
+            other.seek(n)
+            assert one.convert("RGB").tobytes() == other.convert("RGB").tobytes()
 
 
 def test_a_gif_with_blocks_of_unequal_size_keeps_them(decoder: Decoder) -> None:

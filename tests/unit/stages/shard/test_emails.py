@@ -7,7 +7,7 @@ from schemas.fields import FIELD
 from schemas.tables import SHARD_PLAN
 from stages.contract import Context
 from stages.rows import run_sql
-from stages.shard.dealing import ShardParams, deal_out
+from stages.shard.dealing import ShardParams, add_texts
 from stages.shard.emails import addresses_sql, masked
 from stages.shard.pairs import DESCRIBE_SAMPLES, DescriptionParams, describe_samples
 from tests.contract.inputs import HANDMADE
@@ -46,15 +46,12 @@ def test_counting_and_masking_find_the_same_addresses() -> None:
     ("is_masked", "expected"), [(False, "Seen in July. by a@b.org"), (True, "Seen in July. by [e-mail]")]
 )
 def test_the_published_text_is_masked_on_demand(is_masked: bool, expected: str) -> None:
-    columns = {"sample_id": "cc3m_0_1", "half": "pub11", "own_key": "k", "group_key": "k", "text": "by a@b.org",
-               "meta_caption": "Seen in July."}  # fmt: skip
-    rows = pa.table(
-        {name: [value] for name, value in columns.items()} | {"is_train_group": [False], "text_source": pa.nulls(1)}
-    )
+    columns = {"sample_id": "cc3m_0_1", "half": "pub11", "text": "by a@b.org", "meta_caption": "Seen in July."}
+    rows = pa.table({name: [value] for name, value in columns.items()} | {"text_source": pa.nulls(1)})
     others = {f.name: pa.array(["0"]).cast(f.type) for f in SHARD_PLAN.schema
               if f.name not in (*columns, "caption_sources")}  # fmt: skip
     table = pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **others})
-    found = deal_out(table, ShardParams(mask_emails=is_masked))
+    found = add_texts(table, ShardParams(mask_emails=is_masked))
     assert found["published_text"].to_pylist() == [expected]
     assert found["caption_sources"].to_pylist() == [["meta", "web"]]
 

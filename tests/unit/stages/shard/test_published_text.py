@@ -42,9 +42,9 @@ def test_no_samples_give_no_texts() -> None:
 def test_sources_name_the_nonblank_texts_in_order(order: TextOrder, expected: list[list[str]]) -> None:
     halves = ["pub11", "rs3", "rs3", "pub11", "pub11"]
     rows = pa.table({"meta_caption": META, "text": TEXT, "half": halves, "text_source": pa.nulls(5, pa.string())})
-    assert caption_sources(rows, order) == expected
+    assert caption_sources(rows, order).to_pylist() == expected
 
 
 def test_a_further_text_is_named_by_its_source() -> None:
     rows = pa.table({"meta_caption": META[:1], "text": TEXT[:1], "half": ["pub11"], "text_source": ["alt-texts"]})
-    assert caption_sources(rows, "text_first") == [["alt-texts", "meta"]]
+    assert caption_sources(rows, "text_first").to_pylist() == [["alt-texts", "meta"]]

@@ -137,7 +137,7 @@ def test_no_text_that_may_not_be_redistributed_is_beside_the_published_one(corpu
 def test_the_licences_are_a_setting() -> None:
     assert left_out("laion2b", "MIT", redistributable_licences=("mit",)) is None
     assert left_out("laion2b", "CC BY 4.0", redistributable_licences=()) == "image: CC BY 4.0"
-    with pytest.raises(ValueError, match="is no pattern"):
+    with pytest.raises(ValueError, match="is not a regular expression"):
         RightsParams(redistributable_licences=("(",))
 
 

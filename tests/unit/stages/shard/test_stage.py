@@ -13,7 +13,6 @@ from PIL import Image
 from flows.ask.fates import write_fates
 from flows.ask.tars import tars
 from flows.run.executor import InlineExecutor
-from schemas.tables import SHARD_PLAN
 from stages.contract import InputError, Reads
 from stages.screen.strip_metadata import strip_metadata
 from stages.shard import bodies
@@ -103,15 +102,10 @@ def test_a_group_is_in_one_split_unless_the_published_rule_is_set(rule: str) -> 
             "is_train_group": [n // 4 % 2 == 0 for n in range(4000)],
             "own_key": [f"i{n}" for n in range(4000)],
             "half": ["pub11"] * 4000,
-            "meta_caption": pa.nulls(4000, pa.string()),
-            "text": ["text"] * 4000,
-            "text_source": pa.nulls(4000, pa.string()),
         }
     )
-    made = (*rows.column_names, "caption_sources")
-    others = {f.name: pa.array(["0"] * 4000).cast(f.type) for f in SHARD_PLAN.schema if f.name not in made}
     params = ShardParams(split_rule=rule, val_share=0.3)  # type: ignore[arg-type]
-    found = deal_out(pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **others}), params)
+    found = deal_out(rows, params)
     splits: dict[str, set[str]] = {}
     for group, split in zip(rows["group_key"].to_pylist(), found["split"].to_pylist(), strict=True):
         splits.setdefault(group, set()).add(split)

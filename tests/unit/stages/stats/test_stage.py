@@ -110,6 +110,26 @@ def test_a_placeholder_counts_as_downloaded_and_invalid(tmp_path: Path) -> None:
     assert _counted(rows)["cc3m"] == before
 
 
+def test_a_lists_own_row_counts_neither_named_nor_labelled_samples(tmp_path: Path) -> None:
+    with HANDMADE["count_funnel"](tmp_path) as handmade:
+        rows = dict(handmade.rows)
+    partition = "rs5m-00000"
+    rows["source_listing"] = [{"corpus": "rs5m", "partition": partition}]
+    n_named = len(rows["candidate"])
+    rows["candidate_rejects"] = [{"corpus": "rs5m"}] * 5  # of labelled images
+
+    def counts(n_given: int) -> list[dict[str, Any]]:
+        found = {"given": n_given, "kept": n_named, "labelled_sample": 5, "unknown_corpus": n_given - n_named - 5}
+        return [{"partition": partition, "reason": reason, "n": n} for reason, n in found.items()]
+
+    rows["candidate_counts"] = counts(n_named + 5)
+    found = _counted(rows)
+    assert "rs5m" not in found and found[TOTAL]["rows"] == n_named > 0
+    rows["candidate_counts"] = counts(n_named + 7)
+    found = _counted(rows)
+    assert found["rs5m"]["rows"] == 2 and found[TOTAL]["rows"] == n_named + 2
+
+
 def _counted(rows: Any) -> dict[str, dict[str, Any]]:
     tables = {reads.name: _table(reads, rows) for reads in COUNT_FUNNEL.reads}
     context = Context("whole", None, None, {"published": load_published()}, None, Path())  # type: ignore[arg-type]

@@ -16,6 +16,8 @@ from stages.withdraw.entries import read_entries, read_entry
         ("url: https://example.org/", ("url", "https://example.org/")),
         ("Straße.example.org.", ("host", "xn--strae-oqa.example.org")),
         ("host: example.org", ("host", "example.org")),
+        ("host: localhost", ("host", "localhost")),
+        ("host: [2001:db8::1]", ("host", "[2001:db8::1]")),
         ("A" * 64, ("sha256", "a" * 64)),
         ("sha256:" + "0" * 64, ("sha256", "0" * 64)),
         ("00FF00ff00ff00ff", ("phash", "00ff00ff00ff00ff")),
@@ -33,6 +35,19 @@ def test_an_entry_of_unknown_form_is_a_fault(line: str) -> None:
         read_entry(line)
 
 
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("example.org:8080", "with all its ports"),
+        ("host: localhost:8080", "with all its ports"),
+        ("12052489896465169964", "in hex digits: a7430bb439ca7e2c"),
+    ],
+)
+def test_an_entry_that_is_nearly_right_is_told_what_to_write(line: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        read_entry(line)
+
+
 def test_one_wrong_line_withdraws_nothing_and_is_named(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text("\ufeff# a comment\n\nexample.org\nexample.org\n", encoding="utf-8")
@@ -44,7 +59,7 @@ def test_one_wrong_line_withdraws_nothing_and_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "has no entry"), (b"\xff\xfe", "no UTF-8 text"), (None, "cannot be read: No such file")],
+    [(b"", "has no entry"), (b"\xff\xfe", "not UTF-8 text"), (None, "cannot be read: No such file")],
 )
 def test_an_unreadable_list_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "list.txt"

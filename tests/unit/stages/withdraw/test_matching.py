@@ -52,6 +52,16 @@ def test_each_kind_of_entry_finds_its_samples(entry: tuple[str, str], numbers: l
     assert set(found["entry"].to_pylist()) <= {entry[1]}
 
 
+def test_a_host_is_withdrawn_with_all_its_ports() -> None:
+    hosts = ("a.org:8080", "img.a.org:81", "a.org.b:80", "[2001:db8::1]", "[2001:db8::1]:8080", "a.orgs:80")
+    planned = pa.table(
+        {"sample_id": [f"cc3m_0_{n}" for n in range(len(hosts))], "normalised_url": hosts, "host": hosts}
+    )
+    for host, numbers in (("a.org", [0, 1]), ("[2001:db8::1]", [3, 4])):
+        found = named_by_url(withdrawal(("host", host)), {"planned": planned})
+        assert found["sample_id"].to_pylist() == [f"cc3m_0_{n}" for n in numbers]
+
+
 def test_a_sample_named_by_two_entries_is_found_once() -> None:
     found = named(
         withdrawal(("host", "c.org"), ("url", "http://c.org/3")),

@@ -20,7 +20,7 @@ PLANNED = {
         "bad_record", "shifted_row",
     },
     "plan": {"not_a_url", "unsupported_scheme"},
-    "settle": {
+    "reduce_attempts": {
         "http_not_found", "http_forbidden", "http_client_error", "http_throttled", "http_server_error", "timeout",
         "connection_failed", "truncated_body", "private_address", "bad_redirect", "opted_out",
         "body_too_large", "invalid_response",

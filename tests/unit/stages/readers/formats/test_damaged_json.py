@@ -146,7 +146,10 @@ def n_mispaired(found: Filtered) -> int:
 
 
 @pytest.mark.parametrize("change", ["one bit", "cut", "cut after a comma", "removed", "garbage", "other value"])
-def test_no_caption_is_paired_with_the_image_of_another_row(tmp_path: Path, change: str) -> None:
+def test_no_caption_is_paired_with_the_image_of_another_row(
+    tmp_path: Path, change: str, record_property: Callable[[str, int], None]
+) -> None:
+    record_property("damaged sbu", 6)
     for seed in range(6):
         found = filtered(tmp_path, "sbu", MUTATIONS[change], f"{change} {seed}")
         assert n_mispaired(found) <= 1  # a row whose own number was damaged
@@ -160,8 +163,11 @@ def test_all_rows_of_intact_files_are_kept(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("change", MUTATIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_damage_ends_no_run_and_every_loss_is_marked(tmp_path: Path, case: str, change: str) -> None:
+def test_damage_ends_no_run_and_every_loss_is_marked(
+    tmp_path: Path, case: str, change: str, record_property: Callable[[str, int], None]
+) -> None:
     for seed in SEEDS[:1] if "block" in change else SEEDS:
+        record_property(f"damaged {case}", 1)
         found = filtered(tmp_path, case, MUTATIONS[change], f"{change} {seed}")
         is_marked = found.counts["damaged_source"] > 0
         assert found.counts["given"] >= CASES[case][1] or is_marked or change in SILENT

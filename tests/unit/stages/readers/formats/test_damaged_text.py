@@ -90,6 +90,7 @@ def photo_list() -> bytes:
 
 
 Make = Callable[[], bytes]
+Recorder = Callable[[str, int], None]
 # Corpus, and name and content of each file, the damaged one first; the list of photos is a companion.
 CASES: dict[str, tuple[str, dict[str, Make]]] = {
     "cc3m": ("cc3m", {"GCC-training.tsv": cc3m}),
@@ -120,8 +121,11 @@ def test_all_rows_of_intact_files_are_kept(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("change", MUTATIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_damage_ends_no_run_and_every_loss_is_marked(tmp_path: Path, case: str, change: str) -> None:
+def test_damage_ends_no_run_and_every_loss_is_marked(
+    tmp_path: Path, case: str, change: str, record_property: Recorder
+) -> None:
     for seed in SEEDS[:1] if "block" in change else SEEDS:
+        record_property(f"damaged {case}", 1)
         draw = random.Random(f"{case} {change} {seed}")
         found = filtered(tmp_path, case, lambda data, draw=draw: MUTATIONS[change](data, draw))  # type: ignore[misc]
         is_marked = found.counts["damaged_source"] + found.counts["wrong_columns"] > 0
@@ -132,17 +136,19 @@ def flip(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 1 << 5]) + data[place + 1 :]
 
 
-def test_flipped_quotes_lose_no_rows_of_a_list(tmp_path: Path) -> None:
+def test_flipped_quotes_lose_no_rows_of_a_list(tmp_path: Path, record_property: Recorder) -> None:
     quotes = [place for place, byte in enumerate(sample_list()) if byte == 34]
+    record_property("damaged list", len(quotes))
     for place in quotes:
         found = filtered(tmp_path, "list", lambda data, place=place: flip(data, place))  # type: ignore[misc]
         assert found.counts["kept"] >= N_ROWS - 2 and found.counts["given"] >= N_ROWS
 
 
 @pytest.mark.parametrize("case", ["cc3m", "cc12m", "wit", "list"])
-def test_rows_joined_by_a_lost_line_end_are_marked(tmp_path: Path, case: str) -> None:
+def test_rows_joined_by_a_lost_line_end_are_marked(tmp_path: Path, case: str, record_property: Recorder) -> None:
     data = next(iter(CASES[case][1].values()))()
     ends = [place for place, byte in enumerate(data) if byte == 10]
+    record_property(f"damaged {case}", len(ends[1:-1]))
     for place in ends[1:-1]:
         found = filtered(tmp_path, case, lambda data, place=place: flip(data, place))  # type: ignore[misc]
         assert found.counts["damaged_source"] > 0 or found.counts["given"] == N_ROWS
@@ -162,7 +168,10 @@ def test_a_file_that_ends_inside_a_row_is_marked_but_not_one_without_its_last_li
 @pytest.mark.parametrize("end", [b"", b"\n\n"])
 @pytest.mark.parametrize("block", [b"a", b'"', b"\0"])
 @pytest.mark.parametrize("case", ["cc3m", "cc12m", "wit", "list"])
-def test_a_block_without_a_line_end_is_one_row(tmp_path: Path, case: str, block: bytes, end: bytes, n_mib: int) -> None:
+def test_a_block_without_a_line_end_is_one_row(
+    tmp_path: Path, case: str, block: bytes, end: bytes, n_mib: int, record_property: Recorder
+) -> None:
+    record_property(f"damaged {case}", 1)
     found = filtered(tmp_path, case, lambda data: data + (block * (n_mib << 20))[: n_mib << 20] + end)
     reasons = ("field_too_large", "wrong_field_count", "damaged_source", "bad_record")
     refused = sum(found.counts[reason] for reason in reasons)

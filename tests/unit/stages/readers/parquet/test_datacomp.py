@@ -8,7 +8,8 @@ import pytest
 
 from flows.ask.inspect import explain
 from flows.run.executor import InlineExecutor
-from schemas.corpora import CORPUS_CODES, Corpus, known_codes, load_corpora
+from schemas.corpora import CORPUS_CODES, known_codes, load_corpora
+from schemas.corpus import Corpus
 from schemas.template_manifests import Templates
 from stages.dedup.settings import ClusterParams
 from stages.inventory.stage import reader_digest

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.readers.batch import SourceFiles
-from stages.readers.readers import read_sample
+from stages.readers.single_rows import read_sample
 from tests.json_corpora import CORPORA, fates, filter_files, some
 
 

@@ -24,7 +24,7 @@ def test_the_prefix_of_a_name_determines_the_corpus(name: str, sample_id: str) -
         ("laion2b_", "bad_record"), ("laion2b_../x", "bad_record"), ("laion2b_0\x00", "bad_record"),
         ("laion2b_0\n1", "bad_record"), ("laion2b_0.1.jpg", "bad_record"), ("laion2b_é", "bad_record"),
         ("laion2b_" + "1" * 101, "bad_record"), ("datanet_0_1", "unknown_corpus"), ("rs5m_0_1", "unknown_corpus"),
-        ("millionaid_P0000001.jpg", "unknown_corpus"),
+        ("millionaid_P0000001.jpg", "labelled_sample"),
     ],
 )  # fmt: skip
 def test_a_name_that_names_no_sample_has_a_reason(name: str | None, reason: str) -> None:

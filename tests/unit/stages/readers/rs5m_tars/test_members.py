@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,12 +46,15 @@ def test_offsets_of_bodies_are_correct(tmp_path: Path, kind: int) -> None:
     assert count_samples(path) == (5, True)
 
 
-def test_a_tar_truncated_anywhere_is_named_and_only_loses_the_missing_samples(tmp_path: Path) -> None:
+def test_a_tar_truncated_anywhere_is_named_and_only_loses_the_missing_samples(
+    tmp_path: Path, record_property: Callable[[str, int], None]
+) -> None:
     data = write_release(tmp_path / "a.tar", SAMPLES, tarfile.USTAR_FORMAT).read_bytes()
     end = len(data.rstrip(b"\0"))
     whole = -(-end // 512) * 512 + 512  # with the first block of the end mark
     every = [key for key, _ in SAMPLES]
     n_found = []
+    record_property("damaged released tar", len(range(0, whole, 256)))
     for cut in range(0, whole, 256):
         keys, fault = walk(data[:cut])
         assert fault and keys == every[: len(keys)], cut

@@ -69,7 +69,7 @@ def test_bad_samples_have_reasons_and_other_tars_are_read(tmp_path: Path) -> Non
     assert rejects == {
         ("laion2b_0_2", "bad_record"), ("laion2b_0_3", "bad_record"), ("rs5m_0_3", "bad_record"),
         ("rs5m_0_4", "bad_record"), ("laion2b_0_4", "invalid_utf8"), ("laion2b_0_5", "field_too_large"),
-        ("rs5m_0_7", "unknown_corpus"), ("rs5m_0_8", "field_too_large"), ("rs5m_1_1", "damaged_source"),
+        ("rs5m_0_7", "labelled_sample"), ("rs5m_0_8", "field_too_large"), ("rs5m_1_1", "damaged_source"),
     }  # fmt: skip
     details = [r["detail"] for r in found.malformed.to_pylist()]
     assert any("no member img_content" in d for d in details) and any("cut short" in d for d in details)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.readers.batch import SourceFiles
-from stages.readers.readers import read_row
+from stages.readers.single_rows import read_row
 from tests.json_corpora import CORPORA, fates, filter_files, some
 
 NAME = "sbu-captions-all.json"

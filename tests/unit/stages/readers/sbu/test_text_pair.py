@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.corpora import Corpus, load_corpora
+from schemas.corpora import load_corpora
+from schemas.corpus import Corpus
 from stages.contract import InputError
 from stages.readers.batch import Choices, Damage, Malformed, SourceBatch, SourceFileError, SourceFiles
 from stages.readers.formats.lines import MAX_LINE_BYTES

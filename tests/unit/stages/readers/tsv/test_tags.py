@@ -1,6 +1,7 @@
 """Machine tags are joined to rows by URL, and an unreadable line gives no tags."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -83,7 +84,10 @@ def test_a_torn_line_is_a_damaged_stretch(tmp_path: Path, data: bytes, first_row
 
 
 @pytest.mark.parametrize("change", MUTATIONS)
-def test_damage_to_the_labels_ends_no_run(tmp_path: Path, change: str) -> None:
+def test_damage_to_the_labels_ends_no_run(
+    tmp_path: Path, change: str, record_property: Callable[[str, int], None]
+) -> None:
+    record_property("damaged labels of cc3m", 4)
     for seed in range(4):
         for damage in lost_of(tmp_path, MUTATIONS[change](GOOD * 50, random.Random(f"{change} {seed}"))):
             assert damage.n_rows > 0 and damage.path == tmp_path / "labels.tsv"

@@ -14,7 +14,7 @@ from schemas.corpora import load_corpora
 from schemas.manifests import load_keywords
 from stages.filter.filtering import Filtered, Search, filter_source
 from stages.filter.strict import StrictRules
-from stages.readers import readers
+from stages.readers import readers, single_rows
 from stages.readers.batch import Choices, Damage, SourceBatch, SourceFileError, SourceFiles
 from stages.readers.wit.reader import read_batches, read_header
 from stages.readers.wit.texts import LANGUAGE_NAMES, without_language_name
@@ -114,7 +114,7 @@ def test_other_languages_are_counted_and_not_searched(tmp_path: Path) -> None:
     found = filtered(source, wit_languages=("en", "nl"))
     assert some(found) == {"given": 7, "kept": 1, "no_caption": 1, "other_language": 4, "wrong_field_count": 1}
     assert some(filtered(source)) == {"given": 7, "kept": 3, "no_caption": 3, "wrong_field_count": 1}
-    again = readers.read_row(source, WIT, 3, Choices(wit_languages=("en",)))
+    again = single_rows.read_row(source, WIT, 3, Choices(wit_languages=("en",)))
     assert again is not None and (again["reason"], again["language"]) == ("other_language", "de")
 
 
@@ -198,9 +198,9 @@ def test_another_header_is_refused_with_the_files_name(tmp_path: Path, first: by
 
 def test_one_row_can_be_read_again(tmp_path: Path) -> None:
     source = write(tmp_path, b"".join([*as_lines([record(n, f"text {n}") for n in range(9)]), b"a\tb\n"]))
-    assert (readers.read_row(source, WIT, 6) or {})["source_caption"] == "text 6"
-    assert (readers.read_row(source, WIT, 9) or {})["reason"] == "wrong_field_count"
-    assert readers.read_row(source, WIT, 10) is None
+    assert (single_rows.read_row(source, WIT, 6) or {})["source_caption"] == "text 6"
+    assert (single_rows.read_row(source, WIT, 9) or {})["reason"] == "wrong_field_count"
+    assert single_rows.read_row(source, WIT, 10) is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.corpora import load_corpora
 from stages.readers.batch import SourceFileError, SourceFiles
-from stages.readers.readers import read_sample
+from stages.readers.single_rows import read_sample
 from stages.readers.yfcc.photo_list import PhotoList, read_list
 from stages.readers.yfcc.reader import read_batches
 

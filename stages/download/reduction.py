@@ -1,4 +1,4 @@
-"""Reduce all attempts to one row per URL: its fetched body, or the reason why there is none.
+"""Reduce all attempts to one row per URL: its fetched body, or the reason why it has none.
 
 Runs after all attempts and fetches nothing.
 """
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import pyarrow as pa
 from pydantic import Field
 
+from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import FETCHED
 from stages.contract import Context, Inputs, Outcome, Params
 from stages.download.passes import GIVEN_UP
-from stages.refusals import DETAIL_MAX_CHARACTERS
 from stages.rows import Rows, query_rows
 from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 
@@ -21,7 +21,7 @@ _STATED = ["sample_id", "body_sha256"]
 _UNANSWERED = ("timeout", "connection_failed")
 
 
-class SettleParams(Params):
+class ReductionParams(Params):
     """When an address that many URLs redirect to is taken for a placeholder.
 
     Errors cost little: the pictures of one address are equal, so dedup would keep at most one of them anyway.
@@ -30,18 +30,18 @@ class SettleParams(Params):
     placeholder_n_urls: int = Field(
         3,
         ge=0,
-        description="number of URLs, and of captions, from which an address that other file names redirect to is"
-        " taken for a placeholder; 0: never",
+        description="an address to which at least this many URLs with as many captions and other file names"
+        " redirect is a placeholder; 0: never",
     )  # an estimate: published lists of URLs do not record redirects
 
 
-def settle(inputs: Inputs, context: Context) -> Outcome:
+def reduce_attempts(inputs: Inputs, context: Context) -> Outcome:
     """Return the last successful attempt of each planned URL; reject the others for the last attempt's reason.
 
     A URL that was redirected to a placeholder was not fetched either. Which URLs of a silent host were requested before
     it was given up depends on the order of requests, so all of them have the host's reason.
     """
-    params: SettleParams = context.params
+    params: ReductionParams = context.params
     columns = ", ".join("p.partition" if c == "partition" else f"a.{c}" for c in FETCHED.schema.names)
     done = query_rows(
         f"""
@@ -50,7 +50,7 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
             WHERE is_fetched GROUP BY fetch_id
         )
         SELECT {columns}, a.final_url
-        FROM last JOIN fetch_attempt a USING (fetch_id, pass) JOIN fetch_pass p USING (fetch_id, pass) ORDER BY fetch_id
+        FROM last JOIN fetch_attempt a USING (fetch_id, pass) JOIN fetch_pass p USING (fetch_id, pass)
         """,
         {name: inputs[name] for name in ("planned", "fetch_pass", "fetch_attempt")},
     )
@@ -66,7 +66,7 @@ def settle(inputs: Inputs, context: Context) -> Outcome:
 _KEPT = """
     SELECT * EXCLUDE (final_url) FROM done ANTI JOIN placeholder USING (fetch_id) ANTI JOIN illegal USING (fetch_id)
     ANTI JOIN changed USING (fetch_id)
-    ORDER BY fetch_id
+    ORDER BY partition, fetch_id  -- the order of the file, which is written partition by partition
 """
 _REFUSED = f"""
     WITH refused AS (
@@ -76,7 +76,8 @@ _REFUSED = f"""
                coalesce(nullif(arg_max_null(fetch_detail, pass), ''), 'HTTP ' || arg_max_null(http_status, pass),
                         'no answer') AS why
         FROM fetch_attempt SEMI JOIN planned USING (fetch_id)
-        GROUP BY fetch_id HAVING NOT bool_or(is_fetched)
+        ANTI JOIN (SELECT fetch_id FROM fetch_attempt WHERE is_fetched) USING (fetch_id)
+        GROUP BY fetch_id
     ), given_up AS (
         SELECT authority, min(reason) AS reason FROM refused WHERE reason IN {GIVEN_UP} GROUP BY authority
     ), refused_by_host AS (
@@ -127,8 +128,8 @@ def _placeholders(done: Rows, inputs: Inputs, n_urls: int) -> Rows:
     """
     redirected = query_rows(
         f"""
-        SELECT fetch_id, done.pass, final_url, split_part(final_url, '?', 1) AS place, body_sha256
-        FROM done JOIN (SELECT DISTINCT fetch_id, normalised_url FROM planned) USING (fetch_id)
+        SELECT DISTINCT fetch_id, done.pass, final_url, split_part(final_url, '?', 1) AS place, body_sha256
+        FROM done JOIN planned USING (fetch_id)
         WHERE {n_urls} > 0 AND final_url <> normalised_url
           AND {_file_name("final_url")} <> {_file_name("normalised_url")}
         """,

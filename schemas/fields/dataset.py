@@ -1,0 +1,100 @@
+"""Columns of captions, places, times and shards."""
+
+import pyarrow as pa
+
+from schemas.fields.field import Field
+
+DATASET_FIELDS: tuple[Field, ...] = (
+    # Generated captions.
+    Field("n", pa.int32(), "", "Number within the sample, from 0."),
+    Field("candidate_caption", pa.string(), "", "A caption the captioner drew; may be empty or repeat another."),
+    Field("first_score_cos", pa.float64(), "cosine", "Cosine of caption and image by the first scorer.", True),
+    Field("first_rank", pa.int32(), "", "Rank of the distinct caption by the first scorer, from 1.", True),
+    Field(
+        "second_score_cos",
+        pa.float64(),
+        "cosine",
+        "Cosine of caption and image by the second scorer; null if the first dropped the caption.",
+        True,
+    ),
+    Field("second_rank", pa.int32(), "", "Rank by the second scorer, from 1.", True),
+    Field("rotation_mean_cos", pa.float64(), "cosine", "Mean of the cosine over the rotated views.", True),
+    Field("rotation_variance", pa.float64(), "", "Variance of the cosine over the rotated views.", True),
+    Field("released_caption", pa.string(), "", "Text released with the image, as in RS5M's tars.", True),
+    Field("top_caption", pa.string(), "", "The caption the second scorer ranks first."),
+    Field("invariant_caption", pa.string(), "", "The caption whose cosine varies least when the image is rotated."),
+    Field("generated_caption", pa.string(), "", "The published caption: top_caption or invariant_caption."),
+    # Where and when.
+    Field("latitude_deg", pa.float64(), "degrees", "WGS84 latitude, in [-90, 90].", True),
+    Field("longitude_deg", pa.float64(), "degrees", "WGS84 longitude, in [-180, 180].", True),
+    Field("position_source", pa.string(), "", "Origin of the position: corpus or exif.", True),
+    Field("utm_zone", pa.int32(), "", "UTM zone number, 1 to 60; null south of 80 S and north of 84 N.", True),
+    Field("utm_band", pa.string(), "", "UTM latitude band, C to X without I and O.", True),
+    Field("utm_hemisphere", pa.string(), "", "N or S; not the band, which also has letters N and S.", True),
+    Field("utm_epsg", pa.int32(), "", "EPSG code of the WGS84 UTM zone.", True),
+    Field("country_code", pa.string(), "", "ISO 3166 alpha-3 code of the country.", True),
+    Field("country_name", pa.string(), "", "English short name of the country.", True),
+    Field("city", pa.string(), "", "Nearest populated place within geometa.max_city_km.", True),
+    Field("taken_at", pa.string(), "ISO 8601", "Time the picture was taken.", True),
+    Field("time_source", pa.string(), "", "Origin of the time: corpus or exif.", True),
+    Field("month", pa.int32(), "", "Month, 1 to 12.", True),
+    Field("season", pa.string(), "", "Meteorological season of the hemisphere; null within the tropics.", True),
+    Field("meta_caption", pa.string(), "", "Sentence made from the metadata; null without facts.", True),
+    Field("caption_id", pa.string(), "", "First 32 hex digits of the caption's sha256."),
+    Field("place", pa.string(), "", "A name tagged as a geopolitical entity; null if none was found.", True),
+    Field("original_name", pa.string(), "", "The corpus's own name for the sample: id, file or patch.", True),
+    # Shards.
+    Field("published_text", pa.string(), "", "Text published with the image."),
+    Field("split", pa.string(), "", "train or val."),
+    Field("random_split", pa.string(), "", "train or val by the published rule: a random share of all samples."),
+    Field(
+        "group_key", pa.string(), "", "Group of samples that share a split, named by its smallest image_id or scene_id."
+    ),
+    Field("group_n_samples", pa.int64(), "samples", "Samples to publish in the group."),
+    Field(
+        "is_caption_shared",
+        pa.bool_(),
+        "",
+        "True if the caption, without the meta caption, also occurs in another group.",
+    ),
+    Field(
+        "is_train_group",
+        pa.bool_(),
+        "",
+        "True if another group has a caption of this group; it is then for training only.",
+    ),
+    Field("shard", pa.string(), "", "Name of the tar without its extension."),
+    Field("half", pa.string(), "", "pub11 or rs3."),
+    Field(
+        "caption_sources",
+        pa.list_(pa.string()),
+        "",
+        "Sources of the published text, in order: meta; then web, generated, or the source of a further text.",
+    ),
+    Field(
+        "places",
+        pa.list_(pa.string()),
+        "",
+        "Place names in the caption, in order of occurrence; empty for labelled images.",
+    ),
+    Field("image_rights", pa.string(), "", "Rights in the corpus's images, as its manifest states them.", True),
+    Field("img_name", pa.string(), "", "Image name in the tar."),
+    Field("published_n_bytes", pa.int64(), "bytes", "Length of the published image file."),
+    Field("published_sha256", pa.string(), "", "sha256 of the published image file, without its metadata."),
+    Field("published_format", pa.string(), "", "File extension of the published image."),
+    Field("generated_captions", pa.list_(pa.string()), "", "Distinct drawn captions, best rank first."),
+    Field(
+        "generated_scores_cos",
+        pa.list_(pa.float64()),
+        "cosine",
+        "Cosine of the image and each generated caption, by the first scorer.",
+    ),
+    Field("image_offset", pa.int64(), "bytes", "Position of the image's first byte in the tar.", True, "location"),
+    Field("text_offset", pa.int64(), "bytes", "Position of the text's first byte in the tar.", True, "location"),
+    Field("text_n_bytes", pa.int64(), "bytes", "Length of the text in the tar, in UTF-8.", True),
+    Field("extra_offset", pa.int64(), "bytes", "Position of img_name or json in the tar.", True, "location"),
+    Field("extra_n_bytes", pa.int64(), "bytes", "Length of img_name or json in the tar.", True),
+    Field("pair_format", pa.string(), "", "jpg, png or webp: extension of the image in the layout pairs."),
+    Field("pair_n_bytes", pa.int64(), "bytes", "Length of the image file in the layout pairs."),
+    Field("pair_sha256", pa.string(), "", "sha256 of that file: the published image, or a PNG made from a GIF or BMP."),
+)

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from flows.options import dropped_settings, parse, remember, settings_of
+from stages.contract import InputError
+
+
+def test_settings_of_the_last_run_that_a_run_leaves_out_are_named(tmp_path: Path) -> None:
+    def said(*words: str) -> list[str]:
+        return dropped_settings(parse(["build", "--build", str(tmp_path), *words]))
+
+    assert said() == []
+    made_with = ("shard.caption_top_share=0.3", "embed.match_captions=true", "run.workers=1")
+    remember(parse(["build", "--build", str(tmp_path), *(word for s in made_with for word in ("--set", s))]))
+    assert said() == list(made_with[:2])  # workers change no row
+    assert said("--set", "shard.caption_top_share=0.5") == ["embed.match_captions=true"]
+    export = parse(["export", "--build", str(tmp_path), "--format", "folders"])  # takes the last run's
+    assert dropped_settings(export) == [] and export.set == list(made_with)
+
+
+def test_a_build_from_released_tars_needs_no_contact(tmp_path: Path) -> None:
+    words = ("build", "--build", str(tmp_path / "b"), "--profile", "from-release", "--set", "run.preflight=false")
+    options = parse([*words, "--sources", str(tmp_path)])
+    with pytest.raises(InputError, match=r"download\.contact is not set"):
+        settings_of(options)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "pub11-train-0000.tar").write_bytes(bytes(10240))
+    assert not settings_of(options).run.preflight

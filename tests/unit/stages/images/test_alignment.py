@@ -1,0 +1,49 @@
+"""Tiles of pictures on each other correlate; a finer alignment moves a picture by some pixels, and not further."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.images.alignment import SMALL, correlate, correlate_finely
+
+SIZE = (320, 240)
+
+
+def draw(seed: int) -> Image.Image:
+    coarse = np.random.default_rng([3, seed]).integers(0, 256, (12, 16), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC)
+
+
+def reduce(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.resize((SIZE[0] // SMALL, SIZE[1] // SMALL), Image.Resampling.BOX))
+
+
+def shift(x: float, y: float) -> np.ndarray:
+    return np.array([[1, 0, x], [0, 1, y]], np.float64)
+
+
+def test_a_picture_correlates_with_itself_and_not_with_another() -> None:
+    one, other = reduce(draw(1)), reduce(draw(2))
+    assert correlate(one, one, shift(0, 0)) == (pytest.approx(1), pytest.approx(1))
+    assert max(correlate(one, other, shift(0, 0))) < 0.5
+
+
+def test_a_finer_alignment_mends_some_pixels() -> None:
+    one, other = (reduce(draw(1).transform(SIZE, Image.Transform.AFFINE, (1, 0, n, 0, 1, 0))) for n in (0, 24))
+    off = shift(-24 + 9, -5)
+    assert correlate(one, other, off)[1] < 0.9 < 0.97 < correlate_finely(one, other, off)
+    assert correlate_finely(one, other, shift(0, 0)) == 0  # too far
+
+
+def test_other_pictures_stay_unlike() -> None:
+    small = [reduce(draw(seed)) for seed in range(8)]
+    found = [correlate_finely(a, b, shift(0, 0)) for n, a in enumerate(small) for b in small[:n]]
+    assert len(found) == 28 and max(found) < 0.6
+
+
+def test_plain_pictures_and_pictures_that_do_not_overlap_correlate_with_nothing() -> None:
+    plain, one = np.full((30, 40), 90, np.uint8), reduce(draw(1))
+    assert correlate(plain, plain, shift(0, 0)) == (0, 0) and correlate_finely(plain, plain, shift(0, 0)) == 0
+    assert correlate(one, one, shift(900, 0)) == (0, 0) and correlate_finely(one, one, shift(900, 0)) == 0
+    dot = np.zeros((1, 1), np.uint8)
+    assert correlate_finely(dot, one, shift(0, 0)) == correlate_finely(one, dot, shift(0, 0)) == 0
