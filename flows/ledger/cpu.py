@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-_MAX_BYTES = 1 << 16  # of one file: a thread with thousands of children
+_READ_BYTES = 1 << 12  # the kernel gives at most a page at once
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _FIRST_TIME = 11  # utime, stime, cutime, cstime: fields 14 to 17 of proc(5), counted behind the command's name
 
@@ -40,7 +40,10 @@ def _read(path: str) -> bytes:
     except (FileNotFoundError, ProcessLookupError):
         return b""  # it ended meanwhile: its time is among those that were waited for
     try:
-        return os.read(file, _MAX_BYTES)
+        whole = os.read(file, _READ_BYTES)
+        while chunk := os.read(file, _READ_BYTES):
+            whole += chunk
+        return whole
     except ProcessLookupError:
         return b""
     finally:

@@ -107,7 +107,13 @@ def test_every_row_of_the_funnel_adds_up_and_the_total_is_the_last(large_world: 
     assert int(rows[-1]["rows"]) == len(load_world(large_world).web_fates)
 
 
+@pytest.mark.parametrize("command", ["status", "tables", "gc"])
+def test_a_command_prints_nothing_beside_its_output(demo: Path, command: str) -> None:
+    done = run(command, "--build", demo)
+    assert (done.returncode, done.stderr) == (0, ""), "such as what a library finds at the interpreter's end"
+
+
 def test_verify_finds_nothing_wrong(demo: Path) -> None:
     done = run("verify", "--build", demo)
-    assert done.returncode == 0, done.stdout
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "every row is accounted for" in done.stdout
