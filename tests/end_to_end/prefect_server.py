@@ -70,7 +70,7 @@ class Ui:
         """Cancel (CANCELLING) or retry (SCHEDULED, AwaitingRetry) like the browser."""
         self.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": kind, "name": name}})
 
-    def wait_for(self, run_id: str, kind: str, timeout_s: float = 120) -> None:
+    def wait_for(self, run_id: str, kind: str, timeout_s: float = 300) -> None:
         """Wait until a flow run is in a state; fail at once if it ended in another one."""
 
         def is_there() -> bool:
@@ -100,8 +100,8 @@ class Ui:
     def end(self, number: int) -> None:
         """Send `make ui` a signal and wait until it and its server have ended."""
         self.process.send_signal(number)
-        self.process.wait(30)
-        wait_until(lambda: not answers(self.url), 30)
+        self.process.wait(60)
+        wait_until(lambda: not answers(self.url), 60)
 
 
 def begin_ui(home: Path, port: int = 0) -> Ui:
@@ -114,14 +114,14 @@ def begin_ui(home: Path, port: int = 0) -> Ui:
     (home / URL_FILE).unlink(missing_ok=True)  # left by a killed one
     words = [sys.executable, "-m", "flows.watch.ui", str(home), str(port)]
     process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, start_new_session=True)
-    wait_until(lambda: process.poll() is not None or (home / URL_FILE).exists(), 120)
+    wait_until(lambda: process.poll() is not None or (home / URL_FILE).exists(), 300)
     ui = Ui(home, process, (home / URL_FILE).read_text())
     assert ui.url.endswith(f":{port}")
     return ui
 
 
 def wait_for_deployments(ui: Ui) -> None:
-    wait_until(lambda: any(d["status"] == "READY" and d["name"] == "stats" for d in ui.find("deployments")), 90, 0.25)
+    wait_until(lambda: any(d["status"] == "READY" and d["name"] == "stats" for d in ui.find("deployments")), 300, 0.25)
 
 
 def end_quietly(ui: Ui) -> None:

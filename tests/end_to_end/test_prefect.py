@@ -39,7 +39,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     end_quietly(ui)
 
 
-wait_until = partial(wait_often, timeout_s=120, every_s=0.1)  # a call costs the server 20 ms of a core
+wait_until = partial(wait_often, timeout_s=300, every_s=0.1)  # a call costs the server 20 ms of a core
 
 
 def begin(build: Path, environment: dict[str, str], *modules: str) -> subprocess.Popen[str]:

@@ -73,7 +73,7 @@ def test_each_fault_is_named(server: HostileServer, path: str, reason: str, stat
     started = time.monotonic()
     body, note = fetch(server.url + path)
     assert (body, note.reason, note.http_status) == (None, reason, status)
-    assert time.monotonic() - started < LIMITS.max_fetch_s + 0.5
+    assert time.monotonic() - started < LIMITS.max_fetch_s + 3
 
 
 @pytest.mark.parametrize("path", ["/ok/0", "/ok/10000", "/unannounced/10000", "/chunked/10000", "/unannounced/0"])

