@@ -17,6 +17,7 @@ from rich.console import Console
 
 from flows.ask import commands as ask
 from flows.ask.report import say
+from flows.ledger.disk import ADVICE, free_gb, is_disk_full
 from flows.options import build_folder, command_again, parse
 from flows.preflight import commands as preflight
 from flows.run import commands as run
@@ -101,16 +102,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output, such as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        # Errors of the system outside of a partition: a full disk, a folder without write permission.
-        say(console, f"error: {error.strerror}: {error.filename or build_folder(options)}", "red")
-        return 2
     except (StageFailure, ContractError) as error:
         say(console, f"error: {error}", "red")
         return 1
     except (Interrupted, KeyboardInterrupt):
         say(console, f"stopped. Finished partitions are kept; continue with: {command_again(options)}", "yellow")
         return 130
+    except Exception as error:  # of the system, outside of a partition
+        if is_disk_full(error):
+            say(console, f"error: {_disk_full(options)}", "red")
+        elif isinstance(error, OSError):  # such as a folder without write permission
+            say(console, f"error: {error.strerror}: {error.filename or build_folder(options)}", "red")
+        else:
+            raise
+        return 2
+
+
+def _disk_full(options: argparse.Namespace) -> str:
+    """Return the message for a disk that filled while a command wrote to the build or to its OUT."""
+    folders = [build_folder(options), *([options.out] if getattr(options, "out", None) else [])]
+    return f"the disk filled ({', '.join(f'{free_gb(folder)} under {folder}' for folder in folders)}). {ADVICE}"
 
 
 def leave(code: int) -> NoReturn:

@@ -1,8 +1,11 @@
 """Fixtures of all tests: a small finished build, its sources and its web server, made once per session."""
 
+import os
+import subprocess
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,35 @@ def finished(small_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> B
 def damaged(finished: Build, tmp_path: Path) -> Build:
     """A copy of the finished build that a test may change."""
     return finished.copy_to(tmp_path / "build")
+
+
+@dataclass(frozen=True)
+class SmallDisk:
+    """A mounted file system whose size a test sets."""
+
+    path: Path
+
+    def resize(self, n_bytes: int) -> None:
+        """Set its size, in whole pages."""
+        subprocess.run(["mount", "-o", f"remount,size={n_bytes}", self.path], check=True)
+
+    def leave(self, n_bytes: int) -> None:
+        """Set its size so that about this many bytes are free."""
+        now = os.statvfs(self.path)
+        self.resize((now.f_blocks - now.f_bfree) * now.f_frsize + n_bytes)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A file system of 400 MB in memory; its test is marked needs_root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ("mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs")
+    mounted = subprocess.run([*words, folder], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "-l", folder], check=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

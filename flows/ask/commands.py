@@ -231,20 +231,19 @@ def run_card(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_gc(options: argparse.Namespace, console: Console) -> None:
-    """Remove files that no current receipt names; with `purge`, first destroy bodies withdrawn or on a hash list."""
+    """Remove files that no current receipt names; with `purge`, then destroy bodies withdrawn or on a hash list."""
     _, ledger = open_existing(options)
     with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
-        if options.purge:
-            if options.dry_run:
-                raise InputError("--purge has no --dry-run: `make fates` lists withdrawn samples")
+        if options.purge and options.dry_run:
+            raise InputError("--purge has no --dry-run: `make fates` lists withdrawn samples")
+        n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
+        for note in notes:
+            say(console, note)
+        verb = "would be removed" if options.dry_run else "removed"
+        console.print(f"{counted(n_files, 'file')}, {n_bytes / 1e6:,.1f} MB {verb}")
+        if options.purge:  # last: it needs space for a copy of the largest file
             for line in purge(ledger):
                 say(console, line)
-            ledger.refresh()
-        n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
-    for note in notes:
-        say(console, note)
-    verb = "would be removed" if options.dry_run else "removed"
-    console.print(f"{counted(n_files, 'file')}, {n_bytes / 1e6:,.1f} MB {verb}")
 
 
 def run_config(options: argparse.Namespace, console: Console) -> None:

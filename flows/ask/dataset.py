@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, folder_faults, remove_others
+from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, draft_folder, folder_faults, remove_others
 from flows.ask.dictionary import assumptions_report, columns_report
 from flows.ask.index import add_index
 from flows.ask.metafiles import add_metafiles
@@ -111,16 +110,15 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
     if link.exists() and not link.is_symlink():
         raise InputError(f"{link} was not made by this program and is not replaced: move it away and run this again")
     if not made.exists():
-        draft = made.with_name(f"{digest}.{os.getpid()}")
-        shutil.rmtree(draft, ignore_errors=True)
-        folder = DatasetFolder(draft, root / link.readlink() if link.is_symlink() else None)
-        _fill(ledger, folder)
-        if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_THE_PAGE):
-            folder.make(PAGE, f"{states}-{judged}-{REPORT_FORMAT}", lambda path: _write_page(ledger, sources, path))
-        if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_OUTLIERS):
-            decided = _digest_states([ledger.state(stage) for stage in _up_to(ledger, "outliers")])
-            folder.make(OUTLIERS, f"{decided}-{REPORT_FORMAT}", lambda path: _write_outliers(ledger, sources, path))
-        folder.publish(made)
+        before = root / link.readlink() if link.is_symlink() else None
+        with draft_folder(made, before) as folder:
+            _fill(ledger, folder)
+            if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_THE_PAGE):
+                folder.make(PAGE, f"{states}-{judged}-{REPORT_FORMAT}", lambda path: _write_page(ledger, sources, path))
+            if all(ledger.state(ledger.writer[name]).is_complete for name in _ON_OUTLIERS):
+                decided = _digest_states([ledger.state(stage) for stage in _up_to(ledger, "outliers")])
+                folder.make(OUTLIERS, f"{decided}-{REPORT_FORMAT}", lambda path: _write_outliers(ledger, sources, path))
+            folder.publish(made)
     if not link.is_symlink() or link.readlink() != made.relative_to(root):
         new = root / f".dataset-link.{os.getpid()}"
         new.unlink(missing_ok=True)

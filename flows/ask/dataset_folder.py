@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -122,6 +123,24 @@ class DatasetFolder:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+
+@contextmanager
+def draft_folder(final: Path, before: Path | None) -> Iterator[DatasetFolder]:
+    """Yield an empty folder beside the final one; after an error, such as a full disk, nothing of it takes space.
+
+    Args:
+        final: the name that `publish` will give it.
+        before: the folder that is published now, if any.
+    """
+    draft = final.with_name(f"{final.name}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        yield DatasetFolder(draft, before)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        _record_of(final).with_name(f"{_record_of(final).name}.{os.getpid()}").unlink(missing_ok=True)
+        raise
 
 
 def read_record(folder: Path) -> Mapping[str, Made]:

@@ -5,6 +5,7 @@ Not for writing their samples (`stages/shard`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from flows.ask.dataset_folder import DatasetFolder
+from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder
 from flows.ask.pairs_card import pairs_card
 from flows.ledger.ledger import Ledger
 from flows.ledger.receipt import Receipt
@@ -25,6 +26,7 @@ HALVES, SPLITS = ("pub11", "rs3"), ("train", "val")
 # RS5M's loader opens 0000 to 0031 of each half and split, and stops at the first missing one.
 LEAST_NAMES: dict[Layout, int] = {"rs5m": 32, "pairs": 1}
 EMPTY = bytes(tarfile.RECORDSIZE)
+_SHA256_OF_EMPTY = hashlib.sha256(EMPTY).hexdigest()
 SIZES = "sizes.json"  # open_clip takes the number of samples of an epoch from it
 
 
@@ -36,6 +38,16 @@ def tars(ledger: Ledger, layout: Layout = "rs5m") -> dict[str, Path]:
 def tar_digests(ledger: Ledger) -> dict[str, str]:
     """Return the sha256 of each tar with samples, of all layouts, by published path."""
     return {name: sha256 for layout in layouts(ledger) for name, _, sha256 in _written(ledger, layout)}
+
+
+def published_tars(root: Path) -> dict[str, str]:
+    """Return the same of the dataset folder as it is published now, current or not; empty if there is none."""
+    try:
+        lines = (root / "dataset" / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    found = {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
+    return {name: sha256 for name, sha256 in found.items() if name.endswith(".tar") and sha256 != _SHA256_OF_EMPTY}
 
 
 def layouts(ledger: Ledger) -> tuple[Layout, ...]:

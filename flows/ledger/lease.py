@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.ledger.disk import is_disk_full
+
 LEASE = ".lease"  # every build folder has one: also its mark
 _POLL_S = 0.25
 
@@ -30,11 +32,19 @@ def hold_lease(build: Path, command: str, tell: Callable[[str], None]) -> Iterat
                 tell(f"waiting for another run on {build}: {_holder(path)}")
                 has_told = True
             time.sleep(_POLL_S)
-        file.seek(0)
-        file.truncate()
-        json.dump({"pid": os.getpid(), "host": platform.node(), "command": command, "since": _now()}, file)
-        file.flush()
+        file.truncate(0)
+        _describe_holder(file.fileno(), command)
         yield
+
+
+def _describe_holder(descriptor: int, command: str) -> None:
+    """Write who holds the lease, for those who wait; on a full disk nothing, since `gc` must run there."""
+    said = {"pid": os.getpid(), "host": platform.node(), "command": command, "since": _now()}
+    try:
+        os.write(descriptor, json.dumps(said).encode())
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from flows.ledger.disk import free_gb, is_disk_full
 from flows.ledger.receipt import encode_receipt, fsync_folder, must_read
 from flows.ledger.store import Store
+from stages.contract import InputError
 from stages.purged import is_purged, stand_in
 
 Place = tuple[int, int]  # first byte and length of a body in its file
@@ -43,7 +45,7 @@ def purge_files(store: Store, places: Mapping[str, Sequence[Place]]) -> Iterator
         places: the bodies in each file, by the file's address.
 
     Raises:
-        InputError: a receipt is damaged.
+        InputError: a receipt is damaged, or the disk is full; what was destroyed before stays so.
     """
     for address in sorted(places):
         folder = store.path(address.rpartition("/")[0])
@@ -53,7 +55,13 @@ def purge_files(store: Store, places: Mapping[str, Sequence[Place]]) -> Iterator
         found = _left(path, places[address])
         if not found:
             continue
-        _replace(folder, body, path, found)
+        try:
+            _replace(folder, body, path, found)
+        except OSError as error:
+            _remove_strays(folder, must_read(folder / "receipt.json"))  # at once: half a file may fill the disk
+            if is_disk_full(error) and path.exists():
+                raise InputError(_disk_full(path)) from error
+            raise
         store.forget(address)
         yield Purged(address, len(found), sum(n_bytes for _, n_bytes in found))
 
@@ -61,6 +69,14 @@ def purge_files(store: Store, places: Mapping[str, Sequence[Place]]) -> Iterator
 def count_left(store: Store, places: Mapping[str, Sequence[Place]]) -> int:
     """Return how many of the bodies are not destroyed; the arguments are those of `purge_files`."""
     return sum(len(_left(store.locate(address), of_file)) for address, of_file in places.items())
+
+
+def _disk_full(path: Path) -> str:
+    return (
+        f"the disk is full: {path} was not changed. To write it again without what is destroyed,"
+        f" {path.stat().st_size / 1e6:,.1f} MB must be free ({free_gb(path)}). Free them and run the same command"
+        " again; nothing is lost"
+    )
 
 
 def _left(path: Path, places: Sequence[Place]) -> list[Place]:

@@ -5,7 +5,6 @@ Not for choosing partitions or retrying them: that is the executor's and the run
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import platform
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from flows.ledger.attempt import Attempt
 from flows.ledger.cpu import cpu_seconds
+from flows.ledger.disk import ADVICE, free_gb, is_disk_full
 from flows.ledger.pieces import Piece, open_input
 from flows.ledger.receipt import Receipt
 from flows.ledger.store import Store
@@ -179,7 +179,7 @@ def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
     except ContractError as error:
         return Failed(task.partition, "contract", str(error))
     except (OSError, pa.ArrowException) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+        if is_disk_full(error):
             return Failed(task.partition, "disk", disk_full(task))
         return Failed(task.partition, "transient", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
     except Exception as error:
@@ -190,7 +190,7 @@ def try_partition(task: Task, toolbox: Toolbox, advance: Callable[[int], None]) 
 def judge_query(task: Task, error: Exception) -> tuple[Kind, str]:
     """Return the kind of DuckDB's error and a message; other errors are faults of the code, without one."""
     name = type(error).__name__ if type(error).__module__.endswith("duckdb") else ""
-    if "max_temp_directory_size" in str(error) or (name and "No space left" in str(error)):
+    if is_disk_full(error):
         return "disk", disk_full(task)
     if name == "OutOfMemoryException":
         return "input", (
@@ -202,12 +202,8 @@ def judge_query(task: Task, error: Exception) -> tuple[Kind, str]:
 
 def disk_full(task: Task) -> str:
     """Return the message for a full disk."""
-    free = Store(task.build).free_bytes()
-    return (
-        f"the disk is full: {task.stage} could not write {task.partition} under {task.build}"
-        f" ({free / 1e9:.2f} GB free now). Free some space (`make gc` removes what no receipt needs)"
-        f" and run the same command again; nothing that was finished is lost"
-    )
+    where = f"{task.stage} could not write {task.partition} under {task.build}"
+    return f"the disk is full: {where} ({free_gb(task.build)}). {ADVICE}"
 
 
 def prepare_libraries(n_threads: int) -> None:

@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import SmallDisk
 from tests.end_to_end.runs import assert_identical, receipts, run
 
 
@@ -105,21 +105,12 @@ def test_a_wrong_setting_is_refused_with_the_nearest_name(tmp_path: Path, settin
     assert reported in done.stdout
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 @pytest.mark.needs_root
-def test_a_full_disk_stops_the_run_and_loses_nothing(small_world: Path, small_build: Path, small_disk: Path) -> None:
-    build = small_disk / "build"
+def test_a_full_disk_stops_the_run_and_loses_nothing(
+    small_world: Path, small_build: Path, small_disk: SmallDisk
+) -> None:
+    small_disk.resize(3 << 20)
+    build = small_disk.path / "build"
     build.mkdir()
     (build / "world").symlink_to(small_world)
     early = run("build", "--build", build)
@@ -131,7 +122,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(small_world: Path, small_bu
     assert "free" in unchecked.stdout
     done_so_far = receipts(build)
     assert done_so_far
-    subprocess.run(["mount", "-o", "remount,size=400m", small_disk], check=True)
+    small_disk.resize(400 << 20)
     done = run("build", "--build", build, "--set", "run.reserve_gb=0")
     assert done.returncode == 0, done.stdout
     assert done_so_far.items() <= receipts(build).items()

@@ -1,3 +1,4 @@
+import errno
 import signal
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from PIL import Image
 
@@ -233,3 +235,19 @@ def test_a_build_command_publishes_tars_tables_and_metafiles(
     assert {f"published_{name}" for name in header[1:8]} <= set(header)
     rows = (dataset / "metafiles/pub11_train_metadata.csv").read_text().splitlines()
     assert rows[0].startswith("img_name,text,url,corpus,") and len(rows) > 20
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), duckdb.IOException("Could not write: No space left on")]
+)
+def test_a_disk_that_fills_outside_of_a_partition_is_named_with_its_free_space_and_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    def full(*words: object) -> None:
+        raise error
+
+    monkeypatch.setitem(COMMANDS, "fates", full)
+    code, said = run(capsys, "fates", "--build", str(tmp_path), "--out", str(tmp_path / "fates.csv"))
+    assert code == 2
+    assert f"GB free now under {tmp_path}, " in said and f"GB free now under {tmp_path}/fates.csv" in said
+    assert "`make gc` removes what no receipt needs) and run the same command again" in said

@@ -1,7 +1,11 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from flows.ledger.lease import hold_lease
 
@@ -21,6 +25,18 @@ def start_holder(build: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(build)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+
+
+def test_a_lease_can_be_held_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with hold_lease(tmp_path, "gc", lambda text: None):
+        process = start_holder(tmp_path)
+        said = line(process)
+    assert said == f"said waiting for another run on {tmp_path}: it has just begun"
+    process.communicate("")
 
 
 def line(process: subprocess.Popen[str]) -> str:

@@ -1,5 +1,6 @@
 """Bodies of a small store are destroyed; a kill at any point leaves a store that another purge finishes."""
 
+import errno
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from flows.ledger.purge import Purged, purge_files
 from flows.ledger.receipt import must_read
 from flows.ledger.store import Store
 from schemas.tables import FETCH_ATTEMPT
-from stages.contract import Outcome, no_rejects
+from stages.contract import InputError, Outcome, no_rejects
 from stages.purged import is_purged, stand_in
 
 FINGERPRINT = "a" * 64
@@ -115,6 +116,24 @@ def test_a_purge_killed_at_any_step_is_finished_by_another(tmp_path: Path, monke
             list(purge_files(Store(root), {address: places(bodies, 3, 6)}))
             check(root, address, bodies, {3, 6})
     assert n_kills > 15
+
+
+@pytest.mark.parametrize("step", ["stand_in", "encode_receipt"])  # in the middle of the file, and after it
+def test_a_disk_that_fills_leaves_the_old_file_alone_and_another_purge_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store, address, bodies = made(tmp_path)
+
+    def full(*words: Any) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(purging, step, full)
+        with pytest.raises(InputError, match=r"the disk is full: .*bodies.tar was not changed.* 5.7 MB must be free"):
+            list(purge_files(store, {address: places(bodies, 3, 7)}))
+    check(tmp_path, address, bodies, set())  # no half of the new file takes space either
+    list(purge_files(store, {address: places(bodies, 3, 7)}))
+    check(tmp_path, address, bodies, {3, 7})
 
 
 def test_a_file_system_without_links_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
