@@ -14,7 +14,13 @@ def counted(n: int, noun: str, plural: str = "") -> str:
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
 
 
-def briefly(names: Sequence[str], n_shown: int) -> str:
-    """Return names with commas, and how many more there are than the shown ones: "a, b and 3 more"."""
+def briefly(names: Sequence[str], n_shown: int, between: str = ", ") -> str:
+    """Return names, and how many more there are than the shown ones: "a, b and 3 more"."""
     more = f" and {len(names) - n_shown:,} more" if len(names) > n_shown else ""
-    return ", ".join(names[:n_shown]) + more
+    return between.join(names[:n_shown]) + more
+
+
+def in_lines(faults: Sequence[str], n_shown: int) -> str:
+    """Return faults below each other, indented, and how many more there are than the shown ones."""
+    more = [f"and {len(faults) - n_shown:,} more"] if len(faults) > n_shown else []
+    return "\n".join(f"  {text}" for text in (*faults[:n_shown], *more))

@@ -13,7 +13,7 @@ from pathlib import Path
 from flows.corpora.sources import Holding
 from schemas.corpora import CORPUS_CODES
 from schemas.corpus import Corpus
-from stages.plurals import counted
+from stages.plurals import briefly, counted
 
 WIDTH = 100  # columns of a terminal
 _LABEL_WIDTH = 14
@@ -75,7 +75,7 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
     if holding.pilot_share < 1:
         there += f": a slice of {holding.pilot_share:.2%} (inventory.pilot)"
     if holding.companions:
-        there += f"; beside it {_some(holding.companions)}"
+        there += f"; beside it {briefly(holding.companions, _SHOWN)}"
     yield "there", there, ""
     if corpus is None:
         if not holding.note:
@@ -83,7 +83,7 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
         return
     yield "published", _published(corpus), ""
     if holding.gone:
-        yield "gone", f"{_some(holding.gone)}: listed before, and their rows stay in this build", "yellow"
+        yield "gone", f"{briefly(holding.gone, _SHOWN)}: listed before, and their rows stay in this build", "yellow"
     if holding.missing_parts:
         yield "missing", f"files number {_runs(holding.missing_parts)}", "yellow"
     for mismatch in holding.mismatches[:_SHOWN]:
@@ -110,11 +110,6 @@ def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:,.2f} GB" if n_bytes >= 5_000_000 else f"{n_bytes:,} bytes"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
 def _runs(numbers: Sequence[int]) -> str:
     """Return ascending numbers as runs: 0, 3-7, 12."""
     runs: list[list[int]] = []
@@ -123,7 +118,7 @@ def _runs(numbers: Sequence[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return _some([f"{first}-{last}" if last > first else str(first) for first, last in runs])
+    return briefly([f"{first}-{last}" if last > first else str(first) for first, last in runs], _SHOWN)
 
 
 def _wrap(label: str, text: str) -> list[str]:

@@ -18,6 +18,7 @@ from flows.run.loop import Loop
 from flows.run.schedule import Schedule
 from flows.run.worker import Failed, Task
 from stages.contract import ContractError, InputError, Stage
+from stages.plurals import briefly
 
 _SHOWN = 10  # failures, and stages that wait, in a message
 
@@ -45,8 +46,7 @@ class StageFailure(Exception):
     def __str__(self) -> str:
         lines = [line for failure in (self, *self.others) for line in failure._lines()]
         if self.waiting:
-            more = f" and {len(self.waiting) - _SHOWN} more" if len(self.waiting) > _SHOWN else ""
-            lines.append(f"not finished, because they wait for these: {', '.join(self.waiting[:_SHOWN])}{more}")
+            lines.append(f"not finished, because they wait for these: {briefly(self.waiting, _SHOWN)}")
         return "\n".join([*lines, "fix the cause and run the same command again"])
 
     def _lines(self) -> Iterator[str]:

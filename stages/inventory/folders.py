@@ -16,9 +16,11 @@ from schemas.corpus import Corpus
 from stages.contract import InputError
 from stages.inventory.passed_over import LeftOut
 from stages.inventory.tree import PARTIAL_ENDINGS, is_below, is_folder, is_utf8, not_regular
+from stages.plurals import briefly
 
 Choice = Literal["both", "pub11"]
 _OF_A_CORPUS = ("no_reader", "left_out", "faulty_manifest")
+_SHOWN = 5  # faults in a message
 _PREFIX = 4  # minimum length of a name that identifies a corpus: coyo, fmow-rgb
 _LIKENESS = 0.75  # similarity of a folder's name and a code, by difflib: enough for LAION-2B-en and LAION-5B
 
@@ -120,7 +122,6 @@ def nothing_readable(sources: Path, rejects: Sequence[LeftOut]) -> InputError:
     faults = [
         f"{path} ({'empty: ' * (reason == lost[1])}{detail})" for _, path, reason, detail in rejects if reason in lost
     ]
-    more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
     advice = {
         "unreadable": "grant permission to read them, or restore the targets of links",
         "empty_file": "download empty files again",
@@ -128,7 +129,7 @@ def nothing_readable(sources: Path, rejects: Sequence[LeftOut]) -> InputError:
     }
     found = {reason for _, _, reason, _ in rejects}
     todo = "; ".join(text for reason, text in advice.items() if reason in found)
-    return InputError(f"nothing under SOURCES={sources} can be read: {'; '.join(faults[:5])}{more}. To do: {todo}")
+    return InputError(f"nothing under SOURCES={sources} can be read: {briefly(faults, _SHOWN, '; ')}. To do: {todo}")
 
 
 def near_corpus(name: str, corpora: Mapping[str, Corpus]) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from schemas.tables import LISTED_HASH
 from stages.contract import InputError
+from stages.plurals import in_lines
 from stages.rows import run_sql
 
 _KINDS: Mapping[int, str] = {32: "md5", 64: "sha256"}  # kind by the number of hex digits
@@ -49,14 +50,13 @@ def _read(path: Path) -> list[tuple[str, str]]:
     for number, text in _hashes(lines):
         kind = _KINDS.get(len(text)) if _HEX.fullmatch(text) else None
         if kind is None:
-            faults.append(f"  line {number}: {_what(text)}")
+            faults.append(f"line {number}: {_what(text)}")
         else:
             found.append((kind, text.lower()))
     if faults:
-        more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
         raise InputError(
             f"{path}: {len(faults)} of {len(faults) + len(found)} lines are not hashes, so the list was not used."
-            " Expected 32 (MD5) or 64 (sha256) hex digits per line:\n" + "\n".join(faults[:_SHOWN_FAULTS]) + more
+            " Expected 32 (MD5) or 64 (sha256) hex digits per line:\n" + in_lines(faults, _SHOWN_FAULTS)
         )
     if not found:
         raise InputError(f"the hash list {path} has no hash: expected one MD5 or sha256 per line")

@@ -9,6 +9,7 @@ from schemas.corpora import known_codes
 from stages.contract import InputError
 from stages.plan.hosts import ascii_host
 from stages.plan.urls import UrlFault, normalise_url
+from stages.plurals import in_lines
 
 Kind = Literal["sample_id", "url", "host", "sha256", "phash"]
 KINDS: tuple[Kind, ...] = ("sample_id", "url", "host", "sha256", "phash")
@@ -39,14 +40,12 @@ def read_entries(path: Path) -> list[tuple[Kind, str]]:
         try:
             found.append(read_entry(line))
         except ValueError as fault:
-            faults.append(f"  line {number}: {line[:80]!r}: {fault}")
+            faults.append(f"line {number}: {line[:80]!r}: {fault}")
     if faults:
-        more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
-        listed = "\n".join(faults[:_SHOWN_FAULTS])
         raise InputError(
             f"{path}: {len(faults)} of {len(faults) + len(found)} entries have an unknown form, so nothing was"
             f" withdrawn. Expected a sample's name, a URL, a host, 64 hex digits (sha256) or 16 (perceptual hash), one"
-            f" per line:\n{listed}{more}"
+            f" per line:\n{in_lines(faults, _SHOWN_FAULTS)}"
         )
     if not found:
         raise InputError(f"{path} has no entry: expected one sample, URL, host or hash per line")
