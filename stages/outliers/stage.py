@@ -6,7 +6,7 @@ The scoring stages are in `scores.py`.
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,8 @@ from stages.embed.stage import ModelResources
 from stages.models.opening import NONE
 from stages.models.own_weights import stated_threshold
 from stages.outliers.scores import DetectorChoice
-from stages.rows import query_rows, run_sql
+from stages.outliers.survivors import SCORES
+from stages.rows import blocks_of, map_rows, narrow, query_rows, run_sql
 
 COLUMNS = {"vlm": "vlm_score_cos", "detector": "detector_prob"}
 STATED = "stated"
@@ -60,7 +61,7 @@ def set_thresholds(inputs: Inputs, context: Context) -> Outcome:
     A score that no model gives has the rule "none" and no threshold.
     """
     params: RuleParams = context.params
-    scores = run_sql(f"SELECT {', '.join(COLUMNS.values())} FROM ({_SCORES})", inputs)
+    scores = run_sql(f"SELECT {', '.join(COLUMNS.values())} FROM ({SCORES})", inputs)
     # Prompts are given if and only if an image-text model is configured.
     is_given = {"vlm": inputs["prompt"].num_rows > 0, "detector": params.detector != NONE}
     rows = []
@@ -102,42 +103,56 @@ def drop_outliers(inputs: Inputs, context: Context) -> Outcome:
 
     A score whose rule is "none" refuses nothing.
     """
-    ranked = {"ranked": query_rows(_RANKED, inputs)}
-    kept = query_rows(f"SELECT {', '.join(RELEVANT.schema.names)} FROM ranked WHERE reason IS NULL", ranked)
-    rejects = query_rows(_REJECTED, ranked)
-    return Outcome(kept.cast(RELEVANT.schema), rejects.cast(RELEVANT.reject_schema))
+    rules = {row["score"]: row for row in run_sql("SELECT * FROM outlier_rule", inputs).to_pylist()}
+    is_given = {name: rules[name]["rule"] != NONE for name in COLUMNS}
+    values = {f"has_{name}": is_given[name] for name in COLUMNS}
+    values |= {f"least_{name}": rules[name]["threshold"] for name in COLUMNS}
+    scored = {"scored": query_rows(f"{SCORES} ORDER BY sample_id", inputs)}
+    kept = query_rows(f"SELECT * EXCLUDE reason FROM ({_JUDGED}) WHERE reason IS NULL", scored, **values)
+    rejects = query_rows(_REJECTED, scored, **values)
+    return Outcome(_ranked(kept, scored["scored"], is_given), rejects.cast(RELEVANT.reject_schema))
 
 
-_SCORES = """
-    SELECT u.sample_id, u.image_id, v.vlm_score_cos, d.detector_prob
-    FROM survivor u JOIN image i USING (image_id)
-    LEFT JOIN vlm_score v USING (pixel_sha256) LEFT JOIN detector_score d USING (pixel_sha256)
+def _ranked(kept: Any, scored: Any, is_given: Mapping[str, bool]) -> Any:
+    """Return the kept rows with the rank of each score among all survivors, 1 for the highest; equal scores share one.
+
+    Here only the scores are sorted; DuckDB's windows sort whole rows, once for each score.
+    """
+    ascending = {name: np.sort(_scores(scored, COLUMNS[name])) for name in COLUMNS if is_given[name]}
+
+    def rank(rows: pa.Table) -> pa.Table:
+        for name in COLUMNS:
+            ranks: pa.Array = pa.nulls(rows.num_rows, pa.int64())
+            if name in ascending:
+                at_most = np.searchsorted(ascending[name], rows[COLUMNS[name]].to_numpy(), side="right")
+                ranks = pa.array(len(ascending[name]) - at_most + 1)
+            rows = rows.append_column(f"{name}_rank", ranks)
+        return rows.select(RELEVANT.schema.names).cast(RELEVANT.schema)
+
+    return map_rows(kept, rank, RELEVANT.schema)
+
+
+def _scores(rows: Any, column: str) -> np.ndarray:
+    found = [block[column].drop_null().to_numpy() for block in blocks_of(narrow(rows, [column]))]
+    return np.concatenate([np.zeros(0), *found])
+
+
+_JUDGED = """
+    SELECT *,
+           CASE WHEN ($has_vlm AND vlm_score_cos IS NULL) OR ($has_detector AND detector_prob IS NULL) THEN 'no_score'
+                WHEN vlm_score_cos < $least_vlm::DOUBLE THEN 'low_vlm_score'
+                WHEN detector_prob < $least_detector::DOUBLE THEN 'low_detector_prob' END AS reason
+    FROM scored
 """
 
-_RANKED = f"""
-    WITH ranked AS (
-        SELECT *,
-               CASE WHEN has_vlm THEN rank() OVER (ORDER BY vlm_score_cos DESC NULLS LAST) END AS vlm_rank,
-               CASE WHEN has_detector THEN rank() OVER (ORDER BY detector_prob DESC NULLS LAST) END AS detector_rank,
-        FROM ({_SCORES}),
-             (SELECT threshold AS least_vlm, rule <> '{NONE}' AS has_vlm FROM outlier_rule WHERE score = 'vlm'),
-             (SELECT threshold AS least_detector, rule <> '{NONE}' AS has_detector
-              FROM outlier_rule WHERE score = 'detector')
-    )
-    SELECT *, CASE WHEN (has_vlm AND vlm_score_cos IS NULL) OR (has_detector AND detector_prob IS NULL) THEN 'no_score'
-                   WHEN vlm_score_cos < least_vlm THEN 'low_vlm_score'
-                   WHEN detector_prob < least_detector THEN 'low_detector_prob' END AS reason
-    FROM ranked ORDER BY sample_id
-"""
-
-_REJECTED = """
+_REJECTED = f"""
     SELECT sample_id, reason,
            concat_ws(', ',
-               CASE WHEN has_vlm THEN format('vlm {} of at least {:.6f}',
-                   coalesce(round(vlm_score_cos, 6)::VARCHAR, 'none'), least_vlm) END,
-               CASE WHEN has_detector THEN format('detector {} of at least {:.6f}',
-                   coalesce(round(detector_prob, 6)::VARCHAR, 'none'), least_detector) END) AS detail
-    FROM ranked WHERE reason IS NOT NULL
+               CASE WHEN $has_vlm THEN format('vlm {{}} of at least {{:.6f}}',
+                   coalesce(round(vlm_score_cos, 6)::VARCHAR, 'none'), $least_vlm::DOUBLE) END,
+               CASE WHEN $has_detector THEN format('detector {{}} of at least {{:.6f}}',
+                   coalesce(round(detector_prob, 6)::VARCHAR, 'none'), $least_detector::DOUBLE) END) AS detail
+    FROM ({_JUDGED}) WHERE reason IS NOT NULL
 """
 
 

@@ -8,14 +8,9 @@ from schemas.statistic_tables import OUTLIER_CELL, OUTLIER_OVERLAP
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.models.opening import NONE
 from stages.outliers.cells import TOPS, count_cells
-from stages.rows import run_sql
+from stages.outliers.survivors import SCORES
+from stages.rows import query_rows, run_sql
 from stages.stats.stage import PUBLISHED, TOTAL
-
-_SCORES = """
-    SELECT s.corpus, v.vlm_score_cos AS vlm, d.detector_prob AS detector
-    FROM survivor u JOIN sample s USING (sample_id) JOIN image i ON i.image_id = u.image_id
-    LEFT JOIN vlm_score v USING (pixel_sha256) LEFT JOIN detector_score d USING (pixel_sha256)
-"""
 
 
 def count_outlier_cells(inputs: Inputs, context: Context) -> Outcome:
@@ -28,7 +23,7 @@ def count_outlier_cells(inputs: Inputs, context: Context) -> Outcome:
     published: Published = context.tools["published"]
     theirs = {(cell.top_vlm, cell.top_detector): cell.remain for cell in published.outlier_cells}
     whole = theirs.get((100, 100))
-    found = run_sql(f"SELECT vlm, detector FROM ({_SCORES})", inputs)
+    found = run_sql(f"SELECT vlm_score_cos AS vlm, detector_prob AS detector FROM ({SCORES})", inputs)
     rules = run_sql("SELECT score, rule FROM outlier_rule", inputs).to_pylist()
     given = [row["score"] for row in rules if row["rule"] != NONE]
     scores = [found[name].to_numpy().astype(np.float64) if name in given else None for name in ("vlm", "detector")]
@@ -52,7 +47,10 @@ def count_outlier_cells(inputs: Inputs, context: Context) -> Outcome:
 
 def count_outlier_overlap(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per corpus and one for the total: survivors below one threshold, below the other, below both."""
-    found = run_sql(f"SELECT {', '.join(OUTLIER_OVERLAP.schema.names)} FROM ({_OVERLAP})", inputs)
+    # In two steps, so that the hash tables of the scores are gone when the corpora are looked up.
+    scored = query_rows(f"SELECT sample_id, vlm_score_cos AS vlm, detector_prob AS detector FROM ({SCORES})", inputs)
+    tables = {"scored": scored, "sample": inputs["sample"], "outlier_rule": inputs["outlier_rule"]}
+    found = run_sql(f"SELECT {', '.join(OUTLIER_OVERLAP.schema.names)} FROM ({_OVERLAP})", tables)
     return Outcome(found.cast(OUTLIER_OVERLAP.schema), no_rejects(OUTLIER_OVERLAP))
 
 
@@ -67,7 +65,7 @@ _OVERLAP = f"""
         SELECT corpus, (has_vlm AND vlm IS NULL) OR (has_detector AND detector IS NULL) AS is_unscored,
                NOT is_unscored AND has_vlm AND vlm < least_vlm AS is_low_vlm,
                NOT is_unscored AND has_detector AND detector < least_detector AS is_low_detector
-        FROM ({_SCORES}), rule
+        FROM scored JOIN sample USING (sample_id), rule
     )
     SELECT coalesce(corpus, '{TOTAL}') AS source, count(*) AS n_judged,
            count(*) FILTER (is_low_vlm AND NOT is_low_detector) AS n_low_vlm_alone,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,24 +16,37 @@ from stages.checks import check_outcome
 from stages.contract import Context, InputError, Outcome, Stage
 from stages.embed.stage import ModelResources
 from stages.outliers.stage import DROP_OUTLIERS, SET_THRESHOLDS, RuleParams, quantile_threshold
+from stages.rows import FileRows, Space
 
 Scores = dict[str, tuple[float | None, float | None]]
 
 
-def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams, models: str = "none") -> Outcome:
-    inputs = {
+def tables_of(stage: Stage, rows: dict[str, list[dict[str, Any]]]) -> dict[str, pa.Table]:
+    return {
         reads.name: pa.Table.from_pylist(
             [{name: row[name] for name in reads.columns} for row in rows[reads.name]],
             pa.schema([(name, FIELD[name].type) for name in reads.columns]),
         )
         for reads in stage.reads
     }
+
+
+def run(stage: Stage, rows: dict[str, list[dict[str, Any]]], params: RuleParams, models: str = "none") -> Outcome:
+    inputs = tables_of(stage, rows)
     resources = ModelResources(models=models)
     with ExitStack() as stack:
         tools = {tool.name: stack.enter_context(tool.open(params, resources)) for tool in stage.tools}
         outcome = stage.run(inputs, Context("whole", params, resources, tools, None, Path()))  # type: ignore[arg-type]
     check_outcome(stage, inputs, outcome)
     return outcome
+
+
+def as_files(inputs: dict[str, pa.Table], folder: Path) -> dict[str, FileRows]:
+    found = {}
+    for name, table in inputs.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+        found[name] = FileRows((folder / f"{name}.parquet",), table.schema, table.num_rows, Space(folder, 1 << 28))
+    return found
 
 
 def decide(
@@ -155,3 +169,46 @@ def test_the_detectors_own_threshold_is_used_and_fingerprinted(tmp_path: Path) -
     assert rules["detector"]["threshold"] == 0.6 and len(kept) == 4
     assert tool.found(RuleParams(**settings), resources) == {"stated": "0.6"}
     assert tool.found(RuleParams(detector="rs-lite0"), resources) == {}, "a number is a parameter, not a dependency"
+
+
+def test_ranks_count_all_survivors_and_are_the_same_from_files(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    n = 400
+    pictures = rng.integers(0, 250, n)  # several samples of one picture have one score
+    scores = {f"{k:064x}": (float(v), float(d)) for k, (v, d) in enumerate(rng.integers(0, 40, (250, 2)) / 40)}
+    missing = {name: set(rng.choice(list(scores), 12, replace=False)) for name in ("vlm", "detector")}
+    rows: dict[str, list[dict[str, Any]]] = {
+        "survivor": [{"sample_id": f"cc3m_0_{k:03d}", "image_id": f"image {k}"} for k in range(n)],
+        "image": [{"image_id": f"image {k}", "pixel_sha256": f"{pictures[k]:064x}"} for k in range(n)],
+        "vlm_score": [
+            {"pixel_sha256": k, "vlm_score_cos": v} for k, (v, _) in scores.items() if k not in missing["vlm"]
+        ],
+        "detector_score": [
+            {"pixel_sha256": k, "detector_prob": d} for k, (_, d) in scores.items() if k not in missing["detector"]
+        ],
+        "outlier_rule": [
+            {"score": "vlm", "rule": "quantile", "threshold": 0.2},
+            {"score": "detector", "rule": "absolute", "threshold": 0.4},
+        ],
+    }
+    in_memory = run(DROP_OUTLIERS, rows, RuleParams())
+    found = DROP_OUTLIERS.run(
+        as_files(tables_of(DROP_OUTLIERS, rows), tmp_path),
+        Context("whole", RuleParams(), ModelResources(), {}, None, Path()),  # type: ignore[arg-type]
+    )
+    assert pa.concat_tables(found.kept.batches()).equals(in_memory.kept)
+    assert pa.concat_tables(found.rejects.batches()).equals(in_memory.rejects)
+
+    keys = [f"{picture:064x}" for picture in pictures]
+    vlm = [scores[key][0] for key in keys if key not in missing["vlm"]]
+    detector = [scores[key][1] for key in keys if key not in missing["detector"]]
+    expected = [
+        {"sample_id": f"cc3m_0_{k:03d}", "vlm_rank": 1 + sum(other > scores[key][0] for other in vlm),
+         "detector_rank": 1 + sum(other > scores[key][1] for other in detector)}
+        for k, key in enumerate(keys)
+        if key not in missing["vlm"] | missing["detector"] and scores[key][0] >= 0.2 and scores[key][1] >= 0.4
+    ]  # fmt: skip
+    assert [{name: row[name] for name in expected[0]} for row in in_memory.kept.to_pylist()] == expected
+    assert len(expected) < n / 2 and set(in_memory.rejects["reason"].to_pylist()) == {
+        "no_score", "low_vlm_score", "low_detector_prob",
+    }  # fmt: skip
