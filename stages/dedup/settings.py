@@ -82,11 +82,11 @@ class PairParams(ClusterParams, DescribeParams):
         4, ge=1, le=50, description="the same if neighbours are found by keypoint summaries"
     )
     min_summary_cos: float = Field(
-        0.35, ge=-1, le=1, description="minimum cosine of two keypoint summaries for their pictures to be compared"
-    )  # measured: 4 neighbours from .35 on are 3.6 a real picture, as 5 from .45 on; of windows of drawings that were
-    # encoded again .86, not .64, are among them
+        0.25, ge=-1, le=1, description="minimum cosine of two keypoint summaries for their pictures to be compared"
+    )  # measured: 4 neighbours from .25 on are 3.9 a drawing, from .35 on 2.9; of drawings turned by 5 degrees .80, not
+    # .77, are found then; with 6 neighbours no more
     min_first_cos: float = Field(
-        0.2, ge=-1, le=1, description="the same for a picture's nearest neighbour"
+        0.15, ge=-1, le=1, description="the same for a picture's nearest neighbour"
     )  # measured: framed and watermarked copies of smooth drawings have .2 and more
     min_near_codes: int = Field(
         3,
@@ -95,12 +95,11 @@ class PairParams(ClusterParams, DescribeParams):
         " if their insides have near hashes, or features alone find pairs",
     )  # measured: all of 420 confirmed copies have 5, .14 of 3,430 pairs of different real pictures 3
     max_window_distance: int = Field(
-        6,
+        8,
         ge=0,
         le=8,
         description="maximum Hamming distance between inside hashes for two pictures to be compared, bits",
-    )  # measured on 60 real pictures: texts, frames and marks change up to 6 bits in .75 to .95 of the copies; with 8,
-    # .97 of watermarked ones are found, not .92, and one drawing with three sets of labels is joined
+    )  # measured: of framed and watermarked drawings .87, not .85, are found with 8 instead of 6
 
     def limits_of(self, *, is_embedded: bool) -> tuple[int, float, float]:
         """Return how many neighbours, the least cosine of each and that of the nearest, by features or summaries."""
@@ -117,9 +116,9 @@ class JudgeParams(MethodParams):
     )  # measured: bar charts drawn from one template have up to 20; copies of real pictures at least 25 but for one
     min_near_inliers: int = Field(
         20, ge=2, description="the same if the pictures, aligned by these places, correlate strongly"
-    )  # turned copies of charts have 20 to 23; different pictures with as many correlate at most .4
+    )  # turned copies of charts have 20 to 23, and correlate by .96 and more; faces of one template by up to .93
     min_near_correlation: float = Field(
-        0.85,
+        0.94,
         ge=-1,
         le=1,
         description="minimum correlation of such a copy as a whole, and of three quarters of its tiles",
@@ -127,12 +126,13 @@ class JudgeParams(MethodParams):
     min_close_inliers: int = Field(5, ge=2, description="the same if they correlate nearly everywhere")
     # cut copies of pictures with few keypoints have 5 to 19
     min_pair_correlation: float = Field(
-        0.95, ge=-1, le=1, description="the same as min_near_correlation for min_close_inliers places"
-    )  # measured: of 2,060 pairs of different drawings, 5 of faces of one template have .91 to .94, and one .97
+        0.96, ge=-1, le=1, description="the same as min_near_correlation for min_close_inliers places"
+    )  # measured: of 2,520 pairs of near drawings of one template .96 (and .94 for min_near_correlation) join 10, .95
+    # (and .85) 14; of turned copies .9, and of windows encoded again .97, are confirmed with either
     min_window_correlation: float = Field(
-        0.6, ge=-1, le=1, description="minimum median correlation of the insides of a copy, if their hashes are near"
-    )  # measured: copies have it; of 124,750 pairs of different real pictures two have near hashes and .8: one map with
-    # other labels
+        0.7, ge=-1, le=1, description="minimum median correlation of the insides of a copy, if their hashes are near"
+    )  # measured: of 89,700 pairs of different drawings three have 8 bits and .62 to .68, none has .7; of 1.4 million
+    # real ones two have 8 bits, and at most .55; those with fewer bits and .7 are maps of one template or of one place
 
 
 def off_without_pairs(params: MethodParams) -> str:

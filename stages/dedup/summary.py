@@ -15,7 +15,7 @@ from stages.images.keypoints import Keypoints, mirror_keypoints, root_descriptor
 Values = npt.NDArray[np.float32]
 
 N_DIMENSIONS = 256  # of 8,192, projected at random: with 128, cuts of 20 % are found in .96 instead of 1.0
-MOST_POINTS = 300  # the strongest: with 400, blocks of JPEG count in smooth pictures, and other ones are nearer
+MOST_POINTS = 300  # the strongest, and of these no weak ones: other pictures with JPEG's blocks would be nearer
 LEAST_POINTS = 8  # copies of smooth drawings of 13 keypoints are confirmed
 _WORDS = MANIFESTS / "keypoint_words.npy"  # made by flows/demo/keypoint_words.py
 _SEED = 1
@@ -29,17 +29,17 @@ def words_digest() -> str:
 def summarise(keypoints: Keypoints) -> npt.NDArray[np.float16]:
     """Return float16 [256] of length 1, equal for the mirrored picture; zeros for less than LEAST_POINTS keypoints.
 
-    Of more than MOST_POINTS keypoints, the strongest count. Residuals to the nearest word are added up by word, each
-    sum is brought to length 1 and flattened by square roots.
+    Of more than MOST_POINTS keypoints, the strongest count, and weak ones never. Residuals to the nearest word are
+    added up by word, each sum is brought to length 1 and flattened by square roots.
 
     Source: H. Jegou et al., Aggregating local image descriptors into compact codes, 2012 (VLAD), with the norms of
     R. Arandjelovic and A. Zisserman, All about VLAD, 2013.
     """
     if len(keypoints.points) < LEAST_POINTS:
         return np.zeros(N_DIMENSIONS, np.float16)
-    words = _load_words()
+    words, n_counted = _load_words(), min(MOST_POINTS, keypoints.n_strong)
     sides = (keypoints, mirror_keypoints(keypoints))
-    roots = np.concatenate([root_descriptors(side.descriptors[:MOST_POINTS]) for side in sides])
+    roots = np.concatenate([root_descriptors(side.descriptors[:n_counted]) for side in sides])
     nearest = (roots @ words.T - (words**2).sum(axis=1) / 2).argmax(axis=1)
     sums = np.zeros_like(words)
     np.add.at(sums, nearest, roots - words[nearest])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from stages.identity import package_version
-from stages.images.alignment import SMALL, TILE, correlate, correlate_finely
+from stages.images.alignment import MARGIN, SMALL, TILE, correlate, correlate_finely
 
 Points = npt.NDArray[np.float32]
 Descriptors = npt.NDArray[np.uint8]
@@ -33,12 +33,14 @@ TOLERANCE_PX = 4.0
 SCALES = (0.2, 5.0)  # range of the scale between two pictures
 MIN_INLIERS = 16
 MIN_CORRELATION = 0.5  # of 91 pairs of pictures with one watermark 9 have 16 inliers, and 1 of these correlates more
-FEW_INLIERS, FINE_CORRELATION = 5, 0.95  # few places misplace a picture by some px: it is moved a little
+FEW_INLIERS, FINE_CORRELATION = 5, 0.96  # few places misplace a picture by some px: it is moved a little
 CELL_PX = (
     SMALL * TILE
 )  # inliers in fewer than MIN_CELLS cells are one text, or another small thing that two pictures share
 MIN_CELLS = 4
 _MIN_MATCHES = 4
+# Of the tenth strength. Measured: blocks of JPEG make 200 weak keypoints in a smooth picture that has 50 of its own.
+STRONG_SHARE, _STRONG_RANK = 0.2, 10
 _SEED = 5
 _BYTES = 128  # bytes of a descriptor: 4 x 4 cells of 8 directions
 
@@ -52,12 +54,14 @@ class Keypoints:
         descriptors: uint8 [n, 128], OpenCV's SIFT descriptors.
         width_px: width of the resized picture.
         small: uint8 [height, width], grey levels of the picture reduced further by SMALL.
+        n_strong: how many of the first keypoints, which are the strongest, are not weak; 0 where it is not known.
     """
 
     points: Points
     descriptors: Descriptors
     width_px: int
     small: npt.NDArray[np.uint8]
+    n_strong: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,14 +118,17 @@ def find_keypoints(picture: Image.Image) -> Keypoints:
     strengths = np.array([point.response for point in found], np.float32)
     angles = np.array([point.angle for point in found], np.float32)
     order = np.lexsort((angles, points[:, 1], points[:, 0], -strengths))[:MAX_POINTS]
-    return Keypoints(points[order], descriptors[order].astype(np.uint8), size[0], small)
+    strengths = strengths[order]
+    n_strong = int((strengths >= STRONG_SHARE * strengths[min(_STRONG_RANK, len(order)) - 1]).sum())
+    return Keypoints(points[order], descriptors[order].astype(np.uint8), size[0], small, n_strong)
 
 
 def mirror_keypoints(keypoints: Keypoints) -> Keypoints:
     """Return the keypoints of the picture mirrored left to right, computed from its own ones."""
     points = keypoints.points.copy()
     points[:, 0] = keypoints.width_px - 1 - points[:, 0]
-    return Keypoints(points, keypoints.descriptors[:, _mirrored_bytes()], keypoints.width_px, keypoints.small[:, ::-1])
+    descriptors = keypoints.descriptors[:, _mirrored_bytes()]
+    return replace(keypoints, points=points, descriptors=descriptors, small=keypoints.small[:, ::-1])
 
 
 def compare_keypoints(first: Keypoints, second: Keypoints) -> Agreement:
@@ -164,6 +171,9 @@ def _agree(first: Keypoints, second: Keypoints, roots: Roots, *, is_mirrored: bo
         return Agreement(0)
     if n_inliers >= FEW_INLIERS and quartile < FINE_CORRELATION:
         quartile = max(quartile, correlate_finely(first.small, second.small, affine))
+    if n_inliers >= FEW_INLIERS and quartile < FINE_CORRELATION:
+        inner = correlate(first.small, second.small, affine, MARGIN)[1]
+        quartile = max(quartile, inner, correlate_finely(first.small, second.small, affine, MARGIN))
     turn_deg = math.degrees(math.atan2(affine[1, 0], affine[0, 0]))
     # Rounded, since the last digits of the fit depend on the machine.
     return Agreement(n_inliers, round(scale, 3), round(turn_deg, 1) + 0.0, is_mirrored, round(quartile, 3))

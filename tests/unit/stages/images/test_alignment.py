@@ -1,10 +1,12 @@
 """Tiles of pictures on each other correlate; a finer alignment moves a picture by some pixels, and not further."""
 
+import math
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from stages.images.alignment import SMALL, correlate, correlate_finely
+from stages.images.alignment import MARGIN, SMALL, correlate, correlate_finely
 
 SIZE = (320, 240)
 
@@ -33,6 +35,20 @@ def test_a_finer_alignment_mends_some_pixels() -> None:
     off = shift(-24 + 9, -5)
     assert correlate(one, other, off)[1] < 0.9 < 0.97 < correlate_finely(one, other, off)
     assert correlate_finely(one, other, shift(0, 0)) == 0  # too far
+
+
+def test_a_margin_leaves_out_what_a_turn_fills() -> None:
+    faint = draw(2).point(lambda level: 128 + level // 4)
+    one, other = reduce(faint.rotate(5, Image.Resampling.BICUBIC)), reduce(faint)
+    x, y = (side / 2 - 0.5 for side in SIZE)
+    cos, sin = math.cos(math.radians(5)), -math.sin(math.radians(5))
+    turned = np.array([[cos, sin, x - cos * x - sin * y], [-sin, cos, y + sin * x - cos * y]])
+    assert correlate(one, other, turned)[1] < 0.9 < 0.96 < correlate(one, other, turned, MARGIN)[1]
+    off = turned + np.array([[0, 0, 6], [0, 0, 0]])
+    assert correlate_finely(one, other, off) < 0.96 <= correlate_finely(one, other, off, MARGIN)
+    assert correlate_finely(one, reduce(draw(7)), turned, MARGIN) < 0.6
+    dot = np.zeros((1, 1), np.uint8)
+    assert correlate_finely(dot, one, turned, MARGIN) == correlate_finely(one, dot, turned, MARGIN) == 0
 
 
 def test_other_pictures_stay_unlike() -> None:

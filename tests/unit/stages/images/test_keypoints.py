@@ -1,11 +1,13 @@
 """Keypoints agree between a picture and its edited copies, and not between different pictures."""
 
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from stages.images.keypoints import (
     LONGEST_PX,
@@ -182,6 +184,24 @@ def test_aligned_copies_correlate_nearly_everywhere_and_changed_ones_do_not() ->
     found = find_keypoints(own)
     assert compare_keypoints(find_keypoints(window), found).correlation >= 0.9
     assert compare_keypoints(find_keypoints(changed), found).correlation < 0.9
+
+
+def test_a_slightly_turned_copy_correlates_but_for_its_filled_corners() -> None:
+    own = draw(3)
+    copy, found = find_keypoints(own.rotate(5, Image.Resampling.BICUBIC)), find_keypoints(own)
+    few = [replace(one, points=one.points[:40], descriptors=one.descriptors[:40]) for one in (copy, found)]
+    assert compare_keypoints(*few).correlation >= 0.96
+    assert compare_keypoints(few[0], find_keypoints(draw(4))).correlation < 0.9
+
+
+def test_keypoints_that_jpeg_adds_to_a_smooth_picture_are_weak() -> None:
+    smooth = draw(3).filter(ImageFilter.GaussianBlur(6))
+    out = io.BytesIO()
+    smooth.save(out, "JPEG", quality=40)
+    own, copy = find_keypoints(smooth), find_keypoints(Image.open(out))
+    assert len(copy.points) > 1.5 * len(own.points)
+    assert 0 < copy.n_strong < 1.5 * own.n_strong <= 1.5 * len(own.points)
+    assert mirror_keypoints(copy).n_strong == copy.n_strong
 
 
 def test_a_small_overlap_has_no_correlation() -> None:
