@@ -6,7 +6,7 @@ Other modules import these names from stages/contract.py, which declares the sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,12 +71,14 @@ class Outcome:
         rejects: rows of its reject schema, likewise.
         counts: for the grain "count" alone: "given", "kept" and one entry per reason.
         files: paths made by `Files.new_file` that belong to the partition.
+        measured: numbers for forecasts alone, which the receipt keeps beside the costs of the run.
     """
 
     kept: Rows
     rejects: Rows
     counts: Mapping[str, int] | None = None
     files: tuple[Path, ...] = ()
+    measured: Mapping[str, int] = field(default_factory=dict)
 
 
 def rejects_table(

@@ -96,7 +96,7 @@ class Attempt:
         run = dict(body["run"])
         ended_cpu_s = cpu_seconds()
         cpu_s = ended_cpu_s - run.pop("started_cpu_s", ended_cpu_s)
-        body["run"] = {**run, "finished": time.time(), "cpu_s": cpu_s}
+        body["run"] = {**run, "finished": time.time(), "cpu_s": cpu_s, "measured": dict(outcome.measured)}
         fsync_folder(self._path)
         target = self._path / "receipt.json"
         standing = read_receipt(target)

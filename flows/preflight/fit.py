@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.preflight.history import Run
+from flows.preflight.volumes import is_rs3
 
 _ENOUGH = 4  # partitions for a fit of three costs
 _LEAST_SPREAD = 0.3  # standard deviation over mean of the rows of partitions
@@ -49,7 +50,7 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float, has_few: bo
 
     seconds = np.array([run.wall_s if by_clock else run.cpu_s for run in runs])
     rows = np.array([run.n_rows for run in runs], float)
-    first = _is_first(runs)
+    first, n_processes = _is_first(runs), len({run.process for run in runs})
     opening = [
         run.tools_s if by_clock else run.tools_cpu_s for run, is_first in zip(runs, first, strict=True) if is_first
     ]
@@ -62,16 +63,20 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float, has_few: bo
         return Cost(per_row, 0.0, fixed + opened_s)
     is_alike = has_few and float(np.std(rows)) < _LEAST_SPREAD * float(np.mean(rows))
     ones = np.zeros(len(runs)) if is_alike else np.ones(len(runs))
-    per_row, per_partition, per_process = nnls(np.column_stack([rows, ones, first]), seconds)[0]
-    return Cost(float(per_row), float(per_partition), float(per_process) + opened_s)
+    # Screen loads other code for the first image of the web in a process than for the first labelled one.
+    first_of_half = _is_first(runs, by_half=True)
+    per_row, per_partition, per_first = nnls(np.column_stack([rows, ones, first_of_half]), seconds)[0]
+    per_process = float(per_first) * float(first_of_half.sum()) / n_processes
+    return Cost(float(per_row), float(per_partition), per_process + opened_s)
 
 
-def _is_first(runs: Sequence[Run]) -> np.ndarray:
-    """Return which runs were the first of the stage in their process: these include the imports."""
-    seen: set[str] = set()
+def _is_first(runs: Sequence[Run], *, by_half: bool = False) -> np.ndarray:
+    """Return which runs were the first of the stage in their process, or of their half: these include the imports."""
+    seen: set[tuple[str, bool]] = set()
     first = []
     for run in sorted(runs, key=lambda run: run.started):
-        if run.process not in seen:
+        key = (run.process, by_half and is_rs3(run.partition))
+        if key not in seen:
             first.append(id(run))
-        seen.add(run.process)
+        seen.add(key)
     return np.array([float(id(run) in first) for run in runs])

@@ -6,32 +6,31 @@ manifests/rates.toml.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flows.ledger.ledger import Ledger
 from flows.ledger.state import StageState
 from flows.preflight.evaluation import OF_EVALUATION, evaluation_volumes
 from flows.preflight.fit import Cost, fit_cost
+from flows.preflight.growth import growth, lengths_factor, pictures_factor, survivors_factor
 from flows.preflight.history import Run, read_history
+from flows.preflight.machine import bench_rate
 from flows.preflight.memory import n_fitting
 from flows.preflight.stage_forecast import StageForecast
 from flows.preflight.volumes import (
     AFTER_DEDUP,
+    BY_CHARACTER,
     BY_DOWNLOAD,
     CAPTIONS_EACH,
     NOT_GROWN,
     OF_PICTURES,
     Halves,
-    growth,
     halves_of,
     is_rs3,
-    pictures_factor,
     published_volumes,
-    survivors_factor,
 )
 from flows.run.memory import total_bytes
 from schemas.rate_manifests import Rate, load_rates, rate_of
@@ -122,6 +121,8 @@ class Forecaster:
         if sum(run.n_rows for run in runs):
             has_few = stage.name not in BY_DOWNLOAD
             fitted = fit_cost(runs, by_clock=by_clock, fixed_s=rate.fixed_cpu_s, has_few=has_few)
+            if stage.name in BY_CHARACTER and not self.is_same_slice:
+                fitted = replace(fitted, per_row_s=fitted.per_row_s * lengths_factor(self._latest("filter")))
             basis = f"this build: {len(runs)} partitions, {sum(run.n_rows for run in runs):,} rows"
             return fitted, basis, _OWN_RANGE if len(runs) >= _ENOUGH else _THIN_RANGE
         per_row, basis = (rate.gpu_s_per_row if by_clock else rate.cpu_s_per_row), f"shipped: {rate.source}"
@@ -203,15 +204,18 @@ class Forecaster:
         """Return the number of partitions of the whole stage: as many as now, but for download."""
         if stage.is_whole or stage.name not in BY_DOWNLOAD:
             return 1 if stage.is_whole else n_now
-        planned = self._volume_rows("download").pub11 / self._urls_per_partition()
+        planned = self._volume_rows("download").pub11 / self._urls_per_partition(stage)
         n_labelled = sum(is_rs3(run.partition) for run in self._latest(stage.name))
         return max(n_now, planned + n_labelled)
 
     def _volume_rows(self, name: str) -> Halves:
         return self._rows(next(stage for stage in self.ledger.stages if stage.name == name))
 
-    def _urls_per_partition(self) -> float:
-        """Return the number of URLs in a download partition, by the settings."""
+    def _urls_per_partition(self, stage: Stage) -> float:
+        """Return the URLs in a partition: as the pilot's, which are rarely full, or at most, by the settings."""
+        n_asked = len([run for run in self._latest(stage.name) if not is_rs3(run.partition)])
+        if n_asked >= _ENOUGH:
+            return sum(run.n_rows for run in self._latest("download")) / n_asked
         settings = self.ledger.settings
         stages = [stage for stage in self.ledger.stages if stage.module == "download"]
         found = [one for stage in stages for one in (settings.params(stage), settings.resources(stage))]
@@ -231,20 +235,3 @@ class Forecaster:
         return (
             sum(run.n_bytes for run in runs) / n_rows if n_rows else stage.row_bytes(self.ledger.settings.params(stage))
         )
-
-
-def bench_rate(folder: Path, wanted: str) -> float | None:
-    """Return seconds per row from a benchmark's result on this machine; None if it has not been run.
-
-    Args:
-        folder: of the results.
-        wanted: `name: beginning of the case`.
-    """
-    name, _, case = wanted.partition(": ")
-    try:
-        rows = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
-    except (OSError, ValueError, KeyError):
-        return None
-    units = {"CPU s per 1 M rows": 1e-6, "CPU ms an image": 1e-3, "CPU ms a sample": 1e-3}
-    found = [row for row in rows if row["case"].startswith(case) and row["unit"] in units]
-    return float(found[0]["value"]) * units[found[0]["unit"]] if found else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Run:
         started, finished: seconds since 1970.
         process: id of the worker process, to find the first partition of each.
         pilot: inventory.pilot of that run, in (0, 1].
+        measured: what the stage measured for forecasts, such as the characters of the filter's captions.
     """
 
     stage: str
@@ -43,6 +44,7 @@ class Run:
     finished: float
     process: str
     pilot: float = 1.0
+    measured: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_history(build: Path, stages: Sequence[Stage]) -> list[Run]:
@@ -85,6 +87,7 @@ def _run(body: dict[str, Any]) -> Run:
         started=run["started"],
         finished=run["finished"],
         process=f"{run['host']}/{run['pid']}",
+        measured=run.get("measured", {}),
     )
 
 

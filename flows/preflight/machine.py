@@ -1,11 +1,13 @@
-"""The GPUs of this machine, without importing torch (two seconds) or touching CUDA."""
+"""This machine: its GPUs, without importing torch (two seconds) or touching CUDA, and results of its benchmarks."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 _ANSWER_S = 10.0  # a driver that hangs must not hang the check
 
@@ -44,3 +46,20 @@ def visible(gpus: list[Gpu], chosen: str | None) -> list[Gpu]:
     if not all(word.lstrip("-").isdigit() for word in words):
         return gpus[: len(words)]
     return [gpus[int(word)] for word in words if 0 <= int(word) < len(gpus)]
+
+
+def bench_rate(folder: Path, wanted: str) -> float | None:
+    """Return seconds per row from a benchmark's result on this machine; None if it has not been run.
+
+    Args:
+        folder: of the results.
+        wanted: `name: beginning of the case`.
+    """
+    name, _, case = wanted.partition(": ")
+    try:
+        rows = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+    except (OSError, ValueError, KeyError):
+        return None
+    units = {"CPU s per 1 M rows": 1e-6, "CPU ms an image": 1e-3, "CPU ms a sample": 1e-3}
+    found = [row for row in rows if row["case"].startswith(case) and row["unit"] in units]
+    return float(found[0]["value"]) * units[found[0]["unit"]] if found else None

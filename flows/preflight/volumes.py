@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +33,13 @@ OF_PICTURES = frozenset(
     {"plan_pictures", "embed", "summarise_keypoints", "score_detector", "score_vlm", "find_pairs", "compare_pairs",
      "judge_pairs", "plan_gallery", "summarise_gallery"}
 )  # fmt: skip
+BY_CHARACTER = frozenset({"tag_places"})  # stages whose cost is that of their captions' characters
 # A pilot also reads every source row, and prompts are the same.
 NOT_GROWN = frozenset({"list_sources", "inventory", "filter", "embed_prompts"})
-_PUBLISHED_COPIES = 1_224_790 / 5_244_251  # manifests/published.toml: share of downloaded images removed as duplicates
 _MAX_ENTRIES = 50_000  # files to list when counting labelled images (0.5 s); more count as a complete corpus
 PACKED = "rs5m tars"  # PUB11's images in released tars: rows of the list that need no download
 _BYTES_PER_IMAGE = 98_600  # RS5M: about 500 GB for 5.07 million images
 _BYTES_PER_ROW = 50  # of a compressed text file without a published size
-_LEAST_COPIES = 10  # fewer in a pilot are too few to estimate their share
 
 
 @dataclass(frozen=True)
@@ -188,57 +186,6 @@ def halves_of(runs: Sequence[Run], share_rs3: float) -> Halves:
         else:
             found["rs3" if is_rs3(run.partition) else "pub11"] += run.n_rows
     return Halves(**found)
-
-
-def growth(filters: Sequence[Run], outside: Sequence[tuple[int, str]], pilot: float, target: float) -> Halves:
-    """Return the factor by which each half grows from a pilot to the target share.
-
-    Args:
-        filters: the filter's runs in the pilot, which count the matching rows outside it.
-        outside: listed files of each labelled corpus, and the detail of its reject row for those outside the pilot.
-        pilot: share of the pilot, in (0, 1].
-        target: target share, in (0, 1].
-    """
-    inside = sum(run.n_kept for run in filters)
-    left_out = sum(run.reasons.get("outside_pilot", 0) for run in filters)
-    web = (inside + left_out) / inside if inside and left_out else 1 / pilot
-    n_listed = n_outside = 0
-    for listed, sentence in outside:
-        n_listed += listed
-        n_outside += int(re.sub(r"\D", "", sentence.partition(" files")[0]) or 0)
-    labelled = (n_listed + n_outside) / n_listed if n_listed and n_outside else 1 / pilot
-    return Halves(web * target, labelled * target)
-
-
-def survivors_factor(dedup: Sequence[Run], grown: float) -> float:
-    """Return the factor by which the share of survivors falls when a pilot grows, since more copies meet.
-
-    A slice of share p has p² of all pairs, so the removed share grows by 1 / p. It is limited to the published share,
-    since clusters of more than two grow less. Rows of one URL are all in the slice or all outside.
-    """
-    n_rows = sum(run.n_rows for run in dedup)
-    copies = sum(n for run in dedup for reason, n in run.reasons.items() if reason != "url_duplicate")
-    if not n_rows:
-        return 1.0
-    share = copies / n_rows
-    full = (
-        min(share * grown, max(share, _PUBLISHED_COPIES)) if copies >= _LEAST_COPIES else max(share, _PUBLISHED_COPIES)
-    )
-    return (1 - full) / (1 - share) if share < 1 else 1.0
-
-
-def pictures_factor(n_images: int, n_pictures: int, grown: float) -> float:
-    """Return the factor by which the share of distinct pictures falls when a pilot grows, as survivors_factor.
-
-    Args:
-        n_images: valid images of the pilot.
-        n_pictures: distinct ones of them.
-        grown: factor by which the web half grows.
-    """
-    if not n_images or not n_pictures:
-        return 1.0
-    share = 1 - n_pictures / n_images
-    return (1 - min(share * grown, max(share, _PUBLISHED_COPIES))) / (1 - share)
 
 
 def is_rs3(partition: str) -> bool:

@@ -5,20 +5,19 @@ Not for the declaration of the stage (`stages/filter/stage.py`) nor for file for
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.corpus import Corpus
-from schemas.fields import FIELD
 from schemas.tables import CANDIDATE
 from stages.contract import rejects_table
-from stages.filter.keywords import clean_caption, match_any, matched_keywords
+from stages.filter.candidate_rows import as_candidates, as_rejects
+from stages.filter.keywords import match_any
 from stages.filter.strict import StrictRules
 from stages.readers.batch import Choices, Counted, Damage, Malformed, Read, SourceBatch, SourceFiles
-from stages.readers.formats.texts import count_blank, is_blank
+from stages.readers.formats.texts import count_blank, count_characters, is_blank
 from stages.readers.readers import DEFAULT_CHOICES, count_source, read_source, reader_of
 from stages.slices import is_in_slice
 
@@ -40,11 +39,13 @@ class Filtered:
         malformed: reject rows of the table candidate, in file order: rows and stretches that cannot be read, rows with
             a keyword and no URL, and rows that strict rules refuse.
         counts: given (counted apart from the reading), kept and one entry per reason.
+        n_characters_left: characters of the matching captions outside the pilot.
     """
 
     candidates: pa.Table
     malformed: pa.Table
     counts: dict[str, int]
+    n_characters_left: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def filter_source(
         InputError: a file that reading depends on is missing.
     """
     found = filter_batches(read_source(source, corpus, search.choices), corpus, search, on_progress, source)
-    return Filtered(found.candidates, found.malformed, {**found.counts, "given": count_source(source, corpus)})
+    return replace(found, counts={**found.counts, "given": count_source(source, corpus)})
 
 
 def filter_batches(
@@ -114,6 +115,7 @@ class _Sieve:
         self._kept = [CANDIDATE.schema.empty_table()]
         self._rejects = [CANDIDATE.reject_schema.empty_table()]
         self._waiting: list[pa.Table] = []
+        self._n_characters_left = 0
         self._part = 0
 
     def add(self, batch: SourceBatch) -> None:
@@ -123,10 +125,20 @@ class _Sieve:
         self._part = batch.part
         found, refused = _filter_batch(batch, self._corpus, self._search, self.counts)
         if found is not None:
-            self._waiting.append(found)
+            self._waiting.append(self._in_slice(found))
         self.counts.update(Counter(fault.reason for fault in refused))
         if refused:
-            self._rejects.append(_as_rejects(refused, self._corpus, batch.part))
+            self._rejects.append(as_rejects(refused, self._corpus, batch.part))
+
+    def _in_slice(self, found: pa.Table) -> pa.Table:
+        """Return the rows in the pilot's slice, and count the others and the characters of their captions."""
+        if self._search.pilot_share == 1:
+            return found
+        is_inside = is_in_slice(found["url"], self._search.pilot_share)
+        left = found.filter(pc.invert(is_inside))
+        self.counts["outside_pilot"] += left.num_rows
+        self._n_characters_left += count_characters(left["source_caption"])
+        return found.filter(is_inside)
 
     def refuse_stretch(self, damage: Damage) -> None:
         """Refuse rows that cannot be read, in one reject row that names the file and their number."""
@@ -148,12 +160,13 @@ class _Sieve:
         self._convert()
         candidates = pa.concat_tables(self._kept)
         self.counts["kept"] = candidates.num_rows
-        return Filtered(candidates, pa.concat_tables(self._rejects), dict(self.counts))
+        rejects = pa.concat_tables(self._rejects)
+        return Filtered(candidates, rejects, dict(self.counts), self._n_characters_left)
 
     def _convert(self) -> None:
         if not self._waiting:
             return
-        found = _as_candidates(pa.concat_tables(self._waiting), self._corpus, self._part, self._search)
+        found = as_candidates(pa.concat_tables(self._waiting), self._corpus, self._part, self._search)
         self._waiting = []
         self._kept.append(self._refuse_false(found) if self._search.is_strict else found)
 
@@ -196,55 +209,4 @@ def _filter_batch(
     lacking = chosen.table.filter(has_no_url).select(["source_row", "native_id"]).to_pylist()
     no_url = (Malformed(row["source_row"], "no_url", "the URL is empty", row["native_id"]) for row in lacking)
     faults += [*chosen.malformed, *no_url]
-    found = chosen.table.filter(pc.invert(has_no_url))
-    if search.pilot_share < 1:
-        is_inside = is_in_slice(found["url"], search.pilot_share)
-        counts["outside_pilot"] += found.num_rows - (pc.sum(is_inside).as_py() or 0)
-        found = found.filter(is_inside)
-    return found, sorted(faults)
-
-
-def _sample_ids(corpus: Corpus, part: int, rows: Any, native_ids: Any) -> pa.Array | pa.ChunkedArray:
-    if reader_of(corpus).is_sample_list:
-        return native_ids
-    if reader_of(corpus).has_native_sample_ids:
-        return pc.binary_join_element_wise(f"{corpus.code}_", native_ids, "")
-    return pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
-
-
-def _as_candidates(found: pa.Table, corpus: Corpus, part: int, search: Search) -> pa.Table:
-    n_rows, published = found.num_rows, found["source_caption"].combine_chunks()
-    searched = pc.coalesce(found["searched_text"].combine_chunks(), published)
-    plain = pc.coalesce(found["plain_caption"].combine_chunks(), published)
-    keywords = matched_keywords(searched, search.patterns)
-    ids = _sample_ids(corpus, part, found["source_row"], found["native_id"])
-    columns = {name: found[name] for name in found.schema.names} | {
-        "sample_id": ids,
-        "corpus": _corpora(ids, corpus),
-        "part": pa.repeat(pa.scalar(part, pa.int32()), n_rows),
-        "caption": clean_caption(plain) if search.is_cleaned else plain,
-        "keywords": keywords,
-        "strict_keywords": search.rules.keywords_left(searched, keywords),
-        "annotation_licence": pa.repeat(corpus.annotation_licence, n_rows),
-        **{name: pa.nulls(n_rows, FIELD[name].type) for name in ("machine_tags", "machine_tag_probs")},
-    }
-    return pa.table({name: columns[name] for name in CANDIDATE.schema.names}).cast(CANDIDATE.schema)
-
-
-def _corpora(sample_ids: Any, corpus: Corpus) -> pa.Array | pa.ChunkedArray:
-    """Return the corpus of each sample: of a list of samples each has its own."""
-    if not reader_of(corpus).is_sample_list:
-        return pa.repeat(corpus.code, len(sample_ids))
-    return pc.replace_substring_regex(sample_ids, pattern="_.*", replacement="")
-
-
-def _as_rejects(faults: Sequence[Malformed], corpus: Corpus, part: int) -> pa.Table:
-    rows = pa.array([fault.source_row for fault in faults], pa.int64())
-    reasons, details = (pa.array([getattr(f, name) for f in faults], pa.string()) for name in ("reason", "detail"))
-    by_row = pc.binary_join_element_wise(f"{corpus.code}_{part}_", rows.cast(pa.string()), "")
-    ids: Any = by_row
-    if reader_of(corpus).has_native_sample_ids:  # the id of an unreadable record may be unknown
-        native_ids = pa.array([fault.native_id for fault in faults], pa.string())
-        ids = pc.coalesce(_sample_ids(corpus, part, rows, native_ids), by_row)
-    facts = {"corpus": _corpora(ids, corpus), "source_row": rows}
-    return rejects_table(CANDIDATE, {"sample_id": ids}, reasons, details, facts)
+    return chosen.table.filter(pc.invert(has_no_url)), sorted(faults)

@@ -17,6 +17,7 @@ from stages.filter.strict import StrictRules
 from stages.identity import digest_json
 from stages.inventory.stage import listed_corpus
 from stages.readers.batch import Choices, SourceFiles
+from stages.readers.formats.texts import count_characters
 from stages.readers.readers import reader_of
 
 CocoColumn = Literal["TEXT", "top_caption", "all_captions"]
@@ -84,7 +85,9 @@ def filter_captions(inputs: Inputs, context: Context) -> Outcome:
         found = add_tags(found, corpus, search, source)
     for row in listed:
         _check_unchanged(context.sources / row["path"], row)
-    return Outcome(found.candidates.cast(CANDIDATE.schema), found.malformed, found.counts)
+    n_characters = count_characters(found.candidates["source_caption"])
+    measured = {"n_characters": n_characters, "n_characters_left": found.n_characters_left}
+    return Outcome(found.candidates.cast(CANDIDATE.schema), found.malformed, found.counts, measured=measured)
 
 
 def source_files(listed: Sequence[tuple[str, int]], sources: Path, corpus: Corpus) -> SourceFiles:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.preflight.forecast import bench_rate
+from flows.preflight.machine import bench_rate
 from schemas.rate_manifests import load_rates
 from tests.benchmarks.toy_process import run_toy
 

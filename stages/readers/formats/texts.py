@@ -92,6 +92,11 @@ def is_blank(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.fill_null(pc.or_(is_empty, pc.utf8_is_space(texts)), True)
 
 
+def count_characters(texts: pa.Array | pa.ChunkedArray, most: int = 32_768) -> int:
+    """Return the number of characters of all texts; those of more than `most` count as that, as they are searched."""
+    return pc.sum(pc.min_element_wise(pc.utf8_length(texts), most)).as_py() or 0
+
+
 def count_blank(texts: pa.Array) -> int:
     """Return the number of blank texts; only texts that do not begin with printable ASCII are inspected."""
     if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):

@@ -1,6 +1,7 @@
 """The fit recovers fixed and per-row costs from runs generated with them."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -48,3 +49,16 @@ def test_no_cost_is_negative() -> None:
     runs = [run(n, 5.0 - n / 100, started=n) for n in (10, 100, 200, 300, 400)]
     cost = fit_cost(runs, by_clock=False, fixed_s=0.1)
     assert min(cost.per_row_s, cost.per_partition_s, cost.per_process_s) >= 0
+
+
+def test_the_first_partition_of_each_half_in_a_process_may_cost_more() -> None:
+    # Screen: 3 ms a row; the first labelled partition of a process and its first one of the web cost a second more.
+    runs = []
+    for n in range(24):
+        partition, rows = (f"fmow-{n}", 5) if n < 4 else (f"0-{n:04d}", 80 + n)
+        is_first = n in (0, 1, 4, 5)
+        one = run(rows, 0.003 * rows + is_first, f"worker{n % 2}", float(n))
+        runs.append(replace(one, partition=partition))
+    cost = fit_cost(runs, by_clock=False, fixed_s=0.0)
+    assert cost.per_row_s == pytest.approx(0.003, rel=0.02)
+    assert cost.total_s(20_000, 200, 2) == pytest.approx(64, rel=0.02)

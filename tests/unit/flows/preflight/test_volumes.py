@@ -1,21 +1,20 @@
 """Row counts of the stages, from published counts and extrapolated from a pilot."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.preflight.growth import growth, lengths_factor, pictures_factor, survivors_factor
 from flows.preflight.history import Run
 from flows.preflight.volumes import (
     AFTER_DEDUP,
     BY_DOWNLOAD,
-    growth,
     halves_of,
-    pictures_factor,
     published_volumes,
     shares_present,
-    survivors_factor,
 )
 from stages import STAGES
 from stages.readers.corpora import load_corpora
@@ -91,3 +90,14 @@ def test_each_stage_of_the_survivors_shrinks_with_them() -> None:
 def test_each_stage_with_partitions_of_urls_has_as_many_as_the_download() -> None:
     by_urls = {"fetch_pass", "fetched", "picture", "embedding", "own_caption"}
     assert {stage.name for stage in STAGES if by_urls & set(stage.partitions_from)} == BY_DOWNLOAD
+
+
+def test_captions_outside_a_pilot_change_what_a_caption_costs() -> None:
+    # 10 captions of 100 characters in the pilot; outside it 90 of 130, since it has too few of the longest.
+    pilot = replace(
+        run("filter", "cc3m-00000", 1000, 10, outside_pilot=90),
+        measured={"n_characters": 1000, "n_characters_left": 90 * 130},
+    )
+    assert lengths_factor([pilot]) == pytest.approx((1000 + 11_700) / 100 / 100)
+    assert lengths_factor([run("filter", "cc3m-00000", 1000, 10, outside_pilot=90)]) == 1.0, "an earlier receipt"
+    assert lengths_factor([]) == 1.0

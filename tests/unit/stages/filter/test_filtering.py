@@ -130,6 +130,8 @@ def test_a_slice_has_the_same_urls_in_all_files_and_grows_with_its_share(tmp_pat
     small, large, all_rows = (set(part.candidates["url"].to_pylist()) for part in found)
     assert small < large < all_rows and len(all_rows) == 400 and 40 < len(large) < 120
     assert found[1].counts["outside_pilot"] == 400 - len(large)
+    n_characters = [sum(map(len, part.candidates["source_caption"].to_pylist())) for part in found]
+    assert n_characters[1] + found[1].n_characters_left == n_characters[2] and found[2].n_characters_left == 0
 
 
 STRICT = {
