@@ -16,6 +16,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from flows.ask import commands as ask
+from flows.ask import upkeep
 from flows.ask.report import say
 from flows.ledger.disk import ADVICE, free_gb, is_disk_full
 from flows.options import build_folder, command_again, parse
@@ -74,10 +75,10 @@ COMMANDS = {
     "release-metadata": ask.run_release_metadata,
     "rebuild": run_rebuild,
     "eval-hashes": ask.run_eval_hashes,
-    "verify": ask.run_verify,
+    "verify": upkeep.run_verify,
     "card": ask.run_card,
     "export": _export,
-    "gc": ask.run_gc,
+    "gc": upkeep.run_gc,
     "withdraw": run_withdraw,
     "rate": _rate,
     "audit": _rate,

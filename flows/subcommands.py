@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from flows.command import Subcommand, option, out
 from flows.rate.options import add_audit_options, add_rate_options
 from stages import MODULES
 
-
-@dataclass(frozen=True)
-class Subcommand:
-    """A command as the command line shows it.
-
-    Attributes:
-        help: one line, without a capital and a full stop.
-        examples: command lines without the leading `rs5m `.
-        add: functions that add the command's own options to its parser; parser.py adds those of every command.
-    """
-
-    help: str
-    examples: tuple[str, ...]
-    add: tuple[Callable[[argparse.ArgumentParser], None], ...] = ()
-
-
-def _option(*flags: str, **settings: Any) -> Callable[[argparse.ArgumentParser], None]:
-    """Return a function that adds one argument, described as for argparse's `add_argument`."""
-
-    def add(command: argparse.ArgumentParser) -> None:
-        command.add_argument(*flags, **settings)
-
-    return add
-
-
-def _out(default: str, text: str) -> Callable[[argparse.ArgumentParser], None]:
-    return _option("--out", type=Path, default=Path(default), help=f"{text} ({default})")
-
-
-_MODULES = _option("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
-_VERBOSE = _option("--verbose", action="store_true", help="print all tables at the end")
+_MODULES = option("modules", nargs="+", choices=MODULES, metavar="STAGE", help=", ".join(MODULES))
+_VERBOSE = option("--verbose", action="store_true", help="print all tables at the end")
 _AGAIN = (
-    _option(
+    option(
         "--retry", default="", choices=["", "transient"], help="request URLs again that failed for a transient reason"
     ),
-    _option("--refetch", default="", help="request URLs again that were refused for these reasons (a,b), or all"),
+    option("--refetch", default="", help="request URLs again that were refused for these reasons (a,b), or all"),
 )
-_SAMPLE = _option("sample_id", metavar="SAMPLE_ID", help="a sample's name, such as laion2b_0_12")
+_SAMPLE = option("sample_id", metavar="SAMPLE_ID", help="a sample's name, such as laion2b_0_12")
 
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "demo": Subcommand(
@@ -91,15 +60,15 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "print the first rows of a source file as its reader sees them",
         ("peek cc3m Downloads/GCC-training.tsv --rows 3 --from 1000",),
         (
-            _option("corpus", help="code of the corpus, whose manifest says how the file is read"),
-            _option(
+            option("corpus", help="code of the corpus, whose manifest says how the file is read"),
+            option(
                 "path",
                 type=Path,
                 help="a file of the corpus, of any name; for a labelled corpus a folder laid out as SOURCES/<code>",
             ),
-            _option("--rows", type=int, default=5, metavar="N", help="rows to print (5)"),
-            _option("--from", type=int, default=0, dest="from_row", metavar="ROW", help="first row, from 0"),
-            _option(
+            option("--rows", type=int, default=5, metavar="N", help="rows to print (5)"),
+            option("--from", type=int, default=0, dest="from_row", metavar="ROW", help="first row, from 0"),
+            option(
                 "--companion",
                 type=Path,
                 action="append",
@@ -113,8 +82,8 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "draft the manifest of a corpus from one of its files",
         ("new-corpus mycorpus Downloads/part-00000.parquet",),
         (
-            _option("code", help="lower-case letters and digits: names its folder under SOURCES and its samples"),
-            _option("file", type=Path, help="one of its files: parquet, or lines of caption, tab, URL"),
+            option("code", help="lower-case letters and digits: names its folder under SOURCES and its samples"),
+            option("file", type=Path, help="one of its files: parquet, or lines of caption, tab, URL"),
         ),
     ),
     "tables": Subcommand("print all tables of a build", ("tables --build build/demo",)),
@@ -129,7 +98,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         ("show laion2b_0_12 --build build/demo --out picture.jpg",),
         (
             _SAMPLE,
-            _option(
+            option(
                 "--out", type=Path, help="the file to write (SAMPLE_ID with the ending of its format, such as .jpg)"
             ),
         ),
@@ -138,7 +107,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "write two pages of a build, finished or not: figures and pictures, and adjustable thresholds for outliers",
         ("report --build build/demo --out report.html",),
         (
-            _option(
+            option(
                 "--out",
                 type=Path,
                 help="the HTML file to write (report.html in the build folder); outliers.html beside it",
@@ -148,7 +117,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "fates": Subcommand(
         "write one row per sample: which stage decided, and why",
         ("fates --build build/demo --out fates.csv",),
-        (_out("fates.csv", "the CSV to write"),),
+        (out("fates.csv", "the CSV to write"),),
     ),
     "compare": Subcommand(
         "compare a build with a list of RS5M (rows kept, lost and why), or image by image with a release",
@@ -157,23 +126,21 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
             "compare --release /data/RS5M --build BUILD",
         ),
         (
-            _option(
-                "--release", type=Path, help="instead of a list: released tars, another build, or release metadata"
-            ),
-            _out("compare.csv", "the CSV to write"),
+            option("--release", type=Path, help="instead of a list: released tars, another build, or release metadata"),
+            out("compare.csv", "the CSV to write"),
         ),
     ),
     "release-metadata": Subcommand(
         "write URLs, texts, digests, scores and splits of a build's samples to one file, to share without images",
         ("release-metadata --build BUILD --out release-metadata.parquet",),
-        (_out("release-metadata.parquet", "the file"),),
+        (out("release-metadata.parquet", "the file"),),
     ),
     "rebuild": Subcommand(
         "make a published dataset again from its release metadata, and count lost and changed samples",
         ("rebuild release-metadata.parquet --build BUILD --set download.contact=you@example.org",),
         (
-            _option("from_file", type=Path, metavar="FILE", help="a file that release-metadata wrote"),
-            _out("rebuild.csv", "the CSV to write, one row per stated sample"),
+            option("from_file", type=Path, metavar="FILE", help="a file that release-metadata wrote"),
+            out("rebuild.csv", "the CSV to write, one row per stated sample"),
             _VERBOSE,
             *_AGAIN,
         ),
@@ -181,15 +148,15 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "eval-hashes": Subcommand(
         "write the hashes of a build's evaluation sets to one file, to share without their images",
         ("eval-hashes --build BUILD --out evaluation-hashes.parquet",),
-        (_out("evaluation-hashes.parquet", "the file"),),
+        (out("evaluation-hashes.parquet", "the file"),),
     ),
     "verify": Subcommand(
         "check the whole build from its files",
         ("verify --build build/demo", "verify --build BUILD --repair", "verify --build BUILD --resume"),
         (
-            _option("--repair", action="store_true", help="set damaged files aside; the next run does them again"),
-            _option("--quick", action="store_true", help="check sizes, receipts and schemas only"),
-            _option(
+            option("--repair", action="store_true", help="set damaged files aside; the next run does them again"),
+            option("--quick", action="store_true", help="check sizes, receipts and schemas only"),
+            option(
                 "--resume", action="store_true", help="skip what an earlier check found sound and nothing has changed"
             ),
         ),
@@ -202,16 +169,16 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "write the samples of a finished build as plain folders, or as parquet with embedded images",
         ("export --build BUILD --format folders --out images", "export --build BUILD --format parquet --out hub"),
         (
-            _option("--format", default="folders", choices=["folders", "parquet"], help="the format (folders)"),
-            _out("export", "the folder to write; it must not exist"),
+            option("--format", default="folders", choices=["folders", "parquet"], help="the format (folders)"),
+            out("export", "the folder to write; it must not exist"),
         ),
     ),
     "gc": Subcommand(
         "remove files that no current receipt names",
         ("gc --build BUILD --dry-run", "gc --build BUILD --purge"),
         (
-            _option("--dry-run", action="store_true", help="print what would be removed, and remove nothing"),
-            _option(
+            option("--dry-run", action="store_true", help="print what would be removed, and remove nothing"),
+            option(
                 "--purge", action="store_true", help="destroy the fetched bytes of withdrawn and hash-listed images"
             ),
         ),
@@ -219,7 +186,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "withdraw": Subcommand(
         "take samples, URLs, hosts or images out of a build and all its later runs",
         ("withdraw list.txt --build BUILD",),
-        (_option("list", type=Path, help="samples, URLs, hosts, sha256 or perceptual hashes, one per line"),),
+        (option("list", type=Path, help="samples, URLs, hosts, sha256 or perceptual hashes, one per line"),),
     ),
     "rate": Subcommand(
         "serve a local page to rate captions, and print means and agreement",
@@ -243,15 +210,15 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
             "train-detector Images --model yolo --start models/rs-detector --out models/second",
         ),
         (
-            _option(
+            option(
                 "data", type=Path, help="a folder with rs/ and other/, or with labels.csv; or a TOML file of folders"
             ),
-            _option("--model", default="", choices=["", "lite0", "yolo"], help="train only this one (default: both)"),
-            _out("models", "folder for rs-lite0 and rs-detector"),
-            _option("--start", type=Path, help="folder of a YOLO detector whose weights training starts from"),
+            option("--model", default="", choices=["", "lite0", "yolo"], help="train only this one (default: both)"),
+            out("models", "folder for rs-lite0 and rs-detector"),
+            option("--start", type=Path, help="folder of a YOLO detector whose weights training starts from"),
             # 24 on 1,358 real images give an area under the curve of .989 on 341 others, in 107 CPU s a training run.
-            _option("--epochs", type=int, default=24, help="passes of the YOLO classifier over the images (24)"),
-            _option("--n-threads", type=int, default=2, help="CPU threads (2)"),
+            option("--epochs", type=int, default=24, help="passes of the YOLO classifier over the images (24)"),
+            option("--n-threads", type=int, default=2, help="CPU threads (2)"),
         ),
     ),
     "calibrate": Subcommand(
@@ -261,11 +228,11 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
             "calibrate Images --profile light --precision 0.99 --out mine.toml",
         ),
         (
-            _option("labels", type=Path, help="a folder with rs/ and other/, or a table of names and labels"),
-            _option(
+            option("labels", type=Path, help="a folder with rs/ and other/, or a table of names and labels"),
+            option(
                 "--precision", type=float, default=0.97, help="share of remote sensing among the kept images (0.97)"
             ),
-            _out("calibrated.toml", "the profile to write"),
+            out("calibrated.toml", "the profile to write"),
         ),
     ),
 }

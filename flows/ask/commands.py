@@ -1,11 +1,8 @@
-"""The commands that inspect a build: tables, status, explain, show, fates, compare, verify, card, gc, config, peek."""
+"""The commands that inspect a build or write what it has: tables, explain, show, fates, compare, card and others."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,25 +11,21 @@ from rich.console import Console
 from flows.ask.compare import compare
 from flows.ask.compare_release import compare_release
 from flows.ask.dataset import OUTLIERS, PAGE, all_reports, publish_dataset
+from flows.ask.explain import explain
 from flows.ask.fates import write_fates
-from flows.ask.inspect import explain, failures, status_report
 from flows.ask.picture import write_picture
 from flows.ask.release_metadata import write_release_metadata
 from flows.ask.report import say
+from flows.ask.status import failures, status_report
 from flows.card.files import CARD, FACTS
 from flows.card.identity import build_id, unfinished
 from flows.corpora.draft import next_steps, write_draft
 from flows.corpora.peek import peek_file
-from flows.ledger.garbage import collect_garbage
 from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
-from flows.ledger.partition_check import Fault
 from flows.ledger.store import Store
-from flows.ledger.verify import How, set_aside, verify
-from flows.ledger.verify_progress import ProgressLine
 from flows.opening import open_existing, sources_of
 from flows.options import MEMORY, command_again, parse, remember, settings_of
-from flows.run.purge import purge
 from flows.settings import Settings, render_settings
 from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages import STAGES
@@ -89,51 +82,6 @@ def run_new_corpus(options: argparse.Namespace, console: Console) -> None:
     path = write_draft(options.code, options.file)
     for line in next_steps(options.code, options.file, path):
         say(console, line)
-
-
-def run_verify(options: argparse.Namespace, console: Console) -> int:
-    """Print every fault; return 1 if there is one."""
-    started = time.monotonic()
-    settings, ledger = open_existing(options)
-    faults, line = [], ProgressLine(sys.stderr)
-    how = How(settings.run.workers, options.quick, options.resume, show=line.show)
-    with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
-        try:
-            for found in verify(ledger, how):
-                line.clear()
-                if isinstance(found, Fault):
-                    faults.append(found)
-                    say(console, f"FAULT {found.where}: {found.what}", "red")
-                else:
-                    say(console, found)
-        finally:
-            line.clear()
-            if options.repair:
-                for text, style in set_aside(ledger, faults):
-                    say(console, text, style)
-    return _verdict(ledger, faults, options, console, time.monotonic() - started)
-
-
-def _verdict(
-    ledger: Ledger, faults: Sequence[Fault], options: argparse.Namespace, console: Console, seconds: float
-) -> int:
-    """Print the verdict of a verification and return the exit code."""
-    if faults:
-        can_repair = not options.repair and any(fault.folder for fault in faults)
-        advice = (
-            "; `make verify REPAIR=yes` sets their receipts aside, and the next run redoes them" if can_repair else ""
-        )
-        say(console, f"{len(faults)} faults in {seconds:.1f} s{advice}", "red")
-        return 1
-    undone = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
-    if undone:
-        some = briefly(undone, 5)
-        say(console, f"incomplete by the settings of profile {options.profile}: {some} (`make status` lists all)")
-    elif options.quick:
-        console.print(f"sizes, receipts and schemas are right, in {seconds:.1f} s; no bytes and no rows were read")
-    else:
-        console.print(f"verified in {seconds:.1f} s: every row is accounted for")
-    return 0
 
 
 def run_explain(options: argparse.Namespace, console: Console) -> None:
@@ -228,22 +176,6 @@ def run_card(options: argparse.Namespace, console: Console) -> int:
         return 1
     say(console, f"card: {folder / CARD} (build {build_id(ledger)[:12]})")
     return 0
-
-
-def run_gc(options: argparse.Namespace, console: Console) -> None:
-    """Remove files that no current receipt names; with `purge`, then destroy bodies withdrawn or on a hash list."""
-    _, ledger = open_existing(options)
-    with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
-        if options.purge and options.dry_run:
-            raise InputError("--purge has no --dry-run: `make fates` lists withdrawn samples")
-        n_files, n_bytes, notes = collect_garbage(ledger, options.dry_run)
-        for note in notes:
-            say(console, note)
-        verb = "would be removed" if options.dry_run else "removed"
-        console.print(f"{counted(n_files, 'file')}, {n_bytes / 1e6:,.1f} MB {verb}")
-        if options.purge:  # last: it needs space for a copy of the largest file
-            for line in purge(ledger):
-                say(console, line)
 
 
 def run_config(options: argparse.Namespace, console: Console) -> None:

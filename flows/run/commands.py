@@ -15,13 +15,12 @@ from flows.ask.damage import unreadable, warnings
 from flows.ask.dataset import (
     OUTLIERS,
     PAGE,
-    STATISTICS,
     all_reports,
     module_reports,
     publish_dataset,
-    statistics_for_people,
 )
 from flows.ask.report import say
+from flows.ask.statistics import STATISTICS, statistics_for_people
 from flows.ask.tars import layouts, tars
 from flows.card.files import CARD
 from flows.card.identity import build_id

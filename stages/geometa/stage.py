@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from schemas.fields import FIELD
 from schemas.tables import GEOMETA
 from schemas.template_manifests import Templates, load_templates
-from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Resources, Stage, Tool, no_rejects
+from stages.contract import Context, Given, Inputs, Outcome, Reads, Resources, Stage, Tool, no_rejects
 from stages.geometa.countries import country_code, names_by_code
 from stages.geometa.facts import word_facts
 from stages.geometa.places import Places, name_places, open_places, places_identity
 from stages.geometa.positions import choose_position
 from stages.geometa.seasons import find_seasons
 from stages.geometa.sentences import Composer
+from stages.geometa.settings import GeometaParams
 from stages.geometa.times import month_of, parse_time
 from stages.geometa.utm import find_zones
 from stages.identity import digest_json
@@ -47,35 +47,6 @@ _BY_PLACE = ("utm_zone", "utm_hemisphere", "city")
 _FACT_COLUMNS = ("latitude_deg", "taken_at", "country_name", *_TAGS[:1], *_LABELLED[2:], "labels")
 # Columns of which a sentence is composed.
 _WORDED = ("sample_id", "corpus", *_LABELLED, *_TAGS, "city", "country_name", "season", "taken_at", *_BY_PLACE[:2])
-
-
-class GeometaParams(Params):
-    """Which positions, times and tags are accepted, and how they are described."""
-
-    max_city_km: float = Field(
-        50.0, ge=0, description="maximum great-circle distance to a place that gives the city, km"
-    )  # our choice: beyond it "near" misleads
-    max_country_km: float = Field(100.0, ge=0, description="maximum distance to a place that gives the country, km")
-    # For 144,563 GeoNames places, the nearest other one is in the same country for 99 % up to 10 km, 97 % at 25 to
-    # 50 km, 93 % at 75 to 100 km, and 88 % at 150 to 200 km.
-    tropic_latitude_deg: float = Field(
-        23.44, ge=0, le=90, description="latitude up to which there are no seasons, degrees"
-    )  # obliquity of the ecliptic, IAU 2006: 23.439 degrees at J2000
-    earliest_year: int = Field(1858, ge=1000, le=9999, description="earlier times are ignored as mistakes")
-    # 1858: the first aerial photograph, Nadar's of Paris.
-    latest_year: int = Field(2030, ge=1000, le=9999, description="later times are ignored as mistakes")  # YFCC has 4501
-    min_tag_prob: float = Field(0.9, ge=0, le=1, description="minimum probability of a tag in a sentence")  # RS5M
-    max_tags: int = Field(3, ge=1, description="maximum number of machine tags in a sentence")  # RS5M
-    exif_meta_caption: bool = Field(
-        False, description="meta captions also use facts known only from EXIF"
-    )  # RS5M uses only facts from the corpora
-    template_seed: str = Field("meta", description="with the sample's id, selects a variant of the templates")
-
-    @model_validator(mode="after")
-    def _check_years(self) -> "GeometaParams":
-        if self.earliest_year > self.latest_year:
-            raise ValueError(f"earliest_year {self.earliest_year} is after latest_year {self.latest_year}")
-        return self
 
 
 def describe_geometa(inputs: Inputs, context: Context) -> Outcome:

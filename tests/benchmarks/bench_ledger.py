@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from flows.ask.inspect import status_report
+from flows.ask.status import status_report
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
 from flows.settings import load_settings

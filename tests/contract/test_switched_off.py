@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from flows.ask.dataset import all_reports
+from flows.ask.explain import explain
 from flows.ask.fates import write_fates
-from flows.ask.inspect import explain, status_report
+from flows.ask.status import status_report
 from flows.ledger.verify import How, verify
 from flows.preflight.forecast import Forecaster
 from flows.run.executor import InlineExecutor

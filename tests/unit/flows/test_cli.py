@@ -14,6 +14,7 @@ from flows.cli import COMMANDS, main
 from flows.settings import load_settings
 from flows.subcommands import SUBCOMMANDS
 from stages import MODULES, STAGES
+from tests.earlier_receipts import without_column
 from tests.small_build import Build
 
 ROOT = Path(__file__).parents[3]
@@ -251,3 +252,17 @@ def test_a_disk_that_fills_outside_of_a_partition_is_named_with_its_free_space_a
     assert code == 2
     assert f"GB free now under {tmp_path}, " in said and f"GB free now under {tmp_path}/fates.csv" in said
     assert "`make gc` removes what no receipt needs) and run the same command again" in said
+
+
+def test_every_command_names_a_build_folder_of_an_earlier_version(
+    damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = damaged.ledger().state(damaged.stage("download")).receipts[0]
+    without_column(damaged.root, receipt, "body_md5")
+    options = damaged.arguments(tmp_path)
+    more = {"explain": ["laion2b_0_0"], "fates": ["--out", str(tmp_path / "fates.csv")]}
+    for command in ("status", "explain", "tables", "report", "verify", "fates", "gc", "build"):
+        assert main([command, *more.get(command, []), *options]) == 2
+        said = capsys.readouterr().out
+        assert f"error: {damaged.root} was made by an earlier version of this project: {receipt.folder}" in said
+        assert "lacks the column body_md5. Build into a new folder with BUILD=…" in said

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.ask.damage import accept_all, damaged_files, sentences, unaccepted, warnings
-from flows.ask.inspect import status_report
+from flows.ask.status import status_report
 from flows.cli import main
 from flows.ledger.ledger import Ledger
 from flows.ledger.verify import Fault, verify

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.ask.explain import explain
 from flows.ask.fates import fates_query
-from flows.ask.inspect import explain
 from flows.ask.report import stage_report, stage_reports, unbalanced
 from flows.ask.spine import known_by, samples_query, ways
 from flows.ask.views import open_views

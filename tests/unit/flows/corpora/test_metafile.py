@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flows.ask.inspect import explain
+from flows.ask.explain import explain
 from flows.ask.report import stage_reports, unbalanced
 from flows.corpora.metafile import as_sources, list_files
 from flows.ledger.verify import verify

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows.ask.inspect import status_report
+from flows.ask.status import status_report
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
 from flows.run.executor import InlineExecutor

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ask.inspect import explain
+from flows.ask.explain import explain
 from schemas.fields import FIELD
 from schemas.manifest_files import ManifestError
 from schemas.text_manifests import load_text_sources

@@ -15,7 +15,8 @@ from stages.contract import Context
 from stages.geometa import stage as geometa
 from stages.geometa.places import Places, open_places
 from stages.geometa.positions import choose_position
-from stages.geometa.stage import DESCRIBE_GEOMETA, PLACES, TEMPLATES, GeometaParams
+from stages.geometa.settings import GeometaParams
+from stages.geometa.stage import DESCRIBE_GEOMETA, PLACES, TEMPLATES
 from tests.contract.handmade import HandmadeFiles, samples_of
 from tests.contract.inputs_geometa import HANDMADE, TOOLS, candidate, image, labelled_image
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.ask.damage import accept_all, unreadable
-from flows.ask.inspect import status_report
+from flows.ask.status import status_report
 from flows.cli import main
 from flows.ledger.verify import Fault, verify
 from flows.run.executor import InlineExecutor

@@ -5,7 +5,7 @@ from collections import Counter
 import pyarrow.compute as pc
 import pytest
 
-from flows.ask.inspect import explain
+from flows.ask.explain import explain
 from stages.contract import Context, ContractError
 from stages.stats.filter_counts import COUNT_SOURCES, count_sources
 from stages.stats.stage import TOTAL

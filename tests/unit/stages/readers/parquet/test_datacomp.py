@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ask.inspect import explain
+from flows.ask.explain import explain
 from flows.run.executor import InlineExecutor
 from schemas.corpora import CORPUS_CODES, known_codes, load_corpora
 from schemas.corpus import Corpus
