@@ -112,7 +112,7 @@ def summarise_gallery(inputs: Inputs, context: Context) -> Outcome:
 DESCRIBE_EVALUATION = Stage(
     name="describe_evaluation",
     module="contamination",
-    version=4,
+    version=5,
     does="Finds the keypoints of each picture of the evaluation sets.",
     reads=(
         Reads("evaluation_image", (*_KEY, "evaluation_file", *FOUND)),
@@ -150,7 +150,7 @@ PLAN_GALLERY = Stage(
 SUMMARISE_GALLERY = Stage(
     name="summarise_gallery",
     module="contamination",
-    version=4,
+    version=5,
     does="Summarises the keypoints of each of these pictures in a vector, unless dedup has done so.",
     reads=(
         Reads("gallery_picture", LOCATED),

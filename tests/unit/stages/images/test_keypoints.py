@@ -204,6 +204,17 @@ def test_keypoints_that_jpeg_adds_to_a_smooth_picture_are_weak() -> None:
     assert mirror_keypoints(copy).n_strong == copy.n_strong
 
 
+def test_a_strip_of_text_makes_no_keypoints_of_the_picture_weak() -> None:
+    faint = draw(3).point(lambda level: 120 + level // 3)
+    captioned = faint.copy()
+    pen = ImageDraw.Draw(captioned)
+    pen.rectangle((0, 210, captioned.width, captioned.height), fill=20)
+    pen.text((4, 212), "Photographed from above in 2014", fill=240, font_size=18)
+    own, copy = find_keypoints(faint), find_keypoints(captioned)
+    n_kept = int((copy.points[: copy.n_strong, 1] < 200).sum())
+    assert n_kept >= 0.7 * (own.points[: own.n_strong, 1] < 200).sum() > 20
+
+
 def test_a_small_overlap_has_no_correlation() -> None:
     own = draw(3)
     part = own.crop((0, 0, own.width // 2, own.height // 2 + 20))
