@@ -1,6 +1,6 @@
 """The light detector: middle layers of EfficientNet-Lite0, frozen, and a linear head trained on a user's images.
 
-Runs on a CPU in about 45 ms a picture and core. Not for training: that is `flows/detector`.
+Runs on a CPU in about 30 ms a picture and core. Not for training: that is `flows/detector`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ INPUT_PX = 224
 # training, they are better than the last stage, which knows ImageNet's classes (docs/detector.md).
 CHANNELS = {3: 80, 4: 112, 5: 192}
 N_FEATURES = 2 * sum(CHANNELS.values())
+# Pictures at once on a CPU: their maps stay in its cache. Measured on one core: 30 ms a picture for 1 to 4 at once, 40
+# for 16, 66 for 64, medians on busier cores 36, 45 and 72; features differ by 1e-5 of up to 15.
+_AT_ONCE_ON_CPU = 4
 # Training and scoring see every picture encoded alike: else the head learns to recognise a source's encoder.
 JPEG_QUALITY = 90
 # Mean and deviation of the channels in ImageNet, with which the weights were trained (torchvision's constants).
@@ -52,7 +55,13 @@ class Lite0:
         self._model = model.to(self.device).eval()
 
     def features(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
-        """Return mean and deviation of each channel of the chosen stages, float32 [n, N_FEATURES]."""
+        """Return mean and deviation of each channel of the chosen stages, float32 [n, N_FEATURES]; n is at least 1."""
+        import torch
+
+        size = _AT_ONCE_ON_CPU if self.device.type == "cpu" else len(prepared)
+        return torch.cat([self._features(prepared[start : start + size]) for start in range(0, len(prepared), size)])
+
+    def _features(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         import torch
 
         with torch.inference_mode():
