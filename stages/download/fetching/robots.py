@@ -28,7 +28,7 @@ _OF_THE_HOST = frozenset({
 })  # fmt: skip
 _NO_ANSWER = {"timeout": "host_silent", "connection_failed": "host_refuses"}
 _EXPIRY_S = 24 * 3600.0  # 2.4
-_WAIT_S = 60.0  # for the cache, behind other processes
+_WAIT_S, _POLL_S = 60.0, 0.01  # for the cache, behind other processes
 
 
 class Robots:
@@ -143,6 +143,20 @@ def refuse_robots(error: Exception, note: Note) -> Refused | None:
     return Refused("robots_unreachable", f"robots.txt: {refused.detail}")
 
 
+def _log_ahead(db: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log. For this SQLite does not wait for another connection, whatever its time-out."""
+    end = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # behind it: which kind of busy
+            if not is_busy or time.monotonic() > end:
+                raise
+        time.sleep(_POLL_S)
+
+
 class _Cache:
     """One database file for all workers: a file an origin would be a million small files."""
 
@@ -152,7 +166,7 @@ class _Cache:
         path = folder / "robots.sqlite"
         # Each statement is a transaction of its own.
         self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
+        _log_ahead(self._db)
         self._db.execute("PRAGMA synchronous=OFF")  # a file that a crash costs is requested again
         self._db.execute("CREATE TABLE IF NOT EXISTS robots (origin TEXT PRIMARY KEY, read_at REAL, text BLOB)")
 

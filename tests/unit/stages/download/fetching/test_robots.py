@@ -5,11 +5,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from stages.download.fetching.attempts import fetch
 from stages.download.fetching.limits import FetchLimits
+from stages.download.fetching.robots import Robots
 from stages.plan.urls import fetch_id
 from tests.unit.stages.download.fetching.hostile_server import HostileServer, answer, serve
 
@@ -99,6 +101,16 @@ def test_the_file_is_shared_and_expires(server: HostileServer, tmp_path: Path) -
         db.execute("UPDATE robots SET read_at = read_at - 86401")
     server.robots = answer(404)
     assert reasons(server, tmp_path, "/ok/1") == [None]
+
+
+def test_a_worker_that_begins_waits_for_another_that_makes_the_cache(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "robots.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses at once to switch to a write-ahead log beside a writer
+    release = Timer(0.2, other.execute, ["COMMIT"])
+    release.start()
+    Robots(tmp_path, "rs5m").close()
+    release.join()
+    other.close()
 
 
 def test_robots_txt_is_not_requested_if_switched_off(server: HostileServer, tmp_path: Path) -> None:
