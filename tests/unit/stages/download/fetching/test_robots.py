@@ -110,6 +110,7 @@ def test_a_worker_that_begins_waits_for_another_that_makes_the_cache(tmp_path: P
     release.start()
     Robots(tmp_path, "rs5m").close()
     release.join()
+    assert other.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
     other.close()
 
 
