@@ -171,6 +171,12 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def read_checksums(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file by its name, as a published folder states them. Raises FileNotFoundError."""
+    lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
+
+
 def folder_faults(folder: Path, digest_of: Callable[[Path], str] | None) -> Iterator[str]:
     """Yield the names in a published folder's checksums that are missing or have other bytes.
 
@@ -178,8 +184,7 @@ def folder_faults(folder: Path, digest_of: Callable[[Path], str] | None) -> Iter
         folder: the published folder; it has checksums.
         digest_of: returns the sha256 of a file; None to check only that a file exists.
     """
-    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
-        stated, _, name = line.partition("  ")
+    for name, stated in read_checksums(folder).items():
         if not (folder / name).is_file() or (digest_of is not None and digest_of(folder / name) != stated):
             yield name
 

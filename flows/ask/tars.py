@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder
+from flows.ask.dataset_folder import DatasetFolder, read_checksums
 from flows.ask.pairs_card import pairs_card
 from flows.ledger.ledger import Ledger
 from flows.ledger.receipt import Receipt
@@ -43,10 +43,9 @@ def tar_digests(ledger: Ledger) -> dict[str, str]:
 def published_tars(root: Path) -> dict[str, str]:
     """Return the same of the dataset folder as it is published now, current or not; empty if there is none."""
     try:
-        lines = (root / "dataset" / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        found = read_checksums(root / "dataset")
     except FileNotFoundError:
         return {}
-    found = {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
     return {name: sha256 for name, sha256 in found.items() if name.endswith(".tar") and sha256 != _SHA256_OF_EMPTY}
 
 
