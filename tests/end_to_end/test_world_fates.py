@@ -115,5 +115,7 @@ def test_a_command_prints_nothing_beside_its_output(demo: Path, command: str) ->
 
 def test_verify_finds_nothing_wrong(demo: Path) -> None:
     done = run("verify", "--build", demo)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    # A slow machine also sees how far it is.
+    unexpected = [line for line in done.stderr.splitlines() if not line.startswith("verify: ")]
+    assert (done.returncode, unexpected) == (0, []), done.stdout
     assert "every row is accounted for" in done.stdout
