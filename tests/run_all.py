@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 Command = tuple[str, tuple[str, ...]]  # its name, and the module with its arguments
 IN_FRONT: Command = (
     "unit and contract tests, benchmarks at toy size",
-    ("pytest", "-n", "2", "tests/unit", "tests/contract", "tests/benchmarks"),
+    ("pytest", "-n", "3", "tests/unit", "tests/contract", "tests/benchmarks"),
 )
 BEHIND: Sequence[Command] = (
     ("mypy", ("mypy",)),

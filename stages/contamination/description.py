@@ -13,7 +13,7 @@ from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import EVALUATION_KEYPOINTS, GALLERY_PICTURE, GALLERY_SUMMARY
 from stages.contamination.listed import read_listed
 from stages.contamination.settings import MethodParams, off_without_keypoints
-from stages.contamination.shared import read_shared_keypoints
+from stages.contamination.shared import KEYPOINTS_VERSION, read_shared_keypoints
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
 from stages.dedup.identities import SUMMARIES
 from stages.embed.located import FOUND, LOCATED, LONGEST_PX, load_located, refuse
@@ -112,7 +112,7 @@ def summarise_gallery(inputs: Inputs, context: Context) -> Outcome:
 DESCRIBE_EVALUATION = Stage(
     name="describe_evaluation",
     module="contamination",
-    version=5,
+    version=KEYPOINTS_VERSION,
     does="Finds the keypoints of each picture of the evaluation sets.",
     reads=(
         Reads("evaluation_image", (*_KEY, "evaluation_file", *FOUND)),

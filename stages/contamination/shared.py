@@ -1,6 +1,7 @@
 """Hashes and keypoints of evaluation sets in one parquet file, written by `make eval-hashes`.
 
-It is shared without the images. A file without keypoints is read too: its pictures are compared by hashes alone.
+It is shared without the images. A file without keypoints is read too: its pictures are compared by hashes alone. One
+whose hashes or keypoints were found in another way is refused, since they would match nothing or anything.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ from stages.contract import InputError
 SHARED_COLUMNS = tuple(name for name in EVALUATION_IMAGE.schema.names if name != "evaluation_file")
 SHARED_SCHEMA = pa.schema([EVALUATION_IMAGE.schema.field(name) for name in SHARED_COLUMNS])
 Shared = dict[tuple[str, str], dict[str, Any]]  # facts by evaluation set and path
+# The versions of the stages that hash evaluation images and find their keypoints; the file states them.
+HASHES_VERSION = 3
+KEYPOINTS_VERSION = 5
+_MADE_BY = {b"evaluation_hashes": f"hashes {HASHES_VERSION}, keypoints {KEYPOINTS_VERSION}".encode()}
 ROW_GROUP_ROWS = 500  # 27 MB of keypoints: a partition reads its own ones
 
 
@@ -24,7 +29,7 @@ def list_shared(path: Path) -> list[dict[str, Any]]:
     """Return the listing rows of the images in a file of hashes.
 
     Raises:
-        InputError: the file is not parquet, or lacks a column.
+        InputError: the file is not parquet, lacks a column, or another version of the program made it.
     """
     names = ["evaluation_set", "evaluation_path", "evaluation_split", "evaluation_licence"]
     rows = read_shared(path, names)
@@ -43,6 +48,11 @@ def read_shared(path: Path, names: list[str]) -> pa.Table:
                 raise InputError(
                     f"{path} is not a file of evaluation sets' hashes: the columns {odd} are missing or of another"
                     " type. Write it with `make eval-hashes`"
+                )
+            if _MADE_BY.items() - (found.metadata or {}).items():
+                raise InputError(
+                    f"{path} was made by another version of this program, so its hashes or keypoints cannot be compared"
+                    " with those of this one. Write it again with `make eval-hashes`, from a build of this version"
                 )
             return file.read(names).select(names)
     except (OSError, pa.ArrowException) as error:
@@ -90,7 +100,7 @@ def write_shared(rows: pa.Table, keypoints: pa.Table, path: Path) -> None:
     columns = EVALUATION_KEYPOINTS.columns
     place_of = {key: n for n, key in enumerate(_keys(keypoints))}
     places = pa.array([place_of.get(key) for key in _keys(ordered)], pa.int64())
-    schema = pa.schema([*SHARED_SCHEMA, *(pa.field(name, FIELD[name].type) for name in columns)])
+    schema = pa.schema([*SHARED_SCHEMA, *(pa.field(name, FIELD[name].type) for name in columns)], _MADE_BY)
     with pq.ParquetWriter(draft, schema, compression="zstd") as writer:
         for start in range(0, ordered.num_rows, ROW_GROUP_ROWS):
             some = keypoints.select(columns).take(places.slice(start, ROW_GROUP_ROWS))

@@ -17,7 +17,7 @@ from schemas.tables import EVALUATION_CAPTION, EVALUATION_FILE, EVALUATION_IMAGE
 from stages.contamination.captions import plain_caption, read_captions, splits_of
 from stages.contamination.listed import read_listed
 from stages.contamination.sets import NO_SPLIT, Refusal, evaluation_identity, find_sets, list_images
-from stages.contamination.shared import Shared, list_shared, load_shared
+from stages.contamination.shared import HASHES_VERSION, Shared, list_shared, load_shared
 from stages.contract import (
     Context,
     Dependency,
@@ -224,7 +224,7 @@ LIST_EVALUATION_CAPTIONS = Stage(
 HASH_EVALUATION = Stage(
     name="hash_evaluation",
     module="contamination",
-    version=3,
+    version=HASHES_VERSION,
     does="Decodes each picture of the evaluation sets in a guarded child, and hashes it turned, mirrored and cut.",
     reads=(
         Reads(

@@ -55,6 +55,18 @@ def test_a_file_of_hashes_without_grey_levels_is_refused(sets: dict[str, pa.Tabl
         list_shared(tmp_path / "x.parquet")
 
 
+@pytest.mark.parametrize("metadata", [None, {b"evaluation_hashes": b"hashes 3, keypoints 4"}])
+def test_a_file_of_hashes_of_another_version_is_refused(
+    sets: dict[str, pa.Table], tmp_path: Path, metadata: dict[bytes, bytes] | None
+) -> None:
+    write_shared(sets["evaluation_image"], sets["evaluation_keypoints"], tmp_path / "x.parquet")
+    assert len(list_shared(tmp_path / "x.parquet")) == 3
+    earlier = pq.read_table(tmp_path / "x.parquet").replace_schema_metadata(metadata)
+    pq.write_table(earlier, tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"another version of this program.*make eval-hashes"):
+        list_shared(tmp_path / "x.parquet")
+
+
 def test_a_changed_file_is_an_error(sets: dict[str, pa.Table]) -> None:
     tables = dict(sets)
     index = sets["evaluation_file"].schema.get_field_index("size_bytes")
