@@ -77,7 +77,7 @@ def _named(rows: list[dict[str, Any]], keys: pa.Table) -> pa.Table:
 COMPARE_SETS = Stage(
     name="compare_sets",
     module="contamination",
-    version=2,
+    version=3,
     does="Compares the keypoints of near pictures of two evaluation sets, or of two splits of one.",
     reads=(
         Reads(

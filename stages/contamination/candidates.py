@@ -184,7 +184,7 @@ FIND_CANDIDATES = Stage(
 COMPARE_CANDIDATES = Stage(
     name="compare_candidates",
     module="contamination",
-    version=3,
+    version=4,
     does="Compares grey levels and keypoints of an evaluation picture and one of the corpora.",
     reads=(
         Reads("evaluation_pair", (*_KEY, *LOCATED[1:], "match_variant", "match_distance")),

@@ -37,7 +37,7 @@ def summarise_keypoints(inputs: Inputs, context: Context) -> Outcome:
 SUMMARISE_KEYPOINTS = Stage(
     name="summarise_keypoints",
     module="dedup",
-    version=7,
+    version=8,
     does="Summarises the keypoints of each picture and hashes its inside, unless features alone find pairs.",
     reads=(Reads("picture", LOCATED),),
     writes=KEYPOINT_SUMMARY,

@@ -33,7 +33,7 @@ TOLERANCE_PX = 4.0
 SCALES = (0.2, 5.0)  # range of the scale between two pictures
 MIN_INLIERS = 16
 MIN_CORRELATION = 0.5  # of 91 pairs of pictures with one watermark 9 have 16 inliers, and 1 of these correlates more
-FEW_INLIERS, FINE_CORRELATION = 5, 0.96  # few places misplace a picture by some px: it is moved a little
+FEW_INLIERS, FINE_CORRELATION = 5, 0.975  # few places misplace a picture by some px: it is moved a little
 CELL_PX = (
     SMALL * TILE
 )  # inliers in fewer than MIN_CELLS cells are one text, or another small thing that two pictures share
@@ -183,7 +183,11 @@ def _agree(first: Keypoints, second: Keypoints, roots: Roots, *, is_mirrored: bo
 
 
 def _match(first: Keypoints, second: Keypoints, roots: Roots) -> tuple[Points, Points]:
-    """Return the points of keypoints in the first picture with one near match in the second, and of the matches."""
+    """Return the points of keypoints in the first picture with one near match in the second, and of the matches.
+
+    Of the keypoints that match one place only the nearest counts: a frame, or the fill of a turned copy, has dozens
+    alike along its edges, and a similarity of scale 0 would map them all to that place.
+    """
     if not len(first.points) or len(second.points) < 2:
         return first.points[:0], second.points[:0]
     cosines = root_descriptors(first.descriptors) @ roots.T
@@ -192,8 +196,11 @@ def _match(first: Keypoints, second: Keypoints, roots: Roots) -> tuple[Points, P
     best = cosines[rows, nearest]
     cosines[rows, nearest] = -1
     # For unit vectors the squared distance is 2 - 2 x cosine.
-    is_match = 1 - best < MAX_RATIO**2 * (1 - cosines.max(axis=1))
-    return first.points[is_match], second.points[nearest[is_match]]
+    found = np.flatnonzero(1 - best < MAX_RATIO**2 * (1 - cosines.max(axis=1)))
+    found = found[np.argsort(-best[found], kind="stable")]
+    _, chosen = np.unique(np.rint(second.points[nearest[found]]), axis=0, return_index=True)
+    found = found[np.sort(chosen)]
+    return first.points[found], second.points[nearest[found]]
 
 
 def _count_places(points: Points) -> int:

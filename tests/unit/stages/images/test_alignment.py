@@ -37,6 +37,13 @@ def test_a_finer_alignment_mends_some_pixels() -> None:
     assert correlate_finely(one, other, shift(0, 0)) == 0  # too far
 
 
+def test_sharp_edges_correlate_wherever_pixels_cut_them() -> None:
+    bars = np.repeat(np.random.default_rng(6).integers(0, 2, (22, 29)) * 200, 12, axis=0).repeat(12, axis=1)
+    one, other = (reduce(Image.fromarray(bars.astype(np.uint8)).crop((n, n, 320 + n, 240 + n))) for n in (0, 12))
+    assert correlate(one, other, shift(-12, -12))[1] >= 0.975
+    assert correlate(one, other, shift(-12 + 24, -12))[1] < 0.5
+
+
 def test_a_margin_leaves_out_what_a_turn_fills() -> None:
     faint = draw(2).point(lambda level: 128 + level // 4)
     one, other = reduce(faint.rotate(5, Image.Resampling.BICUBIC)), reduce(faint)

@@ -119,6 +119,18 @@ def test_repeated_keypoints_at_one_point_count_once() -> None:
     assert compare_keypoints(twice, found).n_inliers <= n_places < len(found.points)
 
 
+def test_keypoints_alike_along_an_edge_do_not_hide_the_similarity() -> None:
+    own = find_keypoints(draw(2))
+    own = replace(own, points=own.points[:40], descriptors=own.descriptors[:40])
+    edge = np.stack([np.linspace(5, 310, 90), np.full(90, 3.0)], axis=1).astype(np.float32)
+    alike = np.repeat(own.descriptors[:1], 90, axis=0)
+    turned = replace(
+        own, points=np.concatenate([own.points, edge]), descriptors=np.concatenate([own.descriptors, alike])
+    )
+    found = compare_keypoints(turned, own)
+    assert found.n_inliers >= 30 and (found.scale, found.turn_deg) == (pytest.approx(1, abs=0.01), 0)
+
+
 @pytest.mark.parametrize(
     "image",
     [
