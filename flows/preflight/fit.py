@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from flows.preflight.volumes import is_rs3
 _ENOUGH = 4  # partitions for a fit of three costs
 _LEAST_SPREAD = 0.3  # standard deviation over mean of the rows of partitions
 _LARGEST_FIXED = 0.9  # share of the cheapest run that may be fixed cost
+_OPENING_S = 0.05  # CPU seconds; tools that are found open take less
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float, has_few: bo
     """
     from scipy.optimize import nnls
 
+    # A partition without a row may load the code for rows, or not: it would pass for a first one that did.
+    with_rows = [run for run in runs if run.n_rows]
+    runs = with_rows if len(with_rows) >= _ENOUGH else runs
     seconds = np.array([run.wall_s if by_clock else run.cpu_s for run in runs])
     rows = np.array([run.n_rows for run in runs], float)
     first, n_processes = _is_first(runs), len({run.process for run in runs})
@@ -70,13 +74,27 @@ def fit_cost(runs: Sequence[Run], *, by_clock: bool, fixed_s: float, has_few: bo
     return Cost(float(per_row), float(per_partition), per_process + opened_s)
 
 
+def in_characters(runs: Sequence[Run]) -> tuple[Sequence[Run], float]:
+    """Return the runs with their characters in place of rows, and the characters of a row.
+
+    The runs as they are, and 1, if some did not count characters: an earlier version made their receipts.
+    """
+    if not all("n_characters" in run.measured for run in runs):
+        return runs, 1.0
+    sized = [replace(run, n_rows=run.measured["n_characters"]) for run in runs]
+    return sized, sum(run.n_rows for run in sized) / sum(run.n_rows for run in runs)
+
+
 def _is_first(runs: Sequence[Run], *, by_half: bool = False) -> np.ndarray:
-    """Return which runs were the first of the stage in their process, or of their half: these include the imports."""
+    """Return which runs were the first of the stage in their process, or of their half: these include the imports.
+
+    A run that opened its tools again, since another stage had its process meanwhile, is a first one too.
+    """
     seen: set[tuple[str, bool]] = set()
     first = []
     for run in sorted(runs, key=lambda run: run.started):
         key = (run.process, by_half and is_rs3(run.partition))
-        if key not in seen:
+        if key not in seen or run.tools_cpu_s > _OPENING_S:
             first.append(id(run))
         seen.add(key)
     return np.array([float(id(run) in first) for run in runs])

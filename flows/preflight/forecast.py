@@ -14,7 +14,7 @@ from pathlib import Path
 from flows.ledger.ledger import Ledger
 from flows.ledger.state import StageState
 from flows.preflight.evaluation import OF_EVALUATION, evaluation_volumes
-from flows.preflight.fit import Cost, fit_cost
+from flows.preflight.fit import Cost, fit_cost, in_characters
 from flows.preflight.growth import growth, lengths_factor, pictures_factor, survivors_factor
 from flows.preflight.history import Run, read_history
 from flows.preflight.machine import bench_rate
@@ -120,9 +120,11 @@ class Forecaster:
         runs = self._runs[stage.name]
         if sum(run.n_rows for run in runs):
             has_few = stage.name not in BY_DOWNLOAD
-            fitted = fit_cost(runs, by_clock=by_clock, fixed_s=rate.fixed_cpu_s, has_few=has_few)
+            sized, n_units = in_characters(runs) if stage.name in BY_CHARACTER else (runs, 1.0)
+            fitted = fit_cost(sized, by_clock=by_clock, fixed_s=rate.fixed_cpu_s, has_few=has_few)
             if stage.name in BY_CHARACTER and not self.is_same_slice:
-                fitted = replace(fitted, per_row_s=fitted.per_row_s * lengths_factor(self._latest("filter")))
+                n_units *= lengths_factor(self._latest("filter"))
+            fitted = replace(fitted, per_row_s=fitted.per_row_s * n_units)
             basis = f"this build: {len(runs)} partitions, {sum(run.n_rows for run in runs):,} rows"
             return fitted, basis, _OWN_RANGE if len(runs) >= _ENOUGH else _THIN_RANGE
         per_row, basis = (rate.gpu_s_per_row if by_clock else rate.cpu_s_per_row), f"shipped: {rate.source}"

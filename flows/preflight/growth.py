@@ -33,9 +33,10 @@ def growth(filters: Sequence[Run], outside: Sequence[tuple[int, str]], pilot: fl
 
 
 def lengths_factor(filters: Sequence[Run]) -> float:
-    """Return the mean length of all matching captions over that of the pilot's; 1 if the filter did not measure it.
+    """Return the factor by which characters of distinct captions grow over that of rows; 1 if they were not counted.
 
-    A few captions hold most of the characters, and a small pilot has too many or too few of them.
+    A few captions hold most of the characters, and a small pilot has too many or too few of them. Equal captions are
+    counted once in each source file: the larger the slice, the more of its captions are in it already.
     """
     n_rows = sum(run.n_kept for run in filters)
     n_left = sum(run.reasons.get("outside_pilot", 0) for run in filters)

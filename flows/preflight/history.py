@@ -27,7 +27,7 @@ class Run:
         started, finished: seconds since 1970.
         process: id of the worker process, to find the first partition of each.
         pilot: inventory.pilot of that run, in (0, 1].
-        measured: what the stage measured for forecasts, such as the characters of the filter's captions.
+        measured: what the stage measured for forecasts: characters of captions, of the filter and of place names.
     """
 
     stage: str

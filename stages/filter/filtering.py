@@ -39,7 +39,7 @@ class Filtered:
         malformed: reject rows of the table candidate, in file order: rows and stretches that cannot be read, rows with
             a keyword and no URL, and rows that strict rules refuse.
         counts: given (counted apart from the reading), kept and one entry per reason.
-        n_characters_left: characters of the matching captions outside the pilot.
+        n_characters_left: characters of the distinct matching captions that occur only outside the pilot.
     """
 
     candidates: pa.Table
@@ -115,7 +115,7 @@ class _Sieve:
         self._kept = [CANDIDATE.schema.empty_table()]
         self._rejects = [CANDIDATE.reject_schema.empty_table()]
         self._waiting: list[pa.Table] = []
-        self._n_characters_left = 0
+        self._left: list[pa.Array] = []  # matching captions outside the pilot
         self._part = 0
 
     def add(self, batch: SourceBatch) -> None:
@@ -131,13 +131,13 @@ class _Sieve:
             self._rejects.append(as_rejects(refused, self._corpus, batch.part))
 
     def _in_slice(self, found: pa.Table) -> pa.Table:
-        """Return the rows in the pilot's slice, and count the others and the characters of their captions."""
+        """Return the rows in the pilot's slice; count the others, and keep their captions."""
         if self._search.pilot_share == 1:
             return found
         is_inside = is_in_slice(found["url"], self._search.pilot_share)
         left = found.filter(pc.invert(is_inside))
         self.counts["outside_pilot"] += left.num_rows
-        self._n_characters_left += count_characters(left["source_caption"])
+        self._left.append(left["source_caption"].unique().cast(pa.string()))
         return found.filter(is_inside)
 
     def refuse_stretch(self, damage: Damage) -> None:
@@ -161,7 +161,11 @@ class _Sieve:
         candidates = pa.concat_tables(self._kept)
         self.counts["kept"] = candidates.num_rows
         rejects = pa.concat_tables(self._rejects)
-        return Filtered(candidates, rejects, dict(self.counts), self._n_characters_left)
+        return Filtered(candidates, rejects, dict(self.counts), self._characters_left(candidates["source_caption"]))
+
+    def _characters_left(self, inside: pa.ChunkedArray) -> int:
+        left = pa.chunked_array(self._left, pa.string()).unique()
+        return count_characters(left.filter(pc.invert(pc.is_in(left, inside.unique()))))
 
     def _convert(self) -> None:
         if not self._waiting:

@@ -85,7 +85,7 @@ def filter_captions(inputs: Inputs, context: Context) -> Outcome:
         found = add_tags(found, corpus, search, source)
     for row in listed:
         _check_unchanged(context.sources / row["path"], row)
-    n_characters = count_characters(found.candidates["source_caption"])
+    n_characters = count_characters(found.candidates["source_caption"].unique())
     measured = {"n_characters": n_characters, "n_characters_left": found.n_characters_left}
     return Outcome(found.candidates.cast(CANDIDATE.schema), found.malformed, found.counts, measured=measured)
 

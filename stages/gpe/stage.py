@@ -14,6 +14,7 @@ from schemas.tables import NAMED_PLACE, PLACE, PLACE_TEXT
 from stages.contract import Context, Given, Inputs, Outcome, Params, Reads, Resources, Stage, Tool, no_rejects
 from stages.gpe.nltk_packages import find_packages, packages_identity
 from stages.gpe.place_tagger import PlaceTagger, open_place_tagger
+from stages.readers.formats.texts import count_characters
 from stages.rows import query_rows
 
 _CAPTION_ID = "substr(sha256(caption), 1, 32)"
@@ -69,7 +70,8 @@ def tag_places(inputs: Inputs, context: Context) -> Outcome:
     columns = zip(*rows, strict=True) if rows else ([], [], [])
     names_types = [(name, FIELD[name].type) for name in NAMED_PLACE.schema.names]
     arrays = [pa.array(list(values), kind) for values, (_, kind) in zip(columns, names_types, strict=True)]
-    return Outcome(pa.table(arrays, schema=NAMED_PLACE.schema), no_rejects(NAMED_PLACE))
+    measured = {"n_characters": count_characters(inputs["place_text"]["caption"], params.max_characters)}
+    return Outcome(pa.table(arrays, schema=NAMED_PLACE.schema), no_rejects(NAMED_PLACE), measured=measured)
 
 
 def find_places(caption: str, tagger: PlaceTagger, params: TagParams) -> Sequence[str]:

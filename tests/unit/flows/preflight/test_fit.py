@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from flows.preflight.fit import fit_cost
+from flows.preflight.fit import fit_cost, in_characters
 from flows.preflight.history import Run
 
 
@@ -45,6 +45,22 @@ def test_partitions_of_one_size_say_nothing_of_a_fixed_cost() -> None:
     assert fit_cost(runs, by_clock=False, fixed_s=0.0).total_s(8_913, 4, 2) < 6
 
 
+def test_place_names_cost_by_the_character() -> None:
+    # The first two partitions have the longest captions; by rows, that would count as a fixed cost.
+    characters = (40_000, 36_000, 20_000, 22_000)
+    runs = [
+        replace(run(300 + place, n * 50e-6, f"w{place % 2}", place), measured={"n_characters": n})
+        for place, n in enumerate(characters)
+    ]
+    sized, per_row = in_characters(runs)
+    cost = fit_cost(sized, by_clock=False, fixed_s=0.0, has_few=True)
+    assert per_row == pytest.approx(sum(characters) / 1206)
+    assert cost.total_s(1_000_000, 4, 2) == pytest.approx(50)
+    by_rows = fit_cost(runs, by_clock=False, fixed_s=0.0, has_few=True)
+    assert by_rows.total_s(1_000_000 / per_row, 4, 2) < 40
+    assert in_characters([run(300, 1.0)]) == ([run(300, 1.0)], 1.0), "an earlier receipt"
+
+
 def test_no_cost_is_negative() -> None:
     runs = [run(n, 5.0 - n / 100, started=n) for n in (10, 100, 200, 300, 400)]
     cost = fit_cost(runs, by_clock=False, fixed_s=0.1)
@@ -62,3 +78,26 @@ def test_the_first_partition_of_each_half_in_a_process_may_cost_more() -> None:
     cost = fit_cost(runs, by_clock=False, fixed_s=0.0)
     assert cost.per_row_s == pytest.approx(0.003, rel=0.02)
     assert cost.total_s(20_000, 200, 2) == pytest.approx(64, rel=0.02)
+
+
+def test_a_partition_that_opens_its_tools_again_is_a_first_one_too() -> None:
+    # Ranking captions: another stage had the process before the fourth partition.
+    runs = []
+    for n, rows in enumerate((80, 40, 20, 100, 40, 60)):
+        is_opening = n in (0, 3)
+        one = run(rows, 0.002 * rows + 0.3 * is_opening, "w", float(n), tools_cpu_s=1.0 * is_opening)
+        runs.append(one)
+    cost = fit_cost(runs, by_clock=False, fixed_s=0.0)
+    assert cost.per_row_s == pytest.approx(0.002, rel=0.01)
+    assert cost.per_process_s == pytest.approx(2 * 0.3 + 1.0, rel=0.01)
+
+
+def test_a_first_partition_without_a_row_hides_no_start() -> None:
+    # Screen: the first partition of the second process has no row; the next one loads the code.
+    runs = [run(0, 0.01, "b", 0.5)]
+    for n in range(12):
+        rows, process = 40 + 10 * n, "ab"[n % 2]
+        runs.append(run(rows, 0.002 * rows + 0.6 * (n < 2), process, float(n + 1)))
+    cost = fit_cost(runs, by_clock=False, fixed_s=0.0)
+    assert cost.per_row_s == pytest.approx(0.002, rel=0.01) and cost.per_partition_s < 0.01
+    assert cost.per_process_s == pytest.approx(0.6, rel=0.01)

@@ -134,6 +134,14 @@ def test_a_slice_has_the_same_urls_in_all_files_and_grows_with_its_share(tmp_pat
     assert n_characters[1] + found[1].n_characters_left == n_characters[2] and found[2].n_characters_left == 0
 
 
+def test_captions_that_occur_inside_a_slice_are_not_counted_outside_it(tmp_path: Path) -> None:
+    path = tmp_path / "GCC-training.tsv"
+    path.write_bytes(b"".join(b"Landsat %d\thttp://a/%d\n" % (10 + n % 40, n) for n in range(400)))
+    found = filter_file(path, "cc3m", pilot_share=0.05)
+    inside = set(found.candidates["source_caption"].to_pylist())
+    assert 5 < len(inside) < 35 and found.n_characters_left == (40 - len(inside)) * len("Landsat 10")
+
+
 STRICT = {
     "a modish armchair": [], "first editions by V. S. Naipaul": [], "MODIS tile": ["MODIS"],
     "Landsat8 scene": ["Landsat"],
