@@ -83,6 +83,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/open_clip_webdataset webdataset==0.2.86
 	@# Without bytecode, as where PYTHONDONTWRITEBYTECODE is set, each process takes half a second longer to start.
 	@$(PY) -m compileall -q flows stages schemas
+	@# Machine code too, in some 7 s: the first build would do it, and a forecast from it count it for the rows.
+	@$(PY) -m stages.dedup.compiling
 	@touch $@
 
 demo: $(READY)  ## build the demo profile from start to finish (BUILD=build/demo)
