@@ -14,4 +14,5 @@ def stand_in(n_bytes: int) -> bytes:
 
 def is_purged(data: bytes) -> bool:
     """Return whether a body, or the beginning of one, was destroyed; an empty one never was."""
-    return bool(data) and data == stand_in(len(data))
+    # The first bytes decide for any other body: a text of its length takes as long as its sha256.
+    return bool(data) and data.startswith(_TEXT[: len(data)]) and data == stand_in(len(data))
