@@ -22,8 +22,8 @@ def expected_end(data: bytes, start: int) -> int:
 def test_a_scan_ends_at_the_first_marker_other_than_a_restart(
     blocks: tuple[int, int], share_of_markers: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jpeg, "FIRST_BLOCK_BYTES", blocks[0])
-    monkeypatch.setattr(jpeg, "MOST_BLOCK_BYTES", blocks[1])
+    monkeypatch.setattr(jpeg, "SHORT_SCAN_BYTES", blocks[0])
+    monkeypatch.setattr(jpeg, "BLOCK_BYTES", blocks[1])
     random = np.random.default_rng(11)
     n_ended = 0
     for n_bytes in range(60):
