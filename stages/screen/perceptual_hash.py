@@ -22,10 +22,12 @@ LANCZOS_SUPPORT = 3.0
 UNSURE = 1e-6  # weights this near to a half may be rounded otherwise by another sine; doubles are good to 1e-9 here
 TINY = 1e-20  # its sine divided by it is 1
 MAX_PIXELS, MAX_SIDE_PX = 1 << 22, 2048  # Pillow itself reduces larger ones: weights and pixels as doubles cost memory
-N_BANDS = 2  # more of them spare multiplications and cost calls (measured here, 256 to 1024 px)
-BLOCK_VALUES = 1 << 16  # half a MiB of doubles, which stays in the cache beside the weights
+N_BANDS = 4  # more of them spare multiplications and cost calls (measured here, 256 to 1024 px)
+BLOCK_VALUES = 1 << 17  # half a MiB of floats, which stays in the cache
+LOW_BITS = 7  # of a weight; the high part of a weight then has at most 16 bits with its sign
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
 Places = np.ndarray[Any, np.dtype[np.int64]]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -36,11 +38,18 @@ class Band:
 
     Attributes:
         start: the first source pixel that counts.
-        weights: float64 [source pixels, reduced pixels], integers of PRECISION_BITS.
+        parts: float32 [source pixels, 2 x reduced pixels], integers: for each reduced pixel a column of the high parts
+            of its weights and one of their low parts.
     """
 
     start: int
-    weights: Values
+    parts: Floats
+
+    @property
+    def weights(self) -> Values:
+        """Return float64 [source pixels, reduced pixels], integers of PRECISION_BITS."""
+        parts = self.parts.astype(np.float64)
+        return np.asarray(parts[:, ::2] * (1 << LOW_BITS) + parts[:, 1::2])
 
 
 def hash_grey(grey: Image.Image) -> dict[str, Any]:
@@ -65,41 +74,67 @@ def hash_reduced(small: Values) -> list[dict[str, Any]]:
 def reduce_grey(grey: Image.Image) -> Values:
     """Return float64 [32, 32], whole grey levels, as Pillow's resize by Lanczos: two passes, each rounded.
 
-    Each pass is one product of matrices. Their elements are integers and the sums stay below 2 ** 53, so that doubles
-    are exact in whatever order they are added.
+    Each pass is a product of matrices for the high parts of the weights and one for their low parts. Their elements are
+    integers and the sums stay below 2 ** 24, so that floats are exact in whatever order they are added.
     """
     width, height = grey.size
     if not min(grey.size) or width * height > MAX_PIXELS or max(grey.size) > MAX_SIDE_PX:
         return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float64)
-    values = np.asarray(grey)
+    levels = read_levels(grey)
     # Pillow's own order: the vertical pass goes first where the height shrinks by more than twice as many pixels.
     if height - SIDE > max(0, 2 * (width - SIDE)):
-        return _reduce_rows(_reduce_rows(values.T).T)
-    return _reduce_rows(_reduce_rows(values).T).T
+        return _reduce_columns(_reduce_rows(levels.T)).T.astype(np.float64)
+    return _reduce_columns(_reduce_rows(levels)).astype(np.float64)
 
 
-def _reduce_rows(values: Values | Pixels) -> Values:
-    """Return float64 [rows, 32]: each row of grey levels reduced; unchanged if it has that length."""
-    n_rows, length = values.shape
+def read_levels(grey: Image.Image) -> Pixels:
+    """Return uint8 [height, width]: the levels of a picture in mode L, copied once; numpy.asarray copies them twice."""
+    encoder = Image._getencoder("L", "raw", ("L",))
+    encoder.setimage(grey.im, (0, 0, *grey.size))
+    _, code, levels = encoder.encode(grey.width * grey.height)
+    if code < 0:
+        raise RuntimeError(f"Pillow's encoder ended with code {code}")
+    return np.frombuffer(levels, np.uint8).reshape(grey.height, grey.width)
+
+
+def _reduce_rows(levels: Floats | Pixels) -> Floats:
+    """Return float32 [rows, 32]: each row of whole grey levels reduced; unchanged if it has that length."""
+    n_rows, length = levels.shape
     if length == SIDE:
-        return values.astype(np.float64, copy=False)
-    bands = lanczos_bands(length)
-    sums = np.empty((n_rows, SIDE))
+        return levels.astype(np.float32)
+    sums = np.empty((n_rows, 2 * SIDE), np.float32)
     n_at_once = min(n_rows, max(1, BLOCK_VALUES // length))
     for first in range(0, n_rows, n_at_once):
-        block = values[first : first + n_at_once].astype(np.float64, copy=False)
+        block = levels[first : first + n_at_once].astype(np.float32)
         column = 0
-        for band in bands:
-            n_weighed, n_reduced = band.weights.shape
+        for band in lanczos_bands(length):
+            n_weighed, n_sums = band.parts.shape
             weighed = block[:, band.start : band.start + n_weighed]
-            np.matmul(weighed, band.weights, out=sums[first : first + n_at_once, column : column + n_reduced])
-            column += n_reduced
-    sums *= 0.5**PRECISION_BITS
-    sums += 0.5
-    np.floor(sums, out=sums)
-    np.maximum(sums, 0.0, out=sums)
-    np.minimum(sums, 255.0, out=sums)
-    return sums
+            np.matmul(weighed, band.parts, out=sums[first : first + n_at_once, column : column + n_sums])
+            column += n_sums
+    return _round_sums(sums.reshape(-1, 2, 1)).reshape(n_rows, SIDE)
+
+
+def _reduce_columns(levels: Floats) -> Floats:
+    """Return float32 [32, columns]: each of a few columns reduced; unchanged if it has that length."""
+    length, n_columns = levels.shape
+    if length == SIDE:
+        return levels
+    bands = lanczos_bands(length)
+    sums = [np.matmul(band.parts.T, levels[band.start : band.start + band.parts.shape[0]]) for band in bands]
+    return _round_sums(np.concatenate(sums).reshape(SIDE, 2, n_columns))
+
+
+def _round_sums(sums: Floats) -> Floats:
+    """Return grey levels, float32 [first axis, last axis], from sums by the high and by the low parts of weights."""
+    whole = sums[:, 0].astype(np.int32)
+    whole <<= LOW_BITS
+    whole += sums[:, 1].astype(np.int32)
+    whole += 1 << (PRECISION_BITS - 1)
+    whole >>= PRECISION_BITS
+    np.maximum(whole, 0, out=whole)  # numpy.clip takes longer on so few values
+    np.minimum(whole, 255, out=whole)
+    return whole.astype(np.float32)
 
 
 @functools.lru_cache(maxsize=512)
@@ -119,7 +154,9 @@ def lanczos_bands(length: int) -> tuple[Band, ...]:
         band = np.zeros((int(lasts[outputs[-1]]) - start, outputs.size))
         row, column = np.nonzero(is_inside[outputs])
         band[places[outputs][row, column] - start, row] = weights[outputs][row, column]
-        bands.append(Band(start, band))
+        high = np.rint(band * 0.5**LOW_BITS)
+        parts = np.stack([high, band - high * (1 << LOW_BITS)], axis=2).reshape(len(band), -1)
+        bands.append(Band(start, parts.astype(np.float32)))
     return tuple(bands)
 
 

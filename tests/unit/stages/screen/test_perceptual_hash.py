@@ -75,6 +75,14 @@ def test_weights_at_rounding_limits_are_computed_by_the_c_library(
             assert np.array_equal(band.weights, np.rint(band.weights))
 
 
+def test_sums_of_weighed_levels_are_exact_in_floats() -> None:
+    for length in (1, 2, 5, 31, 33, 64, 230, 640, 1001, 1999, MAX_SIDE_PX):
+        for band in lanczos_bands.__wrapped__(length):
+            assert np.array_equal(band.parts, np.rint(band.parts))
+            assert 0 < np.abs(band.parts[:, ::2].astype(np.float64)).sum(axis=0).max() * 255 < 1 << 24
+            assert np.abs(band.parts[:, 1::2].astype(np.float64)).sum(axis=0).max() * 255 < 1 << 24
+
+
 def test_median_detail_and_bits_equal_numpys() -> None:
     for kind in KINDS:
         small = reduce_grey(draw(kind, 75, 120))
