@@ -58,6 +58,7 @@ class Inspection:
         data: the file.
         left_s: processor seconds that this image may still take.
         facts: fields of Decoded that were found; or reason and detail.
+        picture: the opened picture, until it is decoded.
         grey: the grey picture, or, as reduce_grey returns it, the reduced one.
         exif: its EXIF block.
     """
@@ -65,6 +66,7 @@ class Inspection:
     data: bytes
     left_s: float
     facts: Facts = field(default_factory=dict)
+    picture: Image.Image | None = None
     grey: Grey | None = None
     exif: Image.Exif | None = None
 
@@ -77,7 +79,7 @@ def inspect_all(bodies: Sequence[bytes], limits: Facts) -> list[Facts]:
         limits: the fields of DecodeLimits.
     """
     images = [Inspection(data, limits["cpu_s"]) for data in bodies]
-    for step in (_find_picture, _find_publication, _find_exif, _reduce):
+    for step in (_open, _decode, _find_publication, _find_exif, _reduce):
         for image in images:
             _take(step, image, limits)
     sound = [image for image in images if "reason" not in image.facts]
@@ -100,8 +102,14 @@ def _take(step: Callable[[Inspection, Facts], None], image: Inspection, limits: 
         image.left_s = max(signal.setitimer(signal.ITIMER_PROF, 0)[0], LEAST_S)
 
 
-def _find_picture(image: Inspection, limits: Facts) -> None:
-    image.facts, image.grey, image.exif = describe(image.data, limits["max_pixels"], limits["formats"])
+def _open(image: Inspection, limits: Facts) -> None:
+    image.facts, image.picture = open_picture(image.data, limits["max_pixels"], limits["formats"])
+
+
+def _decode(image: Inspection, limits: Facts) -> None:
+    picture, image.picture = image.picture, None
+    assert picture is not None
+    image.facts, image.grey, image.exif = decode_picture(image.data, picture)
 
 
 def _find_publication(image: Inspection, limits: Facts) -> None:
@@ -127,50 +135,64 @@ def describe(data: bytes, max_pixels: int, formats: Sequence[str]) -> Described:
     Raises:
         MemoryError: the image does not fit into the memory of the process.
     """
+    refusal, picture = open_picture(data, max_pixels, formats)
+    return (refusal, None, None) if picture is None else decode_picture(data, picture)
+
+
+def open_picture(data: bytes, max_pixels: int, formats: Sequence[str]) -> tuple[Facts, Image.Image | None]:
+    """Return an opened image, not decoded yet, without facts; or reason and detail; raises as describe."""
     # PIL raises its own error at twice this number, before plugins allocate their canvas.
     Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
     image_format = find_format(data)
     if image_format is None:
-        return _refuse(*name_foreign(data))
+        return _refuse(*name_foreign(data)), None
     if image_format not in map(plugin_of, formats):
-        return _refuse("format_not_allowed", image_format)
+        return _refuse("format_not_allowed", image_format), None
     try:
-        return _describe(data, image_format, max_pixels, formats)
-    except (TooManyPixels, Image.DecompressionBombError) as error:
-        return _refuse("too_many_pixels", str(error))
-    except MemoryError:
-        raise
-    # A catch-all does not lose a row here: whatever PIL raises is a property of the bytes, and is recorded.
+        picture = open_first(data, image_format, max_pixels)
     except Exception as error:
-        if "out of memory" in str(error):
-            raise MemoryError(str(error)) from error
-        return _refuse(*explain(data, image_format, error))
+        return _explain(data, image_format, error), None
+    if picture.format not in formats:
+        return _refuse("format_not_allowed", str(picture.format)), None
+    return {}, picture
 
 
-def _refuse(reason: str, detail: str) -> Described:
-    return {"reason": reason, "detail": ADDRESS.sub("", detail)}, None, None
+def decode_picture(data: bytes, picture: Image.Image) -> Described:
+    """Decode an image opened by open_picture and return what describe does; raises as describe."""
+    try:
+        return _describe(data, picture)
+    except Exception as error:
+        return _explain(data, plugin_of(str(picture.format)), error), None, None
 
 
-def _describe(data: bytes, image_format: str, max_pixels: int, formats: Sequence[str]) -> Described:
-    image = open_first(data, image_format, max_pixels)
-    if image.format not in formats:
-        return _refuse("format_not_allowed", str(image.format))
-    found_format, stored_mode = image.format, image.mode
-    image = finish(image, data)
+def _explain(data: bytes, image_format: str, error: Exception) -> Facts:
+    """Return reason and detail for an error of decoding.
+
+    A catch-all does not lose a row here: whatever PIL raises is a property of the bytes, and is recorded.
+    """
+    if isinstance(error, TooManyPixels | Image.DecompressionBombError):
+        return _refuse("too_many_pixels", str(error))
+    if isinstance(error, MemoryError):
+        raise error
+    if "out of memory" in str(error):
+        raise MemoryError(str(error)) from error
+    return _refuse(*explain(data, image_format, error))
+
+
+def _refuse(reason: str, detail: str) -> Facts:
+    return {"reason": reason, "detail": ADDRESS.sub("", detail)}
+
+
+def _describe(data: bytes, picture: Image.Image) -> Described:
+    found_format, stored_mode = picture.format, picture.mode
+    image = finish(picture, data)
     exif = read_tags(image)
     orientation = None if image.format == "TIFF" else orientation_of(exif)
     width, height = turned_size(image.size, orientation or 1)
-    n_frames = count_frames(data, image)
-    pixel_sha256, grey = digest_shown(image, orientation or 1)
-    facts = {
-        "width_px": width,
-        "height_px": height,
-        "format": found_format,
-        "mode": stored_mode,
-        "n_frames": n_frames,
-        "pixel_sha256": pixel_sha256,
-        "exif_orientation": orientation,
-    }
+    facts: Facts = {"width_px": width, "height_px": height, "format": found_format, "mode": stored_mode}
+    facts["n_frames"] = count_frames(data, image)
+    facts["pixel_sha256"], grey = digest_shown(image, orientation or 1)
+    facts["exif_orientation"] = orientation
     return facts, grey, exif
 
 
