@@ -115,10 +115,10 @@ class JudgeParams(MethodParams):
         24, ge=MIN_INLIERS, description="minimum number of places where the keypoints of a copy agree"
     )  # measured: bar charts drawn from one template have up to 20; copies of real pictures at least 25 but for one
     min_near_inliers: int = Field(
-        20, ge=2, description="the same if the pictures, aligned by these places, correlate strongly"
-    )  # turned copies of charts have 20 to 23, and correlate by .98 and more; faces of one template by up to .96
+        12, ge=2, description="the same if the pictures, aligned by these places, correlate strongly"
+    )  # measured: turned or cut copies with 12 to 23 places correlate by .979 and more, faces of one template by .935
     min_near_correlation: float = Field(
-        0.96,
+        0.97,
         ge=-1,
         le=1,
         description="minimum correlation of such a copy as a whole, and of three quarters of its tiles",
@@ -126,9 +126,9 @@ class JudgeParams(MethodParams):
     min_close_inliers: int = Field(5, ge=2, description="the same if they correlate nearly everywhere")
     # cut copies of pictures with few keypoints have 5 to 19
     min_pair_correlation: float = Field(
-        0.975, ge=-1, le=1, description="the same as min_near_correlation for min_close_inliers places"
-    )  # measured on two seeds: of 57 turned or cut copies with 5 to 19 places 55 correlate by .979 or more; of 1,486
-    # pairs of near drawings 91 have 5 places or more, and the highest correlates by .963
+        0.985, ge=-1, le=1, description="the same as min_near_correlation for min_close_inliers places"
+    )  # measured: of 16 turned or cut copies with 5 to 11 places two correlate by .951 and .966, the others by .985 and
+    # more; three of 1,164 near pairs of seed 34 by .975 to .983 (faces), 1,486 of seed 31 by at most .963
     min_window_correlation: float = Field(
         0.7, ge=-1, le=1, description="minimum median correlation of the insides of a copy, if their hashes are near"
     )  # measured: of 89,700 pairs of different drawings three have 8 bits and .62 to .68, none has .7; of 1.4 million
