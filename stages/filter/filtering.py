@@ -164,6 +164,8 @@ class _Sieve:
         return Filtered(candidates, rejects, dict(self.counts), self._characters_left(candidates["source_caption"]))
 
     def _characters_left(self, inside: pa.ChunkedArray) -> int:
+        if not self._left:
+            return 0
         left = pa.chunked_array(self._left, pa.string()).unique()
         return count_characters(left.filter(pc.invert(pc.is_in(left, inside.unique()))))
 

@@ -30,7 +30,7 @@ from stages.images.exif import facts_of, orientation_of, read_tags
 from stages.images.first_picture import TooManyPixels, finish, open_first
 from stages.images.formats import explain, find_format, name_foreign, plugin_of
 from stages.images.frames import count_frames
-from stages.images.shown import shown_strips, turned_size, update_by_pixels
+from stages.images.shown import raw_bytes, shown_strips, turned_size
 from stages.screen.messages import receive_images, send_answer
 from stages.screen.perceptual_hash import Values, hash_grey, hash_reduced, reduce_grey
 from stages.screen.publication import decide_publication
@@ -202,7 +202,8 @@ def digest_shown(image: Image.Image, orientation: int = 1) -> tuple[str, Grey]:
     digest = hashlib.sha256(f"{size[0]}x{size[1]}:".encode())
     grey = Image.new("L", (0, 0))
     for top, strip in shown_strips(image, orientation):
-        update_by_pixels(digest.update, strip)
+        for some in raw_bytes(strip):
+            digest.update(some)
         if strip.size == size:
             grey = strip.convert("L")
             break

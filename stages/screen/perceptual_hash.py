@@ -13,6 +13,7 @@ import scipy.fftpack
 from PIL import Image
 
 from stages.images.orientations import find_medians, hash_orientations
+from stages.images.shown import raw_bytes
 
 SIDE, LOW = 32, 8  # px per side of the reduced picture; frequencies per side of the hash, one bit each
 DETAIL_RANK = 16
@@ -89,11 +90,7 @@ def reduce_grey(grey: Image.Image) -> Values:
 
 def read_levels(grey: Image.Image) -> Pixels:
     """Return uint8 [height, width]: the levels of a picture in mode L, copied once; numpy.asarray copies them twice."""
-    encoder = Image._getencoder("L", "raw", ("L",))
-    encoder.setimage(grey.im, (0, 0, *grey.size))
-    _, code, levels = encoder.encode(grey.width * grey.height)
-    if code < 0:
-        raise RuntimeError(f"Pillow's encoder ended with code {code}")
+    levels = b"".join(raw_bytes(grey, grey.width * grey.height))  # one piece, which join does not copy
     return np.frombuffer(levels, np.uint8).reshape(grey.height, grey.width)
 
 
