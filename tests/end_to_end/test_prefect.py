@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,16 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     end_quietly(ui)
 
 
+# Each request waits for its answer, so that a held world (see `held`) changes no row; SLOW_S bounds the answers that
+# never come.
+SLOW_S = 0.5
+PATIENT = ("download.timeout_s=600", "download.max_fetch_s=600")
+
 wait_until = partial(wait_often, timeout_s=300, every_s=0.1)  # a call costs the server 20 ms of a core
 
 
 def begin(build: Path, environment: dict[str, str], *modules: str) -> subprocess.Popen[str]:
-    words = command("stage", *modules, "--build", build)
+    words = command("stage", *modules, "--build", build, *(word for setting in PATIENT for word in ("--set", setting)))
     return subprocess.Popen(
         words, cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -61,6 +67,8 @@ def planned(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A build that is finished up to its download."""
     build = tmp_path_factory.mktemp("planned") / "build"
     copy_world(small_world, build)
+    about = build / "world" / "world.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "slow_s": SLOW_S}))
     finish(begin(build, {**ENVIRONMENT, API_URL: ""}, *BEFORE))
     return build
 
@@ -76,6 +84,15 @@ def silent(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(build: Path, folder: Path) -> Path:
     subprocess.run(["cp", "-r", str(build), str(folder / "build")], check=True)
     return folder / "build"
+
+
+@contextmanager
+def held(build: Path) -> Iterator[None]:
+    """Let the web server of a build's world answer nothing, so that its download does not end, however slow we are."""
+    hold = build / "world" / "hold"
+    hold.touch()
+    yield
+    hold.unlink()
 
 
 def assert_same_rows(build: Path, silent: Path) -> None:
@@ -157,21 +174,22 @@ def test_a_run_started_in_a_terminal_can_be_cancelled_in_the_browser_and_the_nex
     planned: Path, ui: Ui, silent: Path, tmp_path: Path
 ) -> None:
     build = copied(planned, tmp_path)
-    killed = begin(build, ui.environment(), "download")
-    wait_until(lambda: (run := ui.run_of(build)) is not None and ui.has_wave(run["id"], "download"))
-    first = ui.run_of(build)
-    assert first is not None
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    stopped = begin(build, ui.environment(), "download")
-    wait_until(lambda: (run := ui.run_of(build)) is not None and run["id"] != first["id"])
-    assert ui.run(first["id"])["state_type"] == "CRASHED"
-    second = ui.run_of(build)
-    assert second is not None
-    wait_until(lambda: ui.has_wave(second["id"], "download"))
-    ui.set_state(second["id"], "CANCELLING", "Cancelling")
-    assert "cancelled in Prefect" in finish(stopped, 130)
-    ui.wait_for(second["id"], "CANCELLED")
+    with held(build):
+        killed = begin(build, ui.environment(), "download")
+        wait_until(lambda: (run := ui.run_of(build)) is not None and ui.has_wave(run["id"], "download"))
+        first = ui.run_of(build)
+        assert first is not None
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+        stopped = begin(build, ui.environment(), "download")
+        wait_until(lambda: (run := ui.run_of(build)) is not None and run["id"] != first["id"])
+        assert ui.run(first["id"])["state_type"] == "CRASHED"
+        second = ui.run_of(build)
+        assert second is not None
+        wait_until(lambda: ui.has_wave(second["id"], "download"))
+        ui.set_state(second["id"], "CANCELLING", "Cancelling")
+        assert "cancelled in Prefect" in finish(stopped, 130)
+        ui.wait_for(second["id"], "CANCELLED")
     for run in (first, second):
         inside = all_inside(ui, run["id"])
         assert len(inside) > 3 and {one["state_type"] for one in inside} <= FINAL
@@ -184,13 +202,14 @@ def test_a_deployment_starts_a_run_that_is_cancelled_and_retried(
 ) -> None:
     wait_for_deployments(ui)
     build = copied(planned, tmp_path)
-    run_id = ui.start("download", build=str(build))
-    wait_until(lambda: ui.has_wave(run_id, "download"))
-    child = child_of(ui, run_id)
-    assert os.getsid(child) == child, "the child has its own session"
-    ui.set_state(run_id, "CANCELLING", "Cancelling")
-    ui.wait_for(run_id, "CANCELLED")
-    wait_until(lambda: not is_alive(child))
+    with held(build):
+        run_id = ui.start("download", build=str(build), set=" ".join(PATIENT))
+        wait_until(lambda: ui.has_wave(run_id, "download"))
+        child = child_of(ui, run_id)
+        assert os.getsid(child) == child, "the child has its own session"
+        ui.set_state(run_id, "CANCELLING", "Cancelling")
+        ui.wait_for(run_id, "CANCELLED")
+        wait_until(lambda: not is_alive(child))
     assert {one["state_type"] for one in all_inside(ui, run_id)} <= FINAL
     wait_until(lambda: any("stopped. Finished partitions are kept" in line for line in ui.logs(run_id)))
 
@@ -234,15 +253,14 @@ def test_a_run_survives_the_death_of_server_and_flow_and_is_shown_completely_aft
         build = copied(planned, tmp_path)
         deployment = ui.call("GET", "/deployments/name/inventory/inventory")["id"]
         ui.call("POST", f"/deployments/{deployment}/schedules", [{"active": True, "schedule": {"cron": "0 4 1 1 *"}}])
-        run_id = ui.start("download", build=str(build))
-        wait_until(lambda: ui.has_wave(run_id, "download"))
-        child = child_of(ui, run_id)
-        flow = flow_of(child)
-        os.kill(child, signal.SIGSTOP)  # it must not end before the others, however slow they are
-        ui.end(signal.SIGKILL)  # the kernel then ends the server and the runner too
-        assert is_alive(child) and is_alive(flow)
-        os.kill(flow, signal.SIGKILL)
-        os.kill(child, signal.SIGCONT)
+        with held(build):
+            run_id = ui.start("download", build=str(build), set=" ".join(PATIENT))
+            wait_until(lambda: ui.has_wave(run_id, "download"))
+            child = child_of(ui, run_id)
+            flow = flow_of(child)
+            ui.end(signal.SIGKILL)  # the kernel then ends the server and the runner too
+            assert is_alive(child) and is_alive(flow)
+            os.kill(flow, signal.SIGKILL)
         ui = begin_ui(tmp_path / "home", int(ui.url.rpartition(":")[2]))
         ui.wait_for(run_id, "COMPLETED")
         wait_until(lambda: not is_alive(child))

@@ -22,8 +22,9 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
-SLOW_S = 8.0  # longer than the time-out of any client in the tests
+SLOW_S = 8.0  # of slow answers, unless world.json states `slow_s`; longer than the time-out of the demo profile
 DRIP_S = 0.2
+HOLD_S = 0.1
 _REQUEST_BYTES = 65_536
 _BLOCK = b"\0" * 65_536
 
@@ -42,9 +43,11 @@ class WorldServer:
         about = json.loads((out / "world.json").read_text())
         self.port, self.seed = int(about["port"]), int(about["seed"])
         self._delay_s = float(about.get("delay_s", 0.0))
+        self.slow_s = float(about.get("slow_s", SLOW_S))
         self.pass_number = pass_number
         self.requests: Counter[str] = Counter()
         self.stopping = threading.Event()
+        self._hold = out / "hold"
         self._bodies = out / "www"
         self._routes: dict[str, list[Answer]] = json.loads((out / "routes.json").read_text())
         self._lock = threading.Lock()
@@ -79,9 +82,15 @@ class WorldServer:
         answers = self._routes.get(target) or self._routes.get(unquote(target)) or [{"kind": "status", "status": 404}]
         return answers[min(self.pass_number, len(answers) - 1)]
 
-    def delay_s(self, target: str) -> float:
-        """Return the delay before an answer, drawn by seed and path; world.json's delay_s is its mean, 0 by default."""
-        return random.Random(f"{self.seed}{target}").expovariate(1 / self._delay_s) if self._delay_s else 0.0
+    def wait(self, target: str) -> None:
+        """Wait before an answer: while OUT contains a file `hold`, and a time drawn by seed and path.
+
+        The mean of that time is `delay_s` in world.json, 0 by default.
+        """
+        while self._hold.exists() and not self.stopping.wait(HOLD_S):
+            pass
+        if self._delay_s:
+            self.stopping.wait(random.Random(f"{self.seed}{target}").expovariate(1 / self._delay_s))
 
     def body(self, answer: Answer) -> bytes:
         """Return the bytes of the answer's file; b"" if it has no file."""
@@ -118,7 +127,7 @@ class _Handler(socketserver.BaseRequestHandler):
         method, target = asked
         world = self.server.world
         answer = world.answer(target)
-        world.stopping.wait(world.delay_s(target))
+        world.wait(target)
         getattr(self, f"_send_{answer['kind']}")(answer, world.body(answer), method == "HEAD")
 
     def _read_request(self) -> tuple[str, str] | None:
@@ -171,12 +180,12 @@ class _Handler(socketserver.BaseRequestHandler):
         self.request.close()
 
     def _send_hang(self, answer: Answer, body: bytes, is_head: bool) -> None:
-        self.server.world.stopping.wait(SLOW_S)
+        self.server.world.stopping.wait(self.server.world.slow_s)
 
     def _send_drip(self, answer: Answer, body: bytes, is_head: bool) -> None:
         """Send the body slowly, byte by byte, so that no single read times out."""
         self.request.sendall(self._head(answer, len(body)))
-        end = time.monotonic() + SLOW_S
+        end = time.monotonic() + self.server.world.slow_s
         for byte in body:
             self.request.sendall(bytes([byte]))
             if time.monotonic() > end or self.server.world.stopping.wait(DRIP_S):
