@@ -7,6 +7,7 @@ from flows.page import page as module
 from flows.page.page import write_page
 from flows.page.section import Figure, Section
 from tests.small_build import Build
+from tests.unit.flows.rate.browser import CHROMIUM, opened
 
 WORST = "<img src=x onerror=alert(1)>{{ 7*7 }}</td><script>alert(2)</script>\u202e\x00\ud800"
 
@@ -24,6 +25,16 @@ def test_the_page_of_a_finished_build_has_every_section_and_no_external_referenc
     assert page.count("data:image/jpeg;base64,") >= 8 and "cannot be read" not in page
     assert re.search("<p>Build [0-9a-f]{64}.</p>", page)
     assert page.count("<figcaption>") == page.count("<small>Table")  # each names its tables
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt install chromium")
+def test_the_page_is_not_wider_than_a_telephone(page: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    with opened(tmp_path / "profile") as browser:
+        browser.open(path.as_uri(), (320, 700))
+        browser.wait("document.querySelectorAll('figure').length > 20")
+        assert browser.value("document.documentElement.scrollWidth") == 320
 
 
 def test_hostile_texts_are_shown_as_text(finished: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
