@@ -1,3 +1,4 @@
+import json
 import socket
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.runs import ROOT, copy_world, run
+from tests.end_to_end.runs import PATIENT_S, ROOT, copy_world, run
 
 _GROUPS = {
     **dict.fromkeys(("test_bad_input", "test_kills", "test_two_runs", "test_withdraw"), "small build"),
@@ -33,7 +34,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _make_world(out: Path, n_rows: int) -> Path:
+def _make_world(out: Path, n_rows: int, slow_s: float) -> Path:
+    """Make a world whose slow answers take slow_s: more than PATIENT_S are too late, fewer end without an answer."""
     words = [
         sys.executable,
         "-m",
@@ -46,18 +48,20 @@ def _make_world(out: Path, n_rows: int) -> Path:
         str(_free_port()),
     ]
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    about = out / "world.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "slow_s": slow_s}))
     return out
 
 
 @pytest.fixture(scope="session")
 def large_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The world of `make demo`."""
-    return _make_world(tmp_path_factory.mktemp("worlds") / "large", 3000)
+    return _make_world(tmp_path_factory.mktemp("worlds") / "large", 3000, slow_s=2 * PATIENT_S)
 
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _make_world(tmp_path_factory.mktemp("worlds") / "small", 400)
+    return _make_world(tmp_path_factory.mktemp("worlds") / "small", 400, slow_s=0.5)
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,16 @@ from schemas.fields import FIELD
 from stages import STAGES
 
 ROOT = Path(__file__).parent.parent.parent
+PATIENT_S = 20  # on busy cores a sound answer may take seconds, and two builds are compared row by row
+_BUILDING = ("build", "demo", "stage")
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 
 def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "flows.cli", *map(str, words)]
+    """Return a command line of the program; a build's fetches wait PATIENT_S, longer than in `make demo`."""
+    patient = [f"download.{name}={PATIENT_S}" for name in ("timeout_s", "max_fetch_s")]
+    settings = [word for setting in patient for word in ("--set", setting)] if words[0] in _BUILDING else []
+    return [sys.executable, "-m", "flows.cli", str(words[0]), *settings, *map(str, words[1:])]
 
 
 def run(*words: object, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:

@@ -40,9 +40,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     end_quietly(ui)
 
 
-# Each request waits for its answer, so that a held world (see `held`) changes no row; SLOW_S bounds the answers that
-# never come.
-SLOW_S = 0.5
+# Each request waits for its answer, so that a held world (see `held`) changes no row.
 PATIENT = ("download.timeout_s=600", "download.max_fetch_s=600")
 
 wait_until = partial(wait_often, timeout_s=300, every_s=0.1)  # a call costs the server 20 ms of a core
@@ -67,8 +65,6 @@ def planned(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A build that is finished up to its download."""
     build = tmp_path_factory.mktemp("planned") / "build"
     copy_world(small_world, build)
-    about = build / "world" / "world.json"
-    about.write_text(json.dumps({**json.loads(about.read_text()), "slow_s": SLOW_S}))
     finish(begin(build, {**ENVIRONMENT, API_URL: ""}, *BEFORE))
     return build
 
