@@ -1,6 +1,7 @@
 """Decode only the first picture of a file, with the plugin of the format that was found, within a pixel limit.
 
-The only module that opens image files: the decoding child, the models and the encoder of TIFFs use it.
+The only module that opens image files, but for the plain JPEGs of screen/plain_jpeg.py: the decoding child, the models
+and the encoder of TIFFs use it.
 """
 
 import hashlib

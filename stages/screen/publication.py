@@ -4,16 +4,19 @@ Writes no files: write_shards strips again and compares the digest.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stages.screen.strip_metadata import AS_JPEG, cut_loose_end, published_format, strip_metadata
 from stages.screen.stripping.result import LOOSE_BYTES, Stripped, UnpublishableImage
+from stages.screen.stripping.segments import Segment
 
 Facts = dict[str, Any]
 
 
-def decide_publication(data: bytes, facts: Facts, decode: Callable[[bytes, str], Facts]) -> Facts:
+def decide_publication(
+    data: bytes, facts: Facts, decode: Callable[[bytes, str], Facts], segments: Sequence[Segment] | None = None
+) -> Facts:
     """Return digest, size and format of the file to publish, or a reason and its detail.
 
     Args:
@@ -21,10 +24,11 @@ def decide_publication(data: bytes, facts: Facts, decode: Callable[[bytes, str],
         facts: format, exif_orientation and pixel_sha256 as found.
         decode: returns the facts on a file of the named format, or a reason; called only if a segment was removed
             that may affect decoding.
+        segments: as for strip_metadata.
     """
     image_format = facts["format"]
     try:
-        stripped = strip_metadata(data, image_format, facts["exif_orientation"])
+        stripped = strip_metadata(data, image_format, facts["exif_orientation"], segments=segments)
     except UnpublishableImage as fault:
         return {"reason": "unpublishable_image", "detail": str(fault)}
     # A TIFF is re-encoded as JPEG: its pixels are near the original's, not equal to them.

@@ -5,7 +5,7 @@ The input has been decoded by screen; the output is the file to publish.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from stages.screen.stripping.bmp import strip_bmp
@@ -13,6 +13,7 @@ from stages.screen.stripping.gif import strip_gif
 from stages.screen.stripping.jpeg import cut_scan, strip_jpeg
 from stages.screen.stripping.png import strip_png
 from stages.screen.stripping.result import Stripped, UnpublishableImage
+from stages.screen.stripping.segments import Segment
 from stages.screen.stripping.webp import cut_picture, strip_webp
 from stages.screen.tiff_to_jpeg import encode_tiff_as_jpeg
 
@@ -29,7 +30,11 @@ def published_format(image_format: str) -> str:
 
 
 def strip_metadata(
-    data: bytes, image_format: str, orientation: int | None = None, n_bytes: int | None = None
+    data: bytes,
+    image_format: str,
+    orientation: int | None = None,
+    n_bytes: int | None = None,
+    segments: Sequence[Segment] | None = None,
 ) -> Stripped:
     """Return the file without metadata: the pixels stay, and stripping it again changes nothing.
 
@@ -42,13 +47,17 @@ def strip_metadata(
             into the result as the only tag of an EXIF block.
         n_bytes: the length of the published file, as screen recorded it; screen finds the end of the pixels of a JPEG
             or GIF with a loose end by decoding.
+        segments: of a JPEG, by a walk without doubts; None if it was not walked over, or with doubts.
 
     Raises:
         UnpublishableImage: the structure is broken, or the format is not published.
     """
     published_format(image_format)
     try:
-        stripped = STRIPPERS[image_format](data, orientation or 1)
+        if segments is None:
+            stripped = STRIPPERS[image_format](data, orientation or 1)
+        else:
+            stripped = strip_jpeg(data, orientation or 1, segments)
     except (struct.error, IndexError) as error:
         raise UnpublishableImage(f"{image_format} ends inside a structure: {error}") from error
     if n_bytes is None:

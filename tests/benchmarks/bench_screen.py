@@ -27,7 +27,7 @@ from schemas.tables import IMAGE
 from stages.contract import Context, Outcome
 from stages.images.shown import show
 from stages.screen.decoding import CHILD_ENVIRONMENT, Decoder
-from stages.screen.decoding_child import digest_shown
+from stages.screen.describing import digest_shown
 from stages.screen.perceptual_hash import hash_reduced, reduce_grey
 from stages.screen.stage import SCREEN, ScreenParams
 from stages.screen.strip_metadata import strip_metadata

@@ -2,30 +2,26 @@
 
 import re
 import struct
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterable, Iterator
 
 from stages.screen.stripping.result import LOOSE_BYTES, LOOSE_TEXT, Stripped, cut_profile, require, write_orientation
+from stages.screen.stripping.segments import DNL, KEPT, NO_EOI, SOS, Segment, walk
 
-# 0xFF bytes, then a code that is neither stuffing nor fill. libjpeg skips bytes between markers.
-MARKER = re.compile(rb"\xff+([^\x00\xff])")
-SCAN_END = re.compile(rb"\xff\xff*[^\x00\xff\xd0-\xd7]")  # begins with a literal, so memchr finds it: 5 times as fast
-SHORT_SCAN_BYTES, BLOCK_BYTES = 1 << 14, 1 << 16  # looked through at once
-# Frames, Huffman and arithmetic tables, quantisation, restart interval. 0xC8 is reserved; DNL is kept by its length.
-KEPT = (set(range(0xC0, 0xD0)) - {0xC8}) | {0xDB, 0xDD}
-TEM, SOI, EOI, SOS, DNL, COM = 0x01, 0xD8, 0xD9, 0xDA, 0xDC, 0xFE
 DNL_BYTES = 2
-NO_EOI = "no EOI"
 LOOSE_END = re.compile(LOOSE_TEXT.pattern + rb"\xff\xd9")
 PROFILE_NAME = b"ICC_PROFILE\0"
 PROFILE_BYTES = 0xFFFF - 2 - len(PROFILE_NAME) - 2  # bytes of a profile in one segment
 
 
-def strip_jpeg(data: bytes, orientation: int) -> Stripped:
+def strip_jpeg(data: bytes, orientation: int, segments: Iterable[Segment] | None = None) -> Stripped:
     """Return the first image of the file up to its EOI; metadata segments, thumbnails and trailers are removed.
 
     The last scan has a loose end if it has no EOI, or ends in text: compressed pixels rarely end in 8 bytes of text.
+
+    Args:
+        data: the file.
+        orientation: as for strip_metadata.
+        segments: those of a walk without doubts, if there was one.
     """
     require(data[:2] == b"\xff\xd8", "JPEG does not start with SOI")
     header: dict[str, bytes] = {}
@@ -33,7 +29,7 @@ def strip_jpeg(data: bytes, orientation: int) -> Stripped:
     kept: list[slice] = []
     doubts: list[str] = []
     has_scan, scan_bytes = False, 0
-    for code, place, n_scan in _walk(data, doubts):
+    for code, place, n_scan in segments or walk(data, doubts):
         if code in KEPT or code == SOS or (code == DNL and place.stop - place.start == 4 + DNL_BYTES):
             has_scan, scan_bytes = has_scan or code == SOS, n_scan
             # Most of these segments are neighbours: they are copied together, and only once.
@@ -58,75 +54,6 @@ def strip_jpeg(data: bytes, orientation: int) -> Stripped:
     is_loose = NO_EOI in doubts or LOOSE_END.search(stripped, len(stripped) - LOOSE_BYTES - 2) is not None
     loose_end = len(stripped) - 2 - scan_bytes if is_loose else 0
     return Stripped(stripped, tuple(dict.fromkeys(doubts)), loose_end)
-
-
-def _walk(data: bytes, doubts: list[str]) -> Iterator[tuple[int, slice, int]]:
-    """Yield code and place of each segment up to EOI, and for SOS the bytes of the scan that follows.
-
-    Decoders stop reading when the pixels are complete: a fault after the first scan ends the walk, with a doubt.
-    """
-    position, has_scan = 2, False
-    while marker := MARKER.search(data, position):
-        start = marker.end() - 2
-        if start != position:
-            doubts.append("bytes between segments")
-        code, position = data[start + 1], start + 2
-        if code == EOI:
-            return
-        if 0xD0 <= code <= 0xD7 or code == TEM:
-            doubts.append("a marker without content outside of a scan")
-            continue
-        n_bytes = int.from_bytes(data[position : position + 2], "big")
-        if n_bytes < 2 and (code in (DNL, COM) or 0xE0 <= code <= 0xEF):
-            doubts.append("a segment shorter than its length")  # decoders continue after the length
-            n_bytes = 2
-        problem = _find_problem(code, n_bytes, len(data) - position)
-        if problem and has_scan:
-            doubts.append(problem)
-            return
-        require(not problem, problem)
-        position += n_bytes
-        place, n_scan = slice(start, position), 0
-        if code == SOS:
-            has_scan = True
-            position = _find_scan_end(data, place.stop)
-            n_scan = position - place.stop
-            if n_scan and data[position - 1] == 0xFF:  # within a scan such bytes are stuffed: these are fill
-                doubts.append("fill bytes after a scan")
-                n_scan = len(data[place.stop : position].rstrip(b"\xff"))
-        yield code, place, n_scan
-    doubts.append(NO_EOI)  # some writers omit it; decoders supply it
-
-
-def _find_scan_end(data: bytes, start: int) -> int:
-    """Return where the first marker after a scan begins, its fill bytes included; the end of the file without one.
-
-    Many scans are short. In a long one, comparing blocks takes less time than the expression, which stops at each
-    stuffed byte.
-    """
-    if end := SCAN_END.search(data, start, start + SHORT_SCAN_BYTES):
-        return end.start()
-    begin, start = start, min(start + SHORT_SCAN_BYTES, len(data))
-    while start > begin and data[start - 1] == 0xFF:
-        start -= 1  # of a marker that goes on after the bytes looked through
-    while start < len(data) - 1:
-        block = np.frombuffer(data, np.uint8, min(BLOCK_BYTES + 1, len(data) - start), start)
-        is_unstuffed = block[:-1] == 0xFF
-        is_unstuffed &= block[1:] != 0
-        first = int(is_unstuffed.argmax())
-        if is_unstuffed[first]:
-            # It may be a restart marker: the expression goes on from there.
-            end = SCAN_END.search(data, start + first)
-            return end.start() if end else len(data)
-        start += BLOCK_BYTES
-    return len(data)
-
-
-def _find_problem(code: int, n_bytes: int, n_left: int) -> str:
-    is_known = code in KEPT or code in (SOS, DNL, COM) or 0xE0 <= code <= 0xEF
-    if not is_known:
-        return f"JPEG has an unknown segment 0x{code:02X}"
-    return "" if 2 <= n_bytes <= n_left else f"JPEG segment 0x{code:02X} ends after the file"
 
 
 def _segment(code: int, body: bytes) -> bytes:

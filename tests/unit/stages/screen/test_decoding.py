@@ -145,19 +145,19 @@ def test_equal_pixels_have_equal_digests_in_all_formats(decoder: Decoder) -> Non
 
 def test_large_images_are_hashed_in_strips_to_the_same_digest() -> None:
     from stages.images import shown
-    from stages.screen import decoding_child
+    from stages.screen import describing
 
     before = shown.STRIP_PIXELS
     for mode in ("P", "RGBA", "I;16", "F"):
         image = draw(mode, 90, 80)
         for orientation in range(1, 9):
-            digest, grey = decoding_child.digest_shown(image, orientation)
+            digest, grey = describing.digest_shown(image, orientation)
             assert (
                 digest == hashlib.sha256(b"%dx%d:" % grey.size + shown.show(image, orientation).tobytes()).hexdigest()
             )
             try:
                 for shown.STRIP_PIXELS in (1, 90, 1000):
-                    assert decoding_child.digest_shown(image, orientation) == (digest, grey)
+                    assert describing.digest_shown(image, orientation) == (digest, grey)
             finally:
                 shown.STRIP_PIXELS = before
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.screen.stripping import jpeg
-from stages.screen.stripping.jpeg import _find_scan_end, strip_jpeg
+from stages.screen.stripping import segments
+from stages.screen.stripping.jpeg import strip_jpeg
+from stages.screen.stripping.segments import _find_scan_end
 
 SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # the definition, without blocks
 CODES = np.array([0x00, 0x01, 0x41, 0xD0, 0xD7, 0xD9, 0xDA, 0xFF], np.uint8)
@@ -22,8 +23,8 @@ def expected_end(data: bytes, start: int) -> int:
 def test_a_scan_ends_at_the_first_marker_other_than_a_restart(
     blocks: tuple[int, int], share_of_markers: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jpeg, "SHORT_SCAN_BYTES", blocks[0])
-    monkeypatch.setattr(jpeg, "BLOCK_BYTES", blocks[1])
+    monkeypatch.setattr(segments, "SHORT_SCAN_BYTES", blocks[0])
+    monkeypatch.setattr(segments, "BLOCK_BYTES", blocks[1])
     random = np.random.default_rng(11)
     n_ended = 0
     for n_bytes in range(60):
