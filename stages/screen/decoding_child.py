@@ -23,7 +23,6 @@ if __name__ == "__main__":
     sys.modules["stages"] = types.ModuleType("stages")
     sys.modules["stages"].__path__ = [str(Path(__file__).parents[1])]
 
-from stages.images.exif import facts_of
 from stages.images.formats import find_format
 from stages.screen.describing import Facts, Grey, decode_picture, describe, describe_jpeg, open_picture
 from stages.screen.messages import receive_images, send_answer
@@ -50,7 +49,6 @@ class Inspection:
         jpeg: the opened picture if it is a plain JPEG.
         picture: any other opened picture, until it is decoded.
         grey: the grey picture, or, as reduce_grey returns it, the reduced one.
-        exif: the EXIF block of another picture.
     """
 
     data: bytes
@@ -59,7 +57,6 @@ class Inspection:
     jpeg: PlainJpeg | None = None
     picture: Image.Image | None = None
     grey: Grey | None = None
-    exif: Image.Exif | None = None
 
 
 def inspect_all(bodies: Sequence[bytes], limits: Facts) -> list[Facts]:
@@ -70,7 +67,7 @@ def inspect_all(bodies: Sequence[bytes], limits: Facts) -> list[Facts]:
         limits: the fields of DecodeLimits.
     """
     images = [Inspection(data, limits["cpu_s"]) for data in bodies]
-    for step in (_open, _decode, _find_publication, _find_exif, _reduce):
+    for step in (_open, _decode, _find_publication, _reduce):
         for image in images:
             _take(step, image, limits)
     sound = [image for image in images if "reason" not in image.facts]
@@ -114,7 +111,7 @@ def _decode(image: Inspection, limits: Facts) -> None:
         _open_by_pillow(image, limits)
     picture, image.picture = image.picture, None
     if picture is not None:
-        image.facts, image.grey, image.exif = decode_picture(image.data, picture)
+        image.facts, image.grey = decode_picture(image.data, picture)
 
 
 def _find_publication(image: Inspection, limits: Facts) -> None:
@@ -131,11 +128,6 @@ def _find_publication(image: Inspection, limits: Facts) -> None:
 def _reduce(image: Inspection, limits: Facts) -> None:
     if isinstance(image.grey, Image.Image):
         image.grey = reduce_grey(image.grey)
-
-
-def _find_exif(image: Inspection, limits: Facts) -> None:
-    if image.jpeg is None:
-        image.facts |= facts_of(image.exif)
 
 
 def _prepare(memory_bytes: int, parent: int) -> None:

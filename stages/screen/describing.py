@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from stages.images.exif import orientation_of, read_tags
+from stages.images.exif import facts_of, orientation_of, read_tags
 from stages.images.first_picture import TooManyPixels, finish, open_first
 from stages.images.formats import explain, find_format, name_foreign, plugin_of
 from stages.images.frames import count_frames
@@ -20,17 +20,17 @@ KEPT_PIXELS = 1 << 17  # larger grey pictures are reduced at once: several of th
 
 Facts = dict[str, Any]
 Grey = Image.Image | Values
-Described = tuple[Facts, Grey | None, Image.Exif | None]
+Described = tuple[Facts, Grey | None]
 
 
 def describe(data: bytes, max_pixels: int, formats: Sequence[str]) -> Described:
-    """Decode an image and return its facts, or reason and detail; its grey levels; and its EXIF block.
+    """Decode an image and return its facts, or reason and detail; and its grey levels.
 
     Raises:
         MemoryError: the image does not fit into the memory of the process.
     """
     refusal, picture = open_picture(data, max_pixels, formats)
-    return (refusal, None, None) if picture is None else decode_picture(data, picture)
+    return (refusal, None) if picture is None else decode_picture(data, picture)
 
 
 def open_picture(data: bytes, max_pixels: int, formats: Sequence[str]) -> tuple[Facts, Image.Image | None]:
@@ -56,7 +56,7 @@ def decode_picture(data: bytes, picture: Image.Image) -> Described:
     try:
         return _describe(data, picture)
     except Exception as error:
-        return _explain(data, plugin_of(str(picture.format)), error), None, None
+        return _explain(data, plugin_of(str(picture.format)), error), None
 
 
 def _explain(data: bytes, image_format: str, error: Exception) -> Facts:
@@ -83,7 +83,8 @@ def _describe(data: bytes, picture: Image.Image) -> Described:
     exif = read_tags(image)
     orientation = None if image.format == "TIFF" else orientation_of(exif)
     facts, grey = describe_pixels(image, orientation)
-    return facts | {"format": found_format, "mode": stored_mode, "n_frames": count_frames(data, image)}, grey, exif
+    facts |= {"format": found_format, "mode": stored_mode, "n_frames": count_frames(data, image)}
+    return facts | facts_of(exif), grey
 
 
 def describe_jpeg(data: bytes, jpeg: PlainJpeg) -> tuple[Facts, Grey] | None:
@@ -106,14 +107,14 @@ def digest_shown(image: Image.Image, orientation: int = 1) -> tuple[str, Grey]:
     """Return the pixel digest, and grey levels for the perceptual hash, both of the picture as shown."""
     size = turned_size(image.size, orientation)
     digest = hashlib.sha256(f"{size[0]}x{size[1]}:".encode())
-    grey = Image.new("L", (0, 0))
+    grey: Image.Image | None = None
     for top, strip in shown_strips(image, orientation):
         for some in raw_bytes(strip):
             digest.update(some)
         if strip.size == size:
             grey = strip.convert("L")
             break
-        if not top:
-            grey = Image.new("L", size)
+        grey = grey or Image.new("L", size)
         grey.paste(strip.convert("L"), (0, top))
+    grey = grey or Image.new("L", size)
     return digest.hexdigest(), grey if grey.width * grey.height <= KEPT_PIXELS else reduce_grey(grey)

@@ -27,14 +27,18 @@ def strip_jpeg(data: bytes, orientation: int, segments: Iterable[Segment] | None
     header: dict[str, bytes] = {}
     profiles: dict[int, bytes] = {}
     kept: list[slice] = []
+    start = stop = (
+        0  # of neighbours among kept segments, which are most of them: they are copied together, and only once
+    )
     doubts: list[str] = []
     has_scan, scan_bytes = False, 0
     for code, place, n_scan in segments or walk(data, doubts):
         if code in KEPT or code == SOS or (code == DNL and place.stop - place.start == 4 + DNL_BYTES):
             has_scan, scan_bytes = has_scan or code == SOS, n_scan
-            # Most of these segments are neighbours: they are copied together, and only once.
-            start = kept.pop().start if kept and kept[-1].stop == place.start else place.start
-            kept.append(slice(start, place.stop + n_scan))
+            if place.start != stop:
+                kept.append(slice(start, stop))
+                start = place.start
+            stop = place.stop + n_scan
             continue
         body = data[place.start + 4 : place.stop]
         found = _read_header(code, body)
@@ -50,7 +54,8 @@ def strip_jpeg(data: bytes, orientation: int, segments: Iterable[Segment] | None
     require(has_scan, "JPEG has no scan")
     head = [b"\xff\xd8", header.get("JFIF", b""), _write_exif(orientation), *_write_profile(profiles)]
     view = memoryview(data)
-    stripped = b"".join([*head, header.get("Adobe", b""), *(view[place] for place in kept), b"\xff\xd9"])
+    pieces = [view[place] for place in (*kept, slice(start, stop))]
+    stripped = b"".join([*head, header.get("Adobe", b""), *pieces, b"\xff\xd9"])
     is_loose = NO_EOI in doubts or LOOSE_END.search(stripped, len(stripped) - LOOSE_BYTES - 2) is not None
     loose_end = len(stripped) - 2 - scan_bytes if is_loose else 0
     return Stripped(stripped, tuple(dict.fromkeys(doubts)), loose_end)

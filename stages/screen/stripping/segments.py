@@ -17,6 +17,7 @@ SHORT_SCAN_BYTES, BLOCK_BYTES = 1 << 14, 1 << 16  # looked through at once
 # Frames, Huffman and arithmetic tables, quantisation, restart interval. 0xC8 is reserved; DNL is kept by its length.
 KEPT = (set(range(0xC0, 0xD0)) - {0xC8}) | {0xDB, 0xDD}
 TEM, SOI, EOI, SOS, DNL, COM = 0x01, 0xD8, 0xD9, 0xDA, 0xDC, 0xFE
+KNOWN = KEPT | {SOS, DNL, COM, *range(0xE0, 0xF0)}
 NO_EOI = "no EOI"
 
 Segment = tuple[int, slice, int]  # code; place, marker and length included; for SOS the bytes of the scan that follows
@@ -35,10 +36,16 @@ def walk(data: bytes, doubts: list[str]) -> Iterator[Segment]:
         UnpublishableImage: a fault before the first scan.
     """
     position, has_scan = 2, False
-    while marker := MARKER.search(data, position):
-        start = marker.end() - 2
-        if start != position:
-            doubts.append("bytes between segments")
+    while True:
+        start = position
+        # Most segments follow at once, and need no expression to be found.
+        if position + 2 > len(data) or data[position] != 0xFF or data[position + 1] in (0, 0xFF):
+            marker = MARKER.search(data, position)
+            if marker is None:
+                break
+            start = marker.end() - 2
+            if start != position:
+                doubts.append("bytes between segments")
         code, position = data[start + 1], start + 2
         if code == EOI:
             return
@@ -49,11 +56,12 @@ def walk(data: bytes, doubts: list[str]) -> Iterator[Segment]:
         if n_bytes < 2 and (code in (DNL, COM) or 0xE0 <= code <= 0xEF):
             doubts.append("a segment shorter than its length")  # decoders continue after the length
             n_bytes = 2
-        problem = _find_problem(code, n_bytes, len(data) - position)
-        if problem and has_scan:
+        if code not in KNOWN or not 2 <= n_bytes <= len(data) - position:
+            name = f"segment 0x{code:02X}"
+            problem = f"JPEG {name} ends after the file" if code in KNOWN else f"JPEG has an unknown {name}"
+            require(has_scan, problem)
             doubts.append(problem)
             return
-        require(not problem, problem)
         position += n_bytes
         place, n_scan = slice(start, position), 0
         if code == SOS:
@@ -89,10 +97,3 @@ def _find_scan_end(data: bytes, start: int) -> int:
             return end.start() if end else len(data)
         start += BLOCK_BYTES
     return len(data)
-
-
-def _find_problem(code: int, n_bytes: int, n_left: int) -> str:
-    is_known = code in KEPT or code in (SOS, DNL, COM) or 0xE0 <= code <= 0xEF
-    if not is_known:
-        return f"JPEG has an unknown segment 0x{code:02X}"
-    return "" if 2 <= n_bytes <= n_left else f"JPEG segment 0x{code:02X} ends after the file"
