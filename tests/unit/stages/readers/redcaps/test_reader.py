@@ -96,4 +96,7 @@ def test_all_records_are_accounted_for_with_any_bytes(
 ) -> None:
     files = {f"f{n}_2017": b'{"annotations": [' + body for n, body in enumerate(bodies)}
     write(folder := tmp_path_factory.getbasetemp(), **files)
-    filter_files("redcaps", [folder / "annotations" / f"{name}.json" for name in files])
+    found = filter_files("redcaps", [folder / "annotations" / f"{name}.json" for name in files])
+    n_with_keyword = sum(body.count(b"landsat") for body in bodies)
+    kept = set(found.candidates["sample_id"].to_pylist())
+    assert found.counts["kept"] == len(kept) <= n_with_keyword and kept <= {"redcaps_a", "redcaps_b"}
