@@ -305,7 +305,9 @@ def _download(folder: Path) -> Iterator[Handmade]:
         ]
         # The image's bytes depend on the codec, so the only complete download is a text.
         yield Handmade(
-            {"fetch_pass": rows[1:]}, "002-00000", resources={"allow_loopback": True, "timeout_s": 5.0, "n_threads": 2}
+            {"fetch_pass": rows[1:]},
+            "002-00000",
+            resources={"allow_loopback": True, "timeout_s": 120.0, "max_fetch_s": 120.0, "n_threads": 2},
         )
 
 

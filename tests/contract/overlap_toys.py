@@ -84,9 +84,9 @@ def _with(stage: Stage, act: Callable[[Context], None]) -> tuple[Stage, ...]:
 
 
 def _wait(context: Context) -> None:
-    """Wait until the test writes the file `go`, at most 60 s."""
+    """Wait until the test writes the file `go`, at most 300 s."""
     (context.sources / f"waits-{context.partition}").touch()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not (context.sources / "go").exists() and time.monotonic() < end:
         time.sleep(0.02)
 

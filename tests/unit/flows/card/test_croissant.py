@@ -73,7 +73,7 @@ def both(finished: Build, tmp_path_factory: pytest.TempPathFactory) -> list[dict
     environment = {**os.environ, "CROISSANT_CACHE": str(folder / "cache")}
     paths = [str(path), str(write_of_pairs_alone(path, build))]
     done = subprocess.run(
-        [sys.executable, "-c", READ, *paths], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", READ, *paths], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return [{**found, "path": str(path), "build": build} for found in json.loads(done.stdout)]

@@ -64,7 +64,7 @@ def test_the_child_gets_one_signal_and_has_its_own_session(tmp_path: Path) -> No
     with child.start() as reader:
 
         def stop() -> None:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 300
             while not lines and time.monotonic() < end:
                 time.sleep(0.01)
             for _ in range(3):
@@ -78,8 +78,12 @@ def test_the_child_gets_one_signal_and_has_its_own_session(tmp_path: Path) -> No
 
 
 def test_the_child_survives_the_death_of_its_parent(tmp_path: Path) -> None:
-    done = tmp_path / "done"
-    code = f"import time, pathlib; time.sleep(1); print('x' * 100_000); pathlib.Path({str(done)!r}).touch()"
+    go, done = tmp_path / "go", tmp_path / "done"
+    code = (
+        "import time, pathlib\n"
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)\n"
+        f"print('x' * 100_000, flush=True); pathlib.Path({str(done)!r}).touch()"
+    )
     starter = (
         "import os, pathlib; from flows.deploy.child import Child\n"
         f"words, log = [{sys.executable!r}, '-c', {code!r}], pathlib.Path({str(tmp_path / 'log')!r})\n"
@@ -88,7 +92,8 @@ def test_the_child_survives_the_death_of_its_parent(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", starter], cwd=Path(__file__).parents[4], check=False)
     assert ended.returncode == -signal.SIGKILL and not done.exists()
-    end = time.monotonic() + 20
+    go.touch()
+    end = time.monotonic() + 300
     while not done.exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert done.exists() and (tmp_path / "log").stat().st_size == 100_001

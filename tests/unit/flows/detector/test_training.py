@@ -113,7 +113,7 @@ def test_a_light_build_only_needs_the_trained_detector(out: Path, small_sources:
     light = tomllib.loads((PROFILES / "light.toml").read_text())
     sections = {**light, "outliers": {**light["outliers"], "models": str(tmp_path / "models")}}
     sections["run"] = {"backoff_s": 0.0, "reserve_gb": 0.0}
-    sections["download"] = {"allow_loopback": True, "timeout_s": 5.0, "max_fetch_s": 5.0}
+    sections["download"] = {"allow_loopback": True, "timeout_s": 120.0, "max_fetch_s": 120.0}
     build = Build(tmp_path / "build", small_sources, sections)
     build.run(InlineExecutor())
     found = contents(build)

@@ -14,7 +14,7 @@ from typing import Any
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
-_WAIT_S = 60.0
+_WAIT_S = 300.0
 
 
 class Page:
@@ -103,7 +103,7 @@ def opened(profile: Path) -> Iterator[Page]:
     finally:
         os.close(to_browser)  # closing the pipe ends the browser
         try:
-            process.wait(20)
+            process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

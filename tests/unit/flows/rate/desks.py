@@ -44,7 +44,7 @@ def served(labels: Path, task: Task = RATING, of: Drawn | None = None) -> Iterat
             yield server
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(300)
 
 
 OUTLIERS = AUDITS["outliers"]

@@ -24,7 +24,7 @@ def server(tmp_path: Path) -> Iterator[RatingServer]:
 
 
 def ask(server: RatingServer, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=120)
     said = {name.replace("_", "-"): value for name, value in headers.items()}
     data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     if data is not None:

@@ -21,6 +21,7 @@ from flows.watch.ui import API_URL, HOST, NO_TELEMETRY, UI_HOME
 from stages.contract import InputError
 from tests.contract.broken import MAKE
 from tests.small_build import Build
+from tests.stopwatch import Stopwatch
 from tests.unit.flows.watch.fake_server import FakeServer
 from tests.unit.flows.watch.test_progress import task
 
@@ -56,11 +57,10 @@ def test_a_server_that_never_answers_costs_one_line_and_no_time(
     importlib.import_module("flows.watch.orchestrate")  # its import time must not count for the mirror
     said: list[str] = []
     course = Course([])
-    started = time.monotonic()
-    with mirrored(course, small(tmp_path).ledger(), SAID, said.append):
+    with Stopwatch() as watch, mirrored(course, small(tmp_path).ledger(), SAID, said.append):
         course.begin(MAKE, 1, 1, 10)
         course.see(MAKE, task("a"), Committed("a", 9, 10))
-    assert time.monotonic() - started < 10  # seconds that the last words would take from a server that is slow
+    assert watch.seconds < 10  # seconds that the last words would take from a server that is slow
     assert len(said) == 1 and said[0].startswith("Prefect does not answer: "), said
 
 
@@ -92,7 +92,7 @@ def test_a_returning_server_gets_everything_and_loss_and_return_are_each_printed
     with mirror_of(server, small(tmp_path), said) as mirror:
         mirror.course.begin(MAKE, 1, 1, 0)
         mirror.course.see(MAKE, task("a"), Committed("a", 1, 1))
-        end = time.monotonic() + 20
+        end = time.monotonic() + 300
         while not server.tasks and time.monotonic() < end:
             time.sleep(0.01)
     assert [line.split(":")[0] for line in said if "page of" not in line] == [
@@ -107,7 +107,7 @@ def test_a_run_that_ends_while_the_server_is_away_is_closed_by_the_next_run(
     monkeypatch.setattr(mirror_module, "_TICK_S", 0.01)
     server, build = FakeServer(), small(tmp_path)
     with mirror_of(server, build, []) as mirror:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 300
         while not server.artifacts and time.monotonic() < end:
             time.sleep(0.01)
         server.is_away = True
@@ -163,5 +163,5 @@ def test_the_end_waits_for_busy_threads(
     finally:
         server.go_on.set()
     for thread in mirror._threads:
-        thread.join(20)
+        thread.join(300)
         assert not thread.is_alive()

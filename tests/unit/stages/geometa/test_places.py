@@ -122,7 +122,7 @@ def test_opening_prints_nothing_and_starts_no_pool() -> None:
         "import sys\nfrom stages.geometa.places import open_places\n"
         "with open_places(): pass\nassert 'reverse_geocoder' not in sys.modules\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 

@@ -25,12 +25,12 @@ def test_the_next_batch_is_loaded_while_the_current_one_is_processed() -> None:
 
     for batch, _ in load_ahead([[0], [1], [2]], load, 1):
         following = batch[0] + 1
-        assert following == 3 or begun[following].wait(timeout=60)
+        assert following == 3 or begun[following].wait(timeout=300)
         assert following >= 2 or not begun[following + 1].is_set()
 
 
 def test_items_of_a_batch_are_loaded_together() -> None:
-    meeting = threading.Barrier(3, timeout=60)  # passes once three threads wait
+    meeting = threading.Barrier(3, timeout=300)  # passes once three threads wait
     assert len(list(load_ahead([[0, 1, 2]], lambda n: meeting.wait(), 3))) == 1
 
 

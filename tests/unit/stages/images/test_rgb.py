@@ -130,13 +130,13 @@ def test_the_limit_is_lifted_while_any_thread_opens_an_image(monkeypatch: pytest
     def second() -> None:
         with _ANY_SIZE:
             second_is_in.set()
-            first_is_out.wait(timeout=60)
+            first_is_out.wait(timeout=300)
             seen.append(Image.MAX_IMAGE_PIXELS)
 
     thread = threading.Thread(target=second)
     with _ANY_SIZE:
         thread.start()
-        assert second_is_in.wait(timeout=60)
+        assert second_is_in.wait(timeout=300)
     first_is_out.set()
     thread.join()
     assert seen == [None] and Image.MAX_IMAGE_PIXELS == 100

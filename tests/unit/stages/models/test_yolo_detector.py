@@ -163,7 +163,7 @@ def run(program: str, home: Path) -> str:
     environment = {name: value for name, value in environment.items() if not name.startswith(("YOLO_", "OMP_"))}
     (home / "tmp").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -1,5 +1,6 @@
 """Calls of the guard for tests: one URL with its note, or many URLs at once, also in a spawned process."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from stages.download.fetching.faults import Refused
 from stages.download.fetching.guard import Guard
 from stages.download.fetching.limits import FetchLimits
 
-LIMITS = FetchLimits(allow_loopback=True, timeout_s=0.6, max_fetch_s=1.0, max_bytes=10_000, max_redirects=3)
+# Longer than a machine may stand still; HASTY is for URLs that never answer.
+PATIENT_S = 120.0
+LIMITS = FetchLimits(allow_loopback=True, timeout_s=PATIENT_S, max_fetch_s=PATIENT_S, max_bytes=10_000, max_redirects=3)
+HASTY = dataclasses.replace(LIMITS, timeout_s=0.6, max_fetch_s=1.0)
 
 
 def fetch(url: str, *, limits: FetchLimits = LIMITS, resolver: Resolver | None = None) -> tuple[bytes | None, Note]:
@@ -43,6 +47,6 @@ def fetch_all(url: str, *, n_urls: int, limits: FetchLimits) -> list[bytes]:
 
 def fetch_in_child(url: str, n_urls: int, folder: Path, max_per_host: int) -> None:
     """Fetch in a spawned process; an exception gives a non-zero exit code."""
-    limits = FetchLimits(allow_loopback=True, n_threads=8, max_per_host=max_per_host, host_slots=folder)
+    limits = dataclasses.replace(LIMITS, n_threads=8, max_per_host=max_per_host, host_slots=folder)
     if fetch_all(url, n_urls=n_urls, limits=limits) != [b"slow"] * n_urls:
         raise AssertionError("a body is wrong")

@@ -39,6 +39,8 @@ class HostileServer(socketserver.ThreadingTCPServer):
         self.n_connections = 0
         self.n_busy = 0
         self.max_busy = 0
+        self.wanted_busy = 1  # requests of /slow/… wait until so many have been served at once
+        self.is_busy = threading.Condition(self.lock)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore clients that disconnect, which is expected."""
@@ -203,6 +205,8 @@ def _slow(handler: _Handler, server: HostileServer, path: str) -> None:
     with server.lock:
         server.n_busy += 1
         server.max_busy = max(server.max_busy, server.n_busy)
+        server.is_busy.notify_all()
+        server.is_busy.wait_for(lambda: server.max_busy >= server.wanted_busy, 60)
     server.stopping.wait(0.03)
     # Before the answer: the client may continue before this thread runs again.
     with server.lock:

@@ -8,6 +8,7 @@ import tarfile
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,12 @@ from stages.download.fetching.answer import Note
 from stages.download.fetching.attempts import Attempt, FetchLimits, attempt_of, fetch
 from stages.download.fetching.slots import HostSlots
 from stages.download.fetching.spool import Spool
+from tests.stopwatch import undisturbed
 from tests.unit.stages.download.fetching.hostile_server import HostileServer, body_of, serve
 
-LIMITS = FetchLimits(allow_loopback=True, timeout_s=0.8, max_fetch_s=1.2, max_bytes=100_000, n_threads=8)
+# Longer than a machine may stand still; HASTY is for URLs that never answer.
+LIMITS = FetchLimits(allow_loopback=True, timeout_s=120, max_fetch_s=120, max_bytes=100_000, n_threads=8)
+HASTY = dataclasses.replace(LIMITS, timeout_s=0.8, max_fetch_s=1.2)
 
 
 @pytest.fixture
@@ -58,7 +62,6 @@ def test_every_url_has_its_own_fate(server: HostileServer, tmp_path: Path) -> No
         f"{server.url}/status/404": "http_not_found",
         f"{server.url}/status/429/Retry-After=9": "http_throttled",
         f"{server.url}/status/503": "http_server_error",
-        f"{server.url}/drip-body": "timeout",
         f"{server.url}/hang-up": "connection_failed",
         f"{server.url}/announced/5000": "truncated_body",
         f"{server.url}/endless": "body_too_large",
@@ -83,6 +86,12 @@ def test_every_url_has_its_own_fate(server: HostileServer, tmp_path: Path) -> No
     assert by_url[f"{server.url}/robots/noai"].http_status == 200
     assert by_url[f"{server.url}/ok/0"].n_bytes == 0
     assert "/ok/77" in server.paths
+
+
+def test_a_url_that_does_not_end_times_out(server: HostileServer, tmp_path: Path) -> None:
+    urls = with_ids([f"{server.url}/drip-body", "http://10.0.0.1/", f"{server.url}/silent", "no url"])
+    reasons = [attempt.reason for attempt in fetch_into(tmp_path, urls, HASTY)]
+    assert reasons == ["timeout", "private_address", "timeout", "invalid_response"]
 
 
 def test_offsets_give_back_the_exact_bytes(server: HostileServer, tmp_path: Path) -> None:
@@ -110,7 +119,9 @@ def test_two_hundred_urls_give_the_same_bodies_twice(server: HostileServer, tmp_
     done: list[int] = []
     tars = [tmp_path / "first.tar", tmp_path / "second.tar"]
     first = fetch(urls, tar_path=tars[0], work=tmp_path / "work", limits=LIMITS, on_progress=done.append)
-    second = fetch(urls[::-1], tar_path=tars[1], work=tmp_path / "work", limits=FetchLimits(allow_loopback=True))
+    second = fetch(
+        urls[::-1], tar_path=tars[1], work=tmp_path / "work", limits=dataclasses.replace(LIMITS, n_threads=3)
+    )
     assert done == list(range(1, 201))
     assert sum(attempt.is_fetched for attempt in first) == 160
     assert [(a.fetch_id, a.sha256, a.n_bytes, a.reason) for a in first] == [
@@ -122,11 +133,16 @@ def test_two_hundred_urls_give_the_same_bodies_twice(server: HostileServer, tmp_
 
 def test_urls_not_requested_within_the_partitions_time_are_deferred(server: HostileServer, tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, n_threads=2, max_partition_s=0.15)
-    attempts = fetch_into(tmp_path, with_ids([f"{server.url}/slow/{n}" for n in range(60)]), limits)
-    counts = Counter(attempt.reason for attempt in attempts)
+
+    def counted() -> tuple[Counter[str | None], int]:
+        n_before = server.n_connections
+        attempts = fetch_into(tmp_path, with_ids([f"{server.url}/slow/{n}" for n in range(60)]), limits)
+        return Counter(attempt.reason for attempt in attempts), server.n_connections - n_before
+
+    counts, n_connections = undisturbed(counted)
     assert counts.keys() == {None, "deferred"}
     assert 2 <= counts[None] < 40
-    assert server.n_connections == counts[None]
+    assert n_connections == counts[None]
     with tarfile.open(tmp_path / "bodies.tar") as tar:
         assert len(tar.getmembers()) == counts[None]
 
@@ -140,14 +156,15 @@ def test_a_wait_for_a_slot_ends_with_the_partitions_time(server: HostileServer, 
 
 
 def test_a_silent_host_gets_few_requests_and_fewer_in_the_next_pass(server: HostileServer, tmp_path: Path) -> None:
-    limits = dataclasses.replace(LIMITS, timeout_s=0.1, max_failures_in_row=6, host_slots=tmp_path / "slots")
+    patient = dataclasses.replace(LIMITS, max_failures_in_row=6, host_slots=tmp_path / "slots")
+    limits = dataclasses.replace(patient, timeout_s=0.1)
     urls = with_ids([f"{server.url}/silent/{n}" for n in range(60)])
     reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
     assert reasons["timeout"] + reasons["host_silent"] == 60
     assert 6 <= reasons["timeout"] == server.n_connections <= 6 + LIMITS.n_threads
     again = fetch_into(tmp_path, urls, limits, pass_number=1)
     assert Counter(attempt.reason for attempt in again) == {"timeout": 3, "host_silent": 57}
-    good = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(9)]), limits, pass_number=2)
+    good = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(9)]), patient, pass_number=2)
     assert {attempt.reason for attempt in good} == {None}
 
 
@@ -162,9 +179,10 @@ def test_a_host_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
 
 
 def test_all_urls_of_a_host_that_answers_sometimes_are_requested(server: HostileServer, tmp_path: Path) -> None:
-    limits = dataclasses.replace(LIMITS, timeout_s=0.1, host_slots=tmp_path / "slots")
+    limits = dataclasses.replace(LIMITS, timeout_s=0.3)  # of which a silent URL takes all
     urls = with_ids([f"{server.url}/{'silent' if n % 3 else 'missing'}/{n}" for n in range(60)])
-    reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
+    slots = (dataclasses.replace(limits, host_slots=tmp_path / f"slots {n}") for n in count())
+    reasons = undisturbed(lambda: Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, next(slots))))
     assert reasons == {"timeout": 40, "http_not_found": 20}
 
 

@@ -15,7 +15,7 @@ from stages.download.fetching.robots import Robots
 from stages.plan.urls import fetch_id
 from tests.unit.stages.download.fetching.hostile_server import HostileServer, answer, serve
 
-LIMITS = FetchLimits(allow_loopback=True, timeout_s=0.4, max_fetch_s=0.8, n_threads=8, ask_robots=True)
+LIMITS = FetchLimits(allow_loopback=True, timeout_s=120, max_fetch_s=120, n_threads=8, ask_robots=True)
 
 
 @pytest.fixture
