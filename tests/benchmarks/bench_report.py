@@ -79,6 +79,7 @@ def _build(n_candidates: int) -> Path:
     return root
 
 
+@cache
 def _cost(n_candidates: int) -> Cost:
     root = _build(n_candidates)
     ours, theirs = mp.get_context("spawn").Pipe()

@@ -28,7 +28,7 @@ from tests.benchmarks.web_images import draw_jpegs
 
 N_CANDIDATES = (300,) if IS_TOY else (10_000, 200_000)
 GOAL_TARS, GOAL_MEMBERS, GOAL_S = 128, 40_000, 600
-N_WORKERS = 2
+N_WORKERS = sized(2, 1)
 _SETTINGS = (
     f"run.workers={N_WORKERS}",
     "run.reserve_gb=0",

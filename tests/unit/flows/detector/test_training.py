@@ -44,7 +44,7 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sets = tmp_path_factory.mktemp("evaluation")
     shutil.copytree(data / "rs/source0", sets / "ucm/test")
     words = ["train-detector", str(data), "--out", str(folder), "--n-threads", "1", "--build", str(build)]
-    words += ["--epochs", "3"]
+    words += ["--epochs", "1"]
     assert main([*words, "--eval", str(sets)]) == 0
     return folder
 
