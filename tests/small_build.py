@@ -40,7 +40,7 @@ from tests.labelled_files import write_labelled_files
 HOSTS = ("127.0.0.1", "127.0.0.2")
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "run": {"workers": 2, "model_workers": 2, "backoff_s": 0.0, "reserve_gb": 0.0},
-    "download": {"allow_loopback": True, "urls_per_partition": 20, "timeout_s": 5.0, "max_fetch_s": 5.0},
+    "download": {"allow_loopback": True, "urls_per_partition": 20, "timeout_s": 120.0, "max_fetch_s": 120.0},
     "embed": {"model": "demo-clip", "batch_size": 8},
     "dedup": {
         "method": "keypoints",
@@ -123,9 +123,8 @@ class Web:
     def url(self, path: str, host: int = 0) -> str:
         return f"http://{HOSTS[host]}:{self.port}{path}"
 
-    def wait_for_request(self, timeout_s: float) -> bool:
-        """Wait for a further request; return whether one came."""
-        n_before = self.requests.total()
+    def wait_for_request(self, n_before: int, timeout_s: float) -> bool:
+        """Wait until there are more requests than n_before; return whether there are."""
         with self.asked:
             return self.asked.wait_for(lambda: self.requests.total() > n_before, timeout_s)
 
@@ -137,7 +136,7 @@ class Web:
                 with web.asked:
                     web.requests[self.path] += 1
                     web.asked.notify_all()
-                web.hold.wait(20)
+                web.hold.wait(300)
                 status, body = body_of(self.path)
                 try:
                     self.send_response(status)
