@@ -17,19 +17,36 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 Command = tuple[str, tuple[str, ...]]  # its name, and the module with its arguments
-IN_FRONT: Command = (
-    "unit and contract tests, benchmarks at toy size",
-    ("pytest", "-n", "3", "tests/unit", "tests/contract", "tests/benchmarks"),
+
+
+def _tests(name: str, *paths: str, but: Sequence[str] = ()) -> Command:
+    """Return a command that runs the tests of some paths in one process."""
+    return name, ("pytest", *paths, *(f"--ignore={path}" for path in but), "--durations=10")
+
+
+# One process for each group makes its builds, worlds and models once, and imports only what its own tests need. With
+# pytest-xdist each process imports all test modules, 25 CPU s for the unit tests, and makes the fixtures once more.
+_MODELS = (
+    "tests/unit/stages/models",
+    "tests/unit/flows/calibrate",
+    "tests/unit/flows/demo",
+    "tests/unit/flows/deploy",
+    "tests/unit/flows/detector",
 )
+_SMALL_BUILD = tuple(f"tests/end_to_end/test_{name}.py" for name in ("bad_input", "kills", "two_runs", "withdraw"))
+_SERVER = ("tests/end_to_end/test_prefect.py",)  # it waits more than it computes
+IN_FRONT: Command = _tests("unit and contract tests", "tests/unit", "tests/contract", but=_MODELS)
 BEHIND: Sequence[Command] = (
     ("mypy", ("mypy",)),
-    # In three groups, see tests/end_to_end/conftest.py: the server's tests wait more than they compute.
-    ("end-to-end tests", ("pytest", "-n", "3", "tests/end_to_end", "--durations=10")),
+    _tests("tests of models, benchmarks at toy size", *_MODELS, "tests/benchmarks"),
+    _tests("end-to-end tests of a small build", *_SMALL_BUILD),
+    _tests("end-to-end tests of the server", *_SERVER),
+    _tests("other end-to-end tests", "tests/end_to_end", but=(*_SMALL_BUILD, *_SERVER)),
 )
 # The tests start hundreds of processes; without bytecode each compiles this project, a third of its start.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 _LONGEST_END_S = 30
-_NICENESS = 5  # of the tests in front: the end-to-end tests have servers and time-outs of seconds
+_NICENESS = 5  # of all but the end-to-end tests, which have servers and time-outs of seconds
 
 
 @dataclass
@@ -39,12 +56,12 @@ class Check:
     name: str
     words: tuple[str, ...]
     out: IO[bytes] | None = None
-    niceness: int = 0
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        niceness = 0 if any("end_to_end" in word for word in self.words) else _NICENESS
         self.process = subprocess.Popen(
-            ["nice", "-n", str(self.niceness), sys.executable, "-m", *self.words],
+            ["nice", "-n", str(niceness), sys.executable, "-m", *self.words],
             cwd=ROOT,
             env=ENVIRONMENT,
             stdout=self.out,
@@ -66,7 +83,7 @@ class Check:
 def started(name: str, words: tuple[str, ...], is_in_front: bool = False) -> Iterator[Check]:
     """Yield a running command; it is ended with the block, for example after Ctrl-C."""
     with tempfile.TemporaryFile() as file:
-        check = Check(name, words, None, _NICENESS) if is_in_front else Check(name, words, file)
+        check = Check(name, words, None if is_in_front else file)
         try:
             yield check
         finally:

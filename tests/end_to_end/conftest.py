@@ -3,29 +3,10 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.end_to_end.runs import PATIENT_S, ROOT, copy_world, run
-
-_GROUPS = {
-    **dict.fromkeys(("test_bad_input", "test_kills", "test_two_runs", "test_withdraw"), "small build"),
-    "test_prefect": "server",  # it waits more than it computes
-}
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all tests of one build, or of one server, to the same process, so that it is made once."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Groups(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = Path(nodeid.partition("::")[0])
-            return _GROUPS.get(file.stem, "rest") if file.parent.name == "end_to_end" else nodeid
-
-    return Groups(config, log)
 
 
 def _free_port() -> int:

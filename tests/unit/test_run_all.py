@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from tests.run_all import main
+from tests.run_all import BEHIND, IN_FRONT, ROOT, main
 
 RIGHT = ("right", ("timeit", "-n", "1", "-r", "1", "pass"))
 WRONG = ("wrong", ("timeit", "-n", "1", "-r", "1", "raise SystemExit(3)"))
@@ -19,3 +21,21 @@ def test_one_command_that_fails_fails_all_and_each_is_named(
     printed = capfd.readouterr().out
     assert printed.count("passed, ended by") + printed.count("FAILED, ended by") == 2
     assert ("wrong: FAILED" in printed) == (code == 1)
+
+
+def selected(words: tuple[str, ...]) -> list[Path]:
+    """Return the test files that a command of pytest names, by their folders."""
+    found = []
+    for word in words[1:]:
+        path = ROOT / word
+        found += [path] if path.is_file() else sorted(path.rglob("test_*.py"))
+    left_out = {
+        file for word in words if word.startswith("--ignore=") for file in selected(("", word.partition("=")[2]))
+    }
+    return [file for file in found if file not in left_out]
+
+
+def test_every_test_file_belongs_to_one_process() -> None:
+    groups = [words for _, words in (IN_FRONT, *BEHIND) if words[0] == "pytest"]
+    found = [file for words in groups for file in selected(words)]
+    assert len(groups) > 3 and sorted(found) == sorted((ROOT / "tests").rglob("test_*.py"))
