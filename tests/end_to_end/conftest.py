@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.runs import PATIENT_S, ROOT, copy_world, run
+from flows.ledger.lease import hold_lease
+from tests.end_to_end.runs import PATIENT_S, ROOT, TwoRuns, copy_world, read_until, run, start
 
 
 def _free_port() -> int:
@@ -57,10 +58,19 @@ def demo(large_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_build(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished, never interrupted build of the small world, which tests must not change."""
+def two_runs(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> TwoRuns:
+    """Two runs on one build of the small world: both wait for the lease of this process, one makes the build."""
     build = tmp_path_factory.mktemp("builds") / "small"
     copy_world(small_world, build)
-    done = run("build", "--build", build)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return build
+    with hold_lease(build, "the test", print):
+        runs = [start("build", "--build", build) for _ in range(2)]
+        printed = [read_until(process, "waiting for another run") for process in runs]
+    printed = [text + process.communicate()[0] for text, process in zip(printed, runs, strict=True)]
+    return TwoRuns(build, [process.returncode for process in runs], printed)
+
+
+@pytest.fixture(scope="session")
+def small_build(two_runs: TwoRuns) -> Path:
+    """A finished, never interrupted build of the small world, which tests must not change."""
+    assert two_runs.codes == [0, 0], two_runs.printed
+    return two_runs.build

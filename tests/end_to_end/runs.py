@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,15 @@ _BUILDING = ("build", "demo", "stage")
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 
+@dataclass(frozen=True)
+class TwoRuns:
+    """A build that two runs were started to make, with their exit codes and what they printed."""
+
+    build: Path
+    codes: list[int]
+    printed: list[str]
+
+
 def command(*words: object) -> list[str]:
     """Return a command line of the program; a build's fetches wait PATIENT_S, longer than in `make demo`."""
     patient = [f"download.{name}={PATIENT_S}" for name in ("timeout_s", "max_fetch_s")]
@@ -34,6 +44,24 @@ def run(*words: object, timeout_s: float = 600) -> subprocess.CompletedProcess[s
     return subprocess.run(
         command(*words), cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=timeout_s, check=False
     )
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    """Start the program; what it prints, on both streams, is to be read."""
+    return subprocess.Popen(
+        command(*words), cwd=ROOT, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Return the lines that a program prints up to the one with these words, or all of them."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if words in line:
+            break
+    return read
 
 
 def run_killed(after_s: float, *words: object) -> bool:

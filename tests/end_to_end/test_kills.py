@@ -1,5 +1,9 @@
-"""After SIGKILL at random moments nothing is lost or doubled, and no finished partition runs again."""
+"""After SIGKILL at random moments nothing is lost or doubled, and no finished partition runs again.
 
+What the killed runs make is what a run made in another place, with other workers.
+"""
+
+import json
 import random
 import shutil
 from pathlib import Path
@@ -10,6 +14,7 @@ from tests.end_to_end.runs import assert_identical, copy_world, receipts, run, r
 N_KILLS_AT_FIRST, N_KILLS_LATER = 10, 20
 SEED = 11
 LONGEST_AT_FIRST_S, LONGEST_LATER_S = 3.0, 5.5
+OTHER_WORKERS = ("--set", "run.workers=1", "--set", "run.model_workers=1", "--set", "download.n_threads=9")
 
 
 def test_a_build_killed_thirty_times_equals_an_uninterrupted_one(
@@ -20,17 +25,19 @@ def test_a_build_killed_thirty_times_equals_an_uninterrupted_one(
     draw = random.Random(SEED)
     n_kills = 0
     known = _kill_often(build, draw, {}, N_KILLS_AT_FIRST, LONGEST_AT_FIRST_S)
-    assert run("build", "--build", build).returncode == 0
+    assert run("build", "--build", build, *OTHER_WORKERS).returncode == 0
     assert known.items() <= receipts(build).items()
     known = receipts(build)
     while n_kills < N_KILLS_LATER:  # remove some late results, so that late stages are killed as well
         _undo(build, known, draw)
         known = _kill_often(build, draw, known, 2, LONGEST_LATER_S)
         n_kills += 2
-    done = run("build", "--build", build)
+    done = run("build", "--build", build, *OTHER_WORKERS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert known.items() <= receipts(build).items()
     assert_identical(build, small_build)
+    ids = [json.loads((one / "dataset/build.json").read_text())["build_id"] for one in (build, small_build)]
+    assert ids[0] == ids[1] and len(ids[0]) == 64
     assert run("verify", "--build", build).returncode == 0
 
 
@@ -39,7 +46,7 @@ def _kill_often(
 ) -> dict[str, str]:
     """Start and kill the build n_kills times; return the receipts that exist in the end."""
     for _ in range(n_kills):
-        run_killed(draw.uniform(0.5, longest_s), "build", "--build", build)
+        run_killed(draw.uniform(0.5, longest_s), "build", "--build", build, *OTHER_WORKERS)
         now = receipts(build)
         assert known.items() <= now.items(), "a committed partition was lost or ran twice"
         known = now
