@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -77,6 +78,12 @@ def run_killed(after_s: float, *words: object) -> bool:
         process.wait()
         return True
     return False
+
+
+def cpu_s_of_children() -> float:
+    """Return the CPU seconds of all processes that this one has started and that have ended."""
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
 
 
 def receipts(build: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import main
 from tests.conftest import SmallDisk
 from tests.end_to_end.runs import assert_identical, receipts, run
 
@@ -99,10 +100,11 @@ def test_missing_sources_are_explained(tmp_path: Path) -> None:
         ("max_distance", "section.key=value"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_the_nearest_name(tmp_path: Path, setting: str, reported: str) -> None:
-    done = run("config", "--set", setting, "--build", tmp_path)
-    assert done.returncode == 2
-    assert reported in done.stdout
+def test_a_wrong_setting_is_refused_with_the_nearest_name(
+    tmp_path: Path, setting: str, reported: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "--set", setting, "--build", str(tmp_path)]) == 2
+    assert reported in capsys.readouterr().out
 
 
 @pytest.mark.needs_root

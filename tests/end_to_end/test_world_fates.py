@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import main
 from flows.demo.world.rows import OUTLIER
 from flows.demo.world.world import load_world
 from schemas.corpora import CORPUS_CODES, LABELLED_CODES
 from schemas.reasons import REASON
-from tests.end_to_end.runs import receipts, run
+from tests.end_to_end.runs import cpu_s_of_children, receipts, run
 
 # Where models decide, 99 % must be as planned; either of two scores may reject an outlier.
 SCORED = ("drop_outliers", "plan_shards", "write_shards")
@@ -77,17 +78,22 @@ def test_unmatched_rows_are_counted_per_corpus_and_reason(large_world: Path, dem
         "bad_record",
     ],
 )
-def test_explain_reads_an_unmatched_row_again(large_world: Path, demo: Path, reason: str) -> None:
+def test_explain_reads_an_unmatched_row_again(
+    large_world: Path, demo: Path, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     sample_id = next(row["sample_id"] for row in _planned(large_world) if row["reason"] == reason)
-    done = run("explain", sample_id, "--build", demo)
-    assert done.returncode == 0, done.stdout
-    assert f"reason = {reason}" in done.stdout
+    code = main(["explain", sample_id, "--build", str(demo)])
+    explained = capsys.readouterr().out
+    assert code == 0, explained
+    assert f"reason = {reason}" in explained
 
 
 def test_a_second_run_does_nothing(demo: Path) -> None:
     before = receipts(demo)
-    done = run("demo", "--build", demo, timeout_s=20)
+    before_s = cpu_s_of_children()
+    done = run("demo", "--build", demo)
     assert done.returncode == 0
+    assert cpu_s_of_children() - before_s < 20
     assert receipts(demo) == before
     assert done.stdout.startswith("nothing to do") and len(done.stdout.splitlines()) <= 5
 
