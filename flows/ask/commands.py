@@ -29,6 +29,7 @@ from flows.options import MEMORY, command_again, parse, remember, settings_of
 from flows.settings import Settings, render_settings
 from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages import STAGES
+from stages.collector import collector_paused
 from stages.contamination.shared import write_shared
 from stages.contract import InputError, Reads
 from stages.plurals import briefly, counted
@@ -93,10 +94,11 @@ def run_explain(options: argparse.Namespace, console: Console) -> None:
 
 def run_status(options: argparse.Namespace, console: Console) -> None:
     """Print the state of every stage."""
-    _, ledger = open_existing(options)
-    status_report(ledger).show(console)
-    for name, message in failures(ledger):
-        say(console, f"failed: {name}: {message.strip().splitlines()[-1]}", "red")
+    with collector_paused():  # to the end: a collection while printing would walk all receipts
+        _, ledger = open_existing(options)
+        status_report(ledger).show(console)
+        for name, message in failures(ledger):
+            say(console, f"failed: {name}: {message.strip().splitlines()[-1]}", "red")
 
 
 def run_fates(options: argparse.Namespace, console: Console) -> None:

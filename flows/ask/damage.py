@@ -59,7 +59,8 @@ class DamagedFile:
 
 def is_damaged(receipt: Receipt) -> bool:
     """Return whether a partition has an unreadable stretch of source rows."""
-    return any(receipt.reasons.get(reason) for reason in STRETCH_REASONS)
+    reasons = receipt.reasons
+    return bool(reasons) and any(reasons.get(reason) for reason in STRETCH_REASONS)
 
 
 def damaged_files(ledger: Ledger) -> list[DamagedFile]:

@@ -23,7 +23,12 @@ def status_report(ledger: Ledger) -> Report:
         states = [ledger.state(stage) for stage in ledger.stages]
     for stage, state in zip(ledger.stages, states, strict=True):
         due = Counter(_why_due(ledger, stage, partition) for partition in state.due)
-        has_damage = any(is_damaged(receipt) for receipt in state.receipts)
+        has_damage, n_kept, n_rejected, n_bytes = False, 0, 0, 0
+        for receipt in state.receipts:  # each is brought from memory once
+            has_damage = has_damage or is_damaged(receipt)
+            n_kept += receipt.n_kept
+            n_rejected += sum(receipt.rejected.values())
+            n_bytes += receipt.n_bytes
         row = {
             "stage": stage.name,
             "done": len(state.receipts),
@@ -31,9 +36,9 @@ def status_report(ledger: Ledger) -> Report:
             "stale": due["stale"],
             "failed": due["failed"],
             "damaged": _n_damaged(ledger, stage, has_damage),
-            "kept": sum(r.n_kept for r in state.receipts),
-            "rejected": sum(sum(r.rejected.values()) for r in state.receipts),
-            "megabytes": round(sum(r.n_bytes for r in state.receipts) / 1e6, 1),
+            "kept": n_kept,
+            "rejected": n_rejected,
+            "megabytes": round(n_bytes / 1e6, 1),
             "note": _note(ledger, stage, waiting),
         }
         rows.append(row)

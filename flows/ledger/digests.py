@@ -4,8 +4,9 @@ Not for keys or seeds: those are the business of the stages.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,19 @@ def digest_column(column: pa.ChunkedArray) -> str:
     return digest_columns(pa.table({"": column}))[""]
 
 
-def combine(digests: Mapping[str, Mapping[str, str]], columns: tuple[str, ...]) -> str:
-    """Return one digest for some columns of several spans, by span name; a column younger than a span counts as ""."""
-    rows = [[span, [digests[span].get(c, "") for c in columns]] for span in sorted(digests)]
-    return hashlib.sha256(strings_json(rows)).hexdigest()
+def combine_each(spans: Sequence[tuple[str, Mapping[str, str]]], choices: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return one digest for each of several choices of columns, over all spans.
+
+    Args:
+        spans: name of each span, in order, and its digests by column; a column younger than the span counts as "".
+        choices: names of columns.
+    """
+    rows: list[list[list[object]]] = [[] for _ in choices]
+    targets = [(found.append, columns) for found, columns in zip(rows, choices, strict=True)]
+    for span, digests in spans:
+        for append, columns in targets:
+            append([span, [*map(digests.get, columns, repeat(""))]])
+    return [hashlib.sha256(strings_json(found)).hexdigest() for found in rows]
 
 
 def strings_json(value: Any) -> bytes:

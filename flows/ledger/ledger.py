@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from flows.ledger.declared import as_declared
-from flows.ledger.depends import counted, tool_identities, why_off
-from flows.ledger.digests import FINGERPRINT_LENGTH, combine
+from flows.ledger.depends import tool_identities, why_off
+from flows.ledger.digests import FINGERPRINT_LENGTH
 from flows.ledger.fingerprint import Constants
+from flows.ledger.input_digests import InputDigests
 from flows.ledger.pieces import Piece, read_input
 from flows.ledger.readiness import Due, halves, is_ready, lacking, partition_names, spread
 from flows.ledger.receipt import observation_fingerprint
@@ -22,7 +23,6 @@ from flows.ledger.store import Store
 from flows.settings import Settings
 from stages.collector import collector_paused
 from stages.contract import WHOLE, InputError, Reads, Stage
-from stages.identity import digest_json
 
 
 class Ledger:
@@ -48,19 +48,16 @@ class Ledger:
         self.halves = halves(self.writer)
         self._held: set[str] = set()
         self._states: dict[str, StageState] = {}
-        self._digests: dict[tuple[str, Reads], str] = {}
-        self._whole_digests: dict[str, dict[Reads, str]] = {}
+        self._digests = InputDigests(self)
         self._tools: dict[str, dict[str, Mapping[str, str]]] = {}
         self._params: dict[str, dict[str, Any]] = {}
         self._constants: dict[str, Constants] = {}
-        self._counted: dict[str, tuple[tuple[str, Reads], ...]] = {}
         self._off: dict[str, str] = {}
 
     def refresh(self) -> None:
         """Forget the concluded states and digests; receipts that were read are kept."""
         self._states.clear()
-        self._digests.clear()
-        self._whole_digests.clear()
+        self._digests.forget()
 
     def state(self, stage: Stage) -> StageState:
         """Return a stage's partitions and receipts."""
@@ -89,7 +86,7 @@ class Ledger:
         """Treat a stage's last observation as final; return the partitions that become due."""
         self._held.discard(stage.name)
         self._states[stage.name] = self._conclude(stage)
-        self._whole_digests.pop(stage.writes.name, None)
+        self._digests.forget_whole(stage.writes.name)
         due: Due = []
         spread(self, stage, list(self._states[stage.name].spans), due)
         return due
@@ -105,16 +102,14 @@ class Ledger:
         if receipt is None:
             raise InputError(f"the receipt of {stage.name}/{name} is gone or damaged: run the same command again")
         self.state(stage).put(PartitionState(name, fingerprint, receipt))
-        self._whole_digests.pop(stage.writes.name, None)
+        self._digests.forget_whole(stage.writes.name)
         due: Due = []
         spread(self, stage, [name], due)
         return due
 
     def input_digests(self, stage: Stage, partition: str) -> dict[str, str]:
         """Return one digest per input: of the columns read, in the partition or over all."""
-        if stage.name not in self._counted:
-            self._counted[stage.name] = tuple((reads.name, counted(stage, reads)) for reads in stage.reads)
-        return {name: self._input_digest(reads, partition) for name, reads in self._counted[stage.name]}
+        return self._digests.of(stage, partition)
 
     def pieces(self, reads: Reads, partition: str) -> list[Piece]:
         """Return the locations of an input's rows, in the order of span names."""
@@ -204,26 +199,6 @@ class Ledger:
         if stage.name not in self._tools:
             self._tools[stage.name] = tool_identities(stage, self.settings, self.store)
         return self._tools[stage.name]
-
-    def _input_digest(self, reads: Reads, partition: str) -> str:
-        if reads.is_whole:
-            wholes = self._whole_digests.setdefault(reads.table, {})
-            if reads not in wholes:
-                wholes[reads] = self._digest(reads, partition)
-            return wholes[reads]
-        if (partition, reads) not in self._digests:
-            self._digests[partition, reads] = self._digest(reads, partition)
-        return self._digests[partition, reads]
-
-    def _digest(self, reads: Reads, partition: str) -> str:
-        state = self.state(self.writer[reads.table])
-        if reads.section == "counts":
-            return digest_json([[r.partition, r.counts] for r in state.receipts_for()])
-        if reads.section == "rejects":
-            chosen = state.receipts_for("" if reads.is_whole else partition)
-            return combine({r.partition: r.rejects_digests for r in chosen}, reads.columns)
-        names = state.spans if reads.is_whole else [partition] if partition in state.spans else []
-        return combine({name: state.spans[name].spans[name].digests for name in names}, reads.columns)
 
     def why_off(self, stage: Stage) -> str:
         """Return the setting or stage that switches a stage off, "" if it is on."""

@@ -56,7 +56,8 @@ class StageState:
         for name in ("partitions", "due", "receipts"):
             self.__dict__.pop(name, None)
         if partition.receipt is not None:
-            self.spans.update(dict.fromkeys(partition.receipt.spans, partition.receipt))
+            for name in partition.receipt.span_names:
+                self.spans[name] = partition.receipt
 
     @property
     def blocked(self) -> str:

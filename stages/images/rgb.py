@@ -16,9 +16,6 @@ from stages.images.shown import show, turn
 
 LARGE_PX = 16_000_000
 
-# Images are opened in threads: one opened while another thread loads PIL's formats would find its own missing.
-Image.init()
-
 
 def open_rgb(
     data: bytes, image_format: str, longest_px: int | None = None, max_pixels: int | None = None
@@ -53,7 +50,7 @@ def _show_reduced(image: Image.Image, longest_px: int | None) -> Image.Image:
 
 
 class _AnySize:
-    """A context that lifts PIL's pixel limit while any thread is inside.
+    """A context with PIL's formats loaded, without its pixel limit while any thread is inside.
 
     Screen has its own limit, which is higher for labelled images: PIL's would refuse images that screen accepted.
     """
@@ -64,6 +61,8 @@ class _AnySize:
 
     def __enter__(self) -> None:
         with self._lock:
+            # An image opened while another thread loads PIL's formats would find its own missing.
+            Image.init()
             if not self._n_inside:
                 self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             self._n_inside += 1

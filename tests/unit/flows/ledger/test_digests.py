@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.ledger import digests
-from flows.ledger.digests import combine, digest_column, digest_columns, digest_file, strings_json
+from flows.ledger.digests import combine_each, digest_column, digest_columns, digest_file, strings_json
 from schemas.fields import FIELDS
-from stages.identity import canonical_json
+from stages.identity import canonical_json, digest_json
 
 TYPES = sorted({field.type for field in FIELDS}, key=str)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -117,14 +117,16 @@ def test_a_type_without_a_defined_digest_is_refused() -> None:
         digest_column(pa.chunked_array([[{"a": 1}]]))
 
 
-def test_a_digest_is_one_per_column_and_combines_by_part_name() -> None:
+def test_a_digest_is_one_per_column_and_combines_by_the_names_of_spans() -> None:
     table = pa.table({"a": [1], "b": ["x"]})
     digests_ = digest_columns(table)
     assert set(digests_) == {"a", "b"}
-    spans = {"p1": digests_, "p2": {"a": "0", "b": "1"}}
-    assert combine(spans, ("a",)) == combine(dict(reversed(spans.items())), ("a",))
-    assert len({combine(spans, ("a",)), combine(spans, ("b",)), combine({"p1": digests_}, ("a",))}) == 3
-    assert combine({"q1": digests_, "p2": spans["p2"]}, ("a",)) != combine(spans, ("a",))
+    spans = [("p1", digests_), ("p2", {"a": "0", "b": "1"})]
+    of_a, of_b, of_both = combine_each(spans, [("a",), ("b",), ("a", "b")])
+    assert of_b == digest_json([["p1", [digests_["b"]]], ["p2", ["1"]]])
+    others = (spans[:1], [("q1", digests_), spans[1]], [("p1", {"b": "1"}), spans[1]], [])
+    assert len({of_a, of_b, of_both, *(combine_each(other, [("a",)])[0] for other in others)}) == 7
+    assert combine_each([("p1", {"b": "1"})], [("a", "b")]) == [digest_json([["p1", ["", "1"]]])]
 
 
 def test_a_file_digest_is_the_sha256_of_its_bytes(tmp_path: Any) -> None:

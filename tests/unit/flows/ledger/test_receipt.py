@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
 
-from flows.ledger.receipt import encode_receipt, publish, read_receipt
+import pytest
+
+from flows.ledger.receipt import _READ_BYTES, encode_receipt, publish, read_receipt
 from tests.unit.flows.ledger.made import names
 
 
@@ -20,6 +22,15 @@ def test_a_receipt_names_its_own_sha256(tmp_path: Path) -> None:
     whole = json.loads(path.read_bytes())
     assert read_receipt(path) == body == {k: v for k, v in whole.items() if k != "receipt_sha256"}
     assert read_receipt(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize("n_bytes", [_READ_BYTES - 1, _READ_BYTES, _READ_BYTES + 1, 3 * _READ_BYTES])
+def test_a_receipt_of_any_length_is_read_whole(tmp_path: Path, n_bytes: int) -> None:
+    frame = len(encode_receipt({"text": ""}))
+    body = {"text": "x" * (n_bytes - frame)}
+    (tmp_path / "receipt.json").write_bytes(encode_receipt(body))
+    assert (tmp_path / "receipt.json").stat().st_size == n_bytes
+    assert read_receipt(tmp_path / "receipt.json") == body
 
 
 def test_a_receipt_of_an_earlier_version_is_named_as_such(tmp_path: Path) -> None:
