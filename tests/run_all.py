@@ -35,9 +35,10 @@ _MODELS = (
 )
 _SMALL_BUILD = tuple(f"tests/end_to_end/test_{name}.py" for name in ("bad_input", "kills", "two_runs", "withdraw"))
 _SERVER = ("tests/end_to_end/test_prefect.py",)  # it waits more than it computes
-IN_FRONT: Command = _tests("unit tests of flows, contract tests", "tests/unit/flows", "tests/contract", but=_MODELS)
+IN_FRONT: Command = _tests("unit tests of flows", "tests/unit/flows", but=_MODELS)
 BEHIND: Sequence[Command] = (
     ("mypy", ("mypy",)),
+    _tests("contract tests", "tests/contract"),
     _tests("other unit tests", "tests/unit", but=("tests/unit/flows", *_MODELS)),
     _tests("tests of models, benchmarks at toy size", *_MODELS, "tests/benchmarks"),
     _tests("end-to-end tests of a small build", *_SMALL_BUILD),
