@@ -24,7 +24,7 @@ from stages.dedup.summary import summarise
 from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints
 from stages.images.windows import Windows, correlate_windows, find_windows, window_distance
 from stages.screen.perceptual_hash import hash_grey, reduce_grey
-from tests.benchmarks.harness import Goal, Row, cpu_seconds, report, sized
+from tests.benchmarks.harness import Goal, Row, cpu_seconds, most_events, report, sized
 from tests.benchmarks.recall_edits import EDITS
 
 N_GALLERY = sized(int(os.environ.get("N_PICTURES", "300")), 8)  # distinct ones, among which false joins are counted
@@ -185,8 +185,9 @@ def measure_false(gallery: Sequence[Described], summaries: Values) -> tuple[list
         Row("of these compared by keypoints: near codes or insides, share", compared / max(1, asked), ""),
         Row(f"different pictures joined by hash, of {n_pairs:,} pairs", joined["hash"], ""),
         Row(f"different pictures joined by keypoints, of {asked:,} nearest neighbours", joined["keypoints"], ""),
-        # With none in n, the share is below 3 / n at 95 % confidence.
-        Row("bound of the share of nearest neighbours joined", max(3, joined["keypoints"]) / max(1, asked), ""),
+        Row(
+            "bound of the share of nearest neighbours joined", most_events(joined["keypoints"]) / max(1, asked), "95 %"
+        ),
         *(Row(f"different pictures joined: {kind}", n, "") for kind, n in sorted(of_kind.items()) if n),
     ]
     return rows, Goal("share of nearest neighbours joined", joined["keypoints"] / max(1, asked), MAX_FALSE_SHARE)
@@ -207,7 +208,7 @@ def measure_hashes() -> list[Row]:
     rows = [Row(f"drawings joined by hash: {kind}, of {kinds.count(kind):,}", joined.count(kind), "") for kind in names]
     return [
         Row("drawings compared by hash", N_HASHED, f"{N_HASHED - len(textured)} without detail"),
-        Row("bound of the share of them joined", max(3, len(joined)) / max(1, len(textured)), "95 % if none is"),
+        Row("bound of the share of them joined", most_events(len(joined)) / max(1, len(textured)), "95 %"),
         *rows,
     ]
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from scipy.special import gammaincinv
 
 IS_TOY = os.environ.get("BENCH_SIZE") == "toy"  # set by tests; the figures then mean nothing
 BENCH = Path("build") / ("bench-toy" if IS_TOY else "bench")
@@ -144,6 +145,11 @@ def machine() -> dict[str, object]:
         "versions": {"python": platform.python_version(), "linux": platform.release()}
         | {name: version(name) for name in _PACKAGES},
     }
+
+
+def most_events(n_found: int) -> float:
+    """Return the 95 % upper bound of the mean of a Poisson count (Garwood 1936): 3.0 if none was found."""
+    return float(gammaincinv(n_found + 1, 0.95))
 
 
 def report(name: str, rows: Sequence[Row], goals: Sequence[Goal]) -> Path:

@@ -7,10 +7,15 @@ import pytest
 
 from flows.preflight.machine import bench_rate
 from schemas.rate_manifests import load_rates
+from tests.benchmarks.harness import most_events
 from tests.benchmarks.toy_process import run_toy
 
 _RATES = {rate.bench for rate in load_rates().values() if rate.bench}
 NAMES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
+
+
+def test_the_bound_of_rare_events_is_that_of_published_tables() -> None:
+    assert [round(most_events(n), 2) for n in (0, 1, 3, 10)] == [3.00, 4.74, 7.75, 16.96]
 
 
 def test_there_are_benchmarks() -> None:
