@@ -27,9 +27,8 @@ def strip_jpeg(data: bytes, orientation: int, segments: Iterable[Segment] | None
     header: dict[str, bytes] = {}
     profiles: dict[int, bytes] = {}
     kept: list[slice] = []
-    start = stop = (
-        0  # of neighbours among kept segments, which are most of them: they are copied together, and only once
-    )
+    # Most kept segments are neighbours: from start to stop they are copied together, and only once.
+    start = stop = 0
     doubts: list[str] = []
     has_scan, scan_bytes = False, 0
     for code, place, n_scan in segments or walk(data, doubts):
