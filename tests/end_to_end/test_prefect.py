@@ -236,7 +236,10 @@ def test_a_schedule_creates_runs(ui: Ui, tmp_path: Path) -> None:
     deployment = ui.call("GET", "/deployments/name/inventory/inventory")["id"]
     hourly = {"active": True, "schedule": {"interval": 3600}, "parameters": {"build": str(tmp_path / "build")}}
     (schedule,) = ui.call("POST", f"/deployments/{deployment}/schedules", [hourly])
-    wait_until(lambda: ui.find("flow_runs", deployments={"id": {"any_": [deployment]}}))
+    of_schedule = {"deployments": {"id": {"any_": [deployment]}}}
+    wait_until(lambda: ui.find("flow_runs", **of_schedule))
+    builds = {run["parameters"].get("build") for run in ui.find("flow_runs", **of_schedule)}
+    assert builds == {str(tmp_path / "build")}, "the runs of the schedule, with its parameters"
     ui.call("DELETE", f"/deployments/{deployment}/schedules/{schedule['id']}")
 
 
