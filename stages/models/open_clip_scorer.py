@@ -6,13 +6,14 @@ Digests and devices are handled in opening.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from stages.contract import InputError
-from stages.models.features import to_rows
+from stages.models.features import finite_rows, lowest_precision, to_rows
 from stages.models.protocols import Floats
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ class OpenClipScorer:
 
         name = f"local-dir:{folder}"
         self._device = torch.device(device)
-        self._dtype = open_clip.get_input_dtype(PRECISIONS[precision])
         try:
             self._model, self._preprocess = open_clip.create_model_from_pretrained(
                 name, precision=PRECISIONS[precision], device=self._device
@@ -60,14 +60,20 @@ class OpenClipScorer:
 
     def image_features(self, prepared: Sequence[torch.Tensor]) -> Floats:
         """Return float32 [n, dim], rows L2-normalised; a row with NaN is unchanged."""
-        import torch
-
-        pixels = torch.stack(list(prepared)).to(self._device, self._dtype)
-        with torch.inference_mode():
-            return to_rows(self._model.encode_image(pixels), is_normalised=True)
+        return finite_rows(self._model, prepared, self._image_rows)
 
     def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
         """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
+        return finite_rows(self._model, texts, partial(self._text_rows, is_normalised=is_normalised))
+
+    def _image_rows(self, prepared: Sequence[torch.Tensor]) -> Floats:
+        import torch
+
+        pixels = torch.stack(list(prepared)).to(self._device, lowest_precision(self._model.visual))
+        with torch.inference_mode():
+            return to_rows(self._model.encode_image(pixels), is_normalised=True)
+
+    def _text_rows(self, texts: Sequence[str], *, is_normalised: bool) -> Floats:
         import torch
 
         tokens = self._tokenizer(list(texts)).to(self._device)

@@ -6,13 +6,14 @@ Digests and devices are handled in opening.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from stages.contract import InputError
-from stages.models.features import to_rows
+from stages.models.features import finite_rows, lowest_precision, to_rows
 from stages.models.protocols import Floats
 
 if TYPE_CHECKING:
@@ -65,14 +66,20 @@ class TransformersScorer:
 
     def image_features(self, prepared: Sequence[dict[str, torch.Tensor]]) -> Floats:
         """Return float32 [n, dim], rows L2-normalised; a row with NaN is unchanged."""
+        return finite_rows(self._model, prepared, self._image_rows)
+
+    def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
+        """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
+        return finite_rows(self._model, texts, partial(self._text_rows, is_normalised=is_normalised))
+
+    def _image_rows(self, prepared: Sequence[dict[str, torch.Tensor]]) -> Floats:
         import torch
 
         pixels = {name: self._place(torch.cat([one[name] for one in prepared])) for name in prepared[0]}
         with torch.inference_mode():
             return to_rows(_pooled(self._model.get_image_features(**pixels)), is_normalised=True)
 
-    def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
-        """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
+    def _text_rows(self, texts: Sequence[str], *, is_normalised: bool) -> Floats:
         import torch
 
         tokens = self._tokenizer(
@@ -85,7 +92,7 @@ class TransformersScorer:
 
     def _place(self, values: Any) -> Any:
         values = values.to(self._model.device)
-        return values.to(self._model.dtype) if values.is_floating_point() else values
+        return values.to(lowest_precision(self._model)) if values.is_floating_point() else values
 
 
 def _pooled(found: Any) -> Any:

@@ -16,11 +16,11 @@ from safetensors.torch import save_file
 from stages.models.lite0_detector import ARCHITECTURE, N_FEATURES
 from stages.models.weights import DIGESTS, file_digest, weight_files
 
-# By name in manifests/models.toml: open_clip's name of the architecture, and the stored precision.
+# By name in manifests/models.toml: open_clip's name of the architecture.
 OPEN_CLIP = {
-    "clip-convnext-xxl": ("convnext_xxlarge", torch.bfloat16),
-    "clip-vit-h-14": ("ViT-H-14", torch.float16),
-    "clip-rn50x64": ("RN50x64-quickgelu", torch.float16),
+    "clip-convnext-xxl": "convnext_xxlarge",
+    "clip-vit-h-14": "ViT-H-14",
+    "clip-rn50x64": "RN50x64-quickgelu",
 }
 OPT_6_7B = {"hidden_size": 4096, "word_embed_proj_dim": 4096, "ffn_dim": 16384, "num_hidden_layers": 32}
 N_TOKENS, LINE_END, IMAGE_TOKEN = 50_304, 50_118, 50_265
@@ -45,14 +45,13 @@ def _write_open_clip(name: str, folder: Path) -> None:
     import open_clip
     from open_clip.model import CLIP
 
-    architecture, dtype = OPEN_CLIP[name]
-    config: dict[str, Any] = open_clip.get_model_config(architecture)
+    config: dict[str, Any] = open_clip.get_model_config(OPEN_CLIP[name])
     known = {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu") if key in config}
     torch.manual_seed(0)
     with torch.device(_device()):
         model = CLIP(**{key: dict(value) if isinstance(value, dict) else value for key, value in known.items()})
     weights = {
-        key: (value.to(dtype) if value.is_floating_point() else value).contiguous()
+        key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in model.state_dict().items()
     }
     save_file(weights, folder / "open_clip_model.safetensors", {"format": "pt"})

@@ -97,6 +97,20 @@ def test_bfloat16_is_near_float32(folder: Path) -> None:
     assert ((whole * half).sum(1) > 0.98).all()
 
 
+def test_values_beyond_float16_give_the_features_of_float32(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").write_bytes((folder / "open_clip_config.json").read_bytes())
+    weights = load_file(folder / WEIGHTS)
+    first = next(name for name in ("visual.trunk.stem.0.weight", "visual.conv1.weight") if name in weights)
+    weights[first] *= 3e4 / weights[first].abs().max()  # in the range of float16, but not their sums
+    save_file(weights, tmp_path / WEIGHTS)
+    half, whole = (OpenClipScorer(tmp_path, precision=p) for p in ("float16", "float32"))
+    prepared = [half.prepare(image) for image in _images(5)]
+    assert not np.isfinite(half._image_rows(prepared)).all()
+    rows = half.image_features(prepared)
+    assert np.isfinite(rows).all()
+    assert ((rows * whole.image_features(prepared)).sum(1) > 0.99).all()
+
+
 def test_weights_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_bytes((folder / "open_clip_config.json").read_bytes())
     save_file({"logit_scale": torch.zeros(())}, tmp_path / WEIGHTS)

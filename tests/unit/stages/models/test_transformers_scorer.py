@@ -1,5 +1,6 @@
 """The transformers adapter for CLIP and SigLIP gives unit rows independent of the batch, for small random models."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ def test_nan_weights_give_nan_and_no_error(folder: Path, tmp_path: Path) -> None
     broken = {n: torch.full_like(v, torch.nan) if v.is_floating_point() else v for n, v in weights.items()}
     save_file(broken, tmp_path / "model.safetensors", {"format": "pt"})
     assert np.isnan(features(TransformersScorer(tmp_path), _images()[:2])).all()
+
+
+def test_values_beyond_float16_give_the_features_of_float32(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    weights = load_file(folder / "model.safetensors")
+    first = next(name for name in weights if name.endswith("patch_embedding.weight"))
+    weights[first] *= 3e4 / weights[first].abs().max()  # in the range of float16, but not their sums
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    half, whole = (TransformersScorer(tmp_path, precision=p) for p in ("float16", "float32"))
+    prepared = [half.prepare(image) for image in _images()]
+    assert not np.isfinite(half._image_rows(prepared)).all()
+    rows = half.image_features(prepared)
+    assert np.isfinite(rows).all()
+    assert ((rows * whole.image_features(prepared)).sum(1) > 0.99).all()
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
