@@ -39,7 +39,7 @@ def count(value: float, is_padded: bool = False) -> str:
 def bars(
     rows: Sequence[tuple[str, float, float | None]], title: str, *, is_log: bool = False, unit: str = "", thin: str = ""
 ) -> Markup:
-    """Draw one horizontal bar per row, and below it a thin one for a second figure.
+    """Draw one horizontal bar per row, and below it a thin one for a second figure; return "" for no rows.
 
     Args:
         rows: label, the figure, and the second figure or None.
@@ -48,6 +48,8 @@ def bars(
         unit: printed after each figure.
         thin: name of the second figures.
     """
+    if not rows:
+        return Markup("")
     top = max([1.0, *(max(ours, other or 0) for _, ours, other in rows)])
     length = _WIDTH - _LABELS - _COUNTS
 

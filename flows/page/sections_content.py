@@ -176,7 +176,7 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
                 ),
             ),
             Figure(
-                f"Country of {n_countries:,} published images, the {len(countries)} most frequent.",
+                f"Countries of {n_countries:,} published images, the most frequent ones.",
                 "country_count",
                 bars(countries, "Countries"),
             ),
@@ -186,7 +186,7 @@ def places(db: duckdb.DuckDBPyConnection) -> Section:
                 bars([(month, n, None) for month, n in months], "Months"),
             ),
             Figure(
-                f'Place names in captions, the {len(names)} most frequent; "unknown" are captions without one.',
+                'Place names in captions, the most frequent ones; "unknown" are captions without one.',
                 "place",
                 bars([(name, n, None) for name, n in names], "Place names"),
             ),

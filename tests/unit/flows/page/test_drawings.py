@@ -20,6 +20,10 @@ def test_bar_lengths_are_proportional_and_both_figures_are_printed() -> None:
     assert "a, published: 50" in drawing
 
 
+def test_bars_without_rows_are_no_drawing() -> None:
+    assert bars([], "Months") == ""
+
+
 def test_a_logarithmic_scale_shortens_large_bars() -> None:
     widths = [float(one["width"]) for one in shapes(bars([("a", 999, None), ("b", 9, None)], "", is_log=True), "bar")]
     assert widths[0] == pytest.approx(3 * widths[1], rel=0.01)

@@ -47,6 +47,16 @@ def test_hostile_texts_are_shown_as_text(finished: Build, tmp_path: Path, monkey
     assert "\u202e" not in text and "\x00" not in text and "\\u202e\\u0000\\ud800" in text
 
 
+def test_an_empty_figure_and_an_empty_section_say_so(
+    finished: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = Section("a", "A", (Figure("Months of 0 images.", "month_count"),)), Section("b", "B")
+    monkeypatch.setattr(module, "_SECTIONS", tuple((s.title, (), lambda db, album, s=s: s) for s in sections))
+    path = tmp_path / "report.html"
+    write_page(finished.ledger(), finished.sources, path)
+    assert path.read_text(encoding="utf-8").count("<p>Nothing to show.</p>") == 2
+
+
 def test_an_unfinished_build_says_what_is_missing_and_gives_no_totals(finished: Build, tmp_path: Path) -> None:
     build = finished.with_settings(outliers={"rule": "absolute", "min_vlm_score_cos": -1.0})
     path = tmp_path / "report.html"
