@@ -27,8 +27,8 @@ EVALUATION_IMAGE = Table(
 EVALUATION_KEYPOINTS = Table(
     "evaluation_keypoints",
     ("evaluation_set", "evaluation_path"),
-    ("keypoint_summary", "packed_keypoints"),
-    "The keypoints of a picture of an evaluation set.",
+    ("keypoint_summary", "packed_keypoints", "window_hashes", "window_details"),
+    "The keypoints of a picture of an evaluation set, and hashes of its inside.",
 )
 GALLERY_PICTURE = Table(
     "gallery_picture",
@@ -41,8 +41,8 @@ GALLERY_PICTURE = Table(
 GALLERY_SUMMARY = Table(
     "gallery_summary",
     ("pixel_sha256",),
-    ("keypoint_summary",),
-    "The keypoint summary of a picture to compare with those of evaluation sets.",
+    ("keypoint_summary", "window_hashes", "window_details"),
+    "The keypoint summary of a picture to compare with those of evaluation sets, and hashes of its inside.",
 )
 EVALUATION_PAIR = Table(
     "evaluation_pair",

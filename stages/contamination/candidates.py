@@ -17,6 +17,7 @@ from PIL import Image
 from schemas.tables import EVALUATION_MATCH, EVALUATION_PAIR
 from stages.contamination.across import Keys, Values, search
 from stages.contamination.hash_pairs import HASHED, find_near
+from stages.contamination.insides import INSIDES, near_insides
 from stages.contamination.settings import MethodParams, SearchParams
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
 from stages.dedup.identities import COMPARISON
@@ -36,7 +37,7 @@ _named = itemgetter("evaluation_set", "evaluation_path")
 
 
 def find_candidates(inputs: Inputs, context: Context) -> Outcome:
-    """Return each evaluation picture with pictures of the corpora that have near hashes or summaries of keypoints.
+    """Return each evaluation picture with pictures of the corpora that have near hashes, insides or summaries.
 
     Pictures with equal pixels need no comparison.
     """
@@ -45,7 +46,8 @@ def find_candidates(inputs: Inputs, context: Context) -> Outcome:
     tables = {name: inputs[name] for name in ("image", "evaluation_image", "evaluation_file", "gallery_picture")}
     found = run_sql("SELECT DISTINCT phash FROM image WHERE phash_detail >= $least", tables, least=params.min_detail)
     by_hash = find_near(found["phash"], inputs["evaluation_image"], params)
-    tables |= {"by_hash": by_hash, "by_summary": _by_summary(inputs, params)}
+    by_inside = near_insides(inputs["evaluation_keypoints"], inputs["gallery_summary"], params)
+    tables |= {"by_hash": by_hash, "by_inside": by_inside, "by_summary": _by_summary(inputs, params)}
     kept = query_rows(_PAIRS, tables, least=params.min_detail)
     return Outcome(kept.cast(EVALUATION_PAIR.schema), no_rejects(EVALUATION_PAIR))
 
@@ -72,6 +74,7 @@ _PAIRS = f"""
         WHERE e.pixel_sha256 <> i.pixel_sha256
     ), pair AS (
         FROM near FULL JOIN by_summary USING (evaluation_set, evaluation_path, pixel_sha256)
+        FULL JOIN by_inside USING (evaluation_set, evaluation_path, pixel_sha256)
     )
     SELECT {", ".join(f"gallery_picture.{name}" if name in LOCATED else name for name in EVALUATION_PAIR.schema.names)}
     FROM pair JOIN gallery_picture USING (pixel_sha256)
@@ -162,15 +165,18 @@ def _compare(row: dict[str, Any], square: bytes, packed: bytes | None, found: De
 FIND_CANDIDATES = Stage(
     name="find_candidates",
     module="contamination",
-    version=2,
-    does="Finds the pictures of the corpora to compare with each picture of the evaluation sets: by hashes, keypoints.",
+    version=3,
+    does="Finds the pictures of the corpora to compare with each picture of the evaluation sets: by hashes of the"
+    " picture and of its inside, and by keypoints.",
     reads=(
         Reads("image", ("pixel_sha256", "phash", "phash_detail"), is_whole=True),
         Reads("evaluation_image", (*HASHED, "pixel_sha256"), is_whole=True),
-        Reads("evaluation_keypoints", ("evaluation_set", "evaluation_path", "keypoint_summary"), is_whole=True),
+        Reads(
+            "evaluation_keypoints", ("evaluation_set", "evaluation_path", "keypoint_summary", *INSIDES), is_whole=True
+        ),
         Reads("evaluation_file", ("evaluation_set", "evaluation_path", "partition"), is_whole=True),
         Reads("gallery_picture", LOCATED, is_whole=True),
-        Reads("gallery_summary", ("pixel_sha256", "keypoint_summary"), is_whole=True),
+        Reads("gallery_summary", ("pixel_sha256", "keypoint_summary", *INSIDES), is_whole=True),
     ),
     writes=EVALUATION_PAIR,
     grain="observe",

@@ -1,4 +1,4 @@
-"""Find the keypoints of evaluation pictures, and summarise those of the pictures to compare with them.
+"""Find keypoints and insides of evaluation pictures, and summarise those of the pictures to compare with them.
 
 Not for comparing them: candidates.py and between_sets.py.
 """
@@ -16,8 +16,8 @@ from stages.contamination.settings import MethodParams, off_without_keypoints
 from stages.contamination.shared import KEYPOINTS_VERSION, read_shared_keypoints
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
 from stages.dedup.identities import SUMMARIES
+from stages.dedup.pairs import Described, describe_picture
 from stages.embed.located import FOUND, LOCATED, LONGEST_PX, load_located, refuse
-from stages.images.keypoints import find_keypoints
 from stages.images.not_decoded import NotDecoded
 from stages.images.packed_keypoints import pack_keypoints
 from stages.rows import query_rows
@@ -65,7 +65,6 @@ def _read_shared(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, 
 
 
 def _describe(row: Mapping[str, Any], size_bytes: int) -> dict[str, Any] | Refused:
-    from stages.dedup.summary import summarise
     from stages.images.rgb import open_rgb
 
     data = read_listed(Path(row["evaluation_file"]), size_bytes)
@@ -76,8 +75,20 @@ def _describe(row: Mapping[str, Any], size_bytes: int) -> dict[str, Any] | Refus
         picture = open_rgb(data, row["image_format"], LONGEST_PX, row["width_px"] * row["height_px"])
     except NotDecoded as fault:
         return Refused("decoding_failed", str(fault)[:DETAIL_MAX_CHARACTERS])
-    keypoints = find_keypoints(picture)
-    return {"keypoint_summary": summarise(keypoints), "packed_keypoints": pack_keypoints(keypoints)}
+    described = describe_picture(picture)
+    return {**_sum_up(described), "packed_keypoints": pack_keypoints(described[0])}
+
+
+def _sum_up(described: Described) -> dict[str, Any]:
+    """Return the columns by which a picture is found, as `gallery_summary` has them."""
+    from stages.dedup.summary import summarise
+
+    keypoints, windows = described
+    return {
+        "keypoint_summary": summarise(keypoints),
+        "window_hashes": windows.hashes.tolist(),
+        "window_details": windows.details.tolist(),
+    }
 
 
 def plan_gallery(inputs: Inputs, context: Context) -> Outcome:
@@ -90,30 +101,29 @@ def plan_gallery(inputs: Inputs, context: Context) -> Outcome:
 
 
 def summarise_gallery(inputs: Inputs, context: Context) -> Outcome:
-    """Return a summary of each picture's keypoints, dedup's if there is one; reject pictures not decoded."""
-    from stages.dedup.summary import summarise
+    """Return each picture's summary of keypoints and hashes of its inside, dedup's if there are some.
 
-    summarised = inputs["keypoint_summary"].to_pylist()
-    known = {row["pixel_sha256"]: row["keypoint_summary"] for row in summarised}
-    ids, summaries, refused = [], [], []
+    Pictures that are not decoded are rejected.
+    """
+    known = {row["pixel_sha256"]: row for row in inputs["keypoint_summary"].to_pylist()}
+    kept: list[dict[str, Any]] = []
+    refused: list[tuple[str, str, str]] = []
     for row in sorted(inputs["gallery_picture"].to_pylist(), key=lambda row: str(row["pixel_sha256"])):
         name = row["pixel_sha256"]
-        found = None if name in known else load_located(row, context.files, find_keypoints)
+        found = None if name in known else load_located(row, context.files, describe_picture)
         if isinstance(found, NotDecoded):
             refused.append((name, "decoding_failed", str(found)))
         else:
-            ids.append(name)
-            summaries.append(known[name] if found is None else summarise(found))
-        context.advance(len(ids) + len(refused))
-    columns = [pa.array(ids, pa.string()), pa.array(summaries, GALLERY_SUMMARY.schema.field("keypoint_summary").type)]
-    return Outcome(pa.table(columns, GALLERY_SUMMARY.schema), refuse(GALLERY_SUMMARY, refused))
+            kept.append(known[name] if found is None else {"pixel_sha256": name, **_sum_up(found)})
+        context.advance(len(kept) + len(refused))
+    return Outcome(pa.Table.from_pylist(kept, GALLERY_SUMMARY.schema), refuse(GALLERY_SUMMARY, refused))
 
 
 DESCRIBE_EVALUATION = Stage(
     name="describe_evaluation",
     module="contamination",
     version=KEYPOINTS_VERSION,
-    does="Finds the keypoints of each picture of the evaluation sets.",
+    does="Finds the keypoints of each picture of the evaluation sets, and hashes its inside.",
     reads=(
         Reads("evaluation_image", (*_KEY, "evaluation_file", *FOUND)),
         Reads("evaluation_file", (*_KEY, "size_bytes")),
@@ -150,11 +160,11 @@ PLAN_GALLERY = Stage(
 SUMMARISE_GALLERY = Stage(
     name="summarise_gallery",
     module="contamination",
-    version=5,
-    does="Summarises the keypoints of each of these pictures in a vector, unless dedup has done so.",
+    version=6,
+    does="Summarises the keypoints of each of these pictures in a vector, and hashes its inside, unless dedup has.",
     reads=(
         Reads("gallery_picture", LOCATED),
-        Reads("keypoint_summary", ("pixel_sha256", "keypoint_summary")),
+        Reads("keypoint_summary", tuple(GALLERY_SUMMARY.schema.names)),
     ),
     writes=GALLERY_SUMMARY,
     grain="map",

@@ -60,6 +60,14 @@ class NearParams(DetailParams):
 class SearchParams(CandidateParams, NearParams):
     """Which pictures of the corpora are compared with one of an evaluation set."""
 
+    max_inside_distance: int = Field(
+        8,
+        ge=0,
+        le=8,
+        description="maximum Hamming distance between hashes of the insides of a sample and an evaluation picture,"
+        " without frame or strip of text, for their keypoints to be compared, bits",
+    )  # as dedup.max_window_distance
+
 
 class MatchParams(DetailParams):
     """When a picture is one of an evaluation set."""

@@ -148,16 +148,24 @@ _PICTURES = [
     for n in (0, 1, 2)
 ]
 _NOT_DECODED = {**_PICTURES[0], "pixel_sha256": "pixels not decoded", "image_format": "WEBP"}
+_HASH = 0x9E3779B97F4A7C15  # of no simple layout
 # Vectors of 256 numbers: three near ones and zeros, which are near nothing.
 _SUMMARIES = [[1.0] * 256, [1.0, 0.0] * 128, [0.0] * 256, [1.0, -1.0] * 128]
+_INSIDES = [
+    {"window_hashes": [_HASH, _HASH ^ 1, ~_HASH & 2**64 - 1], "window_details": [2.0, 2.0, 0.0]},
+    {"window_hashes": [3, 5, 9], "window_details": [2.0, 2.0, 2.0]},
+    {"window_hashes": [_HASH ^ 2, 7, 11], "window_details": [2.0, 2.0, 2.0]},
+    {"window_hashes": [0, 0, 0], "window_details": [0.0, 0.0, 0.0]},
+]
 _DESCRIBED = [
     {
         **{name: row[name] for name in ("evaluation_set", "evaluation_path", "evaluation_split")},
         "keypoint_summary": summary,
+        **inside,
         "packed_keypoints": b"",
         "partition": f"evaluation-{row['evaluation_set']}-{row['evaluation_split']}-0000",
     }
-    for row, summary in zip(_EVALUATION, _SUMMARIES[:2] + _SUMMARIES[:1], strict=True)
+    for row, summary, inside in zip(_EVALUATION, _SUMMARIES[:2] + _SUMMARIES[:1], _INSIDES[:3], strict=True)
 ]
 _PAIRS = [
     {**picture, **near, "evaluation_set": "alpha", "evaluation_path": "0.png"}
@@ -172,7 +180,7 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "plan_gallery": tables(picture=_PICTURES, evaluation_file=_EVALUATION),
     "summarise_gallery": tables(
         gallery_picture=[*_PICTURES, _NOT_DECODED],
-        keypoint_summary=[{"pixel_sha256": "pixels 1", "keypoint_summary": _SUMMARIES[1]}],
+        keypoint_summary=[{"pixel_sha256": "pixels 1", "keypoint_summary": _SUMMARIES[1], **_INSIDES[1]}],
     ),
     "find_candidates": tables(
         image=_IMAGES,
@@ -181,8 +189,8 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
         evaluation_file=_DESCRIBED,
         gallery_picture=[*_PICTURES, _NOT_DECODED],
         gallery_summary=[
-            {"pixel_sha256": row["pixel_sha256"], "keypoint_summary": summary}
-            for row, summary in zip([*_PICTURES, _NOT_DECODED], _SUMMARIES, strict=True)
+            {"pixel_sha256": row["pixel_sha256"], "keypoint_summary": summary, **inside}
+            for row, summary, inside in zip([*_PICTURES, _NOT_DECODED], _SUMMARIES, _INSIDES, strict=True)
         ],
     ),
     "compare_candidates": tables(evaluation_pair=_PAIRS, evaluation_image=_EVALUATION, evaluation_keypoints=_DESCRIBED),

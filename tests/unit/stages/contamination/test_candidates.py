@@ -62,8 +62,23 @@ def test_copies_that_no_hash_is_near_are_found_and_other_pictures_are_not(sets: 
 
 def test_the_number_of_candidates_and_the_smallest_cosine_bound_the_search(sets: dict[str, pa.Table]) -> None:
     rng = np.random.default_rng(2)
-    framed = {f"framed {n}": frame(draw(1), rng) for n in range(4)}
-    assert len(find_marks(sets, framed)) == 4
-    assert len(find_marks(sets, framed, n_candidates=2)) == 2
-    assert not find_marks(sets, framed, min_summary_cos=1.0)
-    assert not find_marks(sets, framed, min_inliers=400)
+    mirrored = draw(1).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    cut = {f"cut {n}": window(mirrored, rng, 0.2) for n in range(4)}
+    assert len(find_marks(sets, cut)) == 4
+    assert len(find_marks(sets, cut, n_candidates=2)) == 2
+    assert not find_marks(sets, cut, min_summary_cos=1.0)
+    assert not find_marks(sets, cut, min_inliers=400)
+
+
+@pytest.mark.parametrize("edit", [frame, text_strip])
+def test_insides_find_framed_and_captioned_copies_whatever_their_summaries(
+    sets: dict[str, pa.Table], edit: Callable[[Image.Image, Rng], Image.Image]
+) -> None:
+    rng = np.random.default_rng(3)
+    copies = {f"copy {n} {k}": edit(draw(n), rng) for n in (1, 2) for k in range(3)}
+    found = find_marks(sets, copies, min_summary_cos=1.0)
+    assert {name: found[name][0]["evaluation_path"] for name in copies if name in found} == {
+        name: f"test/{name.split()[1]}.png" for name in copies
+    }
+    assert len(find_marks(sets, copies, min_summary_cos=1.0, n_candidates=2)) <= 4
+    assert not find_marks(sets, {"other": edit(draw(1_001), rng)}, min_summary_cos=1.0)
