@@ -30,7 +30,7 @@ def nearest_within(
     in some choice of k bands are compared.
 
     Args:
-        hashes: uint64 [n], distinct.
+        hashes: uint64 [n].
         queries: uint64 [m], in order of preference.
         max_distance: bits, in [0, 60].
         groups: int64 [m], the group of each query, from 0.
