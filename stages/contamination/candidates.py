@@ -17,11 +17,12 @@ from PIL import Image
 from schemas.tables import EVALUATION_MATCH, EVALUATION_PAIR
 from stages.contamination.across import Keys, Values, search
 from stages.contamination.hash_pairs import HASHED, find_near
-from stages.contamination.insides import INSIDES, near_insides
+from stages.contamination.insides import near_insides
 from stages.contamination.settings import MethodParams, SearchParams
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
 from stages.dedup.identities import COMPARISON
 from stages.dedup.summary import N_DIMENSIONS
+from stages.dedup.window_pairs import WINDOWS
 from stages.embed.located import LOCATED, load_located
 from stages.images.keypoints import Agreement, Keypoints, compare_keypoints, find_keypoints
 from stages.images.not_decoded import NotDecoded
@@ -172,11 +173,11 @@ FIND_CANDIDATES = Stage(
         Reads("image", ("pixel_sha256", "phash", "phash_detail"), is_whole=True),
         Reads("evaluation_image", (*HASHED, "pixel_sha256"), is_whole=True),
         Reads(
-            "evaluation_keypoints", ("evaluation_set", "evaluation_path", "keypoint_summary", *INSIDES), is_whole=True
+            "evaluation_keypoints", ("evaluation_set", "evaluation_path", "keypoint_summary", *WINDOWS), is_whole=True
         ),
         Reads("evaluation_file", ("evaluation_set", "evaluation_path", "partition"), is_whole=True),
         Reads("gallery_picture", LOCATED, is_whole=True),
-        Reads("gallery_summary", ("pixel_sha256", "keypoint_summary", *INSIDES), is_whole=True),
+        Reads("gallery_summary", ("pixel_sha256", "keypoint_summary", *WINDOWS), is_whole=True),
     ),
     writes=EVALUATION_PAIR,
     grain="observe",

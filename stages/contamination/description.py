@@ -16,7 +16,8 @@ from stages.contamination.settings import MethodParams, off_without_keypoints
 from stages.contamination.shared import KEYPOINTS_VERSION, read_shared_keypoints
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
 from stages.dedup.identities import SUMMARIES
-from stages.dedup.pairs import Described, describe_picture
+from stages.dedup.pairs import describe_picture
+from stages.dedup.summaries import sum_up
 from stages.embed.located import FOUND, LOCATED, LONGEST_PX, load_located, refuse
 from stages.images.not_decoded import NotDecoded
 from stages.images.packed_keypoints import pack_keypoints
@@ -76,19 +77,7 @@ def _describe(row: Mapping[str, Any], size_bytes: int) -> dict[str, Any] | Refus
     except NotDecoded as fault:
         return Refused("decoding_failed", str(fault)[:DETAIL_MAX_CHARACTERS])
     described = describe_picture(picture)
-    return {**_sum_up(described), "packed_keypoints": pack_keypoints(described[0])}
-
-
-def _sum_up(described: Described) -> dict[str, Any]:
-    """Return the columns by which a picture is found, as `gallery_summary` has them."""
-    from stages.dedup.summary import summarise
-
-    keypoints, windows = described
-    return {
-        "keypoint_summary": summarise(keypoints),
-        "window_hashes": windows.hashes.tolist(),
-        "window_details": windows.details.tolist(),
-    }
+    return {**sum_up(described), "packed_keypoints": pack_keypoints(described[0])}
 
 
 def plan_gallery(inputs: Inputs, context: Context) -> Outcome:
@@ -114,7 +103,7 @@ def summarise_gallery(inputs: Inputs, context: Context) -> Outcome:
         if isinstance(found, NotDecoded):
             refused.append((name, "decoding_failed", str(found)))
         else:
-            kept.append(known[name] if found is None else {"pixel_sha256": name, **_sum_up(found)})
+            kept.append(known[name] if found is None else {"pixel_sha256": name, **sum_up(found)})
         context.advance(len(kept) + len(refused))
     return Outcome(pa.Table.from_pylist(kept, GALLERY_SUMMARY.schema), refuse(GALLERY_SUMMARY, refused))
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 from stages.contamination.layouts import layout_shares
 from stages.contamination.near import Hashes, nearest_within
 from stages.contamination.settings import SearchParams
+from stages.dedup.window_pairs import WINDOWS, read_windows
 from stages.images.windows import N_WINDOWS
 from stages.rows import blocks_of, narrow, run_sql
 
-INSIDES = ("window_hashes", "window_details")
 ROWS_AT_ONCE = 65_536
 
 
@@ -24,8 +24,8 @@ def near_insides(evaluated: Any, gallery: Any, params: SearchParams) -> pa.Table
     """Return the pairs of pictures with near hashes of one window: the nearest n_candidates of each evaluation picture.
 
     Args:
-        evaluated: evaluation_set, evaluation_path and the columns of INSIDES.
-        gallery: pixel_sha256 and the columns of INSIDES.
+        evaluated: evaluation_set, evaluation_path and the columns of WINDOWS.
+        gallery: pixel_sha256 and the columns of WINDOWS.
         params: the maximum distance, the minimum detail, the simplest layout, and n_candidates.
 
     Returns:
@@ -59,16 +59,11 @@ _NEAREST = """
 
 def _read(rows: Any, keys: tuple[str, ...], min_detail: float) -> tuple[pa.Table, Hashes, npt.NDArray[np.bool_]]:
     """Return the keys, the hashes, uint64 [n, windows], and which of them have enough detail."""
-    rows = narrow(rows, (*keys, *INSIDES))
+    rows = narrow(rows, (*keys, *WINDOWS))
     named = [pa.schema([rows.schema.field(key) for key in keys]).empty_table()]
-    hashes: list[npt.NDArray[Any]] = [np.empty((0, N_WINDOWS), np.uint64)]
-    details: list[npt.NDArray[Any]] = [np.empty((0, N_WINDOWS))]
+    read = [(np.empty((0, N_WINDOWS), np.uint64), np.empty((0, N_WINDOWS)))]
     for block in blocks_of(rows, ROWS_AT_ONCE):
         named.append(block.select(list(keys)))
-        hashes.append(_matrix(block["window_hashes"]))
-        details.append(_matrix(block["window_details"]))
-    return pa.concat_tables(named), np.concatenate(hashes), np.concatenate(details) >= min_detail
-
-
-def _matrix(lists: pa.ChunkedArray) -> npt.NDArray[Any]:
-    return np.asarray(lists.combine_chunks().flatten().to_numpy().reshape(-1, N_WINDOWS))
+        read.append(read_windows(block))
+    hashes, details = (np.concatenate(column) for column in zip(*read, strict=True))
+    return pa.concat_tables(named), hashes, details >= min_detail

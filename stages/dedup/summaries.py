@@ -1,11 +1,13 @@
 """The stage of dedup that sums up the keypoints of each picture, to find pairs without a model."""
 
+from typing import Any
+
 import pyarrow as pa
 
 from schemas.tables import KEYPOINT_SUMMARY
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage
 from stages.dedup.identities import SUMMARIES
-from stages.dedup.pairs import describe_picture
+from stages.dedup.pairs import Described, describe_picture
 from stages.dedup.settings import DescribeParams, off_without_summaries
 from stages.embed.located import LOCATED, load_located, refuse
 from stages.images.not_decoded import NotDecoded
@@ -14,24 +16,30 @@ from stages.images.not_decoded import NotDecoded
 def summarise_keypoints(inputs: Inputs, context: Context) -> Outcome:
     """Return summary and codes of each picture's keypoints, and hashes of its inside; reject those not decoded."""
     from stages.dedup.codes import encode_keypoints
-    from stages.dedup.summary import summarise
 
-    ids, summaries, codes, hashes, details, refused = [], [], [], [], [], []
+    kept: list[dict[str, Any]] = []
+    refused: list[tuple[str, str, str]] = []
     for row in sorted(inputs["picture"].to_pylist(), key=lambda row: str(row["pixel_sha256"])):
         found = load_located(row, context.files, describe_picture)
         if isinstance(found, NotDecoded):
             refused.append((row["pixel_sha256"], "decoding_failed", str(found)))
         else:
-            ids.append(row["pixel_sha256"])
-            keypoints, windows = found
-            summaries.append(summarise(keypoints))
-            codes.append(encode_keypoints(keypoints))
-            hashes.append(windows.hashes.tolist())
-            details.append(windows.details.tolist())
-        context.advance(len(ids) + len(refused))
-    types = [field.type for field in KEYPOINT_SUMMARY.schema]
-    columns = [pa.array(*pair) for pair in zip((ids, summaries, codes, hashes, details), types, strict=True)]
-    return Outcome(pa.table(columns, KEYPOINT_SUMMARY.schema), refuse(KEYPOINT_SUMMARY, refused))
+            codes = encode_keypoints(found[0])
+            kept.append({"pixel_sha256": row["pixel_sha256"], **sum_up(found), "keypoint_codes": codes})
+        context.advance(len(kept) + len(refused))
+    return Outcome(pa.Table.from_pylist(kept, KEYPOINT_SUMMARY.schema), refuse(KEYPOINT_SUMMARY, refused))
+
+
+def sum_up(described: Described) -> dict[str, Any]:
+    """Return keypoint_summary, window_hashes and window_details of a picture, by which its copies are searched for."""
+    from stages.dedup.summary import summarise
+
+    keypoints, windows = described
+    return {
+        "keypoint_summary": summarise(keypoints),
+        "window_hashes": windows.hashes.tolist(),
+        "window_details": windows.details.tolist(),
+    }
 
 
 SUMMARISE_KEYPOINTS = Stage(

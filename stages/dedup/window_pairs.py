@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from stages.contract import InputError
 from stages.dedup.neighbours import Hashes, components, distance, estimate_seconds
@@ -13,6 +14,7 @@ from stages.images.windows import N_WINDOWS
 
 Rows = npt.NDArray[np.int64]
 
+WINDOWS = ("window_hashes", "window_details")
 MOST_COMPARED = 64  # of larger components only the pairs with the first row are found
 
 
@@ -31,13 +33,17 @@ def pairs_of_windows(rows: Any, numbers: Rows, n_pictures: int, params: PairPara
     """
     hashes, is_detailed = np.zeros((n_pictures, N_WINDOWS), np.uint64), np.zeros((n_pictures, N_WINDOWS), bool)
     refuse_long_search(n_pictures, N_WINDOWS, params.max_window_distance, params.max_minutes)
-    for block, known, places in numbered_blocks(rows, numbers, ["window_hashes", "window_details"]):
-        read = [
-            block[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, N_WINDOWS)[known]
-            for name in ("window_hashes", "window_details")
-        ]
-        hashes[places], is_detailed[places] = read[0], read[1] >= params.min_detail
+    for block, known, places in numbered_blocks(rows, numbers, WINDOWS):
+        found, details = read_windows(block)
+        hashes[places], is_detailed[places] = found[known], details[known] >= params.min_detail
     return find_window_pairs(hashes, is_detailed, params.max_window_distance)
+
+
+def read_windows(block: pa.Table) -> tuple[Hashes, npt.NDArray[np.float64]]:
+    """Return hashes, uint64 [n, windows], and details, float64 [n, windows], of rows with the columns of WINDOWS."""
+    found = (block[name].combine_chunks().flatten().to_numpy(zero_copy_only=False) for name in WINDOWS)
+    hashes, details = (values.reshape(-1, N_WINDOWS) for values in found)
+    return hashes, details
 
 
 def find_window_pairs(hashes: Hashes, is_detailed: npt.NDArray[np.bool_], max_distance: int) -> tuple[Rows, Rows]:

@@ -28,9 +28,7 @@ from tests.benchmarks.harness import BENCH, IS_TOY, Goal, Row, report, seconds, 
 from tests.benchmarks.silent import Silent
 from tests.benchmarks.web_images import draw_jpegs
 
-N_CANDIDATES = (300,) if IS_TOY else (10_000, 200_000)
-if asked := os.environ.get("N_CANDIDATES"):
-    N_CANDIDATES = (int(asked),)
+N_CANDIDATES = (300,) if IS_TOY else tuple(map(int, os.environ.get("N_CANDIDATES", "10000 200000").split()))
 GOAL_TARS, GOAL_MEMBERS, GOAL_S = 128, 40_000, 600
 MEMBERS_OF_A_SAMPLE = 3  # name, picture and caption, as published
 N_WORKERS = sized(2, 1)

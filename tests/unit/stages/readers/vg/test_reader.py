@@ -139,4 +139,6 @@ def test_all_images_and_regions_are_accounted_for(
 ) -> None:
     data = json.dumps([image(image_id) for image_id in ids]).encode()
     found = [regions(image_id, *phrases) for image_id, phrases in texts]
-    filter_files("vg", *write(tmp_path_factory.getbasetemp(), data[: len(data) - max(n_cut - 150, 0)], found))
+    read = filter_files("vg", *write(tmp_path_factory.getbasetemp(), data[: len(data) - max(n_cut - 150, 0)], found))
+    n_matching = sum(phrases.count("landsat") for _, phrases in texts)
+    assert read.counts["kept"] == read.candidates.num_rows <= n_matching
