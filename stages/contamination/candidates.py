@@ -22,11 +22,11 @@ from stages.contamination.settings import MethodParams, SearchParams
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects, rejects_table
 from stages.dedup.identities import COMPARISON
 from stages.dedup.summary import N_DIMENSIONS
-from stages.dedup.window_pairs import WINDOWS
 from stages.embed.located import LOCATED, load_located
 from stages.images.keypoints import Agreement, Keypoints, compare_keypoints, find_keypoints
 from stages.images.not_decoded import NotDecoded
 from stages.images.packed_keypoints import unpack_keypoints
+from stages.images.windows import WINDOWS
 from stages.rows import blocks_of, narrow, query_rows, run_sql
 
 Described = tuple[npt.NDArray[np.uint8], Keypoints | None]  # reduced square, keypoints

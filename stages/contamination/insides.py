@@ -13,8 +13,7 @@ import pyarrow as pa
 from stages.contamination.layouts import layout_shares
 from stages.contamination.near import Hashes, nearest_within
 from stages.contamination.settings import SearchParams
-from stages.dedup.window_pairs import WINDOWS, read_windows
-from stages.images.windows import N_WINDOWS
+from stages.images.windows import N_WINDOWS, WINDOWS, read_windows
 from stages.rows import blocks_of, narrow, run_sql
 
 ROWS_AT_ONCE = 65_536

@@ -4,17 +4,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from stages.contract import InputError
 from stages.dedup.neighbours import Hashes, components, distance, estimate_seconds
 from stages.dedup.settings import PairParams
 from stages.dedup.vectors import numbered_blocks
-from stages.images.windows import N_WINDOWS
+from stages.images.windows import N_WINDOWS, WINDOWS, read_windows
 
 Rows = npt.NDArray[np.int64]
 
-WINDOWS = ("window_hashes", "window_details")
 MOST_COMPARED = 64  # of larger components only the pairs with the first row are found
 
 
@@ -37,13 +35,6 @@ def pairs_of_windows(rows: Any, numbers: Rows, n_pictures: int, params: PairPara
         found, details = read_windows(block)
         hashes[places], is_detailed[places] = found[known], details[known] >= params.min_detail
     return find_window_pairs(hashes, is_detailed, params.max_window_distance)
-
-
-def read_windows(block: pa.Table) -> tuple[Hashes, npt.NDArray[np.float64]]:
-    """Return hashes, uint64 [n, windows], and details, float64 [n, windows], of rows with the columns of WINDOWS."""
-    found = (block[name].combine_chunks().flatten().to_numpy(zero_copy_only=False) for name in WINDOWS)
-    hashes, details = (values.reshape(-1, N_WINDOWS) for values in found)
-    return hashes, details
 
 
 def find_window_pairs(hashes: Hashes, is_detailed: npt.NDArray[np.bool_], max_distance: int) -> tuple[Rows, Rows]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from PIL import Image
 
 LONGEST_PX = 320  # longest side to which larger pictures are reduced
@@ -16,6 +17,7 @@ BORDER_LEVELS = 8  # grey levels by which the pixels of a border differ from its
 # Of a line's pixels, those that have the frame's colour where a watermark covers it: the last line; lines of letters.
 MARKED_SHARE, HIDDEN_SHARE = 0.6, 0.25
 N_WINDOWS = 3
+WINDOWS = ("window_hashes", "window_details")  # columns of a table
 SMOOTH_PX = 160  # longest side of the inside while thin lines are removed
 # Reduced px. Measured: of 122 real and 145 drawn copies with frame and watermark .93 and .91 are near and correlate,
 # with a median of 5 alone .89 and .91; with a black watermark .95 and .96, otherwise .93 and .93. The opening alone,
@@ -127,3 +129,10 @@ def window_distance(first: Windows, second: Windows, min_detail: float) -> int:
     is_known = np.minimum(first.details, second.details) >= min_detail
     bits = np.bitwise_count(first.hashes ^ second.hashes)[is_known]
     return int(bits.min()) if bits.size else 64
+
+
+def read_windows(block: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]:
+    """Return hashes, uint64 [n, windows], and details, float64 [n, windows], of rows with the columns of WINDOWS."""
+    found = (block[name].combine_chunks().flatten().to_numpy(zero_copy_only=False) for name in WINDOWS)
+    hashes, details = (values.reshape(-1, N_WINDOWS) for values in found)
+    return hashes, details
