@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -32,6 +33,7 @@ def finite_rows(model: torch.nn.Module, items: Sequence[Item], compute: Callable
     """Return the rows of all items; rows with NaN or infinity are computed again by the model in float32.
 
     float16 ends at 65,504. Where a value inside a model exceeds it, the feature is NaN, although the weights are sound.
+    The first time, a process warns: where this is common, each batch takes several times as long.
 
     Args:
         model: the model that `compute` runs, in any precision.
@@ -40,7 +42,13 @@ def finite_rows(model: torch.nn.Module, items: Sequence[Item], compute: Callable
     """
     rows = compute(items)
     failed = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
-    if failed and lowest_precision(model).itemsize < _FLOAT32_BYTES:
+    if failed and (precision := lowest_precision(model)).itemsize < _FLOAT32_BYTES:
+        warnings.warn(
+            f"{len(failed)} of {len(items)} features of this batch are not finite in"
+            f" {str(precision).removeprefix('torch.')} and are computed again in float32. If many are, another"
+            " precision in manifests/models.toml is faster",
+            stacklevel=2,
+        )
         with _in_float32(model):
             rows[failed] = compute([items[n] for n in failed])
     return rows

@@ -86,6 +86,7 @@ def test_nan_weights_give_nan_and_no_error(folder: Path, tmp_path: Path) -> None
     assert np.isnan(features(TransformersScorer(tmp_path), _images()[:2])).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*are not finite in float16")
 def test_values_beyond_float16_give_the_features_of_float32(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     weights = load_file(folder / "model.safetensors")
