@@ -75,6 +75,8 @@ def _choose(
 
 def _near_pairs(hashes: Hashes, queries: Hashes, max_distance: int) -> Iterator[tuple[Rows, Rows]]:
     """Yield the pairs that agree in a choice of bands, as rows of both; pairs may repeat."""
+    if not queries.size:  # nothing to sort millions of hashes for
+        return
     edges = np.linspace(0, HASH_BITS, max_distance + N_EQUAL + 1).astype(int)
     bands = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
     for chosen in combinations(bands, N_EQUAL):
