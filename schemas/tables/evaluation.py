@@ -74,6 +74,7 @@ SET_MATCH = Table(
     ("evaluation_set", "evaluation_path", "other_set", "other_path"),
     ("feature_cos", "n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored"),
     "Pictures of two evaluation sets, or of two splits of one, whose keypoints were compared.",
+    nullable=("feature_cos",),
 )
 EVALUATION_PLACE = Table(
     "evaluation_place",

@@ -1,19 +1,25 @@
-"""Compare pictures of evaluation sets with those of other sets, and of other splits of the same set, by keypoints."""
+"""Compare pictures of evaluation sets with those of other sets, and of other splits of the same set, by keypoints.
+
+Pairs are found as between evaluation pictures and the corpora: by summaries of keypoints and by hashes of insides.
+"""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.tables import SET_MATCH
 from stages.contamination.across import Values, search
 from stages.contamination.candidates import read_queries
-from stages.contamination.settings import CandidateParams, off_without_keypoints
+from stages.contamination.insides import nearest_insides, read_insides
+from stages.contamination.settings import SearchParams, off_without_keypoints
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
 from stages.dedup.identities import COMPARISON
 from stages.images.keypoints import compare_keypoints
 from stages.images.packed_keypoints import unpack_keypoints
+from stages.images.windows import WINDOWS
 from stages.rows import narrow, run_sql
 
 PAIRS_AT_ONCE = 10_000  # their keypoints take at most 1.1 GB
@@ -24,15 +30,18 @@ _NUMBERED = """
 """
 
 Numbers = npt.NDArray[np.int64]
+Pairs = dict[tuple[int, int], float | None]  # two rows, the smaller first, and the cosine of their summaries, if near
 
 
 def compare_sets(inputs: Inputs, context: Context) -> Outcome:
     """Return how keypoints of near pictures of different splits agree; each pair once, the smaller key first."""
-    params: CandidateParams = context.params
+    params: SearchParams = context.params
     keys, vectors = read_queries(inputs["evaluation_keypoints"])
     tables = {"keys": keys, "evaluation_file": inputs["evaluation_file"]}
     splits = run_sql(_NUMBERED, tables)["split_number"].to_numpy()
-    pairs = _near_pairs(vectors, splits, params)
+    found = _near_insides(inputs["evaluation_keypoints"], splits, params)
+    found |= _near_summaries(vectors, splits, params)  # the same pair has its cosine
+    pairs = [(*pair, cosine) for pair, cosine in sorted(found.items())]
     rows: list[dict[str, Any]] = []
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         some = pairs[start : start + PAIRS_AT_ONCE]
@@ -44,9 +53,9 @@ def compare_sets(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(_named(rows, keys), no_rejects(SET_MATCH))
 
 
-def _near_pairs(vectors: Values, splits: Numbers, params: CandidateParams) -> list[tuple[int, int, float]]:
-    """Return pairs of rows, the smaller first, with cosines: each row's nearest in every other split."""
-    found: dict[tuple[int, int], float] = {}
+def _near_summaries(vectors: Values, splits: Numbers, params: SearchParams) -> Pairs:
+    """Return each row's nearest in every other split, by summaries of keypoints."""
+    found: Pairs = {}
     orders = np.arange(len(vectors)).astype(np.uint64)
     for number in range(int(splits.max()) + 1 if len(splits) else 0):
         own, others = np.flatnonzero(splits == number), np.flatnonzero(splits != number)
@@ -54,7 +63,19 @@ def _near_pairs(vectors: Values, splits: Numbers, params: CandidateParams) -> li
         query, row, cosines = search(vectors[others], blocks, params.n_candidates, params.min_summary_cos)
         for one, other, cosine in zip(others[query].tolist(), own[row].tolist(), cosines.tolist(), strict=True):
             found[min(one, other), max(one, other)] = cosine
-    return [(first, second, found[first, second]) for first, second in sorted(found)]
+    return found
+
+
+def _near_insides(rows: Any, splits: Numbers, params: SearchParams) -> Pairs:
+    """Return each row's nearest in every other split, by hashes of insides."""
+    keys = ("evaluation_set", "evaluation_path")
+    read = read_insides(rows, keys, params.min_detail)
+    insides = read.take(pc.sort_indices(read.keys, [(key, "ascending") for key in keys]).to_numpy())
+    near = nearest_insides(insides, insides, splits, params)
+    one, other = near["asked"].to_numpy(), near["shown"].to_numpy()
+    is_overlap = splits[one] != splits[other]
+    pairs = np.sort(np.column_stack([one, other])[is_overlap], axis=1).tolist()
+    return dict.fromkeys((first, second) for first, second in pairs)
 
 
 def _read_packed(rows: Any, keys: pa.Table, wanted: list[int]) -> dict[int, bytes]:
@@ -77,12 +98,12 @@ def _named(rows: list[dict[str, Any]], keys: pa.Table) -> pa.Table:
 COMPARE_SETS = Stage(
     name="compare_sets",
     module="contamination",
-    version=3,
+    version=4,
     does="Compares the keypoints of near pictures of two evaluation sets, or of two splits of one.",
     reads=(
         Reads(
             "evaluation_keypoints",
-            ("evaluation_set", "evaluation_path", "keypoint_summary", "packed_keypoints"),
+            ("evaluation_set", "evaluation_path", "keypoint_summary", "packed_keypoints", *WINDOWS),
             is_whole=True,
         ),
         Reads("evaluation_file", ("evaluation_set", "evaluation_path", "evaluation_split"), is_whole=True),
@@ -92,7 +113,7 @@ COMPARE_SETS = Stage(
     given=Given(),
     run=compare_sets,
     is_queried=True,
-    params=CandidateParams,
+    params=SearchParams,
     depends=(COMPARISON,),
     off=off_without_keypoints,
 )

@@ -20,17 +20,6 @@ class MethodParams(Params):
     )
 
 
-class CandidateParams(MethodParams):
-    """Which pairs of pictures are compared by keypoints."""
-
-    n_candidates: int = Field(
-        10, ge=1, le=100, description="pictures to compare by keypoints with each evaluation picture"
-    )  # 10,000 evaluation pictures then take at most 40 minutes of one core, mostly for decoding
-    min_summary_cos: float = Field(
-        0.2, ge=-1, le=1, description="minimum cosine of two keypoint summaries for their pictures to be compared"
-    )  # lower than dedup.min_summary_cos, since n_candidates bounds the cost: framed copies have .28 and more
-
-
 class DetailParams(Params):
     """Which pictures match nothing."""
 
@@ -57,9 +46,15 @@ class NearParams(DetailParams):
     )  # measured: .014 of real views from above are simpler, and all 69 of 1.2e8 pairs of unlike cuts within 2 bits
 
 
-class SearchParams(CandidateParams, NearParams):
-    """Which pictures of the corpora are compared with one of an evaluation set."""
+class SearchParams(MethodParams, NearParams):
+    """Which pictures are compared by keypoints with one of an evaluation set."""
 
+    n_candidates: int = Field(
+        10, ge=1, le=100, description="pictures to compare by keypoints with each evaluation picture"
+    )  # 10,000 evaluation pictures then take at most 40 minutes of one core, mostly for decoding
+    min_summary_cos: float = Field(
+        0.2, ge=-1, le=1, description="minimum cosine of two keypoint summaries for their pictures to be compared"
+    )  # lower than dedup.min_summary_cos, since n_candidates bounds the cost: framed copies have .28 and more
     max_inside_distance: int = Field(
         8,
         ge=0,

@@ -1,11 +1,13 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from flows.demo.world import views
 from stages.contamination import between_sets
-from tests.benchmarks.recall_edits import turn_slightly
+from tests.benchmarks.recall_edits import Rng, frame, text_strip, turn_slightly
 from tests.contamination_pictures import describe_sets, find_overlap, write_set
 
 
@@ -30,3 +32,18 @@ def test_turned_copies_in_other_sets_and_splits_are_found(tmp_path: Path, monkey
         ("ucm", "train", "aid", "test", "test/0.png", "keypoints"),
     ]
     assert not find_overlap(describe_sets(tmp_path), min_inliers=400)
+
+
+@pytest.mark.parametrize("edit", [frame, text_strip])
+def test_copies_with_a_frame_or_a_text_in_other_sets_are_found(
+    edit: Callable[[Image.Image, Rng], Image.Image], tmp_path: Path
+) -> None:
+    write_set(tmp_path / "aid", {"0.png": draw(0), "1.png": draw(1)})
+    write_set(tmp_path / "ucm", {"0.png": edit(draw(0), np.random.default_rng(1)), "5.png": draw(5)})
+    sets = describe_sets(tmp_path)
+    rows = find_overlap(sets, min_summary_cos=1.0)  # no two summaries are so near: hashes of insides give candidates
+    assert [(row["evaluation_set"], row["other_set"], row["other_path"], row["measure"]) for row in rows] == [
+        ("aid", "ucm", "0.png", "keypoints"),
+        ("ucm", "aid", "0.png", "keypoints"),
+    ]
+    assert not find_overlap(sets, min_summary_cos=1.0, min_detail=100.0)  # no inside has so much

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.fields import FIELD
-from stages.contamination.insides import near_insides
+from stages.contamination.insides import near_insides, nearest_insides, read_insides
 from stages.contamination.settings import SearchParams
 
 SIMPLE = 0xF0F0F0F0F0F0F0F0  # left and right half: a product of a row and a column
@@ -58,6 +58,21 @@ def test_pairs_are_those_of_brute_force(n_candidates: int, max_bits: int) -> Non
         max_inside_distance=max_bits,
     )
     assert found == expected and (len(found) >= 5 or max_bits == 0)
+
+
+def test_each_group_has_its_own_nearest() -> None:
+    hashes = RNG.integers(0, 2**64, (1, 3), np.uint64) ^ np.arange(24, dtype=np.uint64).reshape(8, 3)
+    insides = read_insides(_gallery(hashes, np.full((8, 3), 2.0)), ("pixel_sha256",), 0.05)
+    groups = np.arange(8) % 2
+    found = nearest_insides(insides, insides, groups, SearchParams(n_candidates=2))
+    least = np.bitwise_count(hashes[:, None] ^ hashes[None]).min(axis=2)
+    of_group = [[m for m in range(8) if groups[m] == group] for group in (0, 1)]
+    expected = [
+        (n, m)
+        for n in range(8)
+        for m in sorted(m for every in of_group for m in sorted(every, key=lambda m: (least[n, m], m))[:2])
+    ]
+    assert list(zip(found["asked"].to_pylist(), found["shown"].to_pylist(), strict=True)) == expected
 
 
 def test_simple_layouts_and_empty_tables_give_no_pairs() -> None:
