@@ -63,7 +63,7 @@ def _captions(one: SetFolder, row: dict[str, Any], path: Path) -> list[Caption]:
 def _rows(one: SetFolder, path: Path) -> Iterator[dict[str, Any]]:
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".jsonl":
-        yield from (json.loads(line) for line in text.splitlines() if line.strip())
+        yield from (json.loads(line) for line in text.split("\n") if line.strip())  # JSON may hold U+2028
     elif path.suffix == ".json":
         yield from _of_json(one, json.loads(text))
     else:

@@ -208,13 +208,26 @@ def plain_split(name: str, where: str) -> str:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file under a folder in order, and why it, or a folder, cannot be read ("" if it can)."""
+    """Yield every file under a folder in order, and why it, or a folder, cannot be read ("" if it can).
+
+    Links to folders are followed, but not to one that holds the link.
+    """
     faults: list[OSError] = []
-    for folder, folders, files in os.walk(root, onerror=faults.append):
-        folders.sort()
+    above = {str(root): frozenset({os.path.realpath(root)})}  # real paths of a folder and of those it was reached by
+    for folder, folders, files in os.walk(root, onerror=faults.append, followlinks=True):
+        reached_by = above.pop(folder)
+        entered = []
+        for name in sorted(folders):
+            path = os.path.join(folder, name)
+            if (real := os.path.realpath(path)) in reached_by:
+                yield Path(path), "a link to a folder that holds it"
+            else:
+                above[path] = reached_by | {real}
+                entered.append(name)
+        folders[:] = entered
         for name in sorted(files):
-            path = Path(folder) / name
-            yield path, "" if path.is_file() else "a broken link, or no regular file"
+            path_of_file = Path(folder) / name
+            yield path_of_file, "" if path_of_file.is_file() else "a broken link, or no regular file"
     yield from ((Path(fault.filename), str(fault.strerror)) for fault in faults)
 
 

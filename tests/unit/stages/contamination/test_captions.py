@@ -58,6 +58,11 @@ def test_unusable_captions_are_an_error(
         captions(tmp_path, name, text, **about)
 
 
+def test_line_separators_within_a_caption_end_no_line_of_json(tmp_path: Path) -> None:
+    text = '{"filename": "1.tif", "caption": "A lake\u2028and\x85a port"}\n'
+    assert captions(tmp_path, "captions.jsonl", text) == [("1.tif", "", "A lake\u2028and\x85a port")]
+
+
 def test_a_set_without_captions_has_none(tmp_path: Path) -> None:
     assert captions(tmp_path, "notes.txt", "x") == []
 

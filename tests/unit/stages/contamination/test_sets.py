@@ -54,6 +54,22 @@ def test_a_manifest_names_folders_patterns_and_splits(tmp_path: Path) -> None:
     assert refused == [("rsicd", "x_test_4.png", "not_an_evaluation_image", "pattern **/*.jpg")]
 
 
+def test_links_to_folders_are_followed_but_not_around(tmp_path: Path) -> None:
+    evaluation, elsewhere = tmp_path / "sets", touch(tmp_path / "elsewhere", "1.jpg", "deep/2.jpg")
+    touch(evaluation, "aid/train/0.jpg")
+    (evaluation / "aid/test").symlink_to(elsewhere)
+    (elsewhere / "deep/around").symlink_to(evaluation / "aid")
+    (one,) = find_sets(evaluation).folders
+    rows, refused = list_images(one, {})
+    assert [(row["evaluation_path"], row["evaluation_split"]) for row in rows] == [
+        ("test/1.jpg", "test"), ("test/deep/2.jpg", "test"), ("train/0.jpg", "train"),
+    ]  # fmt: skip
+    assert refused == [("aid", "test/deep/around", "unreadable", "a link to a folder that holds it")]
+    before = evaluation_identity(str(evaluation))
+    touch(elsewhere, "deep/3.jpg")
+    assert evaluation_identity(str(evaluation)) != before
+
+
 def test_every_other_path_has_a_reason(tmp_path: Path) -> None:
     touch(tmp_path, "aid/1.jpg", "aid/list.txt", "aid/.hidden/2.jpg", "aid/captions.csv", ".git/x", "loose.txt")
     (tmp_path / "aid/broken.jpg").symlink_to(tmp_path / "nowhere.jpg")
