@@ -146,7 +146,6 @@ def run_modules(
     ):
         if dropped := dropped_settings(options):
             tell(f'the last run had SET="{join_settings(dropped)}" too; this run does not')
-        remember(options)
         world = world_of(options, ledger)
         if world is not None:
             if not world.is_made:
@@ -156,6 +155,7 @@ def run_modules(
                 )
             world.make()
         sources = _checked_sources(options, ledger, modules)
+        remember(options)  # not before they were checked: the next command would be given the same fault
         runner = Runner(
             ledger, executor, terminal, "stages:STAGES", sources or Path(),
             before_pass=world.serve if world is not None else lambda number: None,
@@ -165,7 +165,10 @@ def run_modules(
         finally:
             if world is not None:
                 world.stop()
-        publish_dataset(ledger, sources)
+        was_whole = (build / "dataset" / PAGE).exists()
+        dataset = publish_dataset(ledger, sources)
+        if was_whole and not (dataset / PAGE).exists():
+            tell("rows of later stages have changed: dataset/ lacks tars, card and report until the next `make build`")
         if not terminal.n_run:
             console.print("nothing to do: every partition is current", style="bold")
     return ledger, terminal.n_run

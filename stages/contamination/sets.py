@@ -218,7 +218,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, str]]:
         reached_by = above.pop(folder)
         entered = []
         for name in sorted(folders):
-            path = os.path.join(folder, name)
+            path = f"{folder}{os.sep}{name}"
             if (real := os.path.realpath(path)) in reached_by:
                 yield Path(path), "a link to a folder that holds it"
             else:
