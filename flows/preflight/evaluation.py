@@ -18,7 +18,7 @@ OF_EVALUATION = frozenset(
     {"list_evaluation", "list_evaluation_captions", "hash_evaluation", "describe_evaluation", "locate_evaluation",
      "find_candidates", "compare_candidates", "compare_sets", "find_overlap", "find_ground_overlap"}
 )  # fmt: skip
-_PAIRED = frozenset({"find_candidates", "compare_candidates"})  # a row for each pair
+_PAIRED = frozenset({"find_candidates", "compare_candidates", "compare_sets"})  # a row for each pair
 _OF_MARKS = frozenset({"find_contaminated", "find_same_ground", "find_captions", "count_contamination"})  # few rows
 
 

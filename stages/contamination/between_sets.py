@@ -20,7 +20,7 @@ from stages.dedup.identities import COMPARISON
 from stages.images.keypoints import compare_keypoints
 from stages.images.packed_keypoints import unpack_keypoints
 from stages.images.windows import WINDOWS
-from stages.rows import narrow, run_sql
+from stages.rows import narrow, no_rows, run_sql
 
 PAIRS_AT_ONCE = 10_000  # their keypoints take at most 1.1 GB
 _NUMBERED = """
@@ -30,6 +30,7 @@ _NUMBERED = """
 """
 
 Numbers = npt.NDArray[np.int64]
+Found = tuple[Numbers, Numbers, npt.NDArray[np.float64]]  # rows, rows near them, and their distances or cosines
 Pairs = dict[tuple[int, int], float | None]  # two rows, the smaller first, and the cosine of their summaries, if near
 
 
@@ -42,40 +43,56 @@ def compare_sets(inputs: Inputs, context: Context) -> Outcome:
     found = _near_insides(inputs["evaluation_keypoints"], splits, params)
     found |= _near_summaries(vectors, splits, params)  # the same pair has its cosine
     pairs = [(*pair, cosine) for pair, cosine in sorted(found.items())]
-    rows: list[dict[str, Any]] = []
+    compared = [no_rows(SET_MATCH.schema)]
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         some = pairs[start : start + PAIRS_AT_ONCE]
         packed = _read_packed(inputs["evaluation_keypoints"], keys, sorted({n for pair in some for n in pair[:2]}))
+        rows: list[dict[str, Any]] = []
         for first, second, cosine in some:
             agreement = compare_keypoints(unpack_keypoints(packed[first]), unpack_keypoints(packed[second]))
             rows.append({"first": first, "second": second, "feature_cos": cosine, **agreement.columns()})
-            context.advance(len(rows))
-    return Outcome(_named(rows, keys), no_rejects(SET_MATCH))
+            context.advance(start + len(rows))
+        compared.append(_named(rows, keys))
+    return Outcome(pa.concat_tables(compared), no_rejects(SET_MATCH))
 
 
 def _near_summaries(vectors: Values, splits: Numbers, params: SearchParams) -> Pairs:
-    """Return each row's nearest in every other split, by summaries of keypoints."""
-    found: Pairs = {}
+    """Return each row's nearest in all other splits, by summaries of keypoints."""
+    parts: list[Found] = []
     orders = np.arange(len(vectors)).astype(np.uint64)
-    for number in range(int(splits.max()) + 1 if len(splits) else 0):
+    for number in np.unique(splits).tolist():
         own, others = np.flatnonzero(splits == number), np.flatnonzero(splits != number)
         blocks = [(vectors[own], orders[own])]
         query, row, cosines = search(vectors[others], blocks, params.n_candidates, params.min_summary_cos)
-        for one, other, cosine in zip(others[query].tolist(), own[row].tolist(), cosines.tolist(), strict=True):
-            found[min(one, other), max(one, other)] = cosine
-    return found
+        parts.append((others[query], own[row], -cosines))
+    one, other, distances = _nearest(parts, params.n_candidates)
+    return dict(zip(_ordered(one, other), (-distances).tolist(), strict=True))
 
 
 def _near_insides(rows: Any, splits: Numbers, params: SearchParams) -> Pairs:
-    """Return each row's nearest in every other split, by hashes of insides."""
+    """Return each row's nearest in all other splits, by hashes of insides."""
     keys = ("evaluation_set", "evaluation_path")
     read = read_insides(rows, keys, params.min_detail)
     insides = read.take(pc.sort_indices(read.keys, [(key, "ascending") for key in keys]).to_numpy())
     near = nearest_insides(insides, insides, splits, params)
-    one, other = near["asked"].to_numpy(), near["shown"].to_numpy()
+    one, other, bits = (near[name].to_numpy() for name in ("asked", "shown", "bits"))
     is_overlap = splits[one] != splits[other]
-    pairs = np.sort(np.column_stack([one, other])[is_overlap], axis=1).tolist()
-    return dict.fromkeys((first, second) for first, second in pairs)
+    one, other, _ = _nearest([(one[is_overlap], other[is_overlap], bits[is_overlap])], params.n_candidates)
+    return dict.fromkeys(_ordered(one, other))
+
+
+def _nearest(parts: list[Found], n_nearest: int) -> Found:
+    """Return the nearest of each row."""
+    empty = np.empty(0, np.int64)
+    one, other, distances = map(np.concatenate, zip((empty, empty, np.empty(0)), *parts, strict=True))
+    order = np.lexsort((other, distances, one))
+    starts = np.searchsorted(one[order], one[order])  # where the row's own begin
+    kept = order[np.arange(order.size) - starts < n_nearest]
+    return one[kept], other[kept], distances[kept]
+
+
+def _ordered(one: Numbers, other: Numbers) -> list[tuple[int, int]]:
+    return list(zip(np.minimum(one, other).tolist(), np.maximum(one, other).tolist(), strict=True))
 
 
 def _read_packed(rows: Any, keys: pa.Table, wanted: list[int]) -> dict[int, bytes]:
@@ -98,7 +115,7 @@ def _named(rows: list[dict[str, Any]], keys: pa.Table) -> pa.Table:
 COMPARE_SETS = Stage(
     name="compare_sets",
     module="contamination",
-    version=4,
+    version=5,
     does="Compares the keypoints of near pictures of two evaluation sets, or of two splits of one.",
     reads=(
         Reads(

@@ -59,7 +59,7 @@ def near_insides(evaluated: Any, gallery: Any, params: SearchParams) -> pa.Table
 
 
 def nearest_insides(asked: Insides, shown: Insides, groups: Rows, params: SearchParams) -> pa.Table:
-    """Return asked and shown, the rows of pictures with near windows: of each group the nearest n_candidates.
+    """Return asked, shown and bits: rows of pictures with near windows, of each group the nearest n_candidates.
 
     Args:
         asked: pictures, of which windows of a simple layout are left out.
@@ -87,7 +87,7 @@ def nearest_insides(asked: Insides, shown: Insides, groups: Rows, params: Search
 
 
 _NEAREST = """
-    SELECT asked, shown FROM (SELECT asked, shown, number, min(bits) AS bits FROM found GROUP BY ALL)
+    SELECT asked, shown, bits FROM (SELECT asked, shown, number, min(bits) AS bits FROM found GROUP BY ALL)
     QUALIFY row_number() OVER (PARTITION BY asked, number ORDER BY bits, shown) <= $n ORDER BY ALL
 """
 

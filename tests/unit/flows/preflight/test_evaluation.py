@@ -27,7 +27,7 @@ def sets(tmp_path: Path) -> Path:
 def test_rows_follow_the_pictures_of_the_evaluation_sets(sets: Path) -> None:
     rows = evaluation_volumes(with_eval(sets, "contamination.n_candidates=7"), PICTURES)
     assert rows["hash_evaluation"].total == rows["describe_evaluation"].total == 3
-    assert rows["compare_candidates"].total == 21
+    assert rows["compare_candidates"].total == rows["compare_sets"].total == 21
     assert rows["plan_gallery"] == PICTURES
     assert not list(evaluation_gaps(with_eval(sets)))
 

@@ -7,8 +7,9 @@ from PIL import Image
 
 from flows.demo.world import views
 from stages.contamination import between_sets
+from stages.contamination.between_sets import COMPARE_SETS
 from tests.benchmarks.recall_edits import Rng, frame, text_strip, turn_slightly
-from tests.contamination_pictures import describe_sets, find_overlap, write_set
+from tests.contamination_pictures import describe_sets, find_overlap, run_stage, write_set
 
 
 def draw(seed: int) -> Image.Image:
@@ -32,6 +33,21 @@ def test_turned_copies_in_other_sets_and_splits_are_found(tmp_path: Path, monkey
         ("ucm", "train", "aid", "test", "test/0.png", "keypoints"),
     ]
     assert not find_overlap(describe_sets(tmp_path), min_inliers=400)
+
+
+def test_each_picture_is_compared_with_its_nearest_in_all_other_splits(tmp_path: Path) -> None:
+    sets = {f"set{n}": {f"{m}.png": draw(m) for m in range(2)} for n in range(5)}
+    for name, pictures in sets.items():
+        write_set(tmp_path / name, pictures)
+    tables = describe_sets(tmp_path)
+    run_stage(COMPARE_SETS, tables, n_candidates=3, max_inside_distance=0)
+    rows = tables["set_match"].to_pylist()
+    assert rows and all(row["evaluation_path"] == row["other_path"] for row in rows)  # the nearest ones are the copies
+    names = [(row["evaluation_set"], row["evaluation_path"], row["other_set"]) for row in rows]
+    # The first three others by key, of equally near ones: set0 to set3 of set4, set0, set1 and set3 of set2, …
+    pairs = {tuple(sorted((one, other))) for one in range(5) for other in [n for n in range(5) if n != one][:3]}
+    assert names == [(f"set{one}", f"{m}.png", f"set{two}") for one in range(5) for m in range(2)
+                     for two in range(5) if (one, two) in pairs]  # fmt: skip
 
 
 @pytest.mark.parametrize("edit", [frame, text_strip])
