@@ -258,7 +258,7 @@ class Recorder:
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         self.events.append((stage.name, event))
 
-    def end(self, stage: Stage, seconds: float) -> None:
+    def end(self, stage: Stage, is_whole: bool) -> None:
         return
 
     def n_due(self, stage: str) -> int:

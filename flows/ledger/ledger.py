@@ -134,10 +134,12 @@ class Ledger:
         return read_input(self.store, reads, self.writer[reads.table], self.pieces(reads, partition))
 
     def rows_given(self, stage: Stage, partition: str) -> int:
-        """Return the approximate number of rows given to a partition, from its first input; for progress and disk."""
-        if not stage.reads:
-            return 0
-        return sum(piece.n_rows for piece in self.pieces(stage.reads[0], partition))
+        """Return about how many rows a partition is given, from the inputs that its keys come from; its first if none.
+
+        For progress and disk.
+        """
+        of_keys = [reads for reads in stage.reads if reads.name in stage.given.names]
+        return sum(piece.n_rows for reads in of_keys or stage.reads[:1] for piece in self.pieces(reads, partition))
 
     def look_up(self, stage: Stage, name: str) -> PartitionState:
         """Return a partition whose inputs are all complete, with its receipt if it has one."""

@@ -55,5 +55,5 @@ class Watcher(Protocol):
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         """Something happened to a partition."""
 
-    def end(self, stage: Stage, seconds: float) -> None:
-        """The stage is over: nothing more of it runs. `seconds` passed since its first partition was taken up."""
+    def end(self, stage: Stage, is_whole: bool) -> None:
+        """The stage is over: nothing more of it runs. `is_whole` is False where a stopped run leaves some of it."""

@@ -25,7 +25,6 @@ class Begun:
     """A stage with partitions that were due in this run."""
 
     stage: Stage
-    started: float = 0.0  # when its first partition began to run
     failures: list[Failed | Poisoned] = field(default_factory=list)
     is_over: bool = False
 
@@ -85,7 +84,7 @@ class Loop:
         """Abandon the running partitions, and tell the watcher that all stages are over."""
         self.executor.abandon()
         for begun in self.begun.values():
-            self._end(begun)
+            self._end(begun, is_whole=False)
 
     def _must_stop(self) -> bool:
         # It would be the same in every other partition.
@@ -99,7 +98,6 @@ class Loop:
                 return
             stage, partition = found
             self._running[stage.name, partition.name] = found
-            self.begun[stage.name].started = self.begun[stage.name].started or time.monotonic()
             self.executor.start(self.make_task(stage, partition), stage.uses, self._memory_gb(stage))
 
     def _memory_gb(self, stage: Stage) -> float:
@@ -143,12 +141,12 @@ class Loop:
             self._announce()
         for begun in self.begun.values():
             if not begun.is_over and self.schedule.is_over(begun.stage):
-                self._end(begun)
+                self._end(begun, is_whole=True)
 
-    def _end(self, begun: Begun) -> None:
+    def _end(self, begun: Begun, is_whole: bool) -> None:
         if not begun.is_over:
             begun.is_over = True
-            self.watcher.end(begun.stage, time.monotonic() - begun.started if begun.started else 0.0)
+            self.watcher.end(begun.stage, is_whole)
 
     def _check_disk(self, stage: Stage, n_rows: int) -> None:
         reserve = self.ledger.settings.run.reserve_gb * 1e9

@@ -85,13 +85,13 @@ class Course:
             elif isinstance(event, Failed | Poisoned):
                 self.lines.append(f"{stage.name}/{event.partition} failed: {first_line(event.message)}")
 
-    def end(self, stage: Stage, seconds: float) -> None:
+    def end(self, stage: Stage, is_whole: bool) -> None:
         """End a stage."""
         with self.lock:
             run = self._current.pop(stage.name, None)
             if run is None:
                 return
-            run.end(seconds)
+            run.end(is_whole)
             if run.is_complete:
                 self.is_done.add(stage.name)
             self.lines.append(f"{stage.name}: {run.summary()}")
@@ -175,21 +175,24 @@ class Course:
     def markdown(self) -> str:
         """Return the stages with state and figures as Markdown, safe to render."""
         lines = [safe_markdown(self.summary()), "", f"Time left: {safe_markdown(self.left())}", ""]
+        if any(run.n_partitions > run.pace.n_due for run in self.runs) or self.is_done - self._begun():
+            lines += ["Rows are those of this run; partitions that an earlier run did are counted as done.", ""]
         lines += ["| stage | state | partitions | rows read | kept | rejected | rows/s | time left |"]
         lines += ["|---|---|---:|---:|---:|---:|---:|---:|", *map(self._row, self.stages)]
         return "\n".join(lines)
+
+    def _begun(self) -> set[str]:
+        return {run.stage.name for run in self.runs} | self.is_off | self.is_empty
 
     def _row(self, stage: Stage) -> str:
         run, name = self.run_of(stage), safe_markdown(stage.name)
         if run is None:
             return f"| {name} | {self._state_without_run(stage.name)} | | | | | | |"
-        pace, paces = run.pace, [other.pace for other in self.runs if other.stage.name == stage.name]
-        n_before = run.n_partitions - pace.n_due
-        rate = pace.n_rows / run.seconds if run.seconds else pace.rate
+        runs = [other for other in self.runs if other.stage.name == stage.name]
         cells = [
-            name, _state(run), f"{n_before + pace.n_ended:,} of {run.n_partitions:,}",
-            f"{sum(p.n_rows for p in paces):,}", f"{sum(p.n_kept for p in paces):,}",
-            f"{sum(sum(p.reasons.values()) for p in paces):,}", _rate(rate), _left(run),
+            name, _state(run), _partitions(run), f"{sum(r.n_given for r in runs):,}",
+            f"{sum(r.pace.n_kept for r in runs):,}", f"{sum(sum(r.pace.reasons.values()) for r in runs):,}",
+            _rate(run.rate), _left(run),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
 
@@ -214,6 +217,13 @@ def _state(run: StageRun) -> str:
     if not run.is_over:
         return "running" if run.has_begun and not run.is_idle else "waits"
     return "done" if run.is_complete else "stopped"
+
+
+def _partitions(run: StageRun) -> str:
+    n_ended, n_partitions = run.pace.n_ended, run.n_partitions
+    if run.stage.keeps != "current":  # a look at the world: it may find nothing new, which is no partition
+        return f"looked {n_ended} times" if n_ended != 1 else "looked once"
+    return f"{n_partitions - run.pace.n_due + n_ended:,} of {n_partitions:,}"
 
 
 def _rate(rows_per_s: float | None) -> str:

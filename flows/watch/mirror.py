@@ -33,6 +33,7 @@ from stages.contract import ContractError, InputError
 if TYPE_CHECKING:
     from flows.watch.orchestrate import Outcome, Scribe
 
+_NO_CORPUS = (None, "all", "Total")  # all: of rows without a sample, such as counts
 _TICK_S = 1.0
 _LONGEST_TICK_S = 15.0  # while the server is away
 _LAST_WORDS_S = 15.0  # for the last calls after the run; a single try if the server is away
@@ -165,9 +166,7 @@ class Mirror:
         while (run := self._reports.get()) is not None and not self._off.is_set():
             ledger.refresh()
             rows = [dict(row) for row in stage_report(ledger, run.stage).rows] if run.is_complete else []
-            kept = {
-                str(row["corpus"]): int(str(row["kept"])) for row in rows if row.get("corpus") not in (None, "Total")
-            }
+            kept = {str(row["corpus"]): int(str(row["kept"])) for row in rows if row.get("corpus") not in _NO_CORPUS}
             with self.course.lock:
                 run.table = rows
                 if kept:

@@ -1,4 +1,7 @@
-"""Progress of a stage: rows, share, rate and time left, for the terminal and for Prefect."""
+"""Progress of a stage: rows, share, rate and time left, for the terminal and for Prefect.
+
+Only time in which a partition runs counts: stages wait for workers, and for partitions of stages before them.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,18 @@ class Pace:
     n_ended: int = 0
     n_kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    _started: float = field(default_factory=lambda: time.monotonic())
     _rows: dict[str, int] = field(default_factory=dict)
+    _running: set[str] = field(default_factory=set)
+    _ran_s: float = 0.0  # until _seen
+    _seen: float = 0.0
 
     def take(self, event: Event) -> None:
         """Update the figures by an event."""
+        self._ran_s, self._seen = self.busy_s, time.monotonic()
+        if isinstance(event, Advanced):
+            self._running.add(event.partition)
+        else:
+            self._running.discard(event.partition)
         if isinstance(event, Advanced | Committed):
             n_rows = event.n_rows if isinstance(event, Advanced) else event.n_given
             self.n_rows += n_rows - self._rows.get(event.partition, 0)
@@ -48,6 +58,11 @@ class Pace:
             self.n_kept += event.n_kept
             self.reasons.update(event.reasons)
         self.n_ended += isinstance(event, Committed | Failed | Poisoned)
+
+    @property
+    def busy_s(self) -> float:
+        """The seconds in which at least one partition ran."""
+        return self._ran_s + (time.monotonic() - self._seen if self._running else 0.0)
 
     @property
     def share(self) -> float:
@@ -59,14 +74,14 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Rows per second since the start; None if it is too early to estimate."""
-        seconds = time.monotonic() - self._started
+        """Rows per second of work; None if it is too early to estimate."""
+        seconds = self.busy_s
         return self.n_rows / seconds if self.n_rows and seconds >= _TOO_SOON_S else None
 
     @property
     def left_s(self) -> float | None:
-        """Estimated seconds until all due partitions are done; None if it is too early to estimate."""
-        seconds, share = time.monotonic() - self._started, self.share
+        """Estimated seconds of work until all due partitions are done; None if it is too early to estimate."""
+        seconds, share = self.busy_s, self.share
         has_basis = seconds >= _BASIS_S and (self.n_ended >= _BASIS_PARTITIONS or share >= _BASIS_SHARE)
         return seconds / share - seconds if has_basis and 0 < share < 1 else None
 

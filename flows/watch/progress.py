@@ -61,11 +61,11 @@ class Terminal:
             self.console.print(again, markup=False)
         self._show(stage)
 
-    def end(self, stage: Stage, seconds: float) -> None:
+    def end(self, stage: Stage, is_whole: bool) -> None:
         """Remove the bar and print the stage's line."""
         run = self.course.run_of(stage)
         is_under_way = run is not None and not run.is_over
-        self.course.end(stage, seconds)
+        self.course.end(stage, is_whole)
         bar = self._bar_of.pop(stage.name, None)
         if self._bars is not None and bar is not None:
             self._bars.remove_task(bar)
@@ -73,7 +73,7 @@ class Terminal:
                 self._bars.stop()
                 self._bars = None
         if run is not None and is_under_way and (stage.grain != "observe" or run.pace.n_kept):
-            self.console.print(self._line(run, seconds), markup=False)
+            self.console.print(self._line(run), markup=False)
             if stage.name == "download" and self.course.attempts.n_tried:
                 for words in (self.course.attempts.words(), self.course.attempts.worst()):
                     self.console.print(f"{'':<{_NAME_WIDTH}}{words}".rstrip(), markup=False)
@@ -93,15 +93,15 @@ class Terminal:
             self._bar_of[stage.name] = self._bars.add_task(stage.name, total=run.pace.n_due, speed="")
         self._bars.update(self._bar_of[stage.name], total=run.pace.n_due)
 
-    def _line(self, run: StageRun, seconds: float) -> str:
+    def _line(self, run: StageRun) -> str:
         """Return how many rows a stage was given, kept and rejected in this run, as one line."""
         pace, stage = run.pace, run.stage
         n_rejected = sum(pace.reasons.values())
-        n_given = pace.n_kept + n_rejected if stage.grain in ("map", "count") else pace.n_rows
         # Tables that are reduced or read whole have no one row count to compare with.
         has_given = stage.grain in ("map", "count") or (stage.grain == "fan_out" and not stage.is_whole)
-        given = f"{n_given:>13,} given" if has_given else " " * 19
-        line = f"{stage.name:<{_NAME_WIDTH}}{given}{pace.n_kept:>13,} kept{n_rejected:>13,} rejected{seconds:>9,.1f} s"
+        given = f"{run.n_given:>13,} given" if has_given else " " * 19
+        counts = f"{given}{pace.n_kept:>13,} kept{n_rejected:>13,} rejected"
+        line = f"{stage.name:<{_NAME_WIDTH}}{counts}{pace.busy_s:>9,.1f} s"
         biggest = [f"{reason} {n:,}" for reason, n in pace.reasons.most_common(_REASONS_SHOWN)]
         if len(pace.reasons) > _REASONS_SHOWN:
             biggest.append("…")

@@ -58,7 +58,8 @@ class StageRun:
     pace: Pace
     faults: Counter[str] = field(default_factory=Counter)
     n_failed: int = 0
-    seconds: float | None = None  # once it is over
+    is_over: bool = False  # successfully or not
+    is_whole: bool = False  # nothing of it is left by a stopped run
     n_grown: int = 0
     waves: list[Wave] = field(default_factory=list)
     table: list[dict[str, object]] | None = None  # once it is over and was counted
@@ -71,14 +72,9 @@ class StageRun:
         return bool(self.waves)
 
     @property
-    def is_over(self) -> bool:
-        """True once the stage has ended, successfully or not."""
-        return self.seconds is not None
-
-    @property
     def is_complete(self) -> bool:
         """True if it has ended with everything done."""
-        return self.is_over and self.pace.n_ended == self.pace.n_due and not self.n_failed
+        return self.is_over and self.is_whole and self.pace.n_ended == self.pace.n_due and not self.n_failed
 
     @property
     def is_idle(self) -> bool:
@@ -107,9 +103,24 @@ class StageRun:
             self.by_corpus[event.partition.partition("-")[0]] += 1
         return wave
 
-    def end(self, seconds: float) -> None:
+    @property
+    def n_given(self) -> int:
+        """Rows that it read; where each is kept or rejected, these, once it is over."""
+        if self.stage.grain not in ("map", "count"):
+            return self.pace.n_rows
+        n_decided = self.pace.n_kept + sum(self.pace.reasons.values())
+        return n_decided if self.is_over else max(self.pace.n_rows, n_decided)
+
+    @property
+    def rate(self) -> float | None:
+        """Rows per second of work; None if it is too early to estimate."""
+        if self.is_over:
+            return self.n_given / self.pace.busy_s if self.n_given and self.pace.busy_s else None
+        return self.pace.rate
+
+    def end(self, is_whole: bool) -> None:
         """Note that it is over."""
-        self.seconds = seconds
+        self.is_over, self.is_whole = True, is_whole
         for wave in self.waves:
             wave.is_closed = True
 
@@ -132,16 +143,16 @@ class StageRun:
         before = self.n_partitions - self.pace.n_due
         earlier = f", {before} were done before" if before > 0 else ""
         words = self.pace.words()
-        if self.seconds is not None:
-            words = f"{self.seconds:,.1f} s"
-            if self.pace.n_rows and self.seconds:
-                words += f", {speed(self.pace.n_rows / self.seconds)}"
+        if self.is_over:
+            words = f"{self.pace.busy_s:,.1f} s"
+            if self.rate:
+                words += f", {speed(self.rate)}"
         return f"{self.pace.n_ended} of {self.pace.n_due} partitions{failed}{earlier}{', ' if words else ''}{words}"
 
     def markdown(self) -> str:
         """Return the figures, the rejects by reason and the most frequent faults, safe to render."""
         rows = (
-            f"{self.pace.n_rows:,} rows read, {self.pace.n_kept:,} kept, {sum(self.pace.reasons.values()):,} rejected"
+            f"{self.n_given:,} rows read, {self.pace.n_kept:,} kept, {sum(self.pace.reasons.values()):,} rejected"
         )
         lines = [f"## {safe_markdown(self.stage.name)}", "", safe_markdown(self.stage.does), ""]
         lines += [safe_markdown(self.summary()), "", safe_markdown(rows), ""]

@@ -17,5 +17,5 @@ class Silent:
     def see(self, stage: Stage, task: Task, event: Event) -> None:
         """Do nothing."""
 
-    def end(self, stage: Stage, seconds: float) -> None:
+    def end(self, stage: Stage, is_whole: bool) -> None:
         """Do nothing."""

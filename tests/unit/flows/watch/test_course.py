@@ -30,10 +30,12 @@ def test_stages_that_interleave_are_done_running_and_to_come(now: list[float]) -
     course.begin(MAKE, 3, 2, 20)
     course.begin(SORT, 1, 1, 10)
     for name in ("a", "b"):
-        course.see(MAKE, task(name), Committed(name, 9, 10, {"no_url": 1}))
+        course.see(MAKE, task(name), Advanced(name, 0))
     course.see(SORT, task("a"), Advanced("a", 5))
     now[0] += 20
-    course.end(MAKE, 20.0)
+    for name in ("a", "b"):
+        course.see(MAKE, task(name), Committed(name, 9, 10, {"no_url": 1}))
+    course.end(MAKE, True)
     found = rows_of(course)
     assert found["make"] == ["done", "3 of 3", "20", "18", "2", "1", ""]
     assert found["sort"] == ["running", "0 of 1", "5", "0", "0", "0.25", "20 s"]
@@ -59,7 +61,7 @@ def test_a_run_that_ended_well_leaves_no_stage_to_come(now: list[float]) -> None
     course = Course([MAKE, SORT, LAST], is_done={"sort"})
     course.begin(MAKE, 1, 1, 10)
     course.see(MAKE, task("a"), Committed("a", 10, 10))
-    course.end(MAKE, 1.0)
+    course.end(MAKE, True)
     assert course.summary() == "2 of 3 stages done, 0 s so far"
     course.conclude()
     assert course.summary() == "3 of 3 stages done, 0 s so far" and (course.left(), course.share) == ("nothing", 1.0)
@@ -69,6 +71,9 @@ def test_a_run_that_ended_well_leaves_no_stage_to_come(now: list[float]) -> None
 def test_there_is_no_time_left_before_there_is_a_basis(now: list[float]) -> None:
     course = Course([MAKE])
     course.begin(MAKE, 100, 100, 1000)
+    now[0] += 3600  # no worker is free
+    for name in ("a", "b", "c"):
+        course.see(MAKE, task(name), Advanced(name, 0))
     now[0] += 9  # models are loaded
     course.see(MAKE, task("a"), Committed("a", 10, 10))
     assert course.left() == "not known yet" and rows_of(course)["make"][-1] != "15 min"
@@ -85,12 +90,13 @@ def test_stages_without_a_rate_use_the_forecast(now: list[float]) -> None:
     assert course.left() == "10.0 h to 18.0 h, by the forecast of `make preflight`"
     course.begin(MAKE, 4, 4, 40)
     course.see(MAKE, task("a"), Committed("a", 10, 10))
+    course.see(MAKE, task("b"), Advanced("b", 0))
     assert course.left() == "10.0 h to 17.5 h, by the forecast of `make preflight`", "a quarter of its rows are read"
     now[0] += 20
     assert course.left() == "10.0 h to 16.0 h, by the forecast of `make preflight`", "60 s by its own rate"
     for name in "bcd":
         course.see(MAKE, task(name), Committed(name, 10, 10))
-    course.end(MAKE, 80.0)
+    course.end(MAKE, True)
     for stage in (SORT, score):
         course.is_done.add(stage.name)
     assert course.left() == "10.0 h, by the forecast of `make preflight`"
@@ -101,11 +107,11 @@ def test_stages_without_a_rate_use_the_forecast(now: list[float]) -> None:
 def test_stages_of_earlier_runs_are_done_and_a_failure_shows(now: list[float]) -> None:
     course = Course([MAKE, SORT])
     course.begin(SORT, 4, 0, 0)
-    course.end(SORT, 0.0)
+    course.end(SORT, True)
     course.begin(MAKE, 2, 2, 20)
     course.see(MAKE, task("a"), Failed("a", "input", "it is gone\nmore"))
     course.see(MAKE, task("b"), Committed("b", 10, 10))
-    course.end(MAKE, 1.0)
+    course.end(MAKE, True)
     assert rows_of(course)["sort"][0] == "done before"
     assert rows_of(course)["make"][0] == "**1 failed**"
     assert course.lines[0] == "make/a failed: it is gone" and course.share == 0.5
@@ -115,10 +121,56 @@ def test_a_run_that_was_stopped_has_nothing_to_come(now: list[float]) -> None:
     course = Course([MAKE, SORT])
     course.begin(MAKE, 2, 2, 20)
     course.see(MAKE, task("a"), Failed("a", "input", "it is gone"))
-    course.end(MAKE, 1.0)
+    course.end(MAKE, True)
     assert rows_of(course)["sort"][0] == "to come"
     course.stop()
     assert rows_of(course)["sort"][0] == "not done" and course.left() == "none, the run has ended"
+
+
+def test_time_in_which_nothing_of_a_stage_runs_does_not_count(now: list[float]) -> None:
+    course = Course([MAKE])
+    course.begin(MAKE, 1, 1, 2_000)
+    course.see(MAKE, task("rs3"), Advanced("rs3", 0))
+    now[0] += 20
+    course.see(MAKE, task("rs3"), Committed("rs3", 2_000, 2_000))
+    now[0] += 3600  # the download goes on
+    course.grow(MAKE, 2, 4_000)
+    course.see(MAKE, task("a"), Advanced("a", 0))
+    now[0] += 20
+    course.see(MAKE, task("a"), Advanced("a", 1_000))
+    assert rows_of(course)["make"][-2:] == ["75", "40 s"]
+    for name in ("a", "b"):
+        course.see(MAKE, task(name), Committed(name, 2_000, 2_000))
+    course.end(MAKE, True)
+    assert course.lines[-1] == "make: 3 of 3 partitions, 40.0 s, 150 rows/s"
+
+
+def test_a_stage_that_a_stopped_run_leaves_idle_is_not_done(now: list[float]) -> None:
+    course = Course([MAKE, SORT])
+    course.begin(MAKE, 2, 2, 20)
+    for name in ("a", "b"):
+        course.see(MAKE, task(name), Committed(name, 10, 10))
+    course.end(MAKE, False)
+    course.stop()
+    assert rows_of(course)["make"][0] == "stopped" and course.summary() == "0 of 2 stages done, 0 s so far"
+
+
+def test_rows_of_this_run_are_not_those_of_the_build(now: list[float]) -> None:
+    words = "Rows are those of this run"
+    for n_partitions, is_again in ((2, False), (5, True)):
+        course = Course([MAKE])
+        course.begin(MAKE, n_partitions, 2, 20)
+        assert (words in course.markdown()) == is_again
+    assert words in Course([MAKE], is_done={"make"}).markdown()
+
+
+def test_a_look_at_the_world_has_no_number_of_partitions(now: list[float]) -> None:
+    look = replace(MAKE, name="look", keeps="latest", grain="observe")
+    course = Course([look])
+    for n in ("000", "001"):
+        course.begin(look, 1, 1, 0) if n == "000" else course.grow(look, 1, 0)
+        course.see(look, task(n), Committed(n, 4, 4))
+    assert rows_of(course)["look"][:2] == ["waits", "looked 2 times"]
 
 
 def test_a_stage_between_two_download_passes_waits(now: list[float]) -> None:

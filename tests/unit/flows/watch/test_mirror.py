@@ -113,7 +113,7 @@ def test_a_run_that_ends_while_the_server_is_away_is_closed_by_the_next_run(
         server.is_away = True
         mirror.course.begin(MAKE, 1, 1, 0)
         mirror.course.see(MAKE, task("a"), Committed("a", 1, 1))
-        mirror.course.end(MAKE, 1.0)
+        mirror.course.end(MAKE, True)
     memory = Memory(build.ledger().store.root / MEMORY)
     assert [entry.outcome for entry in memory.read()] == ["COMPLETED"]
     assert [figure[0] for entry in memory.read() for figure in entry.figures] == ["build-progress", "build-stages"]

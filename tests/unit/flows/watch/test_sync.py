@@ -40,7 +40,7 @@ class Wanted:
         self.course.begin(MAKE, 2, 2, 20)
         for name in ("a", "b"):
             self.course.see(MAKE, task(name), Committed(name, 9, 10, {"no_url": 1}))
-        self.course.end(MAKE, 1.0)
+        self.course.end(MAKE, True)
         self.course.begin(SORT, 3, 3, 30)
         self.course.see(SORT, task("a"), Committed("a", 10, 10))
         self.course.see(SORT, task("b"), Advanced("b", 5))
@@ -48,7 +48,7 @@ class Wanted:
     def complete(self) -> None:
         for name in ("b", "c"):
             self.course.see(SORT, task(name), Committed(name, 10, 10))
-        self.course.end(SORT, 1.0)
+        self.course.end(SORT, True)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_a_failed_partition_shows_as_a_failed_wave_and_stage(wanted: Wanted) -> 
     wanted.course.begin(MAKE, 2, 2, 20)
     wanted.course.see(MAKE, task("a"), Failed("a", "input", "no such file"))
     wanted.course.see(MAKE, task("b"), Committed("b", 10, 10))
-    wanted.course.end(MAKE, 1.0)
+    wanted.course.end(MAKE, True)
     wanted.sync.step()
     assert Counter(wanted.server.tasks.values()) == {"FAILED": 2, "COMPLETED": 1}
     wanted.sync.finish("FAILED", "make: 1 of 2 partitions failed")

@@ -70,7 +70,7 @@ def test_a_stage_that_grows_has_at_most_200_waves_too(n_first: int, n_each: int,
             done += 1
         run.grow(n_each, n_each)
     assert len(run.waves) <= MOST_WAVES and sum(wave.n_taken for wave in run.waves) == done
-    run.end(1.0)
+    run.end(True)
     assert all(wave.is_over for wave in run.waves)
 
 
