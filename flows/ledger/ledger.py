@@ -134,12 +134,12 @@ class Ledger:
         return read_input(self.store, reads, self.writer[reads.table], self.pieces(reads, partition))
 
     def rows_given(self, stage: Stage, partition: str) -> int:
-        """Return about how many rows a partition is given, from the inputs that its keys come from; its first if none.
+        """Return about how many rows a partition is given: those of the largest input that its keys come from.
 
-        For progress and disk.
+        For progress and disk. Without keys, those of the first input.
         """
-        of_keys = [reads for reads in stage.reads if reads.name in stage.given.names]
-        return sum(piece.n_rows for reads in of_keys or stage.reads[:1] for piece in self.pieces(reads, partition))
+        of_keys = [reads for reads in stage.reads if reads.name in stage.given.names] or stage.reads[:1]
+        return max((sum(piece.n_rows for piece in self.pieces(reads, partition)) for reads in of_keys), default=0)
 
     def look_up(self, stage: Stage, name: str) -> PartitionState:
         """Return a partition whose inputs are all complete, with its receipt if it has one."""
