@@ -97,6 +97,7 @@ CONTAMINATION = Table(
         "n_in_test", "n_in_unsplit", "n_on_same_ground", "n_equal_captions",
     ),
     "An evaluation set and a corpus, or another evaluation set, with the number of pictures that both have.",
+    nullable=("n_on_same_ground", "n_equal_captions"),
 )  # fmt: skip
 SPLIT_COUNT = Table(
     "split_count",

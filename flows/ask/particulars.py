@@ -63,7 +63,7 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "contamination": (
         (
             "pictures that evaluation sets share with corpora and with each other; the other pairs share none",
-            "SELECT * FROM contamination WHERE n_contaminated + n_on_same_ground + n_equal_captions > 0"
+            "SELECT * FROM contamination WHERE greatest(n_contaminated, n_on_same_ground, n_equal_captions) > 0"
             " ORDER BY evaluation_set, source_kind, source = 'Total', source",
         ),
         (

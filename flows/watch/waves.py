@@ -151,9 +151,7 @@ class StageRun:
 
     def markdown(self) -> str:
         """Return the figures, the rejects by reason and the most frequent faults, safe to render."""
-        rows = (
-            f"{self.n_given:,} rows read, {self.pace.n_kept:,} kept, {sum(self.pace.reasons.values()):,} rejected"
-        )
+        rows = f"{self.n_given:,} rows read, {self.pace.n_kept:,} kept, {sum(self.pace.reasons.values()):,} rejected"
         lines = [f"## {safe_markdown(self.stage.name)}", "", safe_markdown(self.stage.does), ""]
         lines += [safe_markdown(self.summary()), "", safe_markdown(rows), ""]
         lines += counted("rejected because", self.pace.reasons, len(self.pace.reasons))

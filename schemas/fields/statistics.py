@@ -87,8 +87,18 @@ STATISTIC_FIELDS: tuple[Field, ...] = (
     Field(
         "n_in_unsplit", pa.int64(), "samples", "Those of n_contaminated in a set, or a share of it, that is not split."
     ),
-    Field("n_on_same_ground", pa.int64(), "samples", "Samples, or pictures of the source, on ground of the set."),
-    Field("n_equal_captions", pa.int64(), "samples", "Web samples with a valid image and a caption of the set."),
+    Field(
+        "n_on_same_ground",
+        pa.int64(),
+        "samples",
+        "Samples, or pictures of the source, on ground of the set; null: it states no place.",
+    ),
+    Field(
+        "n_equal_captions",
+        pa.int64(),
+        "samples",
+        "Web samples with a valid image and a caption of the set; null: it has none here.",
+    ),
     *(
         Field(f"published_{name}", pa.int64(), "samples", f"{name} as the RS5M paper states it.", True)
         for name in (*_FUNNEL, "with_meta_caption", "with_position", "with_place")

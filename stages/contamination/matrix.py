@@ -24,6 +24,7 @@ def _count(condition: str, name: str) -> str:
     return f"count(DISTINCT id) FILTER ({condition}) AS {name}"
 
 
+_NULLABLE = tuple(f.name for f in CONTAMINATION.schema if f.nullable)
 _MATRIX = f"""
     WITH mark AS (
         SELECT evaluation_set, '{CORPUS}' AS source_kind, corpus AS source, sample_id AS id, evaluation_split, measure
@@ -55,10 +56,19 @@ _MATRIX = f"""
                {", ".join(_count(f"first_measure = {n}", name) for n, name in enumerate(_MEASURES, 1))},
                {", ".join(_count(f"evaluation_split = '{split}'", name) for name, split in _SPLITS.items())}
         FROM ranked GROUP BY ALL
-    ), pictures AS (SELECT evaluation_set, count(*) AS n_pictures FROM evaluation_image GROUP BY ALL)
+    ), pictures AS (SELECT evaluation_set, count(*) AS n_pictures FROM evaluation_image GROUP BY ALL
+    ), captioned AS (SELECT DISTINCT evaluation_set, true AS has_captions FROM evaluation_caption
+    ), placed AS (
+        SELECT DISTINCT evaluation_set, true AS has_places FROM evaluation_place WHERE latitude_deg IS NOT NULL
+    )
     SELECT evaluation_set, source_kind, source,
-           {", ".join(f"coalesce({name}, 0) AS {name}" for name in CONTAMINATION.columns)}
+           {", ".join(f"coalesce({name}, 0) AS {name}" for name in CONTAMINATION.columns if name not in _NULLABLE)},
+           -- Files of hashes have neither places nor captions; evaluation sets' captions are not compared.
+           CASE WHEN has_places THEN coalesce(n_on_same_ground, 0) END AS n_on_same_ground,
+           CASE WHEN has_captions AND source_kind = '{CORPUS}' THEN coalesce(n_equal_captions, 0) END
+               AS n_equal_captions
     FROM ({_PAIRS}) LEFT JOIN pictures USING (evaluation_set)
+    LEFT JOIN captioned USING (evaluation_set) LEFT JOIN placed USING (evaluation_set)
     LEFT JOIN counted USING (evaluation_set, source_kind, source)
     LEFT JOIN caption USING (evaluation_set, source_kind, source)
     LEFT JOIN ground USING (evaluation_set, source_kind, source)
@@ -70,16 +80,16 @@ def count_contamination(inputs: Inputs, context: Context) -> Outcome:
     """Return one row per evaluation set and corpus, and per pair of evaluation sets, with counts by measure and split.
 
     A row of two sets counts the source's pictures that the set also has; a row of a set with itself, those in two of
-    its splits.
+    its splits. Null is not compared: the set states no place, or has no captions.
     """
-    found = run_sql(_MATRIX, inputs)
+    found = run_sql(_MATRIX, inputs).select(CONTAMINATION.schema.names)
     return Outcome(found.cast(CONTAMINATION.schema), no_rejects(CONTAMINATION))
 
 
 COUNT_CONTAMINATION = Stage(
     name="count_contamination",
     module="contamination",
-    version=3,
+    version=4,
     does="Counts contaminated samples by evaluation set and corpus, and pictures that evaluation sets share.",
     reads=(
         Reads("evaluation_file", ("evaluation_set",), is_whole=True),
@@ -94,6 +104,8 @@ COUNT_CONTAMINATION = Stage(
         Reads("same_ground", ("sample_id", "evaluation_set"), is_whole=True),
         Reads("ground_overlap", ("evaluation_set", "evaluation_path", "other_set"), is_whole=True),
         Reads("contaminated_caption", ("sample_id", "evaluation_set"), is_whole=True),
+        Reads("evaluation_caption", ("evaluation_set",), is_whole=True),
+        Reads("evaluation_place", ("evaluation_set", "latitude_deg"), is_whole=True),
     ),
     writes=CONTAMINATION,
     grain="reduce",

@@ -225,6 +225,8 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
         contaminated=_MARKS,
         evaluation_overlap=_OVERLAP,
         contaminated_caption=[{"sample_id": "cc3m_0_1", "evaluation_set": "beta"}],
+        evaluation_caption=[{"evaluation_set": "beta"}],
+        evaluation_place=[{**_EVALUATION[0], "latitude_deg": 48.0}],
         same_ground=[{"sample_id": "ben_7", "evaluation_set": "alpha"}],
         ground_overlap=[{**_EVALUATION[0], "other_set": "beta"}],
     ),

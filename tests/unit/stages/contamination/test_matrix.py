@@ -30,4 +30,11 @@ def test_every_pair_has_a_row_and_every_mark_counts_once_per_set(tmp_path: Path)
     assert {key for key, row in rows.items() if row["n_equal_captions"]} == {
         ("beta", "corpus", "cc3m"), ("beta", "corpus", "Total")
     }  # fmt: skip
+    # Alpha alone states places, beta alone has captions, which are compared with those of corpora alone.
+    assert {key for key, row in rows.items() if row["n_on_same_ground"] is not None} == {
+        key for key in rows if key[0] == "alpha"
+    }
+    assert {key for key, row in rows.items() if row["n_equal_captions"] is not None} == {
+        key for key in rows if key[:2] == ("beta", "corpus")
+    }
     assert {row["n_pictures"] for row in rows.values()} == {1, 2}
