@@ -42,13 +42,11 @@ class Terminal:
     def begin(self, stage: Stage, n_partitions: int, n_due: int, n_rows_due: int) -> None:
         """Start a bar; nothing is printed for a stage with nothing to do."""
         self.course.begin(stage, n_partitions, n_due, n_rows_due)
-        self._printed_at[stage.name] = time.monotonic()
         self._show_bar(stage)
 
     def grow(self, stage: Stage, n_due: int, n_rows_due: int) -> None:
         """Lengthen the bar."""
         self.course.grow(stage, n_due, n_rows_due)
-        self._printed_at.setdefault(stage.name, time.monotonic())
         self._show_bar(stage)
 
     def see(self, stage: Stage, task: Task, event: Event) -> None:
@@ -122,7 +120,8 @@ class Terminal:
             self._bars.update(bar, completed=run.pace.n_ended, speed=words)
         every = max(_PLAIN_EVERY_S, (now - self._began) * _PLAIN_SHARE)
         is_over = run.is_over or run.pace.n_ended == run.pace.n_due  # its line follows at once
-        if not self.console.is_terminal and not is_over and now - self._printed_at.get(stage.name, 0.0) > every:
+        printed_at = self._printed_at.setdefault(stage.name, now)  # not since it began: it waited for a worker
+        if not self.console.is_terminal and not is_over and now - printed_at > every:
             self._printed_at[stage.name] = now
             self.console.print(
                 f"{stage.name}: {run.pace.n_ended} of {run.pace.n_due} partitions{', ' if words else ''}{words}",

@@ -98,6 +98,16 @@ def test_a_long_run_prints_rate_and_time_left_at_intervals(
     assert out.getvalue() == "make: 2 of 4 partitions, 2 rows/s, 11 s left\n"
 
 
+def test_a_stage_that_waited_for_a_worker_prints_nothing_at_its_start(
+    plain: tuple[Terminal, io.StringIO], now: list[float]
+) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 4, 4, 40)
+    now[0] += 60
+    terminal.see(MAKE, task("a"), Advanced("a", 0))
+    assert out.getvalue() == ""
+
+
 def test_a_terminal_gets_a_bar() -> None:
     out = io.StringIO()
     terminal = Terminal(Console(file=out, width=120, force_terminal=True))
