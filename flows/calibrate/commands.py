@@ -12,8 +12,9 @@ from rich.console import Console
 
 from flows.ask.report import say
 from flows.calibrate.labels import read_labels
-from flows.calibrate.scores import score_images, stored_scores, unseen
+from flows.calibrate.scores import detector_folder, score_images, stored_scores
 from flows.calibrate.thresholds import NO_LIMIT, Scores, Thresholds, choose, cross_measure, measure
+from flows.detector.digests import NONE, USED, Digests, read_used
 from flows.detector.measure import Share
 from flows.opening import open_build, open_existing
 from flows.settings import sections_of, toml_sections
@@ -48,21 +49,37 @@ def _gather(options: argparse.Namespace, console: Console) -> Scores:
     """Return the labelled images with their scores; images in files are scored here."""
     labels = read_labels(Path(options.labels))
     _, ledger = open_existing(options) if labels.is_rs else open_build(options)
+    folder = detector_folder(ledger)
+    seen = read_used(folder) if folder else None
     found = []
     if labels.is_rs:
-        stored, n_invalid = stored_scores(ledger, labels.is_rs)
+        stored = stored_scores(ledger, labels.is_rs, seen or NONE)
         found.append(stored)
-        without = f"; {n_invalid:,} have no valid image" if n_invalid else ""
-        n_stored = f"{counted(len(stored.names), 'picture')} with stored scores"
+        without = f"; {stored.n_invalid:,} have no valid image" if stored.n_invalid else ""
+        n_stored = f"{counted(len(stored.scores.names), 'picture')} with stored scores"
         say(console, f"{len(labels.is_rs):,} labelled names: {n_stored}{without}")
     if labels.examples:
-        examples = unseen(ledger, labels.examples)
-        n_used = len(labels.examples) - len(examples)
-        if n_used:
-            say(console, f"left out, because the detector was trained with them: {counted(n_used, 'image')}", "yellow")
-        say(console, f"scoring {counted(len(examples), 'image')} with the models of profile {options.profile}")
-        found.append(score_images(ledger, examples, _teller(console, len(examples))))
-    return _join(found)
+        n = len(labels.examples)
+        say(console, f"scoring {counted(n, 'image')} with the models of profile {options.profile}")
+        found.append(score_images(ledger, labels.examples, _teller(console, n), seen or NONE))
+    if folder:
+        _say_seen(folder, seen, sum(one.n_seen for one in found), console)
+    return _join([one.scores for one in found])
+
+
+def _say_seen(folder: Path, seen: Digests | None, n_seen: int, console: Console) -> None:
+    if seen is not None:
+        why = f"the detector was trained on them or on near duplicates ({folder / USED})"
+        say(console, f"left out, because {why}: {counted(n_seen, 'image')}", "yellow" if n_seen else "")
+    elif (folder / USED).is_file():
+        say(
+            console,
+            f"{folder / USED} has no digests, so images that the detector was trained on are not left out and the"
+            " figures may be too good: train it again with make train-detector",
+            "yellow",
+        )
+    else:
+        say(console, f"there is no {folder / USED}, so no image is left out as one that the detector was trained on")
 
 
 def _join(found: list[Scores]) -> Scores:

@@ -5,7 +5,6 @@ Not for choosing thresholds.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from flows.ask.views import open_views
 from flows.calibrate.thresholds import Floats, Scores
+from flows.detector.digests import NONE, Digests, hash_image
 from flows.detector.examples import Example
-from flows.detector.views import open_image
+from flows.detector.views import read_image
 from flows.ledger.ledger import Ledger
 from schemas.manifests import load_prompts
 from stages.contract import InputError, Stage
@@ -30,7 +31,6 @@ from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM, chosen_prompts, me
 Row = tuple[str, bool, float, float]  # name, whether it is remote sensing, cosine, probability
 _BATCH = 32
 _TABLES = ("sample", "image", "embedding", "prompt", "detector_score", "vlm_score")
-_USED = "trained_on.csv"  # beside a trained detector: split, label, class and file
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,28 @@ class Models:
         )  # fmt: skip
 
 
-def stored_scores(ledger: Ledger, labels: Mapping[str, bool]) -> tuple[Scores, int]:
-    """Return the stored scores of labelled samples or images, each image once, and the number without a valid image.
+@dataclass(frozen=True)
+class Scored:
+    """Labelled images with their scores, and how many more there are.
+
+    Attributes:
+        scores: the scores.
+        n_seen: images left out because the detector was trained on them.
+        n_invalid: names without a valid image.
+    """
+
+    scores: Scores
+    n_seen: int
+    n_invalid: int = 0
+
+
+def stored_scores(ledger: Ledger, labels: Mapping[str, bool], seen: Digests = NONE) -> Scored:
+    """Return the stored scores of labelled samples or images, each image once.
+
+    Args:
+        ledger: of the build.
+        labels: whether an image is remote sensing, by sample_id or image_id.
+        seen: digests of the images that the detector was trained on.
 
     Raises:
         InputError: the build does not know a name, an image has both labels, or scores are not up to date.
@@ -75,53 +95,74 @@ def stored_scores(ledger: Ledger, labels: Mapping[str, bool]) -> tuple[Scores, i
             f"{len(unknown):,} of {len(labels):,} labelled names are neither files nor a sample_id or image_id of"
             f" {ledger.store.root}, such as {unknown[0]}"
         )
+    valid = [row for row in found if row[1] is not None]
     pictures: dict[str, tuple[Any, ...]] = {}
-    for name, pixels, vlm, prob in found:
-        if pixels is not None:
-            row = (labels[name], *(math.nan if value is None else value for value in (vlm, prob)))
-            if pictures.setdefault(pixels, row)[0] != labels[name]:
-                raise InputError(f"{name} shows the same picture as a name with the other label. Correct one label")
-    rows: list[Row] = [(name, *pictures[name]) for name in sorted(pictures)]  # type: ignore[misc]
-    return models.scores(rows), sum(pixels is None for _, pixels, *_ in found)
+    for name, pixels, vlm, prob, *_ in valid:
+        row = (labels[name], *(math.nan if value is None else value for value in (vlm, prob)))
+        if pictures.setdefault(pixels, row)[0] != labels[name]:
+            raise InputError(f"{name} shows the same picture as a name with the other label. Correct one label")
+    digests = Digests([row[4] for row in valid], np.array([row[5] for row in valid], np.uint64))
+    used = {row[1] for row, is_seen in zip(valid, seen.find(digests), strict=True) if is_seen}
+    rows: list[Row] = [(name, *pictures[name]) for name in sorted(pictures.keys() - used)]  # type: ignore[misc]
+    return Scored(models.scores(rows), len(used), len(found) - len(valid))
 
 
-def _rows_of(ledger: Ledger, names: Sequence[str]) -> list[tuple[str, str | None, float | None, float | None]]:
+def _rows_of(ledger: Ledger, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return name, pixel_sha256, cosine, probability, sha256 of the file and perceptual hash of each known name."""
     import pyarrow as pa
 
     with open_views(ledger, [ledger.writer[table] for table in _TABLES]) as db:
         db.register("labelled", pa.table({"name": pa.array(names, pa.string())}))
         return db.execute(
-            "SELECT DISTINCT name, pixel_sha256, vlm_score_cos, detector_prob FROM labelled"
+            "SELECT DISTINCT name, pixel_sha256, vlm_score_cos, detector_prob, body_sha256, phash FROM labelled"
             " JOIN (SELECT sample_id AS name, image_id FROM sample UNION SELECT image_id, image_id FROM sample)"
             " USING (name) LEFT JOIN image USING (image_id) LEFT JOIN vlm_score USING (pixel_sha256)"
             " LEFT JOIN detector_score USING (pixel_sha256) ORDER BY name"
         ).fetchall()
 
 
-def score_images(ledger: Ledger, examples: Sequence[Example], advance: Callable[[int], None]) -> Scores:
+def score_images(
+    ledger: Ledger, examples: Sequence[Example], advance: Callable[[int], None], seen: Digests = NONE
+) -> Scored:
     """Return labelled images in files with their scores by the build's models.
+
+    Args:
+        ledger: of the build.
+        examples: the images.
+        advance: takes the number of images done.
+        seen: digests of the images that the detector was trained on.
 
     Raises:
         InputError: an image cannot be decoded, or a model is missing.
     """
     models = Models.of(ledger)
-    vlm: list[Floats] = []
-    probs: list[Floats] = []
+    rows: list[Row] = []
+    n_done = 0
     with ExitStack() as stack:
         detector: Detector | None = _open(ledger, SCORE_DETECTOR, stack) if models.has_detector else None
         scorer: ImageTextScorer | None = _open(ledger, EMBED, stack) if models.has_vlm else None
         direction = None if scorer is None else _direction(ledger, scorer)
         for batch in _batches(examples):
-            images = [open_image(example.path) for example in batch]
-            if detector is not None:
-                probs.append(detector.probabilities([detector.prepare(image) for image in images]).astype(np.float64))
-            if scorer is not None and direction is not None:
+            unseen, images = _read_unseen(batch, seen)
+            vlm, probs = np.full(len(images), np.nan), np.full(len(images), np.nan)
+            if detector is not None and images:
+                probs = detector.probabilities([detector.prepare(image) for image in images]).astype(np.float64)
+            if scorer is not None and direction is not None and images:
                 features = scorer.image_features([scorer.prepare(image) for image in images])
-                vlm.append(cosines(features, direction))
-            advance(sum(map(len, probs or vlm)))
-    columns = [np.concatenate(rows) if rows else np.full(len(examples), np.nan) for rows in (vlm, probs)]
-    named = [(str(example.path), example.is_rs) for example in examples]
-    return models.scores([(*known, *scores) for known, *scores in zip(named, *columns, strict=True)])
+                vlm = cosines(features, direction)
+            known = [(str(example.path), example.is_rs) for example in unseen]
+            rows += [(*one, *scores) for one, *scores in zip(known, vlm, probs, strict=True)]  # type: ignore[misc]
+            n_done += len(batch)
+            advance(n_done)
+    return Scored(models.scores(rows), len(examples) - len(rows))
+
+
+def _read_unseen(batch: Sequence[Example], seen: Digests) -> tuple[list[Example], list[Image.Image]]:
+    """Return the examples that the detector was not trained on, and their images."""
+    images, files = zip(*(read_image(example.path) for example in batch), strict=True)
+    digests = Digests(files, np.array([hash_image(image) for image in images], np.uint64))
+    unseen = np.flatnonzero(~seen.find(digests)).tolist()
+    return [batch[n] for n in unseen], [images[n] for n in unseen]
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
@@ -129,17 +170,13 @@ def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
         yield examples[start : start + _BATCH]
 
 
-def unseen(ledger: Ledger, examples: Sequence[Example]) -> list[Example]:
-    """Return the images that the user's own detector was not trained on, according to the list in its folder."""
+def detector_folder(ledger: Ledger) -> Path | None:
+    """Return the folder of the build's detector; None if none is in use."""
+    if ledger.why_off(ledger.writer["detector_score"]):
+        return None
     params: Any = ledger.settings.params(SCORE_DETECTOR)
     resources: Any = ledger.settings.resources(SCORE_DETECTOR)
-    path = Path(resources.models) / params.detector / _USED
-    if not path.is_file():
-        return list(examples)
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["part"] != "test"]
-    used = {(row["label"], row["class"], row["file"]) for row in rows}
-    return [example for example in examples if (example.label, example.name, example.path.name) not in used]
+    return Path(resources.models, params.detector)
 
 
 def _open(ledger: Ledger, stage: Stage, stack: ExitStack) -> Any:

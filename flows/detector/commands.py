@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from flows.ask.report import say
+from flows.detector.digests import Digests, write_used
 from flows.detector.evaluation import Overlap, find_overlap
 from flows.detector.examples import Example, find_examples
 from flows.detector.learners import Learner, Lite0Learner, YoloLearner
@@ -49,13 +50,13 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = time.monotonic()
     learners = _learners(options, examples, device)
-    hashes, sizes = prepare(examples, learners, _teller(console, len(examples), started))
-    overlap = find_overlap(evaluation, hashes) if evaluation else None
+    digests, sizes = prepare(examples, learners, _teller(console, len(examples), started))
+    overlap = find_overlap(evaluation, digests.hashes) if evaluation else None
     for learner in learners:
         say(console, f"training {NAMES[learner.name]}")
-        trained = train(learner, examples, hashes, is_leaving_sources_out=learner.name == "lite0")
+        trained = train(learner, examples, digests.hashes, is_leaving_sources_out=learner.name == "lite0")
         folder = Path(options.out) / NAMES[learner.name]
-        _write(folder, learner, trained, examples, sizes, overlap, options, started, console)
+        _write(folder, learner, trained, examples, digests, sizes, overlap, options, started, console)
     return 0
 
 
@@ -91,8 +92,9 @@ def _teller(console: Console, n: int, started: float) -> Callable[[int], None]:
 
 
 def _write(
-    folder: Path, learner: Learner, trained: Trained, examples: Sequence[Example], sizes: npt.NDArray[np.float64],
-    overlap: Sequence[Overlap] | None, options: argparse.Namespace, started: float, console: Console,
+    folder: Path, learner: Learner, trained: Trained, examples: Sequence[Example], digests: Digests,
+    sizes: npt.NDArray[np.float64], overlap: Sequence[Overlap] | None, options: argparse.Namespace, started: float,
+    console: Console,
 ) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     learner.save(trained.model, folder, {"threshold": trained.metrics["threshold"]})
@@ -107,6 +109,7 @@ def _write(
         "evaluation": None if overlap is None else [one.facts(trained.parts) for one in overlap],
         "baseline_auc": round(_guess_from_sizes(examples, sizes, trained), 4),
     }
+    write_used(folder, trained.parts, examples, digests)
     write_pages(folder, trained, examples, facts)
     found = trained.metrics
     kept, refused = found["kept_rs"], found["refused_other"]

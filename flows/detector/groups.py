@@ -19,7 +19,7 @@ from flows.detector.examples import Example
 
 Part = Literal["train", "val", "test"]
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.1, "test": 0.2}  # the ratio of RS5M's detector
-_NEAR_BITS = 6  # of 64; more than in dedup, since a missed copy makes the measured figures too good
+NEAR_BITS = 6  # of 64; more than in dedup, since a missed copy makes the measured figures too good
 _SMALL_KIND = 5  # smaller classes are split, and left out, together
 N_FOLDS = 5
 
@@ -35,7 +35,7 @@ def group_examples(examples: Sequence[Example], hashes: npt.NDArray[np.uint64]) 
     left, right = [], []
     for start in range(0, n, 512):
         distances = np.bitwise_count(hashes[start : start + 512, None] ^ hashes[None, :])
-        rows, columns = np.nonzero(distances <= _NEAR_BITS)
+        rows, columns = np.nonzero(distances <= NEAR_BITS)
         left.append(rows + start)
         right.append(columns)
     stated = defaultdict(list)

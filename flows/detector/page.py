@@ -1,4 +1,4 @@
-"""Writes the report page, model card, metrics.json and training list of a trained detector."""
+"""Writes the report page, model card and metrics.json of a trained detector."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from flows.detector.examples import Example
 from flows.detector.training import Trained, thumbnail
 from stages.models.own_weights import METRICS
 
-PAGE, CARD, USED = "report.html", "README.md", "trained_on.csv"
+PAGE, CARD = "report.html", "README.md"
 _N_WORST = 24  # mistakes of each kind on the contact sheet
 
 
 def write_pages(folder: Path, trained: Trained, examples: Sequence[Example], facts: dict[str, Any]) -> None:
-    """Write report.html, README.md, metrics.json and trained_on.csv into a detector's folder.
+    """Write report.html, README.md and metrics.json into a detector's folder.
 
     Args:
         folder: the detector's folder.
@@ -36,11 +36,6 @@ def write_pages(folder: Path, trained: Trained, examples: Sequence[Example], fac
     plain = environment.overlay(autoescape=False)  # Markdown; it only contains names of the user's own folders
     (folder / CARD).write_text(plain.get_template("card.md.j2").render(content), encoding="utf-8")
     (folder / METRICS).write_text(json.dumps(trained.metrics | {"facts": facts}, indent=1) + "\n", encoding="utf-8")
-    rows = [
-        f"{part},{example.label},{example.name},{example.path.name}"
-        for part, example in zip(trained.parts, examples, strict=True)
-    ]
-    (folder / USED).write_text("\n".join(["part,label,class,file", *rows, ""]), encoding="utf-8")
 
 
 def _sheets(trained: Trained, examples: Sequence[Example]) -> list[dict[str, Any]]:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from flows.detector.digests import Digests, hash_image
 from flows.detector.examples import Example
 from flows.detector.groups import N_FOLDS, fold_classes, group_examples, split
 from flows.detector.learners import Learner
 from flows.detector.measure import choose_threshold, measure
-from flows.detector.views import VIEWS, open_image, view
+from flows.detector.views import VIEWS, open_image, read_image, view
 from flows.detector.weather import N_DRAWN, draw_weather
 
 SEED = "detector"
@@ -48,17 +48,19 @@ class Trained:
 
 def prepare(
     examples: Sequence[Example], learners: Sequence[Learner], advance: Callable[[int], None]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]:
-    """Add all views of all examples, and drawn weather, to the learners; return hashes, [n], and sizes, [n, 3].
+) -> tuple[Digests, npt.NDArray[np.float64]]:
+    """Add all views of all examples, and drawn weather, to the learners; return digests, and sizes, [n, 3].
 
     Raises:
         InputError: an image cannot be decoded.
     """
-    hashes, sizes = [], []
+    files, hashes, sizes = [], [], []
     for start in range(0, len(examples), _CHUNK):
         chunk = examples[start : start + _CHUNK]
-        images = [open_image(example.path) for example in chunk]
-        hashes += [int(str(imagehash.phash(image)), 16) for image in images]
+        read = [read_image(example.path) for example in chunk]
+        images = [image for image, _ in read]
+        files += [file for _, file in read]
+        hashes += [hash_image(image) for image in images]
         sizes += [(image.width, image.height, image.width / image.height) for image in images]
         for name in VIEWS:
             shown = [view(image, name, example.path.name) for image, example in zip(images, chunk, strict=True)]
@@ -68,7 +70,7 @@ def prepare(
     drawn = [draw_weather(seed) for seed in range(N_DRAWN)]
     for learner in learners:
         learner.add_weather(drawn)
-    return np.array(hashes, np.uint64), np.array(sizes, np.float64)
+    return Digests(files, np.array(hashes, np.uint64)), np.array(sizes, np.float64)
 
 
 def train(

@@ -5,6 +5,7 @@ A view depends only on the image and its name. Turned, cropped and reduced views
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 
@@ -23,11 +24,16 @@ _LONGEST_PX = 1024  # the networks see 224 px or less
 
 def open_image(path: Path) -> Image.Image:
     """Return an image as shown, in RGB. Raises InputError if it cannot be decoded."""
+    return read_image(path)[0]
+
+
+def read_image(path: Path) -> tuple[Image.Image, str]:
+    """Return an image as shown, in RGB, and the sha256 of its file. Raises InputError if it cannot be decoded."""
     try:
         data = path.read_bytes()
         if (image_format := find_format(data)) is None:
             raise InputError(f"{path} is not an image of a known format. Leave it out of the folder")
-        return open_rgb(data, image_format, _LONGEST_PX)
+        return open_rgb(data, image_format, _LONGEST_PX), hashlib.sha256(data).hexdigest()
     except (OSError, NotDecoded) as error:
         raise InputError(f"{path} cannot be decoded: {error}. Leave it out of the folder, or restore it") from error
 

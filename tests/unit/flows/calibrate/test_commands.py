@@ -1,12 +1,18 @@
 """`calibrate` on a finished build, and on a folder of drawn images scored by the demo's models."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from flows.calibrate.scores import stored_scores
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
+from flows.detector.digests import USED, Digests, hash_image, write_used
+from flows.detector.examples import Example
 from flows.settings import load_settings
 from stages import STAGES
 from tests.small_build import Build
@@ -75,3 +81,51 @@ def test_a_folder_is_scored_with_the_models_of_the_profile(tmp_path: Path, capsy
     assert "expected a share from 0 to 1" in words(capsys)
     shutil.rmtree(tmp_path / "Images/rs")
     assert main(common) == 2
+
+
+def test_training_images_are_left_out_of_tables_and_folders_whatever_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "models/demo-yolo"
+    folder.mkdir(parents=True)
+    table = tmp_path / "labels.csv"
+    rows, trained = ["path,label"], []
+    for seed in range(40):
+        scene = draw_scene(seed)
+        path = tmp_path / "Images" / ("rs" if scene.is_from_above else "other") / f"{seed}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scene.image.save(path)
+        rows.append(f"{path.relative_to(tmp_path)},{path.parent.name}")
+        trained.append(path)
+    table.write_text("\n".join(rows))
+    images = [Image.open(path) for path in trained[:7]]
+    digests = Digests(
+        [hashlib.sha256(path.read_bytes()).hexdigest() for path in trained[:6]] + ["of another file"],
+        np.array([0] * 6 + [hash_image(images[6])], np.uint64),
+    )
+    renamed = [Example(Path(f"other name, {n}.png"), "rs", "elsewhere", "Class") for n in range(7)]
+    write_used(folder, ["train"] * 4 + ["test", "val", "train"], renamed, digests)
+    common = ["--profile", "demo", "--precision", "0.6", "--set", f"outliers.models={folder.parent}"]
+    for labels in ("Images", "labels.csv"):
+        assert main(["calibrate", labels, *common]) == 0
+        found = words(capsys)
+        assert "34 labelled pictures" in found and f"({folder / USED}): 6 images" in found
+    write_used(folder, ["test"] * 7, renamed, digests)
+    assert main(["calibrate", "labels.csv", *common]) == 0
+    assert "): 0 images" in words(capsys)
+    (folder / USED).write_text("part,label,class,file\ntrain,rs,s/k,a.jpg\n")
+    assert main(["calibrate", "labels.csv", *common]) == 0
+    assert "has no digests, so images that the detector was trained on are not left out" in words(capsys)
+
+
+def test_training_images_are_left_out_of_stored_names(finished: Build) -> None:
+    ledger = finished.ledger()
+    image = finished.rows("image")[0]
+    names = {row["sample_id"]: True for row in finished.rows("sample") if row["half"] == "pub11"}
+    every = stored_scores(ledger, names)
+    by_file = stored_scores(ledger, names, Digests([image["body_sha256"]], np.zeros(0, np.uint64)))
+    by_hash = stored_scores(ledger, names, Digests([], np.array([image["phash"]], np.uint64)))
+    assert every.n_seen == 0 < by_file.n_seen <= by_hash.n_seen
+    for found in (by_file, by_hash):
+        assert len(found.scores.names) + found.n_seen == len(every.scores.names)
+        assert image["pixel_sha256"] not in found.scores.names

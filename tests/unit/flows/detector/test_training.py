@@ -1,5 +1,6 @@
 """The command trains both detectors on drawn images, measures and writes them, and the stage opens them."""
 
+import csv
 import json
 import shutil
 import tomllib
@@ -61,8 +62,9 @@ def test_a_trained_detector_is_opened_like_a_pinned_one(out: Path, data: Path, n
 @pytest.mark.parametrize("name", ["rs-lite0", "rs-detector"])
 def test_its_figures_are_of_unseen_images(out: Path, name: str) -> None:
     metrics = json.loads((out / name / "metrics.json").read_text())
-    rows = [line.split(",") for line in (out / name / "trained_on.csv").read_text().splitlines()[1:]]
-    assert len(rows) == N_SCENES and metrics["n"] == sum(row[0] == "test" for row in rows) > 5
+    with (out / name / "trained_on.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == N_SCENES and metrics["n"] == sum(row["part"] == "test" for row in rows) > 5
     assert metrics["n_trained_on"] == N_SCENES - metrics["n"]
     assert metrics["kept_rs"]["n"] + metrics["refused_other"]["n"] == metrics["n"]
     assert 0 <= metrics["threshold"] <= 1 and metrics["classes_left_out"]["n"] == metrics["n_trained_on"]
