@@ -69,6 +69,18 @@ def split(examples: Sequence[Example], groups: Sequence[int], seed: str) -> list
     return [part_of[group] for group in groups]
 
 
+def is_apart(groups: npt.NDArray[np.int64], is_out: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return whether no example of an example's group is left out; bool [n].
+
+    A copy in another source or class would make what is left out known to the model.
+
+    Args:
+        groups: group numbers, int64 [n].
+        is_out: bool [n], the examples of a left-out source or class.
+    """
+    return ~np.isin(groups, groups[is_out])
+
+
 def fold_classes(examples: Sequence[Example], seed: str) -> npt.NDArray[np.int64]:
     """Return a fold number per example, 0 to 4; each class is in one fold, and small classes are combined."""
     sizes = Counter(example.name for example in examples)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from flows.detector.digests import Digests, hash_image
-from flows.detector.examples import Example
-from flows.detector.groups import N_FOLDS, fold_classes, group_examples, split
+from flows.detector.examples import LABELS, Example
+from flows.detector.groups import N_FOLDS, fold_classes, group_examples, is_apart, split
 from flows.detector.learners import Learner
 from flows.detector.measure import choose_threshold, measure
 from flows.detector.views import VIEWS, open_image, read_image, view
@@ -84,10 +84,11 @@ def train(
         hashes: their perceptual hashes.
         is_leaving_sources_out: whether to train again without each source, one at a time.
     """
-    parts = split(examples, group_examples(examples, hashes), SEED)
+    groups = np.array(group_examples(examples, hashes))
+    parts = split(examples, groups.tolist(), SEED)
     is_test = np.array([part == "test" for part in parts])
     is_rs = np.array([example.is_rs for example in examples])
-    left_out = _score_left_out(learner, fold_classes(examples, SEED), ~is_test)
+    left_out = _score_left_out(learner, fold_classes(examples, SEED), groups, ~is_test)
     threshold = choose_threshold(is_rs[~is_test], left_out[~is_test])
     model = learner.fit(~is_test)
     probs = learner.probabilities(model, VIEWS[0])
@@ -103,30 +104,35 @@ def train(
         "marked": _measure_marked(learner, model, examples, test, threshold),
     }
     if is_leaving_sources_out:
-        metrics["sources_left_out"] = _leave_sources_out(learner, examples, threshold)
+        metrics["sources_left_out"] = _leave_sources_out(learner, examples, groups, threshold)
     return Trained(model, metrics, test, probs, parts)
 
 
-def _score_left_out(learner: Learner, folds: npt.NDArray[np.int64], is_known: npt.NDArray[np.bool_]) -> Floats:
-    """Return the probability of every example by a model trained without its class."""
+def _score_left_out(
+    learner: Learner, folds: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], is_known: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return the probability of every example by a model trained without its class and near duplicates of it."""
     found = np.zeros(len(folds))
     for number in range(N_FOLDS):
         is_out = folds == number
-        model = learner.fit(is_known & ~is_out)
+        model = learner.fit(is_known & is_apart(groups, is_out))
         found[is_out] = learner.probabilities(model, VIEWS[0])[is_out]
     return found
 
 
-def _leave_sources_out(learner: Learner, examples: Sequence[Example], threshold: float) -> list[dict[str, Any]]:
-    """Return for each source the share of right decisions by a model trained without it."""
+def _leave_sources_out(
+    learner: Learner, examples: Sequence[Example], groups: npt.NDArray[np.int64], threshold: float
+) -> list[dict[str, Any]]:
+    """Return for each source the share of right decisions by a model trained without it and near duplicates of it."""
     rows = []
     names = np.array([f"{example.label}: {example.source}" for example in examples], object)
-    labels = {label: {n for n in names if n.startswith(label)} for label in ("rs", "other")}
+    is_rs = np.array([example.is_rs for example in examples])
     for name in sorted(set(names)):
-        if len(labels[name.partition(":")[0]]) < 2:
-            continue  # no other source has its label
         is_out = names == name
-        probs = learner.probabilities(learner.fit(~is_out), VIEWS[0])
+        chosen = is_apart(groups, is_out)
+        if len(set(is_rs[chosen])) < len(LABELS):
+            continue  # no other source has its label
+        probs = learner.probabilities(learner.fit(chosen), VIEWS[0])
         rows += measure([e for e, out in zip(examples, is_out, strict=True) if out], probs[is_out], threshold)[
             "sources"
         ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from flows.detector.examples import Example
-from flows.detector.groups import fold_classes, group_examples, split
+from flows.detector.groups import fold_classes, group_examples, is_apart, split
 
 RNG = np.random.default_rng(1)
 EXAMPLES = [Example(Path(f"{n}.jpg"), "rs" if n % 2 else "other", f"s{n % 4}", f"k{n % 8}") for n in range(400)]
@@ -45,3 +45,9 @@ def test_a_class_is_in_one_fold() -> None:
     names = np.array([example.name for example in EXAMPLES])
     assert all(len(set(folds[names == name])) == 1 for name in set(names))
     assert set(folds) <= set(range(5))
+
+
+def test_with_left_out_examples_their_groups_are_left_out() -> None:
+    groups = np.array([0, 0, 1, 2, 2, 3])
+    is_out = np.array([True, False, False, False, True, False])
+    assert is_apart(groups, is_out).tolist() == [False, False, True, False, False, True]

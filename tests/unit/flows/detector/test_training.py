@@ -5,6 +5,7 @@ import json
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from PIL import Image
 from flows.ask.status import status_report
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
+from flows.detector.examples import Example
+from flows.detector.training import train
 from flows.run.executor import InlineExecutor
 from flows.settings import PROFILES
 from stages.models.lite0_detector import Lite0Detector, prepare_lite0
@@ -88,6 +91,34 @@ def test_the_card_counts_training_images_among_evaluation_pictures(out: Path, da
     assert n_copied / 2 < found["n_trained_on"] < N_SCENES
     card = (out / "rs-lite0/README.md").read_text()
     assert f"evaluation set `ucm/test` | {found['n_trained_on']} images" in card
+
+
+class Memory:
+    """Learns the numbers of its examples by heart: 1 for a known remote sensing image's group, else 0."""
+
+    name = "memory"
+
+    def __init__(self, groups: np.ndarray[Any, Any], is_rs: np.ndarray[Any, Any]) -> None:
+        self.groups, self.is_rs = groups, is_rs
+
+    def fit(self, chosen: np.ndarray[Any, Any]) -> Any:
+        return set(self.groups[chosen & self.is_rs])
+
+    def probabilities(self, model: Any, view: str) -> Any:
+        return np.array([float(group in model) for group in self.groups])
+
+
+def test_a_mirror_of_a_source_teaches_nothing_of_the_left_out_source() -> None:
+    rng = np.random.default_rng(0)
+    names = [("rs", "first"), ("rs", "mirror"), ("rs", "third"), ("other", "web"), ("other", "maps")]
+    examples = [Example(Path(f"{n}.jpg"), *names[n // 20], f"k{n % 4}") for n in range(100)]
+    hashes = rng.integers(0, 1 << 63, 100, np.uint64)
+    hashes[20:40] = hashes[:20]
+    learner = Memory(np.unique(hashes, return_inverse=True)[1], np.array([e.is_rs for e in examples]))
+    metrics = train(learner, examples, hashes, is_leaving_sources_out=True).metrics  # type: ignore[arg-type]
+    found = {row["name"]: row["n_right"] for row in metrics["sources_left_out"]}
+    assert found == {"rs: first": 0, "rs: mirror": 0, "rs: third": 0, "other: web": 20, "other: maps": 20}
+    assert {row["n_right"] for row in metrics["classes_left_out"]["classes_rs"]} == {0}
 
 
 def test_a_detector_is_not_overwritten(out: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
