@@ -19,10 +19,11 @@ from flows.detector.measure import Share
 from flows.opening import open_build, open_existing
 from flows.settings import sections_of, toml_sections
 from stages.contract import InputError
-from stages.plurals import counted
+from stages.plurals import briefly, counted
 
 _FEW = 100  # images per label; with fewer, Wilson's interval of 97 % is wider than 93 to 99 %
 _TELL_EVERY_S = 15.0
+_N_NAMED = 3  # unreadable files in a message
 _SETTINGS = {"vlm": "min_vlm_score_cos", "detector": "min_detector_prob"}
 
 
@@ -61,7 +62,11 @@ def _gather(options: argparse.Namespace, console: Console) -> Scores:
     if labels.examples:
         n = len(labels.examples)
         say(console, f"scoring {counted(n, 'image')} with the models of profile {options.profile}")
-        found.append(score_images(ledger, labels.examples, _teller(console, n), seen or NONE))
+        scored = score_images(ledger, labels.examples, _teller(console, n), seen or NONE)
+        if scored.not_read:
+            named = f"{counted(len(scored.not_read), 'image')} ({briefly(scored.not_read, _N_NAMED, '; ')})"
+            say(console, f"left out, because they cannot be read: {named}", "yellow")
+        found.append(scored)
     if folder:
         _say_seen(folder, seen, sum(one.n_seen for one in found), console)
     return _join([one.scores for one in found])

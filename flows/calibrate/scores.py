@@ -19,7 +19,7 @@ from flows.ask.views import open_views
 from flows.calibrate.thresholds import Floats, Scores
 from flows.detector.digests import NONE, Digests, hash_image
 from flows.detector.examples import Example
-from flows.detector.views import read_image
+from flows.detector.views import ImagesRead, read_images
 from flows.ledger.ledger import Ledger
 from schemas.manifests import load_prompts
 from stages.contract import InputError, Stage
@@ -66,11 +66,13 @@ class Scored:
         scores: the scores.
         n_seen: images left out because the detector was trained on them.
         n_invalid: names without a valid image.
+        not_read: why each file that was left out cannot be decoded, with its path.
     """
 
     scores: Scores
     n_seen: int
     n_invalid: int = 0
+    not_read: Sequence[str] = ()
 
 
 def stored_scores(ledger: Ledger, labels: Mapping[str, bool], seen: Digests = NONE) -> Scored:
@@ -133,17 +135,20 @@ def score_images(
         seen: digests of the images that the detector was trained on.
 
     Raises:
-        InputError: an image cannot be decoded, or a model is missing.
+        InputError: a model is missing.
     """
     models = Models.of(ledger)
     rows: list[Row] = []
+    not_read: list[str] = []
     n_done = 0
     with ExitStack() as stack:
         detector: Detector | None = _open(ledger, SCORE_DETECTOR, stack) if models.has_detector else None
         scorer: ImageTextScorer | None = _open(ledger, EMBED, stack) if models.has_vlm else None
         direction = None if scorer is None else _direction(ledger, scorer)
         for batch in _batches(examples):
-            unseen, images = _read_unseen(batch, seen)
+            read = read_images(batch)
+            not_read += read.not_read
+            unseen, images = _take_unseen(read, seen)
             vlm, probs = np.full(len(images), np.nan), np.full(len(images), np.nan)
             if detector is not None and images:
                 probs = detector.probabilities([detector.prepare(image) for image in images]).astype(np.float64)
@@ -154,15 +159,14 @@ def score_images(
             rows += [(*one, *scores) for one, *scores in zip(known, vlm, probs, strict=True)]  # type: ignore[misc]
             n_done += len(batch)
             advance(n_done)
-    return Scored(models.scores(rows), len(examples) - len(rows))
+    return Scored(models.scores(rows), len(examples) - len(rows) - len(not_read), not_read=not_read)
 
 
-def _read_unseen(batch: Sequence[Example], seen: Digests) -> tuple[list[Example], list[Image.Image]]:
+def _take_unseen(read: ImagesRead, seen: Digests) -> tuple[list[Example], list[Image.Image]]:
     """Return the examples that the detector was not trained on, and their images."""
-    images, files = zip(*(read_image(example.path) for example in batch), strict=True)
-    digests = Digests(files, np.array([hash_image(image) for image in images], np.uint64))
+    digests = Digests(read.files, np.array([hash_image(image) for image in read.images], np.uint64))
     unseen = np.flatnonzero(~seen.find(digests)).tolist()
-    return [batch[n] for n in unseen], [images[n] for n in unseen]
+    return [read.examples[n] for n in unseen], [read.images[n] for n in unseen]
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:

@@ -13,19 +13,20 @@ import numpy.typing as npt
 from rich.console import Console
 
 from flows.ask.report import say
-from flows.detector.digests import Digests, write_used
+from flows.detector.digests import write_used
 from flows.detector.evaluation import Overlap, find_overlap
 from flows.detector.examples import Example, find_examples
 from flows.detector.learners import Learner, Lite0Learner, YoloLearner
 from flows.detector.measure import area_under_curve
 from flows.detector.page import PAGE, write_pages
-from flows.detector.training import Trained, prepare, train
+from flows.detector.training import N_NAMED, Prepared, Trained, prepare, train
 from flows.options import NO_EVALUATION
 from stages.contamination.sets import find_sets
 from stages.contract import InputError
+from stages.models.own_weights import METRICS
 from stages.models.weights import DIGESTS, file_digest
 from stages.models.yolo_detector import WEIGHTS
-from stages.plurals import counted
+from stages.plurals import briefly, counted
 
 NAMES = {"lite0": "rs-lite0", "yolo": "rs-detector"}
 _LICENCES = {
@@ -49,18 +50,24 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     say(console, f"{counted(len(examples), 'image')}: {listed}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = time.monotonic()
-    learners = _learners(options, examples, device)
-    digests, sizes = prepare(examples, learners, _teller(console, len(examples), started))
-    overlap = find_overlap(evaluation, digests.hashes) if evaluation else None
+    learners = _learners(options, device)
+    prepared = prepare(examples, learners, _teller(console, len(examples), started))
+    if prepared.not_read:
+        n = counted(len(prepared.not_read), "image")
+        named = briefly(prepared.not_read, N_NAMED, "; ")
+        say(console, f"left out, because they cannot be read: {n} ({named}); all are in {METRICS}", "yellow")
+    overlap = find_overlap(evaluation, prepared.digests.hashes) if evaluation else None
     for learner in learners:
         say(console, f"training {NAMES[learner.name]}")
-        trained = train(learner, examples, digests.hashes, is_leaving_sources_out=learner.name == "lite0")
+        trained = train(
+            learner, prepared.examples, prepared.digests.hashes, is_leaving_sources_out=learner.name == "lite0"
+        )
         folder = Path(options.out) / NAMES[learner.name]
-        _write(folder, learner, trained, examples, digests, sizes, overlap, options, started, console)
+        _write(folder, learner, trained, prepared, overlap, options, started, console)
     return 0
 
 
-def _learners(options: argparse.Namespace, examples: Sequence[Example], device: str) -> list[Learner]:
+def _learners(options: argparse.Namespace, device: str) -> list[Learner]:
     chosen = [options.model] if options.model else list(NAMES)
     for name in chosen:
         if (Path(options.out) / NAMES[name] / WEIGHTS).exists():
@@ -69,8 +76,8 @@ def _learners(options: argparse.Namespace, examples: Sequence[Example], device: 
             )
     start = Path(options.start) if options.start else None
     make: dict[str, Callable[[], Learner]] = {
-        "lite0": lambda: Lite0Learner(examples, device=device),
-        "yolo": lambda: YoloLearner(examples, device=device, start=start, n_epochs=options.epochs),
+        "lite0": lambda: Lite0Learner(device=device),
+        "yolo": lambda: YoloLearner(device=device, start=start, n_epochs=options.epochs),
     }
     return [make[name]() for name in chosen]
 
@@ -92,8 +99,8 @@ def _teller(console: Console, n: int, started: float) -> Callable[[int], None]:
 
 
 def _write(
-    folder: Path, learner: Learner, trained: Trained, examples: Sequence[Example], digests: Digests,
-    sizes: npt.NDArray[np.float64], overlap: Sequence[Overlap] | None, options: argparse.Namespace, started: float,
+    folder: Path, learner: Learner, trained: Trained, prepared: Prepared,
+    overlap: Sequence[Overlap] | None, options: argparse.Namespace, started: float,
     console: Console,
 ) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,13 +111,14 @@ def _write(
         "name": folder.name,
         "sha256": digest,
         "data": str(options.data),
+        "not_read": list(prepared.not_read),
         "seconds": round(time.monotonic() - started),
         "licence": _LICENCES[learner.name],
         "evaluation": None if overlap is None else [one.facts(trained.parts) for one in overlap],
-        "baseline_auc": round(_guess_from_sizes(examples, sizes, trained), 4),
+        "baseline_auc": round(_guess_from_sizes(prepared.examples, prepared.sizes, trained), 4),
     }
-    write_used(folder, trained.parts, examples, digests)
-    write_pages(folder, trained, examples, facts)
+    write_used(folder, trained.parts, prepared.examples, prepared.digests)
+    write_pages(folder, trained, prepared.examples, facts)
     found = trained.metrics
     kept, refused = found["kept_rs"], found["refused_other"]
     say(

@@ -34,7 +34,7 @@ class Learner(Protocol):
     def add_weather(self, images: Sequence[Image.Image]) -> None:
         """Take drawn pictures of label other, which every model is trained on and none is measured on."""
 
-    def fit(self, chosen: Chosen) -> Any:
+    def fit(self, examples: Sequence[Example], chosen: Chosen) -> Any:
         """Return a model trained on all views of some examples, and on the drawn pictures."""
 
     def probabilities(self, model: Any, view: str) -> Floats:
@@ -49,11 +49,10 @@ class Lite0Learner:
 
     name = "lite0"
 
-    def __init__(self, examples: Sequence[Example], *, device: str) -> None:
+    def __init__(self, *, device: str) -> None:
         """Load the network; see `stages.models.convert_lite0` for its errors."""
         from stages.models.convert_lite0 import lite0_tensors
 
-        self._examples = examples
         self._tensors = lite0_tensors()
         self._network = Lite0(self._tensors, device=device)
         self._features: dict[str, list[npt.NDArray[np.float32]]] = {}
@@ -71,9 +70,9 @@ class Lite0Learner:
         found = self._network.features([prepare_lite0(image) for image in images])
         return np.asarray(found.cpu(), np.float32)
 
-    def fit(self, chosen: Chosen) -> Head:
+    def fit(self, examples: Sequence[Example], chosen: Chosen) -> Head:
         """Return the head that fits all views of some examples, and the drawn pictures."""
-        known = [example for example, is_chosen in zip(self._examples, chosen, strict=True) if is_chosen]
+        known = [example for example, is_chosen in zip(examples, chosen, strict=True) if is_chosen]
         features = [np.concatenate(rows)[chosen] for rows in self._features.values()]
         labelled = known * len(features) + [_WEATHER] * len(self._weather)
         return fit_head(np.concatenate([*features, self._weather]), labelled)
@@ -103,12 +102,12 @@ class YoloLearner:
 
     name = "yolo"
 
-    def __init__(self, examples: Sequence[Example], *, device: str, start: Path | None, n_epochs: int) -> None:
+    def __init__(self, *, device: str, start: Path | None, n_epochs: int) -> None:
         """Describe the network; `start` is the folder of a detector whose weights are the start."""
         from flows.detector.yolo import describe
         from stages.models.detector_description import read_description
 
-        self._examples, self._device, self._start, self._n_epochs = examples, device, start, n_epochs
+        self._device, self._start, self._n_epochs = device, start, n_epochs
         self._description = read_description(start) if start else describe()
         self._squares: dict[str, list[npt.NDArray[np.uint8]]] = {}
         self._weather: list[npt.NDArray[np.uint8]] = []
@@ -126,11 +125,11 @@ class YoloLearner:
 
         return np.stack([prepare(image, self._description.input_px) for image in images])
 
-    def fit(self, chosen: Chosen) -> Any:
+    def fit(self, examples: Sequence[Example], chosen: Chosen) -> Any:
         """Return a network trained on all views of some examples, and on the drawn pictures."""
         from flows.detector.yolo import fit
 
-        known = [example for example, is_chosen in zip(self._examples, chosen, strict=True) if is_chosen]
+        known = [example for example, is_chosen in zip(examples, chosen, strict=True) if is_chosen]
         squares = [np.concatenate(rows)[chosen] for rows in self._squares.values()]
         labelled = known * len(squares) + [_WEATHER] * sum(map(len, self._weather))
         inputs = np.concatenate([*squares, *self._weather])

@@ -19,10 +19,13 @@ from flows.detector.examples import LABELS, Example
 from flows.detector.groups import N_FOLDS, fold_classes, group_examples, is_apart, split
 from flows.detector.learners import Learner
 from flows.detector.measure import choose_threshold, measure
-from flows.detector.views import VIEWS, open_image, read_image, view
+from flows.detector.views import VIEWS, open_image, read_images, view
 from flows.detector.weather import N_DRAWN, draw_weather
+from stages.contract import InputError
+from stages.plurals import briefly
 
 SEED = "detector"
+N_NAMED = 3  # names in a message
 _CHUNK = 32
 Floats = npt.NDArray[np.float64]
 
@@ -46,31 +49,51 @@ class Trained:
     parts: Sequence[str]
 
 
-def prepare(
-    examples: Sequence[Example], learners: Sequence[Learner], advance: Callable[[int], None]
-) -> tuple[Digests, npt.NDArray[np.float64]]:
-    """Add all views of all examples, and drawn weather, to the learners; return digests, and sizes, [n, 3].
+@dataclass(frozen=True)
+class Prepared:
+    """The images that were read.
+
+    Attributes:
+        examples: those whose image can be decoded.
+        digests: of these.
+        sizes: width, height and aspect ratio of these, float64 [n, 3].
+        not_read: why each other image was left out, with its path.
+    """
+
+    examples: Sequence[Example]
+    digests: Digests
+    sizes: Floats
+    not_read: Sequence[str]
+
+
+def prepare(examples: Sequence[Example], learners: Sequence[Learner], advance: Callable[[int], None]) -> Prepared:
+    """Add all views of the images that can be decoded, and drawn weather, to the learners.
 
     Raises:
-        InputError: an image cannot be decoded.
+        InputError: no image of a label can be decoded.
     """
+    kept: list[Example] = []
+    not_read: list[str] = []
     files, hashes, sizes = [], [], []
     for start in range(0, len(examples), _CHUNK):
-        chunk = examples[start : start + _CHUNK]
-        read = [read_image(example.path) for example in chunk]
-        images = [image for image, _ in read]
-        files += [file for _, file in read]
+        all_read = read_images(examples[start : start + _CHUNK])
+        chunk, images = all_read.examples, all_read.images
+        kept += chunk
+        not_read += all_read.not_read
+        files += all_read.files
         hashes += [hash_image(image) for image in images]
         sizes += [(image.width, image.height, image.width / image.height) for image in images]
-        for name in VIEWS:
+        for name in VIEWS if images else ():
             shown = [view(image, name, example.path.name) for image, example in zip(images, chunk, strict=True)]
             for learner in learners:
                 learner.add(name, shown)
-        advance(start + len(chunk))
+        advance(min(start + _CHUNK, len(examples)))
+    if missing := [label for label in LABELS if not any(example.label == label for example in kept)]:
+        raise InputError(f"no image of label {missing[0]} can be read: {briefly(not_read, N_NAMED, '; ')}")
     drawn = [draw_weather(seed) for seed in range(N_DRAWN)]
     for learner in learners:
         learner.add_weather(drawn)
-    return Digests(files, np.array(hashes, np.uint64)), np.array(sizes, np.float64)
+    return Prepared(kept, Digests(files, np.array(hashes, np.uint64)), np.array(sizes, np.float64), not_read)
 
 
 def train(
@@ -88,9 +111,9 @@ def train(
     parts = split(examples, groups.tolist(), SEED)
     is_test = np.array([part == "test" for part in parts])
     is_rs = np.array([example.is_rs for example in examples])
-    left_out = _score_left_out(learner, fold_classes(examples, SEED), groups, ~is_test)
+    left_out = _score_left_out(learner, examples, fold_classes(examples, SEED), groups, ~is_test)
     threshold = choose_threshold(is_rs[~is_test], left_out[~is_test])
-    model = learner.fit(~is_test)
+    model = learner.fit(examples, ~is_test)
     probs = learner.probabilities(model, VIEWS[0])
     test = np.flatnonzero(is_test)
     metrics = {
@@ -109,13 +132,14 @@ def train(
 
 
 def _score_left_out(
-    learner: Learner, folds: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], is_known: npt.NDArray[np.bool_]
-) -> Floats:
+    learner: Learner, examples: Sequence[Example], folds: npt.NDArray[np.int64], groups: npt.NDArray[np.int64],
+    is_known: npt.NDArray[np.bool_],
+) -> Floats:  # fmt: skip
     """Return the probability of every example by a model trained without its class and near duplicates of it."""
     found = np.zeros(len(folds))
     for number in range(N_FOLDS):
         is_out = folds == number
-        model = learner.fit(is_known & is_apart(groups, is_out))
+        model = learner.fit(examples, is_known & is_apart(groups, is_out))
         found[is_out] = learner.probabilities(model, VIEWS[0])[is_out]
     return found
 
@@ -132,7 +156,7 @@ def _leave_sources_out(
         chosen = is_apart(groups, is_out)
         if len(set(is_rs[chosen])) < len(LABELS):
             continue  # no other source has its label
-        probs = learner.probabilities(learner.fit(chosen), VIEWS[0])
+        probs = learner.probabilities(learner.fit(examples, chosen), VIEWS[0])
         rows += measure([e for e, out in zip(examples, is_out, strict=True) if out], probs[is_out], threshold)[
             "sources"
         ]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from flows.detector.examples import Example
 from stages.contract import InputError
 from stages.images.formats import find_format
 from stages.images.not_decoded import NotDecoded
@@ -32,10 +35,35 @@ def read_image(path: Path) -> tuple[Image.Image, str]:
     try:
         data = path.read_bytes()
         if (image_format := find_format(data)) is None:
-            raise InputError(f"{path} is not an image of a known format. Leave it out of the folder")
+            raise InputError(f"{path} is not an image of a known format")
         return open_rgb(data, image_format, _LONGEST_PX), hashlib.sha256(data).hexdigest()
     except (OSError, NotDecoded) as error:
-        raise InputError(f"{path} cannot be decoded: {error}. Leave it out of the folder, or restore it") from error
+        raise InputError(f"{path} cannot be decoded: {error}") from error
+
+
+@dataclass(frozen=True)
+class ImagesRead:
+    """Examples whose image can be decoded, with image and sha256 of the file; and why others cannot, with the path."""
+
+    examples: list[Example]
+    images: list[Image.Image]
+    files: list[str]
+    not_read: list[str]
+
+
+def read_images(examples: Sequence[Example]) -> ImagesRead:
+    """Return the images of some examples, and the names of those that cannot be decoded."""
+    found = ImagesRead([], [], [], [])
+    for example in examples:
+        try:
+            image, file = read_image(example.path)
+        except InputError as error:
+            found.not_read.append(str(error))
+            continue
+        found.examples.append(example)
+        found.images.append(image)
+        found.files.append(file)
+    return found
 
 
 def view(image: Image.Image, name: str, seed: str) -> Image.Image:

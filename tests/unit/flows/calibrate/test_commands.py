@@ -69,9 +69,11 @@ def test_a_folder_is_scored_with_the_models_of_the_profile(tmp_path: Path, capsy
         path = tmp_path / "Images" / ("rs" if scene.is_from_above else "other") / f"{seed}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         scene.image.save(path)
+    (tmp_path / "Images/rs/bad.png").write_bytes(b"no image")
     common = ["calibrate", "Images", "--profile", "demo", "--precision", "0.9"]
     assert main(common) == 0
     found = words(capsys)
+    assert "cannot be read: 1 image (Images/rs/bad.png is not an image" in found
     assert "40 labelled pictures" in found and "outliers.min_detector_prob=" in found
     assert "fewer than 100 of a label" in found
     assert load_settings("calibrated.toml", [], STAGES).by_stage["set_thresholds"][0].rule == "absolute"  # type: ignore[attr-defined]

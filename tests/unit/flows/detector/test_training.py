@@ -15,7 +15,7 @@ from flows.ask.status import status_report
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
 from flows.detector.examples import Example
-from flows.detector.training import train
+from flows.detector.training import prepare, train
 from flows.run.executor import InlineExecutor
 from flows.settings import PROFILES
 from stages.models.lite0_detector import Lite0Detector, prepare_lite0
@@ -101,7 +101,7 @@ class Memory:
     def __init__(self, groups: np.ndarray[Any, Any], is_rs: np.ndarray[Any, Any]) -> None:
         self.groups, self.is_rs = groups, is_rs
 
-    def fit(self, chosen: np.ndarray[Any, Any]) -> Any:
+    def fit(self, examples: Any, chosen: np.ndarray[Any, Any]) -> Any:
         return set(self.groups[chosen & self.is_rs])
 
     def probabilities(self, model: Any, view: str) -> Any:
@@ -131,7 +131,35 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, capsys: pytest.Capture
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.jpg").write_bytes(b"no image")
     assert main(["train-detector", str(tmp_path), "--out", str(tmp_path / "out"), "--model", "yolo"]) == 2
-    assert "is not an image of a known format" in capsys.readouterr().out
+    assert "no image of label rs can be read" in (said := capsys.readouterr().out)
+    assert "rs/1.jpg is not an image of a known format" in said
+
+
+class Listener:
+    """Counts the images that it is given."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def add(self, view: str, images: Any) -> None:
+        self.n += len(images)
+
+    def add_weather(self, images: Any) -> None:
+        pass
+
+
+def test_unreadable_images_are_left_out_and_named(tmp_path: Path) -> None:
+    examples = []
+    for n in range(6):
+        examples.append(Example(tmp_path / f"{n}.png", "rs" if n % 2 else "other", "s", "k"))
+        Image.new("RGB", (8, 8)).save(examples[n].path)
+    for n in (0, 3):
+        examples[n].path.write_bytes(b"no image")
+    learner = Listener()
+    found = prepare(examples, [learner], lambda n: None)  # type: ignore[list-item]
+    assert found.examples == [examples[n] for n in (1, 2, 4, 5)] and learner.n == 2 * 4
+    assert len(found.digests.files) == len(found.digests.hashes) == len(found.sizes) == 4
+    assert [str(examples[n].path) in fault for n, fault in zip((0, 3), found.not_read, strict=True)] == [True, True]
 
 
 def test_the_prepared_square_is_the_centre() -> None:
