@@ -15,7 +15,7 @@ from rich.console import Console
 from flows.ask.report import say
 from flows.detector.digests import write_used
 from flows.detector.evaluation import Overlap, find_overlap
-from flows.detector.examples import Example, find_examples
+from flows.detector.examples import LABELS, Example, find_examples
 from flows.detector.learners import Learner, Lite0Learner, YoloLearner
 from flows.detector.measure import area_under_curve
 from flows.detector.page import PAGE, write_pages
@@ -34,6 +34,7 @@ _LICENCES = {
     "yolo": "ultralytics claims AGPL-3.0 for weights trained with it; the terms of the images also apply.",
 }
 _TELL_EVERY_S = 15.0
+_FEW = 100  # images of a label; two tenths of them are measured
 
 
 def run_train_detector(options: argparse.Namespace, console: Console) -> int:
@@ -48,14 +49,18 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     counts = Counter((example.label, example.source) for example in examples)
     listed = ", ".join(f"{label}/{source} {n}" for (label, source), n in sorted(counts.items()))
     say(console, f"{counted(len(examples), 'image')}: {listed}")
+    for label in LABELS:
+        if (n := sum(example.label == label for example in examples)) < _FEW:
+            few = f"label {label} has {counted(n, 'image')}, fewer than {_FEW}"
+            say(console, f"{few}: the figures are uncertain, and the detector is poor. Add more", "yellow")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = time.monotonic()
     learners = _learners(options, device)
     prepared = prepare(examples, learners, _teller(console, len(examples), started))
     if prepared.not_read:
-        n = counted(len(prepared.not_read), "image")
         named = briefly(prepared.not_read, N_NAMED, "; ")
-        say(console, f"left out, because they cannot be read: {n} ({named}); all are in {METRICS}", "yellow")
+        n_left_out = counted(len(prepared.not_read), "image")
+        say(console, f"left out, because they cannot be read: {n_left_out} ({named}); all are in {METRICS}", "yellow")
     overlap = find_overlap(evaluation, prepared.digests.hashes) if evaluation else None
     for learner in learners:
         say(console, f"training {NAMES[learner.name]}")

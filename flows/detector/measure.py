@@ -42,9 +42,10 @@ class Share:
         return found.low, found.high
 
     def facts(self) -> dict[str, Any]:
-        """Return the figures as plain values."""
+        """Return the figures as plain values; the share is None without examples."""
         low, high = self.interval
-        return {**asdict(self), "share": round(self.share, 4), "low": round(low, 4), "high": round(high, 4)}
+        share = round(self.share, 4) if self.n else None  # NaN is no JSON
+        return {**asdict(self), "share": share, "low": round(low, 4), "high": round(high, 4)}
 
 
 def area_under_curve(is_rs: npt.NDArray[np.bool_], probs: Floats) -> float:
@@ -93,9 +94,10 @@ def measure(examples: Sequence[Example], probs: Floats, threshold: float) -> dic
     kept = Share("remote sensing kept", int(right[is_rs].sum()), int(is_rs.sum()))
     refused = Share("others refused", int(right[~is_rs].sum()), int((~is_rs).sum()))
     n_called = int((probs >= threshold).sum())
+    auc = area_under_curve(is_rs, probs)
     return {
         "n": len(examples),
-        "auc": round(area_under_curve(is_rs, probs), 4),
+        "auc": None if np.isnan(auc) else round(auc, 4),
         "threshold": round(threshold, 4),
         "kept_rs": kept.facts(),
         "refused_other": refused.facts(),

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from flows.detector.examples import Example
@@ -31,11 +30,12 @@ def write_pages(folder: Path, trained: Trained, examples: Sequence[Example], fac
     """
     content = {"metrics": trained.metrics, "facts": facts, "sheets": _sheets(trained, examples)}
     environment = Environment(loader=PackageLoader("flows.detector"), autoescape=True, trim_blocks=True)
-    environment.filters["percent"] = lambda value: "–" if value is None or np.isnan(value) else f"{100 * value:.1f} %"
+    environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
     (folder / PAGE).write_text(environment.get_template("report.html.j2").render(content), encoding="utf-8")
     plain = environment.overlay(autoescape=False)  # Markdown; it only contains names of the user's own folders
     (folder / CARD).write_text(plain.get_template("card.md.j2").render(content), encoding="utf-8")
-    (folder / METRICS).write_text(json.dumps(trained.metrics | {"facts": facts}, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(trained.metrics | {"facts": facts}, indent=1, allow_nan=False)
+    (folder / METRICS).write_text(f"{text}\n", encoding="utf-8")
 
 
 def _sheets(trained: Trained, examples: Sequence[Example]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from flows.detector.measure import choose_threshold, measure
 from flows.detector.views import VIEWS, open_image, read_images, view
 from flows.detector.weather import N_DRAWN, draw_weather
 from stages.contract import InputError
-from stages.plurals import briefly
+from stages.plurals import briefly, counted
 
 SEED = "detector"
 N_NAMED = 3  # names in a message
@@ -106,11 +106,15 @@ def train(
         examples: the examples.
         hashes: their perceptual hashes.
         is_leaving_sources_out: whether to train again without each source, one at a time.
+
+    Raises:
+        InputError: there are too few images to train and measure each label.
     """
     groups = np.array(group_examples(examples, hashes))
     parts = split(examples, groups.tolist(), SEED)
     is_test = np.array([part == "test" for part in parts])
     is_rs = np.array([example.is_rs for example in examples])
+    _check_split(examples, is_test)
     left_out = _score_left_out(learner, examples, fold_classes(examples, SEED), groups, ~is_test)
     threshold = choose_threshold(is_rs[~is_test], left_out[~is_test])
     model = learner.fit(examples, ~is_test)
@@ -129,6 +133,18 @@ def train(
     if is_leaving_sources_out:
         metrics["sources_left_out"] = _leave_sources_out(learner, examples, groups, threshold)
     return Trained(model, metrics, test, probs, parts)
+
+
+def _check_split(examples: Sequence[Example], is_test: npt.NDArray[np.bool_]) -> None:
+    """Raise InputError unless both labels are trained on and measured."""
+    is_rs = np.array([example.is_rs for example in examples])
+    for label in LABELS:
+        is_label = is_rs == (label == LABELS[0])
+        if not (is_label & is_test).any() or not (is_label & ~is_test).any():
+            raise InputError(
+                f"label {label} has {counted(int(is_label.sum()), 'image')}, too few to train and to measure: two"
+                " tenths of each label are measured, and near duplicates stay together. Expected at least 100"
+            )
 
 
 def _score_left_out(

@@ -1,5 +1,6 @@
 """Figures of a detector, against values computed by hand."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,9 @@ def test_a_head_separates_separable_data_and_is_deterministic() -> None:
     heads = [fit_head(features, examples) for _ in range(2)]
     assert (heads[0].weight == heads[1].weight).all()
     assert ((heads[0].probabilities(features) > 0.5) == is_rs).mean() > 0.95
+
+
+def test_a_figure_without_examples_is_null_in_json() -> None:
+    found = measure([Example(Path("a.jpg"), "rs", "s", "k")], np.array([0.2]), 0.5)
+    assert found["auc"] is None and found["refused_other"]["share"] is None and found["precision"]["share"] is None
+    assert "NaN" not in json.dumps(found, allow_nan=False)

@@ -18,6 +18,7 @@ from flows.detector.examples import Example
 from flows.detector.training import prepare, train
 from flows.run.executor import InlineExecutor
 from flows.settings import PROFILES
+from stages.contract import InputError
 from stages.models.lite0_detector import Lite0Detector, prepare_lite0
 from stages.models.opening import open_detector
 from stages.models.protocols import Detector
@@ -119,6 +120,14 @@ def test_a_mirror_of_a_source_teaches_nothing_of_the_left_out_source() -> None:
     found = {row["name"]: row["n_right"] for row in metrics["sources_left_out"]}
     assert found == {"rs: first": 0, "rs: mirror": 0, "rs: third": 0, "other: web": 20, "other: maps": 20}
     assert {row["n_right"] for row in metrics["classes_left_out"]["classes_rs"]} == {0}
+
+
+def test_a_label_that_cannot_be_measured_is_refused() -> None:
+    examples = [Example(Path(f"{n}.jpg"), "rs" if n else "other", "s", "k") for n in range(20)]
+    learner = Memory(np.arange(20), np.array([e.is_rs for e in examples]))
+    hashes = np.random.default_rng(0).integers(0, 1 << 63, 20, np.uint64)
+    with pytest.raises(InputError, match="label other has 1 image, too few to train and to measure"):
+        train(learner, examples, hashes, is_leaving_sources_out=False)  # type: ignore[arg-type]
 
 
 def test_a_detector_is_not_overwritten(out: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
