@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(console, f"error: {error}", "red")
         return 1
     except (Interrupted, KeyboardInterrupt):
-        say(console, f"stopped. Finished partitions are kept; continue with: {command_again(options)}", "yellow")
+        say(console, f"stopped. {_after_stop(options)}", "yellow")
         return 130
     except Exception as error:  # of the system, outside of a partition
         if is_disk_full(error):
@@ -117,6 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             raise
         return 2
+
+
+def _after_stop(options: argparse.Namespace) -> str:
+    """Return what is left of a stopped command, and how to run it again."""
+    again = command_again(options)
+    if options.command in ("train-detector", "calibrate"):  # they have no partitions
+        return f"What was computed is lost; start again with: {again}"
+    return f"Finished partitions are kept; continue with: {again}"
 
 
 def _disk_full(options: argparse.Namespace) -> str:

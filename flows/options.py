@@ -20,6 +20,10 @@ from stages import STAGES
 from stages.contract import InputError
 from stages.download.stage import check_contact
 
+_OWN = {  # further variables of a command
+    "train-detector": ("data", "model", "out", "start"),
+    "calibrate": ("labels", "precision", "out"),
+}
 NO_EVALUATION = "none"  # EVAL=none: no evaluation set, also if an earlier run named one
 MEMORY = ".last-run.json"  # the options of the last run on a build
 
@@ -163,7 +167,9 @@ def command_again(options: argparse.Namespace) -> str:
     words = [f"make {' '.join(targets)}"]
     if options.command == "rebuild":
         words.append(_word("from", options.from_file))
-    if options.command != "demo":
+    own = _OWN.get(options.command, ())
+    words += [_word(name, getattr(options, name)) for name in own if getattr(options, name) not in (None, "")]
+    if options.command not in ("demo", "train-detector"):
         words.append(_word("profile", options.profile))
     for name in ("sources", "metafile") if options.command != "rebuild" else ("sources",):
         if getattr(options, name) is not None:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.options import dropped_settings, parse, remember, settings_of
+from flows.cli import _after_stop
+from flows.options import command_again, dropped_settings, parse, remember, settings_of
 from stages.contract import InputError
 
 
@@ -27,3 +28,15 @@ def test_a_build_from_released_tars_needs_no_contact(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "pub11-train-0000.tar").write_bytes(bytes(10240))
     assert not settings_of(options).run.preflight
+
+
+def test_a_stopped_command_without_partitions_says_how_to_start_again(tmp_path: Path) -> None:
+    build = ["--build", str(tmp_path)]
+    options = parse(["train-detector", "my images", "--model", "yolo", "--start", "models/a", "--out", "out", *build])
+    again = f"make train-detector DATA='my images' MODEL=yolo OUT=out START=models/a BUILD={tmp_path}"
+    assert command_again(options) == again
+    assert _after_stop(options) == f"What was computed is lost; start again with: {again}"
+    options = parse(["calibrate", "labels.csv", "--precision", "0.9", *build])
+    again = f"make calibrate LABELS=labels.csv PRECISION=0.9 OUT=calibrated.toml PROFILE=demo BUILD={tmp_path}"
+    assert command_again(options) == again
+    assert _after_stop(parse(["build", *build])).startswith("Finished partitions are kept; continue with: make build")
