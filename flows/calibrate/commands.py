@@ -15,6 +15,7 @@ from flows.calibrate.labels import read_labels
 from flows.calibrate.scores import detector_folder, score_images, stored_scores
 from flows.calibrate.thresholds import NO_LIMIT, Scores, Thresholds, choose, cross_measure, measure
 from flows.detector.digests import NONE, USED, Digests, read_used
+from flows.detector.examples import count_passed_over
 from flows.detector.measure import Share
 from flows.opening import open_build, open_existing
 from flows.settings import sections_of, toml_sections
@@ -49,12 +50,14 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
 def _gather(options: argparse.Namespace, console: Console) -> Scores:
     """Return the labelled images with their scores; images in files are scored here."""
     labels = read_labels(Path(options.labels))
+    if n_passed_over := count_passed_over(Path(options.labels)):
+        say(console, f"passed over, because of their endings: {counted(n_passed_over, 'file')}", "yellow")
     _, ledger = open_existing(options) if labels.is_rs else open_build(options)
     folder = detector_folder(ledger)
     seen = read_used(folder) if folder else None
     found = []
     if labels.is_rs:
-        stored = stored_scores(ledger, labels.is_rs, seen or NONE)
+        stored = stored_scores(ledger, labels.is_rs, seen or NONE, len(labels.is_rs) + len(labels.examples))
         found.append(stored)
         without = f"; {stored.n_invalid:,} have no valid image" if stored.n_invalid else ""
         n_stored = f"{counted(len(stored.scores.names), 'picture')} with stored scores"

@@ -75,13 +75,14 @@ class Scored:
     not_read: Sequence[str] = ()
 
 
-def stored_scores(ledger: Ledger, labels: Mapping[str, bool], seen: Digests = NONE) -> Scored:
+def stored_scores(ledger: Ledger, labels: Mapping[str, bool], seen: Digests = NONE, n_labelled: int = 0) -> Scored:
     """Return the stored scores of labelled samples or images, each image once.
 
     Args:
         ledger: of the build.
         labels: whether an image is remote sensing, by sample_id or image_id.
         seen: digests of the images that the detector was trained on.
+        n_labelled: rows of the table with these names, for messages; 0 if it has no others.
 
     Raises:
         InputError: the build does not know a name, an image has both labels, or scores are not up to date.
@@ -94,8 +95,8 @@ def stored_scores(ledger: Ledger, labels: Mapping[str, bool], seen: Digests = NO
     found = _rows_of(ledger, list(labels))
     if unknown := sorted(set(labels) - {name for name, *_ in found}):
         raise InputError(
-            f"{len(unknown):,} of {len(labels):,} labelled names are neither files nor a sample_id or image_id of"
-            f" {ledger.store.root}, such as {unknown[0]}"
+            f"{len(unknown):,} of {n_labelled or len(labels):,} labelled names are neither files nor a sample_id or"
+            f" image_id of {ledger.store.root}, such as {unknown[0]}"
         )
     valid = [row for row in found if row[1] is not None]
     pictures: dict[str, tuple[Any, ...]] = {}

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from rich.console import Console
 
 from flows.ask.report import say
-from flows.detector.digests import write_used
+from flows.detector.digests import contradictions, write_used
 from flows.detector.evaluation import Overlap, find_overlap
-from flows.detector.examples import LABELS, Example, find_examples
+from flows.detector.examples import LABELS, Example, count_passed_over, find_examples
 from flows.detector.learners import Learner, Lite0Learner, YoloLearner
 from flows.detector.measure import area_under_curve
 from flows.detector.page import PAGE, write_pages
@@ -49,6 +49,8 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     counts = Counter((example.label, example.source) for example in examples)
     listed = ", ".join(f"{label}/{source} {n}" for (label, source), n in sorted(counts.items()))
     say(console, f"{counted(len(examples), 'image')}: {listed}")
+    if n_passed_over := count_passed_over(Path(options.data)):
+        say(console, f"passed over, because of their endings: {counted(n_passed_over, 'file')}", "yellow")
     for label in LABELS:
         if (n := sum(example.label == label for example in examples)) < _FEW:
             few = f"label {label} has {counted(n, 'image')}, fewer than {_FEW}"
@@ -61,6 +63,9 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
         named = briefly(prepared.not_read, N_NAMED, "; ")
         n_left_out = counted(len(prepared.not_read), "image")
         say(console, f"left out, because they cannot be read: {n_left_out} ({named}); all are in {METRICS}", "yellow")
+    if both := contradictions(prepared.examples, prepared.digests):
+        named = briefly(both, N_NAMED, "; ")
+        say(console, f"the same image has both labels, keep one and train again: {named}", "yellow")
     overlap = find_overlap(evaluation, prepared.digests.hashes) if evaluation else None
     for learner in learners:
         say(console, f"training {NAMES[learner.name]}")

@@ -49,6 +49,17 @@ class Digests:
 NONE = Digests((), np.zeros(0, np.uint64))
 
 
+def contradictions(examples: Sequence[Example], digests: Digests) -> list[str]:
+    """Return the paths of each file that is labelled rs and other, as "a and b"."""
+    first: dict[str, Example] = {}
+    found = []
+    for example, file in zip(examples, digests.files, strict=True):
+        known = first.setdefault(file, example)
+        if known.label != example.label:
+            found.append(f"{known.path} and {example.path}")
+    return found
+
+
 def hash_image(image: Image.Image) -> int:
     """Return the perceptual hash of an image as shown."""
     return int(str(imagehash.phash(image)), 16)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -69,6 +70,8 @@ def find_examples(data: Path) -> list[Example]:
     elif data.is_file() or (data / TABLE).is_file():
         found = list(_of_table(data if data.is_file() else data / TABLE))
     else:
+        if missing := [folder for folder in (data, *(data / label for label in LABELS)) if not folder.is_dir()]:
+            raise InputError(f"there is no folder {missing[0]}: {_LAYOUT}")
         found = [example for label in LABELS for example in _of_folder(data / label, label)]
     for label in LABELS:
         if not any(example.label == label for example in found):
@@ -78,11 +81,43 @@ def find_examples(data: Path) -> list[Example]:
 
 def _of_folder(folder: Path, label: Label, source: str = "") -> Iterator[Example]:
     """Yield the images of a folder: its subfolders are sources, theirs are classes, or else names without numbers."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _ENDINGS and path.is_file():
+    for path in list_files(folder):
+        if is_image_name(path):
             above = path.relative_to(folder).parts[:-1]
             kind = above[-1] if len(above) > 1 or (source and above) else _NUMBER.sub("", path.stem) or path.stem
             yield Example(path, label, source or (above[0] if above else folder.name), kind)
+
+
+def is_image_name(path: Path) -> bool:
+    """Return whether a file's ending is one of an image."""
+    return path.suffix.lower() in _ENDINGS
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Return all files below a folder, sorted; links to folders are followed, and each folder is entered once."""
+    found: list[Path] = []
+    entered: set[str] = set()
+    for root, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        real = os.path.realpath(root)
+        if real in entered:
+            folders.clear()  # a link to a folder seen before, such as one above
+            continue
+        entered.add(real)
+        folders.sort()
+        found += [path for name in files if (path := Path(root, name)).is_file() or path.is_symlink()]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+
+def count_passed_over(data: Path) -> int:
+    """Return the number of files below a folder's rs/ and other/ whose ending is none of an image."""
+    if not data.is_dir() or (data / TABLE).is_file():
+        return 0
+    folders = [data / label for label in LABELS if (data / label).is_dir()]
+    return sum(not is_image_name(path) for folder in folders for path in list_files(folder))
 
 
 def _of_table(table: Path) -> Iterator[Example]:
@@ -113,6 +148,12 @@ def _of_manifest(path: Path) -> Iterator[Example]:
                 raise InputError(f"{path}: expected a folder and label rs or other, found {folder} and {label!r}")
             found = list(_of_folder(folder, label, facts.get("source", folder.name)))
             order = sorted(found, key=lambda example: hashlib.sha256(str(example.path.name).encode()).digest())
-            yield from order[: facts.get("n", len(found))]
+            n = facts.get("n", len(found))
+            if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+                raise InputError(
+                    f"{path}, [[folder]] with path {facts['path']!r}: expected n to be a whole number from 1,"
+                    f" found {n!r}"
+                )
+            yield from order[:n]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}): {_LAYOUT}") from error

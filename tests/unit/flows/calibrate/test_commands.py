@@ -58,9 +58,10 @@ def test_stored_scores_of_labelled_samples_set_both_thresholds(
 
 
 def test_an_unknown_name_is_refused(damaged: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "labels.csv").write_text("id,label\nlaion2b_0_1,rs\nnobody,other\n")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_text("id,label\nlaion2b_0_1,rs\nnobody,other\na.png,other\n")
     assert main(["calibrate", "labels.csv", *damaged.arguments(tmp_path)]) == 2
-    assert "1 of 2 labelled names are neither files nor a sample_id or image_id" in words(capsys)
+    assert "1 of 3 labelled names are neither files nor a sample_id or image_id" in words(capsys)
 
 
 def test_a_folder_is_scored_with_the_models_of_the_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.detector.digests import USED, Digests, read_used, write_used
+from flows.detector.digests import USED, Digests, contradictions, read_used, write_used
 from flows.detector.examples import Example
 
 HASHES = np.array([0, (1 << 63) + (1 << 40) - 1, 0xFFFF_0000_FFFF_0000], np.uint64)
@@ -30,3 +30,8 @@ def test_images_are_found_by_file_and_by_near_hash() -> None:
     others = Digests(["f2", "x", "y"], np.array([HASHES[2], near, far], np.uint64))
     assert known.find(others).tolist() == [True, True, False]
     assert not Digests((), HASHES[:0]).find(others).any() and not known.find(Digests((), HASHES[:0])).size
+
+
+def test_files_with_both_labels_are_named() -> None:
+    assert contradictions(EXAMPLES, Digests(["x", "x", "z"], HASHES)) == ['a, b"c.jpg and d.jpg']
+    assert contradictions(EXAMPLES, Digests(["y", "x", "x"], HASHES)) == []

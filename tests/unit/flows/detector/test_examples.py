@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.detector.examples import find_examples
+from flows.detector.examples import count_passed_over, find_examples
 from stages.contract import InputError
 
 
@@ -53,3 +53,28 @@ def test_mistakes_are_named(tmp_path: Path, name: str, text: str, words: str) ->
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=words):
         find_examples(tmp_path / name)
+
+
+def test_links_to_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
+    write(tmp_path, "elsewhere/aid/port_1.jpg", "data/other/web/cat.png", "data/other/web/notes.txt", "data/rs/x.HEIC")
+    (tmp_path / "data/rs/linked").symlink_to(tmp_path / "elsewhere/aid")
+    (tmp_path / "data/rs/loop").symlink_to(tmp_path / "data/rs")
+    found = [(e.label, e.source, e.kind) for e in find_examples(tmp_path / "data")]
+    assert found == [("other", "web", "cat"), ("rs", "linked", "port")]
+    assert count_passed_over(tmp_path / "data") == 2
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no folder .*/nosuch: expected"):
+        find_examples(tmp_path / "nosuch")
+    write(tmp_path, "data/rs/a.jpg")
+    with pytest.raises(InputError, match=r"there is no folder .*/data/other: expected"):
+        find_examples(tmp_path / "data")
+
+
+@pytest.mark.parametrize("n", ['"many"', "0", "true", "1.5"])
+def test_a_wrong_number_of_images_is_named(tmp_path: Path, n: str) -> None:
+    write(tmp_path, "net/a.jpg")
+    (tmp_path / "data.toml").write_text(f'[[folder]]\npath = "net"\nlabel = "rs"\nn = {n}\n')
+    with pytest.raises(InputError, match=r"data\.toml, \[\[folder\]\] with path .net.: expected n to be a"):
+        find_examples(tmp_path / "data.toml")
