@@ -127,9 +127,16 @@ def _corpus(listed: Sequence[Mapping[str, Any]], partition: str) -> Corpus:
 
 
 def _check_unchanged(path: Path, row: Mapping[str, Any]) -> None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        # Listing again would drop the file, and with an unmounted disk its whole corpus: only the disk can help.
+        raise InputError(
+            f"source file {path} is missing ({row['size_bytes']} bytes at inventory): mount or restore it and run the"
+            " command again"
+        ) from None
     # The rows are kept under the digest that inventory took: they must be of the same bytes.
-    status = path.stat() if path.exists() else None
-    if status is None or (status.st_size, status.st_mtime_ns) != (row["size_bytes"], row["mtime_ns"]):
+    if (status.st_size, status.st_mtime_ns) != (row["size_bytes"], row["mtime_ns"]):
         raise InputError(
             f"source file {path} has changed since inventory ({row['size_bytes']} bytes): restore it,"
             " or run `make stage-inventory` to use the new one"

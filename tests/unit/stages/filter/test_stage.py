@@ -72,6 +72,18 @@ def test_a_file_of_the_partition_that_changed_is_refused(tmp_path: Path, path: s
         run(tmp_path, "cc3m-00000", listed)
 
 
+@pytest.mark.parametrize("lost", ["cc3m/GCC-training.tsv", LABELS, "cc3m"])
+def test_a_file_that_is_gone_is_missing_not_changed(tmp_path: Path, lost: str) -> None:
+    sources = tmp_path / "sources"
+    write(sources, "cc3m/GCC-training.tsv", b"Landsat a\thttp://a/1\n")
+    write(sources, LABELS, b"x\thttp://a/1\tlake\t/m/1\t0.9\n")
+    listed = listing(sources)
+    (sources / lost).rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"is missing .* mount or restore it and run the command again") as caught:
+        run(sources, "cc3m-00000", listed)
+    assert "inventory`" not in str(caught.value), "listing again would drop the file"
+
+
 def test_an_invalid_label_file_is_damaged_and_the_rows_are_kept(tmp_path: Path) -> None:
     write(tmp_path, "cc3m/GCC-training.tsv", b"Landsat a\thttp://a/1\n")
     write(tmp_path, LABELS, b"Landsat a\thttp://a/1\n")
