@@ -147,9 +147,9 @@ class Store:
         return FileRows(paths, schema, sum(n_rows for n_rows, _ in files.values()), space)
 
     def free_bytes(self) -> int:
-        """Return the bytes that can still be written under the build folder."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.root).free
+        """Return the bytes that can still be written under the build folder, which need not exist."""
+        root = self.root.absolute()
+        return shutil.disk_usage(next(path for path in (root, *root.parents) if path.is_dir())).free
 
     def folders(self, tables: Iterable[str]) -> Iterator[Path]:
         """Yield every fingerprint folder of some tables; nothing else under the build folder is ours to judge."""

@@ -47,6 +47,12 @@ def test_all_gaps_of_profile_paper_are_named_at_once_within_seconds(
         assert said in found, said
 
 
+def test_preflight_makes_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    main(["preflight", "--profile", "light", "--sources", "empty"])
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
 def test_complete_sources_and_weights_have_no_gap(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
