@@ -143,8 +143,9 @@ def _nltk_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Ga
     if packages.is_small:
         yield Gap(
             "list", "NLTK's packages", f"wanted: NLTK_DATA is not set, so this build gets {packages.describe()}",
-            ".venv/bin/python -m nltk.downloader -d nltk_data punkt_tab averaged_perceptron_tagger_eng"
-            " maxent_ne_chunker_tab words, then NLTK_DATA=nltk_data make build …", False,
+            "fetch them, and name their folder:\n"
+            "    .venv/bin/python -m nltk.downloader -d nltk_data punkt_tab averaged_perceptron_tagger_eng"
+            ' maxent_ne_chunker_tab words\n    export NLTK_DATA="$PWD/nltk_data"', False,
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from flows.preflight.models import Need
@@ -153,8 +154,9 @@ def _is_there(path: Path, file: Published) -> bool:
 
 def what_to_put_where(model: Model, folder: Path) -> str:
     """Return instructions: the command to fetch the files on a machine with a network, and their folder here."""
-    command = model.how_to_get.replace("{folder}", model.name).replace(".venv/bin/hf", "hf")
+    commands = model.how_to_get.replace("{folder}", model.name).replace(".venv/bin/hf", "hf")
     return (
-        f"{model.name}: without a network run on a machine that has one (pip install huggingface_hub):\n    {command}\n"
+        f"{model.name}: without a network run on a machine that has one (pip install huggingface_hub):\n"
+        f"{indent(commands, '    ')}\n"
         f"  and copy the folder {model.name}, about {model.download_gb:g} GB, to {folder}"
     )

@@ -10,7 +10,7 @@ Kind = Literal["model", "list", "gpu", "disk", "setting", "source", "tool", "mem
 
 @dataclass(frozen=True)
 class Gap:
-    """Something missing or wrong.
+    """Something missing or wrong. In its texts a line that begins with four spaces is a command.
 
     Attributes:
         kind: its subject, such as "model" or "setting".

@@ -123,7 +123,8 @@ def weight_gaps(needs: Sequence[Need], command: str, digests: Digests) -> Iterat
     """
     for need in {(need.model.name, need.folder): need for need in needs}.values():
         for fault in weight_faults(need.model, need.folder, digests):
-            yield Gap("model", need.model.name, fault, command if need.model.files else "")
+            remedy = f"or fetch what is published of it with\n    {command}" if need.model.files else ""
+            yield Gap("model", need.model.name, fault, remedy)
 
 
 def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int) -> Iterator[Gap]:

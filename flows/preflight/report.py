@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,7 @@ from flows.watch.pace import duration
 from stages.plurals import counted
 
 _WIDTH = 118
+_QUOTED = re.compile(r"`[^`]*`")
 _SHORT_S = 100.0  # stages that cost less are summed in one line
 Line = tuple[str, str]  # text and style
 
@@ -50,13 +52,14 @@ def gap_lines(gaps: Sequence[Gap]) -> Iterator[Line]:
     """Yield the gaps, those that stop a build first."""
     if not gaps:
         yield "no gaps: nothing that the build needs is missing", "bold"
-        return
-    yield counted(len(gaps), "gap"), "bold"
-    for gap in sorted(gaps, key=lambda gap: not gap.is_fatal):
-        style = "red" if gap.is_fatal else "yellow"
-        yield from ((line, style) for line in _wrap(f"{gap.kind} {gap.name}: {gap.problem}"))
-        if gap.remedy:
-            yield from ((line, "") for line in _wrap(f"→ {gap.remedy}", 6))
+    for is_fatal, effect, style in ((True, "would stop a build", "red"), (False, "would stop nothing", "yellow")):
+        found = [gap for gap in gaps if gap.is_fatal == is_fatal]
+        if found:
+            yield f"{counted(len(found), 'gap')} that {effect}", "bold"
+        for gap in found:
+            yield from ((line, style) for line in _wrap(f"{gap.kind} {gap.name}: {gap.problem}"))
+            if gap.remedy:
+                yield from ((line, "") for line in _wrap(f"→ {gap.remedy}", 6))
 
 
 def cost_lines(forecast: Sequence[StageForecast], gpus: Sequence[Gpu]) -> Iterator[Line]:
@@ -105,7 +108,18 @@ def _gpus(gpus: Sequence[Gpu]) -> str:
 
 
 def _wrap(text: str, indent: int = 2) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + 4), break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+    """Return a text in lines of the report; a command, which begins with four spaces, stays whole to be pasted."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        margin = " " * (indent + 4)
+        if line.startswith("    "):
+            lines.append(f"{margin}    {line.strip()}")
+        else:
+            # textwrap does not break at a no-break space: `make calibrate` stays on one line.
+            whole = _QUOTED.sub(lambda match: match[0].replace(" ", "\u00a0"), line)
+            first = margin if lines else " " * indent
+            lines += textwrap.wrap(
+                whole, _WIDTH, initial_indent=first, subsequent_indent=margin, break_long_words=False,
+                break_on_hyphens=False,
+            )  # fmt: skip
+    return [line.replace("\u00a0", " ") for line in lines]

@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import indent
 
 from schemas.manifests import Model
 from stages.contract import InputError
@@ -17,8 +18,8 @@ from stages.contract import InputError
 DIGESTS = "SHA256SUMS"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
-CONVERT = "python -m stages.models.convert_weights IN OUT.safetensors"
-CONVERT_DETECTOR = "python -m stages.models.convert_detector IN.pt OUT_FOLDER"
+CONVERT = ".venv/bin/python -m stages.models.convert_weights IN OUT.safetensors"
+CONVERT_DETECTOR = ".venv/bin/python -m stages.models.convert_detector IN.pt OUT_FOLDER"
 
 
 def check_weights(model: Model, folder: Path) -> None:
@@ -142,7 +143,8 @@ def safetensors_fault(path: Path, model: Model) -> str:
     if not isinstance(named, dict):
         return (
             f"{path} should be safetensors, but starts with {start!r}: it is damaged, or a pickle under another name."
-            f" {advise(model, path.parent)}; or convert a pickle in a separate process: {_converter(model)}"
+            f" Convert a pickle in a separate process: {_converter(model)}; or get the file again."
+            f" {advise(model, path.parent)}"
         )
     ends = [one["data_offsets"][1] for one in named.values() if isinstance(one, dict) and "data_offsets" in one]
     expected = 8 + n_bytes + max(ends, default=0)
@@ -153,13 +155,13 @@ def safetensors_fault(path: Path, model: Model) -> str:
 
 
 def advise(model: Model, folder: Path) -> str:
-    """Return how to get a model's files, from models.toml."""
+    """Return how to get a model's files, from models.toml; commands are on lines of their own, to be pasted."""
     if model.folder:
         return f"It belongs to the repository: `git checkout manifests/{model.folder}`, or build it: {model.how_to_get}"
-    command = model.how_to_get.replace("{folder}", str(folder))
+    how = model.how_to_get.replace("{folder}", str(folder))
     if model.revision == "own":
-        return f"It is not published, so train your own: {command}"
-    return f"Put revision {model.revision} of {model.repository} there: {command}"
+        return f"It is not published, so train your own:\n{how}"
+    return f"Put revision {model.revision} of {model.repository} there:\n{indent(how, '    ')}"
 
 
 def _converter(model: Model) -> str:
@@ -199,5 +201,5 @@ def _compare(model: Model, what: str, expected: str, found: str, folder: Path) -
     if expected != found:
         yield (
             f"{what}: expected weights with sha256 {expected}, found {found}: another version, or damaged."
-            f" {advise(model, folder)}; or pin these weights in manifests/models.toml or {DIGESTS}"
+            f" Pin these weights in manifests/models.toml or {DIGESTS}, or get others. {advise(model, folder)}"
         )
