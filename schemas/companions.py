@@ -27,6 +27,7 @@ class Companion(Manifest):
         for_setting: `section.key=value`: the setting that needs it; "" if it does not depend on one.
         beside: regular expression; the file is used only if a path under the folder matches. "" for always.
         first_line: regular expression for the start of its first line, or of the column names of parquet; "" for any.
+        first_line_in_words: what first_line stands for, with an example; "" shows the expression itself.
         how_to_get: where it is published; "" if the corpus's how_to_get covers it.
     """
 
@@ -37,6 +38,7 @@ class Companion(Manifest):
     for_setting: str = Field("", pattern=r"^([a-z]+\.[a-z0-9_]+=.+)?$")
     beside: str = ""
     first_line: str = ""
+    first_line_in_words: str = ""
     how_to_get: str = ""
 
     @field_validator("pattern", "beside", "first_line")

@@ -63,7 +63,7 @@ def find_gaps(
     needs = [one for one in found if isinstance(one, Need)]
     gaps = [one for one in found if isinstance(one, Gap)]
     gaps += weight_gaps(needs, weights_command, digests)
-    gaps += gpu_gaps(needs, gpus, run.n_workers("gpu", len(gpus)))
+    gaps += gpu_gaps(needs, gpus, run.n_workers("gpu", len(gpus)), ledger.settings.profile)
     gaps += memory_gaps(
         _busy(ledger, forecast), ledger.settings, total_bytes(run), lambda stage: run.n_workers(stage.uses, len(gpus))
     )

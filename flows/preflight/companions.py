@@ -68,7 +68,7 @@ def _judge(
             companion.how_to_get or corpus.how_to_get, is_fatal,
         )  # fmt: skip
     for path in (folder / one for one in found if companion.first_line and not one.endswith("/")):
-        if fault := first_line_fault(path, companion.first_line):
+        if fault := first_line_fault(path, companion):
             yield Gap("list", name, f"{path} {fault}", companion.how_to_get or corpus.how_to_get, True)
 
 
@@ -99,14 +99,15 @@ def look_into(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def first_line_fault(path: Path, pattern: str) -> str:
+def first_line_fault(path: Path, companion: Companion) -> str:
     """Return why a file's first line, or a parquet file's column names, are not as expected, or ""."""
     try:
         line = _first_line(path)
     except (OSError, EOFError, BadZipFile, ValueError, IndexError) as error:
         return f"cannot be read: {type(error).__name__}: {error}"
-    if re.match(pattern, line) is None:
-        return f"is of another version: expected its first line to match {pattern}, found {line[:80]!r}"
+    if re.match(companion.first_line, line) is None:
+        expected = companion.first_line_in_words or f"a match of {companion.first_line}"
+        return f"is of another version: expected in its first line {expected}; found {line[:80]!r}"
     return ""
 
 

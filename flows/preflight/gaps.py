@@ -26,3 +26,9 @@ class Gap:
     problem: str
     remedy: str = ""
     is_fatal: bool = True
+
+
+def with_less(profile: str) -> str:
+    """Return the profiles that need less than the one in use, as the end of a remedy; "" if there is none."""
+    smaller, light = "smaller models (PROFILE=workstation)", "a build without a GPU (PROFILE=light)"
+    return {"workstation": f", or choose {light}", "light": ""}.get(profile, f", or choose {smaller} or {light}")

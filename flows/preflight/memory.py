@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from flows.preflight.gaps import Gap
+from flows.preflight.gaps import Gap, with_less
 from flows.run.memory import needed_gb, weights_gb
 from flows.settings import Settings
 from stages.contract import InputError, Stage
@@ -33,7 +33,7 @@ def memory_gaps(
                 "memory", stage.name,
                 f"one partition needs at least {least_gb:.1f} GB, all workers may hold {total_bytes / 1e9:.1f} GB"
                 " (run.total_memory_gb)",
-                "run this stage on a machine with more memory, or choose smaller models (PROFILE=workstation or light)",
+                f"run this stage on a machine with more memory{with_less(settings.profile)}",
             )  # fmt: skip
         elif not stage.is_whole and n_at_once(each_gb, total_bytes) < n_workers(stage):
             fewer.append(

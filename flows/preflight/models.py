@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.preflight.gaps import Gap
+from flows.preflight.gaps import Gap, with_less
 from flows.preflight.machine import Gpu
 from flows.settings import Settings
 from schemas.manifests import MANIFESTS, Model
@@ -127,13 +127,14 @@ def weight_gaps(needs: Sequence[Need], command: str, digests: Digests) -> Iterat
             yield Gap("model", need.model.name, fault, remedy)
 
 
-def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int) -> Iterator[Gap]:
+def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int, profile: str) -> Iterator[Gap]:
     """Yield the stages whose models fit on no GPU of this machine.
 
     Args:
         needs: the models, by stage.
         gpus: of this machine.
         n_processes: processes that run a stage with a model at once, distributed over the GPUs.
+        profile: the one in use, which no remedy names.
     """
     for stage in dict.fromkeys(need.stage for need in needs):
         mine = [need for need in needs if need.stage == stage and need.device != "cpu"]
@@ -144,16 +145,16 @@ def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int) -> It
         if not gpus and (each_gb or is_told):
             yield Gap(
                 "gpu", stage, f"{names}: expected a GPU of {each_gb:.1f} GB, found none (nvidia-smi names none)",
-                "run this stage on a machine with one, or choose smaller models (PROFILE=workstation) or a build"
-                " without a GPU (PROFILE=light)",
+                f"run this stage on a machine with one{with_less(profile)}",
             )  # fmt: skip
         elif gpus and each_gb:
             n_each = math.ceil(n_processes / len(gpus))
             smallest = min(gpus, key=lambda gpu: gpu.memory_gb)
             if each_gb * n_each > smallest.memory_gb:
+                words = "1 process a GPU needs" if n_each == 1 else f"{n_each} processes a GPU need"
                 yield Gap(
                     "gpu", stage,
-                    f"{names}: {n_each} processes a GPU need {each_gb * n_each:.1f} GB, {smallest.name} has"
+                    f"{names}: {words} {each_gb * n_each:.1f} GB, {smallest.name} has"
                     f" {smallest.memory_gb:.1f} GB",
                     "lower run.model_workers or the stage's batch size, choose a smaller model, or another GPU",
                 )  # fmt: skip

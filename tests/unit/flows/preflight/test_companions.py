@@ -84,3 +84,9 @@ def test_a_list_of_another_version_is_named(tmp_path: Path, corpus: str, name: s
     (gap,) = gaps(tmp_path)
     assert gap.is_fatal and name in gap.problem
     assert "another version" in gap.problem or "cannot be read" in gap.problem
+    assert "[0-9a-f]" not in gap.problem and "\\" not in gap.problem.partition("; found")[0], "no regular expression"
+
+
+def test_each_expected_first_line_has_words() -> None:
+    checked = [one for corpus in load_corpora().values() for one in corpus.companions if one.first_line]
+    assert len(checked) >= 9 and all(one.first_line_in_words for one in checked)

@@ -30,6 +30,9 @@ def test_a_model_that_does_not_fit_stops_a_build() -> None:
     found = list(memory_gaps(CHOSEN, settings("paper"), 3.2e9, lambda stage: 1))
     assert [(gap.name, gap.is_fatal) for gap in found] == [("embed", True)]
     assert "needs at least 3.6 GB, all workers may hold 3.2 GB" in found[0].problem
+    assert "PROFILE=workstation" in found[0].remedy
+    (small,) = memory_gaps(CHOSEN[1:2], settings("workstation"), 1e9, lambda stage: 1)
+    assert "PROFILE=workstation" not in small.remedy and "PROFILE=light" in small.remedy
 
 
 def test_one_partition_always_begins() -> None:

@@ -1,6 +1,7 @@
 """Damaged weights are named by file, GPUs are compared with the stages' needs, and digests are remembered."""
 
 import hashlib
+import re
 from datetime import date
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_a_large_file_is_read_once_and_only_again_after_a_change(
     ("gpus", "n_processes", "words"),
     [
         ([], 1, "expected a GPU of 10.0 GB, found none"),
-        ([Gpu("small", 8.0)], 1, "1 processes a GPU need 10.0 GB, small has 8.0 GB"),
+        ([Gpu("small", 8.0)], 1, "1 process a GPU needs 10.0 GB, small has 8.0 GB"),
         ([Gpu("mid", 16.0)], 2, "2 processes a GPU need 20.0 GB, mid has 16.0 GB"),
         ([Gpu("mid", 16.0), Gpu("small", 8.0)], 2, "small has 8.0 GB"),
         ([Gpu("mid", 16.0), Gpu("mid", 16.0)], 2, ""),
@@ -107,18 +108,18 @@ def test_a_large_file_is_read_once_and_only_again_after_a_change(
 def test_a_gpu_that_is_missing_or_too_small_is_named(
     tmp_path: Path, gpus: list[Gpu], n_processes: int, words: str
 ) -> None:
-    found = list(gpu_gaps([need(tmp_path)], gpus, n_processes))
+    found = list(gpu_gaps([need(tmp_path)], gpus, n_processes, "paper"))
     assert [gap.name for gap in found] == (["embed"] if words else [])
     assert all(words in gap.problem and gap.is_fatal and gap.remedy for gap in found)
 
 
 def test_two_models_of_a_stage_share_a_gpu(tmp_path: Path) -> None:
     both = [need(tmp_path, "rank_captions"), need(tmp_path, "rank_captions")]
-    assert next(gpu_gaps(both, [Gpu("mid", 16.0)], 1)).name == "rank_captions"
+    assert next(gpu_gaps(both, [Gpu("mid", 16.0)], 1, "paper")).name == "rank_captions"
 
 
 def test_a_stage_on_a_cpu_needs_no_gpu(tmp_path: Path) -> None:
-    assert list(gpu_gaps([need(tmp_path, device="cpu")], [], 1)) == []
+    assert list(gpu_gaps([need(tmp_path, device="cpu")], [], 1, "paper")) == []
 
 
 def test_the_models_of_profile_paper_are_found_by_the_stages_that_open_them() -> None:
@@ -135,3 +136,11 @@ def test_the_models_of_profile_paper_are_found_by_the_stages_that_open_them() ->
 def test_a_setting_that_names_no_model_is_a_gap() -> None:
     found = list(needs_of(load_settings("paper", ["embed.model=clip-nowhere"], STAGES), STAGES))
     assert ["clip-nowhere" in gap.problem for gap in found if isinstance(gap, Gap)] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("profile", "named"), [("paper", ["workstation", "light"]), ("workstation", ["light"]), ("light", [])]
+)
+def test_no_remedy_recommends_the_profile_in_use(tmp_path: Path, profile: str, named: list[str]) -> None:
+    (gap,) = gpu_gaps([need(tmp_path)], [], 1, profile)
+    assert re.findall(r"PROFILE=(\w+)", gap.remedy) == named
