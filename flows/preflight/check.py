@@ -15,7 +15,7 @@ from flows.preflight.models import Digests, Need, gpu_gaps, needs_of, weight_gap
 from flows.preflight.stage_forecast import StageForecast
 from flows.preflight.volumes import asks_the_web
 from flows.run.memory import total_bytes
-from schemas.corpora import labelled_codes
+from schemas.corpora import LIST_CODE, labelled_codes
 from schemas.corpus import Corpus
 from schemas.tables import SOURCE_LISTING
 from stages.contract import InputError, Reads, Stage
@@ -24,6 +24,7 @@ from stages.download.stage import check_contact
 from stages.embed.stage import EmbedParams
 from stages.gpe.nltk_packages import find_packages
 from stages.inventory.folders import no_folder
+from stages.inventory.tree import holds_something
 from stages.models.opening import NONE
 from stages.outliers.stage import RuleParams
 from stages.readers.corpora import load_corpora
@@ -67,7 +68,7 @@ def find_gaps(
     gaps += memory_gaps(
         _busy(ledger, forecast), ledger.settings, total_bytes(run), lambda stage: run.n_workers(stage.uses, len(gpus))
     )
-    if asks_the_web(sources, corpora):
+    if asks_the_web(sources, corpora, ledger.settings.profile):
         gaps += _contact_gaps(ledger, forecast)
     gaps += _dedup_gaps(ledger)
     gaps += _outlier_gaps(ledger)
@@ -76,6 +77,7 @@ def find_gaps(
     gaps += _nltk_gaps(ledger, forecast)
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
     gaps += _gone_sources(ledger, sources, forecast)
+    gaps += _unnamed_list(ledger, sources, forecast)
     gaps += disk_gaps(forecast, ledger.store.free_bytes(), ledger.settings.run.reserve_gb, ledger.store.root)
     return gaps
 
@@ -168,6 +170,17 @@ def _gone_sources(ledger: Ledger, sources: Path | None, forecast: Sequence[Stage
                 "mount the disk again, name the folder with SOURCES=…, or leave the corpus out with"
                 " SET='inventory.corpora=[…]'",
             )  # fmt: skip
+
+
+def _unnamed_list(ledger: Ledger, sources: Path | None, forecast: Sequence[StageForecast]) -> Iterator[Gap]:
+    """Yield METAFILE if a build from RS5M's list still has to read it, and neither METAFILE nor SOURCES has one."""
+    is_read = any(one.stage == "filter" and one.n_rows and one.share_left for one in forecast)
+    has_list = sources is not None and holds_something(sources / LIST_CODE)
+    if ledger.settings.profile == "from-metafile" and is_read and not has_list:
+        yield Gap(
+            "source", "METAFILE", "METAFILE is not named: expected a list or a folder of lists",
+            load_corpora()[LIST_CODE].how_to_get,
+        )  # fmt: skip
 
 
 def _has_listing(ledger: Ledger) -> bool:

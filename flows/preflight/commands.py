@@ -136,7 +136,7 @@ def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Prefligh
     chosen = chosen_codes(known, listing.corpora, listing.halves)  # type: ignore[attr-defined]
     corpora = {code: one for code, one in known.items() if not chosen or code in chosen}
     gpus = find_gpus()
-    shares = shares_present(sources, corpora)
+    shares = shares_present(sources, corpora, ledger.settings.profile)
     forecast = Forecaster(ledger, shares, len(gpus), BENCH).forecast()
     digests = Digests(_models_folder(ledger), _BUDGET_S)
     gaps = find_gaps(ledger, sources, corpora, forecast, gpus, digests, weights_command)

@@ -40,6 +40,10 @@ _MAX_ENTRIES = 50_000  # files to list when counting labelled images (0.5 s); mo
 PACKED = "rs5m tars"  # PUB11's images in released tars: rows of the list that need no download
 _BYTES_PER_IMAGE = 98_600  # RS5M: about 500 GB for 5.07 million images
 _BYTES_PER_ROW = 50  # of a compressed text file without a published size
+_SAMPLE_BYTES = 1 << 17  # read at each of _N_SAMPLES places of a list, whose rows differ in length by corpus
+_N_SAMPLES = 16
+# The corpora that a profile is for if nothing is under SOURCES; all of RS5M's for the others.
+_OF_PROFILE = {"from-metafile": (LIST_CODE,), "from-release": (PACKED, RELEASED_CODE)}
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,12 @@ class Halves:
         return Halves(self.pub11 * by.pub11, self.rs3 * by.rs3)
 
 
-def shares_present(sources: Path | None, corpora: Mapping[str, Corpus]) -> dict[str, float]:
-    """Return the share of each corpus under SOURCES, in (0, 1]; all of RS5M's corpora if SOURCES is still empty."""
+def shares_present(sources: Path | None, corpora: Mapping[str, Corpus], profile: str) -> dict[str, float]:
+    """Return the share of each corpus under SOURCES, in (0, 1]; if it is still empty, all corpora of the profile."""
     here = [code for code in corpora if sources is not None and holds_something(sources / code)]
     if not here:
-        return {code: 1.0 for code in CORPUS_CODES if code in corpora}
+        expected = _OF_PROFILE.get(profile, CORPUS_CODES)
+        return {code: 1.0 for code in expected if code in corpora or code == PACKED}
     assert sources is not None
     shares = {code: _share(sources / code, corpora[code]) for code in here}
     if LIST_CODE in shares and (tars := _tars(sources / LIST_CODE, corpora[LIST_CODE])):
@@ -73,9 +78,10 @@ def shares_present(sources: Path | None, corpora: Mapping[str, Corpus]) -> dict[
     return shares
 
 
-def asks_the_web(sources: Path | None, corpora: Mapping[str, Corpus]) -> bool:
+def asks_the_web(sources: Path | None, corpora: Mapping[str, Corpus], profile: str) -> bool:
     """Return whether a corpus under SOURCES has URLs to request, unlike images in released tars."""
-    return any(code in corpora and corpora[code].half == "pub11" for code in shares_present(sources, corpora))
+    shares = shares_present(sources, corpora, profile)
+    return any(code in corpora and corpora[code].half == "pub11" for code in shares)
 
 
 def _source_files(folder: Path, corpus: Corpus) -> list[Path]:

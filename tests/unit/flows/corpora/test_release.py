@@ -45,14 +45,14 @@ def test_links_show_the_tars_of_the_two_halves(release: Path, tmp_path: Path) ->
 
 def test_the_check_before_a_build_expects_no_download(release: Path, tmp_path: Path) -> None:
     corpora, sources = load_corpora(), as_sources(release, tmp_path / "build")
-    shares = shares_present(sources, corpora)
+    shares = shares_present(sources, corpora, "from-release")
     assert set(shares) == {PACKED, "rs5mrs3"} and all(0 < share < 1e-5 for share in shares.values())
-    assert not asks_the_web(sources, corpora)
+    assert not asks_the_web(sources, corpora, "from-release")
     volumes = published_volumes({PACKED: 1.0, "rs5mrs3": 1.0}, 1.0, STAGES)
     assert volumes["download"].total == 0 and volumes["filter"].pub11 == 3_007_809
     assert volumes["read_labelled"].rs3 == 2_062_377 and volumes["screen"].total == 5_070_186
     (sources / "rs5m/list.csv").write_text("img_name,text,url\n")
-    assert asks_the_web(sources, corpora)
+    assert asks_the_web(sources, corpora, "from-release")
 
 
 def test_a_build_from_the_tars_of_a_build_has_its_samples(damaged: Build, tmp_path: Path) -> None:

@@ -53,6 +53,20 @@ def test_preflight_makes_no_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
+def test_a_build_from_the_list_needs_its_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    command = ["preflight", "--profile", "from-metafile", "--build", "b"]
+    for sources in ([], ["--sources", "empty"]):
+        assert main([*command, *sources]) == 2
+        found = words(capsys)
+        assert "METAFILE is not named: expected a list" in found and "pub11_train_metadata.csv (998 MB)" in found
+        assert "in all 3,007,809 URLs" in found and "draw_captions" not in found
+    (tmp_path / "list.csv").write_text("url,img_name,text\nhttp://x.test/a.jpg,laion2b_0_1,aerial view\n")
+    assert main([*command, "--metafile", "list.csv"]) == 2
+    found = words(capsys)
+    assert "METAFILE is not named" not in found and "in all" in found
+
+
 def test_complete_sources_and_weights_have_no_gap(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

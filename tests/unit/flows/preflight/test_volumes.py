@@ -12,6 +12,7 @@ from flows.preflight.history import Run
 from flows.preflight.volumes import (
     AFTER_DEDUP,
     BY_DOWNLOAD,
+    asks_the_web,
     halves_of,
     published_volumes,
     shares_present,
@@ -25,13 +26,23 @@ def run(stage: str, partition: str, n_rows: int, n_kept: int = 0, **reasons: int
 
 
 def test_an_empty_folder_is_planned_as_all_of_rs5m(tmp_path: Path) -> None:
-    shares = shares_present(tmp_path, load_corpora())
+    shares = shares_present(tmp_path, load_corpora(), "paper")
     assert len(shares) == 14 and set(shares.values()) == {1.0}
     rows = published_volumes(shares, 1.0, STAGES)
     assert rows["download"].total == 6_121_583
     assert rows["draw_captions"].total == 20 * 2_062_377
     assert rows["write_shards"].total == 3_007_809 + 2_062_377
     assert set(rows) == {stage.name for stage in STAGES}
+
+
+@pytest.mark.parametrize(
+    ("profile", "n_asked", "n_rs3"), [("from-metafile", 3_007_809, 0), ("from-release", 0, 2_062_377)]
+)
+def test_an_empty_folder_is_planned_by_the_profile(tmp_path: Path, profile: str, n_asked: int, n_rs3: int) -> None:
+    rows = published_volumes(shares_present(tmp_path, load_corpora(), profile), 1.0, STAGES)
+    assert rows["filter"].total == 3_007_809
+    assert (rows["download"].total, rows["draw_captions"].total) == (n_asked, 20 * n_rs3)
+    assert asks_the_web(tmp_path, load_corpora(), profile) == bool(n_asked)
 
 
 def test_only_present_files_count(tmp_path: Path) -> None:
@@ -41,7 +52,7 @@ def test_only_present_files_count(tmp_path: Path) -> None:
     (tmp_path / "millionaid" / "test").mkdir(parents=True)
     for n in range(7):
         (tmp_path / "millionaid" / "test" / f"P000000{n}.jpg").write_bytes(b"x")
-    shares = shares_present(tmp_path, load_corpora())
+    shares = shares_present(tmp_path, load_corpora(), "paper")
     assert set(shares) == {"laion400m", "millionaid"}
     assert shares["laion400m"] == pytest.approx(1e-6)
     rows = published_volumes(shares, 1.0, STAGES)
