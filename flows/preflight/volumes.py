@@ -40,8 +40,8 @@ _MAX_ENTRIES = 50_000  # files to list when counting labelled images (0.5 s); mo
 PACKED = "rs5m tars"  # PUB11's images in released tars: rows of the list that need no download
 _BYTES_PER_IMAGE = 98_600  # RS5M: about 500 GB for 5.07 million images
 _BYTES_PER_ROW = 50  # of a compressed text file without a published size
-_SAMPLE_BYTES = 1 << 17  # read at each of _N_SAMPLES places of a list, whose rows differ in length by corpus
-_N_SAMPLES = 16
+_SAMPLE_BYTES = 1 << 15  # read at each of _N_SAMPLES places of a list, whose rows differ in length by corpus
+_N_SAMPLES = 64
 # The corpora that a profile is for if nothing is under SOURCES; all of RS5M's for the others.
 _OF_PROFILE = {"from-metafile": (LIST_CODE,), "from-release": (PACKED, RELEASED_CODE)}
 
@@ -98,7 +98,7 @@ def _packed_share(tars: Sequence[Path], corpus: Corpus) -> float:
 
 
 def _share(folder: Path, corpus: Corpus) -> float:
-    """Return the share of a corpus in a folder, from names, sizes and the footers of parquet files."""
+    """Return the share of a corpus in a folder, from names, sizes, the footers of parquet files and lines of CSV."""
     n_published = corpus.n_rows_published or 0
     if corpus.code == RELEASED_CODE:
         return _packed_share(_tars(folder, corpus), corpus)
@@ -107,11 +107,33 @@ def _share(folder: Path, corpus: Corpus) -> float:
         return min(1.0, n_samples / n_published) if n_samples is not None and n_published else 1.0
     files = [path for path in _source_files(folder, corpus) if path.suffix != ".tar"]
     n_bytes = sum(path.stat().st_size for path in files if path.is_file())
-    if n_published and files and all(path.suffix == ".parquet" for path in files):
-        return min(1.0, sum(map(_parquet_rows, files)) / n_published)
-    if corpus.n_bytes_published:
+    is_parquet = bool(files) and all(path.suffix == ".parquet" for path in files)
+    if corpus.n_bytes_published and not is_parquet:
         return min(1.0, n_bytes / corpus.n_bytes_published)
-    return min(1.0, n_bytes / (_BYTES_PER_ROW * n_published)) if n_published else 1.0
+    return min(1.0, sum(map(_n_rows, files)) / n_published) if n_published else 1.0
+
+
+def _n_rows(path: Path) -> float:
+    """Return the rows of a file: by a parquet file's footer, the lines of plain CSV, else its size."""
+    if path.suffix == ".parquet":
+        return _parquet_rows(path)
+    try:
+        return _lines(path) if path.suffix.lower() in (".csv", ".tsv") else path.stat().st_size / _BYTES_PER_ROW
+    except OSError:
+        return 0.0  # gone or unreadable: the inventory names it
+
+
+def _lines(path: Path) -> float:
+    """Return the lines of a text file, estimated from places spread over it if it is large."""
+    n_bytes = path.stat().st_size
+    if n_bytes <= _N_SAMPLES * _SAMPLE_BYTES:
+        return max(0, len(path.read_bytes().splitlines()) - 1)  # without the header
+    n_lines = 0
+    with path.open("rb") as file:
+        for n in range(_N_SAMPLES):
+            file.seek(n * n_bytes // _N_SAMPLES)
+            n_lines += file.read(_SAMPLE_BYTES).count(b"\n")
+    return n_bytes * n_lines / (_N_SAMPLES * _SAMPLE_BYTES)
 
 
 def _parquet_rows(path: Path) -> int:

@@ -45,6 +45,18 @@ def test_an_empty_folder_is_planned_by_the_profile(tmp_path: Path, profile: str,
     assert asks_the_web(tmp_path, load_corpora(), profile) == bool(n_asked)
 
 
+@pytest.mark.parametrize("n_rows", [310, 40_000])
+def test_the_rows_of_a_list_are_counted_not_guessed_by_its_size(tmp_path: Path, n_rows: int) -> None:
+    (tmp_path / "rs5m").mkdir()
+    # Rows of one corpus are longer than those of another, and lie together.
+    texts = ["aerial view " * (1 + 20 * (n > n_rows // 2)) for n in range(n_rows)]
+    lines = [f"http://x.test/{n}.jpg,laion2b_0_{n},{text}\n" for n, text in enumerate(texts)]
+    (tmp_path / "rs5m" / "pub11_train_metadata.csv").write_text("url,img_name,text\n" + "".join(lines))
+    pq.write_table(pa.table({"url": ["u"] * 90}), tmp_path / "rs5m" / "more.parquet")
+    rows = published_volumes(shares_present(tmp_path, load_corpora(), "from-metafile"), 1.0, STAGES)
+    assert rows["download"].total == pytest.approx(n_rows + 90, rel=0.05)
+
+
 def test_only_present_files_count(tmp_path: Path) -> None:
     (tmp_path / "laion400m").mkdir()
     table = pa.table({"URL": ["u"] * 413, "TEXT": ["t"] * 413})
