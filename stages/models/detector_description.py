@@ -89,7 +89,7 @@ def read_description(folder: Path) -> DetectorDescription:
     except FileNotFoundError as error:
         raise InputError(
             f"{path} is missing: a detector's folder has {DESCRIPTION} (layers, names, input_px) beside its weights."
-            " Convert the checkpoint again with `python -m stages.models.convert_detector IN.pt OUT_FOLDER`"
+            " Convert the checkpoint again with `.venv/bin/python -m stages.models.convert_detector IN.pt OUT_FOLDER`"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} should be YAML: {error}. Convert the checkpoint again") from error

@@ -129,7 +129,7 @@ def _load_weights(model: torch.nn.Module, folder: Path) -> None:
     from safetensors.torch import load_file
 
     path = folder / WEIGHTS
-    advice = "Convert the checkpoint again with `python -m stages.models.convert_detector IN.pt OUT_FOLDER`"
+    advice = "Convert the checkpoint again with `.venv/bin/python -m stages.models.convert_detector IN.pt OUT_FOLDER`"
     try:
         weights = load_file(path)
     except (FileNotFoundError, SafetensorError) as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from flows.preflight.gaps import Gap
 from flows.preflight.report import gap_lines
 from schemas.manifests import load_models
+from stages.models import weights
 from stages.models.weights import advise
 
 LONG = ".venv/bin/hf download " + "a-long-name.safetensors " * 12 + "--local-dir models/m"
@@ -47,3 +48,9 @@ def test_each_line_of_advice_on_a_model_is_a_command_or_prose() -> None:
             line.split()[0] in (".venv/bin/hf", ".venv/bin/python", "make", "curl", "(cd") for line in commands
         )
         assert not [line for line in commands if " then " in line or "`" in line], model.name
+
+
+def test_advised_commands_name_the_python_of_the_environment() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path(weights.__file__).parent.glob("*.py")]
+    assert len(sources) > 5 and not [text for text in sources if "with `python -m" in text]
+    assert all(command.startswith(".venv/bin/python ") for command in (weights.CONVERT, weights.CONVERT_DETECTOR))
