@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LONGEST_MESSAGE = 1000  # characters
 _RUNNER_ENDED = "Runner is shutting down."  # Prefect's message where nobody has asked for an end of the run
+_CANNOT_SUSPEND = "a run cannot be suspended, so it goes on: cancel it and retry it later; finished partitions are kept"
+_FLOW_CANCELS_WITHIN_S = 15.0  # a runner that was started after the flow does not know it, and never ends it
 _SHOWN_EVERY_S = 2.0
 _SHOWN_SHARE = 1 / 100  # of the time so far
 _SHOWN_AT_LEAST_EVERY_S = 60.0
@@ -61,6 +63,8 @@ class Sync:
     run: str = ""
     is_cancelled: bool = False
     _is_known: bool = True  # the door's flow run is known to this server
+    _was_suspended: bool = False  # then the flow ends without setting its state
+    _cancelled_at: float = 0.0  # when a cancellation was first seen
     _token: str = field(default_factory=lambda: uuid4().hex[:8])  # a second attempt of a flow run has its own task runs
     _ids: dict[tuple[str, int, int], str] = field(default_factory=dict)
     _over: set[tuple[str, int, int]] = field(default_factory=set)
@@ -92,7 +96,7 @@ class Sync:
         for run in self._snapshot():
             self._close_stage(run, outcome, message)
         self.scribe.close_inside(self.run, outcome, message)
-        if self._has_door:
+        if self._has_door and not self._was_suspended:
             self.memory.note(self.run, outcome, message)
             return
         self.scribe.close_run(self.run, outcome, message)
@@ -127,15 +131,24 @@ class Sync:
 
     def _heed_state(self) -> None:
         kind, message = self.scribe.state(self.run)
-        if self._has_door:
-            return
         if kind in ("CANCELLING", "CANCELLED") and message != _RUNNER_ENDED:
-            if not self.is_cancelled:
+            if not self.is_cancelled and not self._flow_will_cancel(kind):
                 self.is_cancelled = True
                 self.say("cancelled in Prefect")
                 self.cancel()
-        elif kind != "RUNNING":
+        elif kind in ("PAUSED", "SCHEDULED"):  # suspended or resumed: from here a cancellation would reach no flow
+            if kind == "PAUSED" and not self._was_suspended:
+                self.say(_CANNOT_SUSPEND)
+            self._was_suspended = True
             self.scribe.reopen(self.run)
+        elif kind != "RUNNING" and not self._has_door:
+            self.scribe.reopen(self.run)
+
+    def _flow_will_cancel(self, kind: str) -> bool:
+        """True while a living flow may still pass a cancellation on; one that came after Suspend does not reach it."""
+        self._cancelled_at = self._cancelled_at or time.monotonic()
+        is_early = time.monotonic() - self._cancelled_at < _FLOW_CANCELS_WITHIN_S
+        return self._has_door and kind == "CANCELLING" and is_early
 
     def _log(self) -> None:
         with self.course.lock:

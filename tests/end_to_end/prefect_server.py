@@ -70,6 +70,12 @@ class Ui:
         """Cancel (CANCELLING) or retry (SCHEDULED, AwaitingRetry) like the browser."""
         self.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": kind, "name": name}})
 
+    def suspend(self, run_id: str) -> None:
+        """Suspend a run like the browser."""
+        details = {"pause_timeout": "2100-01-01T00:00:00Z", "pause_reschedule": True}
+        state = {"type": "PAUSED", "name": "Suspended", "state_details": details}
+        self.call("POST", f"/flow_runs/{run_id}/set_state", {"state": state})
+
     def wait_for(self, run_id: str, kind: str, timeout_s: float = 300) -> None:
         """Wait until a flow run is in a state; fail at once if it ended in another one."""
 

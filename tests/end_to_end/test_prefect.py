@@ -218,6 +218,25 @@ def test_a_deployment_starts_a_run_that_is_cancelled_and_retried(
     assert_same_rows(build, silent)
 
 
+def test_a_suspended_run_goes_on_and_can_be_cancelled(planned: Path, ui: Ui, tmp_path: Path) -> None:
+    wait_for_deployments(ui)
+    build = copied(planned, tmp_path)
+    with held(build):
+        run_id = ui.start("download", build=str(build), set=" ".join(PATIENT))
+        wait_until(lambda: ui.has_wave(run_id, "download"))
+        child = child_of(ui, run_id)
+        ui.suspend(run_id)
+        wait_until(lambda: ui.run(run_id)["state_type"] == "RUNNING")
+        wait_until(lambda: any("a run cannot be suspended" in line for line in ui.logs(run_id)))
+        assert is_alive(child)
+        ui.suspend(run_id)
+        ui.set_state(run_id, "CANCELLING", "Cancelling")  # from Suspended a server makes it Cancelled at once
+        ui.wait_for(run_id, "CANCELLED")
+        wait_until(lambda: not is_alive(child))
+    wait_until(lambda: {one["state_type"] for one in all_inside(ui, run_id)} == {"COMPLETED", "CANCELLED"})
+    assert ui.run(run_id)["state_type"] == "CANCELLED"
+
+
 def test_a_run_that_fails_says_why_and_retries_are_a_parameter(planned: Path, ui: Ui, tmp_path: Path) -> None:
     wait_for_deployments(ui)
     run_id = ui.start("download", build=str(tmp_path / "none"), set="download.n_threads=zero")

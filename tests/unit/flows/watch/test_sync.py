@@ -7,6 +7,7 @@ import pytest
 
 from flows.run.events import Advanced
 from flows.run.worker import Committed, Failed
+from flows.watch import sync as sync_module
 from flows.watch.course import Course
 from flows.watch.memory import MEMORY, Memory
 from flows.watch.sync import _RUNNER_ENDED, Door, Sync
@@ -169,6 +170,35 @@ def test_a_living_flow_cancels_logs_and_ends_its_run_itself(tmp_path: Path) -> N
     wanted.sync.finish("CANCELLED", "stopped")
     assert wanted.server.runs[GIVEN] == "CANCELLING", "the flow sets the state"
     assert [(entry.run, entry.outcome) for entry in wanted.memory.read()] == [(GIVEN, "CANCELLED")]
+
+
+@pytest.mark.parametrize(("kind", "wait_s"), [("CANCELLED", 99.0), ("CANCELLING", 0.0)])
+def test_a_cancellation_that_a_living_flow_does_not_pass_on_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, wait_s: float
+) -> None:
+    monkeypatch.setattr(sync_module, "_FLOW_CANCELS_WITHIN_S", wait_s)
+    wanted = Wanted(tmp_path, ALIVE)
+    wanted.sync.step()
+    wanted.server.runs[GIVEN] = kind
+    for _ in range(3):
+        wanted.sync.step()
+    assert wanted.n_cancelled == 1 and wanted.said.count("cancelled in Prefect") == 1
+
+
+@pytest.mark.parametrize("door", [ALIVE, GONE, None])
+def test_a_suspended_run_goes_on_says_so_once_and_is_ended_by_the_sync(tmp_path: Path, door: Door | None) -> None:
+    wanted = Wanted(tmp_path, door)
+    wanted.half_way()
+    wanted.sync.step()
+    for kind in ("PAUSED", "SCHEDULED", "PAUSED"):
+        wanted.server.runs[wanted.sync.run] = kind
+        wanted.sync.step()
+        assert wanted.server.runs[wanted.sync.run] == "RUNNING"
+    assert wanted.n_cancelled == 0 and sum("cannot be suspended" in line for line in wanted.said) == 1
+    wanted.complete()
+    wanted.sync.finish("COMPLETED", "")
+    assert set(wanted.server.runs.values()) == set(wanted.server.tasks.values()) == {"COMPLETED"}
+    assert wanted.memory.read() == []
 
 
 @pytest.mark.parametrize(("kind", "message"), [("CRASHED", "Process exited"), ("CANCELLED", _RUNNER_ENDED)])
