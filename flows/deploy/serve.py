@@ -24,7 +24,7 @@ from prefect.runner import Runner
 from flows.deploy.targets import DOES, FLOWS
 from flows.watch.closing import bury
 from flows.watch.memory import MEMORY, Memory
-from flows.watch.orchestrate import Scribe, connect
+from flows.watch.orchestrate import TAG, Scribe, connect
 from flows.watch.ui import API_URL
 
 AT_ONCE = 16  # flow runs; those on one build wait for each other
@@ -78,7 +78,7 @@ def main() -> int:
         for name, flow in FLOWS.items():
             schedules = _schedules_of(client, name)
             runner.add_deployment(
-                flow.to_deployment(name=name, description=DOES[name], tags=["rs5m"], schedules=schedules)  # type: ignore[arg-type]
+                flow.to_deployment(name=name, description=DOES[name], tags=[TAG], schedules=schedules)  # type: ignore[arg-type]
             )
     asyncio.run(runner.start())
     return 0

@@ -30,7 +30,7 @@ from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
 from flows.opening import open_build, sources_of, world_of
-from flows.options import build_folder, command_again, dropped_settings, is_generated, remember
+from flows.options import NO_EVALUATION, build_folder, command_again, dropped_settings, is_generated, remember
 from flows.preflight.commands import refuse_gaps
 from flows.preflight.evaluation import evaluation_of
 from flows.run.executor import LocalExecutor
@@ -202,8 +202,23 @@ def _shown(
         return contextlib.nullcontext()
     build = ledger.store.root
     flow = options.modules[0] if options.command == "stage" and len(options.modules) == 1 else "build"
-    said = {"profile": Path(options.profile or "demo").stem, "build": str(build.resolve()), "name": build.name}
-    return mirrored(course, ledger, {**said, "flow": flow, "command": command_again(options)}, tell)
+    said = {**_parameters(options), "build": str(build.resolve()), "name": build.name, "flow": flow}
+    course.lines.append(f"$ {command_again(options)}")
+    return mirrored(course, ledger, {**said, "deployment": flow if _has_deployment(options) else ""}, tell)
+
+
+def _has_deployment(options: argparse.Namespace) -> bool:
+    """Return whether a deployment of `make ui` does the same: Retry on the run's page starts that."""
+    is_target = options.command in ("demo", "build") or (options.command == "stage" and len(options.modules) == 1)
+    return is_target and not getattr(options, "refetch", "")
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    """Return the options as parameters of a flow, whose process may run in another folder."""
+    paths = {name: getattr(options, name) for name in ("sources", "metafile", "eval")}
+    resolved = {n: path if path == NO_EVALUATION else str(Path(path).resolve()) for n, path in paths.items() if path}
+    known = {"profile": options.profile or "demo", "set": join_settings(options.set)}
+    return {**known, **resolved, "retry": getattr(options, "retry", "")}
 
 
 def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> int:

@@ -49,7 +49,7 @@ def mirrored(course: Course, ledger: Ledger, said: Mapping[str, str], say: Calla
     Args:
         course: the figures of the run, which the runner's events update.
         ledger: state of the build.
-        said: options of the run by name: the parameters of the flow run.
+        said: the run's name, its flow, the deployment that starts the same or "", and the parameters of the flow run.
         say: prints a line.
     """
     api_url = find_api_url(say)

@@ -38,6 +38,7 @@ _CALL_S = 10.0  # a loaded server is slow; nobody waits for it but a thread
 _OPEN = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 _ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED)
 _N_ENDED = 20
+TAG = "rs5m"  # of our deployments; another's server may have one with the same name
 _INFO = 20
 
 
@@ -61,10 +62,26 @@ class Scribe:
         """Return the address of a flow run's page."""
         return f"{str(self._client.api_url).rstrip('/').removesuffix('/api')}/runs/flow-run/{run}"
 
-    def open_run(self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None) -> str:
-        """Begin a flow run, or the subflow run of a task run unless it has one; return its id."""
+    def open_run(
+        self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None, deployment: str = ""
+    ) -> str:
+        """Begin a flow run, or the subflow run of a task run unless it has one; return its id.
+
+        Args:
+            flow: its flow.
+            name: its name.
+            parameters: its parameters.
+            parent_task: the task run that it is the subflow run of.
+            deployment: one that starts the same; the page cancels and retries only runs that have one.
+        """
         if parent_task and (known := self._child_of(parent_task)):
             return known
+        if deployment and (served := self._deployment(deployment, parameters)):
+            # Running from the first: the process that serves the deployment starts only scheduled runs.
+            made = self._client.create_flow_run_from_deployment(
+                served, name=name, parameters=dict(parameters), state=Running()
+            )
+            return str(made.id)
         run = self._client.create_flow_run(
             _flow(flow), name=name, parameters=dict(parameters), state=Running(),
             parent_task_run_id=UUID(parent_task) if parent_task else None,
@@ -137,6 +154,15 @@ class Scribe:
         """Replace the content of an artifact."""
         body = {"data": _data(kind, data), "description": description}
         self._client.request("PATCH", "/artifacts/{id}", json=body, path_params={"id": artifact})
+
+    def _deployment(self, name: str, parameters: Mapping[str, Any]) -> UUID | None:
+        """Return the id of a deployment of ours that takes these parameters, or None if the server has none."""
+        try:
+            found = self._client.read_deployment_by_name(f"{name}/{name}")
+        except ObjectNotFound:
+            return None
+        taken = (found.parameter_openapi_schema or {}).get("properties", {})
+        return found.id if TAG in found.tags and set(parameters) <= set(taken) else None
 
     def _child_of(self, task: str) -> str:
         """Return the id of a task run's subflow run, or an empty text."""

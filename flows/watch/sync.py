@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ LONGEST_MESSAGE = 1000  # characters
 _RUNNER_ENDED = "Runner is shutting down."  # Prefect's message where nobody has asked for an end of the run
 _CANNOT_SUSPEND = "a run cannot be suspended, so it goes on: cancel it and retry it later; finished partitions are kept"
 _FLOW_CANCELS_WITHIN_S = 15.0  # a runner that was started after the flow does not know it, and never ends it
+_NO_PARAMETERS = ("name", "flow", "deployment")
 _SHOWN_EVERY_S = 2.0
 _SHOWN_SHARE = 1 / 100  # of the time so far
 _SHOWN_AT_LEAST_EVERY_S = 60.0
@@ -124,8 +126,10 @@ class Sync:
         bury(self.scribe, self.memory, given)
         if given:
             self.scribe.close_inside(given, "CRASHED", WORDS_AFTER_KILL)  # of an earlier attempt
-        name = f"{self.said['profile']} {self.said['name']}"
-        self.run = given or self.scribe.open_run(self.said["flow"], name, self.said)
+        name = f"{Path(self.said['profile']).stem} {self.said['name']}"
+        parameters = {key: value for key, value in self.said.items() if value and key not in _NO_PARAMETERS}
+        deployment = self.said.get("deployment", "")
+        self.run = given or self.scribe.open_run(self.said["flow"], name, parameters, deployment=deployment)
         self.memory.add(self.run)
         self.say(f"Prefect: {self.scribe.page(self.run)}")
 

@@ -166,9 +166,10 @@ def silent_attempts(silent: Path) -> Iterator[list[str | None]]:
         ].to_pylist()
 
 
-def test_a_run_started_in_a_terminal_can_be_cancelled_in_the_browser_and_the_next_run_closes_a_killed_one(
+def test_a_run_of_a_terminal_is_cancelled_and_retried_in_the_browser_and_the_next_run_closes_a_killed_one(
     planned: Path, ui: Ui, silent: Path, tmp_path: Path
 ) -> None:
+    wait_for_deployments(ui)
     build = copied(planned, tmp_path)
     with held(build):
         killed = begin(build, ui.environment(), "download")
@@ -183,13 +184,19 @@ def test_a_run_started_in_a_terminal_can_be_cancelled_in_the_browser_and_the_nex
         second = ui.run_of(build)
         assert second is not None
         wait_until(lambda: ui.has_wave(second["id"], "download"))
+        assert second["deployment_id"], "the page's Cancel is disabled for a run without a deployment"
         ui.set_state(second["id"], "CANCELLING", "Cancelling")
         assert "cancelled in Prefect" in finish(stopped, 130)
         ui.wait_for(second["id"], "CANCELLED")
+        assert any(
+            line.startswith(f"$ make stage-download PROFILE=demo BUILD={build}") for line in ui.logs(second["id"])
+        )
     for run in (first, second):
         inside = all_inside(ui, run["id"])
         assert len(inside) > 3 and {one["state_type"] for one in inside} <= FINAL
-    finish(begin(build, {**ENVIRONMENT, API_URL: ""}, "download"))
+    ui.set_state(second["id"], "SCHEDULED", "AwaitingRetry")
+    wait_until(lambda: ui.run(second["id"])["state_type"] != "CANCELLED")
+    ui.wait_for(second["id"], "COMPLETED")
     assert_same_rows(build, silent)
 
 

@@ -58,7 +58,9 @@ class FakeServer:
     def page(self, run: str) -> str:
         return f"page of {run}"
 
-    def open_run(self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None) -> str:
+    def open_run(
+        self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None, deployment: str = ""
+    ) -> str:
         self._call("open_run", *([parent_task] if parent_task else []))
         if parent_task and parent_task in self.children:
             return self.children[parent_task]
