@@ -6,6 +6,8 @@ Not for running a partition: that is `flows/run/worker.py`.
 from __future__ import annotations
 
 import ctypes
+import multiprocessing as mp
+import os
 import signal
 import threading
 import time
@@ -25,6 +27,8 @@ def worker_main(pipe: Connection, n_threads: int, device: str, beat_s: float) ->
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's: it ends partitions whole
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # For img2dataset's thread pools: with "spawn" their locks have names, which a killed worker leaves behind.
+    mp.set_start_method("fork", force=True)
     prepare_libraries(n_threads)
     leave_pandas_out()
     if device:
@@ -34,7 +38,7 @@ def worker_main(pipe: Connection, n_threads: int, device: str, beat_s: float) ->
         while True:
             try:
                 task = pipe.recv()
-            except EOFError:
+            except (EOFError, ConnectionError):
                 return
             if task is None:
                 return
@@ -56,9 +60,12 @@ class _Line:
         threading.Thread(target=self._beat, daemon=True).start()
 
     def send(self, message: object) -> None:
-        """Send a message; never in the middle of another."""
+        """Send a message, never in the middle of another; end the process if its supervisor is gone."""
         with self._lock:
-            self._pipe.send(message)
+            try:
+                self._pipe.send(message)
+            except ConnectionError:
+                os._exit(1)  # from any thread, and at once: nobody is left to report to
 
     def _beat(self) -> None:
         while self.busy.wait():
