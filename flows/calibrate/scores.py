@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from flows.ask.views import open_views
 from flows.calibrate.thresholds import Floats, Scores
@@ -149,25 +148,25 @@ def score_images(
         for batch in _batches(examples):
             read = read_images(batch)
             not_read += read.not_read
-            unseen, images = _take_unseen(read, seen)
+            unseen = _take_unseen(read, seen)
+            images = unseen.images
             vlm, probs = np.full(len(images), np.nan), np.full(len(images), np.nan)
             if detector is not None and images:
                 probs = detector.probabilities([detector.prepare(image) for image in images]).astype(np.float64)
             if scorer is not None and direction is not None and images:
                 features = scorer.image_features([scorer.prepare(image) for image in images])
                 vlm = cosines(features, direction)
-            known = [(str(example.path), example.is_rs) for example in unseen]
+            known = [(str(example.path), example.is_rs) for example in unseen.examples]
             rows += [(*one, *scores) for one, *scores in zip(known, vlm, probs, strict=True)]  # type: ignore[misc]
             n_done += len(batch)
             advance(n_done)
     return Scored(models.scores(rows), len(examples) - len(rows) - len(not_read), not_read=not_read)
 
 
-def _take_unseen(read: ImagesRead, seen: Digests) -> tuple[list[Example], list[Image.Image]]:
-    """Return the examples that the detector was not trained on, and their images."""
+def _take_unseen(read: ImagesRead, seen: Digests) -> ImagesRead:
+    """Return the images that the detector was not trained on."""
     digests = Digests(read.files, np.array([hash_image(image) for image in read.images], np.uint64))
-    unseen = np.flatnonzero(~seen.find(digests)).tolist()
-    return [read.examples[n] for n in unseen], [read.images[n] for n in unseen]
+    return read.take(np.flatnonzero(~seen.find(digests)).tolist())
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:

@@ -50,6 +50,15 @@ class ImagesRead:
     files: list[str]
     not_read: list[str]
 
+    def take(self, numbers: Sequence[int]) -> ImagesRead:
+        """Return some of the images."""
+        return ImagesRead(
+            [self.examples[n] for n in numbers],
+            [self.images[n] for n in numbers],
+            [self.files[n] for n in numbers],
+            self.not_read,
+        )
+
 
 def read_images(examples: Sequence[Example]) -> ImagesRead:
     """Return the images of some examples, and the names of those that cannot be decoded."""
