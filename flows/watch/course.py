@@ -188,11 +188,12 @@ class Course:
         run, name = self.run_of(stage), safe_markdown(stage.name)
         if run is None:
             return f"| {name} | {self._state_without_run(stage.name)} | | | | | | |"
+        n_before = run.n_partitions - run.pace.n_due
         runs = [other for other in self.runs if other.stage.name == stage.name]
         cells = [
-            name, _state(run), _partitions(run), f"{sum(r.n_given for r in runs):,}",
-            f"{sum(r.pace.n_kept for r in runs):,}", f"{sum(sum(r.pace.reasons.values()) for r in runs):,}",
-            _rate(run.rate), _left(run),
+            name, _state(run), run.looks or f"{n_before + run.pace.n_ended:,} of {run.n_partitions:,}",
+            f"{sum(r.n_given for r in runs):,}", f"{sum(r.pace.n_kept for r in runs):,}",
+            f"{sum(sum(r.pace.reasons.values()) for r in runs):,}", _rate(run.rate), _left(run),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
 
@@ -217,13 +218,6 @@ def _state(run: StageRun) -> str:
     if not run.is_over:
         return "running" if run.has_begun and not run.is_idle else "waits"
     return "done" if run.is_complete else "stopped"
-
-
-def _partitions(run: StageRun) -> str:
-    n_ended, n_partitions = run.pace.n_ended, run.n_partitions
-    if run.stage.keeps != "current":  # a look at the world: it may find nothing new, which is no partition
-        return f"looked {n_ended} times" if n_ended != 1 else "looked once"
-    return f"{n_partitions - run.pace.n_due + n_ended:,} of {n_partitions:,}"
 
 
 def _rate(rows_per_s: float | None) -> str:

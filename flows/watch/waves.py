@@ -112,6 +112,12 @@ class StageRun:
         return n_decided if self.is_over else max(self.pace.n_rows, n_decided)
 
     @property
+    def looks(self) -> str:
+        """How often the world was looked at, by a stage that observes it; a look without news is no partition."""
+        n = self.pace.n_ended
+        return "" if self.stage.keeps == "current" else "looked once" if n == 1 else f"looked {n} times"
+
+    @property
     def rate(self) -> float | None:
         """Rows per second of work; None if it is too early to estimate."""
         if self.is_over:
@@ -147,7 +153,8 @@ class StageRun:
             words = f"{self.pace.busy_s:,.1f} s"
             if self.rate:
                 words += f", {speed(self.rate)}"
-        return f"{self.pace.n_ended} of {self.pace.n_due} partitions{failed}{earlier}{', ' if words else ''}{words}"
+        ended = self.looks or f"{self.pace.n_ended} of {self.pace.n_due} partitions"
+        return f"{ended}{failed}{earlier}{', ' if words else ''}{words}"
 
     def markdown(self) -> str:
         """Return the figures, the rejects by reason and the most frequent faults, safe to render."""

@@ -171,6 +171,8 @@ def test_a_look_at_the_world_has_no_number_of_partitions(now: list[float]) -> No
         course.begin(look, 1, 1, 0) if n == "000" else course.grow(look, 1, 0)
         course.see(look, task(n), Committed(n, 4, 4))
     assert rows_of(course)["look"][:2] == ["waits", "looked 2 times"]
+    course.end(look, True)
+    assert course.lines == ["look: looked 2 times, 0.0 s"]
 
 
 def test_a_stage_between_two_download_passes_waits(now: list[float]) -> None:
