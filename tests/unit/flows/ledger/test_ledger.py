@@ -189,3 +189,11 @@ def test_reading_receipts_leaves_the_garbage_collector_as_it_was(toy: Build) -> 
         assert toy.ledger().state(MAKE).is_complete and not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_rows_given_are_those_of_the_inputs_that_the_keys_come_from(finished: Build) -> None:
+    ledger, screen = finished.ledger(), finished.stage("screen")
+    given = {p.name: ledger.rows_given(screen, p.name) for p in ledger.state(screen).partitions}
+    receipts = [p.receipt for p in ledger.state(screen).partitions if p.receipt]
+    accounted = {receipt.partition: receipt.n_kept + sum(receipt.rejected.values()) for receipt in receipts}
+    assert given == accounted and {name for name in given if name.startswith("ben-")}
