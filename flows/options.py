@@ -77,18 +77,18 @@ def _last_run(options: argparse.Namespace) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def resolved_paths(options: argparse.Namespace) -> dict[str, str | None]:
+    """Return SOURCES, METAFILE and EVAL as they are named from any folder; None or "" if one is not given."""
+    given = {name: getattr(options, name) for name in ("sources", "metafile", "eval")}
+    return {n: path if path in (None, "", NO_EVALUATION) else str(Path(path).resolve()) for n, path in given.items()}
+
+
 def remember(options: argparse.Namespace) -> None:
     """Store the options for `recall`; if SOURCES and METAFILE were both given, as one folder with links to both."""
-    sources, metafile = options.sources, options.metafile
-    if sources is not None and metafile is not None:
-        sources, metafile = given_sources(options), None
-    said = {
-        "profile": options.profile,
-        "sources": str(Path(sources).resolve()) if sources is not None else None,
-        "metafile": str(Path(metafile).resolve()) if metafile is not None else None,
-        "eval": options.eval and (options.eval if options.eval == NO_EVALUATION else str(Path(options.eval).resolve())),
-        "set": list(options.set),
-    }
+    said = {"profile": options.profile, **resolved_paths(options), "set": list(options.set)}
+    if options.sources is not None and options.metafile is not None:
+        both = as_sources(Path(options.metafile), build_folder(options), Path(options.sources))
+        said |= {"sources": str(both.resolve()), "metafile": None}
     path = build_folder(options) / MEMORY
     draft = path.with_name(f"{MEMORY}.{os.getpid()}")
     draft.write_text(json.dumps(said), encoding="utf-8")

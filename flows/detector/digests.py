@@ -17,10 +17,10 @@ from PIL import Image
 
 from flows.detector.examples import Example
 from flows.detector.groups import NEAR_BITS
+from stages.contamination.near import nearest_within
 
 USED = "trained_on.csv"
 _COLUMNS = ("part", "label", "class", "file", "file_sha256", "phash")
-_BLOCK = 512  # hashes compared with all others at a time
 Hashes = npt.NDArray[np.uint64]
 
 
@@ -40,9 +40,9 @@ class Digests:
         """Return whether each of some other images has one of these files, or is a near duplicate of one; bool [n]."""
         files = set(self.files)
         found = np.array([name in files for name in others.files], bool)
-        for start in range(0, len(found), _BLOCK) if len(self.hashes) else ():
-            distances = np.bitwise_count(others.hashes[start : start + _BLOCK, None] ^ self.hashes[None, :])
-            found[start : start + _BLOCK] |= (distances <= NEAR_BITS).any(1)
+        none = np.zeros(len(self.hashes), np.int64)
+        near, _, _ = nearest_within(others.hashes, self.hashes, NEAR_BITS, none, none)
+        found[near] = True
         return found
 
 

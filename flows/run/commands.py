@@ -30,7 +30,14 @@ from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
 from flows.opening import open_build, sources_of, world_of
-from flows.options import NO_EVALUATION, build_folder, command_again, dropped_settings, is_generated, remember
+from flows.options import (
+    build_folder,
+    command_again,
+    dropped_settings,
+    is_generated,
+    remember,
+    resolved_paths,
+)
 from flows.preflight.commands import refuse_gaps
 from flows.preflight.evaluation import evaluation_of
 from flows.run.executor import LocalExecutor
@@ -215,10 +222,9 @@ def _has_deployment(options: argparse.Namespace) -> bool:
 
 def _parameters(options: argparse.Namespace) -> dict[str, str]:
     """Return the options as parameters of a flow, whose process may run in another folder."""
-    paths = {name: getattr(options, name) for name in ("sources", "metafile", "eval")}
-    resolved = {n: path if path == NO_EVALUATION else str(Path(path).resolve()) for n, path in paths.items() if path}
+    given = {name: path for name, path in resolved_paths(options).items() if path}
     known = {"profile": options.profile or "demo", "set": join_settings(options.set)}
-    return {**known, **resolved, "retry": getattr(options, "retry", "")}
+    return {**known, **given, "retry": getattr(options, "retry", "")}
 
 
 def _warn(ledger: Ledger, modules: Sequence[str], options: argparse.Namespace, console: Console) -> int:

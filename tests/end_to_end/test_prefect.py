@@ -201,15 +201,20 @@ def test_a_run_of_a_terminal_is_cancelled_and_retried_in_the_browser_and_the_nex
     assert_same_rows(build, silent)
 
 
+def held_download(ui: Ui, build: Path) -> tuple[str, int]:
+    """Start a download of a held build by its deployment; return its run and its child once it is under way."""
+    run_id = ui.start("download", build=str(build), set=" ".join(PATIENT))
+    wait_until(lambda: ui.has_wave(run_id, "download"))
+    return run_id, child_of(ui, run_id)
+
+
 def test_a_deployment_starts_a_run_that_is_cancelled_and_retried(
     planned: Path, ui: Ui, silent: Path, tmp_path: Path
 ) -> None:
     wait_for_deployments(ui)
     build = copied(planned, tmp_path)
     with held(build):
-        run_id = ui.start("download", build=str(build), set=" ".join(PATIENT))
-        wait_until(lambda: ui.has_wave(run_id, "download"))
-        child = child_of(ui, run_id)
+        run_id, child = held_download(ui, build)
         assert os.getsid(child) == child, "the child has its own session"
         ui.set_state(run_id, "CANCELLING", "Cancelling")
         ui.wait_for(run_id, "CANCELLED")
@@ -230,9 +235,7 @@ def test_a_suspended_run_goes_on_and_can_be_cancelled(planned: Path, ui: Ui, tmp
     wait_for_deployments(ui)
     build = copied(planned, tmp_path)
     with held(build):
-        run_id = ui.start("download", build=str(build), set=" ".join(PATIENT))
-        wait_until(lambda: ui.has_wave(run_id, "download"))
-        child = child_of(ui, run_id)
+        run_id, child = held_download(ui, build)
         ui.suspend(run_id)
         wait_until(lambda: ui.run(run_id)["state_type"] == "RUNNING")
         wait_until(lambda: any("a run cannot be suspended" in line for line in ui.logs(run_id)))
