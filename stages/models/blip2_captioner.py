@@ -6,6 +6,8 @@ Digests and devices are handled in opening.py; captions are ranked in stages/cap
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from PIL import Image
 from stages.contract import ContractError, InputError
 from stages.models.blip2_loading import check_files, load_blip2, load_image_processor, load_tokenizer
 from stages.models.blip2_steps import Steps
+from stages.models.halving import Halving
 from stages.models.nucleus import choose_tokens, draw_numbers
 from stages.models.protocols import DrawSettings
 
@@ -54,6 +57,7 @@ class Blip2Captioner:
             load_blip2(folder, precision=precision, adapter=adapter).to(self._device).eval().requires_grad_(False)
         )
         self._steps: Steps | None = None
+        self._halving = Halving()
 
     @property
     def model(self) -> Any:
@@ -79,16 +83,24 @@ class Blip2Captioner:
             ModelNotFinite: the model gives NaN or infinity for one of the images.
             InputError: max_new_tokens exceeds the model's context.
         """
-        import torch
-
         if len(prepared) != len(seeds):
             raise ContractError(f"a captioner expects one seed per image: {len(prepared)} images, {len(seeds)} seeds")
         self._check_room(settings.max_new_tokens)
-        if not prepared:
-            return []
-        with torch.inference_mode():
-            logits, cache = self._read_prefix(torch.cat(list(prepared)).to(self._device))
-            rows = self._draw_tokens(logits, cache, seeds, settings)
+        images = list(zip(prepared, seeds, strict=True))
+        return list(chain.from_iterable(self._halving.run(partial(self._draw, settings), images)))
+
+    def _draw(self, settings: DrawSettings, images: Sequence[tuple[torch.Tensor, int]]) -> list[list[str]]:
+        """Return the captions of images with their seeds, in one batch."""
+        import torch
+
+        prepared, seeds = zip(*images, strict=True)
+        try:
+            with torch.inference_mode():
+                logits, cache = self._read_prefix(torch.cat(prepared).to(self._device))
+                rows = self._draw_tokens(logits, cache, seeds, settings)
+        except torch.OutOfMemoryError:
+            self._steps = None  # frees the recorded steps of larger batches
+            raise
         texts = [text.strip() for text in self._tokenizer.batch_decode(rows, skip_special_tokens=True)]
         n = settings.n_candidates
         return [texts[start : start + n] for start in range(0, len(texts), n)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from stages.models.halving import Halving
 from stages.models.protocols import Floats
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def to_rows(features: Any, *, is_normalised: bool) -> Floats:
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def finite_rows(model: torch.nn.Module, items: Sequence[Item], compute: Callable[[Sequence[Item]], Floats]) -> Floats:
+def finite_rows(
+    model: torch.nn.Module, items: Sequence[Item], halving: Halving, compute: Callable[[Sequence[Item]], Floats]
+) -> Floats:
     """Return the rows of all items; rows with NaN or infinity are computed again by the model in float32.
 
     float16 ends at 65,504. Where a value inside a model exceeds it, the feature is NaN, although the weights are sound.
@@ -37,10 +40,11 @@ def finite_rows(model: torch.nn.Module, items: Sequence[Item], compute: Callable
 
     Args:
         model: the model that `compute` runs, in any precision.
-        items: images or texts, one a row.
+        items: images or texts, one a row, at least one.
+        halving: the batches of this model.
         compute: returns float32 [n, dim]; it gives the model inputs of the precision that its weights have.
     """
-    rows = compute(items)
+    rows = np.concatenate(halving.run(compute, items))
     failed = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
     if failed and (precision := lowest_precision(model)).itemsize < _FLOAT32_BYTES:
         warnings.warn(
@@ -50,7 +54,7 @@ def finite_rows(model: torch.nn.Module, items: Sequence[Item], compute: Callable
             stacklevel=2,
         )
         with _in_float32(model):
-            rows[failed] = compute([items[n] for n in failed])
+            rows[failed] = np.concatenate(halving.run(compute, [items[n] for n in failed]))
     return rows
 
 

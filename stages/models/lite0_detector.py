@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from stages.contract import InputError
+from stages.models.halving import Halving
 from stages.models.protocols import Floats
 from stages.models.yolo_detector import WEIGHTS, cut_square
 
@@ -53,13 +54,13 @@ class Lite0:
         model: Any = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0)
         model.load_state_dict(state, strict=True)
         self._model = model.to(self.device).eval()
+        self._halving = Halving(_AT_ONCE_ON_CPU) if self.device.type == "cpu" else Halving()
 
     def features(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         """Return mean and deviation of each channel of the chosen stages, float32 [n, N_FEATURES]; n is at least 1."""
         import torch
 
-        size = _AT_ONCE_ON_CPU if self.device.type == "cpu" else len(prepared)
-        return torch.cat([self._features(prepared[start : start + size]) for start in range(0, len(prepared), size)])
+        return torch.cat(self._halving.run(self._features, prepared))
 
     def _features(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         import torch

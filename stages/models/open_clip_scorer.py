@@ -14,6 +14,7 @@ from PIL import Image
 
 from stages.contract import InputError
 from stages.models.features import finite_rows, lowest_precision, to_rows
+from stages.models.halving import Halving
 from stages.models.protocols import Floats
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class OpenClipScorer:
                 f" the configuration names one): {' '.join(str(error).split())[:400]}. Fetch it again"
             ) from error
         self._model.eval()
+        self._halving = Halving()
         self.dim = int(open_clip.get_model_config(name)["embed_dim"])
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
@@ -60,11 +62,11 @@ class OpenClipScorer:
 
     def image_features(self, prepared: Sequence[torch.Tensor]) -> Floats:
         """Return float32 [n, dim], rows L2-normalised; a row with NaN is unchanged."""
-        return finite_rows(self._model, prepared, self._image_rows)
+        return finite_rows(self._model, prepared, self._halving, self._image_rows)
 
     def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
         """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
-        return finite_rows(self._model, texts, partial(self._text_rows, is_normalised=is_normalised))
+        return finite_rows(self._model, texts, self._halving, partial(self._text_rows, is_normalised=is_normalised))
 
     def _image_rows(self, prepared: Sequence[torch.Tensor]) -> Floats:
         import torch

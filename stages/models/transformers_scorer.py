@@ -14,6 +14,7 @@ from PIL import Image
 
 from stages.contract import InputError
 from stages.models.features import finite_rows, lowest_precision, to_rows
+from stages.models.halving import Halving
 from stages.models.protocols import Floats
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class TransformersScorer:
                 f" preprocessor_config.json): {' '.join(str(error).split())[:400]}. Fetch it again"
             ) from error
         self._model = model.to(device).eval()
+        self._halving = Halving()
         self._max_tokens = int(config.text_config.max_position_embeddings)
         # SigLIP has no projection: its towers have the width of the embedding.
         self.dim = int(getattr(config, "projection_dim", 0) or config.text_config.hidden_size)
@@ -66,11 +68,11 @@ class TransformersScorer:
 
     def image_features(self, prepared: Sequence[dict[str, torch.Tensor]]) -> Floats:
         """Return float32 [n, dim], rows L2-normalised; a row with NaN is unchanged."""
-        return finite_rows(self._model, prepared, self._image_rows)
+        return finite_rows(self._model, prepared, self._halving, self._image_rows)
 
     def text_features(self, texts: Sequence[str], *, is_normalised: bool = True) -> Floats:
         """Return float32 [n, dim]; rows L2-normalised, or unchanged from the text encoder."""
-        return finite_rows(self._model, texts, partial(self._text_rows, is_normalised=is_normalised))
+        return finite_rows(self._model, texts, self._halving, partial(self._text_rows, is_normalised=is_normalised))
 
     def _image_rows(self, prepared: Sequence[dict[str, torch.Tensor]]) -> Floats:
         import torch

@@ -19,6 +19,7 @@ from PIL import Image
 
 from stages.contract import ContractError, InputError
 from stages.models.detector_description import DESCRIPTION, DetectorDescription, read_description
+from stages.models.halving import Halving
 from stages.models.protocols import Floats
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class YoloDetector:
         model = build_classifier(self._description)
         _load_weights(model, folder)
         self._model = model.to(self._device, self._dtype).eval()
+        self._halving = Halving()
 
     def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """Return the model's input for an RGB image, [side, side, 3]; thread-safe."""
@@ -51,10 +53,11 @@ class YoloDetector:
 
     def probabilities(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> Floats:
         """Return the probability of "remote sensing" per image, float32 [n]; NaN if the model gives NaN."""
+        return np.concatenate([np.zeros(0, np.float32), *self._halving.run(self._probabilities, prepared)])
+
+    def _probabilities(self, prepared: Sequence[npt.NDArray[np.uint8]]) -> Floats:
         import torch
 
-        if not prepared:
-            return np.zeros(0, np.float32)
         with torch.inference_mode():
             pixels = torch.from_numpy(np.stack(prepared)).to(self._device).permute(0, 3, 1, 2).to(torch.float32) / 255
             _, logits = self._model(pixels.to(self._dtype).contiguous())

@@ -59,6 +59,18 @@ def test_captions_of_an_image_do_not_depend_on_batch_or_order(small: Path, preci
     assert len({tuple(captions) for captions in together}) == 7
 
 
+@pytest.mark.filterwarnings("ignore:the GPU's memory")
+def test_captions_are_the_same_in_smaller_batches_where_memory_runs_out(small: Path, captioner: Blip2Captioner):
+    images, seeds, small_captioner = draw_images(5), list(range(70, 75)), Blip2Captioner(small)
+
+    def run_out(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        if len(kwargs.get("input_ids", ())) > 2 * SHORT.n_candidates:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    small_captioner.model.language_model.register_forward_pre_hook(run_out, with_kwargs=True)
+    assert draw(small_captioner, images, seeds, SHORT) == draw(captioner, images, seeds, SHORT)
+
+
 def test_captions_are_the_same_after_a_restart(small: Path, captioner: Blip2Captioner):
     images = draw_images(3)
     torch.manual_seed(99)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stages.models.features import finite_rows, lowest_precision, to_rows
+from stages.models.halving import Halving
 from stages.models.protocols import Floats
 
 
@@ -38,7 +39,7 @@ def test_only_rows_that_overflow_are_computed_in_float32() -> None:
     once = _compute(model, _items())
     assert np.isfinite(once).all(axis=1).tolist() == [True, False, True, False]
     with pytest.warns(UserWarning, match="2 of 4 features of this batch are not finite in float16"):
-        rows = finite_rows(model, _items(), lambda items: _compute(model, items))
+        rows = finite_rows(model, _items(), Halving(), lambda items: _compute(model, items))
     assert (rows[[0, 2]] == once[[0, 2]]).all()
     assert np.allclose(rows, _compute(exact, _items()), atol=2e-2)
 
@@ -57,9 +58,9 @@ def test_weights_come_back_with_their_bits_and_precisions(fails: bool) -> None:
 
     if fails:
         with pytest.raises(RuntimeError, match="out of memory"):
-            finite_rows(model, _items(), compute)
+            finite_rows(model, _items(), Halving(), compute)
     else:
-        assert np.isnan(finite_rows(model, _items(), compute)).all()
+        assert np.isnan(finite_rows(model, _items(), Halving(), compute)).all()
     after = model.state_dict()
     assert {name: weights.dtype for name, weights in after.items()} == {
         name: weights.dtype for name, weights in before.items()
@@ -74,5 +75,5 @@ def test_float32_is_computed_once() -> None:
         calls.append(len(items))
         return np.full((len(items), 8), np.nan, np.float32)
 
-    assert np.isnan(finite_rows(_Squares(), _items(), compute)).all()
+    assert np.isnan(finite_rows(_Squares(), _items(), Halving(), compute)).all()
     assert calls == [4]
