@@ -64,6 +64,14 @@ PICTURE_FIELDS: tuple[Field, ...] = (
     Field(
         "window_correlation", pa.float64(), "", "Median correlation over 16 tiles of the two pictures, borders removed."
     ),
+    Field(
+        "pair_colour_distance",
+        pa.float64(),
+        "levels",
+        "Mean distance of the aligned pictures' colours: how far red, green and blue are from their mean, as shares of"
+        " their sum, times 255; 0 if one picture is grey, null if they agree nowhere.",
+    ),
+    Field("window_colour_distance", pa.float64(), "levels", "pair_colour_distance of the insides of the two pictures."),
     Field("pair_id", pa.string(), "", "pixel_sha256 of both pictures, joined by a dash."),
     Field("side", pa.int32(), "", "0 for the first picture of a pair, 1 for the second."),
     Field(
@@ -105,6 +113,7 @@ PICTURE_FIELDS: tuple[Field, ...] = (
     Field("variant_hashes", pa.list_(pa.uint64()), "", "Perceptual hash of each variant; the first is phash."),
     Field("variant_details", pa.list_(pa.float64()), "grey levels", "phash_detail of each variant."),
     Field("grey_square", pa.binary(), "", "Grey levels of the picture, reduced to a square of 64 px, row by row."),
+    Field("colour_square", pa.binary(), "", "Red, green and blue of the picture, reduced to a square of 16 px."),
     Field(
         "packed_keypoints", pa.binary(), "", "Keypoints of the picture as bytes; none if they are too few to compare."
     ),
@@ -133,6 +142,12 @@ PICTURE_FIELDS: tuple[Field, ...] = (
         pa.float64(),
         "",
         "Correlation of both pictures' grey levels, at frequencies that the hash lacks; null by pixels or keypoints.",
+    ),
+    Field(
+        "match_colour_distance",
+        pa.float64(),
+        "levels",
+        "pair_colour_distance of an evaluation picture, turned or cut, and the other picture; null by keypoints alone.",
     ),
     Field("other_set", pa.string(), "", "Other evaluation set that has the picture."),
     Field("other_split", pa.string(), "", "Split of other_set that has it."),

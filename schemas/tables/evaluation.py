@@ -19,7 +19,7 @@ EVALUATION_IMAGE = Table(
     ("evaluation_set", "evaluation_path"),
     (
         "evaluation_split", "evaluation_licence", "image_format", "width_px", "height_px", "pixel_sha256", "phash",
-        "phash_detail", "variant_names", "variant_hashes", "variant_details", "grey_square",
+        "phash_detail", "variant_names", "variant_hashes", "variant_details", "grey_square", "colour_square",
         "evaluation_file",
     ),
     "A picture of an evaluation set with the hashes used to find it.",
@@ -61,13 +61,15 @@ EVALUATION_MATCH = Table(
         "match_variant",
         "match_distance",
         "match_correlation",
+        "match_colour_distance",
         "n_inliers",
         "pair_scale",
         "pair_turn_deg",
         "is_pair_mirrored",
     ),
-    "A picture of an evaluation set and one of the corpora that were compared: by grey levels, keypoints, or both.",
-    nullable=("match_variant", "match_distance", "match_correlation"),
+    "A picture of an evaluation set and one of the corpora that were compared: by grey levels and colours, by"
+    " keypoints, or by all.",
+    nullable=("match_variant", "match_distance", "match_correlation", "match_colour_distance"),
 )
 SET_MATCH = Table(
     "set_match",

@@ -65,9 +65,12 @@ PICTURE_PAIR = Table(
         "pair_turn_deg",
         "is_pair_mirrored",
         "pair_correlation",
+        "pair_colour_distance",
         "window_correlation",
+        "window_colour_distance",
     ),
-    "Two pictures whose keypoints were compared.",
+    "Two pictures whose keypoints, insides and colours were compared.",
+    nullable=("pair_colour_distance",),
     found_by=(("first_sha256", "pixel_sha256"), ("second_sha256", "pixel_sha256")),
 )
 JUDGED_PAIR = Table(

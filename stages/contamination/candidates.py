@@ -1,4 +1,4 @@
-"""Compare pictures of evaluation sets with pictures of the corpora by grey levels and by keypoints.
+"""Compare pictures of evaluation sets with pictures of the corpora by grey levels, colours and keypoints.
 
 Finding pairs, comparing and deciding (marks.py) are separate stages: another threshold costs no decoding.
 """
@@ -23,13 +23,14 @@ from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_re
 from stages.dedup.identities import COMPARISON
 from stages.dedup.summary import N_DIMENSIONS
 from stages.embed.located import LOCATED, load_located
+from stages.images.colours import Colours
 from stages.images.keypoints import Agreement, Keypoints, compare_keypoints, find_keypoints
 from stages.images.not_decoded import NotDecoded
 from stages.images.packed_keypoints import unpack_keypoints
 from stages.images.windows import WINDOWS
 from stages.rows import blocks_of, narrow, query_rows, run_sql
 
-Described = tuple[npt.NDArray[np.uint8], Keypoints | None]  # reduced square, keypoints
+Described = tuple[npt.NDArray[np.uint8], Colours, Keypoints | None]  # reduced squares, keypoints
 
 SUMMARIES_AT_ONCE = 16_384
 _KEY = EVALUATION_MATCH.key
@@ -116,12 +117,12 @@ def _vectors(block: pa.Table) -> Values:
 
 
 def compare_candidates(inputs: Inputs, context: Context) -> Outcome:
-    """Return how the grey levels of each pair with near hashes, and the keypoints of all, agree.
+    """Return how grey levels and colours of each pair with near hashes, and the keypoints of all, agree.
 
     Pairs whose picture of the corpora cannot be decoded are rejected.
     """
-    squares = _by_key(inputs["evaluation_image"], "grey_square")
-    packed = _by_key(inputs["evaluation_keypoints"], "packed_keypoints")
+    squares = {_named(row): row for row in inputs["evaluation_image"].to_pylist()}
+    packed = {_named(row): row["packed_keypoints"] for row in inputs["evaluation_keypoints"].to_pylist()}
     kept: list[dict[str, Any]] = []
     refused: list[tuple[str, ...]] = []
     rows = sorted(inputs["evaluation_pair"].to_pylist(), key=itemgetter("pixel_sha256"))
@@ -142,25 +143,32 @@ def compare_candidates(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(pa.Table.from_pylist(kept, EVALUATION_MATCH.schema), rejects)
 
 
-def _by_key(rows: pa.Table, column: str) -> dict[tuple[str, str], bytes]:
-    return {_named(row): row[column] for row in rows.to_pylist()}
-
-
 def _describer(has_keypoints: bool) -> Callable[[Image.Image], Described]:
     """Return the function that reduces a picture, and finds its keypoints if there are others to compare them with."""
     from stages.contamination.grey import reduce_square  # imports scipy
+    from stages.contamination.tints import reduce_tints
 
-    return lambda picture: (reduce_square(picture), find_keypoints(picture) if has_keypoints else None)
+    return lambda picture: (
+        reduce_square(picture),
+        reduce_tints(picture),
+        find_keypoints(picture) if has_keypoints else None,
+    )
 
 
-def _compare(row: dict[str, Any], square: bytes, packed: bytes | None, found: Described) -> dict[str, Any]:
+def _compare(row: dict[str, Any], squares: dict[str, Any], packed: bytes | None, found: Described) -> dict[str, Any]:
     from stages.contamination.grey import correlate_variant
+    from stages.contamination.tints import tint_distance
 
-    shown, keypoints = found
+    levels, tints, keypoints = found
     agreement = compare_keypoints(unpack_keypoints(packed), keypoints) if packed and keypoints else Agreement(0)
     variant = row["match_variant"]
-    correlation = None if variant is None else correlate_variant(square, variant, shown)
-    return {"match_correlation": correlation, **agreement.columns()}
+    if variant is None:
+        return agreement.columns()
+    return {
+        "match_correlation": correlate_variant(squares["grey_square"], variant, levels),
+        "match_colour_distance": tint_distance(squares["colour_square"], variant, tints),
+        **agreement.columns(),
+    }
 
 
 FIND_CANDIDATES = Stage(
@@ -191,11 +199,11 @@ FIND_CANDIDATES = Stage(
 COMPARE_CANDIDATES = Stage(
     name="compare_candidates",
     module="contamination",
-    version=4,
-    does="Compares grey levels and keypoints of an evaluation picture and one of the corpora.",
+    version=5,
+    does="Compares grey levels, colours and keypoints of an evaluation picture and one of the corpora.",
     reads=(
         Reads("evaluation_pair", (*_KEY, *LOCATED[1:], "match_variant", "match_distance")),
-        Reads("evaluation_image", ("evaluation_set", "evaluation_path", "grey_square")),
+        Reads("evaluation_image", ("evaluation_set", "evaluation_path", "grey_square", "colour_square")),
         Reads("evaluation_keypoints", ("evaluation_set", "evaluation_path", "packed_keypoints")),
     ),
     writes=EVALUATION_MATCH,

@@ -11,6 +11,7 @@ import scipy.fftpack
 from PIL import Image
 
 from stages.contamination.variants import TURNS
+from stages.images.windows import find_frame
 from stages.screen.perceptual_hash import LOW
 
 Levels = npt.NDArray[np.uint8]
@@ -21,6 +22,7 @@ SIDE = 32  # px of the squares that are compared: smaller windows are off by les
 HIGHEST = 20  # frequencies a side: higher ones do not survive a window that is off by half a step
 # Steps are 2.5 % of a side by default: the sides of a window are moved by half of one, and then by a quarter.
 MOVES_PX, N_ROUNDS = (0.8, 0.4), 2
+BLEND_PX = 2  # px beside a frame that it shares, in the square and by the resampling of a box, which reads beyond it
 UNLIKE = 0.1  # below it no moving helps. Measured: copies begin at .3
 MIN_LEVELS = 0.3  # deviation of these frequencies, grey levels: below it they are rounding and noise of JPEG
 _LEAST_ENERGY = (MIN_LEVELS * SIDE) ** 2
@@ -52,15 +54,20 @@ def correlate_variant(evaluation: bytes, variant: str, shown: Levels) -> float:
     """Return the correlation of a variant of an evaluation picture with another picture, in [-1, 1].
 
     The sides of the variant are moved a little, to where it is highest. Only frequencies that the perceptual hash does
-    not hold count, up to HIGHEST a side; 0 where there are hardly any.
+    not hold count, up to HIGHEST a side; 0 where there are hardly any. Plain frames that both have are left out: they
+    would correlate whatever they surround.
 
     Args:
         evaluation: its grey levels, as reduce_square returns them.
         variant: one of variant_names.
         shown: grey levels of the other picture, as reduce_square returns them.
     """
-    levels, sides = _change(read_square(evaluation), variant)
-    target = _frequencies(shown, np.zeros(4))
+    levels, sides = change_square(read_square(evaluation), variant)
+    frames = _frame(levels), _frame(shown)
+    if not (frames[0].any() and frames[1].any()):
+        frames = np.zeros(4), np.zeros(4)
+    sides = np.maximum(sides, frames[0])
+    target = _frequencies(shown, frames[1])
     best = _correlate(_frequencies(levels, sides), target)
     if best < UNLIKE:
         return round(best, 3)
@@ -74,13 +81,26 @@ def correlate_variant(evaluation: bytes, variant: str, shown: Levels) -> float:
     return round(best, 3)  # the last digits of sums depend on the machine
 
 
-def _change(levels: Levels, variant: str) -> tuple[Levels, Values]:
-    """Return the square turned as a variant's name says, and what it leaves out: px left, above, right and below."""
+def change_square(levels: Levels, variant: str) -> tuple[Levels, Values]:
+    """Return the square turned as a variant's name says, and what it leaves out: px left, above, right and below.
+
+    Args:
+        levels: uint8 [side, side] or [side, side, 3].
+        variant: one of variant_names.
+    """
     if variant in _TURNED:
         is_transposed, down, across = _TURNED[variant]
-        return np.ascontiguousarray((levels.T if is_transposed else levels)[::down, ::across]), np.zeros(4)
-    above, below, left, right = (float(share) * SQUARE_PX / 100 for share in variant.split()[1:])
+        turned = (levels.swapaxes(0, 1) if is_transposed else levels)[::down, ::across]
+        return np.ascontiguousarray(turned), np.zeros(4)
+    above, below, left, right = (float(share) * len(levels) / 100 for share in variant.split()[1:])
     return levels, np.array([left, above, right, below])
+
+
+def _frame(levels: Levels) -> Values:
+    """Return the widths of a square's plain frame: px left, above, right and below; zeros if it has none."""
+    left, top, right, bottom = find_frame(levels)
+    found = np.array([left, top, levels.shape[1] - right, levels.shape[0] - bottom], np.float64)
+    return found + BLEND_PX if found.any() else found
 
 
 def _correlate(first: Values, second: Values) -> float:

@@ -32,26 +32,34 @@ def find_overlap(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _limits(params: MatchParams) -> dict[str, float]:
-    return {"least": params.min_detail, "correlation": params.min_correlation, "inliers": params.min_inliers}
+    return {
+        "least": params.min_detail,
+        "correlation": params.min_correlation,
+        "colours": params.max_colour_distance,
+        "inliers": params.min_inliers,
+    }
 
 
 def _compare_near(inputs: Inputs, params: OverlapParams) -> pa.Table:
-    """Return the pairs of evaluation pictures of different splits with near hashes, with their correlations."""
+    """Return the pairs of evaluation pictures of different splits with near hashes, and how they agree."""
     from stages.contamination.grey import correlate_variant, read_square  # imports scipy
+    from stages.contamination.tints import read_tints, tint_distance
 
     query = "SELECT DISTINCT phash FROM evaluation_image WHERE phash_detail >= $least"
     phash = run_sql(query, inputs, least=params.min_detail)["phash"]
     near = find_near(phash, inputs["evaluation_image"], params)
     pairs = run_sql(_NEAR_PAIRS, {**inputs, "near": near}, least=params.min_detail)
-    squares = run_sql("SELECT grey_square FROM evaluation_image ORDER BY evaluation_set, evaluation_path", inputs)
-    levels = squares["grey_square"]
-    correlations = [
-        correlate_variant(levels[other].as_py(), variant, read_square(levels[own].as_py()))
-        for own, other, variant in zip(*(pairs[n].to_pylist() for n in ("own", "other", "match_variant")), strict=True)
-    ]
-    return pairs.append_column("match_correlation", pa.array(correlations, pa.float64()))
+    squares = run_sql(_SQUARES, inputs)
+    levels, tints = squares["grey_square"], squares["colour_square"]
+    correlations, distances = [], []
+    for own, other, variant in zip(*(pairs[n].to_pylist() for n in ("own", "other", "match_variant")), strict=True):
+        correlations.append(correlate_variant(levels[other].as_py(), variant, read_square(levels[own].as_py())))
+        distances.append(tint_distance(tints[other].as_py(), variant, read_tints(tints[own].as_py())))
+    pairs = pairs.append_column("match_correlation", pa.array(correlations, pa.float64()))
+    return pairs.append_column("match_colour_distance", pa.array(distances, pa.float64()))
 
 
+_SQUARES = "SELECT grey_square, colour_square FROM evaluation_image ORDER BY evaluation_set, evaluation_path"
 _SPLIT = "evaluation_set, evaluation_split"
 _ORDER = (
     "array_position(['pixels', 'phash', 'keypoints'], measure), match_distance, match_correlation DESC, n_inliers DESC"
@@ -59,6 +67,7 @@ _ORDER = (
 _BY_PIXELS = """
     'pixels' AS measure, 0 AS match_distance, 'upright' AS match_variant, NULL AS match_correlation, NULL AS n_inliers
 """
+_IS_NEAR = "match_correlation >= $correlation AND match_colour_distance <= $colours"
 _BY_HASH = "'phash', match_distance, match_variant, match_correlation, NULL"
 _BY_KEYPOINTS = """
     'keypoints', NULL, format(
@@ -77,7 +86,7 @@ _MARKS = f"""
         SELECT sample_id, {_SPLIT}, min(evaluation_path) AS evaluation_path, {_BY_PIXELS}
         FROM shown JOIN evaluation_image USING (pixel_sha256) GROUP BY ALL
         UNION ALL
-        SELECT sample_id, {_SPLIT}, evaluation_path, {_BY_HASH} FROM compared WHERE match_correlation >= $correlation
+        SELECT sample_id, {_SPLIT}, evaluation_path, {_BY_HASH} FROM compared WHERE {_IS_NEAR}
         UNION ALL
         SELECT sample_id, {_SPLIT}, evaluation_path, {_BY_KEYPOINTS} FROM compared WHERE n_inliers >= $inliers
     )
@@ -120,7 +129,7 @@ _OVERLAP = f"""
         FROM shown JOIN other USING (pixel_sha256) GROUP BY ALL
         UNION ALL
         SELECT {_SPLIT}, evaluation_path, other_set, other_split, other_path, {_BY_HASH}
-        FROM near WHERE match_correlation >= $correlation
+        FROM near WHERE {_IS_NEAR}
         UNION ALL
         SELECT {_SPLIT}, evaluation_path, other_set, other_split, other_path, {_BY_KEYPOINTS}
         FROM shown JOIN agreeing_both USING (evaluation_set, evaluation_path) JOIN other USING (other_set, other_path)
@@ -134,19 +143,20 @@ _OVERLAP = f"""
 """
 
 _SHOWN = ("evaluation_split", "pixel_sha256")
-_BY_GREY = ("match_distance", "match_variant", "match_correlation")
+_PICTURE = ("pixel_sha256", "phash", "phash_detail", "grey_square", "colour_square")
+_BY_SQUARES = ("match_distance", "match_variant", "match_correlation", "match_colour_distance")
 _AGREED = ("n_inliers", "pair_scale", "pair_turn_deg", "is_pair_mirrored")
 
 FIND_CONTAMINATED = Stage(
     name="find_contaminated",
     module="contamination",
-    version=5,
+    version=6,
     does="Marks samples whose picture is in an evaluation set: by equal pixels, a near hash, or agreeing keypoints.",
     reads=(
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "phash_detail"), is_whole=True),
         Reads("evaluation_image", ("evaluation_set", "evaluation_path", *_SHOWN), is_whole=True),
-        Reads("evaluation_match", (*EVALUATION_MATCH.key, *_BY_GREY, *_AGREED), is_whole=True),
+        Reads("evaluation_match", (*EVALUATION_MATCH.key, *_BY_SQUARES, *_AGREED), is_whole=True),
     ),
     writes=CONTAMINATED,
     grain="observe",
@@ -159,10 +169,10 @@ FIND_CONTAMINATED = Stage(
 FIND_OVERLAP = Stage(
     name="find_overlap",
     module="contamination",
-    version=5,
+    version=6,
     does="Finds the pictures that two evaluation sets share, or two splits of one.",
     reads=(
-        Reads("evaluation_image", (*HASHED, "pixel_sha256", "phash", "phash_detail", "grey_square"), is_whole=True),
+        Reads("evaluation_image", (*HASHED, *_PICTURE), is_whole=True),
         Reads("set_match", (*SET_MATCH.key, *_AGREED), is_whole=True),
     ),
     writes=EVALUATION_OVERLAP,

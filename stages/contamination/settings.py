@@ -73,6 +73,13 @@ class MatchParams(DetailParams):
         le=1,
         description="minimum correlation of two pictures with near hashes, at frequencies that the hash lacks",
     )  # measured: 2 of 4,000 copies have less; of 1.2e9 pairs of unlike cuts one has more, of 3e7 of drawings none
+    max_colour_distance: float = Field(
+        10.0,
+        ge=0,
+        description="maximum mean distance of the colours of two pictures with near hashes, levels; a grey picture has"
+        " none; 361: colours do not count",
+    )  # measured: resized, encoded, cut and flipped copies of 300 drawings have at most 4.7, three of 3.4e8 pairs of
+    # unlike drawings that correlate 11.3 and more
     min_inliers: int = Field(
         16, ge=MIN_INLIERS, description="minimum number of places where the keypoints of two pictures agree"
     )  # below dedup.min_inliers, which charts of one template decide: evaluation pictures are views from above. Of

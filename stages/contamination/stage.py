@@ -140,6 +140,7 @@ def hash_evaluation(inputs: Inputs, context: Context) -> Outcome:
 
 def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any] | Refused:
     from stages.contamination.grey import reduce_square
+    from stages.contamination.tints import reduce_tints
     from stages.contamination.variants import SQUARE_PX, hash_variants, variant_names  # imports scipy
     from stages.images.rgb import open_rgb
 
@@ -172,6 +173,7 @@ def _hash(path: Path, row: Mapping[str, Any], context: Context) -> dict[str, Any
         "variant_hashes": [*found.phash_orientations, *hashes[len(found.phash_orientations) :]],
         "variant_details": [found.phash_detail, *details[1:]],
         "grey_square": reduce_square(picture).tobytes(),
+        "colour_square": reduce_tints(picture).tobytes(),
     }
 
 

@@ -29,10 +29,15 @@ _JUDGED = f"""
         FROM pair_side GROUP BY pair_id
     ), measured AS (
         SELECT pair.*, n_inliers, a.date <> b.date AS is_other_date,
-               CASE WHEN $is_by_features THEN true ELSE n_inliers >= $least
-               OR (n_inliers >= $least_near AND pair_correlation >= $least_near_correlation)
-               OR (n_inliers >= $least_close AND pair_correlation >= $least_pair_correlation)
-               OR (pair_source = 'windows' AND window_correlation >= $least_correlation) END AS is_alike
+               CASE WHEN $is_by_features THEN true ELSE (
+                   n_inliers >= $least
+                   OR (n_inliers >= $least_near AND pair_correlation >= $least_near_correlation)
+                   OR (n_inliers >= $least_close AND pair_correlation >= $least_pair_correlation)
+               ) AND (n_inliers >= $least_sure OR coalesce(pair_colour_distance, 0) <= $most_colour_distance)
+               OR (
+                   pair_source = 'windows' AND window_correlation >= $least_correlation
+                   AND window_colour_distance <= $most_colour_distance
+               ) END AS is_alike
         FROM pair LEFT JOIN picture_pair USING (pair_id)
         LEFT JOIN dated a ON a.pixel_sha256 = first_sha256 LEFT JOIN dated b ON b.pixel_sha256 = second_sha256
     )
@@ -57,6 +62,8 @@ def judge_pairs(inputs: Inputs, context: Context) -> Outcome:
         "least_close": params.min_close_inliers,
         "least_pair_correlation": params.min_pair_correlation,
         "least_correlation": params.min_window_correlation,
+        "least_sure": params.min_sure_inliers,
+        "most_colour_distance": params.max_colour_distance,
     }
     found = query_rows(_JUDGED, inputs, **options)
     names = JUDGED_PAIR.schema.names
@@ -64,12 +71,15 @@ def judge_pairs(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(ordered.cast(JUDGED_PAIR.schema), no_rejects(JUDGED_PAIR))
 
 
+_MEASURES = (
+    "n_inliers", "pair_correlation", "pair_colour_distance", "window_correlation", "window_colour_distance",
+)  # fmt: skip
 _STATED = ("sample_id", "stated_latitude_deg", "stated_datetime")
 
 JUDGE_PAIRS = Stage(
     name="judge_pairs",
     module="dedup",
-    version=5,
+    version=6,
     does="Decides which compared pairs are copies, and which show the same place at another date.",
     reads=(
         Reads(
@@ -77,7 +87,7 @@ JUDGE_PAIRS = Stage(
             ("pair_id", "side", "pixel_sha256", "pair_source", "feature_cos", "phash_distance"),
             is_whole=True,
         ),
-        Reads("picture_pair", ("pair_id", "n_inliers", "pair_correlation", "window_correlation"), is_whole=True),
+        Reads("picture_pair", ("pair_id", *_MEASURES), is_whole=True),
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256", "exif_latitude_deg", "exif_datetime"), is_whole=True),
         Reads("candidate", _STATED, is_whole=True),

@@ -34,12 +34,14 @@ from stages.dedup.settings import (
     off_without_pairs,
 )
 from stages.embed.located import LOCATED, load_located
-from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints
+from stages.images.colours import Colours, aligned_distance, colour_distance, cut_colours, reduce_colours
+from stages.images.keypoints import Agreement, Keypoints, compare_keypoints, find_keypoints
 from stages.images.not_decoded import NotDecoded
 from stages.images.windows import Windows, correlate_windows, find_windows
 from stages.rows import narrow, query_rows, run_sql, space_of
 
 Described = tuple[Keypoints, Windows]
+Compared = tuple[Keypoints, Windows, Colours]
 
 N_HELD = 2_000  # pictures whose keypoints a worker holds: 110 MB
 PAIRS_PER_PARTITION = 4_000  # some 2 minutes of one core
@@ -156,8 +158,8 @@ _SIDES = f"""
 
 
 def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
-    """Return how the keypoints of each pair agree; reject pairs with a picture that cannot be decoded."""
-    held: OrderedDict[str, Described | NotDecoded] = OrderedDict()
+    """Return how keypoints, insides and colours of each pair agree; reject pairs with a picture not decoded."""
+    held: OrderedDict[str, Compared | NotDecoded] = OrderedDict()
     sides: dict[str, list[Mapping[str, Any]]] = {}
     for row in inputs["pair_side"].to_pylist():
         sides.setdefault(row["pair_id"], []).append(row)
@@ -170,16 +172,12 @@ def compare_pairs(inputs: Inputs, context: Context) -> Outcome:
         if faults:
             refused.append((pair_id, "decoding_failed", str(faults[0])))
         else:
-            keypoints, windows = zip(*found, strict=True)  # type: ignore[arg-type]
-            agreement = compare_keypoints(*keypoints)
             kept.append(
                 {
                     "pair_id": pair_id,
                     "first_sha256": first["pixel_sha256"],
                     "second_sha256": second["pixel_sha256"],
-                    **agreement.columns(),
-                    "pair_correlation": agreement.correlation,
-                    "window_correlation": round(correlate_windows(*windows), 3),
+                    **compare_described(*found),  # type: ignore[arg-type]
                 }
             )
         context.advance(len(kept) + len(refused))
@@ -195,15 +193,42 @@ def describe_picture(picture: Image.Image) -> Described:
     return find_keypoints(picture), find_windows(picture)
 
 
-def _described(row: Mapping[str, Any], context: Context, held: Any) -> Described | NotDecoded:
+def compare_described(first: Compared, second: Compared) -> dict[str, Any]:
+    """Return how two pictures agree, by the columns of picture_pair."""
+    (keypoints, windows, colours), (other_keypoints, other_windows, other_colours) = first, second
+    agreement = compare_keypoints(keypoints, other_keypoints)
+    insides = cut_colours(colours, windows.box), cut_colours(other_colours, other_windows.box)
+    return {
+        **agreement.columns(),
+        "pair_correlation": agreement.correlation,
+        "pair_colour_distance": _aligned_distance(colours, other_colours, agreement),
+        "window_correlation": round(correlate_windows(windows, other_windows), 3),
+        "window_colour_distance": colour_distance(*insides),
+    }
+
+
+def _aligned_distance(first: Colours, second: Colours, agreement: Agreement) -> float | None:
+    """Return the colour distance where two pictures agree, None if they do nowhere."""
+    if agreement.affine is None:
+        return None
+    return aligned_distance(first[:, ::-1] if agreement.is_mirrored else first, second, agreement.affine)
+
+
+def describe_in_colour(picture: Image.Image) -> Compared:
+    """Return the keypoints and the windows of a picture as shown, and its colours, as small as its grey levels."""
+    keypoints, windows = describe_picture(picture)
+    return keypoints, windows, reduce_colours(picture, *keypoints.small.shape)
+
+
+def _described(row: Mapping[str, Any], context: Context, held: Any) -> Compared | NotDecoded:
     """Return the description of one side of a pair, from `held` if it is there."""
     name = row["pixel_sha256"]
     if name not in held:
-        held[name] = load_located(row, context.files, describe_picture)
+        held[name] = load_located(row, context.files, describe_in_colour)
         if len(held) > N_HELD:
             held.popitem(last=False)
     held.move_to_end(name)
-    found: Described | NotDecoded = held[name]
+    found: Compared | NotDecoded = held[name]
     return found
 
 
@@ -232,8 +257,8 @@ FIND_PAIRS = Stage(
 COMPARE_PAIRS = Stage(
     name="compare_pairs",
     module="dedup",
-    version=9,
-    does="Compares the keypoints of two pictures, as shown and mirrored, and their insides.",
+    version=10,
+    does="Compares the keypoints of two pictures, as shown and mirrored, their insides, and their colours.",
     reads=(Reads("pair_side", ("pair_id", "side", *LOCATED)),),
     writes=PICTURE_PAIR,
     grain="reduce",

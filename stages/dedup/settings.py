@@ -133,6 +133,16 @@ class JudgeParams(MethodParams):
         0.7, ge=-1, le=1, description="minimum median correlation of the insides of a copy, if their hashes are near"
     )  # measured: of 89,700 pairs of different drawings three have 8 bits and .62 to .68, none has .7; of 1.4 million
     # real ones two have 8 bits, and at most .55; those with fewer bits and .7 are maps of one template or of one place
+    max_colour_distance: float = Field(
+        14.0,
+        ge=0,
+        description="maximum mean distance of the colours of a copy, levels, where one picture lies on the other; a"
+        " grey picture has none; 361: colours do not count",
+    )  # measured: edited copies of 40 drawings have at most 7.3, all 13 pairs of one template that were joined 16.4 and
+    # more; of 200 real pictures none with white balance off by .1 has more than 10.9, and .05 with saturation 1.6 14
+    min_sure_inliers: int = Field(
+        48, ge=MIN_INLIERS, description="number of places that make a copy in any colours"
+    )  # twice what drawings of one template reach; most copies of real pictures have more
 
 
 def off_without_pairs(params: MethodParams) -> str:

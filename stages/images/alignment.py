@@ -72,6 +72,17 @@ def correlate_finely(first: Pixels, second: Pixels, affine: Affine, margin: int 
     return _summarise(shown, second, is_covered)[1]
 
 
+def lay(first: Pixels, affine: Affine, shape: tuple[int, ...]) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    """Return the first picture moved into the frame of the second, of a shape, and the mask of the pixels it covers.
+
+    Args:
+        first: uint8 [height, width] or [height, width, 3], the first picture reduced by SMALL.
+        affine: as for correlate.
+        shape: shape of the second picture, reduced by SMALL; more than height and width does not count.
+    """
+    return _lay(first, _reduce(affine), shape)
+
+
 def _reduce(affine: Affine) -> Affine:
     """Return the affine between the centres of reduced pixels."""
     moved = affine.copy()
@@ -81,7 +92,7 @@ def _reduce(affine: Affine) -> Affine:
 
 def _inside(shape: tuple[int, ...], margin: int) -> Pixels:
     """Return uint8 of the shape, 255 but for 0 in the margin."""
-    found = np.zeros(shape, np.uint8)
+    found = np.zeros(shape[:2], np.uint8)
     found[margin : shape[0] - margin, margin : shape[1] - margin] = 255
     return found
 
@@ -90,7 +101,7 @@ def _lay(first: Pixels, moved: Affine, shape: tuple[int, ...], margin: int = 0) 
     """Return the first picture moved into the frame of the second, and the mask of the pixels it covers."""
     import cv2
 
-    height, width = shape
+    height, width = shape[:2]
     shown: Any = cv2.warpAffine(np.ascontiguousarray(first), moved, (width, height), flags=cv2.INTER_LINEAR)
     is_covered = cv2.warpAffine(_inside(first.shape, margin), moved, (width, height)) == 255
     return shown, np.asarray(is_covered & (_inside(shape, margin) == 255))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from stages.identity import package_version
-from stages.images.alignment import MARGIN, SMALL, TILE, correlate, correlate_finely
+from stages.images.alignment import MARGIN, SMALL, TILE, Affine, correlate, correlate_finely
 
 Points = npt.NDArray[np.float32]
 Descriptors = npt.NDArray[np.uint8]
@@ -78,6 +78,8 @@ class Agreement:
         is_mirrored: whether the first picture was mirrored, left to right, before it was turned.
         correlation: lower quartile of the correlations of the pictures' tiles where the similarity puts them on each
             other, in [-1, 1]; 0 if they overlap too little.
+        affine: float64 [2, 3], maps px of the first picture, mirrored if it was, to those of the second, both resized;
+            None without agreement.
     """
 
     n_inliers: int
@@ -85,6 +87,7 @@ class Agreement:
     turn_deg: float = 0.0
     is_mirrored: bool = False
     correlation: float = 0.0
+    affine: Affine | None = field(default=None, compare=False)
 
     def columns(self) -> dict[str, Any]:
         """Return the agreement as tables of pairs hold it."""
@@ -179,7 +182,7 @@ def _agree(first: Keypoints, second: Keypoints, roots: Roots, *, is_mirrored: bo
         quartile = max(quartile, inner, correlate_finely(first.small, second.small, affine, MARGIN))
     turn_deg = math.degrees(math.atan2(affine[1, 0], affine[0, 0]))
     # Rounded, since the last digits of the fit depend on the machine.
-    return Agreement(n_inliers, round(scale, 3), round(turn_deg, 1) + 0.0, is_mirrored, round(quartile, 3))
+    return Agreement(n_inliers, round(scale, 3), round(turn_deg, 1) + 0.0, is_mirrored, round(quartile, 3), affine)
 
 
 def _match(first: Keypoints, second: Keypoints, roots: Roots) -> tuple[Points, Points]:

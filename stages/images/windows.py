@@ -37,11 +37,13 @@ class Windows:
         hashes: uint64 [3], perceptual hashes of the inside, of its upper and of its lower five sixths.
         details: float64 [3], grey levels, as phash_detail.
         small: uint8 [32, 32], grey levels of the inside.
+        box: left, top, right and bottom of the inside, as shares of the picture's sides.
     """
 
     hashes: npt.NDArray[np.uint64]
     details: npt.NDArray[np.float64]
     small: Pixels
+    box: tuple[float, float, float, float]
 
 
 def find_windows(picture: Image.Image) -> Windows:
@@ -53,14 +55,17 @@ def find_windows(picture: Image.Image) -> Windows:
     if share < 1:
         size = max(1, round(grey.width * share)), max(1, round(grey.height * share))
         grey = grey.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-    inside = _smooth(grey.crop(find_frame(np.asarray(grey))))
+    left, top, right, bottom = frame = find_frame(np.asarray(grey))
+    inside = _smooth(grey.crop(frame))
     width, height = inside.size
     cut = round(height * LEFT_OUT)
     boxes = (0, 0, width, height), (0, 0, width, height - cut), (0, cut, width, height)
     found = hash_reduced(np.stack([reduce_grey(inside.crop(box)) for box in boxes]))
     small = np.asarray(inside.resize((SIDE, SIDE), Image.Resampling.BOX))
     hashes = np.array([one["phash"] for one in found], np.uint64)
-    return Windows(hashes, np.array([one["phash_detail"] for one in found], np.float64), small)
+    details = np.array([one["phash_detail"] for one in found], np.float64)
+    box = left / grey.width, top / grey.height, right / grey.width, bottom / grey.height
+    return Windows(hashes, details, small, box)
 
 
 def _smooth(grey: Image.Image) -> Image.Image:

@@ -19,10 +19,12 @@ from PIL import Image
 from flows.demo.world.drawings import FROM_ABOVE, KINDS
 from stages.dedup.codes import N_CODES, Codes, encode_keypoints, have_near
 from stages.dedup.neighbours import components, distance
+from stages.dedup.pairs import compare_described, describe_in_colour
 from stages.dedup.settings import JudgeParams, PairParams
 from stages.dedup.summary import summarise
-from stages.images.keypoints import Keypoints, compare_keypoints, find_keypoints
-from stages.images.windows import Windows, correlate_windows, find_windows, window_distance
+from stages.images.colours import Colours
+from stages.images.keypoints import Keypoints, find_keypoints
+from stages.images.windows import Windows, find_windows, window_distance
 from stages.screen.perceptual_hash import hash_grey, reduce_grey
 from tests.benchmarks.harness import Goal, Row, cpu_seconds, most_events, report, sized
 from tests.benchmarks.recall_edits import EDITS
@@ -49,15 +51,16 @@ class Described:
     summary: Values
     codes: Codes
     windows: Windows
+    colours: Colours
 
 
 def describe(image: Image.Image, kind: str) -> Described:
     """Return what screen and summarise_keypoints find."""
     found = hash_grey(image.convert("L"))
-    keypoints = find_keypoints(image)
+    keypoints, windows, colours = describe_in_colour(image)
     hashes = np.array(found["phash_orientations"], np.uint64)
     summary, codes = summarise(keypoints).astype(np.float32), encode_keypoints(keypoints)
-    return Described(kind, hashes, found["phash_detail"], keypoints, summary, codes, find_windows(image))
+    return Described(kind, hashes, found["phash_detail"], keypoints, summary, codes, windows, colours)
 
 
 def draw_pictures() -> list[tuple[str, Image.Image]]:
@@ -121,13 +124,17 @@ def candidates(one: Described, others: Sequence[Described], summaries: Values) -
 def agree(one: Described, other: Described) -> bool:
     """Return whether the keypoints of two pictures, or their insides, make them copies."""
     params = JudgeParams()
-    found = compare_keypoints(one.keypoints, other.keypoints)
-    is_near = found.n_inliers >= params.min_near_inliers and found.correlation >= params.min_near_correlation
-    is_close = found.n_inliers >= params.min_close_inliers and found.correlation >= params.min_pair_correlation
-    if is_near or is_close or found.n_inliers >= params.min_inliers:
+    found = compare_described(*((each.keypoints, each.windows, each.colours) for each in (one, other)))
+    n_inliers, correlation = found["n_inliers"], found["pair_correlation"]
+    is_near = n_inliers >= params.min_near_inliers and correlation >= params.min_near_correlation
+    is_close = n_inliers >= params.min_close_inliers and correlation >= params.min_pair_correlation
+    has_colours = (found["pair_colour_distance"] or 0) <= params.max_colour_distance
+    has_colours |= n_inliers >= params.min_sure_inliers
+    if has_colours and (is_near or is_close or n_inliers >= params.min_inliers):
         return True
-    is_alike = correlate_windows(one.windows, other.windows) >= params.min_window_correlation
-    return is_alike and have_near_windows(one, other)
+    is_alike = found["window_correlation"] >= params.min_window_correlation
+    is_coloured_alike = found["window_colour_distance"] <= params.max_colour_distance
+    return is_alike and is_coloured_alike and have_near_windows(one, other)
 
 
 def measure_edits(

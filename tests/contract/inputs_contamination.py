@@ -30,6 +30,7 @@ _EVALUATION = [
         "variant_hashes": [value ^ _VARIED for value in hashes],
         "variant_details": [1.0, 0.01 if n == 2 else 1.0],
         "grey_square": bytes(n * 7 * k % 251 for k in range(64 * 64)) if n else _SQUARE,
+        "colour_square": bytes(n * 11 * k % 241 for k in range(16 * 16 * 3)),
     }
     for n, (name, split, pixels, hashes) in enumerate(
         (
@@ -49,14 +50,24 @@ _AGREED = [
     {"pair_scale": 0.5 * (n + 1), "pair_turn_deg": 90.0 * n, "is_pair_mirrored": n == 1, "n_inliers": n_inliers}
     for n, n_inliers in enumerate((23, 24, 60))
 ]
-_NOT_NEAR: dict[str, Any] = {"match_variant": None, "match_distance": None, "match_correlation": None}
+_NOT_NEAR: dict[str, Any] = dict.fromkeys(
+    ("match_variant", "match_distance", "match_correlation", "match_colour_distance")
+)
 _NEAR = {"match_variant": "mirrored", "match_distance": 3.0}
+_COLOURS = {"match_colour_distance": 9.0}
 _MATCHES = [
     {"evaluation_set": "alpha", "evaluation_path": "0.png", "pixel_sha256": f"pixels {n}", **agreed, **_NOT_NEAR}
     for n, agreed in enumerate(_AGREED)
 ]
 _MATCHES += [
-    {**row, "evaluation_path": "1.png", "n_inliers": 0, **_NEAR, "match_correlation": correlation}
+    {
+        **row,
+        "evaluation_path": "1.png",
+        "n_inliers": 0,
+        **_NEAR,
+        "match_correlation": correlation,
+        **_COLOURS,
+    }
     for row, correlation in zip(_MATCHES, (0.9, 0.1, -0.2), strict=True)
 ]
 _SET_MATCHES = [

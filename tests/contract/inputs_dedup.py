@@ -74,7 +74,14 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
     "judge_pairs": tables(
         pair_side=_SIDES,
         picture_pair=[
-            {"pair_id": f"pair {n}", "n_inliers": n_inliers, "pair_correlation": 0.98, "window_correlation": 0.75}
+            {
+                "pair_id": f"pair {n}",
+                "n_inliers": n_inliers,
+                "pair_correlation": 0.98,
+                "pair_colour_distance": 3.0,
+                "window_correlation": 0.75,
+                "window_colour_distance": 3.0,
+            }
             for n, n_inliers in enumerate((40, 3, 16))
         ],
         sample=_SAMPLES,

@@ -58,6 +58,7 @@ def test_a_file_of_hashes_does_without_the_pictures(tmp_path: Path) -> None:
         "variant_hashes": hashes, "variant_details": details, "phash": hashes[0], "phash_detail": details[0],
         "variant_names": variant_names(params.max_cut, params.n_cuts), "image_format": "JPEG", "width_px": 256,
         "height_px": 256, "pixel_sha256": "0" * 64, "grey_square": bytes(64 * 64),
+        "colour_square": bytes(16 * 16 * 3),
     }  # fmt: skip
     rows = pa.Table.from_pylist([row], EVALUATION_IMAGE.schema)
     write_shared(rows, EVALUATION_KEYPOINTS.schema.empty_table(), tmp_path / "hashes.parquet")

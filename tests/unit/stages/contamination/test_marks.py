@@ -16,6 +16,7 @@ from stages.contamination.candidates import COMPARE_CANDIDATES, FIND_CANDIDATES
 from stages.contamination.description import PLAN_GALLERY
 from stages.contamination.grey import reduce_square
 from stages.contamination.marks import FIND_CONTAMINATED, FIND_OVERLAP
+from stages.contamination.tints import reduce_tints
 from stages.contamination.variants import hash_variants, variant_names
 from stages.contract import Context, Stage
 from stages.screen.perceptual_hash import hash_grey
@@ -73,7 +74,8 @@ def evaluation(pictures: dict[str, Image.Image], splits: dict[str, tuple[str, st
         own, split = (splits or {}).get(name, ("aid", "all"))
         variants = {"variant_names": NAMES, "variant_hashes": hashes, "variant_details": details}
         about = {"evaluation_set": own, "evaluation_path": name, "evaluation_split": split, "partition": "p"}
-        pixels = {"pixel_sha256": digest_pixels(picture), "grey_square": reduce_square(picture).tobytes()}
+        squares = {"grey_square": reduce_square(picture).tobytes(), "colour_square": reduce_tints(picture).tobytes()}
+        pixels = {"pixel_sha256": digest_pixels(picture), **squares}
         rows.append({**about, **variants, **pixels, **hash_grey(picture.convert("L"))})
     columns = {"evaluation_image": FIND_OVERLAP.reads[0].columns, "evaluation_file": FIND_CANDIDATES.reads[3].columns}
     return {
@@ -206,6 +208,16 @@ def test_a_near_hash_needs_grey_levels_that_correlate() -> None:
     assert copy["match_correlation"] > 0.9 and abs(row["match_correlation"]) < 0.3
 
 
+def test_a_near_hash_needs_alike_colours_unless_a_picture_is_grey() -> None:
+    one = draw(1)
+    grey, blue, red = one.convert("YCbCr").split()
+    other_colours = Image.merge("YCbCr", (grey, ImageOps.invert(blue), ImageOps.invert(red))).convert("RGB")
+    sets = evaluation({"a": one})
+    near = {"other colours": other_colours, "grey": one.convert("L").convert("RGB"), "copy": encode(one, 60)}
+    assert set(marks(near, sets)) == {"grey", "copy"}
+    assert set(marks(near, sets, max_colour_distance=361)) == set(near)
+
+
 def test_keypoints_of_two_sets_count_in_both_directions() -> None:
     sets = evaluation({"a": draw(1), "b": draw(2)}, {"a": ("aid", "test"), "b": ("ucm", "all")})
     agreed = {"evaluation_set": "aid", "evaluation_path": "a", "other_set": "ucm", "other_path": "b"}
@@ -218,3 +230,24 @@ def test_keypoints_of_two_sets_count_in_both_directions() -> None:
         ("a", "b", "keypoints", "turned 90 degrees, 0.50 times as large"),
         ("b", "a", "keypoints", "turned -90 degrees, 2.00 times as large"),
     ]
+
+
+def test_a_common_frame_makes_no_match_of_smooth_pictures_and_hides_no_copy() -> None:
+    def framed(image: Image.Image) -> Image.Image:
+        return ImageOps.expand(image, 10, (255, 255, 255))
+
+    smooth = {f"{seed}": framed(_waves(seed)) for seed in range(40)}
+    near = marks({f"other {seed}": framed(_waves(seed)) for seed in range(100, 140)}, evaluation(smooth))
+    assert not near
+    own = {f"{seed}": framed(draw(seed)) for seed in range(10)}
+    assert len(marks({f"of {name}": encode(image, 60) for name, image in own.items()}, evaluation(own))) == 10
+
+
+def _waves(seed: int) -> Image.Image:
+    """A smooth picture of two waves."""
+    rng = np.random.default_rng([29, seed])
+    rows, columns = np.mgrid[:128, :160]
+    waves = rng.uniform(10, 60) * np.sin(columns / rng.uniform(16, 50) + rng.uniform(0, 6))
+    waves = waves + rng.uniform(10, 60) * np.cos(rows / rng.uniform(16, 50) + rng.uniform(0, 6))
+    levels = (rng.uniform(70, 180) + waves)[:, :, None] * rng.uniform(0.5, 1, 3)
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))

@@ -167,6 +167,36 @@ def test_few_inliers_make_a_copy_if_the_aligned_pictures_correlate(
     assert {row["pair_kind"] for row in run(JUDGE_PAIRS, changed, method="keypoints").kept.to_pylist()} == {kind}
 
 
+@pytest.mark.parametrize(
+    ("n_inliers", "pair_distance", "window_distance", "kind"),
+    [
+        *((24, 14.0, 99.0, "copy"), (24, 14.1, 0.0, "unlike"), (24, None, 99.0, "copy"), (48, 99.0, 99.0, "copy")),
+        *((0, None, 14.0, "copy"), (0, 0.0, 14.1, "unlike")),
+    ],
+)
+def test_pictures_of_other_colours_are_no_copies_unless_many_places_agree(
+    tables: dict[str, list[dict[str, Any]]],
+    n_inliers: int,
+    pair_distance: float | None,
+    window_distance: float,
+    kind: str,
+) -> None:
+    colours = {"pair_colour_distance": pair_distance, "window_colour_distance": window_distance}
+    facts = {"n_inliers": n_inliers, "pair_correlation": 0.0, "window_correlation": 0.0 if n_inliers else 0.9}
+    changed = {
+        **tables,
+        "pair_side": [{**row, "pair_source": "windows"} for row in tables["pair_side"]],
+        "picture_pair": [{**row, **facts, **colours} for row in tables["picture_pair"]],
+    }
+    assert {row["pair_kind"] for row in run(JUDGE_PAIRS, changed, method="keypoints").kept.to_pylist()} == {kind}
+
+
+def test_colours_are_compared_where_the_pictures_agree(tables: dict[str, list[dict[str, Any]]]) -> None:
+    distances = {row["pair_id"]: row["pair_colour_distance"] for row in tables["picture_pair"]}
+    assert distances["a-b"] <= 5 and distances["c-d"] <= 5  # a window, and a mirrored copy
+    assert all(value is None or value >= 0 for value in distances.values())
+
+
 def test_near_features_and_near_insides_are_united(tables: dict[str, list[dict[str, Any]]]) -> None:
     features = [[1.0, 0, 0], [0.99, 0.1, 0], [0, 1.0, 0], [0, 0.2, 1.0], [0, 0, 1.0]]
     embedding = [{"pixel_sha256": n, "image_feature": f} for n, f in zip(PICTURES, features, strict=True)]
