@@ -2,7 +2,7 @@
 
 from stages.caption.further_texts import JOIN_TEXTS
 from stages.caption.stage import CHOOSE_CAPTIONS, DRAW_CAPTIONS, RANK_CAPTIONS
-from stages.contamination.between_sets import COMPARE_SETS
+from stages.contamination.between_sets import COMPARE_SETS, FIND_SET_PAIRS
 from stages.contamination.candidates import COMPARE_CANDIDATES, FIND_CANDIDATES
 from stages.contamination.description import DESCRIBE_EVALUATION, PLAN_GALLERY, SUMMARISE_GALLERY
 from stages.contamination.equal_captions import FIND_CAPTIONS
@@ -97,6 +97,7 @@ STAGES: tuple[Stage, ...] = (
     SUMMARISE_GALLERY,
     FIND_CANDIDATES,
     COMPARE_CANDIDATES,
+    FIND_SET_PAIRS,
     COMPARE_SETS,
     FIND_CONTAMINATED,
     FIND_OVERLAP,

@@ -14,7 +14,7 @@ from PIL import Image
 from schemas.fields import FIELD
 from schemas.tables import PICTURE, SAMPLE
 from stages.checks import check_outcome
-from stages.contamination.between_sets import COMPARE_SETS
+from stages.contamination.between_sets import COMPARE_SETS, FIND_SET_PAIRS
 from stages.contamination.candidates import COMPARE_CANDIDATES, FIND_CANDIDATES
 from stages.contamination.description import DESCRIBE_EVALUATION, PLAN_GALLERY, SUMMARISE_GALLERY
 from stages.contamination.marks import FIND_CONTAMINATED, FIND_OVERLAP
@@ -151,7 +151,8 @@ def find_marks(sets: Tables, pictures: Gallery | Mapping[str, Image.Image], **pa
 def find_overlap(sets: Tables, **params: Any) -> list[dict[str, Any]]:
     """Return the rows of `evaluation_overlap`."""
     tables = dict(sets)
-    run_stage(COMPARE_SETS, tables, **params)
+    run_stage(FIND_SET_PAIRS, tables, **params)
+    run_stage(COMPARE_SETS, tables)
     rows: list[dict[str, Any]] = run_stage(FIND_OVERLAP, tables, **params).to_pylist()
     return rows
 

@@ -16,9 +16,9 @@ from stages.dedup.settings import DescribeParams, off_without_summaries
 # A pilot compares with the whole sets, so these do not grow with it.
 OF_EVALUATION = frozenset(
     {"list_evaluation", "list_evaluation_captions", "hash_evaluation", "describe_evaluation", "locate_evaluation",
-     "find_candidates", "compare_candidates", "compare_sets", "find_overlap", "find_ground_overlap"}
+     "find_candidates", "compare_candidates", "find_set_pairs", "compare_sets", "find_overlap", "find_ground_overlap"}
 )  # fmt: skip
-_PAIRED = frozenset({"find_candidates", "compare_candidates", "compare_sets"})  # a row for each pair
+_PAIRED = frozenset({"find_candidates", "compare_candidates", "find_set_pairs", "compare_sets"})  # a row for each pair
 _OF_MARKS = frozenset({"find_contaminated", "find_same_ground", "find_captions", "count_contamination"})  # few rows
 
 

@@ -71,6 +71,13 @@ EVALUATION_MATCH = Table(
     " keypoints, or by all.",
     nullable=("match_variant", "match_distance", "match_correlation", "match_colour_distance"),
 )
+SET_PAIR = Table(
+    "set_pair",
+    ("evaluation_set", "evaluation_path", "other_set", "other_path"),
+    ("feature_cos", "partition"),
+    "Pictures of two evaluation sets, or of two splits of one, that may be copies.",
+    nullable=("feature_cos",),
+)
 SET_MATCH = Table(
     "set_match",
     ("evaluation_set", "evaluation_path", "other_set", "other_path"),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.tables import SET_MATCH
+from schemas.tables import SET_MATCH, SET_PAIR
 from stages.contamination.across import Values, search
 from stages.contamination.candidates import read_queries
 from stages.contamination.insides import nearest_insides, read_insides
@@ -20,9 +20,9 @@ from stages.dedup.identities import COMPARISON
 from stages.images.keypoints import compare_keypoints
 from stages.images.packed_keypoints import unpack_keypoints
 from stages.images.windows import WINDOWS
-from stages.rows import narrow, no_rows, run_sql
+from stages.rows import run_sql
 
-PAIRS_AT_ONCE = 10_000  # their keypoints take at most 1.1 GB
+PAIRS_PER_PARTITION = 4_000  # some 1.5 minutes of one core; their keypoints take at most 0.5 GB
 _NUMBERED = """
     SELECT row_number() OVER (ORDER BY evaluation_set, evaluation_path) - 1 AS n,
            dense_rank() OVER (ORDER BY evaluation_set, evaluation_split) - 1 AS split_number
@@ -34,26 +34,33 @@ Found = tuple[Numbers, Numbers, npt.NDArray[np.float64]]  # rows, rows near them
 Pairs = dict[tuple[int, int], float | None]  # two rows, the smaller first, and the cosine of their summaries, if near
 
 
-def compare_sets(inputs: Inputs, context: Context) -> Outcome:
-    """Return how keypoints of near pictures of different splits agree; each pair once, the smaller key first."""
+def find_set_pairs(inputs: Inputs, context: Context) -> Outcome:
+    """Return the pairs of near pictures of different splits, each once, the smaller key first."""
     params: SearchParams = context.params
     keys, vectors = read_queries(inputs["evaluation_keypoints"])
     tables = {"keys": keys, "evaluation_file": inputs["evaluation_file"]}
     splits = run_sql(_NUMBERED, tables)["split_number"].to_numpy()
     found = _near_insides(inputs["evaluation_keypoints"], splits, params)
     found |= _near_summaries(vectors, splits, params)  # the same pair has its cosine
-    pairs = [(*pair, cosine) for pair, cosine in sorted(found.items())]
-    compared = [no_rows(SET_MATCH.schema)]
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        some = pairs[start : start + PAIRS_AT_ONCE]
-        packed = _read_packed(inputs["evaluation_keypoints"], keys, sorted({n for pair in some for n in pair[:2]}))
-        rows: list[dict[str, Any]] = []
-        for first, second, cosine in some:
-            agreement = compare_keypoints(unpack_keypoints(packed[first]), unpack_keypoints(packed[second]))
-            rows.append({"first": first, "second": second, "feature_cos": cosine, **agreement.columns()})
-            context.advance(start + len(rows))
-        compared.append(_named(rows, keys))
-    return Outcome(pa.concat_tables(compared), no_rejects(SET_MATCH))
+    return Outcome(_named(sorted(found.items()), keys), no_rejects(SET_PAIR))
+
+
+def compare_sets(inputs: Inputs, context: Context) -> Outcome:
+    """Return how the keypoints of each pair agree."""
+    pairs = inputs["set_pair"].to_pylist()
+    packed = _read_packed(inputs["evaluation_keypoints"], {key for pair in pairs for key in _keys(pair)})
+    rows: list[dict[str, Any]] = []
+    for pair in pairs:
+        first, second = (unpack_keypoints(packed[key]) for key in _keys(pair))
+        rows.append({**pair, **compare_keypoints(first, second).columns()})
+        context.advance(len(rows))
+    rows.sort(key=_keys)
+    return Outcome(pa.Table.from_pylist(rows, SET_MATCH.schema), no_rejects(SET_MATCH))
+
+
+def _keys(pair: dict[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return evaluation set and path of both pictures."""
+    return (pair["evaluation_set"], pair["evaluation_path"]), (pair["other_set"], pair["other_path"])
 
 
 def _near_summaries(vectors: Values, splits: Numbers, params: SearchParams) -> Pairs:
@@ -95,42 +102,62 @@ def _ordered(one: Numbers, other: Numbers) -> list[tuple[int, int]]:
     return list(zip(np.minimum(one, other).tolist(), np.maximum(one, other).tolist(), strict=True))
 
 
-def _read_packed(rows: Any, keys: pa.Table, wanted: list[int]) -> dict[int, bytes]:
-    chosen = keys.take(pa.array(wanted, pa.int64())).append_column("n", pa.array(wanted, pa.int64()))
-    rows = narrow(rows, (*keys.column_names, "packed_keypoints"))  # DuckDB has no type for float16
-    query = "SELECT n, packed_keypoints FROM evaluation_keypoints JOIN chosen USING (evaluation_set, evaluation_path)"
-    found = run_sql(query, {"evaluation_keypoints": rows, "chosen": chosen})
-    return dict(zip(found["n"].to_pylist(), found["packed_keypoints"].to_pylist(), strict=True))
+def _named(pairs: list[tuple[tuple[int, int], float | None]], keys: pa.Table) -> pa.Table:
+    """Return pairs with the keys of their two pictures, in place of their numbers."""
+    sides = [keys.take(pa.array([pair[side] for pair, _ in pairs], pa.int64())) for side in (0, 1)]
+    names = dict(zip(SET_PAIR.key, (column for side in sides for column in side.columns), strict=True))
+    cosines = pa.array([cosine for _, cosine in pairs], pa.float64())
+    partitions = pa.array([f"sets-{n // PAIRS_PER_PARTITION:05d}" for n in range(len(pairs))], pa.string())
+    return pa.table({**names, "feature_cos": cosines, "partition": partitions}).cast(SET_PAIR.schema)
 
 
-def _named(rows: list[dict[str, Any]], keys: pa.Table) -> pa.Table:
-    """Return rows with the keys of their two pictures, in place of their numbers."""
-    schema = SET_MATCH.schema
-    columns = {name: pa.array([row[name] for row in rows], schema.field(name).type) for name in SET_MATCH.columns}
-    sides = [keys.take(pa.array([row[side] for row in rows], pa.int64())) for side in ("first", "second")]
-    names = dict(zip(SET_MATCH.key, (column for side in sides for column in side.columns), strict=True))
-    return pa.table({**names, **columns}).cast(SET_MATCH.schema)
+def _read_packed(rows: Any, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """Return the packed keypoints of pictures by evaluation set and path."""
+    names, paths = zip(*sorted(wanted), strict=True) if wanted else ((), ())
+    key = {"evaluation_set": pa.array(names, pa.string()), "evaluation_path": pa.array(paths, pa.string())}
+    found = run_sql(
+        "SELECT evaluation_set, evaluation_path, packed_keypoints FROM evaluation_keypoints"
+        " JOIN wanted USING (evaluation_set, evaluation_path)",
+        {"evaluation_keypoints": rows, "wanted": pa.table(key)},
+    )
+    return {(row["evaluation_set"], row["evaluation_path"]): row["packed_keypoints"] for row in found.to_pylist()}
 
+
+FIND_SET_PAIRS = Stage(
+    name="find_set_pairs",
+    module="contamination",
+    version=1,
+    does="Finds near pictures of two evaluation sets, or of two splits of one: by keypoints and by hashes of insides.",
+    reads=(
+        Reads(
+            "evaluation_keypoints", ("evaluation_set", "evaluation_path", "keypoint_summary", *WINDOWS), is_whole=True
+        ),
+        Reads("evaluation_file", ("evaluation_set", "evaluation_path", "evaluation_split"), is_whole=True),
+    ),
+    writes=SET_PAIR,
+    grain="observe",
+    given=Given(),
+    run=find_set_pairs,
+    is_queried=True,
+    params=SearchParams,
+    split_by="partition",
+    off=off_without_keypoints,
+)
 
 COMPARE_SETS = Stage(
     name="compare_sets",
     module="contamination",
-    version=5,
+    version=6,
     does="Compares the keypoints of near pictures of two evaluation sets, or of two splits of one.",
     reads=(
-        Reads(
-            "evaluation_keypoints",
-            ("evaluation_set", "evaluation_path", "keypoint_summary", "packed_keypoints", *WINDOWS),
-            is_whole=True,
-        ),
-        Reads("evaluation_file", ("evaluation_set", "evaluation_path", "evaluation_split"), is_whole=True),
+        Reads("set_pair", (*SET_PAIR.key, "feature_cos")),
+        Reads("evaluation_keypoints", ("evaluation_set", "evaluation_path", "packed_keypoints"), is_whole=True),
     ),
     writes=SET_MATCH,
-    grain="observe",
-    given=Given(),
+    grain="map",
+    given=Given("set_pair", SET_PAIR.key),
     run=compare_sets,
     is_queried=True,
-    params=SearchParams,
     depends=(COMPARISON,),
-    off=off_without_keypoints,
+    partitions_from=("set_pair",),
 )

@@ -205,7 +205,10 @@ HANDMADE: dict[str, Callable[[Path], Any]] = {
         ],
     ),
     "compare_candidates": tables(evaluation_pair=_PAIRS, evaluation_image=_EVALUATION, evaluation_keypoints=_DESCRIBED),
-    "compare_sets": tables(evaluation_keypoints=_DESCRIBED, evaluation_file=_EVALUATION),
+    "find_set_pairs": tables(evaluation_keypoints=_DESCRIBED, evaluation_file=_EVALUATION),
+    "compare_sets": tables(
+        set_pair=[{**row, "feature_cos": 0.5} for row in _SET_MATCHES], evaluation_keypoints=_DESCRIBED
+    ),
     "find_contaminated": tables(sample=_SPINE, image=_IMAGES, evaluation_image=_EVALUATION, evaluation_match=_MATCHES),
     "find_overlap": tables(evaluation_image=_EVALUATION, set_match=_SET_MATCHES),
     "locate_evaluation": _locating,

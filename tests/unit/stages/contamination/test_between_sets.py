@@ -7,7 +7,7 @@ from PIL import Image
 
 from flows.demo.world import views
 from stages.contamination import between_sets
-from stages.contamination.between_sets import COMPARE_SETS
+from stages.contamination.between_sets import FIND_SET_PAIRS
 from tests.benchmarks.recall_edits import Rng, frame, text_strip, turn_slightly
 from tests.contamination_pictures import describe_sets, find_overlap, run_stage, write_set
 
@@ -17,7 +17,7 @@ def draw(seed: int) -> Image.Image:
 
 
 def test_turned_copies_in_other_sets_and_splits_are_found(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(between_sets, "PAIRS_AT_ONCE", 1)
+    monkeypatch.setattr(between_sets, "PAIRS_PER_PARTITION", 1)
     rng = np.random.default_rng(4)
     write_set(
         tmp_path / "aid", {"test/0.png": draw(0), "test/1.png": draw(1), "test/2.png": turn_slightly(draw(1), rng)}
@@ -40,8 +40,8 @@ def test_each_picture_is_compared_with_its_nearest_in_all_other_splits(tmp_path:
     for name, pictures in sets.items():
         write_set(tmp_path / name, pictures)
     tables = describe_sets(tmp_path)
-    run_stage(COMPARE_SETS, tables, n_candidates=3, max_inside_distance=0)
-    rows = tables["set_match"].to_pylist()
+    run_stage(FIND_SET_PAIRS, tables, n_candidates=3, max_inside_distance=0)
+    rows = tables["set_pair"].to_pylist()
     assert rows and all(row["evaluation_path"] == row["other_path"] for row in rows)  # the nearest ones are the copies
     names = [(row["evaluation_set"], row["evaluation_path"], row["other_set"]) for row in rows]
     # The first three others by key, of equally near ones: set0 to set3 of set4, set0, set1 and set3 of set2, …
