@@ -25,7 +25,7 @@ class Layout(Manifest):
         split_lists: regular expression on paths of text files below the folder, with a group `split`: they list the
             names of the split's images, one per line; "" if it has no such files.
         captions: its captions file, relative to the folder; "" if it has none. With an asterisk, the first file that
-            matches, if any.
+            matches in any case, if there is one.
         image_column: column of the captions file with the image's name or path.
         caption_column: its column with the caption.
         more_caption_columns: columns with further captions of the image, which may be missing.

@@ -61,13 +61,13 @@ def _captions(one: SetFolder, row: dict[str, Any], path: Path) -> list[Caption]:
 
 
 def _rows(one: SetFolder, path: Path) -> Iterator[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8-sig")
-    if path.suffix == ".jsonl":
+    text, ending = path.read_text(encoding="utf-8-sig"), path.suffix.lower()
+    if ending == ".jsonl":
         yield from (json.loads(line) for line in text.split("\n") if line.strip())  # JSON may hold U+2028
-    elif path.suffix == ".json":
+    elif ending == ".json":
         yield from _of_json(one, json.loads(text))
     else:
-        yield from csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
+        yield from csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if ending == ".tsv" else ",")
 
 
 def _of_json(one: SetFolder, content: Any) -> Iterator[dict[str, Any]]:
@@ -80,8 +80,9 @@ def _of_json(one: SetFolder, content: Any) -> Iterator[dict[str, Any]]:
         if "sentences" not in image:
             yield image
             continue
-        for sentence in image["sentences"]:
-            # Files in RSICD's form have "raw", whatever caption column the manifest names.
+        # Files in RSICD's form have "raw", whatever caption column the manifest names. An image without sentences has
+        # an empty caption, since it has a split.
+        for sentence in image["sentences"] or [{"raw": ""}]:
             yield {
                 one.about.image_column: image.get("filename"),
                 "split": image.get("split"),

@@ -3,18 +3,18 @@
 Not for reading images: stage.py does that. Captions files are read in captions.py.
 """
 
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from schemas.evaluation_manifests import EvaluationSet, layout_of, load_evaluation_sets
+from stages.contamination.named_splits import ENDINGS, assign_splits
+from stages.contamination.walking import first_meant, is_hidden, is_meant, shown_name, walk
 from stages.contract import InputError
 from stages.identity import digest_json
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 CAPTION_NAMES = re.compile(r"(captions|dataset(_\w+)?)\.(csv|tsv|json|jsonl)", re.I)
 NO_SPLIT = "all"
 _SPLITS = {
@@ -23,7 +23,8 @@ _SPLITS = {
     "test": ("test", "testing"),
 }
 SPLIT_OF = {name: split for split, names in _SPLITS.items() for name in names}
-_GLOB = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}  # Path.match has no ** before Python 3.13
+# Fields of a layout that hold for its captions file alone.
+_OF_CAPTIONS = ("captions", "image_column", "caption_column", "more_caption_columns", "split_column")
 Refusal = tuple[str, str, str, str]  # set, path, reason, detail
 
 
@@ -34,11 +35,11 @@ class SetFolder:
     about: EvaluationSet
     root: Path
 
-    @property
+    @cached_property
     def captions(self) -> Path | None:
         """Its captions file: the one in the manifest, or the first in its folder with a known name."""
         if "*" in self.about.captions:
-            return next(iter(sorted(self.root.glob(self.about.captions))), None)
+            return first_meant(self.root, self.about.captions)
         if self.about.captions:
             return self.root / self.about.captions
         found = (path for path in sorted(self.root.iterdir()) if CAPTION_NAMES.fullmatch(path.name))
@@ -62,7 +63,7 @@ def find_sets(evaluation: Path) -> Sets:
         ManifestError: the manifest has a fault.
     """
     if evaluation.is_dir():
-        sets = _in_folder(evaluation)
+        sets = Sets([_set_of(evaluation.absolute())]) if _is_published_set(evaluation) else _in_folder(evaluation)
     elif not evaluation.is_file():
         raise InputError(
             f"EVAL={evaluation} is missing: give a folder with one folder per evaluation set, a TOML manifest, or a"
@@ -88,15 +89,34 @@ def find_sets(evaluation: Path) -> Sets:
     return sets
 
 
+def _is_published_set(evaluation: Path) -> bool:
+    """Return whether EVAL is a published set itself: by its name, without another set or a file of hashes in it."""
+    if layout_of(evaluation.absolute().name) is None:
+        return False
+    return not any(path.suffix == ".parquet" or layout_of(path.name) for path in evaluation.iterdir())
+
+
+def _refuse_single_set(evaluation: Path) -> None:
+    """Raise InputError if a folder's content is that of one set: folders of splits alone, or a captions file."""
+    names = [path.name for path in sorted(evaluation.iterdir()) if not path.name.startswith(".")]
+    folders = [name for name in names if (evaluation / name).is_dir()]
+    captions = [name for name in names if CAPTION_NAMES.fullmatch(name) and name not in folders]
+    if captions or (folders and all(name.lower() in SPLIT_OF for name in folders)):
+        raise InputError(
+            f"EVAL={evaluation} has {', '.join(captions or folders)}, so it is one evaluation set: expected a folder"
+            f" with a folder per set. Name the folder above it, {evaluation.absolute().parent}, or write a manifest"
+        )
+
+
 def _in_folder(evaluation: Path) -> Sets:
+    _refuse_single_set(evaluation)
     sets = Sets()
     for path in sorted(evaluation.iterdir()):
-        name = _shown(path.name)
+        name = shown_name(path.name)
         if path.name.startswith("."):
             sets.refused.append(("", name, "hidden_file", ""))
         elif path.is_dir():
-            plain = re.sub(r"[^A-Za-z0-9._]", "_", path.name).lstrip("._")[:60] or "unnamed"
-            sets.folders.append(SetFolder(_about(plain, path.name), path))
+            sets.folders.append(_set_of(path))
         elif path.suffix == ".parquet":
             sets.shared.append(path)
         else:
@@ -104,11 +124,17 @@ def _in_folder(evaluation: Path) -> Sets:
     return sets
 
 
-def _about(name: str, folder: str) -> EvaluationSet:
-    """Return the set of a folder, with its layout if it is a published one."""
-    layout = layout_of(folder)
+def _set_of(root: Path) -> SetFolder:
+    """Return the set of a folder, with its layout if it is a published one.
+
+    Without the captions file of that layout, captions are read by the general rules.
+    """
+    name = re.sub(r"[^A-Za-z0-9._]", "_", root.name).lstrip("._")[:60] or "unnamed"
+    layout = layout_of(root.name)
     known = layout.model_dump(exclude={"name", "folders"}) if layout else {}
-    return EvaluationSet(name=name, folder=folder, **known)
+    if layout and layout.captions and first_meant(root, layout.captions) is None:
+        known = {key: value for key, value in known.items() if key not in _OF_CAPTIONS}
+    return SetFolder(EvaluationSet(name=name, folder=root.name, **known), root)
 
 
 def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, Any]], list[Refusal]]:
@@ -116,7 +142,7 @@ def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, 
 
     Args:
         one: the evaluation set.
-        splits: split by name of image, from the captions file.
+        splits: split by name or path of image, from the captions file.
 
     Raises:
         InputError: a split has an unknown name.
@@ -124,33 +150,41 @@ def list_images(one: SetFolder, splits: dict[str, str]) -> tuple[list[dict[str, 
     rows: list[dict[str, Any]] = []
     refused: list[Refusal] = []
     name, captions = one.about.name, one.captions
-    splits = {**_listed_splits(one), **splits}
-    for path, fault in _walk(one.root):
+    for path, fault in walk(one.root):
         below = path.relative_to(one.root).as_posix()
-        shown = _shown(below)
+        shown = shown_name(below)
         if fault or shown != below:
             refused.append((name, shown, "unreadable", fault or "its name is not UTF-8: rename it"))
-        elif any(piece.startswith(".") for piece in below.split("/")):
+        elif is_hidden(below):
             refused.append((name, below, "hidden_file", ""))
         elif captions is not None and path == captions:
             refused.append((name, below, "caption_list", ""))
         elif _split_of_list(one, below):
             refused.append((name, below, "split_list", ""))
-        elif not below.lower().endswith(ENDINGS) or not _is_meant(below, one.about.pattern):
+        elif not below.lower().endswith(ENDINGS) or not is_meant(below, one.about.pattern):
             refused.append((name, below, "not_an_evaluation_image", f"pattern {one.about.pattern}"))
         else:
-            rows.append(_row(one, path, below, splits))
+            rows.append(_row(one, path, below))
+    if not one.about.split_pattern:
+        _name_splits(rows, {**_listed_splits(one), **splits})
     if not rows:
         refused.append((name, "", "empty_set", f"no file {', '.join(ENDINGS)} with pattern {one.about.pattern}"))
     return rows, refused
 
 
-def _row(one: SetFolder, path: Path, below: str, splits: dict[str, str]) -> dict[str, Any]:
+def _name_splits(rows: list[dict[str, Any]], named: dict[str, str]) -> None:
+    """Set the splits of the images that captions and lists name, in place."""
+    found = assign_splits({row["evaluation_path"]: row["evaluation_split"] for row in rows}, named, NO_SPLIT)
+    for row in rows:
+        row["evaluation_split"] = found[row["evaluation_path"]]
+
+
+def _row(one: SetFolder, path: Path, below: str) -> dict[str, Any]:
     status = path.stat()
     return {
         "evaluation_set": one.about.name,
         "evaluation_path": below,
-        "evaluation_split": _split(one, below, splits),
+        "evaluation_split": _split(one, below),
         "evaluation_licence": one.about.licence,
         "size_bytes": status.st_size,
         "mtime_ns": status.st_mtime_ns,
@@ -171,7 +205,7 @@ def _listed_splits(one: SetFolder) -> dict[str, str]:
         InputError: a list cannot be read, or two lists have the same image.
     """
     splits: dict[str, str] = {}
-    paths = [path for path, fault in _walk(one.root) if not fault] if one.about.split_lists else []
+    paths = [path for path, fault in walk(one.root) if not fault] if one.about.split_lists else []
     for path in paths:
         split = _split_of_list(one, path.relative_to(one.root).as_posix())
         for line in _read_lines(path) if split else ():
@@ -187,17 +221,12 @@ def _read_lines(path: Path) -> list[str]:
         raise InputError(f"the split list {path} cannot be read: {error}") from error
 
 
-def _is_meant(below: str, pattern: str) -> bool:
-    pieces = re.split(r"(\*\*/|\*|\?)", pattern)
-    return re.fullmatch("".join(_GLOB.get(piece, re.escape(piece)) for piece in pieces), below) is not None
-
-
-def _split(one: SetFolder, below: str, splits: dict[str, str]) -> str:
+def _split(one: SetFolder, below: str) -> str:
+    """Return the split that the pattern of the set, or else its folder, names."""
     if one.about.split_pattern:
         found = re.search(one.about.split_pattern, below)
         return plain_split(found["split"], f"the path {below} of {one.about.name}") if found else NO_SPLIT
-    listed = splits.get(below) or splits.get(Path(below).name) or splits.get(Path(below).stem)
-    return listed or SPLIT_OF.get(below.split("/")[0].lower(), NO_SPLIT)
+    return SPLIT_OF.get(below.split("/")[0].lower(), NO_SPLIT)
 
 
 def plain_split(name: str, where: str) -> str:
@@ -205,30 +234,6 @@ def plain_split(name: str, where: str) -> str:
     if name.strip().lower() not in SPLIT_OF:
         raise InputError(f"the split {name!r} of {where}: expected one of {', '.join(SPLIT_OF)}")
     return SPLIT_OF[name.strip().lower()]
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file under a folder in order, and why it, or a folder, cannot be read ("" if it can).
-
-    Links to folders are followed, but not to one that holds the link.
-    """
-    faults: list[OSError] = []
-    above = {str(root): frozenset({os.path.realpath(root)})}  # real paths of a folder and of those it was reached by
-    for folder, folders, files in os.walk(root, onerror=faults.append, followlinks=True):
-        reached_by = above.pop(folder)
-        entered = []
-        for name in sorted(folders):
-            path = f"{folder}{os.sep}{name}"
-            if (real := os.path.realpath(path)) in reached_by:
-                yield Path(path), "a link to a folder that holds it"
-            else:
-                above[path] = reached_by | {real}
-                entered.append(name)
-        folders[:] = entered
-        for name in sorted(files):
-            path_of_file = Path(folder) / name
-            yield path_of_file, "" if path_of_file.is_file() else "a broken link, or no regular file"
-    yield from ((Path(fault.filename), str(fault.strerror)) for fault in faults)
 
 
 def evaluation_identity(evaluation: str) -> dict[str, str]:
@@ -239,7 +244,7 @@ def evaluation_identity(evaluation: str) -> dict[str, str]:
     try:
         sets = find_sets(path)
         tree = [
-            (one.about.model_dump(mode="json"), [_status(file) for file, _ in _walk(one.root)]) for one in sets.folders
+            (one.about.model_dump(mode="json"), [_status(file) for file, _ in walk(one.root)]) for one in sets.folders
         ]
         others = [*sets.shared, *(one.captions for one in sets.folders if one.captions)]
         return {"files": digest_json([tree, [_status(file) for file in others], sets.refused])}
@@ -251,9 +256,5 @@ def _status(path: Path) -> tuple[str, int, int]:
     try:
         status = path.stat()
     except OSError:
-        return _shown(str(path)), -1, 0
-    return _shown(str(path)), status.st_size, status.st_mtime_ns
-
-
-def _shown(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode()
+        return shown_name(str(path)), -1, 0
+    return shown_name(str(path)), status.st_size, status.st_mtime_ns

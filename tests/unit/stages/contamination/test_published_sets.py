@@ -163,6 +163,61 @@ def test_a_published_set_without_its_lists_is_read_too(tmp_path: Path) -> None:
     assert layout_of("my own set") is None
 
 
+_TABLE = "filename,caption,split\n1.jpg,a pond,test\n"
+SPLITS = {"images/1.jpg": "test"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "text"),
+    [
+        ("ucm", "captions.csv", _TABLE),
+        ("NWPU-Captions", "captions.csv", _TABLE),
+        ("SeLo", "captions.csv", _TABLE),
+        ("rsitmd", "dataset_rsitmd.json", karpathy(("1.jpg", "test"))),
+        ("RSICD", "annotations/DATASET_RSICD.JSON", karpathy(("1.jpg", "test"))),
+        ("aid", "captions.csv", _TABLE),
+    ],
+)
+def test_a_published_name_with_another_layout_keeps_splits_and_captions(
+    folder: str, name: str, text: str, tmp_path: Path
+) -> None:
+    write(tmp_path / folder, {"images/1.jpg": "", name: text})
+    splits, reasons, captions, _ = listed(tmp_path)
+    assert (splits, reasons) == (SPLITS, {name: "caption_list"})
+    assert captions and captions <= {"a pond", *TWO}
+
+
+def test_images_with_another_ending_and_without_sentences_keep_their_splits(tmp_path: Path) -> None:
+    images = json.loads(karpathy(("1.tif", "train"), ("2.tif", "test")))
+    images["images"][1]["sentences"] = []
+    write(tmp_path / "RSITMD", {"images/1.jpg": "", "images/2.jpg": "", "dataset_RSITMD.json": json.dumps(images)})
+    splits, _, captions, _ = listed(tmp_path)
+    assert splits == {"images/1.jpg": "train", "images/2.jpg": "test"}
+    assert captions == {*TWO, ""}
+
+
+def test_eval_may_be_one_published_set_itself(tmp_path: Path) -> None:
+    folder, files, expected, texts = LAYOUTS["rsicd"]
+    write(tmp_path / folder, files)
+    splits, _, captions, about = listed(tmp_path / folder)
+    assert (splits, captions, about.name) == (expected, texts, folder)
+    write(tmp_path / "UCM", {"UCM_captions/imgs/1.tif": "", "AID/Airport/1.jpg": ""})
+    assert [one.about.name for one in find_sets(tmp_path / "UCM").folders] == ["AID", "UCM_captions"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"train/1.jpg": "", "Test/2.jpg": "", "read.me": "x"}, "Test, train"),
+        ({"images/1.jpg": "", "captions.csv": "x"}, r"captions\.csv"),
+    ],
+)
+def test_another_set_s_own_folder_is_an_error(files: dict[str, str], words: str, tmp_path: Path) -> None:
+    write(tmp_path / "mine", files)
+    with pytest.raises(InputError, match=f"has {words}, so it is one evaluation set.*folder above it, {tmp_path}"):
+        find_sets(tmp_path / "mine")
+
+
 def test_contradicting_and_unreadable_lists_are_errors(tmp_path: Path) -> None:
     write(tmp_path / "AID", {"a/1.jpg": "", "aid-test.txt": "1.jpg", "more/aid-train.txt": "1.jpg"})
     with pytest.raises(InputError, match=r"1\.jpg is in two split lists of AID"):
