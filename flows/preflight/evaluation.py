@@ -56,9 +56,27 @@ def evaluation_gaps(settings: Settings) -> Iterator[Gap]:
     path = evaluation_of(settings)
     try:
         if path:
-            find_sets(path)
+            check_evaluation(path)
     except (InputError, ManifestError) as error:
         yield Gap("setting", "contamination.evaluation", str(error))
+
+
+def check_evaluation(evaluation: Path) -> None:
+    """List the evaluation sets, and raise what is wrong with them.
+
+    Raises:
+        InputError: EVAL, a captions file, a split list or a file of hashes has a fault.
+        ManifestError: the manifest has a fault.
+    """
+    from stages.contamination.captions import read_captions, splits_of
+    from stages.contamination.shared import list_shared
+    from stages.contamination.stage import refuse_twice
+
+    sets = find_sets(evaluation)
+    rows = [row for path in sets.shared for row in list_shared(path)]
+    for one in sets.folders:
+        rows += list_images(one, splits_of(read_captions(one)))[0]
+    refuse_twice(rows)
 
 
 def evaluation_of(settings: Settings) -> Path | None:

@@ -39,7 +39,7 @@ from flows.options import (
     resolved_paths,
 )
 from flows.preflight.commands import refuse_gaps
-from flows.preflight.evaluation import evaluation_of
+from flows.preflight.evaluation import check_evaluation, evaluation_of
 from flows.run.executor import LocalExecutor
 from flows.run.purge import count_waiting
 from flows.run.runner import Runner, StageFailure
@@ -49,7 +49,6 @@ from flows.watch.mirror import mirrored
 from flows.watch.progress import Terminal
 from flows.watch.ui import FLOW_RUN
 from stages import MODULES, STAGES
-from stages.contamination.sets import find_sets
 from stages.contract import InputError
 from stages.inventory.folders import no_folder
 from stages.plurals import counted
@@ -189,7 +188,7 @@ def _checked_sources(options: argparse.Namespace, ledger: Ledger, modules: Seque
             hours.
     """
     if "contamination" in modules and (evaluation := evaluation_of(ledger.settings)):
-        find_sets(evaluation)
+        check_evaluation(evaluation)
     sources = sources_of(options, ledger)
     if sources is None and {"inventory", "filter"} & set(modules):
         raise InputError(

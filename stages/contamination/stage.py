@@ -78,7 +78,7 @@ def list_evaluation(inputs: Inputs, context: Context) -> Outcome:
             rows, refused = rows + images, refused + others
         for path in sets.shared:
             rows += list_shared(path)
-    _refuse_twice(rows)
+    refuse_twice(rows)
     rows.sort(key=lambda row: (row["evaluation_set"], row["evaluation_split"], row["evaluation_path"]))
     seen: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -91,7 +91,8 @@ def list_evaluation(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(kept, rejects_table(EVALUATION_FILE, keys, reasons, details))
 
 
-def _refuse_twice(rows: list[dict[str, Any]]) -> None:
+def refuse_twice(rows: list[dict[str, Any]]) -> None:
+    """Raise InputError if a picture of a set is listed twice."""
     counts = Counter((row["evaluation_set"], row["evaluation_path"]) for row in rows)
     twice = next((key for key, n in counts.items() if n > 1), None)
     if twice is not None:

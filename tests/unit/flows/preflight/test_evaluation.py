@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from flows.preflight.evaluation import evaluation_gaps, evaluation_volumes
 from flows.preflight.volumes import Halves
 from flows.settings import Settings, load_settings
+from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages import STAGES
+from stages.contamination.shared import write_shared
 
 PICTURES = Halves(700, 300)
 
@@ -20,7 +23,7 @@ def with_eval(path: Path | str, *overrides: str, profile: str = "light") -> Sett
 def sets(tmp_path: Path) -> Path:
     for name in ("UCM/a.tif", "UCM/airport/b.TIF", "UCM/dataset.json", "RSICD/c.jpg"):
         (tmp_path / "sets" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "sets" / name).write_bytes(b"x")
+        (tmp_path / "sets" / name).write_text('{"images": []}')
     return tmp_path / "sets"
 
 
@@ -46,6 +49,30 @@ def test_without_eval_no_stage_of_it_has_rows() -> None:
     names = {stage.name for stage in STAGES if stage.module == "contamination"}
     assert set(rows) == names
     assert not list(evaluation_gaps(with_eval("")))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("hashes.parquet", b"PAR1", "cannot be read as parquet"),
+        ("UCM/dataset.json", b"{", "cannot be read"),
+        ("AID/aid-test.txt", b"\xff", "cannot be read"),
+    ],
+)
+def test_an_unreadable_file_of_a_set_is_a_gap(sets: Path, name: str, content: bytes, words: str) -> None:
+    (sets / "AID").mkdir()
+    (sets / name).write_bytes(content)
+    (gap,) = evaluation_gaps(with_eval(sets))
+    assert gap.is_fatal and words in gap.problem and name in gap.problem
+
+
+def test_hashes_of_another_version_are_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "hashes.parquet"
+    write_shared(EVALUATION_IMAGE.schema.empty_table(), EVALUATION_KEYPOINTS.schema.empty_table(), path)
+    assert not list(evaluation_gaps(with_eval(path)))
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"evaluation_hashes": "hashes 1"}), path)
+    (gap,) = evaluation_gaps(with_eval(path))
+    assert gap.is_fatal and "another version" in gap.problem
 
 
 def test_a_missing_set_is_a_gap(tmp_path: Path) -> None:

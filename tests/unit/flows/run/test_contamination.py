@@ -56,9 +56,12 @@ def test_the_matrix_is_printed_and_hashes_are_shared(
     assert main(["eval-hashes", *said, "--eval", "none", "--out", str(out)]) == 2
 
 
-def test_a_missing_eval_is_wrong_input(finished: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_faulty_eval_is_wrong_input(finished: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = finished.copy_to(tmp_path / "build")
     said = ["stage", "contamination", *build.arguments(tmp_path)]
     assert main([*said, "--eval", str(tmp_path / "nowhere")]) == 2
     assert "nowhere is missing" in capsys.readouterr().out
+    (tmp_path / "hashes.parquet").write_bytes(b"PAR1")
+    assert main([*said, "--eval", str(tmp_path / "hashes.parquet")]) == 2
+    assert "cannot be read as parquet" in capsys.readouterr().out
     assert main(said) == 0  # a fault is not remembered
