@@ -1,11 +1,10 @@
-"""Find the ground that evaluation pictures show, where GeoTIFFs or FMoW's records beside images state it.
+"""Find the ground that evaluation pictures show, where GeoTIFFs or FMoW's records state it.
 
 A position of the camera (EXIF) is not one of the ground, so it is not used.
 """
 
 import json
 import math
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +13,22 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.tables import EVALUATION_PLACE
+from stages.contamination.fmow_records import find_record
 from stages.contamination.settings import GroundParams, off_without_ground
+from stages.contamination.stage import FILES, EvaluationParams
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, rejects_table
 from stages.geometa.positions import is_position
+from stages.readers.fmow.reader import polygon_corners
+from stages.readers.labelled_records import number
 
 M_PER_DEG = 111_195.0  # of a great circle of the sphere of 6,371,009 m
 _KEY = EVALUATION_PLACE.key
-_PAIR = re.compile(r"(-?[0-9.]+)\s+(-?[0-9.]+)")
 _UNKNOWN = dict.fromkeys(EVALUATION_PLACE.columns)
 Bounds = tuple[float, float, float, float]  # west, south, east, north, degrees
+
+
+class PlaceParams(GroundParams, EvaluationParams):
+    """Whether ground is compared, and the location of the records, which may appear after the pictures."""
 
 
 def locate_evaluation(inputs: Inputs, context: Context) -> Outcome:
@@ -51,10 +57,10 @@ def _locate(path: Path) -> Mapping[str, Any]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the record beside it is not JSON.
+        ValueError: its record is not JSON.
     """
-    record = path.with_suffix(".json")
-    if record.is_file():
+    record = find_record(path)
+    if record is not None:
         bounds = _read_record(record)
     elif path.suffix.lower() in (".tif", ".tiff"):
         bounds = _read_geotiff(path)
@@ -98,7 +104,9 @@ def _read_geotiff(path: Path) -> Bounds | None:
 
 
 def _read_record(path: Path) -> Bounds | None:
-    """Return the bounds of the polygon that a record of FMoW's form states.
+    """Return the bounds of the picture that a record of FMoW's form states.
+
+    Without a polygon of the picture, they are as many pixels as it has around the centre of the labelled box.
 
     Raises:
         ValueError: it is not JSON.
@@ -106,32 +114,54 @@ def _read_record(path: Path) -> Bounds | None:
     record = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(record, dict):
         return None
+    if bounds := _bounds(record):
+        return bounds
     boxes = record.get("bounding_boxes")
-    listed = boxes if isinstance(boxes, list) else [boxes]
-    for found in (*listed[:1], record):
-        shape = found.get("raw_location") if isinstance(found, dict) else None
-        corners = _PAIR.findall(shape) if isinstance(shape, str) else []
-        if corners:
-            longitudes, latitudes = ([float(corner[n]) for corner in corners] for n in (0, 1))
-            west, east = min(longitudes), max(longitudes)
-            if east - west > 180:  # across the date line
-                west, east = min(x for x in longitudes if x > 0), max(x for x in longitudes if x <= 0)
-            return west, min(latitudes), east, max(latitudes)
-    return None
+    box = _bounds(boxes[0] if isinstance(boxes, list) and boxes else boxes)
+    gsd_m, width_px, height_px = (number(record.get(name), low=0) for name in ("gsd", "img_width", "img_height"))
+    return _around(box, gsd_m * width_px, gsd_m * height_px) if box and gsd_m and width_px and height_px else None
+
+
+def _bounds(found: Any) -> Bounds | None:
+    """Return the bounds of the polygon that a record or a box of it has."""
+    shape = found.get("raw_location") if isinstance(found, dict) else None
+    if not isinstance(shape, str) or str(found.get("epsg", "4326")) != "4326":
+        return None
+    corners = list(polygon_corners(shape))
+    if not corners:
+        return None
+    longitudes, latitudes = zip(*corners, strict=True)
+    west, east = min(longitudes), max(longitudes)
+    if east - west > 180 and west <= 0:  # across the date line
+        west, east = min(x for x in longitudes if x > 0), max(x for x in longitudes if x <= 0)
+    return west, min(latitudes), east, max(latitudes)
+
+
+def _around(bounds: Bounds, width_m: float, height_m: float) -> Bounds | None:
+    """Return bounds of a size in metres, with the centre of others."""
+    west, south, east, north = bounds
+    east += 360 if east < west else 0
+    middle_deg, latitude_deg = (west + east) / 2, (south + north) / 2
+    if abs(latitude_deg) >= 90:
+        return None
+    high_deg = height_m / M_PER_DEG / 2
+    wide_deg = width_m / M_PER_DEG / 2 / math.cos(math.radians(latitude_deg))
+    return middle_deg - wide_deg, latitude_deg - high_deg, middle_deg + wide_deg, latitude_deg + high_deg
 
 
 LOCATE_EVALUATION = Stage(
     name="locate_evaluation",
     module="contamination",
-    version=1,
+    version=2,
     does="Finds the ground that each picture of the evaluation sets shows, if its GeoTIFF or FMoW's record states it.",
     reads=(Reads("evaluation_file", (*_KEY, "size_bytes", "mtime_ns", "evaluation_file")),),
     writes=EVALUATION_PLACE,
     grain="map",
     given=Given("evaluation_file", _KEY),
     run=locate_evaluation,
-    params=GroundParams,
+    params=PlaceParams,
     reasons=("unreadable",),
+    depends=(FILES,),
     partitions_from=("evaluation_file",),
     off=off_without_ground,
 )

@@ -117,7 +117,10 @@ def _locating(folder: Path) -> Iterator[Handmade]:
     rows: list[dict[str, Any]] = []
     shapes = {
         "0_rgb": {"raw_location": "POLYGON ((12.5 -7, 12.51 -7, 12.51 -7.01, 12.5 -7.01))", "bounding_boxes": []},
-        "1_rgb": {"bounding_boxes": [{"raw_location": "POLYGON ((179.99 60, -179.99 60, -179.99 60.02))"}]},
+        "1_rgb": {
+            **{"gsd": 0.5, "img_width": 400, "img_height": 300},
+            "bounding_boxes": [{"raw_location": "POLYGON ((179.99 60, -179.99 60, -179.99 60.02))"}],
+        },
         "2_rgb": None,
     }
     for name, shape in shapes.items():

@@ -112,12 +112,12 @@ def _labelled_box(boxes: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _position(places: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for shape, epsg in ((found.get("raw_location"), found.get("epsg", "4326")) for found in places):
-        if isinstance(shape, str) and str(epsg) == "4326" and (corners := list(_corners(shape))):
+        if isinstance(shape, str) and str(epsg) == "4326" and (corners := list(polygon_corners(shape))):
             return _centre(corners)
     return {}
 
 
-def _corners(shape: str) -> Iterator[tuple[float, float]]:
+def polygon_corners(shape: str) -> Iterator[tuple[float, float]]:
     """Yield longitude and latitude of the corners of a WKT polygon."""
     if shape.lstrip().upper().startswith(("POLYGON", "MULTIPOLYGON")):
         for pair in _PAIR.finditer(shape):

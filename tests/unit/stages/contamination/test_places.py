@@ -60,7 +60,7 @@ def test_geotiffs_of_any_projection_have_centre_and_size(tmp_path: Path) -> None
 
 def test_records_beside_images_are_read_across_the_date_line(tmp_path: Path) -> None:
     records = {
-        "a_rgb": {"bounding_boxes": [{"raw_location": "POLYGON ((179.99 60, -179.98 60, -179.98 60.02))"}]},
+        "a_rgb": {"raw_location": "POLYGON ((179.99 60, -179.98 60, -179.98 60.02))"},
         "b_rgb": {"raw_location": "POLYGON ((10 5, 10.01 5, 10.01 5.01, 10 5.01, 10 5))"},
         "c_rgb": {"raw_location": "POLYGON EMPTY"},
         "d_rgb": [],
@@ -73,6 +73,31 @@ def test_records_beside_images_are_read_across_the_date_line(tmp_path: Path) -> 
     assert found["a_rgb.jpg"][:2] == [60.01, -179.995] and abs(found["a_rgb.jpg"][2] - 1667) < 2
     assert found["b_rgb.jpg"][:2] == [5.005, 10.005]
     assert [found[f"{name}_rgb.jpg"] for name in "cde"] == [[None] * 4] * 3
+
+
+def test_a_picture_s_ground_is_its_own_and_not_that_of_a_box(tmp_path: Path) -> None:
+    box = {"raw_location": "POLYGON ((8.0 47, 8.001 47, 8.001 47.001, 8 47.001, 8 47))"}
+    own = {"raw_location": "POLYGON ((7.99 46.99, 8.01 46.99, 8.01 47.01, 7.99 47.01))"}
+    size = {"gsd": 0.5, "img_width": 400, "img_height": 300}
+    records: dict[str, dict[str, Any]] = {
+        "own": {**own, **size, "bounding_boxes": [box]},
+        "box": {**size, "bounding_boxes": [box]},
+        "single": {**size, "bounding_boxes": box},
+        "elsewhere": {**own, "epsg": "32632", **size, "bounding_boxes": [box]},
+        "sizeless": {"bounding_boxes": [box]},
+        "dateline": {
+            **size,
+            "bounding_boxes": [{"raw_location": "POLYGON ((179.999 0.5, -179.999 0.5, 179.999 0.6))"}],
+        },
+    }
+    for name, record in records.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+        (tmp_path / f"{name}.jpg").write_bytes(b"x")
+    found = places(locate(tmp_path))
+    assert found["own.jpg"] == [47.0, 8.0, 1516.7, 2223.9]
+    assert found["box.jpg"] == found["single.jpg"] == found["elsewhere.jpg"] == [47.0005, 8.0005, 200.0, 150.0]
+    assert found["sizeless.jpg"] == [None] * 4
+    assert abs(found["dateline.jpg"][1]) == 180 and found["dateline.jpg"][2:] == [200.0, 150.0]
 
 
 def test_broken_files_are_rejected(tmp_path: Path) -> None:

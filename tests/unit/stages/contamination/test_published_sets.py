@@ -116,6 +116,12 @@ LAYOUTS: dict[str, tuple[str, dict[str, str], dict[str, str], set[str]]] = {
         {"images/airplane/airplane001.jpg": "all"},
         set(),
     ),
+    "fmow": (
+        "fmow-rgb",
+        {"val/dam/dam_0/dam_0_0_rgb.jpg": "", "test/0011978/0011978_0_msrgb.jpg": "", "fmow.md": "#"},
+        {"val/dam/dam_0/dam_0_0_rgb.jpg": "val", "test/0011978/0011978_0_msrgb.jpg": "test"},
+        set(),
+    ),
 }  # fmt: skip
 
 
