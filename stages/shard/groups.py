@@ -1,7 +1,8 @@
 """Split groups, a stage of shard: samples with the same picture, scene or place, which must share a split.
 
-A group is a connected component of samples with a common duplicate cluster, image, scene, owner or block of ground,
-or with pictures that agree by keypoints. Not for the split itself (`plan_shards`, by hash of the group's key).
+A group is a connected component of samples with a common duplicate cluster, image, scene, owner or block of ground, or
+whose clusters have pictures that agree by keypoints, removed ones included. Not for the split itself (`plan_shards`, by
+hash of the group's key).
 """
 
 from typing import Any
@@ -37,8 +38,10 @@ def group_samples(inputs: Inputs, context: Context) -> Outcome:
     rows = query_rows(_LOCATED, {"rows": rows, **_some(inputs, "geometa", "cluster_member")})
     links = query_rows(_links(context.params), {"rows": rows})
     pairs = query_rows(_PAIRS, _some(inputs, "judged_pair", "image", "cluster_member"))
-    edges = run_sql(_EDGES, {"links": links, "rows": rows, "pairs": pairs})
-    labels = pa.table({"node": np.arange(rows.num_rows), "label": _components(edges, rows.num_rows)})
+    paired = query_rows(_PAIRED, {"pairs": pairs}, n_rows=rows.num_rows)
+    edges = run_sql(_EDGES, {"links": links, "paired": paired, "pairs": pairs})
+    label = _components(edges, rows.num_rows + paired.num_rows)[: rows.num_rows]
+    labels = pa.table({"node": np.arange(rows.num_rows), "label": label})
     labelled = query_rows(_LABELLED, {"rows": rows, "labels": labels})
     groups = query_rows(_GROUPS, {"labelled": labelled})
     columns = ", ".join(SPLIT_GROUP.schema.names)
@@ -99,19 +102,23 @@ def _links(params: GroupParams) -> str:
 _EDGES = """
     WITH linked AS (
         SELECT node, md5_number(unnest(links)) AS link FROM links
-        UNION ALL SELECT node, md5_number('pair ' || pair_id) FROM rows JOIN pairs USING (sample_id)
+        UNION ALL SELECT node, md5_number('cluster ' || cluster_id) FROM paired
+        UNION ALL SELECT node, md5_number('pair ' || pair_id) FROM paired JOIN pairs USING (cluster_id)
     ),
          first AS (SELECT link, min(node) AS first_node FROM linked GROUP BY link HAVING count(*) > 1)
     SELECT node, first_node FROM linked JOIN first USING (link) WHERE node <> first_node ORDER BY ALL
 """
-# Copies share a cluster, unless one was taken by another survivor; the same place at another date is in no cluster.
+# Copies share a cluster, unless one was taken by another survivor; the same place at another date is in no cluster. A
+# removed picture stands for its cluster.
 _PAIRS = """
-    WITH pictured AS (SELECT sample_id, pixel_sha256 FROM cluster_member JOIN image USING (image_id))
-    SELECT pair_id, sample_id FROM (
+    WITH pictured AS (SELECT DISTINCT pixel_sha256, cluster_id FROM cluster_member JOIN image USING (image_id))
+    SELECT DISTINCT pair_id, cluster_id FROM (
         SELECT pair_id, unnest([first_sha256, second_sha256]) AS pixel_sha256 FROM judged_pair
         WHERE pair_kind IN ('same_place', 'copy')
     ) JOIN pictured USING (pixel_sha256)
 """
+# Clusters with pairs are nodes after those of the samples, since none of their samples may be published.
+_PAIRED = "SELECT cluster_id, $n_rows - 1 + row_number() OVER () AS node FROM (SELECT DISTINCT cluster_id FROM pairs)"
 _LABELLED = "SELECT sample_id, own_key, caption_key, label FROM rows JOIN labels USING (node)"
 _SHARED = """
     SELECT caption_key, min(label) <> max(label) AS is_caption_shared FROM labelled GROUP BY caption_key
@@ -124,8 +131,8 @@ _GROUPS = f"""
 GROUP_SAMPLES = Stage(
     name="group_samples",
     module="shard",
-    version=2,
-    does="Groups samples that must share a split: by cluster, scene, owner and place, and by pairs of one place.",
+    version=3,
+    does="Groups samples that must share a split: by cluster, scene, owner, place, and pairs of pictures.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
         Reads("caption", ("sample_id", "generated_caption"), is_whole=True),

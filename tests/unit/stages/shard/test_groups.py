@@ -27,10 +27,15 @@ def labelled(number: int, **facts: Any) -> Row:
 
 
 def group(
-    rows: Sequence[Row], folder: Path, pairs: Sequence[tuple[str, str, str]] = (), **params: float
+    rows: Sequence[Row],
+    folder: Path,
+    pairs: Sequence[tuple[str, str, str]] = (),
+    removed: Sequence[Row] = (),
+    **params: float,
 ) -> dict[str, Row]:
-    """Return the split_group row of each sample."""
+    """Return the split_group row of each sample; removed ones are only members of clusters."""
     halves = {half: [row for row in rows if row["half"] == half] for half in ("pub11", "rs3")}
+    pictures = {row["picture"] for row in (*rows, *removed)}
     given = {
         "relevant": [{**row, "image_id": row["picture"]} for row in halves["pub11"]],
         "candidate": [{**row, "caption": row["text"]} for row in halves["pub11"]],
@@ -39,9 +44,10 @@ def group(
         "geometa": [{**row, "latitude_deg": row.get("at", (None, None))[0],
                      "longitude_deg": row.get("at", (None, None))[1]} for row in rows],
         "cluster_member": [
-            {**row, "image_id": row["picture"], "cluster_id": row.get("cluster", row["sample_id"])} for row in rows
+            {**row, "image_id": row["picture"], "cluster_id": row.get("cluster", row["sample_id"])}
+            for row in (*rows, *removed)
         ],
-        "image": [{"image_id": name, "pixel_sha256": f"of {name}"} for name in {row["picture"] for row in rows}],
+        "image": [{"image_id": name, "pixel_sha256": f"of {name}"} for name in sorted(pictures)],
         "judged_pair": [
             {"pair_id": one + other, "first_sha256": f"of {one}", "second_sha256": f"of {other}", "pair_kind": kind}
             for one, other, kind in pairs
@@ -71,6 +77,24 @@ def test_pairs_of_one_place_share_a_group_and_pairs_unlike_do_not(tmp_path: Path
     found = group(rows, tmp_path, pairs)
     keys = {name: row["group_key"] for name, row in found.items()}
     assert keys["web_1"] == keys["rs_3"] and keys["web_4"] == keys["web_2"] == keys["web_5"] != keys["web_1"]
+
+
+def test_a_removed_picture_stands_for_its_cluster_in_pairs(tmp_path: Path) -> None:
+    rows = [web(n, cluster=f"c{n}") for n in range(1, 7)]
+    removed = [web(11, cluster="c1"), web(12, cluster="c2"), web(13, cluster="gone"), web(14, cluster="gone")]
+    pairs = [
+        ("image-00011", "image-00003", "copy"),  # one of the pair is removed
+        ("image-00012", "image-00013", "same_place"),  # both are, and one cluster has no published sample
+        ("image-00014", "image-00004", "copy"),
+        ("image-00011", "image-00005", "unlike"),
+        ("image-00006", "nowhere", "copy"),
+    ]
+    found = group(rows, tmp_path, pairs, removed)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for name, row in found.items():
+        groups[row["group_key"]].add(name)
+        assert row["group_n_samples"] == (2 if name in ("web_1", "web_2", "web_3", "web_4") else 1)
+    assert sorted(map(sorted, groups.values())) == [["web_1", "web_3"], ["web_2", "web_4"], ["web_5"], ["web_6"]]
 
 
 def are_joined(one: Row, other: Row, folder: Path) -> bool:
