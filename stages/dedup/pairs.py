@@ -28,6 +28,7 @@ from stages.dedup.labelling import IMAGE_COLUMNS, label_pictures
 from stages.dedup.settings import (
     BOTH,
     FEATURES,
+    KEYPOINTS,
     MethodParams,
     PairParams,
     off_without_keypoints,
@@ -44,6 +45,11 @@ Described = tuple[Keypoints, Windows]
 Compared = tuple[Keypoints, Windows, Colours]
 
 N_HELD = 2_000  # pictures whose keypoints a worker holds: 110 MB
+# Settings that need no image features, by dedup.method.
+_WITHOUT_FEATURES = {
+    FEATURES: 'dedup.method = "keypoints" with dedup.candidates = "keypoints"',
+    KEYPOINTS: 'dedup.candidates = "keypoints"',
+}
 PAIRS_PER_PARTITION = 4_000  # some 2 minutes of one core
 
 
@@ -63,7 +69,7 @@ def find_pairs(inputs: Inputs, context: Context) -> Outcome:
     if inputs["picture"].num_rows and not inputs[table].num_rows:
         raise InputError(
             "dedup compares pictures by image features of embed, but there are none (embed.model = none?): expected"
-            ' dedup.candidates = "keypoints", or dedup.method = "hashes"'
+            f' {_WITHOUT_FEATURES[params.method]}, or dedup.method = "hashes"'
         )
     ranked, labels = label_pictures(inputs, params)
     heads = query_rows(_HEADS, {"image": inputs["image"], "ranked": ranked, "labels": labels})

@@ -263,8 +263,12 @@ def test_features_of_embed_find_pairs_too_and_are_needed_where_they_are_asked_fo
         }
         assert sorted(row["side"] for row in found) == [0, 0, 1, 1]
     for candidates in ("features", "both"):
-        with pytest.raises(InputError, match=r"dedup\.candidates"):
+        with pytest.raises(InputError, match=r'expected dedup\.candidates = "keypoints", or dedup\.method = "hashes"'):
             run(FIND_PAIRS, tables, method="keypoints", candidates=candidates)
+    with pytest.raises(
+        InputError, match=r'expected dedup\.method = "keypoints" with dedup\.candidates = "keypoints", or'
+    ):
+        run(FIND_PAIRS, tables, method="features")
     judged = run(JUDGE_PAIRS, {**tables, "pair_side": found, "picture_pair": []}, method="features").kept.to_pylist()
     found_kinds = [(row["pair_id"], row["pair_kind"], row["n_inliers"]) for row in judged]
     assert found_kinds == [("a-b", "copy", None), ("d-e", "copy", None)]
