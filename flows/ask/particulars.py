@@ -62,8 +62,14 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "contamination": (
         (
-            "pictures that evaluation sets share with corpora and with each other; the other pairs share none",
-            "SELECT * FROM contamination WHERE greatest(n_contaminated, n_on_same_ground, n_equal_captions) > 0"
+            "pictures that evaluation sets share with corpora and with each other, by how they were found and by the"
+            " set's split; the other pairs share none",
+            'SELECT evaluation_set, n_pictures AS pictures, source_kind AS "compared with", source AS "name",'
+            ' n_contaminated AS shared, n_by_pixels AS "equal pixels", n_by_phash AS "near hash",'
+            " n_by_keypoints AS keypoints, n_in_train AS train, n_in_val AS val, n_in_test AS test,"
+            ' n_in_unsplit AS "no split", n_on_same_ground AS "same ground", n_equal_captions AS "equal captions"'
+            " FROM contamination"
+            " WHERE greatest(n_contaminated, n_on_same_ground, n_equal_captions) > 0"
             " ORDER BY evaluation_set, source_kind, source = 'Total', source",
         ),
         (

@@ -35,6 +35,7 @@ def test_the_matrix_is_printed_and_hashes_are_shared(
     assert main(["stage", "contamination", *said]) == 0
     printed = capsys.readouterr().out
     assert "pictures that evaluation sets share" in printed and "caption_list" in printed
+    assert "equal pixels" in printed and "no split" in printed and "n by pixels" not in printed
     assert "no evaluation set was named" not in printed
     out = tmp_path / "hashes.parquet"
     assert main(["eval-hashes", *said, "--out", str(out)]) == 0
