@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ _LICENCES = {
     "yolo": "ultralytics claims AGPL-3.0 for weights trained with it; the terms of the images also apply.",
 }
 _TELL_EVERY_S = 15.0
+_POOR = 0.7  # share of right decisions on what was left out
 _FEW = 100  # images of a label; two tenths of them are measured
 
 
@@ -137,12 +139,27 @@ def _write(
         f" {kept['share']:.1%} of remote sensing is kept ({kept['low']:.1%} to {kept['high']:.1%}) and"
         f" {refused['share']:.1%} of others refused ({refused['low']:.1%} to {refused['high']:.1%})",
     )
+    _say_left_out(found, console)
     say(console, f"  look at {folder / PAGE}")
     say(
         console,
         f'  use it with SET="outliers.detector={folder.name} outliers.rule=absolute outliers.min_detector_prob=stated'
         f' outliers.models={folder.parent}"',
     )
+
+
+def _say_left_out(found: Mapping[str, Any], console: Console) -> None:
+    """Say what the threshold was chosen on, and warn if the detector fails there."""
+    left_out = found["classes_left_out"]
+    kept, refused = (left_out[name]["share"] for name in ("kept_rs", "refused_other"))
+    say(console, f"  the threshold was chosen on what was left out of training in five folds: {found['left_out']}")
+    if min(kept, refused) < _POOR:
+        say(
+            console,
+            f"  of these, {kept:.1%} of remote sensing is kept and {refused:.1%} of others refused: the detector fails"
+            " on what it was not trained on, and the threshold means little. Add classes and images",
+            "yellow",
+        )
 
 
 def _guess_from_sizes(examples: Sequence[Example], sizes: npt.NDArray[np.float64], trained: Trained) -> float:

@@ -1,6 +1,7 @@
 """Train a detector on a folder of images and measure it on unseen images, classes and sources.
 
-Three disjoint sets: training, classes left out to choose the threshold, and test images for the figures.
+Three disjoint sets: training, what is left out to choose the threshold (whole classes, if a label has enough of them),
+and test images for the figures.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from PIL import Image
 
 from flows.detector.digests import Digests, hash_image
 from flows.detector.examples import LABELS, Example
-from flows.detector.groups import N_FOLDS, fold_classes, group_examples, is_apart, split
+from flows.detector.groups import N_FOLDS, fold_left_out, group_examples, is_apart, split
 from flows.detector.learners import Learner
 from flows.detector.measure import choose_threshold, measure
 from flows.detector.views import VIEWS, open_image, read_images, view
@@ -115,7 +116,8 @@ def train(
     is_test = np.array([part == "test" for part in parts])
     is_rs = np.array([example.is_rs for example in examples])
     _check_split(examples, is_test)
-    left_out = _score_left_out(learner, examples, fold_classes(examples, SEED), groups, ~is_test)
+    folds = fold_left_out(examples, groups, ~is_test, SEED)
+    left_out = _score_left_out(learner, examples, folds.numbers, groups, ~is_test)
     threshold = choose_threshold(is_rs[~is_test], left_out[~is_test])
     model = learner.fit(examples, ~is_test)
     probs = learner.probabilities(model, VIEWS[0])
@@ -125,6 +127,7 @@ def train(
         **measure([examples[n] for n in test.tolist()], probs[test], threshold),
         "n_trained_on": int((~is_test).sum()),
         "n_drawn": N_DRAWN,
+        "left_out": folds.describe(),
         "classes_left_out": measure(
             [examples[n] for n in np.flatnonzero(~is_test).tolist()], left_out[~is_test], threshold
         ),
@@ -151,7 +154,7 @@ def _score_left_out(
     learner: Learner, examples: Sequence[Example], folds: npt.NDArray[np.int64], groups: npt.NDArray[np.int64],
     is_known: npt.NDArray[np.bool_],
 ) -> Floats:  # fmt: skip
-    """Return the probability of every example by a model trained without its class and near duplicates of it."""
+    """Return the probability of every example by a model trained without its fold and near duplicates of it."""
     found = np.zeros(len(folds))
     for number in range(N_FOLDS):
         is_out = folds == number

@@ -4,9 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from flows.detector.examples import Example
-from flows.detector.groups import fold_classes, group_examples, is_apart, split
+from flows.detector.groups import fold_left_out, group_examples, is_apart, split
+from stages.contract import InputError
 
 RNG = np.random.default_rng(1)
 EXAMPLES = [Example(Path(f"{n}.jpg"), "rs" if n % 2 else "other", f"s{n % 4}", f"k{n % 8}") for n in range(400)]
@@ -41,10 +43,33 @@ def test_a_source_whose_classes_have_one_image_is_split_too() -> None:
 
 
 def test_a_class_is_in_one_fold() -> None:
-    folds = fold_classes(EXAMPLES, "x")
+    found = fold_left_out(EXAMPLES, np.arange(400), np.ones(400, bool), "x")
     names = np.array([example.name for example in EXAMPLES])
-    assert all(len(set(folds[names == name])) == 1 for name in set(names))
-    assert set(folds) <= set(range(5))
+    assert all(len(set(found.numbers[names == name])) == 1 for name in set(names))
+    assert set(found.numbers) <= set(range(5)) and found.describe() == "classes"
+
+
+@pytest.mark.parametrize("n_large", [200, 190])
+def test_a_label_with_too_few_classes_is_folded_by_groups(n_large: int) -> None:
+    rs = [Example(Path(f"{n}.jpg"), "rs", "s", f"k{n % 8}") for n in range(200)]
+    others = [Example(Path(f"img_{n}.jpg"), "other", "net" if n < n_large else "maps", "img") for n in range(200)]
+    groups = np.arange(400) // 2 * 2
+    is_known = np.arange(400) % 10 < 8
+    found = fold_left_out(rs + others, groups, is_known, "x")
+    assert found.are_classes == {"rs": True, "other": False}
+    assert found.describe().startswith("label rs: classes; label other: single images")
+    assert Counter(found.numbers[200:][is_known[200:]].tolist()) == dict.fromkeys(range(5), 32)
+    assert (found.numbers[::2] == found.numbers[1::2])[100:].all()
+
+
+def test_both_labels_remain_whatever_is_left_out() -> None:
+    examples = [Example(Path(f"{n}.jpg"), "rs" if n < 50 else "other", "s", f"k{n % 8}") for n in range(100)]
+    groups = np.array([0] * 50 + list(range(1, 51)))
+    with pytest.raises(InputError, match="label rs: all images outside the test split are near duplicates"):
+        fold_left_out(examples, groups, np.ones(100, bool), "x")
+    groups[:50] = np.arange(50) % 2 + 100  # two groups through all classes
+    found = fold_left_out(examples, groups, np.ones(100, bool), "x")
+    assert found.are_classes == {"rs": False, "other": True}
 
 
 def test_with_left_out_examples_their_groups_are_left_out() -> None:

@@ -122,6 +122,17 @@ def test_a_mirror_of_a_source_teaches_nothing_of_the_left_out_source() -> None:
     assert {row["n_right"] for row in metrics["classes_left_out"]["classes_rs"]} == {0}
 
 
+def test_a_label_of_one_class_has_a_threshold_of_its_own_images() -> None:
+    examples = [Example(Path(f"{n}.jpg"), "rs" if n < 100 else "other", "s", "img") for n in range(200)]
+    hashes = np.random.default_rng(0).integers(0, 1 << 63, 200, np.uint64)
+    is_rs = np.array([example.is_rs for example in examples])
+    learner = Memory(np.where(is_rs, 0, 1), is_rs)
+    metrics = train(learner, examples, hashes, is_leaving_sources_out=False).metrics  # type: ignore[arg-type]
+    left_out = metrics["classes_left_out"]
+    assert left_out["auc"] == 1 and left_out["refused_other"]["n"] == left_out["kept_rs"]["n"] == 80
+    assert metrics["left_out"] == "single images with their near duplicates (too few classes)"
+
+
 def test_a_label_that_cannot_be_measured_is_refused() -> None:
     examples = [Example(Path(f"{n}.jpg"), "rs" if n else "other", "s", "k") for n in range(20)]
     learner = Memory(np.arange(20), np.array([e.is_rs for e in examples]))
