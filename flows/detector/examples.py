@@ -39,7 +39,8 @@ class Example:
         label: "rs" for remote sensing, or "other".
         source: where it comes from; sources look different, so whole sources are left out to measure.
         kind: its class in the source, such as Airport.
-        group: images of one group, such as a site, stay on one side of a split; "" if none is stated.
+        group: images of one group, such as a site, whatever their source, stay on one side of a split; "" if none is
+            stated.
     """
 
     path: Path

@@ -1,6 +1,7 @@
 """Groups of examples that must stay on one side of a split, and the splits.
 
-Near duplicates share a group, and so do examples with the same stated group, such as a site. Not for training.
+Near duplicates share a group, and so do examples with the same stated group, such as a site or a
+pair of pictures of one place. Not for training.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def group_examples(examples: Sequence[Example], hashes: npt.NDArray[np.uint64]) 
     stated = defaultdict(list)
     for number, example in enumerate(examples):
         if example.group:
-            stated[example.source, example.group].append(number)
+            stated[example.group].append(number)
     for members in stated.values():
         left.append(np.full(len(members), members[0]))
         right.append(np.array(members))

@@ -19,11 +19,11 @@ def test_copies_share_a_group_and_so_do_members_of_a_stated_group() -> None:
     hashes = HASHES.copy()
     hashes[7] = hashes[100] ^ np.uint64(0b10110)
     examples = [*EXAMPLES]
-    for n in (3, 11):
-        examples[n] = Example(Path(f"{n}.jpg"), "rs", "s3", "k3", "site 1")
+    for n, source in ((3, "s3"), (11, "s3"), (12, "maps")):
+        examples[n] = Example(Path(f"{n}.jpg"), "rs", source, "k3", "site 1")
     groups = group_examples(examples, hashes)
-    assert groups[7] == groups[100] and groups[3] == groups[11]
-    assert len(set(groups)) == 398
+    assert groups[7] == groups[100] and groups[3] == groups[11] == groups[12]
+    assert len(set(groups)) == 397
 
 
 def test_a_split_keeps_groups_together_and_its_shares_in_every_class() -> None:
@@ -40,6 +40,13 @@ def test_a_source_whose_classes_have_one_image_is_split_too() -> None:
     examples = [Example(Path(f"{n}.jpg"), "other", "net", f"k{n}") for n in range(100)]
     counts = Counter(split(examples, list(range(100)), "x"))
     assert (counts["train"], counts["val"], counts["test"]) == (70, 10, 20)
+
+
+def test_equal_names_under_both_labels_are_two_classes() -> None:
+    examples = [Example(Path(f"{n}.jpg"), "rs" if n < 40 else "other", "web", "beach") for n in range(200)]
+    parts = split(examples, list(range(200)), "x")
+    for chosen, n in ((slice(0, 40), 40), (slice(40, 200), 160)):
+        assert Counter(parts[chosen]) == {"train": 0.7 * n, "val": 0.1 * n, "test": 0.2 * n}
 
 
 def test_a_class_is_in_one_fold() -> None:
