@@ -16,7 +16,7 @@ import numpy as np
 
 from flows.ask.views import open_views
 from flows.calibrate.thresholds import Floats, Scores
-from flows.detector.digests import NONE, Digests, hash_image
+from flows.detector.digests import NONE, Digests, digest_images, stored_digests
 from flows.detector.examples import Example
 from flows.detector.views import ImagesRead, read_images
 from flows.ledger.ledger import Ledger
@@ -29,7 +29,7 @@ from stages.outliers.scores import SCORE_DETECTOR, SCORE_VLM, chosen_prompts, me
 
 Row = tuple[str, bool, float, float]  # name, whether it is remote sensing, cosine, probability
 _BATCH = 32
-_TABLES = ("sample", "image", "embedding", "prompt", "detector_score", "vlm_score")
+_TABLES = ("sample", "image", "embedding", "prompt", "detector_score", "vlm_score", "keypoint_summary")
 
 
 @dataclass(frozen=True)
@@ -103,23 +103,25 @@ def stored_scores(ledger: Ledger, labels: Mapping[str, bool], seen: Digests = NO
         row = (labels[name], *(math.nan if value is None else value for value in (vlm, prob)))
         if pictures.setdefault(pixels, row)[0] != labels[name]:
             raise InputError(f"{name} shows the same picture as a name with the other label. Correct one label")
-    digests = Digests([row[4] for row in valid], np.array([row[5] for row in valid], np.uint64))
+    digests = stored_digests(*([row[column] for row in valid] for column in range(4, 8)))
     used = {row[1] for row, is_seen in zip(valid, seen.find(digests), strict=True) if is_seen}
     rows: list[Row] = [(name, *pictures[name]) for name in sorted(pictures.keys() - used)]  # type: ignore[misc]
     return Scored(models.scores(rows), len(used), len(found) - len(valid))
 
 
 def _rows_of(ledger: Ledger, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return name, pixel_sha256, cosine, probability, sha256 of the file and perceptual hash of each known name."""
+    """Return name, pixel_sha256, cosine, probability and the columns of stored_digests of each known name."""
     import pyarrow as pa
 
     with open_views(ledger, [ledger.writer[table] for table in _TABLES]) as db:
         db.register("labelled", pa.table({"name": pa.array(names, pa.string())}))
         return db.execute(
-            "SELECT DISTINCT name, pixel_sha256, vlm_score_cos, detector_prob, body_sha256, phash FROM labelled"
+            "SELECT DISTINCT name, pixel_sha256, vlm_score_cos, detector_prob, body_sha256, phash, window_hashes,"
+            " window_details FROM labelled"
             " JOIN (SELECT sample_id AS name, image_id FROM sample UNION SELECT image_id, image_id FROM sample)"
             " USING (name) LEFT JOIN image USING (image_id) LEFT JOIN vlm_score USING (pixel_sha256)"
-            " LEFT JOIN detector_score USING (pixel_sha256) ORDER BY name"
+            " LEFT JOIN detector_score USING (pixel_sha256) LEFT JOIN keypoint_summary USING (pixel_sha256)"
+            " ORDER BY name"
         ).fetchall()
 
 
@@ -165,8 +167,7 @@ def score_images(
 
 def _take_unseen(read: ImagesRead, seen: Digests) -> ImagesRead:
     """Return the images that the detector was not trained on."""
-    digests = Digests(read.files, np.array([hash_image(image) for image in read.images], np.uint64))
-    return read.take(np.flatnonzero(~seen.find(digests)).tolist())
+    return read.take(np.flatnonzero(~seen.find(digest_images(read.files, read.images))).tolist())
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:

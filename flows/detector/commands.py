@@ -71,9 +71,7 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     overlap = find_overlap(evaluation, prepared.digests.hashes) if evaluation else None
     for learner in learners:
         say(console, f"training {NAMES[learner.name]}")
-        trained = train(
-            learner, prepared.examples, prepared.digests.hashes, is_leaving_sources_out=learner.name == "lite0"
-        )
+        trained = train(learner, prepared.examples, prepared.digests, is_leaving_sources_out=learner.name == "lite0")
         folder = Path(options.out) / NAMES[learner.name]
         _write(folder, learner, trained, prepared, overlap, options, started, console)
     return 0

@@ -1,4 +1,4 @@
-"""Digests of the images that a detector was trained on: trained_on.csv, which `make calibrate` reads.
+"""Digests of the images that a detector was trained on, and the near duplicates among them: trained_on.csv.
 
 Not for comparing evaluation sets (`flows/detector/evaluation.py`).
 """
@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from flows.detector.examples import Example
-from flows.detector.groups import NEAR_BITS
 from stages.contamination.near import nearest_within
+from stages.dedup.neighbours import components
+from stages.dedup.window_pairs import find_window_pairs
+from stages.images.orientations import N_ORIENTATIONS
+from stages.images.windows import N_WINDOWS, find_windows
+from stages.screen.perceptual_hash import hash_grey
 
 USED = "trained_on.csv"
+NEAR_BITS = 6  # of 64; more than in dedup, since a missed copy makes the measured figures too good
+MIN_DETAIL = 0.05  # grey levels, as dedup.min_detail; below it turned hashes and windows are not compared
+N_TURNED = N_ORIENTATIONS - 1
 _COLUMNS = ("part", "label", "class", "file", "file_sha256", "phash")
+_MORE_COLUMNS = ("phash_turned", "window_hashes")  # lists of earlier versions lack them
 Hashes = npt.NDArray[np.uint64]
 
 
@@ -31,19 +39,76 @@ class Digests:
     Attributes:
         files: sha256 of each file, in hex.
         hashes: perceptual hashes, uint64 [n].
+        turned: those of the image mirrored and turned by quarters, uint64 [n, 7]; empty: not known.
+        windows: those of its inside, uint64 [n, 3], 0 for too little detail; empty: not known. See
+            `stages/images/windows.py`.
     """
 
     files: Sequence[str]
     hashes: Hashes
+    turned: Hashes = field(default_factory=lambda: np.empty((0, N_TURNED), np.uint64))
+    windows: Hashes = field(default_factory=lambda: np.empty((0, N_WINDOWS), np.uint64))
 
     def find(self, others: Digests) -> npt.NDArray[np.bool_]:
         """Return whether each of some other images has one of these files, or is a near duplicate of one; bool [n]."""
         files = set(self.files)
         found = np.array([name in files for name in others.files], bool)
-        none = np.zeros(len(self.hashes), np.int64)
-        near, _, _ = nearest_within(others.hashes, self.hashes, NEAR_BITS, none, none)
-        found[near] = True
+        found[_near(others.hashes, np.concatenate([self.hashes, self.turned.ravel()]))] = True
+        for window in range(N_WINDOWS if len(others.windows) else 0):
+            rows = np.flatnonzero(others.windows[:, window])
+            known = self.windows[:, window]
+            found[rows[_near(others.windows[rows, window], known[known != 0])]] = True
         return found
+
+    def pairs(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return pairs of images such that near duplicates are connected by them."""
+        turned = self.turned if len(self.turned) else None
+        labels = components(self.hashes, NEAR_BITS, turned)
+        first, second = find_window_pairs(self.windows, self.windows != 0, NEAR_BITS)
+        return np.concatenate([labels, first]), np.concatenate([np.arange(len(labels)), second])
+
+
+def _near(hashes: Hashes, queries: Hashes) -> npt.NDArray[np.int64]:
+    """Return the rows of the hashes that are near one of the queries."""
+    distinct = np.unique(queries)
+    none = np.zeros(len(distinct), np.int64)
+    return nearest_within(hashes, distinct, NEAR_BITS, none, none)[0]
+
+
+def digest_images(files: Sequence[str], images: Sequence[Image.Image]) -> Digests:
+    """Return the digests of images as shown, with the sha256 of their files."""
+    rows = [hash_grey(image.convert("L")) for image in images]
+    ways = np.array([row["phash_orientations"] for row in rows], np.uint64).reshape(-1, N_ORIENTATIONS)
+    is_plain = np.array([row["phash_detail"] < MIN_DETAIL for row in rows], bool)
+    turned = np.where(is_plain[:, None], ways[:, :1], ways[:, 1:])
+    insides = [find_windows(image) for image in images]
+    details = np.array([inside.details for inside in insides]).reshape(-1, N_WINDOWS)
+    windows = np.array([inside.hashes for inside in insides], np.uint64).reshape(-1, N_WINDOWS)
+    return Digests(files, ways[:, 0], turned, np.where(details < MIN_DETAIL, np.uint64(0), windows))
+
+
+def stored_digests(
+    files: Sequence[str], hashes: Sequence[int], windows: Sequence[Any], details: Sequence[Any]
+) -> Digests:
+    """Return the digests of images of a build by columns of `image` and `keypoint_summary`, to search for.
+
+    Args:
+        files: body_sha256.
+        hashes: phash.
+        windows: window_hashes; None where a build has none.
+        details: window_details; None likewise.
+    """
+    rows = [[0] * N_WINDOWS if value is None else value for value in windows]
+    levels = np.array([[0.0] * N_WINDOWS if value is None else value for value in details]).reshape(-1, N_WINDOWS)
+    found = np.array(rows, np.uint64).reshape(-1, N_WINDOWS)
+    found[levels < MIN_DETAIL] = 0
+    return Digests(files, np.array(hashes, np.uint64), windows=found)
+
+
+def join_digests(found: Sequence[Digests]) -> Digests:
+    """Return the digests of all images, in order."""
+    arrays = (np.concatenate([getattr(one, name) for one in found]) for name in ("hashes", "turned", "windows"))
+    return Digests([file for one in found for file in one.files], *arrays)
 
 
 NONE = Digests((), np.zeros(0, np.uint64))
@@ -60,19 +125,18 @@ def contradictions(examples: Sequence[Example], digests: Digests) -> list[str]:
     return found
 
 
-def hash_image(image: Image.Image) -> int:
-    """Return the perceptual hash of an image as shown."""
-    return int(str(imagehash.phash(image)), 16)
-
-
 def write_used(folder: Path, parts: Sequence[str], examples: Sequence[Example], digests: Digests) -> None:
     """Write split, label, class, name and digests of each example into a detector's folder."""
     with (folder / USED).open("w", encoding="utf-8", newline="") as lines:
         rows = csv.writer(lines, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        hashes = (f"{value:016x}" for value in digests.hashes.tolist())
-        for part, example, file, value in zip(parts, examples, digests.files, hashes, strict=True):
-            rows.writerow((part, example.label, example.name, example.path.name, file, value))
+        rows.writerow((*_COLUMNS, *_MORE_COLUMNS))
+        for n, (part, example, file) in enumerate(zip(parts, examples, digests.files, strict=True)):
+            hashes = (_words(values[n : n + 1]) for values in (digests.hashes, digests.turned, digests.windows))
+            rows.writerow((part, example.label, example.name, example.path.name, file, *hashes))
+
+
+def _words(hashes: Hashes) -> str:
+    return " ".join(f"{value:016x}" for value in hashes.ravel().tolist())
 
 
 def read_used(folder: Path) -> Digests | None:
@@ -83,5 +147,16 @@ def read_used(folder: Path) -> Digests | None:
         rows = csv.DictReader(lines)
         if not set(_COLUMNS) <= set(rows.fieldnames or ()):
             return None  # an earlier state wrote names only
-        used = [(row["file_sha256"], int(row["phash"], 16)) for row in rows if row["part"] != "test"]
-    return Digests([file for file, _ in used], np.array([value for _, value in used], np.uint64))
+        used = [row for row in rows if row["part"] != "test"]
+    return Digests(
+        [row["file_sha256"] for row in used],
+        np.array([int(row["phash"], 16) for row in used], np.uint64),
+        _read_words([row.get("phash_turned") for row in used], N_TURNED),
+        _read_words([row.get("window_hashes") for row in used], N_WINDOWS),
+    )
+
+
+def _read_words(texts: Sequence[str | None], n: int) -> Hashes:
+    """Return uint64 [rows with hashes, n]."""
+    rows = [[int(word, 16) for word in text.split()] for text in texts if text]
+    return np.array(rows, np.uint64).reshape(-1, n)

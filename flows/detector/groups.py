@@ -17,13 +17,13 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from flows.detector.digests import Digests
 from flows.detector.examples import LABELS, Example, Label
 from stages.contract import InputError
 
 Class = tuple[str, ...]  # label, source and class
 Part = Literal["train", "val", "test"]
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.1, "test": 0.2}  # the ratio of RS5M's detector
-NEAR_BITS = 6  # of 64; more than in dedup, since a missed copy makes the measured figures too good
 _SMALL_KIND = 5  # smaller classes are split, and left out, together
 N_FOLDS = 5
 LEAST_LEFT = 0.4  # of a label's examples, to train on while a fold is left out
@@ -48,20 +48,11 @@ class Folds:
         return "; ".join(f"label {label}: {_describe(found)}" for label, found in self.are_classes.items())
 
 
-def group_examples(examples: Sequence[Example], hashes: npt.NDArray[np.uint64]) -> list[int]:
-    """Return a group number per example.
-
-    Args:
-        examples: the examples.
-        hashes: their perceptual hashes, uint64 [n].
-    """
+def group_examples(examples: Sequence[Example], digests: Digests) -> list[int]:
+    """Return a group number per example."""
     n = len(examples)
-    left, right = [], []
-    for start in range(0, n, 512):
-        distances = np.bitwise_count(hashes[start : start + 512, None] ^ hashes[None, :])
-        rows, columns = np.nonzero(distances <= NEAR_BITS)
-        left.append(rows + start)
-        right.append(columns)
+    first, second = digests.pairs()
+    left, right = [first], [second]
     stated = defaultdict(list)
     for number, example in enumerate(examples):
         if example.group:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from flows.detector.digests import Digests, hash_image
+from flows.detector.digests import Digests, digest_images, join_digests
 from flows.detector.examples import LABELS, Example
 from flows.detector.groups import N_FOLDS, fold_left_out, group_examples, is_apart, split
 from flows.detector.learners import Learner
@@ -75,14 +75,13 @@ def prepare(examples: Sequence[Example], learners: Sequence[Learner], advance: C
     """
     kept: list[Example] = []
     not_read: list[str] = []
-    files, hashes, sizes = [], [], []
+    digests, sizes = [], []
     for start in range(0, len(examples), _CHUNK):
         all_read = read_images(examples[start : start + _CHUNK])
         chunk, images = all_read.examples, all_read.images
         kept += chunk
         not_read += all_read.not_read
-        files += all_read.files
-        hashes += [hash_image(image) for image in images]
+        digests.append(digest_images(all_read.files, images))
         sizes += [(image.width, image.height, image.width / image.height) for image in images]
         for name in VIEWS if images else ():
             shown = [view(image, name, example.path.name) for image, example in zip(images, chunk, strict=True)]
@@ -94,24 +93,22 @@ def prepare(examples: Sequence[Example], learners: Sequence[Learner], advance: C
     drawn = [draw_weather(seed) for seed in range(N_DRAWN)]
     for learner in learners:
         learner.add_weather(drawn)
-    return Prepared(kept, Digests(files, np.array(hashes, np.uint64)), np.array(sizes, np.float64), not_read)
+    return Prepared(kept, join_digests(digests), np.array(sizes, np.float64), not_read)
 
 
-def train(
-    learner: Learner, examples: Sequence[Example], hashes: npt.NDArray[np.uint64], *, is_leaving_sources_out: bool
-) -> Trained:
+def train(learner: Learner, examples: Sequence[Example], digests: Digests, *, is_leaving_sources_out: bool) -> Trained:
     """Return a detector trained on seven tenths of the examples and measured on two tenths.
 
     Args:
         learner: has all views of all examples.
         examples: the examples.
-        hashes: their perceptual hashes.
+        digests: their digests.
         is_leaving_sources_out: whether to train again without each source, one at a time.
 
     Raises:
         InputError: there are too few images to train and measure each label.
     """
-    groups = np.array(group_examples(examples, hashes))
+    groups = np.array(group_examples(examples, digests))
     parts = split(examples, groups.tolist(), SEED)
     is_test = np.array([part == "test" for part in parts])
     is_rs = np.array([example.is_rs for example in examples])

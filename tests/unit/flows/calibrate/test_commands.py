@@ -11,7 +11,7 @@ from PIL import Image
 from flows.calibrate.scores import stored_scores
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
-from flows.detector.digests import USED, Digests, hash_image, write_used
+from flows.detector.digests import USED, Digests, digest_images, write_used
 from flows.detector.examples import Example
 from flows.settings import load_settings
 from stages import STAGES
@@ -102,9 +102,12 @@ def test_training_images_are_left_out_of_tables_and_folders_whatever_their_names
         trained.append(path)
     table.write_text("\n".join(rows))
     images = [Image.open(path) for path in trained[:7]]
+    turned = digest_images(["of another file"], [images[6].transpose(Image.Transpose.ROTATE_90)])
     digests = Digests(
         [hashlib.sha256(path.read_bytes()).hexdigest() for path in trained[:6]] + ["of another file"],
-        np.array([0] * 6 + [hash_image(images[6])], np.uint64),
+        np.array([0] * 6 + turned.hashes.tolist(), np.uint64),
+        np.concatenate([np.zeros((6, 7), np.uint64), turned.turned]),
+        np.zeros((7, 3), np.uint64),
     )
     renamed = [Example(Path(f"other name, {n}.png"), "rs", "elsewhere", "Class") for n in range(7)]
     write_used(folder, ["train"] * 4 + ["test", "val", "train"], renamed, digests)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.detector.digests import Digests
 from flows.detector.examples import Example
 from flows.detector.groups import fold_left_out, group_examples, is_apart, split
 from stages.contract import InputError
@@ -21,7 +22,7 @@ def test_copies_share_a_group_and_so_do_members_of_a_stated_group() -> None:
     examples = [*EXAMPLES]
     for n, source in ((3, "s3"), (11, "s3"), (12, "maps")):
         examples[n] = Example(Path(f"{n}.jpg"), "rs", source, "k3", "site 1")
-    groups = group_examples(examples, hashes)
+    groups = group_examples(examples, Digests([""] * 400, hashes))
     assert groups[7] == groups[100] and groups[3] == groups[11] == groups[12]
     assert len(set(groups)) == 397
 

@@ -14,6 +14,7 @@ from PIL import Image
 from flows.ask.status import status_report
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
+from flows.detector.digests import Digests
 from flows.detector.examples import Example
 from flows.detector.training import prepare, train
 from flows.run.executor import InlineExecutor
@@ -94,6 +95,10 @@ def test_the_card_counts_training_images_among_evaluation_pictures(out: Path, da
     assert f"evaluation set `ucm/test` | {found['n_trained_on']} images" in card
 
 
+def of_hashes(hashes: np.ndarray[Any, Any]) -> Digests:
+    return Digests([""] * len(hashes), hashes)
+
+
 class Memory:
     """Learns the numbers of its examples by heart: 1 for a known remote sensing image's group, else 0."""
 
@@ -116,7 +121,7 @@ def test_a_mirror_of_a_source_teaches_nothing_of_the_left_out_source() -> None:
     hashes = rng.integers(0, 1 << 63, 100, np.uint64)
     hashes[20:40] = hashes[:20]
     learner = Memory(np.unique(hashes, return_inverse=True)[1], np.array([e.is_rs for e in examples]))
-    metrics = train(learner, examples, hashes, is_leaving_sources_out=True).metrics  # type: ignore[arg-type]
+    metrics = train(learner, examples, of_hashes(hashes), is_leaving_sources_out=True).metrics  # type: ignore[arg-type]
     found = {row["name"]: row["n_right"] for row in metrics["sources_left_out"]}
     assert found == {"rs: first": 0, "rs: mirror": 0, "rs: third": 0, "other: web": 20, "other: maps": 20}
     assert {row["n_right"] for row in metrics["classes_left_out"]["classes_rs"]} == {0}
@@ -127,7 +132,7 @@ def test_a_label_of_one_class_has_a_threshold_of_its_own_images() -> None:
     hashes = np.random.default_rng(0).integers(0, 1 << 63, 200, np.uint64)
     is_rs = np.array([example.is_rs for example in examples])
     learner = Memory(np.where(is_rs, 0, 1), is_rs)
-    metrics = train(learner, examples, hashes, is_leaving_sources_out=False).metrics  # type: ignore[arg-type]
+    metrics = train(learner, examples, of_hashes(hashes), is_leaving_sources_out=False).metrics  # type: ignore[arg-type]
     left_out = metrics["classes_left_out"]
     assert left_out["auc"] == 1 and left_out["refused_other"]["n"] == left_out["kept_rs"]["n"] == 80
     assert metrics["left_out"] == "single images with their near duplicates (too few classes)"
@@ -138,7 +143,7 @@ def test_a_label_that_cannot_be_measured_is_refused() -> None:
     learner = Memory(np.arange(20), np.array([e.is_rs for e in examples]))
     hashes = np.random.default_rng(0).integers(0, 1 << 63, 20, np.uint64)
     with pytest.raises(InputError, match="label other has 1 image, too few to train and to measure"):
-        train(learner, examples, hashes, is_leaving_sources_out=False)  # type: ignore[arg-type]
+        train(learner, examples, of_hashes(hashes), is_leaving_sources_out=False)  # type: ignore[arg-type]
 
 
 def test_a_detector_is_not_overwritten(out: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
