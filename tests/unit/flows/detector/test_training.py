@@ -83,7 +83,8 @@ def test_the_light_detector_classifies_drawn_scenes(out: Path) -> None:
 def test_the_page_escapes_names_and_needs_no_network(out: Path) -> None:
     page = (out / "rs-lite0/report.html").read_text()
     assert "http" not in page.replace("http-equiv", "") and "<script" not in page
-    assert "rs-lite0" in (out / "rs-lite0/README.md").read_text()
+    card = (out / "rs-lite0/README.md").read_text()
+    assert "rs-lite0" in card and "those of the splits train and val" in card
 
 
 def test_the_card_counts_training_images_among_evaluation_pictures(out: Path, data: Path) -> None:
