@@ -60,6 +60,7 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = time.monotonic()
     learners = _learners(options, device)
+    _say_start(learners, options, console)
     prepared = prepare(examples, learners, _teller(console, len(examples), started))
     if prepared.not_read:
         named = briefly(prepared.not_read, N_NAMED, "; ")
@@ -78,6 +79,10 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
 
 
 def _learners(options: argparse.Namespace, device: str) -> list[Learner]:
+    if options.start and options.model == "lite0":
+        raise InputError(
+            "START=… is the start of the YOLO classifier, but MODEL=lite0 trains none: leave one of them out"
+        )
     chosen = [options.model] if options.model else list(NAMES)
     for name in chosen:
         if (Path(options.out) / NAMES[name] / WEIGHTS).exists():
@@ -90,6 +95,15 @@ def _learners(options: argparse.Namespace, device: str) -> list[Learner]:
         "yolo": lambda: YoloLearner(device=device, start=start, n_epochs=options.epochs),
     }
     return [make[name]() for name in chosen]
+
+
+def _say_start(learners: Sequence[Learner], options: argparse.Namespace, console: Console) -> None:
+    """Say which weights the YOLO classifier starts from."""
+    for learner in learners:
+        if isinstance(learner, YoloLearner) and learner.n_start_classes:
+            n = learner.n_start_classes
+            head = "" if n == len(LABELS) else f"; its last layer, of {n:,} classes, is replaced by a new one of two"
+            say(console, f"{NAMES[learner.name]} starts from {options.start}, at {learner.input_px} px{head}")
 
 
 def _teller(console: Console, n: int, started: float) -> Callable[[int], None]:

@@ -98,19 +98,31 @@ class Lite0Learner:
 
 
 class YoloLearner:
-    """An ultralytics YOLO11 classifier, trained from random weights or those of a detector's folder."""
+    """An ultralytics YOLO11 classifier, trained from random weights or those of a detector's folder.
+
+    Attributes:
+        n_start_classes: number of classes of the detector it starts from; 0 without one.
+    """
 
     name = "yolo"
 
     def __init__(self, *, device: str, start: Path | None, n_epochs: int) -> None:
-        """Describe the network; `start` is the folder of a detector whose weights are the start."""
-        from flows.detector.yolo import describe
-        from stages.models.detector_description import read_description
+        """Describe the network; `start` is the folder of a detector whose weights are the start.
+
+        Raises:
+            InputError: `start` is not the folder of a detector.
+        """
+        from flows.detector.yolo import describe, describe_start
 
         self._device, self._start, self._n_epochs = device, start, n_epochs
-        self._description = read_description(start) if start else describe()
+        self._description, self.n_start_classes = describe_start(start) if start else (describe(), 0)
         self._squares: dict[str, list[npt.NDArray[np.uint8]]] = {}
         self._weather: list[npt.NDArray[np.uint8]] = []
+
+    @property
+    def input_px(self) -> int:
+        """Side of the square that the network sees."""
+        return self._description.input_px
 
     def add(self, view: str, images: Sequence[Image.Image]) -> None:
         """Take the next examples' images of a view."""

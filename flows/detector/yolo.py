@@ -15,11 +15,19 @@ import numpy.typing as npt
 import torch
 import yaml
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from flows.detector.examples import Example
+from flows.detector.examples import LABELS, Example
 from flows.detector.head import weigh
-from stages.models.detector_description import DESCRIPTION, REMOTE_SENSING, DetectorDescription, check_description
+from stages.contract import InputError
+from stages.models.detector_description import (
+    DESCRIPTION,
+    REMOTE_SENSING,
+    DetectorDescription,
+    check_description,
+    read_description,
+)
 from stages.models.yolo_detector import WEIGHTS, build_classifier, cut_square, import_ultralytics
 
 Squares = npt.NDArray[np.uint8]
@@ -27,6 +35,7 @@ SIDE_PX = 64
 WIDTH = 0.25  # as in yolo11n
 MIN_WINDOW = 0.6  # raises the area under the curve of unseen images from .969 to .976: docs/detector.md
 _SCORE_BATCH = 256
+_CONVERT = ".venv/bin/python -m stages.models.convert_detector"
 
 
 @dataclass(frozen=True)
@@ -83,17 +92,64 @@ def fit(
         squares: uint8 [n, side, side, 3].
         examples: the example of each square.
         device: torch's name of the device.
-        start: folder of the initial weights; None for seeded random ones.
+        start: folder of the initial weights, of as many or other classes; None for seeded random ones.
         n_epochs: passes over the images.
     """
     torch.manual_seed(0)
     model = build_classifier(description)
     if start is not None:
-        model.load_state_dict(load_file(start / WEIGHTS))
+        load_start(model, start)
     is_rs = np.array([example.is_rs for example in examples])
     targets = np.where(is_rs, description.positive, 1 - description.positive)
     train(model.to(device), squares, targets, Recipe(n_epochs=n_epochs, min_window=MIN_WINDOW), weigh(examples))
     return model
+
+
+def describe_start(start: Path) -> tuple[DetectorDescription, int]:
+    """Return the description of a detector to start from, with two classes, and its own number of classes.
+
+    Raises:
+        InputError: it is not the folder of a detector.
+    """
+    if not start.is_dir():
+        state = "a file" if start.exists() else "missing"
+        raise InputError(
+            f"START={start} is {state}: expected a folder with {DESCRIPTION} and {WEIGHTS}, such as models/rs-detector."
+            f" Make one of a checkpoint with `{_CONVERT} {start if start.suffix == '.pt' else 'IN.pt'} FOLDER"
+            " --positive CLASS`, the name of any of its classes, then START=FOLDER"
+        )
+    found = read_description(start)
+    if not (start / WEIGHTS).is_file():
+        raise InputError(f"START={start} has no {WEIGHTS}: make it of a checkpoint with `{_CONVERT} IN.pt FOLDER`")
+    if found.nc == len(LABELS):
+        return found, found.nc
+    return check_description(
+        {**found.model_dump(), "nc": len(LABELS), "names": ["other", REMOTE_SENSING]}, str(start)
+    ), found.nc
+
+
+def load_start(model: torch.nn.Module, start: Path) -> None:
+    """Load the weights of a detector's folder; those of the last layer only if it has as many classes.
+
+    Raises:
+        InputError: other layers differ.
+    """
+    own = model.state_dict()
+    try:
+        weights = load_file(start / WEIGHTS)
+    except SafetensorError as error:
+        raise InputError(f"{start / WEIGHTS} should hold a detector's weights as safetensors: {error}") from error
+    last = {name for name in own if name.endswith((".linear.weight", ".linear.bias"))}
+    is_new = any(weights[name].shape != own[name].shape for name in last & set(weights))
+    kept = {name: values for name, values in weights.items() if not (is_new and name in last)}
+    try:
+        missing, unexpected = model.load_state_dict(kept, strict=False)
+    except RuntimeError as error:
+        raise InputError(
+            f"{start / WEIGHTS} does not fit {DESCRIPTION}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    if unexpected or set(missing) != (last if is_new else set()):
+        raise InputError(f"{start / WEIGHTS} does not fit the layers in {DESCRIPTION}: convert the checkpoint again")
 
 
 def train(

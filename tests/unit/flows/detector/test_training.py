@@ -152,6 +152,14 @@ def test_a_detector_is_not_overwritten(out: Path, data: Path, capsys: pytest.Cap
     assert "has a detector already" in capsys.readouterr().out
 
 
+def test_a_start_of_a_model_that_is_not_trained_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train-detector", str(data), "--out", str(tmp_path), "--model", "lite0", "--start", str(tmp_path)]
+    assert main(words) == 2
+    assert "MODEL=lite0 trains none" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_file_that_is_no_image_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for label in ("rs", "other"):
         (tmp_path / label).mkdir()
