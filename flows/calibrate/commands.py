@@ -12,11 +12,12 @@ from rich.console import Console
 
 from flows.ask.report import say
 from flows.calibrate.labels import read_labels
-from flows.calibrate.scores import detector_folder, score_images, stored_scores
+from flows.calibrate.scores import score_images, stored_scores
 from flows.calibrate.thresholds import NO_LIMIT, Scores, Thresholds, choose, cross_measure, measure
-from flows.detector.digests import NONE, USED, Digests, read_used
+from flows.detector.digests import NONE, read_used
 from flows.detector.examples import count_passed_over
 from flows.detector.measure import Share
+from flows.detector.used import detector_folder, say_used
 from flows.opening import open_build, open_existing
 from flows.settings import sections_of, toml_sections
 from stages.contract import InputError
@@ -71,23 +72,8 @@ def _gather(options: argparse.Namespace, console: Console) -> Scores:
             say(console, f"left out, because they cannot be read: {named}", "yellow")
         found.append(scored)
     if folder:
-        _say_seen(folder, seen, sum(one.n_seen for one in found), console)
+        say_used(folder, sum(one.n_seen for one in found), console)
     return _join([one.scores for one in found])
-
-
-def _say_seen(folder: Path, seen: Digests | None, n_seen: int, console: Console) -> None:
-    if seen is not None:
-        why = f"the detector was trained on them or on near duplicates ({folder / USED})"
-        say(console, f"left out, because {why}: {counted(n_seen, 'image')}", "yellow" if n_seen else "")
-    elif (folder / USED).is_file():
-        say(
-            console,
-            f"{folder / USED} has no digests, so images that the detector was trained on are not left out and the"
-            " figures may be too good: train it again with make train-detector",
-            "yellow",
-        )
-    else:
-        say(console, f"there is no {folder / USED}, so no image is left out as one that the detector was trained on")
 
 
 def _join(found: list[Scores]) -> Scores:

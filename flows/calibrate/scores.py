@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,15 +172,6 @@ def _take_unseen(read: ImagesRead, seen: Digests) -> ImagesRead:
 def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
     for start in range(0, len(examples), _BATCH):
         yield examples[start : start + _BATCH]
-
-
-def detector_folder(ledger: Ledger) -> Path | None:
-    """Return the folder of the build's detector; None if none is in use."""
-    if ledger.why_off(ledger.writer["detector_score"]):
-        return None
-    params: Any = ledger.settings.params(SCORE_DETECTOR)
-    resources: Any = ledger.settings.resources(SCORE_DETECTOR)
-    return Path(resources.models, params.detector)
 
 
 def _open(ledger: Ledger, stage: Stage, stack: ExitStack) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.ask.report import say
+from flows.detector.used import detector_folder, say_used
 from flows.ledger.ledger import Ledger
 from flows.opening import open_existing, sources_of
 from flows.rate.labels import checked_rater, label_file, read
@@ -41,6 +42,8 @@ def run_audit(options: argparse.Namespace, console: Console) -> int:
 def _run(task: Task, name: str, ledger: Ledger, options: argparse.Namespace, console: Console) -> int:
     rater = checked_rater(options.rater) if options.rater else ""
     drawn = draw(ledger, name, options.n, options.seed, is_even=task is not RATING)
+    if task is AUDITS["outliers"] and (folder := detector_folder(ledger)):
+        say_used(folder, drawn.n_used, console)
     n_drawn = ", ".join(f"{s.name} {s.n_drawn:,} of {s.size:,}" for s in drawn.strata)
     say(console, f"{counted(len(drawn.items), 'item')}: {n_drawn}")
     if len(drawn.items) < options.n:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flows.ask.picture import LOCATED, bar_pictures
 from flows.ask.spine import samples_query
 from flows.ask.views import open_views
+from flows.detector.used import add_used_samples
 from flows.ledger.ledger import Ledger
 from flows.rate.strata import has_pictures, item_query, text_query
 from stages.contract import InputError
@@ -66,10 +67,14 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A sample: its strata, and its items in the order in which they are shown."""
+    """A sample: its strata, its items in the order in which they are shown, and how many samples were left out.
+
+    Those left out are the training images of the detector that an audit judges.
+    """
 
     strata: tuple[Stratum, ...]
     items: tuple[Item, ...]
+    n_used: int = 0
 
 
 def allocate(sizes: Mapping[str, int], n: int, is_even: bool) -> dict[str, int]:
@@ -113,9 +118,12 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
         # Each item has a weight, 1 unless it represents several members.
         weighted = f"({query}) UNION ALL BY NAME SELECT NULL::DOUBLE AS weight WHERE false"
         bar_pictures(ledger, db, f"({samples_query(ledger)})")
-        # Items whose picture must not be shown are in no stratum.
+        n_used = add_used_samples(ledger, db) if name == "audit_outliers" else 0
+        without_used = "AND sample_id NOT IN (FROM used)" if n_used else ""
+        # Items whose picture must not be shown, and training images of the detector, are in no stratum.
         db.execute(f"""CREATE TEMP TABLE item AS FROM ({weighted})
-                       WHERE sample_id NOT IN (FROM barred) AND coalesce(other_id, '') NOT IN (FROM barred)""")
+                       WHERE sample_id NOT IN (FROM barred) AND coalesce(other_id, '') NOT IN (FROM barred)
+                       {without_used}""")
         found = db.execute(
             "SELECT stratum, decision, round(sum(coalesce(weight, 1)))::BIGINT, count(*) FROM item"
             " GROUP BY ALL ORDER BY 1"
@@ -140,7 +148,7 @@ def draw(ledger: Ledger, name: str, n: int, seed: str, is_even: bool) -> Drawn:
     ]
     items.sort(key=lambda item: hashlib.sha256(f"{seed}:order:{item.item}".encode()).digest())
     strata = tuple(Stratum(stratum, decision, size, places[stratum]) for stratum, decision, size, _ in found)
-    return Drawn(strata, tuple(items))
+    return Drawn(strata, tuple(items), n_used)
 
 
 def _drawn_rows(db: duckdb.DuckDBPyConnection, places: Mapping[str, int], seed: str) -> Sequence[Mapping[str, Any]]:

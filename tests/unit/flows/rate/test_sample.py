@@ -1,8 +1,14 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
+from flows.ask.views import open_views
+from flows.detector.digests import Digests, write_used
+from flows.detector.examples import Example
+from flows.detector.used import detector_folder, say_used
 from flows.rate.sample import allocate, draw
 from stages.contract import InputError
 from tests.small_build import Build
@@ -51,6 +57,34 @@ def test_strata_of_the_outliers_contain_every_survivor_with_its_decision(finishe
     assert {s.decision for s in drawn.strata if s.name.startswith("kept")} == {"kept"}
     assert any("near" in s.name for s in drawn.strata)
     assert all(set(item.facts) == {"vlm_score_cos", "detector_prob"} for item in drawn.items)
+
+
+def test_training_images_of_the_detector_are_left_out_of_the_audit_of_outliers(
+    finished: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "models/demo-yolo"
+    folder.mkdir(parents=True)
+    build = finished.with_settings(outliers={"models": str(folder.parent)})
+    whole = draw(build.ledger(), "audit_outliers", 10_000, "0", is_even=True)
+    used = sorted(item.item for item in whole.items)[:2]
+    with open_views(build.ledger()) as db:
+        rows = db.execute(
+            "SELECT body_sha256, phash FROM survivor JOIN image USING (image_id) WHERE sample_id IN"
+            " (SELECT unnest(?::VARCHAR[])) ORDER BY sample_id",
+            [used],
+        ).fetchall()
+    hashes = np.array([~np.uint64(rows[0][1]), rows[1][1]], np.uint64)  # one by its file, one by its hash
+    digests = Digests([rows[0][0], "of another file"], hashes)
+    write_used(folder, ["train", "val"], [Example(Path("x.jpg"), "rs", "s", "k")] * 2, digests)
+    drawn = draw(build.ledger(), "audit_outliers", 10_000, "0", is_even=True)
+    assert drawn.n_used >= 2 and not {item.item for item in drawn.items} & set(used)
+    assert sum(s.size for s in drawn.strata) == sum(s.size for s in whole.strata) - drawn.n_used
+    assert (
+        detector_folder(build.ledger()) == folder
+        and whole.n_used == draw(build.ledger(), "audit_dedup", 8, "0", is_even=True).n_used == 0
+    )
+    say_used(folder, drawn.n_used, Console())
+    assert f": {drawn.n_used} images" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_removed_sample_is_shown_beside_its_survivor_and_a_kept_one_beside_its_nearest(finished: Build) -> None:
