@@ -105,6 +105,7 @@ def measure(examples: Sequence[Example], probs: Floats, threshold: float) -> dic
         "precision": Share("precision", kept.n_right, n_called).facts(),
         "sources": shares(lambda e: f"{e.label}: {e.source}", np.ones(len(is_rs), bool)),
         "classes_rs": shares(lambda e: e.name, is_rs),
+        "classes_other": shares(lambda e: e.name, ~is_rs),
         "calibration": calibrate(is_rs, probs),
     }
 

@@ -16,6 +16,7 @@ from flows.detector.training import Trained, thumbnail
 from stages.models.own_weights import METRICS
 
 PAGE, CARD = "report.html", "README.md"
+_LONGEST_NAME = 40  # characters
 _N_WORST = 24  # mistakes of each kind on the contact sheet
 
 
@@ -31,6 +32,7 @@ def write_pages(folder: Path, trained: Trained, examples: Sequence[Example], fac
     content = {"metrics": trained.metrics, "facts": facts, "sheets": _sheets(trained, examples)}
     environment = Environment(loader=PackageLoader("flows.detector"), autoescape=True, trim_blocks=True)
     environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
+    environment.filters["shorten"] = shorten
     (folder / PAGE).write_text(environment.get_template("report.html.j2").render(content), encoding="utf-8")
     plain = environment.overlay(autoescape=False)  # Markdown; it only contains names of the user's own folders
     (folder / CARD).write_text(plain.get_template("card.md.j2").render(content), encoding="utf-8")
@@ -47,11 +49,22 @@ def _sheets(trained: Trained, examples: Sequence[Example]) -> list[dict[str, Any
         wrong = [n for n in numbers if (trained.probs[n] >= threshold) != is_rs]
         worst = sorted(wrong, key=lambda n: trained.probs[n], reverse=not is_rs)[:_N_WORST]
         pictures = [
-            {"name": examples[n].name, "prob": float(trained.probs[n]), "data": _data_url(examples[n].path)}
+            {
+                "name": examples[n].name,
+                "path": str(examples[n].path),
+                "prob": float(trained.probs[n]),
+                "data": _data_url(examples[n].path),
+            }
             for n in worst
         ]
         sheets.append({"title": title, "n_wrong": len(wrong), "n": len(numbers), "pictures": pictures})
     return sheets
+
+
+def shorten(path: str) -> str:
+    """Return the name of a file, at most 40 characters of it: the end of longer names, which has their number."""
+    name = Path(path).name
+    return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
 
 
 def _data_url(path: Path) -> str:

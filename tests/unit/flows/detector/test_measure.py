@@ -40,6 +40,7 @@ def test_figures_are_given_by_source_and_class() -> None:
         ("rs: a", 1, 2),
     ]
     assert [row["name"] for row in found["classes_rs"]] == ["a/x", "a/y"]
+    assert [(row["name"], row["n_right"], row["n"]) for row in found["classes_other"]] == [("b/z", 1, 1)]
     assert sum(row["n"] for row in found["calibration"]) == 3
 
 
