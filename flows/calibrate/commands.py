@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,7 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
     _report(scores, thresholds, options, console)
     _write(thresholds, options)
     values = [f"outliers.{name}={value:g}" for name, value in _values(thresholds).items()]
-    say(console, f"{options.out}: a profile with them; use it with PROFILE={options.out}")
+    say(console, f"{options.out}: a profile with them; use it with PROFILE={shlex.quote(str(options.out))}")
     say(console, f'  or with SET="outliers.rule=absolute {" ".join(values)}"')
     return 0
 
@@ -53,6 +54,12 @@ def _gather(options: argparse.Namespace, console: Console) -> Scores:
     labels = read_labels(Path(options.labels))
     if n_passed_over := count_passed_over(Path(options.labels)):
         say(console, f"passed over, because of their endings: {counted(n_passed_over, 'file')}", "yellow")
+    if missing := labels.missing:
+        n_names = len(labels.is_rs) + len(labels.examples)
+        raise InputError(
+            f"{len(missing):,} of {n_names:,} names in {options.labels} look like files, but there are none:"
+            f" {briefly(missing, _N_NAMED)}. Expected paths relative to the table's folder or the one above it"
+        )
     _, ledger = open_existing(options) if labels.is_rs else open_build(options)
     folder = detector_folder(ledger)
     seen = read_used(folder) if folder else None

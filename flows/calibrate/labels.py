@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.detector.examples import LABELS, Example, find_examples
+from flows.detector.examples import LABELS, Example, find_examples, find_file, is_image_name
 from stages.contract import InputError
 
 NAMES = ("sample_id", "image_id", "image", "path", "id")
@@ -32,11 +32,17 @@ class Labels:
     is_rs: Mapping[str, bool] = field(default_factory=dict)
     examples: Sequence[Example] = ()
 
+    @property
+    def missing(self) -> Sequence[str]:
+        """Return the names that look like files: they end like an image's."""
+        return [name for name in self.is_rs if is_image_name(Path(name))]
+
 
 def read_labels(path: Path) -> Labels:
     """Return the labels of a folder, or of a table.
 
-    A name in a table is a file, relative to the table's folder, if that exists; else a sample_id or image_id.
+    A name in a table is a file, relative to the table's folder or the one above, if that exists; else a sample_id or
+    image_id.
 
     Raises:
         InputError: a label has no image or is unknown, or a name has both labels.
@@ -51,7 +57,7 @@ def read_labels(path: Path) -> Labels:
             raise InputError(f"{path}, row {number}: {name} has both labels. Keep one")
     if len(set(by_name.values())) < len(LABELS):
         raise InputError(f"{path} does not label images of both kinds: {_WANTED}")
-    files = {name: path.parent / name for name in by_name if (path.parent / name).is_file()}
+    files = {name: file for name in by_name if name and (file := find_file(path, name))}
     examples = [
         Example(file, LABELS[0] if by_name[name] else LABELS[1], file.parent.name, file.parent.name)
         for name, file in files.items()

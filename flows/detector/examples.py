@@ -129,14 +129,16 @@ def _of_table(table: Path) -> Iterator[Example]:
         for row in rows:
             if row["label"] not in LABELS:
                 raise InputError(f"{table}, line {rows.line_num}: expected label rs or other, found {row['label']!r}")
-            path = next(
-                (p for p in (table.parent / row["path"], table.parent.parent / row["path"]) if p.is_file()), None
-            )
-            if path is None:
+            if (path := find_file(table, row["path"])) is None:
                 raise InputError(f"{table}, line {rows.line_num}: there is no file {row['path']}")
             source = row.get("source") or path.parent.name
             kind = row.get("class") or _NUMBER.sub("", path.stem)
             yield Example(path, "rs" if row["label"] == "rs" else "other", source, kind, row.get("group") or "")
+
+
+def find_file(table: Path, name: str) -> Path | None:
+    """Return the file that a table names, relative to its folder or the one above it; None if there is none."""
+    return next((path for folder in (table.parent, table.parent.parent) if (path := folder / name).is_file()), None)
 
 
 def _of_manifest(path: Path) -> Iterator[Example]:

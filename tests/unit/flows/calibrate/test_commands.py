@@ -64,6 +64,16 @@ def test_an_unknown_name_is_refused(damaged: Build, tmp_path: Path, capsys: pyte
     assert "1 of 3 labelled names are neither files nor a sample_id or image_id" in words(capsys)
 
 
+def test_missing_files_are_named_before_a_build_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.csv").write_text("path,label\nrs/a.png,rs\nother/b.jpg,other\n")
+    assert main(["calibrate", "labels.csv", "--profile", "demo", "--build", str(tmp_path / "nowhere")]) == 2
+    found = words(capsys)
+    assert "2 of 2 names in labels.csv look like files, but there are none: rs/a.png, other/b.jpg" in found
+    assert "is not a build folder" not in found
+
+
 def test_a_folder_is_scored_with_the_models_of_the_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(40):
         scene = draw_scene(seed)
@@ -72,8 +82,10 @@ def test_a_folder_is_scored_with_the_models_of_the_profile(tmp_path: Path, capsy
         scene.image.save(path)
     (tmp_path / "Images/rs/bad.png").write_bytes(b"no image")
     common = ["calibrate", "Images", "--profile", "demo", "--precision", "0.9"]
-    assert main(common) == 0
+    assert main([*common, "--out", "my profile.toml"]) == 0
     found = words(capsys)
+    assert "use it with PROFILE='my profile.toml'" in found
+    shutil.copy("my profile.toml", "calibrated.toml")
     assert "cannot be read: 1 image (Images/rs/bad.png is not an image" in found
     assert "40 labelled pictures" in found and "outliers.min_detector_prob=" in found
     assert "fewer than 100 of a label" in found

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from flows.calibrate.labels import read_labels
+from flows.detector.examples import find_examples
 from stages.contract import InputError
 
 
@@ -28,6 +29,20 @@ def test_a_name_of_a_file_is_an_example_in_that_file(tmp_path: Path) -> None:
     found = read_labels(table(tmp_path, "image,label\na.png,rs\ncc3m_0_2,other\n"))
     assert [(e.path, e.label) for e in found.examples] == [(tmp_path / "a.png", "rs")]
     assert found.is_rs == {"cc3m_0_2": False}
+
+
+def test_files_are_found_as_for_training_in_the_folder_above_the_table(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"images/{name}.png")
+    path = table(tmp_path / "images", "path,label\nimages/a.png,rs\nb.png,other\n")
+    found = read_labels(path)
+    assert [e.path for e in found.examples] == [e.path for e in find_examples(path)] and not found.is_rs
+    assert [e.path.name for e in found.examples] == ["a.png", "b.png"]
+
+
+def test_names_that_look_like_files_are_told_from_names_of_a_build(tmp_path: Path) -> None:
+    assert read_labels(table(tmp_path, "image,label\nx/a.JPG,rs\ncc3m_0_2,other\n")).missing == ["x/a.JPG"]
 
 
 def test_a_folder_of_both_kinds_is_read_as_for_training(tmp_path: Path) -> None:
