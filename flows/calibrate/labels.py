@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.detector.examples import LABELS, Example, find_examples, find_file, is_image_name
+from flows.detector.examples import Example, find_examples, find_file, is_image_name
+from flows.detector.manifest import LABELS
 from stages.contract import InputError
 
 NAMES = ("sample_id", "image_id", "image", "path", "id")

@@ -16,8 +16,9 @@ from rich.console import Console
 from flows.ask.report import say
 from flows.detector.digests import contradictions, write_used
 from flows.detector.evaluation import Overlap, find_overlap
-from flows.detector.examples import LABELS, Example, count_passed_over, find_examples
+from flows.detector.examples import Example, count_passed_over, find_examples, find_short_folders
 from flows.detector.learners import Learner, Lite0Learner, YoloLearner
+from flows.detector.manifest import LABELS
 from flows.detector.measure import area_under_curve
 from flows.detector.page import PAGE, write_pages
 from flows.detector.training import N_NAMED, Prepared, Trained, prepare, train
@@ -53,6 +54,8 @@ def run_train_detector(options: argparse.Namespace, console: Console) -> int:
     say(console, f"{counted(len(examples), 'image')}: {listed}")
     if n_passed_over := count_passed_over(Path(options.data)):
         say(console, f"passed over, because of their endings: {counted(n_passed_over, 'file')}", "yellow")
+    if short := find_short_folders(Path(options.data)):
+        say(console, f"fewer images than n asks for, all are taken: {briefly(short, N_NAMED, '; ')}", "yellow")
     for label in LABELS:
         if (n := sum(example.label == label for example in examples)) < _FEW:
             few = f"label {label} has {counted(n, 'image')}, fewer than {_FEW}"

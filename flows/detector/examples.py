@@ -9,25 +9,17 @@ import csv
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from flows.detector.manifest import LABELS, LAYOUT, Label, ManifestFolder, read_folders
 from stages.contract import InputError
 
-Label = Literal["rs", "other"]
-LABELS: tuple[Label, Label] = ("rs", "other")
 DRAWN = "drawn"  # source of the weather pictures that are drawn for training
 TABLE = "labels.csv"
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 _NUMBER = re.compile(r"[-_ ]*\d+$")
-_LAYOUT = (
-    "expected a folder with rs/ and other/ (a folder a source in each), a folder with labels.csv (columns path, label"
-    " and, where known, source, class, group), or a TOML file with [[folder]] tables of path, label and, where wanted,"
-    " source and n"
-)
 
 
 @dataclass(frozen=True, order=True)
@@ -67,16 +59,16 @@ def find_examples(data: Path) -> list[Example]:
         InputError: a label has no images, or the table or manifest cannot be read.
     """
     if data.is_file() and data.suffix == ".toml":
-        found = list(_of_manifest(data))
+        found = [example for folder in read_folders(data) for example in _take(folder)]
     elif data.is_file() or (data / TABLE).is_file():
         found = list(_of_table(data if data.is_file() else data / TABLE))
     else:
         if missing := [folder for folder in (data, *(data / label for label in LABELS)) if not folder.is_dir()]:
-            raise InputError(f"there is no folder {missing[0]}: {_LAYOUT}")
+            raise InputError(f"there is no folder {missing[0]}: {LAYOUT}")
         found = [example for label in LABELS for example in _of_folder(data / label, label)]
     for label in LABELS:
         if not any(example.label == label for example in found):
-            raise InputError(f"{data} has no images of label {label}: {_LAYOUT}")
+            raise InputError(f"{data} has no images of label {label}: {LAYOUT}")
     return sorted(found)
 
 
@@ -125,7 +117,7 @@ def _of_table(table: Path) -> Iterator[Example]:
     with table.open(encoding="utf-8-sig", newline="") as lines:
         rows = csv.DictReader(lines)
         if missing := {"path", "label"} - set(rows.fieldnames or ()):
-            raise InputError(f"{table} has no column {', '.join(sorted(missing))}: {_LAYOUT}")
+            raise InputError(f"{table} has no column {', '.join(sorted(missing))}: {LAYOUT}")
         for row in rows:
             if row["label"] not in LABELS:
                 raise InputError(f"{table}, line {rows.line_num}: expected label rs or other, found {row['label']!r}")
@@ -141,22 +133,19 @@ def find_file(table: Path, name: str) -> Path | None:
     return next((path for folder in (table.parent, table.parent.parent) if (path := folder / name).is_file()), None)
 
 
-def _of_manifest(path: Path) -> Iterator[Example]:
-    """Yield the images of each folder of a manifest; with `n`, that many, chosen by a hash of their names."""
-    try:
-        folders = tomllib.loads(path.read_text(encoding="utf-8"))["folder"]
-        for facts in folders:
-            folder, label = path.parent / facts["path"], facts["label"]
-            if label not in LABELS or not folder.is_dir():
-                raise InputError(f"{path}: expected a folder and label rs or other, found {folder} and {label!r}")
-            found = list(_of_folder(folder, label, facts.get("source", folder.name)))
-            order = sorted(found, key=lambda example: hashlib.sha256(str(example.path.name).encode()).digest())
-            n = facts.get("n", len(found))
-            if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-                raise InputError(
-                    f"{path}, [[folder]] with path {facts['path']!r}: expected n to be a whole number from 1,"
-                    f" found {n!r}"
-                )
-            yield from order[:n]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): {_LAYOUT}") from error
+def _take(folder: ManifestFolder) -> list[Example]:
+    """Return the images of a manifest's folder; with `n`, that many, chosen by a hash of their names."""
+    found = list(_of_folder(folder.path, folder.label, folder.source))
+    order = sorted(found, key=lambda example: hashlib.sha256(example.path.name.encode()).digest())
+    return order[: folder.n]
+
+
+def find_short_folders(data: Path) -> list[str]:
+    """Return which folders of a manifest have fewer images than their `n`, as "PATH has 40 of 2,500 images"."""
+    if not data.is_file() or data.suffix != ".toml":
+        return []
+    return [
+        f"{folder.path} has {n:,} of {folder.n:,} images"
+        for folder in read_folders(data)
+        if folder.n and (n := sum(map(is_image_name, list_files(folder.path)))) < folder.n
+    ]

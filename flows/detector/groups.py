@@ -18,7 +18,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from flows.detector.digests import Digests
-from flows.detector.examples import LABELS, Example, Label
+from flows.detector.examples import Example
+from flows.detector.manifest import LABELS, Label
 from stages.contract import InputError
 
 Class = tuple[str, ...]  # label, source and class

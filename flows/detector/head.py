@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flows.detector.examples import DRAWN, Example, Label
+from flows.detector.examples import DRAWN, Example
+from flows.detector.manifest import Label
 
 Floats = npt.NDArray[np.float64]
 # L2 penalty on standardised features. From .001 to .03 the accuracy on left-out classes differs by .003, and the worst

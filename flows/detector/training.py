@@ -16,9 +16,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from flows.detector.digests import Digests, digest_images, join_digests
-from flows.detector.examples import LABELS, Example
+from flows.detector.examples import Example
 from flows.detector.groups import N_FOLDS, fold_left_out, group_examples, is_apart, split
 from flows.detector.learners import Learner
+from flows.detector.manifest import LABELS
 from flows.detector.measure import choose_threshold, measure
 from flows.detector.views import VIEWS, open_image, read_images, view
 from flows.detector.weather import N_DRAWN, draw_weather

@@ -18,8 +18,9 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from flows.detector.examples import LABELS, Example
+from flows.detector.examples import Example
 from flows.detector.head import weigh
+from flows.detector.manifest import LABELS
 from stages.contract import InputError
 from stages.models.detector_description import (
     DESCRIPTION,
