@@ -94,6 +94,7 @@ def test_the_card_counts_training_images_among_evaluation_pictures(out: Path, da
     assert n_copied / 2 < found["n_trained_on"] < N_SCENES
     card = (out / "rs-lite0/README.md").read_text()
     assert f"evaluation set `ucm/test` | {found['n_trained_on']} images" in card
+    assert "by perceptual hashes alone: not found are framed and captioned copies" in card
 
 
 def of_hashes(hashes: np.ndarray[Any, Any]) -> Digests:
