@@ -42,12 +42,14 @@ class Digests:
         turned: those of the image mirrored and turned by quarters, uint64 [n, 7]; empty: not known.
         windows: those of its inside, uint64 [n, 3], 0 for too little detail; empty: not known. See
             `stages/images/windows.py`.
+        copies: pairs of the images that are copies by their keypoints, int64 [m, 2].
     """
 
     files: Sequence[str]
     hashes: Hashes
     turned: Hashes = field(default_factory=lambda: np.empty((0, N_TURNED), np.uint64))
     windows: Hashes = field(default_factory=lambda: np.empty((0, N_WINDOWS), np.uint64))
+    copies: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
     def find(self, others: Digests) -> npt.NDArray[np.bool_]:
         """Return whether each of some other images has one of these files, or is a near duplicate of one; bool [n]."""
@@ -65,7 +67,8 @@ class Digests:
         turned = self.turned if len(self.turned) else None
         labels = components(self.hashes, NEAR_BITS, turned)
         first, second = find_window_pairs(self.windows, self.windows != 0, NEAR_BITS)
-        return np.concatenate([labels, first]), np.concatenate([np.arange(len(labels)), second])
+        rows = np.arange(len(labels))
+        return np.concatenate([labels, first, self.copies[:, 0]]), np.concatenate([rows, second, self.copies[:, 1]])
 
 
 def _near(hashes: Hashes, queries: Hashes) -> npt.NDArray[np.int64]:
@@ -105,10 +108,12 @@ def stored_digests(
     return Digests(files, np.array(hashes, np.uint64), windows=found)
 
 
-def join_digests(found: Sequence[Digests]) -> Digests:
-    """Return the digests of all images, in order."""
-    arrays = (np.concatenate([getattr(one, name) for one in found]) for name in ("hashes", "turned", "windows"))
-    return Digests([file for one in found for file in one.files], *arrays)
+def join_digests(found: Sequence[Digests], copies: npt.NDArray[np.int64]) -> Digests:
+    """Return the digests of all images, in order, with the pairs of copies among them."""
+    hashes, turned, windows = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("hashes", "turned", "windows")
+    )
+    return Digests([file for one in found for file in one.files], hashes, turned, windows, copies)
 
 
 NONE = Digests((), np.zeros(0, np.uint64))

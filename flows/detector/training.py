@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from flows.detector.copies import CopyFinder
 from flows.detector.digests import Digests, digest_images, join_digests
 from flows.detector.examples import Example
 from flows.detector.groups import N_FOLDS, fold_left_out, group_examples, is_apart, split
@@ -77,12 +78,14 @@ def prepare(examples: Sequence[Example], learners: Sequence[Learner], advance: C
     kept: list[Example] = []
     not_read: list[str] = []
     digests, sizes = [], []
+    copies = CopyFinder()
     for start in range(0, len(examples), _CHUNK):
         all_read = read_images(examples[start : start + _CHUNK])
         chunk, images = all_read.examples, all_read.images
         kept += chunk
         not_read += all_read.not_read
         digests.append(digest_images(all_read.files, images))
+        copies.add(images)
         sizes += [(image.width, image.height, image.width / image.height) for image in images]
         for name in VIEWS if images else ():
             shown = [view(image, name, example.path.name) for image, example in zip(images, chunk, strict=True)]
@@ -94,7 +97,7 @@ def prepare(examples: Sequence[Example], learners: Sequence[Learner], advance: C
     drawn = [draw_weather(seed) for seed in range(N_DRAWN)]
     for learner in learners:
         learner.add_weather(drawn)
-    return Prepared(kept, join_digests(digests), np.array(sizes, np.float64), not_read)
+    return Prepared(kept, join_digests(digests, copies.pairs()), np.array(sizes, np.float64), not_read)
 
 
 def train(learner: Learner, examples: Sequence[Example], digests: Digests, *, is_leaving_sources_out: bool) -> Trained:
