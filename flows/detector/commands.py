@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from flows.ask.report import say
-from flows.detector.digests import contradictions, write_used
+from flows.detector.digests import Digests, contradictions, read_used, write_used
 from flows.detector.evaluation import Overlap, find_overlap
 from flows.detector.examples import Example, count_passed_over, find_examples, find_short_folders
 from flows.detector.learners import Learner, Lite0Learner, YoloLearner
@@ -144,7 +144,8 @@ def _write(
         "evaluation": None if overlap is None else [one.facts(trained.parts) for one in overlap],
         "baseline_auc": round(_guess_from_sizes(prepared.examples, prepared.sizes, trained), 4),
     }
-    write_used(folder, trained.parts, prepared.examples, prepared.digests)
+    start = Path(options.start) if options.start else None
+    write_used(folder, trained.parts, prepared.examples, prepared.digests, start)
     write_pages(folder, trained, prepared.examples, facts)
     found = trained.metrics
     kept, refused = found["kept_rs"], found["refused_other"]
@@ -155,12 +156,24 @@ def _write(
         f" {refused['share']:.1%} of others refused ({refused['low']:.1%} to {refused['high']:.1%})",
     )
     _say_left_out(found, console)
+    if start:
+        _say_seen_before(start, prepared.digests.take(trained.test.tolist()), console)
     say(console, f"  look at {folder / PAGE}")
     say(
         console,
         f'  use it with SET="outliers.detector={folder.name} outliers.rule=absolute outliers.min_detector_prob=stated'
         f' outliers.models={folder.parent}"',
     )
+
+
+def _say_seen_before(start: Path, measured: Digests, console: Console) -> None:
+    """Warn if the detector's start has seen images that it is measured on, or if that is not known."""
+    used = read_used(start)
+    if used is None:
+        say(console, f"  {start} lists no training images: some of the unseen ones may be among them", "yellow")
+    elif n_seen := int(used.find(measured).sum()):
+        seen = f"{n_seen:,} of {counted(len(measured.files), 'unseen image')}"
+        say(console, f"  {start} was trained on {seen}, so the figures are too good. Begin without START", "yellow")
 
 
 def _say_left_out(found: Mapping[str, Any], console: Console) -> None:

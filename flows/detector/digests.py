@@ -62,6 +62,14 @@ class Digests:
             found[rows[_near(others.windows[rows, window], known[known != 0])]] = True
         return found
 
+    def take(self, rows: Sequence[int]) -> Digests:
+        """Return the digests of some of the images, to search for."""
+        chosen = np.array(rows, np.int64)
+        return Digests(
+            [self.files[n] for n in rows], self.hashes[chosen],
+            windows=self.windows[chosen] if len(self.windows) else self.windows,
+        )  # fmt: skip
+
     def pairs(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return pairs of images such that near duplicates are connected by them."""
         turned = self.turned if len(self.turned) else None
@@ -130,14 +138,21 @@ def contradictions(examples: Sequence[Example], digests: Digests) -> list[str]:
     return found
 
 
-def write_used(folder: Path, parts: Sequence[str], examples: Sequence[Example], digests: Digests) -> None:
-    """Write split, label, class, name and digests of each example into a detector's folder."""
+def write_used(
+    folder: Path, parts: Sequence[str], examples: Sequence[Example], digests: Digests, start: Path | None = None
+) -> None:
+    """Write split, label, class, name and digests of each example into a detector's folder.
+
+    Images that the weights of `start`, another detector's folder, were trained on follow, in the split "start".
+    """
     with (folder / USED).open("w", encoding="utf-8", newline="") as lines:
         rows = csv.writer(lines, lineterminator="\n")
         rows.writerow((*_COLUMNS, *_MORE_COLUMNS))
         for n, (part, example, file) in enumerate(zip(parts, examples, digests.files, strict=True)):
             hashes = (_words(values[n : n + 1]) for values in (digests.hashes, digests.turned, digests.windows))
             rows.writerow((part, example.label, example.name, example.path.name, file, *hashes))
+        for row in _rows_of(start) or () if start else ():
+            rows.writerow(("start", *(row.get(name, "") for name in (*_COLUMNS[1:], *_MORE_COLUMNS))))
 
 
 def _words(hashes: Hashes) -> str:
@@ -146,19 +161,26 @@ def _words(hashes: Hashes) -> str:
 
 def read_used(folder: Path) -> Digests | None:
     """Return the digests of the images that a detector was trained on; None if its folder does not list them."""
-    if not (folder / USED).is_file():
+    used = _rows_of(folder)
+    if used is None:
         return None
-    with (folder / USED).open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if not set(_COLUMNS) <= set(rows.fieldnames or ()):
-            return None  # an earlier state wrote names only
-        used = [row for row in rows if row["part"] != "test"]
     return Digests(
         [row["file_sha256"] for row in used],
         np.array([int(row["phash"], 16) for row in used], np.uint64),
         _read_words([row.get("phash_turned") for row in used], N_TURNED),
         _read_words([row.get("window_hashes") for row in used], N_WINDOWS),
     )
+
+
+def _rows_of(folder: Path) -> list[dict[str, str]] | None:
+    """Return the rows of the images that a detector was trained on; None without a list that has digests."""
+    if not (folder / USED).is_file():
+        return None
+    with (folder / USED).open(encoding="utf-8", newline="") as lines:
+        rows = csv.DictReader(lines)
+        if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+            return None  # an earlier state wrote names only
+        return [row for row in rows if row["part"] != "test"]
 
 
 def _read_words(texts: Sequence[str | None], n: int) -> Hashes:

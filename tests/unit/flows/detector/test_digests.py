@@ -30,6 +30,19 @@ def test_the_list_keeps_any_name_and_leaves_the_test_split_out(tmp_path: Path) -
     assert found is not None and list(found.files) == ["f1", "f3"] and found.hashes.tolist() == HASHES[[0, 2]].tolist()
 
 
+def test_the_images_of_the_start_follow_those_of_the_training(tmp_path: Path) -> None:
+    start, folder = tmp_path / "start", tmp_path / "own"
+    start.mkdir()
+    folder.mkdir()
+    write_used(start, ["train", "test", "val"], EXAMPLES, Digests(["f1", "f2", "f3"], HASHES))
+    write_used(folder, ["train"], EXAMPLES[1:2], Digests(["f2"], HASHES[1:2]), start)
+    found = read_used(folder)
+    assert found is not None and list(found.files) == ["f2", "f1", "f3"]
+    assert (folder / USED).read_text().splitlines()[-1] == f"start,other,s/k,e.jpg,f3,{HASHES[2]:016x},,"
+    known = Digests(["f1", "f2", "f3"], HASHES).take([2, 0])
+    assert list(known.files) == ["f3", "f1"] and found.find(known).all()
+
+
 def test_a_list_without_digests_is_told_from_one_with_them(tmp_path: Path) -> None:
     assert read_used(tmp_path) is None
     (tmp_path / USED).write_text("part,label,class,file\ntrain,rs,s/k,a.jpg\n")

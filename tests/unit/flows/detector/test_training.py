@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from flows.ask.status import status_report
 from flows.cli import main
 from flows.demo.models.scenes import draw_scene
-from flows.detector.digests import Digests
+from flows.detector.digests import Digests, read_used
 from flows.detector.examples import Example
 from flows.detector.training import prepare, train
 from flows.run.executor import InlineExecutor
@@ -159,6 +160,22 @@ def test_a_start_of_a_model_that_is_not_trained_is_refused(
     words = ["train-detector", str(data), "--out", str(tmp_path), "--model", "lite0", "--start", str(tmp_path)]
     assert main(words) == 2
     assert "MODEL=lite0 trains none" in " ".join(capsys.readouterr().out.split())
+
+
+def test_images_that_the_start_was_trained_on_are_listed_and_counted_among_the_unseen(
+    out: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in data.rglob("*.png"):  # other names, so other images are measured
+        copy = tmp_path / "data" / path.relative_to(data).parent / f"copy_{path.stem[::-1]}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    words = ["train-detector", str(tmp_path / "data"), "--out", str(tmp_path), "--model", "yolo", "--epochs", "1"]
+    assert main([*words, "--start", str(out / "rs-detector")]) == 0
+    assert re.search(
+        r"was trained on \d+ of \d+ unseen images, so the figures", " ".join(capsys.readouterr().out.split())
+    )
+    own, start = read_used(tmp_path / "rs-detector"), read_used(out / "rs-detector")
+    assert own is not None and start is not None and set(start.files) <= set(own.files)
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
