@@ -32,7 +32,8 @@ class Model(Manifest):
         folder: path under manifests/ for a committed model; "" if it is in `<models folder>/<name>/`.
         weights_sha256: sha256 of its safetensors file, or the digest by `weights_digest` if there are several; "" if
             the folder must contain SHA256SUMS.
-        adapter: folder of a PEFT adapter in the model's folder; "" for none.
+        adapter: folder of a PEFT adapter in the model's folder; "" for none. The lines of how_to_get that name it are
+            its own commands.
         language_model_licence: of a captioner, the licence of the language model that writes the captions.
         weights_note: notes on the weights: further licences, how the revision was found.
     """
@@ -70,6 +71,8 @@ class Model(Manifest):
             raise ValueError("revision states that there is no repository, but files are fetched from one")
         if (self.task == "captioner") != bool(self.language_model_licence):
             raise ValueError("only captioners state language_model_licence")
+        if self.adapter and not self.folder and self.adapter not in self.how_to_get:
+            raise ValueError(f"how_to_get has no command for the adapter {self.adapter}")
         if self.folder and not self.weights_sha256:
             raise ValueError("a committed model needs weights_sha256")
         return self

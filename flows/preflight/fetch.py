@@ -43,7 +43,7 @@ def fetch_models(needs: Sequence[Need]) -> Iterator[Line]:
         if not list(weight_faults(model, folder)):
             yield f"{model.name}: ready in {folder}", ""
         elif not model.files:
-            yield from ((fault, "red") for fault in weight_faults(model, folder))
+            yield from ((fault.text, "red") for fault in weight_faults(model, folder))
         else:
             yield f"{model.name}: fetching {model.repository} into {folder}; licence: {model.licence}", ""
             yield from _fetch(model, folder)
@@ -61,7 +61,7 @@ def _fetch(model: Model, folder: Path) -> Iterator[Line]:
         yield f"{model.name}: not fetched: {type(error).__name__}: {str(error).strip().splitlines()[0]}", "red"
         yield what_to_put_where(model, folder), "red"
         return
-    yield from ((fault, "red") for fault in weight_faults(model, folder))
+    yield from ((fault.text, "red") for fault in weight_faults(model, folder))
 
 
 def published_files(model: Model, folder: Path) -> tuple[str, list[Published]]:

@@ -123,8 +123,9 @@ def weight_gaps(needs: Sequence[Need], command: str, digests: Digests) -> Iterat
     """
     for need in {(need.model.name, need.folder): need for need in needs}.values():
         for fault in weight_faults(need.model, need.folder, digests):
-            remedy = f"or fetch what is published of it with\n    {command}" if need.model.files else ""
-            yield Gap("model", need.model.name, fault, remedy)
+            is_fetched = fault.is_published and need.model.files
+            remedy = f"or fetch what is published of it with\n    {command}" if is_fetched else ""
+            yield Gap("model", need.model.name, fault.text, remedy)
 
 
 def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int, profile: str) -> Iterator[Gap]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 
@@ -22,6 +23,19 @@ CONVERT = ".venv/bin/python -m stages.models.convert_weights IN OUT.safetensors"
 CONVERT_DETECTOR = ".venv/bin/python -m stages.models.convert_detector IN.pt OUT_FOLDER"
 
 
+@dataclass(frozen=True)
+class WeightFault:
+    """A reason why a model's files cannot be used.
+
+    Attributes:
+        text: the reason, with what to do.
+        is_published: the file belongs to the model's repository, so `make weights` can fetch it; an adapter's does not.
+    """
+
+    text: str
+    is_published: bool = True
+
+
 def check_weights(model: Model, folder: Path) -> None:
     """Check that a folder has the model's weights, as safetensors, with the pinned digests.
 
@@ -29,10 +43,10 @@ def check_weights(model: Model, folder: Path) -> None:
         InputError: the folder is missing, has other weights or a pickle, or states no digest to compare with.
     """
     for fault in weight_faults(model, folder):
-        raise InputError(fault)
+        raise InputError(fault.text)
 
 
-def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | None = None) -> Iterator[str]:
+def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | None = None) -> Iterator[WeightFault]:
     """Yield every reason why a folder's weights cannot be used, each with what to do.
 
     Args:
@@ -41,44 +55,50 @@ def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | No
         digest: returns a file's sha256, "" if it is not known and must not be compared; if None, the files are read.
     """
     if not folder.is_dir():
-        yield f"{model.name} is missing: expected the folder {folder}. {advise(model, folder)}"
+        yield WeightFault(f"{model.name} is missing: expected the folder {folder}. {advise(model, folder)}")
         return
-    files = weight_files(folder)
-    pickles = [path for path in sorted(folder.rglob("*")) if path.suffix in PICKLES and path.is_file()]
     if model.adapter and not weight_files(folder / model.adapter):
-        yield _no_weights(model, folder / model.adapter, pickles)
+        yield WeightFault(_no_weights(model, folder, folder / model.adapter), is_published=False)
+    files = weight_files(folder)
     if not files:
-        yield _no_weights(model, folder, pickles)
+        yield WeightFault(_no_weights(model, folder, folder))
         return
-    damaged = [fault for path in files if (fault := safetensors_fault(path, model))]
+    damaged = [
+        WeightFault(fault, not _is_adapter(model, folder, path))
+        for path in files
+        if (fault := safetensors_fault(path, model, folder))
+    ]
     yield from damaged
     if not damaged:
         yield from _digest_faults(model, folder, files, digest or file_digest)
 
 
-def _digest_faults(model: Model, folder: Path, files: list[Path], digest: Callable[[Path], str]) -> Iterator[str]:
+def _digest_faults(
+    model: Model, folder: Path, files: list[Path], digest: Callable[[Path], str]
+) -> Iterator[WeightFault]:
     found = {path.relative_to(folder).as_posix(): digest(path) for path in files}
     if model.weights_sha256:
         if all(found.values()):
-            yield from _compare(model, str(folder), model.weights_sha256, combine_digests(found), folder)
+            yield from _compare(model, folder, folder, model.weights_sha256, combine_digests(found))
         return
     expected = _read_digests(model, folder)
     if isinstance(expected, str):
-        yield expected
+        yield WeightFault(expected)
         return
     for name, one in found.items():
         if name not in expected:
-            yield (
+            yield WeightFault(
                 f"{folder / DIGESTS} does not name {name}: expected a line `<sha256>  {name}`."
-                " Remove the file if it is not the model's, or write its digest there"
+                " Remove the file if it is not the model's, or write its digest there",
+                not _is_adapter(model, folder, folder / name),
             )
         elif one:
-            yield from _compare(model, str(folder / name), expected[name], one, folder)
+            yield from _compare(model, folder, folder / name, expected[name], one)
     for name in sorted(set(expected) - set(found)):
         path = folder / name
         one = digest(path) if path.is_file() else "no file"
         if one:
-            yield from _compare(model, str(path), expected[name], one, folder)
+            yield from _compare(model, folder, path, expected[name], one)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -123,13 +143,7 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_safetensors(path: Path, model: Model) -> None:
-    """Check that a file is whole safetensors. Raises InputError, also for a pickle under another name."""
-    if fault := safetensors_fault(path, model):
-        raise InputError(fault)
-
-
-def safetensors_fault(path: Path, model: Model) -> str:
+def safetensors_fault(path: Path, model: Model, folder: Path) -> str:
     """Return why a file is not a whole safetensors file, or "": a length, JSON of that length, the bytes it names."""
     with path.open("rb") as file:
         start = file.read(8)
@@ -144,13 +158,13 @@ def safetensors_fault(path: Path, model: Model) -> str:
         return (
             f"{path} should be safetensors, but starts with {start!r}: it is damaged, or a pickle under another name."
             f" Convert a pickle in a separate process: {_converter(model)}; or get the file again."
-            f" {advise(model, path.parent)}"
+            f" {_advise_on(path, model, folder)}"
         )
     ends = [one["data_offsets"][1] for one in named.values() if isinstance(one, dict) and "data_offsets" in one]
     expected = 8 + n_bytes + max(ends, default=0)
     if size != expected:
         found = f"{path} has {size:,} bytes, but its header states {expected:,}"
-        return f"{found}: it is cut or damaged. {advise(model, path.parent)}"
+        return f"{found}: it is cut or damaged. {_advise_on(path, model, folder)}"
     return ""
 
 
@@ -164,18 +178,35 @@ def advise(model: Model, folder: Path) -> str:
     return f"Put revision {model.revision} of {model.repository} there:\n{indent(how, '    ')}"
 
 
+def _advise_on(path: Path, model: Model, folder: Path) -> str:
+    """Return how to get one of a model's files: an adapter by its own commands, not with the whole model again."""
+    if not _is_adapter(model, folder, path):
+        return advise(model, folder)
+    lines = model.how_to_get.replace("{folder}", str(folder)).strip().splitlines()
+    commands = "\n".join(line for line in lines if model.adapter in line)
+    return f"Get the adapter:\n{indent(commands, '    ')}"
+
+
+def _is_adapter(model: Model, folder: Path, path: Path) -> bool:
+    return bool(model.adapter) and path.is_relative_to(folder / model.adapter)
+
+
 def _converter(model: Model) -> str:
     return f"`{CONVERT_DETECTOR if model.task == 'detector' else CONVERT}`"
 
 
-def _no_weights(model: Model, folder: Path, pickles: list[Path]) -> str:
+def _no_weights(model: Model, folder: Path, place: Path) -> str:
+    """Return that a place has no weights: the model's folder, or its adapter's."""
+    is_adapter = _is_adapter(model, folder, place)
+    files = [path for path in sorted(place.rglob("*")) if _is_adapter(model, folder, path) == is_adapter]
+    pickles = [path for path in files if path.suffix in PICKLES and path.is_file()]
+    found, advice = f"{model.name}: expected safetensors in {place}, found", _advise_on(place, model, folder)
     if pickles:
         return (
-            f"{model.name}: expected safetensors in {folder}, found {pickles[0].name}, a pickle, which may run"
-            f" code. Convert it in a separate process: {_converter(model)}, or get safetensors."
-            f" {advise(model, folder)}"
+            f"{found} {pickles[0].name}, a pickle, which may run code. Convert it in a separate process:"
+            f" {_converter(model)}, or get safetensors. {advice}"
         )
-    return f"{model.name}: expected safetensors in {folder}, found none. {advise(model, folder)}"
+    return f"{found} none. {advice}"
 
 
 def _read_digests(model: Model, folder: Path) -> dict[str, str] | str:
@@ -197,9 +228,11 @@ def _parse_digests(path: Path) -> dict[str, str]:
     return {name.strip().lstrip("*").removeprefix("./"): digest for digest, name in lines}
 
 
-def _compare(model: Model, what: str, expected: str, found: str, folder: Path) -> Iterator[str]:
+def _compare(model: Model, folder: Path, path: Path, expected: str, found: str) -> Iterator[WeightFault]:
     if expected != found:
-        yield (
-            f"{what}: expected weights with sha256 {expected}, found {found}: another version, or damaged."
-            f" Pin these weights in manifests/models.toml or {DIGESTS}, or get others. {advise(model, folder)}"
+        advice = _advise_on(path, model, folder)
+        yield WeightFault(
+            f"{path}: expected weights with sha256 {expected}, found {found}: another version, or damaged."
+            f" Pin these weights in manifests/models.toml or {DIGESTS}, or get others. {advice}",
+            not _is_adapter(model, folder, path),
         )

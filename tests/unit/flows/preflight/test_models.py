@@ -12,7 +12,7 @@ from flows.preflight.gaps import Gap
 from flows.preflight.machine import Gpu
 from flows.preflight.models import MEMORY, Digests, Need, gpu_gaps, needs_of, weight_gaps
 from flows.settings import load_settings
-from schemas.manifests import Model
+from schemas.manifests import Model, load_models
 from stages import STAGES
 from tests.unit.flows.preflight.hub import safetensors
 
@@ -73,6 +73,30 @@ def test_all_damaged_files_are_named_at_once(tmp_path: Path) -> None:
     assert [path.name for path in paths if any(path.name in gap.problem for gap in gaps(tmp_path / "m"))] == [
         path.name for path in paths[:3]
     ]
+
+
+@pytest.mark.parametrize("state", ["missing", "a pickle", "damaged", "of another digest", "without a digest"])
+def test_an_adapter_is_got_by_its_own_commands_alone(tmp_path: Path, state: str) -> None:
+    model = load_models()["blip2-opt-6.7b"].model_copy(update={"files": ("*.safetensors",)})
+    folder = tmp_path / "m"
+    five_files(folder)
+    path = folder / "rsitmd-lora" / ("adapter_model.bin" if state == "a pickle" else "adapter_model.safetensors")
+    if state != "missing":
+        path.parent.mkdir()
+        path.write_bytes(b"damaged" if state == "damaged" else safetensors(10))
+    if state == "of another digest":
+        with (folder / "SHA256SUMS").open("a") as sums:
+            sums.write(f"{'0' * 64}  rsitmd-lora/adapter_model.safetensors\n")
+    need = Need("draw_captions", model, folder, "auto")
+    (gap,) = weight_gaps([need], "make weights", Digests(tmp_path, 10))
+    commands = [line.strip() for line in gap.problem.splitlines() if line.startswith("    ")]
+    assert not gap.remedy, "make weights does not fetch an adapter"
+    assert not [command for command in commands if "hf download" in command], "it would fetch the whole model again"
+    assert "rsitmd-lora/rsitmd-lora" not in gap.problem
+    if state != "without a digest":
+        assert [command.split()[0] for command in commands] == ["curl", ".venv/bin/python", "(cd"]
+        assert f"--output-dir {folder}/rsitmd-lora " in commands[0]
+        assert f"{folder}/rsitmd-lora/adapter_model.safetensors" in commands[1]
 
 
 def test_a_large_file_is_read_once_and_only_again_after_a_change(
