@@ -35,6 +35,8 @@ class Model(Manifest):
         adapter: folder of a PEFT adapter in the model's folder; "" for none. The lines of how_to_get that name it are
             its own commands.
         language_model_licence: of a captioner, the licence of the language model that writes the captions.
+        files: names of the repository's files that the model needs, and patterns of further ones to fetch; empty if
+            nothing is fetched.
         weights_note: notes on the weights: further licences, how the revision was found.
     """
 

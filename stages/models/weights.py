@@ -15,6 +15,7 @@ from textwrap import indent
 
 from schemas.manifests import Model
 from stages.contract import InputError
+from stages.models.model_files import lacking_files
 
 DIGESTS = "SHA256SUMS"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -60,9 +61,15 @@ def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | No
     if model.adapter and not weight_files(folder / model.adapter):
         yield WeightFault(_no_weights(model, folder, folder / model.adapter), is_published=False)
     files = weight_files(folder)
-    if not files:
+    if not [path for path in files if not _is_adapter(model, folder, path)]:
         yield WeightFault(_no_weights(model, folder, folder))
         return
+    lacking = lacking_files(folder, model.files)
+    if lacking:
+        yield WeightFault(
+            f"{model.name} is incomplete: missing, empty or damaged in {folder}: {', '.join(lacking)}."
+            f" {advise(model, folder)}"
+        )
     damaged = [
         WeightFault(fault, not _is_adapter(model, folder, path))
         for path in files
@@ -70,11 +77,11 @@ def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | No
     ]
     yield from damaged
     if not damaged:
-        yield from _digest_faults(model, folder, files, digest or file_digest)
+        yield from _digest_faults(model, folder, files, lacking, digest or file_digest)
 
 
 def _digest_faults(
-    model: Model, folder: Path, files: list[Path], digest: Callable[[Path], str]
+    model: Model, folder: Path, files: list[Path], lacking: list[str], digest: Callable[[Path], str]
 ) -> Iterator[WeightFault]:
     found = {path.relative_to(folder).as_posix(): digest(path) for path in files}
     if model.weights_sha256:
@@ -94,7 +101,7 @@ def _digest_faults(
             )
         elif one:
             yield from _compare(model, folder, folder / name, expected[name], one)
-    for name in sorted(set(expected) - set(found)):
+    for name in sorted(set(expected) - set(found) - set(lacking)):
         path = folder / name
         one = digest(path) if path.is_file() else "no file"
         if one:

@@ -68,6 +68,7 @@ def test_the_prompts_are_three_nouns_in_eleven_forms() -> None:
         ('"open_clip"', '"ultralytics"', "a scorer comes from open_clip or transformers"),
         ('licence = "MIT"', 'licence = "MIT"\ncolour = "red"', "model.0.colour"),
         ('licence = "MIT"', 'licence = "MIT"\nfolder = "../x"', "a folder inside another"),
+        ('licence = "MIT"', 'licence = "MIT"\nadapter = "lora"', "how_to_get has no command for the adapter lora"),
         ('licence = "MIT"', 'licence = "MIT"\nfolder = "models/one"', "a committed model needs weights_sha256"),
     ],
 )

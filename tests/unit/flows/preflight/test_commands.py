@@ -75,6 +75,9 @@ def test_complete_sources_and_weights_have_no_gap(
     import hashlib
 
     for model in PAPER:
+        (tmp_path / "models" / model).mkdir(parents=True)
+        for name in ("open_clip_config.json", "config.json", "tokenizer.json", "preprocessor_config.json"):
+            (tmp_path / "models" / model / name).write_text("{}")
         for folder in (tmp_path / "models" / model, tmp_path / "models" / model / "rsitmd-lora"):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "model.safetensors").write_bytes(safetensors(10))

@@ -1,6 +1,7 @@
 """Weights are fetched from a loopback hub, resumed and compared; without a hub the needed files are named."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,8 @@ from flows.preflight.fetch import COMMIT as COMMIT_FILE
 from flows.preflight.fetch import fetch_models
 from flows.preflight.models import Need
 from schemas.manifests import Model
+from stages.contract import InputError
+from stages.models.model_files import lacking_files
 from stages.models.weights import check_weights
 from tests.unit.flows.preflight.hub import COMMIT, Hub, safetensors, serve
 
@@ -80,6 +83,30 @@ def test_one_damaged_file_of_five_is_named_and_fetched_again(hub: Hub, tmp_path:
     assert not [text for text, style in fetch(folder) if style == "red"]
     assert [name for name, _ in hub.starts] == [damaged.name]
     check_weights(MODEL, folder)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "one shard deleted"])
+def test_an_incomplete_model_is_not_ready_and_is_completed(hub: Hub, tmp_path: Path, damage: str) -> None:
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": dict(enumerate(WEIGHTS))}).encode()
+    hub.files["tokenizer.json"] = b"{}"
+    model = MODEL.model_copy(update={"files": ("open_clip_config.json", "*.json", "*.safetensors")})
+    need, folder = Need("embed", model, tmp_path / "some-clip", "cpu"), tmp_path / "some-clip"
+    list(fetch_models([need]))
+    match damage:
+        case "deleted":
+            (folder / "open_clip_config.json").unlink()
+        case "emptied":
+            (folder / "tokenizer.json").write_bytes(b"")
+        case _:
+            (folder / "SHA256SUMS").unlink()
+            (folder / "model-3-of-5.safetensors").unlink()
+    with pytest.raises(InputError):
+        check_weights(model, folder)
+    hub.starts.clear()
+    assert not [text for text, style in fetch_models([need]) if style == "red"]
+    assert len(hub.starts) == 1
+    assert not lacking_files(folder, model.files)
+    assert list(fetch_models([need])) == [(f"some-clip: ready in {folder}", "")]
 
 
 def test_the_recorded_digest_of_an_adapter_is_kept(hub: Hub, tmp_path: Path) -> None:
