@@ -27,7 +27,7 @@ def hold_lease(build: Path, command: str, tell: Callable[[str], None]) -> Iterat
     path = build / LEASE
     with path.open("a+", encoding="utf-8") as file:
         has_told = False
-        while not _try_lock(file.fileno()):
+        while not try_lock(file.fileno()):
             if not has_told:
                 tell(f"waiting for another run on {build}: {_holder(path)}")
                 has_told = True
@@ -47,7 +47,8 @@ def _describe_holder(descriptor: int, command: str) -> None:
             raise
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process alone and return True, or False if another has the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -5,6 +5,8 @@ The only place that asks the hub for anything; stages never do. HF_ENDPOINT name
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,6 +16,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+from flows.ledger.lease import try_lock
 from flows.preflight.models import Need
 from schemas.manifests import Model
 from stages.models.weights import DIGESTS, file_digest, weight_faults
@@ -25,11 +28,12 @@ Line = tuple[str, str]  # text and style; red for files that are still missing
 
 @dataclass(frozen=True)
 class Published:
-    """A file of a repository: its name, its size in bytes, and its sha256 where the hub states it."""
+    """A file of a repository: its name, its size in bytes, and its digest: sha256 for weights, else git's blob id."""
 
     name: str
     n_bytes: int
     sha256: str
+    blob_sha1: str
 
 
 def fetch_models(needs: Sequence[Need]) -> Iterator[Line]:
@@ -55,8 +59,16 @@ def _fetch(model: Model, folder: Path) -> Iterator[Line]:
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        commit, files = published_files(model, folder)
-        yield from _fetch_files(model, folder, commit, files)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f".{folder.name}.lock").open("a") as lock:
+            if not try_lock(lock.fileno()):
+                yield f"{model.name}: waiting for another `make weights` that fetches it", "yellow"
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not list(weight_faults(model, folder)):
+                    yield f"{model.name}: ready in {folder}", ""
+                    return
+            commit, files = published_files(model, folder)
+            yield from _fetch_files(model, folder, commit, files)
     except (httpx2.HTTPError, HfHubHTTPError, OSError) as error:
         yield f"{model.name}: not fetched: {type(error).__name__}: {str(error).strip().splitlines()[0]}", "red"
         yield what_to_put_where(model, folder), "red"
@@ -90,8 +102,8 @@ def _is_wanted(name: str, model: Model) -> bool:
 
 
 def _published(sibling: Any) -> Published:
-    sha256 = sibling.lfs.sha256 if sibling.lfs else ""
-    return Published(sibling.rfilename, int(sibling.size or 0), str(sha256))
+    sha256, blob = (sibling.lfs.sha256, "") if sibling.lfs else ("", sibling.blob_id or "")
+    return Published(sibling.rfilename, int(sibling.size or 0), str(sha256), str(blob))
 
 
 def _fetch_files(model: Model, folder: Path, commit: str, files: Sequence[Published]) -> Iterator[Line]:
@@ -105,10 +117,9 @@ def _fetch_files(model: Model, folder: Path, commit: str, files: Sequence[Publis
         yield f"{model.name}: {needed / 1e9:.1f} GB are needed in {folder}, {free / 1e9:.1f} GB are free", "red"
         return
     for file in missing:
-        _download(model, folder, commit, file)
-        if not _is_there(folder / file.name, file):
+        if not _download(model, folder, commit, file):
             yield (
-                f"{folder / file.name} has another sha256 than the hub states: run the same command again",
+                f"{folder / file.name} has another size or digest than the hub states: run the same command again",
                 "red",
             )
             return
@@ -129,8 +140,8 @@ def _other_lines(folder: Path, names: set[str]) -> str:
     return "".join(f"{line}\n" for line in kept)
 
 
-def _download(model: Model, folder: Path, commit: str, file: Published) -> None:
-    """Fetch a file; an earlier fetch of the same content is continued."""
+def _download(model: Model, folder: Path, commit: str, file: Published) -> bool:
+    """Fetch a file and return whether it is as the hub states; an earlier fetch of the same content is continued."""
     # hf_hub_download of this version begins each file anew when its process was killed: 31 GB for one lost line.
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -140,16 +151,25 @@ def _download(model: Model, folder: Path, commit: str, file: Published) -> None:
     partial = folder / f"{file.name}.{(file.sha256 or commit)[:12]}.incomplete"
     with partial.open("ab") as out:
         http_get(url, out, resume_size=out.tell(), headers=build_hf_headers(), expected_size=file.n_bytes)
-    if file.sha256 and file_digest(partial) != file.sha256:
+    if not _is_there(partial, file):
         partial.unlink()
-        return
+        return False
     partial.replace(folder / file.name)
+    return True
 
 
 def _is_there(path: Path, file: Published) -> bool:
     if not path.is_file() or path.stat().st_size != file.n_bytes:
         return False
-    return not file.sha256 or file_digest(path) == file.sha256
+    if file.sha256:
+        return file_digest(path) == file.sha256
+    return not file.blob_sha1 or _blob_sha1(path) == file.blob_sha1
+
+
+def _blob_sha1(path: Path) -> str:
+    """Return git's id of a small file's content: the only digest that the hub states for it."""
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def what_to_put_where(model: Model, folder: Path) -> str:

@@ -20,6 +20,10 @@ def safetensors(n_bytes: int, seed: int = 0) -> bytes:
     return struct.pack("<Q", len(header)) + header + (block * (n_bytes // len(block) + 1))[:n_bytes]
 
 
+def _blob_id(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
 @dataclass
 class Hub:
     """The files of one repository, and a record of the requests.
@@ -47,7 +51,7 @@ class Hub:
         """Return the hub's description of the repository."""
         siblings = [
             {
-                "rfilename": name, "size": len(data), "blobId": hashlib.sha1(data).hexdigest(),
+                "rfilename": name, "size": len(data), "blobId": _blob_id(data),
                 **({"lfs": self._lfs(data)} if name.endswith(".safetensors") else {}),
             }
             for name, data in self.files.items()

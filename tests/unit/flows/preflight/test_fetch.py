@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -129,8 +130,33 @@ def test_a_fetched_file_with_another_digest_is_not_pinned(hub: Hub, tmp_path: Pa
     hub.describe = lambda: described  # type: ignore[method-assign]
     hub.files["model-3-of-5.safetensors"] = safetensors(20_000, 99)
     red = [text for text, style in fetch(tmp_path / "some-clip") if style == "red"]
-    assert "model-3-of-5.safetensors has another sha256" in red[0]
+    assert "model-3-of-5.safetensors has another size or digest" in red[0]
     assert not (tmp_path / "some-clip" / "SHA256SUMS").exists()
+
+
+def test_a_small_file_is_compared_with_the_hubs_digest_too(hub: Hub, tmp_path: Path) -> None:
+    described = hub.describe()
+    hub.describe = lambda: described  # type: ignore[method-assign]
+    hub.files["open_clip_config.json"] = b"[]"
+    red = [text for text, style in fetch(tmp_path / "some-clip") if style == "red"]
+    assert "open_clip_config.json has another size or digest" in red[0]
+    assert not (tmp_path / "some-clip" / "open_clip_config.json").exists()
+
+
+def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "some-clip"
+    first, second = (fetch_models([Need("embed", MODEL, folder, "cpu")]) for _ in range(2))
+    before = [next(first)[0] for _ in range(3)]
+    assert "open_clip_config.json" in before[1] and not (folder / "SHA256SUMS").exists()
+    assert "fetching" in next(second)[0] and "waiting for another `make weights`" in next(second)[0]
+    rest: list[tuple[str, str]] = []
+    thread = threading.Thread(target=lambda: rest.extend(second))
+    thread.start()
+    assert not [text for text, style in first if style == "red"]
+    thread.join(timeout=60)
+    assert not thread.is_alive() and rest == [(f"some-clip: ready in {folder}", "")]
+    assert sorted(name for name, _ in hub.starts) == sorted({name for name, _ in hub.starts}), "no file came twice"
+    check_weights(MODEL, folder)
 
 
 def test_a_repository_of_pickles_is_refused(hub: Hub, tmp_path: Path) -> None:
