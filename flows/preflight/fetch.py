@@ -69,9 +69,11 @@ def _fetch(model: Model, folder: Path) -> Iterator[Line]:
                     return
             commit, files = published_files(model, folder)
             yield from _fetch_files(model, folder, commit, files)
-    except (httpx2.HTTPError, HfHubHTTPError, OSError) as error:
-        yield f"{model.name}: not fetched: {type(error).__name__}: {str(error).strip().splitlines()[0]}", "red"
-        yield what_to_put_where(model, folder), "red"
+    except (httpx2.HTTPError, HfHubHTTPError, OSError, ValueError) as error:
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
+        yield f"{model.name}: not fetched: {type(error).__name__}: {reason}", "red"
+        is_network = isinstance(error, httpx2.TransportError | ConnectionError)
+        yield what_to_put_where(model, folder) if is_network else _advise_on(error, model), "red"
         return
     yield from ((fault.text, "red") for fault in weight_faults(model, folder))
 
@@ -150,6 +152,9 @@ def _download(model: Model, folder: Path, commit: str, file: Published) -> bool:
     url = hf_hub_url(model.repository, file.name, revision=commit, endpoint=os.environ.get("HF_ENDPOINT"))
     partial = folder / f"{file.name}.{(file.sha256 or commit)[:12]}.incomplete"
     with partial.open("ab") as out:
+        if out.tell() > file.n_bytes:  # the hub would refuse to go on after the end of the file
+            out.truncate(0)
+            out.seek(0)
         http_get(url, out, resume_size=out.tell(), headers=build_hf_headers(), expected_size=file.n_bytes)
     if not _is_there(partial, file):
         partial.unlink()
@@ -170,6 +175,18 @@ def _blob_sha1(path: Path) -> str:
     """Return git's id of a small file's content: the only digest that the hub states for it."""
     data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _advise_on(error: Exception, model: Model) -> str:
+    """Return what to do about an error with a network: the hub's answers, a disk, a folder without permission."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    if status in (401, 403, 404):
+        return (
+            f"{model.name}: check repository {model.repository} and revision {model.revision} in manifests/models.toml,"
+            " and HF_ENDPOINT if it is set; a repository with terms needs them accepted, and HF_TOKEN"
+        )
+    first = "the hub cannot answer now: run" if status >= 500 or status == 429 else "correct that, and run"
+    return f"{model.name}: {first} the same command again; files that were fetched are kept, and it goes on from there"
 
 
 def what_to_put_where(model: Model, folder: Path) -> str:

@@ -33,6 +33,7 @@ class Hub:
         files: content by file name.
         cut: name of the file whose body is truncated in the middle, once; then the hub answers 500.
         is_down: whether every answer is 500.
+        status: status of every answer, such as 404; 0 for that of a hub.
         sent: number of bytes sent, by file.
         starts: first byte of each answer, by file.
         revisions: requested revisions.
@@ -42,6 +43,7 @@ class Hub:
     files: dict[str, bytes]
     cut: str = ""
     is_down: bool = False
+    status: int = 0
     sent: dict[str, int] = field(default_factory=dict)
     starts: list[tuple[str, int]] = field(default_factory=list)
     revisions: list[str] = field(default_factory=list)
@@ -77,8 +79,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, *, has_body: bool) -> None:
             path = self.path.partition("?")[0]
-            if hub.is_down:
-                self._send(500, b"", {}, has_body)
+            if hub.is_down or hub.status:
+                self._send(hub.status or 500, b"", {}, has_body)
             elif found := re.fullmatch(rf"/api/models/{hub.repository}/revision/(.+)", path):
                 hub.revisions.append(found[1])
                 body = json.dumps(hub.describe()).encode()
@@ -93,6 +95,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             etag = hashlib.sha256(data).hexdigest()
             headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
             start = int((re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) or [0, 0])[1])
+            if start >= len(data):
+                self._send(416, b"", {}, has_body)
+                return
             if start:
                 headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             if has_body:

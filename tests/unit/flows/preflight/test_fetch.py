@@ -159,6 +159,36 @@ def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(hub: Hub, tmp_pa
     check_weights(MODEL, folder)
 
 
+@pytest.mark.parametrize("n_more", [-10, 1, 100])
+def test_a_partial_file_longer_than_the_real_one_is_begun_again(hub: Hub, tmp_path: Path, n_more: int) -> None:
+    folder, name = tmp_path / "some-clip", "model-3-of-5.safetensors"
+    folder.mkdir()
+    data = WEIGHTS[name]
+    partial = folder / f"{name}.{hashlib.sha256(data).hexdigest()[:12]}.incomplete"
+    partial.write_bytes((data + b"x" * 100)[: len(data) + n_more])
+    assert not [text for text, style in fetch(folder) if style == "red"]
+    assert (name, 0 if n_more > 0 else len(data) - 10) in hub.starts and not partial.exists()
+    check_weights(MODEL, folder)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "check repository someone/clip"), (403, "HF_TOKEN"), (503, "cannot answer now"), (418, "")],
+)
+def test_an_answer_of_the_hub_is_not_taken_for_a_missing_network(
+    hub: Hub, tmp_path: Path, status: int, words: str
+) -> None:
+    hub.status = status
+    red = "\n".join(text for text, style in fetch(tmp_path / "some-clip") if style == "red")
+    assert "not fetched" in red and words in red and "network" not in red
+
+
+def test_a_folder_that_cannot_be_written_is_not_taken_for_a_missing_network(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    red = "\n".join(text for text, style in fetch(tmp_path / "models" / "some-clip") if style == "red")
+    assert "not fetched" in red and "run the same command again" in red and "network" not in red
+
+
 def test_a_repository_of_pickles_is_refused(hub: Hub, tmp_path: Path) -> None:
     for name in WEIGHTS:
         del hub.files[name]
