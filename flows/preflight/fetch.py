@@ -22,6 +22,7 @@ from schemas.manifests import Model
 from stages.models.weights import DIGESTS, file_digest, weight_faults
 
 COMMIT = "COMMIT"  # in a model's folder: the commit that its files were fetched from
+_HERE = ".venv/bin/python "  # from this command on, those of how_to_get need this repository
 _RESERVE_BYTES = 1_000_000_000
 Line = tuple[str, str]  # text and style; red for files that are still missing
 
@@ -190,10 +191,14 @@ def _advise_on(error: Exception, model: Model) -> str:
 
 
 def what_to_put_where(model: Model, folder: Path) -> str:
-    """Return instructions: the command to fetch the files on a machine with a network, and their folder here."""
-    commands = model.how_to_get.replace("{folder}", model.name).replace(".venv/bin/hf", "hf")
+    """Return instructions: the commands for a machine with a network, and what to do with their folder here."""
+    lines = model.how_to_get.strip().splitlines()
+    n_there = next((n for n, line in enumerate(lines) if line.startswith(_HERE)), len(lines))
+    there, here = ("\n".join(part) for part in (lines[:n_there], lines[n_there:]))
+    commands = there.replace("{folder}", model.name).replace(".venv/bin/hf", "hf")
+    afterwards = f";\n  then run here:\n{indent(here.replace('{folder}', str(folder)), '    ')}" if here else ""
     return (
         f"{model.name}: without a network run on a machine that has one (pip install huggingface_hub):\n"
         f"{indent(commands, '    ')}\n"
-        f"  and copy the folder {model.name}, about {model.download_gb:g} GB, to {folder}"
+        f"  and copy the folder {model.name}, about {model.download_gb:g} GB, to {folder}{afterwards}"
     )

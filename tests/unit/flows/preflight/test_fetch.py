@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from flows.preflight.fetch import COMMIT as COMMIT_FILE
-from flows.preflight.fetch import fetch_models
+from flows.preflight.fetch import fetch_models, what_to_put_where
 from flows.preflight.models import Need
-from schemas.manifests import Model
+from schemas.manifests import Model, load_models
 from stages.contract import InputError
 from stages.models.model_files import lacking_files
 from stages.models.weights import check_weights
@@ -202,3 +202,16 @@ def test_without_a_network_the_needed_files_are_named(tmp_path: Path, monkeypatc
     red = "\n".join(text for text, style in fetch(folder) if style == "red")
     for words in ("not fetched", "hf download someone/clip --local-dir some-clip", "0.01 GB", str(folder)):
         assert words in red
+
+
+def test_without_a_network_commands_of_this_repository_are_for_this_machine(tmp_path: Path) -> None:
+    folder = tmp_path / "blip2-opt-6.7b"
+    there, _, here = what_to_put_where(load_models()["blip2-opt-6.7b"], folder).partition("then run here:\n")
+    assert ".venv" not in there and "    hf download Salesforce/blip2-opt-6.7b" in there and "    curl " in there
+    assert [line.split()[0] for line in here.splitlines()] == [".venv/bin/python", "(cd"]
+    assert f"{folder}/rsitmd-lora/adapter_model.bin {folder}/rsitmd-lora/adapter_model.safetensors" in here
+
+
+def test_a_model_without_such_commands_is_only_copied(tmp_path: Path) -> None:
+    said = what_to_put_where(MODEL, tmp_path / "some-clip")
+    assert "run here" not in said and said.endswith(f"to {tmp_path / 'some-clip'}")
