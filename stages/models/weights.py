@@ -70,22 +70,20 @@ def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | No
             f"{model.name} is incomplete: missing, empty or damaged in {folder}: {', '.join(lacking)}."
             f" {advise(model, folder)}"
         )
-    damaged = [
-        WeightFault(fault, not _is_adapter(model, folder, path))
-        for path in files
-        if (fault := safetensors_fault(path, model, folder))
-    ]
-    yield from damaged
-    if not damaged:
-        yield from _digest_faults(model, folder, files, lacking, digest or file_digest)
+    damaged = {path: fault for path in files if (fault := safetensors_fault(path, model, folder))}
+    yield from (WeightFault(fault, not _is_adapter(model, folder, path)) for path, fault in damaged.items())
+    named = {*lacking, *(path.relative_to(folder).as_posix() for path in damaged)}
+    yield from _digest_faults(model, folder, files, named, digest or file_digest)
 
 
 def _digest_faults(
-    model: Model, folder: Path, files: list[Path], lacking: list[str], digest: Callable[[Path], str]
+    model: Model, folder: Path, files: list[Path], named: set[str], digest: Callable[[Path], str]
 ) -> Iterator[WeightFault]:
-    found = {path.relative_to(folder).as_posix(): digest(path) for path in files}
+    """Yield the files whose digest is another one or that state none, without those that a fault has named."""
+    names = [path.relative_to(folder).as_posix() for path in files]
+    found = {name: digest(folder / name) for name in names if name not in named}
     if model.weights_sha256:
-        if all(found.values()):
+        if all(found.values()) and not named:
             yield from _compare(model, folder, folder, model.weights_sha256, combine_digests(found))
         return
     expected = _read_digests(model, folder)
@@ -101,7 +99,7 @@ def _digest_faults(
             )
         elif one:
             yield from _compare(model, folder, folder / name, expected[name], one)
-    for name in sorted(set(expected) - set(found) - set(lacking)):
+    for name in sorted(set(expected) - set(found) - named):
         path = folder / name
         one = digest(path) if path.is_file() else "no file"
         if one:

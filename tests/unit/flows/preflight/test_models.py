@@ -66,10 +66,12 @@ def test_only_the_damaged_one_of_five_is_named(tmp_path: Path, damage: str) -> N
     assert not any(str(path) in gap.problem for path in paths if path != paths[3])
 
 
-def test_all_damaged_files_are_named_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_cut", [0, 1, 2])
+def test_all_damaged_files_are_named_at_once(tmp_path: Path, n_cut: int) -> None:
     paths = five_files(tmp_path / "m")
-    for path in paths[:3]:
-        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    for n, path in enumerate(paths[:3]):
+        path.write_bytes(path.read_bytes()[:-1] + (b"!" if n >= n_cut else b""))
+    assert len(gaps(tmp_path / "m")) == 3
     assert [path.name for path in paths if any(path.name in gap.problem for gap in gaps(tmp_path / "m"))] == [
         path.name for path in paths[:3]
     ]
