@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from flows.ask import commands as ask
 from flows.ask import upkeep
 from flows.ask.report import say
 from flows.ledger.disk import ADVICE, free_gb, is_disk_full
+from flows.ledger.writable import NotWritableError, is_refused
 from flows.options import build_folder, command_again, parse
 from flows.preflight import commands as preflight
 from flows.run import commands as run
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if is_disk_full(error):
             say(console, f"error: {_disk_full(options)}", "red")
         elif isinstance(error, OSError):  # such as a folder without write permission
-            say(console, f"error: {error.strerror}: {error.filename or build_folder(options)}", "red")
+            say(console, f"error: {_os_error(error, build_folder(options))}", "red")
         else:
             raise
         return 2
@@ -125,6 +127,12 @@ def _after_stop(options: argparse.Namespace) -> str:
     if options.command in ("train-detector", "calibrate"):  # they have no partitions
         return f"What was computed is lost; start again with: {again}"
     return f"Finished partitions are kept; continue with: {again}"
+
+
+def _os_error(error: OSError, build: Path) -> str:
+    if is_refused(error, build):
+        return str(NotWritableError(build, error))
+    return f"{error.strerror}: {error.filename or build}"
 
 
 def _disk_full(options: argparse.Namespace) -> str:

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from flows.ledger.ledger import Ledger
 from flows.ledger.partition_check import Fault
 from flows.ledger.verify import How, set_aside, verify
 from flows.ledger.verify_progress import ProgressLine
+from flows.ledger.writable import NotWritableError
 from flows.opening import open_existing
 from flows.options import command_again
 from flows.run.purge import purge
@@ -29,8 +31,9 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
     started = time.monotonic()
     settings, ledger = open_existing(options)
     faults, line = [], ProgressLine(sys.stderr)
-    how = How(settings.run.workers, options.quick, options.resume, show=line.show)
-    with hold_lease(ledger.store.root, command_again(options), partial(say, console)):
+    with ExitStack() as stack:
+        is_writable = _is_leased(stack, ledger, options, console)
+        how = How(settings.run.workers, options.quick, options.resume, is_writable, show=line.show)
         try:
             for found in verify(ledger, how):
                 line.clear()
@@ -45,6 +48,22 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
                 for text, style in set_aside(ledger, faults):
                     say(console, text, style)
     return _verdict(ledger, faults, options, console, time.monotonic() - started)
+
+
+def _is_leased(stack: ExitStack, ledger: Ledger, options: argparse.Namespace, console: Console) -> bool:
+    """Enter the lease and return True; if the build is a read-only archive, print that and return False.
+
+    Raises:
+        NotWritableError: the build cannot be written, and a repair would have to.
+    """
+    try:
+        stack.enter_context(hold_lease(ledger.store.root, command_again(options), partial(say, console)))
+    except NotWritableError:
+        if options.repair:
+            raise
+        say(console, "the build cannot be written: verified without a lease, and RESUME=yes finds nothing", "yellow")
+        return False
+    return True
 
 
 def _verdict(

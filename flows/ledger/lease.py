@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from flows.ledger.disk import is_disk_full
+from flows.ledger.writable import NotWritableError
 
 LEASE = ".lease"  # every build folder has one: also its mark
 _POLL_S = 0.25
@@ -22,10 +24,13 @@ _POLL_S = 0.25
 
 @contextmanager
 def hold_lease(build: Path, command: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lease on a build folder, waiting for another run to end first."""
-    build.mkdir(parents=True, exist_ok=True)
+    """Hold the lease on a build folder, waiting for another run to end first.
+
+    Raises:
+        NotWritableError: the folder cannot be made, or its lease cannot be written.
+    """
     path = build / LEASE
-    with path.open("a+", encoding="utf-8") as file:
+    with _open_lease(path) as file:
         has_told = False
         while not try_lock(file.fileno()):
             if not has_told:
@@ -35,6 +40,16 @@ def hold_lease(build: Path, command: str, tell: Callable[[str], None]) -> Iterat
         file.truncate(0)
         _describe_holder(file.fileno(), command)
         yield
+
+
+def _open_lease(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise NotWritableError(path.parent, error) from error
 
 
 def _describe_holder(descriptor: int, command: str) -> None:

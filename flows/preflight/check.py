@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from flows.ledger.lease import LEASE
 from flows.ledger.ledger import Ledger
+from flows.ledger.writable import REMEDY, why_not_writable
 from flows.preflight.companions import companion_gaps
 from flows.preflight.evaluation import evaluation_gaps
 from flows.preflight.gaps import Gap
@@ -78,6 +80,7 @@ def find_gaps(
     gaps += companion_gaps(sources, list(corpora.values()), ledger.settings, ledger.stages)
     gaps += _gone_sources(ledger, sources, forecast)
     gaps += _unnamed_list(ledger, sources, forecast)
+    gaps += _folder_gaps(ledger, forecast)
     gaps += disk_gaps(forecast, ledger.store.free_bytes(), ledger.settings.run.reserve_gb, ledger.store.root)
     return gaps
 
@@ -185,6 +188,13 @@ def _unnamed_list(ledger: Ledger, sources: Path | None, forecast: Sequence[Stage
 
 def _has_listing(ledger: Ledger) -> bool:
     return bool(ledger.state(ledger.writer[SOURCE_LISTING.name]).partitions)
+
+
+def _folder_gaps(ledger: Ledger, forecast: Sequence[StageForecast]) -> Iterator[Gap]:
+    """Yield the build folder if stages are left that write it and it cannot be written."""
+    build = ledger.store.root
+    if _busy(ledger, forecast) and (reason := why_not_writable(build, LEASE)):
+        yield Gap("disk", str(build), f"the build folder cannot be written ({reason})", REMEDY)
 
 
 def disk_gaps(forecast: Sequence[StageForecast], free_bytes: float, reserve_gb: float, build: Path) -> Iterator[Gap]:

@@ -266,3 +266,16 @@ def test_every_command_names_a_build_folder_of_an_earlier_version(
         said = capsys.readouterr().out
         assert f"error: {damaged.root} was made by an earlier version of this project: {receipt.folder}" in said
         assert "lacks the column body_md5. Build into a new folder with BUILD=…" in said
+
+
+def test_an_archive_that_cannot_be_written_is_verified_without_a_lease(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lease = tmp_path / "build" / ".lease"
+    lease.unlink(missing_ok=True)
+    lease.mkdir()  # root may write where modes forbid it, but no file can be opened here
+    code, said = run(capsys, "verify", *small)
+    assert code == 0 and "verified without a lease" in said and "every row is accounted for" in said
+    assert not (tmp_path / "build" / ".verified.jsonl").exists()
+    code, said = run(capsys, "verify", "--repair", *small)
+    assert code == 2 and "cannot be written (Is a directory): name a folder" in said

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.ledger.lease import hold_lease
+from flows.ledger.writable import NotWritableError
 
 ROOT = Path(__file__).parents[4]
 # A second process that prints when it waits and when it has the lease, which it keeps until its input ends.
@@ -77,3 +78,12 @@ def test_builds_do_not_wait_for_each_other(tmp_path: Path) -> None:
     said: list[str] = []
     with hold_lease(tmp_path / "a", "a", said.append), hold_lease(tmp_path / "b", "b", said.append):
         assert said == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(NotWritableError, match=r"file/build cannot be written \(Not a directory\): name .* BUILD="),
+        hold_lease(tmp_path / "file" / "build", "a", print),
+    ):
+        pass

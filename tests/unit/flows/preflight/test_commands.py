@@ -47,6 +47,20 @@ def test_all_gaps_of_profile_paper_are_named_at_once_within_seconds(
         assert said in found, said
 
 
+def test_a_build_folder_that_cannot_be_written_is_a_gap_and_stops_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    common = ["--profile", "light", "--sources", "empty", "--build", "file/b"]
+    assert main(["preflight", *common]) == 2
+    found = words(capsys)
+    assert "disk file/b: the build folder cannot be written (Not a directory)" in found
+    assert found.index("would stop a build") < found.index("cannot be written") < found.index("would stop nothing")
+    assert main(["stage", "inventory", *common]) == 2
+    assert "error: file/b cannot be written (Not a directory): name a folder on another disk" in words(capsys)
+
+
 def test_preflight_makes_no_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     main(["preflight", "--profile", "light", "--sources", "empty"])
