@@ -126,6 +126,8 @@ def _after_stop(options: argparse.Namespace) -> str:
     again = command_again(options)
     if options.command in ("train-detector", "calibrate"):  # they have no partitions
         return f"What was computed is lost; start again with: {again}"
+    if options.command == "weights":
+        return f"Files fetched so far are kept, and one that is half there is continued with: {again}"
     return f"Finished partitions are kept; continue with: {again}"
 
 

@@ -179,9 +179,14 @@ def command_again(options: argparse.Namespace) -> str:
     if options.build is not None:
         words.append(_word("build", options.build))
     if options.set:
-        words.append(_word("set", join_settings(options.set)))
+        words.append(set_word(options.set))
     words += [_word(name, getattr(options, name)) for name in ("retry", "refetch") if getattr(options, name, "")]
     return " ".join(words)
+
+
+def set_word(settings: Sequence[str]) -> str:
+    """Return SET with some settings as a shell takes it."""
+    return _word("set", join_settings(settings))
 
 
 def _word(variable: str, value: object) -> str:

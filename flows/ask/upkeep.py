@@ -75,7 +75,7 @@ def _verdict(
         advice = (
             "; `make verify REPAIR=yes` sets their receipts aside, and the next run redoes them" if can_repair else ""
         )
-        say(console, f"{len(faults)} faults in {seconds:.1f} s{advice}", "red")
+        say(console, f"{counted(len(faults), 'fault')} in {seconds:.1f} s{advice}", "red")
         return 1
     undone = [stage.name for stage in ledger.stages if not ledger.state(stage).is_complete]
     if undone:

@@ -32,3 +32,8 @@ def with_less(profile: str) -> str:
     """Return the profiles that need less than the one in use, as the end of a remedy; "" if there is none."""
     smaller, light = "smaller models (PROFILE=workstation)", "a build without a GPU (PROFILE=light)"
     return {"workstation": f", or choose {light}", "light": ""}.get(profile, f", or choose {smaller} or {light}")
+
+
+def without_gpu(profile: str) -> str:
+    """Return the profile whose models run on a CPU, as the end of a remedy; "" if it is the one in use."""
+    return "" if profile == "light" else ", or choose a build without a GPU (PROFILE=light)"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.preflight.gaps import Gap, with_less
+from flows.preflight.gaps import Gap, without_gpu
 from flows.preflight.machine import Gpu
 from flows.settings import Settings
 from schemas.manifests import MANIFESTS, Model
@@ -146,7 +146,7 @@ def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int, profi
         if not gpus and (each_gb or is_told):
             yield Gap(
                 "gpu", stage, f"{names}: expected a GPU of {each_gb:.1f} GB, found none (nvidia-smi names none)",
-                f"run this stage on a machine with one{with_less(profile)}",
+                f"run this stage on a machine with one{without_gpu(profile)}",
             )  # fmt: skip
         elif gpus and each_gb:
             n_each = math.ceil(n_processes / len(gpus))

@@ -66,7 +66,10 @@ def cost_lines(forecast: Sequence[StageForecast], gpus: Sequence[Gpu]) -> Iterat
     """Yield the costs that are left, by stage; short ones are summed."""
     left = [one for one in forecast if one.share_left and one.n_rows]
     shown = [one for one in left if _is_shown(one)]
-    yield f"costs of the stages left to run ({len(left)} of {len(forecast)} stages; GPU: {_gpus(gpus)})", "bold"
+    yield (
+        f"costs of the stages left to run ({len(left)} of {len(forecast)} stages; GPU of this machine: {_gpus(gpus)})",
+        "bold",
+    )
     yield (
         f"  {'stage':<19} {'rows left':>14} {'CPU':>8} {'GPU':>8} {'time':>8}  {'range':<19} {'disk GB':>8}  rests on",
         "",
@@ -90,10 +93,12 @@ def cost_lines(forecast: Sequence[StageForecast], gpus: Sequence[Gpu]) -> Iterat
     cpu, gpu_s, wall, disk = (
         sum(getattr(one, name) * one.share_left for one in left) for name in ("cpu_s", "gpu_s", "wall_s", "disk_bytes")
     )
+    whose = " (the one that each rate was measured on)" if gpu_s else ""
     yield (
         (
             f"in all {urls:,.0f} URLs, {down / 1e9:,.2f} GB down, {disk / 1e9:,.2f} GB of disk, {duration(cpu)} of CPU,"
-            f" {duration(gpu_s)} of GPU, {duration(wall)} if no stages overlap ({duration(low)} to {duration(high)})"
+            f" {duration(gpu_s)} of GPU{whose}, {duration(wall)} if no stages overlap ({duration(low)} to"
+            f" {duration(high)})"
         ),
         "bold",
     )

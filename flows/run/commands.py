@@ -37,6 +37,7 @@ from flows.options import (
     is_generated,
     remember,
     resolved_paths,
+    set_word,
 )
 from flows.preflight.commands import refuse_gaps
 from flows.preflight.evaluation import check_evaluation, evaluation_of
@@ -151,7 +152,7 @@ def run_modules(
         _shown(options, course, ledger, tell),
     ):
         if dropped := dropped_settings(options):
-            tell(f'the last run had SET="{join_settings(dropped)}" too; this run does not')
+            tell(f"the last run had {set_word(dropped)} too; this run does not")
         world = world_of(options, ledger)
         if world is not None:
             if not world.is_made:

@@ -1,9 +1,11 @@
+import shlex
 from pathlib import Path
 
 import pytest
 
 from flows.cli import _after_stop
-from flows.options import command_again, dropped_settings, parse, remember, settings_of
+from flows.options import command_again, dropped_settings, parse, remember, set_word, settings_of
+from flows.set_values import split_settings
 from stages.contract import InputError
 
 
@@ -18,6 +20,12 @@ def test_settings_of_the_last_run_that_a_run_leaves_out_are_named(tmp_path: Path
     assert said("--set", "shard.caption_top_share=0.5") == ["embed.match_captions=true"]
     export = parse(["export", "--build", str(tmp_path), "--format", "folders"])  # takes the last run's
     assert dropped_settings(export) == [] and export.set == list(made_with)
+
+
+def test_dropped_settings_are_shown_as_a_shell_takes_them() -> None:
+    settings = ['filter.wit_languages=["en", "de"]', "run.workers=1"]
+    (word,) = shlex.split(set_word(settings))
+    assert split_settings(word.removeprefix("SET=")) == settings
 
 
 def test_a_build_from_released_tars_needs_no_contact(tmp_path: Path) -> None:
@@ -39,4 +47,6 @@ def test_a_stopped_command_without_partitions_says_how_to_start_again(tmp_path: 
     options = parse(["calibrate", "labels.csv", "--precision", "0.9", *build])
     again = f"make calibrate LABELS=labels.csv PRECISION=0.9 OUT=calibrated.toml PROFILE=demo BUILD={tmp_path}"
     assert command_again(options) == again
+    kept = "Files fetched so far are kept, and one that is half there is continued with: make weights PROFILE=paper"
+    assert _after_stop(parse(["weights", "--profile", "paper"])) == kept
     assert _after_stop(parse(["build", *build])).startswith("Finished partitions are kept; continue with: make build")

@@ -43,6 +43,7 @@ def test_all_gaps_of_profile_paper_are_named_at_once_within_seconds(
     for said in (
         "licence: MIT", "make weights PROFILE=paper", "NLTK_DATA is not set", "6,121,583 URLs", "612.16 GB down",
         "disk", "shipped: BLIP2-OPT-6.7B", "if no stages overlap (",
+        "GPU of this machine: none", "of GPU (the one that each rate was measured on)",
     ):  # fmt: skip
         assert said in found, said
 
