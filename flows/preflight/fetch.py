@@ -45,13 +45,17 @@ def fetch_models(needs: Sequence[Need]) -> Iterator[Line]:
     """
     for need in {(need.model.name, need.folder): need for need in needs}.values():
         model, folder = need.model, need.folder
-        if not list(weight_faults(model, folder)):
+        if _is_ready(model, folder):
             yield f"{model.name}: ready in {folder}", ""
         elif not model.files:
             yield from ((fault.text, "red") for fault in weight_faults(model, folder))
         else:
             yield f"{model.name}: fetching {model.repository} into {folder}; licence: {model.licence}", ""
             yield from _fetch(model, folder)
+
+
+def _is_ready(model: Model, folder: Path) -> bool:
+    return next(weight_faults(model, folder), None) is None  # the first fault spares reading further weights
 
 
 def _fetch(model: Model, folder: Path) -> Iterator[Line]:
@@ -65,7 +69,7 @@ def _fetch(model: Model, folder: Path) -> Iterator[Line]:
             if not try_lock(lock.fileno()):
                 yield f"{model.name}: waiting for another `make weights` that fetches it", "yellow"
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if not list(weight_faults(model, folder)):
+                if _is_ready(model, folder):
                     yield f"{model.name}: ready in {folder}", ""
                     return
             commit, files = published_files(model, folder)

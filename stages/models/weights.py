@@ -18,6 +18,7 @@ from stages.contract import InputError
 from stages.models.model_files import lacking_files
 
 DIGESTS = "SHA256SUMS"
+ADAPTER_CONFIG = "adapter_config.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 CONVERT = ".venv/bin/python -m stages.models.convert_weights IN OUT.safetensors"
@@ -58,22 +59,28 @@ def weight_faults(model: Model, folder: Path, digest: Callable[[Path], str] | No
     if not folder.is_dir():
         yield WeightFault(f"{model.name} is missing: expected the folder {folder}. {advise(model, folder)}")
         return
-    if model.adapter and not weight_files(folder / model.adapter):
-        yield WeightFault(_no_weights(model, folder, folder / model.adapter), is_published=False)
+    if model.adapter:
+        yield from _adapter_faults(model, folder, folder / model.adapter)
     files = weight_files(folder)
     if not [path for path in files if not _is_adapter(model, folder, path)]:
         yield WeightFault(_no_weights(model, folder, folder))
         return
-    lacking = lacking_files(folder, model.files)
-    if lacking:
-        yield WeightFault(
-            f"{model.name} is incomplete: missing, empty or damaged in {folder}: {', '.join(lacking)}."
-            f" {advise(model, folder)}"
-        )
+    if lacking := lacking_files(folder, model.files):
+        text = f"{model.name} is incomplete: missing, empty or damaged in {folder}: {', '.join(lacking)}"
+        yield WeightFault(f"{text}. {advise(model, folder)}")
     damaged = {path: fault for path in files if (fault := safetensors_fault(path, model, folder))}
     yield from (WeightFault(fault, not _is_adapter(model, folder, path)) for path, fault in damaged.items())
     named = {*lacking, *(path.relative_to(folder).as_posix() for path in damaged)}
     yield from _digest_faults(model, folder, files, named, digest or file_digest)
+
+
+def _adapter_faults(model: Model, folder: Path, adapter: Path) -> Iterator[WeightFault]:
+    """Yield that an adapter has no weights, or no configuration; its digests are compared with the model's."""
+    if not weight_files(adapter):
+        yield WeightFault(_no_weights(model, folder, adapter), is_published=False)
+    elif lacking_files(adapter, (ADAPTER_CONFIG,)):
+        text = f"{model.name}: missing, empty or damaged: {adapter / ADAPTER_CONFIG}"
+        yield WeightFault(f"{text}. {_advise_on(adapter, model, folder)}", is_published=False)
 
 
 def _digest_faults(

@@ -114,6 +114,7 @@ def test_the_recorded_digest_of_an_adapter_is_kept(hub: Hub, tmp_path: Path) -> 
     folder = tmp_path / "some-clip"
     fetch(folder)
     (folder / "lora").mkdir()
+    (folder / "lora" / "adapter_config.json").write_text("{}")
     (folder / "lora" / "adapter.safetensors").write_bytes(safetensors(10))
     digest = hashlib.sha256(safetensors(10)).hexdigest()
     with (folder / "SHA256SUMS").open("a") as sums:

@@ -77,7 +77,9 @@ def test_all_damaged_files_are_named_at_once(tmp_path: Path, n_cut: int) -> None
     ]
 
 
-@pytest.mark.parametrize("state", ["missing", "a pickle", "damaged", "of another digest", "without a digest"])
+@pytest.mark.parametrize(
+    "state", ["missing", "a pickle", "damaged", "of another digest", "without a digest", "emptied"]
+)
 def test_an_adapter_is_got_by_its_own_commands_alone(tmp_path: Path, state: str) -> None:
     model = load_models()["blip2-opt-6.7b"].model_copy(update={"files": ("*.safetensors",)})
     folder = tmp_path / "m"
@@ -86,9 +88,11 @@ def test_an_adapter_is_got_by_its_own_commands_alone(tmp_path: Path, state: str)
     if state != "missing":
         path.parent.mkdir()
         path.write_bytes(b"damaged" if state == "damaged" else safetensors(10))
-    if state == "of another digest":
+        (path.parent / "adapter_config.json").write_text("" if state == "emptied" else "{}")
+    if state in ("of another digest", "emptied"):
+        digest = hashlib.sha256(safetensors(10)).hexdigest() if state == "emptied" else "0" * 64
         with (folder / "SHA256SUMS").open("a") as sums:
-            sums.write(f"{'0' * 64}  rsitmd-lora/adapter_model.safetensors\n")
+            sums.write(f"{digest}  rsitmd-lora/adapter_model.safetensors\n")
     need = Need("draw_captions", model, folder, "auto")
     (gap,) = weight_gaps([need], "make weights", Digests(tmp_path, 10))
     commands = [line.strip() for line in gap.problem.splitlines() if line.startswith("    ")]

@@ -43,6 +43,7 @@ def test_the_pinned_digest_is_accepted(tmp_path: Path) -> None:
 def test_several_files_have_one_digest_that_changes_with_each(tmp_path: Path) -> None:
     _write(tmp_path, "a.safetensors")
     _write(tmp_path, "lora/b.safetensors")
+    (tmp_path / "lora/adapter_config.json").write_text("{}")
     digest = weights_digest(tmp_path)
     check_weights(_pin(weights_sha256=digest, adapter="lora"), tmp_path)
     _write(tmp_path, "lora/b.safetensors", 2.0)
