@@ -35,7 +35,8 @@ from stages.contract import (
     rejects_table,
 )
 from stages.images.not_decoded import NotDecoded
-from stages.screen.decoding import DecodeLimits, Decoder, DecoderUnavailable, Refused, decoder_identity
+from stages.screen.decoding import DecodeLimits, Decoder, Refused, decoder_identity
+from stages.screen.silence import DecoderUnavailable
 
 IMAGES_PER_PARTITION = 2_000  # about 20 s of decoding
 

@@ -20,6 +20,7 @@ from typing import Any
 from schemas.reasons import DETAIL_MAX_CHARACTERS
 from stages.identity import package_version
 from stages.screen.messages import read_answer, send_images
+from stages.screen.silence import DecoderUnavailable, SilenceWatch, check_silence
 
 CHILD_SCRIPT = Path(__file__).with_name("decoding_child.py")
 PIPE_BYTES = 1 << 20  # most web images fit in one write; a pipe's default of 64 KiB needs several wake-ups
@@ -43,12 +44,15 @@ class DecodeLimits:
         cpu_s: processor seconds for one image; 64 million pixels of any allowed format take under 10 here.
         memory_bytes: address space of the child (RLIMIT_AS); 64 million pixels of any allowed format fit.
         formats: PIL's names of the formats that may be decoded.
+        silence_s: wall time in which an awaited child must use some CPU time; ten times cpu_s, since a loaded machine
+            or one that swaps may keep a sound child waiting.
     """
 
     max_pixels: int = 64_000_000
     cpu_s: float = 20.0
     memory_bytes: int = 2_000_000_000
     formats: tuple[str, ...] = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+    silence_s: float = 200.0
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,6 @@ class Refused:
     detail: str
 
 
-class DecoderUnavailable(RuntimeError):
-    """The child process does not start; no image is at fault."""
-
-
 class Decoder:
     """A child process that decodes one image at a time; started for the first image, replaced when it dies.
 
@@ -115,6 +115,7 @@ class Decoder:
     def __init__(self, limits: DecodeLimits | None = None) -> None:
         self.limits = limits or DecodeLimits()
         self._child: subprocess.Popen[bytes] | None = None
+        self._watch: SilenceWatch | None = None
 
     def __enter__(self) -> "Decoder":
         return self
@@ -134,7 +135,7 @@ class Decoder:
         """Return the facts of the image in these bytes, or why it is refused; never raises because of the bytes.
 
         Raises:
-            DecoderUnavailable: the child process cannot be started.
+            DecoderUnavailable: the child process cannot be started, or was silent for too long.
         """
         if not data:
             return Refused("empty_file", "0 bytes")
@@ -148,7 +149,7 @@ class Decoder:
         """Return the result of `decode` for each image; together, small ones take a quarter less time.
 
         Raises:
-            DecoderUnavailable: the child process cannot be started.
+            DecoderUnavailable: the child process cannot be started, or was silent for too long.
         """
         answers = self._ask(bodies) if all(bodies) and len(bodies) > 1 else None
         if isinstance(answers, list):
@@ -161,12 +162,15 @@ class Decoder:
             self._reap(self._child)
         child = self._child or self._start()
         try:
-            assert child.stdin is not None and child.stdout is not None
-            send_images(child.stdin.fileno(), bodies)
-            answers: list[dict[str, Any]] = read_answer(child.stdout)
+            assert child.stdin is not None and child.stdout is not None and self._watch is not None
+            with self._watch.awaiting():
+                send_images(child.stdin.fileno(), bodies)
+                answers: list[dict[str, Any]] = read_answer(child.stdout)
             return answers
         except (BrokenPipeError, EOFError):
-            return self._reap(child)
+            exit_code = self._reap(child)
+            check_silence(self._watch)
+            return exit_code
         except BaseException:
             # Interrupted half-way: the next image must not get this one's answer.
             self.close()
@@ -183,14 +187,9 @@ class Decoder:
         environment = {**os.environ, **CHILD_ENVIRONMENT}
         pipe = subprocess.PIPE
         child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
-        self._child = child
-        assert child.stdout is not None and child.stderr is not None
-        with child.stderr:  # the child closes its end before the first image: output of libraries is discarded
-            last_words = child.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
-        try:
-            problem = str(read_answer(child.stdout)["problem"])
-        except EOFError:
-            problem = f"it ended with {self._reap(child)}: {''.join(last_words)}"
+        self._child, self._watch = child, SilenceWatch(child, self.limits.silence_s)
+        with self._watch.awaiting():
+            problem = self._await_start(child)
         if problem:
             self.close()
             raise DecoderUnavailable(
@@ -203,13 +202,28 @@ class Decoder:
                 fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[arg-type]
         return child
 
+    def _await_start(self, child: subprocess.Popen[bytes]) -> str:
+        """Return why the child does not start, "" if it does."""
+        assert child.stdout is not None and child.stderr is not None
+        with child.stderr:  # the child closes its end before the first image: output of libraries is discarded
+            last_words = child.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
+        try:
+            return str(read_answer(child.stdout)["problem"])
+        except EOFError:
+            exit_code = self._reap(child)
+            check_silence(self._watch)
+            return f"it ended with {exit_code}: {''.join(last_words)}"
+
     def _reap(self, child: subprocess.Popen[bytes]) -> int:
         for stream in (child.stdin, child.stdout):
             # Closing flushes bytes that a dead child will not read.
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
         self._child = None
-        return child.wait()
+        exit_code = child.wait()
+        if self._watch is not None:
+            self._watch.end()
+        return exit_code
 
 
 def _read_facts(answer: Mapping[str, Any]) -> Decoded | Refused:

@@ -29,7 +29,8 @@ from stages.geometa.positions import is_position
 from stages.identity import digest_json
 from stages.purged import PURGED_DETAIL, is_purged
 from stages.safety.hash_lists import md5_of
-from stages.screen.decoding import Decoded, DecodeLimits, Decoder, DecoderUnavailable, Refused, decoder_identity
+from stages.screen.decoding import Decoded, DecodeLimits, Decoder, Refused, decoder_identity
+from stages.screen.silence import DecoderUnavailable
 
 # Images sent to the decoding child together: waking it for each takes a sixth of the time of one of 20 kB.
 BATCH_IMAGES, BATCH_BYTES = 16, 1 << 19

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -24,10 +25,10 @@ from stages.screen.decoding import (
     Decoded,
     DecodeLimits,
     Decoder,
-    DecoderUnavailable,
     Refused,
     decoder_identity,
 )
+from stages.screen.silence import DecoderUnavailable
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +278,29 @@ def test_a_child_killed_from_outside_loses_no_image() -> None:
         decoder._child.wait()
         assert decoder.decode(JPEG) == first
     assert isinstance(first, Decoded)
+
+
+@pytest.mark.parametrize("body", [JPEG, b"x" * (2 * decoding.PIPE_BYTES)])
+def test_a_stopped_child_is_replaced_and_its_image_is_not_rejected(body: bytes) -> None:
+    with Decoder(DecodeLimits(silence_s=1.0)) as decoder:
+        first = decoder.decode(JPEG)
+        assert decoder._child is not None
+        stopped = decoder._child
+        os.kill(stopped.pid, signal.SIGSTOP)
+        with pytest.raises(DecoderUnavailable, match="used no CPU time for 1 s"):
+            decoder.decode_all([body])
+        assert stopped.returncode == -signal.SIGKILL
+        assert decoder.decode(JPEG) == first
+    assert isinstance(first, Decoded)
+
+
+def test_a_child_that_computes_is_not_silent() -> None:
+    large = encode(Image.new("RGB", (7000, 7000)), "PNG")
+    with Decoder(DecodeLimits(silence_s=0.5)) as decoder:
+        assert isinstance(decoder.decode(large), Decoded)
+        idle = decoder._child
+        threading.Event().wait(1.0)  # an idle child is not awaited
+        assert isinstance(decoder.decode(JPEG), Decoded) and decoder._child is idle
 
 
 def test_a_child_that_cannot_start_is_not_a_fault_of_the_image() -> None:
