@@ -42,6 +42,9 @@ class RunSettings(BaseModel):
     )
     deadline_s: float = Field(4 * 3600.0, gt=0, description="maximum wall time of a partition, s")
     silence_s: float = Field(120.0, gt=0, description="time without a sign of life after which a worker is replaced, s")
+    stall_s: float = Field(
+        1800.0, gt=0, description="time without progress and CPU time after which a worker is replaced, s"
+    )
     retries: int = Field(
         2, ge=0, le=20, description="further attempts at a partition after a failure outside the program"
     )

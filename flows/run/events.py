@@ -18,6 +18,14 @@ class Advanced:
 
 
 @dataclass(frozen=True)
+class Stalled:
+    """A partition that makes no progress and uses no CPU time, and since when; it goes on."""
+
+    partition: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Retried:
     """A partition that is tried again, and why."""
 
@@ -33,7 +41,7 @@ class Poisoned:
     message: str
 
 
-Event = Advanced | Retried | Committed | Failed | Poisoned
+Event = Advanced | Stalled | Retried | Committed | Failed | Poisoned
 
 
 class Watcher(Protocol):

@@ -218,6 +218,8 @@ class LocalExecutor:
             return
         for handle in self._hands.wait([worker.handle for worker in busy.values()], _POLL_S):
             yield from self._judge(busy[id(handle)], handle.receive())
+        for attempt, stalled in self.policy.find_stalled(self._attempts(), time.monotonic()):
+            yield attempt.job.task, stalled
         for attempt in self.policy.look(self._attempts(), time.monotonic(), _LONGEST_GAP_S):
             attempt.handle.kill()
             yield from self._judge(busy[id(attempt.handle)], None)
@@ -229,7 +231,7 @@ class LocalExecutor:
         if isinstance(message, SignOfLife):
             return
         if isinstance(message, int):
-            attempt.started = min(attempt.started, now)
+            self.policy.advance(attempt, message, now)
             yield job.task, Advanced(job.task.partition, message)
             return
         worker.attempt = None

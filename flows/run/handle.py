@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
 from flows.run.child import worker_main
-from flows.run.machine import children_bytes, resident_bytes
+from flows.run.machine import children_bytes, family_cpu_s, resident_bytes
 from flows.run.worker import Committed, Failed, SignOfLife, Task
 
 Message = SignOfLife | Committed | Failed | int
@@ -48,6 +48,9 @@ class Handle(Protocol):
 
     def children_bytes(self) -> int:
         """Return the main memory that processes of the worker hold, such as the one that decodes pictures."""
+
+    def cpu_s(self) -> float:
+        """Return the CPU time that the worker and its processes have used, in seconds."""
 
     def last_words(self) -> str:
         """Return how a worker that is gone has ended."""
@@ -108,6 +111,10 @@ class ChildProcess:
     def children_bytes(self) -> int:
         """Return the resident memory of the child's own children."""
         return children_bytes(self.process.pid or 0)
+
+    def cpu_s(self) -> float:
+        """Return the CPU time of the child and its own children."""
+        return family_cpu_s(self.process.pid or 0)
 
     def last_words(self) -> str:
         """Return the child's exit code or signal."""

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CPU_TIMES = slice(11, 15)  # utime, stime, cutime, cstime: fields 14 to 17 of proc(5)
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
@@ -43,10 +44,25 @@ def resident_bytes(pid: int) -> int:
     return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
 
 
+def family_cpu_s(pid: int) -> float:
+    """Return the CPU time that a process and its children, and theirs, have used, in seconds; 0 if it ended."""
+    try:
+        # The command's name may hold blanks and brackets: fields count from behind the last bracket.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        own_s = sum(map(int, fields[_CPU_TIMES])) / os.sysconf("SC_CLK_TCK")
+        return own_s + sum(family_cpu_s(child) for child in _children(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
 def children_bytes(pid: int) -> int:
     """Return the memory that the children of a process hold, and theirs, as resident_bytes counts it."""
+    return sum(resident_bytes(child) + children_bytes(child) for child in _children(pid))
+
+
+def _children(pid: int) -> list[int]:
     try:  # each thread lists the children that it started
         lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return sum(resident_bytes(int(child)) + children_bytes(int(child)) for child in chain(*lists))
+        return []
+    return [int(child) for child in chain(*lists)]

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flows.run.events import Poisoned, Retried
+from flows.run.events import Poisoned, Retried, Stalled
 from flows.run.handle import Handle
 from flows.run.worker import Failed, Task
 from flows.settings import RunSettings
 from stages.contract import Uses
 
 START_UP_S = 60.0  # a worker says when it takes a partition up; until then it may be importing
+_LEAST_CPU_S = 1.0  # signs of life alone take some milliseconds an hour
+_LOOKS_PER_STALL = 30.0  # at a worker's CPU time
+_WARNED_AFTER = 1 / 3  # of run.stall_s
 _DEATHS_ALLOWED = 1  # a partition whose worker died is tried once more, in a fresh worker
 
 
@@ -49,7 +52,12 @@ class Attempt:
         started: when its deadline began to run; in the future while the worker may be importing.
         heard: when the worker last gave a sign of life.
         memory_bytes: memory that the worker and its children held at the last look.
+        moved: when it last made progress or was seen to use CPU time.
+        n_rows: rows done.
+        cpu_s: CPU time of the worker and its children at the last look that found it grown.
+        cpu_looked: when that time was looked at last.
         stopped_for: why it was stopped, "" if it was not.
+        has_stalled: whether a person was told that it makes no progress.
         is_own_fault: False for one that was stopped since all workers together took too much.
     """
 
@@ -58,6 +66,11 @@ class Attempt:
     started: float
     heard: float
     memory_bytes: int = 0
+    moved: float = 0.0
+    n_rows: int = 0
+    cpu_s: float = 0.0
+    cpu_looked: float = 0.0
+    has_stalled: bool = False
     stopped_for: str = ""
     is_own_fault: bool = True
 
@@ -77,7 +90,21 @@ class Policy:
 
     def begin(self, job: Job, handle: Handle, now: float) -> Attempt:
         """Return an attempt that begins now."""
-        return Attempt(job, handle, now + START_UP_S, now + START_UP_S)
+        return Attempt(job, handle, now + START_UP_S, now + START_UP_S, moved=now + START_UP_S)
+
+    def advance(self, attempt: Attempt, n_rows: int, now: float) -> None:
+        """Take note of the rows that a worker has done."""
+        attempt.started = min(attempt.started, now)
+        if n_rows != attempt.n_rows:
+            attempt.n_rows, attempt.moved, attempt.has_stalled = n_rows, now, False
+
+    def find_stalled(self, attempts: Sequence[Attempt], now: float) -> list[tuple[Attempt, Stalled]]:
+        """Return the attempts that have made no progress for long; each is named once in a standstill."""
+        warned_s = self.settings.stall_s * _WARNED_AFTER
+        found = [a for a in attempts if not a.has_stalled and now - a.moved > warned_s]
+        for attempt in found:
+            attempt.has_stalled = True
+        return [(a, Stalled(a.job.task.partition, _standstill(a, now))) for a in found]
 
     def has_memory(self, needed_gb: float, attempts: Sequence[Attempt], idle_bytes: int = 0) -> bool:
         """Return whether a further partition fits beside those that run; one alone is always let in."""
@@ -91,12 +118,21 @@ class Policy:
         if gap > longest_gap_s:  # this process was stopped itself: nothing was looked at, nobody is to blame
             for attempt in attempts:
                 attempt.started, attempt.heard = attempt.started + gap, attempt.heard + gap
+                attempt.moved += gap
         for attempt in attempts:
             own_bytes = attempt.handle.memory_bytes()
             attempt.memory_bytes = own_bytes + attempt.handle.children_bytes()
+            self._look_at_cpu(attempt, now)
             attempt.stopped_for = self._own_fault(attempt, own_bytes, now)
         stopped = [attempt for attempt in attempts if attempt.stopped_for]
         return stopped or self._too_much_together(attempts)
+
+    def _look_at_cpu(self, attempt: Attempt, now: float) -> None:
+        if now - attempt.cpu_looked < self.settings.stall_s / _LOOKS_PER_STALL:
+            return
+        cpu_s, attempt.cpu_looked = attempt.handle.cpu_s(), now
+        if abs(cpu_s - attempt.cpu_s) >= _LEAST_CPU_S:  # less if a child ended that nobody waited for
+            attempt.cpu_s, attempt.moved, attempt.has_stalled = cpu_s, max(attempt.moved, now), False
 
     def _own_fault(self, attempt: Attempt, own_bytes: int, now: float) -> str:
         settings = self.settings
@@ -105,6 +141,8 @@ class Policy:
             return f"it ran longer than run.deadline_s = {settings.deadline_s:g}"
         if now - attempt.heard > settings.silence_s:
             return f"its worker gave no sign of life for run.silence_s = {settings.silence_s:g}"
+        if now - attempt.moved > settings.stall_s:
+            return f"{_standstill(attempt, now)}; run.stall_s = {settings.stall_s:g}"
         if own_bytes > limit_gb * 1e9:  # children that decode have a limit of their own, and reject the picture
             return f"it held {own_bytes / 1e9:.2f} GB; run.memory_gb = {limit_gb:g}"
         return ""
@@ -139,3 +177,7 @@ class Policy:
         if job.n_deaths > _DEATHS_ALLOWED:
             return Poisoned(job.task.partition, f"{message}, {job.n_deaths} times; nothing of it was kept")
         return Retried(job.task.partition, message)
+
+
+def _standstill(attempt: Attempt, now: float) -> str:
+    return f"it has made no progress and used no CPU time for {(now - attempt.moved) / 60:.3g} minutes"

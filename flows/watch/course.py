@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flows.ledger.store import Store
-from flows.run.events import Event, Poisoned, Retried
+from flows.run.events import Event, Poisoned, Retried, Stalled
 from flows.run.worker import Committed, Failed, Task
 from flows.watch.attempts import Attempts
 from flows.watch.pace import Pace, duration, first_line
@@ -80,7 +80,9 @@ class Course:
             if run is None:
                 return
             run.take(event)
-            if isinstance(event, Retried):
+            if isinstance(event, Stalled):
+                self.lines.append(f"{stage.name}/{event.partition}: {event.message}")
+            elif isinstance(event, Retried):
                 self.lines.append(f"{stage.name}/{event.partition} is tried again: {first_line(event.message)}")
             elif isinstance(event, Failed | Poisoned):
                 self.lines.append(f"{stage.name}/{event.partition} failed: {first_line(event.message)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.run.events import Event, Retried
+from flows.run.events import Event, Retried, Stalled
 from flows.run.worker import Committed, Task
 from flows.watch.course import Course
 from flows.watch.pace import first_line
@@ -54,6 +54,8 @@ class Terminal:
         self.course.see(stage, task, event)
         if isinstance(event, Committed):
             self.n_run += event.is_new
+        elif isinstance(event, Stalled):
+            self.console.print(f"{stage.name}/{task.partition}: {event.message}", markup=False)
         elif isinstance(event, Retried):
             again = f"{stage.name}/{task.partition} is tried again: {first_line(event.message)}"
             self.console.print(again, markup=False)

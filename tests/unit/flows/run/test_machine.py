@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.run.machine import children_bytes, gpu_devices, memory_bytes, resident_bytes
+from flows.run.machine import children_bytes, family_cpu_s, gpu_devices, memory_bytes, resident_bytes
 
 
 def test_memory_is_at_most_that_of_the_machine(tmp_path: Path) -> None:
@@ -24,6 +24,16 @@ def test_memory_of_children_is_counted_apart_from_that_of_their_parent() -> None
         assert abs(resident_bytes(os.getpid()) - own) < 100e6
         child.communicate()
     assert children_bytes(os.getpid()) <= before and children_bytes(2**22 + 1) == 0
+
+
+def test_cpu_time_of_running_children_counts() -> None:
+    busy = "import time\nwhile time.process_time() < 0.5: pass\nprint(1, flush=True); input()"
+    before = family_cpu_s(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"1\n"
+        assert 0.4 < family_cpu_s(os.getpid()) - before < 20
+        child.communicate()
+    assert family_cpu_s(2**22 + 1) == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.run.events import Poisoned, Retried
+from flows.run.events import Poisoned, Retried, Stalled
 from flows.run.handle import Message
 from flows.run.policy import START_UP_S, Attempt, Job, Policy
 from flows.run.worker import Failed, Kind, Task
@@ -17,6 +17,7 @@ class FakeWorker:
     def __init__(self, memory_gb: float = 0.1) -> None:
         self.memory_gb = memory_gb
         self.children_gb = 0.0
+        self.cpu = 0.0
 
     def send(self, task: Task) -> None:
         return
@@ -39,6 +40,9 @@ class FakeWorker:
     def children_bytes(self) -> int:
         return int(self.children_gb * 1e9)
 
+    def cpu_s(self) -> float:
+        return self.cpu
+
     def last_words(self) -> str:
         return "it was struck by lightning"
 
@@ -49,7 +53,7 @@ def job(name: str, memory_gb: float = 0.0) -> Job:
 
 def attempt(policy: Policy, name: str, at: float = 0.0, memory_gb: float = 0.1) -> Attempt:
     begun = policy.begin(job(name), FakeWorker(memory_gb), at)
-    begun.started = begun.heard = at  # as when its partition started
+    begun.started = begun.heard = begun.moved = at  # as when its partition started
     return begun
 
 
@@ -78,6 +82,32 @@ def test_a_worker_that_is_starting_is_given_time(policy: Policy) -> None:
     one = policy.begin(job("a"), FakeWorker(), 0.0)
     assert not any(policy.look([one], float(now), GAP_S) for now in range(int(START_UP_S) + 20))
     assert policy.look([one], START_UP_S + 20.5, GAP_S) == [one]
+
+
+def test_a_worker_without_progress_is_named_and_later_stopped() -> None:
+    settings = RunSettings(memory_gb=1.0, deadline_s=1e6, silence_s=1e6, stall_s=1800.0)
+    policy = Policy(settings, total_bytes=2e9)
+    one = attempt(policy, "a")
+    policy.advance(one, 7, 100.0)
+    policy.advance(one, 7, 500.0)  # no further row
+    assert policy.find_stalled([one], 690.0) == []
+    named = Stalled("a", "it has made no progress and used no CPU time for 10 minutes")
+    assert policy.find_stalled([one], 701.0) == [(one, named)]
+    assert policy.find_stalled([one], 800.0) == [], "said once"
+    assert policy.look([one], 1890.0, 1e6) == []
+    assert policy.look([one], 1901.0, 1e6) == [one]
+    assert one.stopped_for == f"{named.message.replace('10 m', '30 m')}; run.stall_s = 1800"
+
+
+def test_a_worker_that_computes_without_progress_is_not_stopped() -> None:
+    policy = Policy(RunSettings(memory_gb=1.0, deadline_s=1e6, silence_s=1e6, stall_s=1800.0), total_bytes=2e9)
+    busy, idle = attempt(policy, "a"), attempt(policy, "b")
+    stopped = []
+    for now in range(60, 7200, 60):
+        busy.handle.cpu, idle.handle.cpu = now / 50, now / 1e5  # type: ignore[attr-defined]
+        stopped += policy.look([busy, idle], float(now), 1e6)
+        assert all(a is idle for a, _ in policy.find_stalled([busy, idle], float(now)))
+    assert stopped and all(one is idle for one in stopped)
 
 
 def test_time_in_which_the_supervisor_was_stopped_does_not_count_as_silence(policy: Policy) -> None:

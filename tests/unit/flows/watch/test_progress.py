@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from flows.run.events import Advanced, Poisoned, Retried
+from flows.run.events import Advanced, Poisoned, Retried, Stalled
 from flows.run.worker import Committed, Failed, Task
 from flows.watch import progress
 from flows.watch.pace import duration, speed
@@ -84,6 +84,13 @@ def test_a_retry_is_printed_with_its_cause_in_one_line(plain: tuple[Terminal, io
     terminal.see(MAKE, task("a"), Poisoned("a", "it died"))
     terminal.see(MAKE, task("b"), Failed("b", "input", "no"))
     assert out.getvalue() == "make/a is tried again: the network was away\n"
+
+
+def test_a_partition_that_stalls_is_named(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 1, 1, 10)
+    terminal.see(MAKE, task("a"), Stalled("a", "it has made no progress"))
+    assert out.getvalue() == "make/a: it has made no progress\n"
 
 
 def test_a_long_run_prints_rate_and_time_left_at_intervals(
