@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from stages.download.fetching.damaged import report_damage
 from stages.download.fetching.faults import Refused
 
 # Files cannot be removed without a race, so their number is bounded: hosts that share a name share a file.
@@ -158,4 +159,7 @@ def _read(path: str) -> dict[str, _Record]:
     try:
         return {name: _Record(**values) for name, values in json.loads(Path(path).read_text()).items()}
     except FileNotFoundError:
+        return {}
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        report_damage(path, error, "the failures of its hosts are counted anew")
         return {}

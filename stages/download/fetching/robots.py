@@ -4,10 +4,7 @@ Not for requesting: the guard does that, with its limits. Not for crawl delays: 
 """
 
 import http.client
-import sqlite3
 import threading
-import time
-import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -17,6 +14,7 @@ from protego import Protego
 from stages.download.fetching.answer import Note
 from stages.download.fetching.codings import codings_of, unpack
 from stages.download.fetching.faults import Refused, classify
+from stages.download.fetching.robots_cache import RobotsCache
 from stages.download.fetching.target import Target
 
 MAX_ROBOTS_BYTES = 500_000  # RFC 9309, 2.5: at least 500 KiB must be read; the rest is ignored
@@ -27,8 +25,6 @@ _OF_THE_HOST = frozenset({
     "no_result",
 })  # fmt: skip
 _NO_ANSWER = {"timeout": "host_silent", "connection_failed": "host_refuses"}
-_EXPIRY_S = 24 * 3600.0  # 2.4
-_WAIT_S, _POLL_S = 60.0, 0.01  # for the cache, behind other processes
 
 
 class Robots:
@@ -44,7 +40,7 @@ class Robots:
         self._token = token
         self._lock = threading.Lock()
         self._rules: dict[str, Future[Protego | None]] = {}
-        self._cache = None if cache is None else _Cache(cache)
+        self._cache = None if cache is None else RobotsCache(cache)
 
     def check(self, target: Target, fetch: Callable[[Target], bytes]) -> None:
         """Refuse a request that the origin's robots.txt disallows.
@@ -86,7 +82,7 @@ class Robots:
         if text is None:
             text = fetch(Target(target.scheme, target.host, target.port, "/robots.txt"))
             if self._cache is not None:
-                self._cache.put(origin, text)
+                self._cache.put(origin, text[:MAX_ROBOTS_BYTES])
         return text
 
     def close(self) -> None:
@@ -141,49 +137,3 @@ def refuse_robots(error: Exception, note: Note) -> Refused | None:
     if note.http_status is None and refused.reason in _NO_ANSWER:
         return Refused(_NO_ANSWER[refused.reason], f"robots.txt: {refused.detail}")
     return Refused("robots_unreachable", f"robots.txt: {refused.detail}")
-
-
-def _log_ahead(db: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log. For this SQLite does not wait for another connection, whatever its time-out."""
-    end = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # behind it: which kind of busy
-            if not is_busy or time.monotonic() > end:
-                raise
-        time.sleep(_POLL_S)
-
-
-class _Cache:
-    """One database file for all workers: a file an origin would be a million small files."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        path = folder / "robots.sqlite"
-        # Each statement is a transaction of its own.
-        self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-        _log_ahead(self._db)
-        self._db.execute("PRAGMA synchronous=OFF")  # a file that a crash costs is requested again
-        self._db.execute("CREATE TABLE IF NOT EXISTS robots (origin TEXT PRIMARY KEY, read_at REAL, text BLOB)")
-
-    def get(self, origin: str) -> bytes | None:
-        """Return the file of an origin, None if it is unknown or older than a day."""
-        with self._lock:
-            rows = self._db.execute("SELECT read_at, text FROM robots WHERE origin = ?", (origin,)).fetchall()
-        if not rows or not 0 <= time.time() - rows[0][0] < _EXPIRY_S:
-            return None
-        return zlib.decompress(rows[0][1])
-
-    def put(self, origin: str, text: bytes) -> None:
-        """Keep the file of an origin."""
-        row = (origin, time.time(), zlib.compress(text[:MAX_ROBOTS_BYTES]))
-        with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO robots VALUES (?, ?, ?)", row)
-
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()

@@ -125,3 +125,16 @@ def test_without_a_limit_or_a_folder_no_host_is_given_up(tmp_path: Path, max_in_
     one = Breaker(None if max_in_row else tmp_path, pass_number=0, max_in_row=max_in_row)
     fail(one, 99)
     assert not is_given_up(one)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 40, b'{"silent.test', b"\xff\xfe"])
+def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    fail(breaker(tmp_path), 5)
+    (damaged,) = (path for path in tmp_path.iterdir() if not path.suffix)
+    damaged.write_bytes(content)
+    one = breaker(tmp_path)
+    assert not is_given_up(one) and not is_given_up(one)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"{damaged} is damaged (")
+    fail(one, 5)
+    assert is_given_up(one) and is_given_up(breaker(tmp_path))
