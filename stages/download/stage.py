@@ -58,7 +58,7 @@ class FetchResources(Resources):
         description="your e-mail address or web page, sent in the User-Agent header; required outside the demo",
     )
     ask_robots: bool = Field(True, description="request robots.txt of each host first, and obey it")
-    heed_opt_outs: bool = Field(True, description="obey X-Robots-Tag (noai, noimageai, noml, noindex, noimageindex)")
+    heed_opt_outs: bool = Field(True, description="obey X-Robots-Tag: opt-outs of AI, and of indexing")
 
 
 def check_contact(resources: Resources) -> None:

@@ -8,7 +8,9 @@ from stages.download.fetching.faults import Refused
 _OPT_OUTS = frozenset({"noai", "noimageai", "noml"})
 # Directives with a value after a colon: the word before that colon is not a robot's name.
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
-_UNINDEXED = frozenset({"noindex", "noimageindex"})
+_UNINDEXED = frozenset({"noindex", "noimageindex", "none"})  # none: noindex and nofollow
+# With a colon too these are directives ("noai: true"), not robots' names.
+_DIRECTIVES = _OPT_OUTS | _UNINDEXED | {"all", "nofollow", "noarchive", "nosnippet", "notranslate", "indexifembedded"}
 
 
 def refuse_opt_outs(headers: Iterable[str], token: str) -> None:
@@ -30,10 +32,15 @@ def refuse_opt_outs(headers: Iterable[str], token: str) -> None:
 def _directives(value: str) -> Iterator[tuple[str, str]]:
     """Yield (robot, directive) in lower case; a robot's name holds until the next one, "" is everybody."""
     robot = ""
-    for item in value.lower().split(","):
-        name, colon, rest = (text.strip() for text in item.partition(":"))
-        if colon and name not in _VALUED:
-            robot, name = name, rest
+    for piece in value.lower().split(","):
+        name, colon, rest = (text.strip() for text in piece.partition(":"))
+        if colon and _is_robot(name):
+            robot, name = name.partition("/")[0].rstrip(), rest
         # Some servers write blanks or semicolons for commas.
         for directive in name.replace(";", " ").split():
             yield robot, directive
+
+
+def _is_robot(name: str) -> bool:
+    """Return whether the text before a colon is a robot's name: no directive, and no hour behind a date's comma."""
+    return name not in _VALUED | _DIRECTIVES and not name.rpartition(" ")[2].isdigit()
