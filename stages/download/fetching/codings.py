@@ -27,6 +27,18 @@ _WBITS_GZIP, _WBITS_ZLIB, _WBITS_RAW = 31, 15, -15
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 
 
+class TooLarge(Refused):
+    """A body that unpacks to more than the limit.
+
+    Attributes:
+        start: what was unpacked, cut at the limit.
+    """
+
+    def __init__(self, detail: str, start: bytes) -> None:
+        super().__init__("body_too_large", detail)
+        self.start = start
+
+
 class ChunkedResponse(http.client.HTTPResponse):
     """An answer whose chunks are found although another transfer coding is named beside them ("gzip, chunked")."""
 
@@ -104,7 +116,10 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
         n_members += 1
         if n_members > _MAX_MEMBERS:
             raise Refused("broken_encoding", f"gzip of more than {_MAX_MEMBERS} members")
-        more, position = _inflate(body, _WBITS_GZIP, max_bytes - len(data), position)
+        try:
+            more, position = _inflate(body, _WBITS_GZIP, max_bytes - len(data), position)
+        except TooLarge as error:
+            raise _too_large(max_bytes, data + error.start) from None
         data = data + more if data else more
     return data
 
@@ -121,7 +136,7 @@ def _inflate(body: bytes, wbits: int, max_bytes: int, start: int = 0) -> tuple[b
             raise Refused("truncated_body", f"the packed body ends after {len(body)} bytes, before its end mark")
         data += unpacker.decompress(piece, max_bytes - len(data) + 1)
         if len(data) > max_bytes:
-            raise _too_large(max_bytes)
+            raise _too_large(max_bytes, data)
         position += len(piece) - len(unpacker.unused_data)
     return bytes(data), position
 
@@ -135,11 +150,11 @@ def _unbrotli(body: bytes, max_bytes: int) -> bytes:
         while len(data) <= max_bytes and not (unpacker.can_accept_more_data() or unpacker.is_finished()):
             data += unpacker.process(b"", output_buffer_limit=max_bytes - len(data) + 1)
         if len(data) > max_bytes:
-            raise _too_large(max_bytes)
+            raise _too_large(max_bytes, data)
     if not unpacker.is_finished():
         raise Refused("truncated_body", f"the packed body ends after {len(body)} bytes, before its end mark")
     return bytes(data)
 
 
-def _too_large(max_bytes: int) -> Refused:
-    return Refused("body_too_large", f"unpacks to more than {max_bytes} bytes")
+def _too_large(max_bytes: int, data: bytes | bytearray) -> TooLarge:
+    return TooLarge(f"unpacks to more than {max_bytes} bytes", bytes(data[:max_bytes]))

@@ -143,6 +143,7 @@ class Guard(urllib.request.OpenerDirector):
         note = Note()
         deadline = Deadline(max_fetch_s=self._limits.max_fetch_s, timeout_s=self._limits.timeout_s)
         fetch = Fetch(note, deadline, self._fail)
+        is_redirected = False
         try:
             for _ in range(MAX_ROBOTS_REDIRECTS + 1):
                 with ExitStack() as stack:
@@ -152,9 +153,10 @@ class Guard(urllib.request.OpenerDirector):
                         wire.expect_body(MAX_ROBOTS_BYTES)
                         return read_robots(response)
                     target = parse_target(redirect_url(target, str(location)), reason="bad_redirect")
+                    is_redirected = True
             return b""
         except Exception as error:
-            refused = refuse_robots(error, note)
+            refused = refuse_robots(error, note, is_redirected=is_redirected)
             if refused is None:
                 return b""
             raise refused from error

@@ -12,18 +12,19 @@ from pathlib import Path
 from protego import Protego
 
 from stages.download.fetching.answer import Note
-from stages.download.fetching.codings import codings_of, unpack
+from stages.download.fetching.codings import TooLarge, codings_of, unpack
 from stages.download.fetching.faults import Refused, classify
 from stages.download.fetching.robots_cache import RobotsCache
 from stages.download.fetching.target import Target
 
 MAX_ROBOTS_BYTES = 500_000  # RFC 9309, 2.5: at least 500 KiB must be read; the rest is ignored
+_MAX_PACKED_BYTES = MAX_ROBOTS_BYTES + 50_000  # so that a text that packs badly is unpacked up to its limit too
 MAX_ROBOTS_REDIRECTS = 5  # 2.3.1.2
 # Reasons that a request for an image would have too.
 _OF_THE_HOST = frozenset({
-    "host_not_found", "resolver_failed", "private_address", "tls_failed", "host_silent", "host_refuses", "deferred",
-    "no_result",
+    "host_not_found", "resolver_failed", "private_address", "tls_failed", "host_silent", "host_refuses",
 })  # fmt: skip
+_OURS = frozenset({"deferred", "no_result"})  # whoever was asked
 _NO_ANSWER = {"timeout": "host_silent", "connection_failed": "host_refuses"}
 
 
@@ -116,13 +117,24 @@ def read_robots(response: http.client.HTTPResponse) -> bytes:
     if not 200 <= response.status < 300:
         return b""
     text = bytearray()
-    while len(text) < MAX_ROBOTS_BYTES and (piece := response.read(MAX_ROBOTS_BYTES - len(text))):
+    while len(text) < _MAX_PACKED_BYTES and (piece := response.read(_MAX_PACKED_BYTES - len(text))):
         text += piece
-    return unpack(bytes(text), codings_of(response.headers), MAX_ROBOTS_BYTES)
+    codings = codings_of(response.headers)
+    try:
+        return unpack(bytes(text), codings, MAX_ROBOTS_BYTES)[:MAX_ROBOTS_BYTES]
+    except TooLarge as error:
+        if len(codings) > 1:  # the start of a packed text cannot be unpacked
+            raise
+        return error.start
 
 
-def refuse_robots(error: Exception, note: Note) -> Refused | None:
+def refuse_robots(error: Exception, note: Note, *, is_redirected: bool) -> Refused | None:
     """Return why an origin's URLs cannot be requested when its robots.txt could not be; None if they can.
+
+    Args:
+        error: of the request.
+        note: of the request that failed.
+        is_redirected: whether the failed request was no longer to the origin's own /robots.txt.
 
     Raises:
         Exception: the error itself, if no server can cause it.
@@ -130,10 +142,11 @@ def refuse_robots(error: Exception, note: Note) -> Refused | None:
     refused = classify(error)
     if refused is None:
         raise error
-    if refused.reason in _OF_THE_HOST:
+    # Behind a redirect it may be another host that has the fault: that says nothing of the origin's images.
+    if refused.reason in _OURS or (refused.reason in _OF_THE_HOST and not is_redirected):
         return refused
     if refused.reason == "bad_redirect":
         return None  # to nowhere: RFC 9309 calls that unavailable
-    if note.http_status is None and refused.reason in _NO_ANSWER:
+    if note.http_status is None and not is_redirected and refused.reason in _NO_ANSWER:
         return Refused(_NO_ANSWER[refused.reason], f"robots.txt: {refused.detail}")
     return Refused("robots_unreachable", f"robots.txt: {refused.detail}")

@@ -1,12 +1,16 @@
 """robots.txt is requested once per origin and obeyed; an unreadable file is not taken as permission."""
 
 import dataclasses
+import gzip
+import random
 import sqlite3
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Timer
 
+import brotli
 import pytest
 
 from stages.download.fetching.attempts import fetch
@@ -90,6 +94,31 @@ def test_redirects_of_the_file_are_followed_up_to_five(server: HostileServer, tm
 def test_a_file_is_read_to_its_limit(server: HostileServer, tmp_path: Path) -> None:
     server.robots = text("User-agent: *", "Disallow: /ok/1", pad=900_000)
     assert reasons(server, tmp_path, "/ok/1", "/ok/2") == ["robots_disallows", None]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress])
+def test_a_packed_file_is_read_to_its_limit_too(
+    server: HostileServer, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    coding = {gzip.compress: "gzip", zlib.compress: "deflate"}.get(pack, "br")
+    rules = b"User-agent: *\nDisallow: /ok/1\n"
+    packs_badly = random.Random(1).randbytes(600_000).replace(b"\n", b"#")
+    for n, rest in enumerate([b"#" * 900_000] + [packs_badly] * (coding == "gzip")):
+        body = pack(rules + b"#" + rest + b"\nDisallow: /ok/2")
+        server.robots = answer(200, f"Content-Encoding: {coding}", body=body)
+        assert reasons(server, tmp_path / str(n), "/ok/1", "/ok/2") == ["robots_disallows", None]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["http://10.0.0.1/robots.txt", "http://nowhere.invalid/robots.txt", "https://127.0.0.1:{port}/robots.txt"],
+)
+def test_a_fault_behind_a_redirect_of_the_file_defers_the_urls(
+    server: HostileServer, tmp_path: Path, place: str
+) -> None:
+    port = server.url.rpartition(":")[2]
+    server.robots = answer(301, f"Location: {place.format(port=port)}")
+    assert reasons(server, tmp_path, "/ok/1", timeout_s=2, max_fetch_s=2) == ["robots_unreachable"]
 
 
 def test_the_file_is_shared_and_expires(server: HostileServer, tmp_path: Path) -> None:
