@@ -133,7 +133,7 @@ class Mirror:
                 is_last = False
                 continue
             except scribe.lost as error:
-                self._note_loss(error, is_last)
+                self._note_loss(scribe.words_on(error) or type(error).__name__, is_last)
                 tick = min(_LONGEST_TICK_S, tick * 2)
             else:
                 self._note_return()
@@ -146,12 +146,10 @@ class Mirror:
         if any(entry.run == sync.run for entry in memory.read()):  # not closed
             memory.note(sync.run, *self._last, sync.figures(), sync.last_lines())
 
-    def _note_loss(self, error: Exception, is_last: bool) -> None:
+    def _note_loss(self, words: str, is_last: bool) -> None:
         self._n_lost += 1  # in a row: a loaded server refuses a call now and then
         if self._n_lost == _SAID_AFTER or (is_last and self._n_lost < _SAID_AFTER):
-            # httpx names the address and adds the answer's body, which is JSON that is cut anywhere.
-            words = first_line(str(error)).partition(" for url ")[0]
-            what = printable(words or type(error).__name__)[:_LONGEST_ERROR]
+            what = printable(words)[:_LONGEST_ERROR]
             self.say(f"Prefect does not answer: {what}. The run goes on, and is shown again when Prefect is back")
 
     def _note_return(self) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -33,6 +34,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
 from prefect.states import Running
 
+from flows.watch.pace import first_line
+
 Outcome = Literal["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]
 _CALL_S = 10.0  # a loaded server is slow; nobody waits for it but a thread
 _OPEN = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
@@ -52,11 +55,23 @@ class Scribe:
         gone: the error for a run that the server does not know, because its database is another one.
     """
 
-    lost = (httpx.HTTPError,)
+    lost = (httpx.HTTPError, json.JSONDecodeError)  # a proxy's error page is no JSON
     gone = (ObjectNotFound,)
 
     def __init__(self, client: SyncPrefectClient) -> None:
         self._client = client
+
+    def words_on(self, error: Exception) -> str:
+        """Return in a line why a call was lost."""
+        url = str(self._client.api_url)
+        if isinstance(error, json.JSONDecodeError):
+            words = f"{urlsplit(url).netloc} answered, but not as a Prefect server"
+        else:
+            # httpx names the address and adds the answer's body, which is JSON that is cut anywhere.
+            words = first_line(str(error)).partition(" for url ")[0]
+        is_answer = isinstance(error, json.JSONDecodeError | httpx.HTTPStatusError)
+        has_no_api = is_answer and not url.rstrip("/").endswith("/api")
+        return words + "; PREFECT_API_URL usually ends in /api" * has_no_api
 
     def page(self, run: str) -> str:
         """Return the address of a flow run's page."""

@@ -36,6 +36,9 @@ class FakeServer:
     unanswered: str = ""  # the next call of this name is written down without an answer
     _n: int = 0
 
+    def words_on(self, error: Exception) -> str:
+        return str(error).partition(" for url ")[0]
+
     def _call(self, name: str, *known: str) -> None:
         if self.is_away or self.n_away:
             self.n_away = max(0, self.n_away - 1)
