@@ -16,6 +16,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PORT_VARIABLE = "PREFECT_SERVER_API_PORT"
+_UNFRAMED = ((b"x-frame-options", b"SAMEORIGIN"), (b"content-security-policy", b"frame-ancestors 'self'"))
 _REFUSAL = b"refused: this server answers its own host name and origin alone\n"
 
 
@@ -39,7 +40,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 403; a WebSocket is closed before it opens."""
         if scope["type"] not in ("http", "websocket") or self._is_ours(scope):
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _unframed(send) if scope["type"] == "http" else send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -56,6 +57,17 @@ class Guard:
         is_foreign = any(site in ("cross-site", "same-site") for site in _values(scope, b"sec-fetch-site"))
         is_page = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith("/api")
         return not is_foreign or is_page or _values(scope, b"origin") != []
+
+
+def _unframed(send: Send) -> Send:
+    """Return a sender whose answers no foreign page may show in a frame, where a click could be led astray."""
+
+    async def send_unframed(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *_UNFRAMED]}
+        await send(message)
+
+    return send_unframed
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

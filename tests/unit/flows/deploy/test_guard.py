@@ -60,3 +60,23 @@ def test_a_foreign_link_may_open_the_page_but_not_the_api() -> None:
 
 def test_the_start_and_end_of_the_server_pass() -> None:
     assert answer({}, "lifespan") == "passed on"
+
+
+def test_no_foreign_page_shows_an_answer_in_a_frame() -> None:
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def app(scope: object, receive: object, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+        await send({"type": "http.response.body", "body": b"page"})
+
+    async def keep(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/", "method": "GET", "headers": [(b"host", b"127.0.0.1:4200")]}
+    asyncio.run(Guard(app, 4200)(scope, keep, keep))  # type: ignore[arg-type]
+    assert dict(sent[0]["headers"]) == {
+        b"a": b"b",
+        b"x-frame-options": b"SAMEORIGIN",
+        b"content-security-policy": b"frame-ancestors 'self'",
+    }
+    assert sent[1]["body"] == b"page"
