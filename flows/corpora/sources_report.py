@@ -23,9 +23,8 @@ _SHOWN = 12  # files or runs of numbers
 def render(found: Sequence[Holding], sources: Path | None) -> Iterator[tuple[str, str]]:
     """Yield the lines of the report with their style; the last is the total."""
     yield f"SOURCES={sources}" if sources is not None else "SOURCES is not set, so no files are found", "bold"
-    if sources is not None and not sources.is_dir():
-        state = "is not a folder: give one" if sources.exists() else "does not exist yet: make it,"
-        yield f"{state} with one folder per corpus, named by its code", ""
+    if sources is not None and (fault := fault_of(sources)):
+        yield fault, ""
     for holding in found:
         if holding.code == _first_other(found):
             yield "", ""
@@ -42,6 +41,14 @@ def render(found: Sequence[Holding], sources: Path | None) -> Iterator[tuple[str
             yield from ((line, style) for line in _wrap(label, text))
     yield "", ""
     yield summary(found), "bold"
+
+
+def fault_of(sources: Path) -> str:
+    """Return why SOURCES is no folder, "" if it is one."""
+    if sources.is_dir():
+        return ""
+    state = "is not a folder: give one" if sources.exists() else "does not exist yet: make it,"
+    return f"{state} with one folder per corpus, named by its code"
 
 
 def _title(holding: Holding) -> str:

@@ -25,7 +25,7 @@ from flows.ask.tars import layouts, tars
 from flows.card.files import CARD
 from flows.card.identity import build_id
 from flows.corpora.sources import has_corpus, holdings
-from flows.corpora.sources_report import render
+from flows.corpora.sources_report import fault_of, render
 from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
@@ -118,7 +118,15 @@ def run_inventory(options: argparse.Namespace, console: Console) -> int:
         say(console, line, style)
     if failure is not None:
         raise failure
+    if FLOW_RUN in os.environ and not (is_generated(options) or has_corpus(sources)):
+        raise InputError(_no_corpus(sources))  # otherwise the flow run would show as completed
     return _warn(ledger, ["inventory"], options, console) if sources is not None else 0
+
+
+def _no_corpus(sources: Path | None) -> str:
+    if sources is None:
+        return "SOURCES is not set, so no files are found"
+    return f"SOURCES={sources} {fault_of(sources) or 'has no folder of a corpus (docs/corpora.md)'}"
 
 
 def run_modules(

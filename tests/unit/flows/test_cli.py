@@ -156,6 +156,30 @@ def test_wrong_input_ends_with_an_error_code_and_what_to_do(
     assert words in found[1] and "Traceback" not in found[1]
 
 
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        (["--sources", "BUILD"], "does not exist yet: make it, with one folder per corpus"),
+        (["--sources", __file__], "is not a folder: give one"),
+        (["--sources", str(Path(__file__).parent)], "has no folder of a corpus"),
+        ([], "SOURCES is not set"),
+    ],
+)
+def test_an_inventory_of_nothing_fails_in_a_flow(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sources: list[str],
+    words: str,
+) -> None:
+    monkeypatch.setenv("RS5M_FLOW_RUN", "run:1")
+    folder = str(tmp_path / "none")
+    arguments = ["inventory", "--profile", "paper", "--build", f"{folder}-build", *sources]
+    code, said = run(capsys, *(argument.replace("BUILD", folder) for argument in arguments))[:2]
+    assert code == 2
+    assert words in said.partition("error: ")[2]
+
+
 def test_an_unknown_stage_is_refused_with_the_list_of_stages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["stage", "dedupe"])
