@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, draft_folder, folder_faults, remove_others
+from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, draft_folder, folder_faults, lost_files, remove_others
 from flows.ask.dictionary import assumptions_report, columns_report
 from flows.ask.index import add_index
 from flows.ask.metafiles import add_metafiles
@@ -30,6 +30,7 @@ from flows.ledger.state import StageState
 from flows.rate.results import read_results
 from stages.contract import InputError, Stage
 from stages.identity import digest_json
+from stages.plurals import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,7 +70,9 @@ def _up_to(ledger: Ledger, module: str) -> Sequence[Stage]:
     return ledger.stages[: last + 1]
 
 
-def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
+def publish_dataset(
+    ledger: Ledger, sources: Path | None = None, tell: Callable[[str], None] = lambda text: None
+) -> Path:
     """Bring `<build>/dataset/` up to date with the current receipts; return its path.
 
     No tar is read, because receipts have its sha256; files made from unchanged tables are linked again. Each page is
@@ -78,6 +81,10 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
     Args:
         ledger: the build.
         sources: the SOURCES folder, for the page's pictures of labelled corpora.
+        tell: prints a line, if published files were lost and are restored.
+
+    Raises:
+        InputError: `dataset` is not ours, or a file that a receipt names is missing.
     """
     states = _digest_states([ledger.state(stage) for stage in ledger.stages])
     unreceipted = digest_json([card_digest(ledger), digest_file(LOADER)])
@@ -88,7 +95,10 @@ def publish_dataset(ledger: Ledger, sources: Path | None = None) -> Path:
     link, made = root / "dataset", root / ".dataset" / digest
     if link.exists() and not link.is_symlink():
         raise InputError(f"{link} was not made by this program and is not replaced: move it away and run this again")
-    if not made.exists():
+    lost = lost_files(made) if made.exists() else []
+    if lost:
+        tell(f"dataset: {counted(len(lost), 'published file')} missing or cut, such as {lost[0]}: published again")
+    if lost or not made.exists():
         before = root / link.readlink() if link.is_symlink() else None
         with draft_folder(made, before) as folder:
             _fill(ledger, folder)

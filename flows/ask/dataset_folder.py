@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flows.ledger.digests import digest_file
 from flows.ledger.receipt import fsync_folder
+from stages.contract import InputError
 
 CHECKSUMS = "SHA256SUMS"
 
@@ -71,6 +73,11 @@ class DatasetFolder:
 
     def link(self, name: str, source: Path, sha256: str) -> None:
         """Add a file that a receipt names, with the sha256 that the receipt states: it is not read."""
+        if not source.exists():
+            raise InputError(
+                f"{source} is missing, although a receipt names it: run `make verify REPAIR=yes`, then `make build`,"
+                " which makes it again"
+            )
         link_or_copy(source, self._target(name))
         self._sha256[name] = sha256
 
@@ -111,11 +118,15 @@ class DatasetFolder:
         _sync(self.path / CHECKSUMS)
         record = _record_of(final)
         draft = record.with_name(f"{record.name}.{os.getpid()}")
-        draft.write_text(json.dumps({name: asdict(made) for name, made in self._made.items()}), encoding="utf-8")
+        sizes = {file.name: file.size_bytes for file in self.files()}
+        made = {name: asdict(made) for name, made in self._made.items()}
+        draft.write_text(json.dumps({"made": made, "sizes": sizes}), encoding="utf-8")
         _sync(draft)
         draft.rename(record)  # without its folder a record means nothing
         for folder in (*(path for path in self.path.rglob("*") if path.is_dir()), self.path):
             fsync_folder(folder)
+        if final.exists():  # a damaged one; `remove_others` removes it
+            final.rename(self.path.with_name(f"{self.path.name}.damaged"))
         self.path.rename(final)
         fsync_folder(final.parent)
 
@@ -146,10 +157,31 @@ def draft_folder(final: Path, before: Path | None) -> Iterator[DatasetFolder]:
 def read_record(folder: Path) -> Mapping[str, Made]:
     """Return the record of a published folder's large files, by name; empty if it is missing or invalid."""
     try:
-        found = json.loads(_record_of(folder).read_text(encoding="utf-8"))
-        return {name: Made(**made) for name, made in found.items()}
-    except (FileNotFoundError, ValueError, TypeError, AttributeError):  # an older program's, or damaged: all is made
+        return {name: Made(**made) for name, made in _read(folder, "made").items()}
+    except (TypeError, AttributeError):
         return {}
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(_record_of(folder).read_text(encoding="utf-8"))[name]
+        return found
+    except (FileNotFoundError, ValueError, TypeError, KeyError):  # an older program's, or damaged: all is made
+        return {}
+
+
+def lost_files(folder: Path) -> list[str]:
+    """Return the names of files of a published folder that are missing or have another size; none is read."""
+    try:
+        names = read_checksums(folder)
+    except FileNotFoundError:
+        return [CHECKSUMS]
+    sizes = _read(folder, "sizes")
+    return [name for name in names if not _has_size(folder / name, sizes.get(name))]
+
+
+def _has_size(path: Path, size_bytes: int | None) -> bool:
+    return path.is_file() and size_bytes in (None, path.stat().st_size)
 
 
 def remove_others(folder: Path) -> None:

@@ -181,7 +181,7 @@ def run_modules(
             if world is not None:
                 world.stop()
         was_whole = (build / "dataset" / PAGE).exists()
-        dataset = publish_dataset(ledger, sources)
+        dataset = publish_dataset(ledger, sources, tell)
         if was_whole and not (dataset / PAGE).exists():
             tell("rows of later stages have changed: dataset/ lacks tars, card and report until the next `make build`")
         if not terminal.n_run:

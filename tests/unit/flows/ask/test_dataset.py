@@ -53,3 +53,37 @@ def test_publishing_twice_changes_nothing(damaged: Build) -> None:
     target, before = folder.readlink(), files(folder.resolve())
     publish_dataset(damaged.ledger())
     assert folder.readlink() == target and files(folder.resolve()) == before
+
+
+def test_lost_files_are_published_again_and_the_others_are_linked(damaged: Build) -> None:
+    folder, said = publish_dataset(damaged.ledger()), list[str]()
+    before, stated = files(folder.resolve()), sums(folder)
+    tar, table = next(iter(tars(damaged.ledger()))), "tables/rs3.csv"
+    (folder / tar).unlink()
+    (folder / table).unlink()
+    (folder / "metafiles/pub11_metadata.parquet").write_bytes(b"cut")
+    publish_dataset(damaged.ledger(), tell=said.append)
+    assert [line.partition(", such as ")[0] for line in said] == ["dataset: 3 published files missing or cut"]
+    after = files(folder.resolve())
+    assert after.keys() == before.keys()
+    assert sums(folder).keys() == stated.keys() and sums(folder)[tar] == stated[tar]
+    assert list(dataset_faults(damaged.root)) == []
+    assert after["index.parquet"][0] == before["index.parquet"][0], "an intact file is linked again"
+    assert [path.name for path in folder.resolve().parent.iterdir() if path.is_dir()] == [folder.resolve().name]
+    (folder / CHECKSUMS).unlink()
+    publish_dataset(damaged.ledger(), tell=said.append)
+    assert list(dataset_faults(damaged.root)) == [] and len(said) == 2
+    publish_dataset(damaged.ledger(), tell=said.append)
+    assert len(said) == 2
+
+
+def test_a_lost_file_of_the_store_is_made_again(damaged: Build) -> None:
+    folder = publish_dataset(damaged.ledger())
+    stated = sums(folder)
+    tar, stored = next(iter(tars(damaged.ledger()).items()))
+    (folder / tar).unlink()
+    stored.unlink()
+    assert not damaged.ledger().state(damaged.stage("write_shards")).is_complete
+    damaged.run(InlineExecutor(), ["shard"])
+    publish_dataset(damaged.ledger())
+    assert sums(folder)[tar] == stated[tar] and list(dataset_faults(damaged.root)) == []

@@ -7,6 +7,7 @@ import pytest
 
 from flows.ask.dataset_folder import CHECKSUMS, DatasetFolder, folder_faults, read_record, remove_others
 from flows.ledger.digests import digest_file
+from stages.contract import InputError
 
 
 class Writer:
@@ -107,3 +108,8 @@ def test_missing_and_changed_files_are_named(tmp_path: Path) -> None:
     (folder / "tables/small.csv").unlink()
     (folder / "metafiles/large.csv").write_text("TEXT")
     assert list(folder_faults(folder, digest_file)) == ["metafiles/large.csv", "tables/small.csv"]
+
+
+def test_a_file_that_is_gone_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone.tar is missing, although a receipt names it: run `make verify REPAIR"):
+        DatasetFolder(tmp_path / "new", None).link("train/a.tar", tmp_path / "gone.tar", "00")
