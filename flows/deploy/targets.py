@@ -56,7 +56,12 @@ def _flow(target: str, does: str) -> Flow[..., Any]:
         metafile: a list of RS5M that the build is made from, instead of sources
         eval: evaluation sets that the pictures are compared with: a folder, a TOML manifest or a file of hashes
     """
-    return flow(name=target, flow_run_name="{profile} " + target, persist_result=False)(run)
+    return flow(name=target, flow_run_name=lambda: run_name(target), persist_result=False)(run)
+
+
+def run_name(target: str) -> str:
+    """Return the name of the flow run that begins: its profile, unless that is left empty, and the target."""
+    return f"{flow_run.get_parameters().get('profile') or ''} {target}".strip()
 
 
 def command_of(target: str, said: dict[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from flows.run.events import Event, Retried, Stalled
 from flows.run.worker import Committed, Task
@@ -14,10 +14,12 @@ from flows.watch.course import Course
 from flows.watch.pace import first_line
 from flows.watch.waves import StageRun
 from stages.contract import Stage
+from stages.plurals import counted
 
 _PLAIN_EVERY_S = 10.0
 _PLAIN_SHARE = 1 / 60  # of the time that a run took so far: the log of a run of days stays readable
 _REASONS_SHOWN = 2
+_LEAST_WIDTH = 80  # of a terminal, for bars and rates; a narrower one would cut each column to a few letters
 _NAME_WIDTH = 21  # of the longest stage with a line of its own
 
 
@@ -73,7 +75,8 @@ class Terminal:
                 self._bars.stop()
                 self._bars = None
         if run is not None and is_under_way and (stage.grain != "observe" or run.pace.n_kept):
-            self.console.print(self._line(run), markup=False)
+            if line := self._line(run):
+                self.console.print(line, markup=False)
             if stage.name == "download" and self.course.attempts.n_tried:
                 for words in (self.course.attempts.words(), self.course.attempts.worst()):
                     self.console.print(f"{'':<{_NAME_WIDTH}}{words}".rstrip(), markup=False)
@@ -83,19 +86,18 @@ class Terminal:
         if stage.grain == "observe" or run is None or run.is_over or not self.console.is_terminal:
             return
         if self._bars is None:
-            columns = (
-                TextColumn("{task.description:16s}"), BarColumn(), MofNCompleteColumn(), TextColumn("partitions"),
-                TimeElapsedColumn(), TextColumn("{task.fields[speed]}"),
-            )  # fmt: skip
-            self._bars = Progress(*columns, console=self.console, transient=True)
+            self._bars = Progress(*_columns(self.console.width), console=self.console, transient=True)
             self._bars.start()
         if stage.name not in self._bar_of:
             self._bar_of[stage.name] = self._bars.add_task(stage.name, total=run.pace.n_due, speed="")
         self._bars.update(self._bar_of[stage.name], total=run.pace.n_due)
 
     def _line(self, run: StageRun) -> str:
-        """Return how many rows a stage was given, kept and rejected in this run, as one line."""
+        """Return how many rows a stage was given, kept and rejected in this run, as one line; "" if it was stopped."""
         pace, stage = run.pace, run.stage
+        failed = f"{run.n_failed:,} of {counted(pace.n_due, 'partition')} failed" if run.n_failed else ""
+        if pace.n_ended == run.n_failed and (failed or not run.is_whole):  # nothing of it was recorded
+            return failed and f"{stage.name:<{_NAME_WIDTH}}{failed}"
         n_rejected = sum(pace.reasons.values())
         # Tables that are reduced or read whole have no one row count to compare with.
         has_given = stage.grain in ("map", "count") or (stage.grain == "fan_out" and not stage.is_whole)
@@ -105,6 +107,7 @@ class Terminal:
         biggest = [f"{reason} {n:,}" for reason, n in pace.reasons.most_common(_REASONS_SHOWN)]
         if len(pace.reasons) > _REASONS_SHOWN:
             biggest.append("…")
+        biggest += [failed] if failed else []
         if run.n_partitions > pace.n_due:
             before = f"({run.n_partitions - pace.n_due:,} of {run.n_partitions:,} partitions were done)"
             return f"{line}  {', '.join(biggest)} {before}".replace("   (", "  (")
@@ -131,3 +134,11 @@ class Terminal:
             )
             if len(self.course.stages) > 1:
                 self.console.print(f"build: {self.course.summary()}; time left: {self.course.left()}", markup=False)
+
+
+def _columns(width: int) -> tuple[ProgressColumn, ...]:
+    """Return what a bar's line is made of on a terminal with so many columns."""
+    name, count, elapsed = TextColumn("{task.description:16s}"), MofNCompleteColumn(), TimeElapsedColumn()
+    if width < _LEAST_WIDTH:
+        return name, count, elapsed
+    return name, BarColumn(), count, TextColumn("partitions"), elapsed, TextColumn("{task.fields[speed]}")

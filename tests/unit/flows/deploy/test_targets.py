@@ -20,13 +20,18 @@ def test_the_build_and_each_target_have_a_flow_that_starts_their_command(tmp_pat
         "states = {code: targets._state_of(code, 'error: no').type.value for code in (0, 1, 2, 130, -9)}\n"
         "found = all(getattr(targets, name) is flow and flow._entrypoint.endswith(name)"
         " for name, flow in targets.FLOWS.items())\n"
-        "print(json.dumps([words, schema, states, found, list(MODULES)]))\n"
+        "names = []\n"
+        "for profile in ('', 'light'):\n"
+        "    targets.flow_run.get_parameters = lambda: {'profile': profile}\n"
+        "    names.append(targets.FLOWS['filter'].flow_run_name())\n"
+        "print(json.dumps([words, schema, states, found, list(MODULES), names]))\n"
     )
     environment = {**os.environ, "PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": "", "DO_NOT_TRACK": "1"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    words, schema, states, found, modules = json.loads(done.stdout)
+    words, schema, states, found, modules, names = json.loads(done.stdout)
     assert list(words) == ["build", *modules] and found
+    assert names == ["filter", "light filter"]
     options = ["--profile=paper", "--sources=/a b"]
     settings = ["--set=dedup.max_distance=6", "--set=run.workers=3"]
     assert words["build"] == ["build", *options, "--retry=transient", *settings]

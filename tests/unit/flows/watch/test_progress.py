@@ -86,6 +86,38 @@ def test_a_retry_is_printed_with_its_cause_in_one_line(plain: tuple[Terminal, io
     assert out.getvalue() == "make/a is tried again: the network was away\n"
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_failed_stage_has_no_line_of_a_success(plain: tuple[Terminal, io.StringIO], is_whole: bool) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 2, 2, 20)
+    terminal.see(MAKE, task("a"), Failed("a", "input", "no"))
+    terminal.end(MAKE, is_whole)
+    assert out.getvalue().split() == ["make", "1", "of", "2", "partitions", "failed"]
+    terminal.begin(SORT, 2, 2, 20)
+    terminal.see(SORT, task("a"), Committed("a", 10, 10))
+    terminal.see(SORT, task("b"), Failed("b", "input", "no"))
+    terminal.end(SORT, is_whole)
+    assert out.getvalue().splitlines()[-1].endswith("1 of 2 partitions failed")
+
+
+def test_an_abandoned_stage_has_no_line(plain: tuple[Terminal, io.StringIO]) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, 2, 2, 20)
+    terminal.see(MAKE, task("a"), Advanced("a", 5))
+    terminal.end(MAKE, False)
+    assert out.getvalue() == ""
+
+
+def test_a_bar_on_a_narrow_terminal_is_readable() -> None:
+    out = io.StringIO()
+    terminal = Terminal(Console(file=out, width=40, force_terminal=True, highlight=False))
+    terminal.begin(MAKE, 1, 1, 10)
+    assert terminal._bars is not None
+    terminal._bars.refresh()
+    terminal.end(MAKE, False)
+    assert "0/1" in out.getvalue() and "0:00:00" in out.getvalue() and "…" not in out.getvalue()
+
+
 def test_a_partition_that_stalls_is_named(plain: tuple[Terminal, io.StringIO]) -> None:
     terminal, out = plain
     terminal.begin(MAKE, 1, 1, 10)
