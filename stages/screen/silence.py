@@ -53,7 +53,8 @@ class SilenceWatch:
         last, n_alike = None, 0
         # Looks are counted, not seconds: if all processes were stopped together, no time has passed for the child.
         while not self._ended.wait(self._every_s):
-            now = (self._n_awaited, _cpu_times(self._child.pid)) if self._is_awaited else None
+            times = _cpu_times(self._child.pid) if self._is_awaited else []
+            now = (self._n_awaited, times) if times else None
             n_alike = n_alike + 1 if now is not None and now == last else 0
             last = now
             if n_alike >= _LOOKS:
@@ -72,6 +73,7 @@ def check_silence(watch: SilenceWatch | None) -> None:
 
 
 def _cpu_times(pid: int) -> list[str]:
+    """Return the CPU times of a process; nothing if it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
