@@ -18,8 +18,8 @@ Label = Literal["rs", "other"]
 LABELS: tuple[Label, Label] = ("rs", "other")
 LAYOUT = (
     "expected a folder with rs/ and other/ (a folder a source in each), a folder with labels.csv (columns path, label"
-    " and, where known, source, class, group), or a TOML file with [[folder]] tables of path, label and, where wanted,"
-    " source and n"
+    " and, where known, source, class, group, original), or a TOML file with [[folder]] tables of path, label and,"
+    " where wanted, source and n"
 )
 _KEYS = ("path", "label", "source", "n")
 # Names of folders that say nothing of the source.

@@ -213,7 +213,7 @@ def test_a_run_prints_the_damage_exits_with_0_and_verify_counts_it(
     assert code == 0 and reported in said
     assert list(warnings(build.ledger(), ["inventory"], False)) == []
     code, said = command("verify")
-    assert code == 1 and reported in said and "1 faults" in said and "REPAIR" not in said
+    assert code == 1 and reported in said and "1 fault in" in said and "REPAIR" not in said
     accept = ("--set", f'filter.accept_damaged=["{NAMES[1]}"]')
     code, said = command("stage", "filter", *accept)
     assert code == 0 and "damaged:" not in said and "nothing to do" in said

@@ -20,6 +20,14 @@ def test_folders_give_label_source_and_class(tmp_path: Path) -> None:
     assert found == [("other", "photos", "cat"), ("rs", "aid", "port"), ("rs", "sites", "forest")]
 
 
+def test_images_of_one_original_are_of_one_group_unless_a_group_is_stated(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).touch()
+    table = "path,label,group,original\na.jpg,rs,,4.jpg\nb.jpg,other,,4.jpg\nc.jpg,other,site 1,4.jpg\n"
+    (tmp_path / "labels.csv").write_text(table)
+    assert [example.group for example in find_examples(tmp_path)] == ["4.jpg", "4.jpg", "site 1"]
+
+
 def test_a_table_gives_source_class_and_group(tmp_path: Path) -> None:
     write(tmp_path, "images/a_1.jpg", "images/b_2.jpg")
     table = tmp_path / "images/labels.csv"
