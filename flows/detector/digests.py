@@ -174,13 +174,18 @@ def read_used(folder: Path) -> Digests | None:
 
 def _rows_of(folder: Path) -> list[dict[str, str]] | None:
     """Return the rows of the images that a detector was trained on; None without a list that has digests."""
-    if not (folder / USED).is_file():
+    if not has_digests(folder):
         return None
     with (folder / USED).open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if not set(_COLUMNS) <= set(rows.fieldnames or ()):
-            return None  # an earlier state wrote names only
-        return [row for row in rows if row["part"] != "test"]
+        return [row for row in csv.DictReader(lines) if row["part"] != "test"]
+
+
+def has_digests(folder: Path) -> bool:
+    """Return whether a detector's folder lists its training images with their digests; only the header is read."""
+    if not (folder / USED).is_file():
+        return False
+    with (folder / USED).open(encoding="utf-8", newline="") as lines:
+        return set(_COLUMNS) <= set(csv.DictReader(lines).fieldnames or ())  # an earlier state wrote names only
 
 
 def _read_words(texts: Sequence[str | None], n: int) -> Hashes:

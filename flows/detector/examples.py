@@ -125,9 +125,7 @@ def _of_table(table: Path) -> Iterator[Example]:
                 raise InputError(f"{table}, line {rows.line_num}: there is no file {row['path']}")
             source = row.get("source") or path.parent.name
             kind = row.get("class") or _NUMBER.sub("", path.stem)
-            group = (
-                row.get("group") or row.get("original") or ""
-            )  # made of one picture, such as a map and its aerial view
+            group = row.get("group") or row.get("original") or ""  # an original: an aerial view and its map
             yield Example(path, "rs" if row["label"] == "rs" else "other", source, kind, group)
 
 

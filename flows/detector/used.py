@@ -12,7 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from flows.ask.report import say
-from flows.detector.digests import USED, Digests, read_used, stored_digests
+from flows.detector.digests import USED, Digests, has_digests, read_used, stored_digests
 from flows.ledger.ledger import Ledger
 from stages.outliers.scores import SCORE_DETECTOR
 from stages.plurals import counted
@@ -59,7 +59,7 @@ def _find(db: duckdb.DuckDBPyConnection, known: Digests) -> list[str]:
 
 def say_used(folder: Path, n_used: int, console: Console) -> None:
     """Say how many images were left out because a detector was trained on them, or why none was."""
-    if read_used(folder) is not None:
+    if has_digests(folder):
         why = f"the detector was trained on them or on near duplicates ({folder / USED})"
         say(console, f"left out, because {why}: {counted(n_used, 'image')}", "yellow" if n_used else "")
     elif (folder / USED).is_file():

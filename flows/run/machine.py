@@ -7,8 +7,9 @@ import re
 from itertools import chain
 from pathlib import Path
 
+from stages.process_times import process_times
+
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_CPU_TIMES = slice(11, 15)  # utime, stime, cutime, cstime: fields 14 to 17 of proc(5)
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
@@ -46,13 +47,8 @@ def resident_bytes(pid: int) -> int:
 
 def family_cpu_s(pid: int) -> float:
     """Return the CPU time that a process and its children, and theirs, have used, in seconds; 0 if it ended."""
-    try:
-        # The command's name may hold blanks and brackets: fields count from behind the last bracket.
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        own_s = sum(map(int, fields[_CPU_TIMES])) / os.sysconf("SC_CLK_TCK")
-        return own_s + sum(family_cpu_s(child) for child in _children(pid))
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
+    own_s = sum(process_times(pid)) / os.sysconf("SC_CLK_TCK")
+    return own_s + sum(family_cpu_s(child) for child in _children(pid))
 
 
 def children_bytes(pid: int) -> int:

@@ -7,10 +7,10 @@ import contextlib
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+
+from stages.process_times import process_times
 
 _LOOKS = 20  # at the child, within the time that it may be silent
-_CPU_TIMES = slice(11, 13)  # utime, stime: fields 14 and 15 of proc(5), counted behind the command's name
 
 
 class DecoderUnavailable(RuntimeError):
@@ -53,7 +53,7 @@ class SilenceWatch:
         last, n_alike = None, 0
         # Looks are counted, not seconds: if all processes were stopped together, no time has passed for the child.
         while not self._ended.wait(self._every_s):
-            times = _cpu_times(self._child.pid) if self._is_awaited else []
+            times = process_times(self._child.pid) if self._is_awaited else []
             now = (self._n_awaited, times) if times else None
             n_alike = n_alike + 1 if now is not None and now == last else 0
             last = now
@@ -70,12 +70,3 @@ def check_silence(watch: SilenceWatch | None) -> None:
             f"the decoding process used no CPU time for {watch.silence_s:g} s while an answer was awaited, and was"
             " killed"
         )
-
-
-def _cpu_times(pid: int) -> list[str]:
-    """Return the CPU times of a process; nothing if it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return text.rpartition(")")[2].split()[_CPU_TIMES]
