@@ -1,6 +1,7 @@
 """Where a model runs out of memory, smaller batches give the same rows, in order."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,11 +38,31 @@ def test_batches_are_halved_until_they_fit_and_no_item_is_lost(n_most: int, aske
 
 def test_later_batches_begin_with_the_size_that_fitted() -> None:
     model, halving = _Model(16), Halving()
-    with pytest.warns(UserWarning, match="batch of 64: batches have at most 32 .*"):
+    with pytest.warns(UserWarning, match="batch of 64: batches have at most 32; larger ones .* after 100 batches"):
         halving.run(model, ITEMS)
     model.asked.clear()
     halving.run(model, ITEMS)
     assert model.asked == [16] * 4
+
+
+@pytest.mark.filterwarnings("ignore:the GPU's memory")
+def test_batches_grow_again_when_another_program_gave_its_memory_back() -> None:
+    model, halving = _Model(16), Halving()
+    halving.run(model, ITEMS)
+    model.n_most = 64
+    for _ in range(80):
+        halving.run(model, ITEMS)
+    assert model.asked[-1] == 64
+
+
+@pytest.mark.filterwarnings("ignore:the GPU's memory")
+def test_trials_of_larger_batches_become_rare_where_the_memory_stays_small() -> None:
+    model, halving = _Model(16), Halving()
+    for _ in range(1000):
+        halving.run(model, ITEMS)
+    failed = [n for n, size in enumerate(model.asked) if size == 32]
+    # The first is the halving from 64; then after 100 batches, 200, 400 and so on.
+    assert [later - sooner for sooner, later in pairwise(failed)] == [101, 201, 401, 801, 1601]
 
 
 @pytest.mark.filterwarnings("ignore:the GPU's memory")
