@@ -94,7 +94,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("invalid_response", "The answer is not valid HTTP."),
     Reason("broken_encoding", "The body cannot be decoded by the Content-Encoding of its headers.", is_transient=True),
     Reason("unknown_encoding", "The body has an unsupported Content-Encoding.", is_transient=True),
-    Reason("placeholder", "Many URLs with different captions lead to one address or to a known placeholder image."),
+    Reason("placeholder", "Many URLs with different captions lead to one address or body, or the image is known."),
     Reason("deferred", "The partition's time ended before the URL was requested.", is_transient=True),
     Reason("host_refuses", "The host refused many requests in a row and was sent no more.", is_transient=True),
     Reason("host_silent", "The host left many requests in a row unanswered and was sent no more.", is_transient=True),

@@ -18,13 +18,14 @@ from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 PLACEHOLDER = "placeholder"
 CHANGED = "changed_body"
 _STATED = ["sample_id", "body_sha256"]
+_IMAGE_NAME = r"\.(jpe?g|png|gif|webp|bmp|tiff?)$"
 _UNANSWERED = ("timeout", "connection_failed")
 
 
 class ReductionParams(Params):
-    """When an address that many URLs redirect to is taken for a placeholder.
+    """When an address that many URLs redirect to, or a body that a host sends for many, is taken for a placeholder.
 
-    Errors cost little: the pictures of one address are equal, so dedup would keep at most one of them anyway.
+    Errors cost little: a picture that a site shows under many addresses loses the one sample that dedup would keep.
     """
 
     placeholder_n_urls: int = Field(
@@ -33,6 +34,12 @@ class ReductionParams(Params):
         description="an address to which at least this many URLs with as many captions and other file names"
         " redirect is a placeholder; 0: never",
     )  # an estimate: published lists of URLs do not record redirects
+    placeholder_n_direct: int = Field(
+        5,
+        ge=0,
+        description="a body that one host and port sends for at least this many addresses with as many captions is a"
+        " placeholder, without redirects too; 0: never",
+    )  # an estimate, higher than that of redirects: sites keep one picture under several names
 
 
 def reduce_attempts(inputs: Inputs, context: Context) -> Outcome:
@@ -56,7 +63,7 @@ def reduce_attempts(inputs: Inputs, context: Context) -> Outcome:
     )
     # In any attempt: a different body later does not make the URL trustworthy.
     illegal = listed("fetch_id", inputs["listed_hash"], inputs["fetch_attempt"], BODY_HASHES)
-    found = {"done": done, "placeholder": _placeholders(done, inputs, params.placeholder_n_urls), "illegal": illegal}
+    found = {"done": done, "placeholder": _placeholders(done, inputs, params), "illegal": illegal}
     found["changed"] = _changed(found, inputs, context.tools.get("stated"))
     kept = query_rows(_KEPT, found)
     rejects = query_rows(_REFUSED, {**inputs, **found})
@@ -119,7 +126,16 @@ def _file_name(url: str) -> str:
     return f"coalesce(nullif(regexp_extract({place}, '[^/]*$'), ''), {place})"
 
 
-def _placeholders(done: Rows, inputs: Inputs, n_urls: int) -> Rows:
+def _placeholders(done: Rows, inputs: Inputs, params: ReductionParams) -> Rows:
+    """Return fetch_id, reason, pass and detail for URLs that were answered with a placeholder, each once."""
+    found = {
+        "led": _led(done, inputs, params.placeholder_n_urls),
+        "direct": _sent_often(done, inputs, params.placeholder_n_direct),
+    }
+    return query_rows("FROM led UNION ALL FROM direct ANTI JOIN led USING (fetch_id)", found)
+
+
+def _led(done: Rows, inputs: Inputs, n_urls: int) -> Rows:
     """Return fetch_id, reason, pass and detail for URLs whose final address is shared by many URLs and captions.
 
     URLs without a redirect do not count, nor do redirects to a file of the same name: a picture that moved to https
@@ -163,4 +179,45 @@ def _marked(n_urls: int) -> str:
                CASE WHEN is_address THEN n_urls || ' URLs with ' || n_texts || ' captions lead to ' || final_url
                     ELSE n_same || ' URLs with ' || n_same_texts || ' captions lead to ' || place || '?…' END AS why
         FROM marked WHERE is_address OR is_body
+    """
+
+
+def _sent_often(done: Rows, inputs: Inputs, n_least: int) -> Rows:
+    """Return fetch_id, reason, pass and detail for URLs whose body one host sends for many addresses and captions.
+
+    The address is the final one, so that servers that first redirect every URL to https count too. Its query counts
+    only without an image's file name: one file may be asked for in many ways (`a.jpg?from=…`).
+    """
+    # A hash of the digest takes a sixth of its memory; two bodies with equal hashes are told apart later.
+    answer = query_rows(
+        f"""
+        SELECT fetch_id, done.pass, body_sha256, split_part(final_url, '/', 3) AS authority,
+               CASE WHEN regexp_matches(split_part(final_url, '?', 1), '{_IMAGE_NAME}', 'i')
+                    THEN split_part(final_url, '?', 1) ELSE final_url END[strpos(final_url, '://'):] AS address
+        FROM done SEMI JOIN (
+            SELECT hash(body_sha256) AS body FROM done WHERE {n_least} > 0 GROUP BY body HAVING count(*) >= {n_least}
+        ) ON body = hash(body_sha256)
+        WHERE final_url LIKE 'http%'  -- images in released tars have no host
+        """,
+        {"done": done},
+    )
+    return query_rows(_sent(n_least), {**inputs, "answer": answer})
+
+
+def _sent(n_least: int) -> str:
+    return f"""
+        WITH place AS (
+            SELECT authority, body_sha256, count(*) AS n_places
+            FROM (SELECT DISTINCT authority, body_sha256, address FROM answer)
+            GROUP BY ALL HAVING n_places >= {n_least}
+        ), text AS (
+            SELECT authority, body_sha256, count(*) AS n_texts
+            FROM (SELECT DISTINCT authority, body_sha256, caption
+                  FROM answer SEMI JOIN place USING (authority, body_sha256)
+                  JOIN planned USING (fetch_id) JOIN candidate USING (sample_id))
+            GROUP BY ALL HAVING n_texts >= {n_least}
+        )
+        SELECT fetch_id, '{PLACEHOLDER}' AS reason, pass,
+               authority || ' sends one body for ' || n_places || ' addresses with ' || n_texts || ' captions' AS why
+        FROM answer JOIN place USING (authority, body_sha256) JOIN text USING (authority, body_sha256)
     """

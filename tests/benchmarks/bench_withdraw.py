@@ -37,6 +37,7 @@ _SETTINGS = (
     "run.reserve_gb=0",
     "run.memory_gb=4",
     "download.placeholder_n_urls=0",
+    "download.placeholder_n_direct=0",
     f"shard.n_shards={sized(32, 2)}",
 )
 _BODY = "body.jpg"  # under SOURCES

@@ -10,6 +10,7 @@ from stages.checks import check_outcome
 from stages.contract import Context, Outcome, Reads
 from stages.download.reduction import ReductionParams, reduce_attempts
 from stages.download.stage import REDUCE_ATTEMPTS
+from stages.readers.rs5m_tars.located import SCHEME
 from tests.small_build import Build, Web
 
 
@@ -62,7 +63,11 @@ def test_all_unanswered_urls_of_a_given_up_host_have_its_reason() -> None:
 
 
 def reduced(
-    planned: list[tuple[str, str, str]], attempts: list[Any], n_urls: int = 3, hashes: Sequence[tuple[str, str]] = ()
+    planned: list[tuple[str, str, str]],
+    attempts: list[Any],
+    n_urls: int = 3,
+    hashes: Sequence[tuple[str, str]] = (),
+    n_direct: int = 5,
 ) -> Outcome:
     """Reduce (fetch_id, URL, caption) with (fetch_id, pass, is_fetched, reason, detail, status, body[, final URL])."""
     columns = "fetch_id pass is_fetched fetch_reason fetch_detail http_status body_sha256 final_url"
@@ -78,7 +83,7 @@ def reduced(
         "fetch_attempt": made,
         "listed_hash": table("hash_kind hash", hashes),
     }
-    params = ReductionParams(placeholder_n_urls=n_urls)
+    params = ReductionParams(placeholder_n_urls=n_urls, placeholder_n_direct=n_direct)
     outcome = reduce_attempts(inputs, Context("whole", params, None, {}, None, Path()))  # type: ignore[arg-type]
     check_outcome(REDUCE_ATTEMPTS, inputs, outcome)
     return outcome
@@ -112,11 +117,11 @@ def test_a_placeholder_on_a_hash_list_is_refused_for_the_list() -> None:
 Led = tuple[str, str, str, str]  # published URL, caption, final URL, body
 
 
-def placeholders(*led: Led, n_urls: int = 3) -> list[str]:
+def placeholders(*led: Led, n_urls: int = 3, n_direct: int = 5) -> list[str]:
     """Return the published URLs that are rejected as placeholders; no other row is rejected."""
     names = {url: f"{n:03d}" for n, url in enumerate(dict.fromkeys(url for url, *_ in led))}
     attempts = {names[url]: (names[url], 0, True, None, None, 200, body, final) for url, _, final, body in led}
-    outcome = reduced([(names[url], url, text) for url, text, *_ in led], list(attempts.values()), n_urls)
+    outcome = reduced([(names[url], url, text) for url, text, *_ in led], list(attempts.values()), n_urls, (), n_direct)
     assert set(outcome.rejects["reason"].to_pylist()) <= {"placeholder"}
     return sorted(url for url, name in names.items() if name in outcome.rejects["fetch_id"].to_pylist())
 
@@ -131,6 +136,7 @@ def test_urls_with_different_captions_that_lead_to_one_address_are_placeholders(
     assert placeholders(*map(gone, range(2))) == []
     assert placeholders(*map(gone, range(5)), n_urls=0) == []
     assert placeholders(*map(gone, range(5)), n_urls=6) == []
+    assert len(placeholders(*(gone(n, f"http://h/gone.png?from={n}") for n in range(6)), n_direct=3)) == 6
     # Different addresses of one site, but the same picture.
     assert len(placeholders(*(gone(n, f"http://h/gone.png?from={n}") for n in range(3)))) == 3
     assert placeholders(*(gone(n, f"http://h/show?id={n}", body=str(n)) for n in range(5))) == []
@@ -144,15 +150,45 @@ def test_moved_and_reposted_pictures_are_not_placeholders() -> None:
     assert placeholders(*(gone(n, text="bay") for n in range(5))) == []
     moved = [(f"http://{n}.h/a.jpg?w={n}", f"bay {n}", "https://h/x/a.jpg", "a") for n in range(5)]
     assert placeholders(*moved) == []
-    assert placeholders(*((f"http://h/{n}.jpg", f"bay {n}", f"https://h/{n}.jpg", "one") for n in range(5))) == []
+    assert placeholders(*((f"http://h/{n}.jpg", f"bay {n}", f"https://h/{n}.jpg", "one") for n in range(4))) == []
     assert placeholders(*(("http://h/a.jpg", f"bay {n}", "http://h/b.jpg", "a") for n in range(5))) == []
-    assert placeholders(*((f"http://h/{n}.jpg", f"bay {n}", f"http://h/{n}.jpg", "gone") for n in range(5))) == []
+    assert placeholders(*(direct(n, text="bay") for n in range(5))) == []
+    assert placeholders(*(direct(n, f"http://{n}.h/a.jpg") for n in range(5))) == []
+    assert placeholders(*(direct(n, f"http://h:{80 + n}/a.jpg") for n in range(5))) == []
+    assert placeholders(*(direct(n, f"http://h/a.jpg?w={n}") for n in range(5))) == []
+    assert placeholders(*(direct(n, f"http{'s' * (n % 2)}://h/{n // 2}.jpg") for n in range(8))) == []
+    assert placeholders(*(direct(n, body=f"{n // 4}") for n in range(8))) == []
+    assert placeholders(*(direct(n, f"{SCHEME}h/{n}.tar") for n in range(5))) == []
+
+
+def direct(n: int, url: str = "", text: str = "", body: str = "gone") -> Led:
+    url = url or f"http://h/{n}.jpg"
+    return url, text or f"bay {n}", url, body
+
+
+def test_a_body_that_a_host_sends_for_many_addresses_with_different_captions_is_a_placeholder() -> None:
+    assert len(placeholders(*map(direct, range(6)))) == 6
+    assert placeholders(*map(direct, range(4))) == []
+    assert placeholders(*map(direct, range(6)), n_direct=0) == []
+    assert len(placeholders(*map(direct, range(3)), n_direct=3)) == 3
+    # All URLs of the host move to https first.
+    assert len(placeholders(*((f"http://h/{n}.JPG", f"bay {n}", f"https://h/{n}.JPG", "one") for n in range(5)))) == 5
+    # A handler without file names.
+    assert len(placeholders(*(direct(n, f"http://h/show?id={n}") for n in range(5)))) == 5
+    found = placeholders(*map(direct, range(5)), direct(7, body="another"), direct(8, "http://other/8.jpg"))
+    assert found == [f"http://h/{n}.jpg" for n in range(5)]
+
+
+def test_a_body_sent_for_many_addresses_states_its_host() -> None:
+    planned = [(f"{n}", f"http://h:81/{n}.jpg", f"bay {n}") for n in range(5)]
+    outcome = reduced(planned, [(name, 0, True, None, None, 200, "g") for name, *_ in planned])
+    assert set(outcome.rejects["detail"].to_pylist()) == {"h:81 sends one body for 5 addresses with 5 captions, pass 0"}
 
 
 def test_an_answer_from_the_address_itself_does_not_count() -> None:
-    direct = ("http://h/gone.png", "bay", "http://h/gone.png", "gone")
-    assert placeholders(direct, gone(0), gone(1)) == []
-    assert placeholders(direct, gone(0), gone(1), gone(2)) == [gone(n)[0] for n in range(3)]
+    itself = ("http://h/gone.png", "bay", "http://h/gone.png", "gone")
+    assert placeholders(itself, gone(0), gone(1)) == []
+    assert placeholders(itself, gone(0), gone(1), gone(2)) == [gone(n)[0] for n in range(3)]
 
 
 def test_a_placeholder_states_its_address() -> None:
