@@ -15,6 +15,7 @@ from stages.images.clear_colour import apply_clear_colour
 from stages.images.exif import hide_xmp
 from stages.images.formats import plugin_of
 from stages.images.mending import close_jpeg, mend
+from stages.images.missing_pixels import check_pixels
 
 # PIL warns of broken side data, several lines a file; what it cannot decode becomes a reject.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -61,18 +62,23 @@ def open_first(
 
 
 def finish(image: Image.Image, data: bytes, longest_px: int | None = None) -> Image.Image:
-    """Decode and return a picture opened by open_first; add a missing end marker to a JPEG with complete pixels."""
+    """Decode and return a picture opened by open_first; add a missing end marker to a JPEG with complete pixels.
+
+    Raises:
+        Exception: whatever PIL raises on these bytes; OSError too for missing pixels that it does not report.
+    """
     try:
         _load(image)
-        apply_clear_colour(image, data)
-        return image
     except OSError as error:
         if plugin_of(str(image.format)) != "JPEG" or "truncated" not in str(error):
             raise
-        closed = close_jpeg(data, lambda other: _digest(_load(open_first(other, "JPEG"))))
+        closed = close_jpeg(data, _digest_jpeg)
         if closed is None:
             raise
-    return _load(open_first(closed, "JPEG", None, longest_px))
+        return _load(open_first(closed, "JPEG", None, longest_px))
+    check_pixels(image, data, _digest_jpeg)
+    apply_clear_colour(image, data)
+    return image
 
 
 def reduced_size(size: tuple[int, int], longest_px: int | None) -> tuple[int, int]:
@@ -102,5 +108,5 @@ def _open(data: bytes, plugin: str) -> Image.Image:
         return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
 
 
-def _digest(image: Image.Image) -> str:
-    return hashlib.sha256(image.tobytes()).hexdigest()
+def _digest_jpeg(data: bytes) -> str:
+    return hashlib.sha256(_load(open_first(data, "JPEG")).tobytes()).hexdigest()

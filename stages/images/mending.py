@@ -19,11 +19,16 @@ CLEAR_COLOUR_BYTES = {0: 2, 2: 6}  # length of tRNS, by the colour type
 RAW_PROFILE = b"Raw profile type exif\0"
 TEXT_LIMIT = 1 << 20  # bytes; PIL raises an error at this length of a text
 EOI = b"\xff\xd9"
-# Bits to continue a scan with: if pixels are missing, at least one of these changes them.
-OTHER_ENDS = tuple(bytes([pattern]) * 200 for pattern in (0x55, 0xAA, 0xFE, 0x93))
-MARKER = re.compile(rb"\xff+([^\x00\xff])")  # neither stuffing nor fill
+FILLING = bytes(16)  # the end of a file whose download reserved its space and stopped
+# Bits to continue a scan with: if pixels are missing, at least one of these changes them. A scan cut between two
+# intervals goes on only after a restart marker, of eight.
+OTHER_ENDS = (
+    *(bytes([pattern]) * 200 for pattern in (0x55, 0xAA, 0xFE, 0x93)),
+    b"".join(bytes([0xFF, restart]) + b"\xaa" * 200 for restart in range(0xD0, 0xD8)),
+)
+MARKER = re.compile(rb"\xff\xff*([^\x00\xff])")  # neither stuffing nor fill; begins with a literal, which is fast
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-SOS = 0xDA
+SOS, END = 0xDA, 0xD9
 WITHOUT_BODY = {0x01, *range(0xD0, 0xDA)}
 BMP_RLE = (1, 2)
 # How the pixels of either kind begin, where libwebp checks it when it opens a file.
@@ -167,20 +172,27 @@ def close_jpeg(data: bytes, digest: Callable[[bytes], str]) -> bytes | None:
         data: a file that ends before the decoder finishes.
         digest: returns the digest of the pixels of such a file.
     """
-    data = data.rstrip(b"\xff")
+    data = remove_filling(data).rstrip(b"\xff")
     closed = data + EOI
-    if not _has_all_scans(closed):
+    if not has_all_scans(closed):
         return None
     found = digest(closed)
     return closed if all(digest(data + end + EOI) == found for end in OTHER_ENDS) else None
 
 
-def _has_all_scans(data: bytes) -> bool:
+def remove_filling(data: bytes) -> bytes:
+    """Return a JPEG's scan without the zeros behind it; one stays, since the last byte of a scan may be zero."""
+    return data.rstrip(b"\0") + b"\0" if data.endswith(FILLING) else data
+
+
+def has_all_scans(data: bytes) -> bool:
     """Return whether the scans of a JPEG complete all 64 coefficients of each component to the last bit."""
     missing: dict[int, set[int]] = {}
     position = 2
     while marker := MARKER.search(data, position):
         code, position = marker[1][0], marker.end()
+        if code == END:
+            break
         if code in WITHOUT_BODY:
             continue
         body = data[position + 2 : position + int.from_bytes(data[position : position + 2], "big")]

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from stages.images.exif import FACTS
+from stages.images.missing_pixels import may_lack_pixels
 from stages.images.plain_exif import read_plain
 from stages.screen.stripping.result import UnpublishableImage
 from stages.screen.stripping.segments import COM, SOS, Segment, walk
@@ -98,7 +99,7 @@ def _is_side_data(data: bytes, code: int, start: int, stop: int) -> bool:
 
 
 def decode_plain(data: bytes, jpeg: PlainJpeg) -> Image.Image | None:
-    """Return the picture in its stored orientation; None if the decoder found a fault or needs more bytes."""
+    """Return the picture in its stored orientation; None if the decoder found a fault, or pixels may be missing."""
     picture = Image.new(jpeg.mode, jpeg.size, None)  # without filling it
     # As Image.load does, which feeds the decoder by pieces.
     decoder = Image._getdecoder(jpeg.mode, "jpeg", (jpeg.mode, ""))
@@ -107,4 +108,7 @@ def decode_plain(data: bytes, jpeg: PlainJpeg) -> Image.Image | None:
         n_read, fault = decoder.decode(data)
     finally:
         decoder.cleanup()
-    return picture if n_read < 0 and not fault else None
+    if n_read >= 0 or fault:
+        return None
+    has_scans = sum(segment[0] == SOS for segment in jpeg.segments) > 1
+    return None if may_lack_pixels(picture, data, has_scans) else picture

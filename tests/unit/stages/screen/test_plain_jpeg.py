@@ -78,8 +78,10 @@ def test_a_picture_above_the_limit_is_left_to_pillow() -> None:
 
 
 def test_missing_pixels_are_left_to_pillow() -> None:
-    cut = WHOLE[:-300] + b"\xff\xd9"  # libjpeg invents them, for Pillow too
-    assert_equal(cut)
+    for whole in (WHOLE, PLAIN["grey"], PLAIN["restarts"]):
+        cut = whole[: -len(whole) // 3] + b"\xff\xd9"  # libjpeg invents them
+        opened = open_plain(cut, 10**6)
+        assert opened is not None and decode_plain(cut, opened) is None
     frame = WHOLE.index(b"\xff\xc0")
     arithmetic = WHOLE[: frame + 11] + struct.pack(">B", 0x55) + WHOLE[frame + 12 :]
     jpeg = open_plain(arithmetic, 10**6)
