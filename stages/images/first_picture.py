@@ -16,6 +16,7 @@ from stages.images.exif import hide_xmp
 from stages.images.formats import plugin_of
 from stages.images.mending import close_jpeg, mend
 from stages.images.missing_pixels import check_pixels
+from stages.images.tiff_samples import complete_samples
 
 # PIL warns of broken side data, several lines a file; what it cannot decode becomes a reject.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -78,6 +79,7 @@ def finish(image: Image.Image, data: bytes, longest_px: int | None = None) -> Im
         return _load(open_first(closed, "JPEG", None, longest_px))
     check_pixels(image, data, _digest_jpeg)
     apply_clear_colour(image, data)
+    complete_samples(image, data)
     return image
 
 

@@ -78,7 +78,7 @@ def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
     if "truncated" in text.lower() or isinstance(error, CUT_SHORT) or _ends_early(data, image_format, tags):
         return "truncated_image", text
     # PIL looks up a TIFF's colours and samples in tables: missing ones raise SyntaxError or KeyError.
-    is_unread = bool(tags) and isinstance(error, SyntaxError | KeyError)
+    is_unread = bool(tags) and isinstance(error, SyntaxError | KeyError | NotImplementedError)
     if is_unread or (image_format != "TIFF" and UNREAD.search(text)):
         return "unsupported_variant", f"{image_format}: {_describe_samples(tags) or error}"
     return "corrupt_image", text

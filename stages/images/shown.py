@@ -96,7 +96,7 @@ def _stored_box(top: int, bottom: int, size: tuple[int, int], orientation: int) 
 
 def _flatten(image: Image.Image, limits: Range | None) -> Image.Image:
     if limits is not None:
-        grey = _stretch(np.asarray(image), limits)
+        grey = stretch(np.asarray(image), limits)
         clear = _clear_samples(image)
         return Image.fromarray(grey if clear is None else np.where(clear, np.uint8(255), grey)).convert("RGB")
     if image.has_transparency_data:
@@ -106,9 +106,9 @@ def _flatten(image: Image.Image, limits: Range | None) -> Image.Image:
 
 
 def _clear_samples(image: Image.Image) -> Values | None:
-    """Return where a deep picture is transparent: a 16-bit grey PNG may declare one transparent value."""
+    """Return where a deep picture is transparent: a PNG may name such a value, a GeoTIFF one of no data."""
     value = image.info.get("transparency")
-    return np.asarray(image) == value if isinstance(value, int) else None
+    return np.asarray(image) == value if isinstance(value, int | float) else None
 
 
 def _find_range(image: Image.Image) -> Range | None:
@@ -119,13 +119,13 @@ def _find_range(image: Image.Image) -> Range | None:
         is_whole = n_rows >= image.height
         strip = image if is_whole else image.crop((0, top, image.width, min(top + n_rows, image.height)))
         values, clear = np.asarray(strip), _clear_samples(strip)
-        values = values[np.isfinite(values) if clear is None else ~clear]
+        values = values[np.isfinite(values) if clear is None else np.isfinite(values) & ~clear]
         if values.size:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
     return low, high
 
 
-def _stretch(values: Values, limits: Range) -> Values:
+def stretch(values: Values, limits: Range) -> Values:
     """Return uint8: the smallest finite sample as 0, the largest as 255; a uniform picture as middle grey.
 
     Samples are stretched because they rarely use all 16 bits: sensors deliver 10 to 14.

@@ -8,7 +8,7 @@ DECIDING = {
     *range(254, 260), 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, *range(322, 326), 332, 334, 338, 339,
     347, *range(512, 522), *range(529, 533), 48129, 50674,
 }  # fmt: skip
-FACTS = {306, 34665, 34675, 34853}  # date, EXIF, colour profile and position: kept unless broken
+FACTS = {306, 34665, 34675, 34853, 42113}  # date, EXIF, colour profile, position, GDAL's no data: kept unless broken
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
