@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from stages.images.frames import count_pages
-from stages.images.mending import mend
+from stages.images.mending import FRAMES, mend, walk_markers
 
 SIGNATURES = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -28,14 +28,20 @@ FOREIGN = re.compile(
     rb"%!PS|\xc5\xd0\xd3\xc6"  # PostScript
     rb"|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # OLE: FlashPix, MIC
     rb"|\xd7\xcd\xc6\x9a\0\0|\x01\0\0\0.{36} EMF"  # WMF, EMF
-    rb"|....ftyp(?:avi[fs]|hei[cfmsx]|hev[cmsx]|mif1|msf1)"  # AVIF, HEIF
-    rb"|\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",  # JPEG XL
+    # AVIF, HEIF and CR3, by the main brand or one of the others
+    rb"|....ftyp(?:.{4}){0,15}?(?:avi[fos]|hei[cfmsx]|hev[cmsx]|mif[12]|miaf|MA1[AB]|msf1|vvi[cs]|j2k[is]|crx )"
+    rb"|\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n|II\xbc"  # JPEG XL, JPEG XR
+    rb"|NITF0|NSIF0|FLIF|BPG\xfb|AT&TFORM"  # the last is DjVu
+    rb"|(?:\xef\xbb\xbf)?(?>(?:<!--.*?-->|<[?!][^>]*>|[\s\]>])*)<(?:\w+:)?svg[\s>]",  # behind an XML declaration
     re.DOTALL,
 )
+HEAD_BYTES = 1 << 13  # a text of a hostile length would be searched for each of its signs
 NEVER_OPENED = {"EPS", "WMF", "AVIF", "FPX", "MIC", "MPO"}  # MPO has no plugin of its own: JPEG's opens it
 SAMPLE_TYPES = {1: "uint", 2: "int", 3: "float", 4: "untyped", 5: "complex int", 6: "complex float"}
 UNREAD = re.compile(r"unsupported(?! BMP palette)|cannot handle", re.IGNORECASE)  # PIL, of a header
 BIG_TIFF = b"+"
+BIG_ENDIAN_BIG_TIFF = b"MM\0+"
+UNREAD_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}  # of JPEG: lossless or hierarchical
 CUT_SHORT = (struct.error, IndexError, EOFError)  # raised by plugins if the file ends within a header
 
 Refusal = tuple[str, str]  # reason and detail
@@ -53,7 +59,7 @@ def plugin_of(image_format: str) -> str:
 
 def name_foreign(data: bytes) -> Refusal:
     """Return format_not_allowed if another plugin of PIL accepts the header, else not_an_image."""
-    if FOREIGN.match(data):
+    if FOREIGN.match(data, 0, HEAD_BYTES):
         return "format_not_allowed", f"starts with {data[:12]!r}"
     for name in sorted(set(Image.OPEN) - NEVER_OPENED - set(SIGNATURES)):
         try:
@@ -71,6 +77,8 @@ def name_foreign(data: bytes) -> Refusal:
 
 def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
     """Return why a file of a known format cannot be read: unsupported variant, truncated, or corrupt."""
+    if variant := _name_variant(data, image_format):
+        return "unsupported_variant", f"{image_format}: {variant}"
     if isinstance(error, UnidentifiedImageError):
         error = _find_cause(data, image_format)
     text = f"{type(error).__name__}: {error}"
@@ -82,6 +90,15 @@ def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
     if is_unread or (image_format != "TIFF" and UNREAD.search(text)):
         return "unsupported_variant", f"{image_format}: {_describe_samples(tags) or error}"
     return "corrupt_image", text
+
+
+def _name_variant(data: bytes, image_format: str) -> str:
+    """Return the name of a variant for which libraries report other faults; empty for others."""
+    if data.startswith(BIG_ENDIAN_BIG_TIFF):
+        return "big-endian BigTIFF"
+    frames = (code for code, _, _ in walk_markers(data) if code in FRAMES) if image_format == "JPEG" else iter(())
+    code = next(frames, 0)
+    return f"frame of type SOF{code & 15}, lossless or hierarchical" if code in UNREAD_FRAMES else ""
 
 
 def _find_cause(data: bytes, image_format: str) -> Exception:

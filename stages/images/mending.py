@@ -7,7 +7,7 @@ strip_metadata instead.
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from stages.images.tiff_tags import remove_side_tags
 
@@ -185,18 +185,23 @@ def remove_filling(data: bytes) -> bytes:
     return data.rstrip(b"\0") + b"\0" if data.endswith(FILLING) else data
 
 
-def has_all_scans(data: bytes) -> bool:
-    """Return whether the scans of a JPEG complete all 64 coefficients of each component to the last bit."""
-    missing: dict[int, set[int]] = {}
+def walk_markers(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield code, place and body of each marker of a JPEG's first picture, its end marker included."""
     position = 2
     while marker := MARKER.search(data, position):
         code, position = marker[1][0], marker.end()
+        n_bytes = 0 if code in WITHOUT_BODY else int.from_bytes(data[position : position + 2], "big")
+        body = data[position + 2 : position + n_bytes]
+        yield code, marker.start(), body
         if code == END:
             break
-        if code in WITHOUT_BODY:
-            continue
-        body = data[position + 2 : position + int.from_bytes(data[position : position + 2], "big")]
-        position += 2 + len(body)
+        position += 0 if code in WITHOUT_BODY else 2 + len(body)
+
+
+def has_all_scans(data: bytes) -> bool:
+    """Return whether the scans of a JPEG complete all 64 coefficients of each component to the last bit."""
+    missing: dict[int, set[int]] = {}
+    for code, _, body in walk_markers(data):
         if code in FRAMES and len(body) >= 6:
             missing = {component: set(range(64)) for component in body[6::3]}
         elif code == SOS and len(body) >= 4:

@@ -13,12 +13,11 @@ from stages.images.mending import (
     END,
     EOI,
     FILLING,
-    MARKER,
     OTHER_ENDS,
     PNG_SIGNATURE,
-    WITHOUT_BODY,
     has_all_scans,
     remove_filling,
+    walk_markers,
 )
 
 _EMPTY_JPEG_LEVELS = {127, 128}  # libjpeg's missing blocks are middle grey; CMYK is stored inverted
@@ -68,14 +67,7 @@ def may_lack_pixels(image: Image.Image, data: bytes, has_scans: bool) -> bool:
 
 def _end_of_scans(data: bytes) -> int:
     """Return where the end marker of a JPEG's first picture is; the length of the file without one."""
-    position = 2
-    while marker := MARKER.search(data, position):
-        if marker[1][0] == END:
-            return marker.start()
-        position = marker.end()
-        if marker[1][0] not in WITHOUT_BODY:
-            position += int.from_bytes(data[position : position + 2], "big")
-    return len(data)
+    return next((place for code, place, _ in walk_markers(data) if code == END), len(data))
 
 
 def _has_empty_row(image: Image.Image) -> bool:

@@ -109,3 +109,53 @@ def test_a_file_with_an_allowed_signature_is_a_broken_image_and_not_another_file
             found = decoder.decode(odd)
             assert isinstance(found, Refused), name
             assert found.reason in ("corrupt_image", "truncated_image", "unsupported_variant"), (name, found)
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+SVG_HEADS = (
+    b"",
+    b"\xef\xbb\xbf",
+    b'\n<?xml version="1.0"?>\n',
+    b"<!-- a > b --> <?xml-stylesheet a?>",
+    b'<?xml version="1.0"?><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "a" [\n<!ENTITY ns "http://ns.adobe.com/">\n]>',
+)
+
+
+@pytest.mark.parametrize("head", SVG_HEADS)
+def test_a_vector_drawing_is_a_format_that_is_not_allowed(head: bytes, decoder: Decoder) -> None:
+    for data in (head + SVG, head + b"<svg:svg>"):
+        found = decoder.decode(data)
+        assert isinstance(found, Refused) and found.reason == "format_not_allowed", data
+    for text in (b"<html>" + SVG, b"<p>&lt;svg></p>", b"<svgx/>", b"<?xml ?><rss/>", b"<!-- <svg> -->"):
+        found = decoder.decode(head + text)
+        assert isinstance(found, Refused) and found.reason == "not_an_image", text
+
+
+def test_a_long_head_of_an_unknown_file_takes_no_time(decoder: Decoder) -> None:
+    for piece in (b"<!-->", b"<!-- >", b"<!--", b"<!>", b"<?", b"<!-- -->", b" "):
+        found = decoder.decode(piece * 1_000_000)
+        assert isinstance(found, Refused) and found.reason == "not_an_image", piece
+
+
+@pytest.mark.parametrize("brand", [b"mif2", b"miaf", b"MA1B", b"avio", b"avif", b"heic", b"crx ", b"xxxx"])
+def test_pictures_in_iso_media_files_are_a_format_that_is_not_allowed(brand: bytes, decoder: Decoder) -> None:
+    found = decoder.decode(b"\0\0\0\x1cftyp" + brand + b"\0\0\0\0yyyymif1" + bytes(100))
+    assert isinstance(found, Refused) and found.reason == "format_not_allowed"
+    film = decoder.decode(b"\0\0\0\x18ftypisom\0\0\0\1isomavc1" + bytes(50))
+    assert isinstance(film, Refused) and film.reason == "not_an_image"
+
+
+@pytest.mark.parametrize("head", [b"NITF02.10", b"FLIF", b"BPG\xfb", b"II\xbc\1", b"AT&TFORM"])
+def test_other_image_formats_are_not_allowed(head: bytes, decoder: Decoder) -> None:
+    found = decoder.decode(head + bytes(400))
+    assert isinstance(found, Refused) and found.reason == "format_not_allowed"
+
+
+def test_variants_that_no_library_reads_are_named(decoder: Decoder) -> None:
+    jpeg = FILES["JPEG"]
+    frame = jpeg.index(b"\xff\xc0")
+    for code in (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF):
+        found = decoder.decode(jpeg[: frame + 1] + bytes([code]) + jpeg[frame + 2 :])
+        assert isinstance(found, Refused) and found.reason == "unsupported_variant", hex(code)
+    found = decoder.decode(b"MM\0+\0\x08\0\0" + bytes(500))
+    assert found == Refused("unsupported_variant", "TIFF: big-endian BigTIFF")
