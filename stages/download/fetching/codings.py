@@ -4,6 +4,7 @@ Not for compression within a picture's own format: that is its content.
 """
 
 import http.client
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -23,8 +24,13 @@ _MAX_CODINGS = 8
 _MAX_MEMBERS = 1000
 _PIECE_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_MEMBER = b"\x1f\x8b\x08"
 _WBITS_GZIP, _WBITS_ZLIB, _WBITS_RAW = 31, 15, -15
-_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+_PICTURES = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF",
+)  # fmt: skip
+_TEXT = re.compile(rb"[\t\n\f\r -~\x80-\xff]*")  # a packed stream soon has a control character
+_TEXT_BYTES = 512
 
 
 class TooLarge(Refused):
@@ -64,7 +70,7 @@ def _tokens(values: Sequence[str] | None) -> list[str]:
 
 
 def unpack(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
-    """Return the body without its codings; a body that is a picture as it arrived stays as it is.
+    """Return the body without its codings; one that is a picture, or for gzip a text, as it arrived stays as it is.
 
     Args:
         body: as it arrived, without the framing of chunks.
@@ -88,13 +94,21 @@ def unpack(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
             if refused.reason != "body_too_large" and body.startswith(_PICTURES):
                 return body
             raise
+    if body.startswith(_GZIP_MEMBER):
+        raise Refused(
+            "broken_encoding", f"still packed by gzip; the headers name {' and '.join(codings) or 'no coding'}"
+        )
     return body
 
 
 def _undo(name: str, body: bytes, max_bytes: int) -> bytes:
     try:
         if name in _GZIP:
-            return _gunzip(body, max_bytes) if body.startswith(_GZIP_MAGIC) else body
+            if body.startswith(_GZIP_MAGIC):
+                return _gunzip(body, max_bytes)
+            if _is_text(body):
+                return body  # as sent by servers that pack nothing: a page, or a robots.txt
+            raise Refused("broken_encoding", f"body that is no {name}: starts with {body[:8]!r}")
         if name == "br":
             return _unbrotli(body, max_bytes)
         try:
@@ -107,6 +121,10 @@ def _undo(name: str, body: bytes, max_bytes: int) -> bytes:
             return data
     except (zlib.error, brotli.error) as error:
         raise Refused("broken_encoding", f"body that is no {name}: {error}") from None
+
+
+def _is_text(body: bytes) -> bool:
+    return _TEXT.fullmatch(body, 0, _TEXT_BYTES) is not None
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:

@@ -74,6 +74,24 @@ def test_a_plain_picture_is_kept_whatever_the_header_says(name: str, picture: by
     assert unpack(picture, [name, name], LIMIT) == picture
 
 
+def test_a_coding_other_than_the_named_one_is_broken() -> None:
+    for packed in (PACK["br"], PACK["deflate"], PACK["x-deflate"]):
+        refused = refusal(packed(JPEG), "gzip")
+        assert refused.reason == "broken_encoding" and "gzip" in refused.detail
+    for codings in ([], ["gzip"], ["br"]):
+        body = gzip.compress(JPEG)
+        for name in codings:
+            body = PACK[name](body)
+        refused = refusal(body, *codings)
+        assert refused.reason == "broken_encoding" and "gzip" in refused.detail
+    assert REASON["broken_encoding"].is_transient
+
+
+def test_a_text_named_gzip_stays_as_it_is() -> None:
+    for text in (b"", b"User-agent: *\r\nDisallow: /", "<p>fort, \u00e9t\u00e9</p>".encode() * 99, b"\xef\xbb\xbfa"):
+        assert unpack(text, ["gzip"], LIMIT) == text
+
+
 @pytest.mark.parametrize("name", PACK)
 def test_a_bomb_is_too_large_and_costs_little(name: str) -> None:
     bomb = PACK[name](bytes(60_000_000))
