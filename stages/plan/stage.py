@@ -35,7 +35,7 @@ def plan_downloads(inputs: Inputs, context: Context) -> Outcome:
 PLAN = Stage(
     name="plan",
     module="plan",
-    version=3,
+    version=4,
     does="Normalises URLs as browsers do and decodes HTML entities; equal URLs share a fetch_id.",
     reads=(Reads("candidate", ("sample_id", "url")),),
     writes=PLANNED,

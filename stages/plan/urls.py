@@ -22,7 +22,9 @@ _MAX_LAYERS = 8
 # URLs that need no change: lower-case host name, no port, no fragment, and only characters that stay.
 _PLAIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
                     r"/[A-Za-z0-9/._~!$&()*+,;=:@%-]*(?:\?[A-Za-z0-9/._~!$&()*+,;=:@%?-]*)?")  # fmt: skip
-_ODD = re.compile(r"&[A-Za-z0-9]+;|xn--")
+_DOT = r"(?:\.|%2[Ee])"
+_ODD = re.compile(rf"&[A-Za-z0-9]+;|xn--|/{_DOT}{{1,2}}(?:[/?]|$)")
+_DOTS = re.compile(rf"{_DOT}{{1,2}}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"/?\d{1,5}(?:[/?#].*)?", re.DOTALL)
 _NOT_WEB = frozenset({"about", "blob", "data", "file", "ftp", "ftps", "javascript", "mailto", "ws", "wss"})
@@ -52,8 +54,9 @@ def normalise_url(url: str) -> str:
     """Return the normalised URL, in ASCII.
 
     Scheme and host are in lower case, the host in its ASCII form; default port and fragment are dropped; spaces and
-    non-ASCII letters are percent-encoded as UTF-8. HTML entities are decoded. Escapes, dots and case of the path stay,
-    because servers treat them differently.
+    non-ASCII letters are percent-encoded as UTF-8. HTML entities are decoded, and segments of one or two dots resolved.
+    Other escapes and the case of the path stay, because servers treat them differently. Unlike in browsers, two slashes
+    must follow the scheme: with others the first part of a path would be taken for a host.
 
     Raises:
         UrlFault: it is not an http or https URL with a host.
@@ -78,7 +81,22 @@ def normalise_url(url: str) -> str:
     authority, _, path = location[2:].partition("/")
     host = _normalise_authority(authority, scheme)
     tail = question + quote(query, safe=_QUERY_SAFE) if query else question
-    return f"{scheme}://{host}/{quote(path, safe=_PATH_SAFE)}{tail}"
+    return f"{scheme}://{host}/{quote(_resolve_dots(path), safe=_PATH_SAFE)}{tail}"
+
+
+def _resolve_dots(path: str) -> str:
+    """Return a path, without its first slash, without segments of dots. Source: URL Standard, path state."""
+    if not _DOTS.search(path):
+        return path
+    segments: list[str] = []
+    is_open = False  # the last segment is one of dots, so that the path ends in a slash
+    for segment in path.split("/"):
+        if is_open := _DOTS.fullmatch(segment) is not None:
+            if len(segment.lower().replace("%2e", ".")) == 2:
+                del segments[-1:]
+        else:
+            segments.append(segment)
+    return "/".join([*segments, ""] if is_open else segments)
 
 
 def clean_url_text(text: str) -> str:
