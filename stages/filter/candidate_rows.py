@@ -15,8 +15,9 @@ from schemas.corpus import Corpus
 from schemas.fields import FIELD
 from schemas.tables import CANDIDATE
 from stages.contract import rejects_table
-from stages.filter.keywords import clean_caption, matched_keywords
+from stages.filter.keywords import matched_keywords
 from stages.readers.batch import Malformed
+from stages.readers.formats.cleaning import clean_caption
 from stages.readers.readers import reader_of
 
 if TYPE_CHECKING:

@@ -1,11 +1,8 @@
-"""Search captions for keywords, and clean the captions that have one.
+"""Search captions for keywords.
 
 Not for reading files (`stages/readers/readers.py`) nor for the list of keywords (`manifests/keywords.toml`).
 """
 
-import html
-import html.entities
-import re
 import string
 from collections import Counter
 from collections.abc import Sequence
@@ -22,25 +19,6 @@ _ASCII_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _FEW = 500  # captions that are sooner searched one by one than a search for all of them is set up
 _FEW_OF_A_WORD, _SHORT_WORD = 2, 5  # a short word, such as space, is in too many captions to be searched for alone
 _HAYSTACK_BYTES = 1 << 30  # find_many answers with 32-bit offsets
-
-# RE2 classes of characters nobody sees.
-# Treated as blanks: they separate lines, words or directions, and would hide or reorder text in a viewer.
-_CONTROLS = (
-    r"\x{00}-\x{1f}\x{7f}-\x{9f}\x{61c}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{206f}\x{fff9}-\x{fffb}"
-)
-_WHITE_SPACE = r"\x{20}\x{a0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-_BLANKS = f"[{_CONTROLS}{_WHITE_SPACE}]+"
-# Removed without a trace, since they are inside of words: soft hyphen, combining grapheme joiner, word joiner,
-# invisible operators, byte order mark, Hangul fillers and tags.
-_INSIDE = r"\x{ad}\x{34f}\x{3164}\x{ffa0}\x{2060}-\x{2065}\x{feff}\x{e0000}-\x{e007f}"
-# Kept where they are spelling: joiner and non-joiner after a character beyond ASCII (Persian, Indic scripts, emoji),
-# and the tags of a region's flag, such as Scotland's, after the black flag: letters and digits, then an end.
-_FLAG = r"(\x{1f3f4}[\x{e0030}-\x{e0039}\x{e0061}-\x{e007a}]{3,6}\x{e007f})"
-_HIDDEN = rf"{_FLAG}|[{_INSIDE}]+"
-_JOINERS = r"\x{200c}\x{200d}"
-_LOOSE_JOINERS = rf"^[{_JOINERS}]+|[{_JOINERS}]+$|([ -~])[{_JOINERS}]+|( )[{_JOINERS}]+"
-_MAY_BE_HIDDEN = rf"[{_INSIDE}{_JOINERS}]"
-_ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
 def match_any(captions: pa.Array | pa.ChunkedArray, patterns: Sequence[str]) -> pa.BooleanArray:
@@ -193,37 +171,3 @@ def _occurrences(lowered: pa.Array, folded: list[str]) -> npt.NDArray[np.bool_]:
         columns = pc.index_in(pc.list_flatten(found).cast(pa.string()), value_set=pa.array(folded, pa.string()))
         occurs[pc.list_parent_indices(found).to_numpy(), columns.to_numpy()] = True
     return occurs
-
-
-def clean_caption(captions: pa.Array) -> pa.Array:
-    """Return captions with HTML entities decoded, hidden characters removed, and white space as single inner blanks.
-
-    An entity ends with a semicolon, a numeric one too: without it "city&region" would become "city®ion".
-    """
-    decoded = captions
-    has_entity = pc.fill_null(pc.match_substring(captions, "&"), False)
-    if pc.any(has_entity).as_py():
-        texts = [_unescape(text) for text in captions.filter(has_entity).to_pylist()]
-        decoded = pc.replace_with_mask(captions, has_entity, pa.array(texts, captions.type))
-    return pc.utf8_trim(pc.replace_substring_regex(_without_hidden(decoded), _BLANKS, " "), characters=" ")
-
-
-def _without_hidden(captions: pa.Array) -> pa.Array:
-    may_be = pc.fill_null(pc.match_substring_regex(captions, _MAY_BE_HIDDEN), False)
-    if not pc.any(may_be).as_py():
-        return captions
-    shown = pc.replace_substring_regex(captions.filter(may_be), _HIDDEN, r"\1")
-    single = pc.replace_substring_regex(pc.replace_substring_regex(shown, _BLANKS, " "), rf"[{_JOINERS}]+ ", " ")
-    return pc.replace_with_mask(captions, may_be, pc.replace_substring_regex(single, _LOOSE_JOINERS, r"\1\2"))
-
-
-def _unescape(text: str) -> str:
-    # COYO's captions are escaped twice; a third round would decode text that an author meant to show.
-    for _ in range(2):
-        text = _ENTITY.sub(lambda found: _decode_entity(found[0]), text)
-    return text
-
-
-def _decode_entity(entity: str) -> str:
-    is_known = entity[1] == "#" or entity[1:] in html.entities.html5
-    return html.unescape(entity) if is_known else entity

@@ -1,6 +1,6 @@
 """Decode URL-encoded texts, and remove HTML tags from texts.
 
-All captions are cleaned in `stages/filter/keywords.py`.
+All captions are cleaned in `stages/readers/formats/cleaning.py`.
 """
 
 from urllib.parse import unquote_plus

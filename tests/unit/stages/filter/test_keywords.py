@@ -1,4 +1,4 @@
-"""Keywords are found like by a plain search, and captions are cleaned."""
+"""Keywords are found like by a plain search."""
 
 import string
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.manifests import load_keywords
-from stages.filter.keywords import clean_caption, match_any, matched_keywords
+from stages.filter.keywords import match_any, matched_keywords
 
 PATTERNS = load_keywords().patterns(has_spaced_sentinel=True)
 FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -116,46 +116,6 @@ def test_all_keywords_of_a_caption_are_named_in_manifest_order() -> None:
     captions = pa.array(["USGS aerial satellite view from Landsat", "nothing"])
     expected = ["aerial satellite", "satellite view", "USGS", "Landsat"]
     assert matched_keywords(captions, PATTERNS).to_pylist() == [expected, []]
-
-
-SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
-
-
-@pytest.mark.parametrize(
-    ("published", "clean"),
-    [
-        ("  an  aerial\timage\r\n", "an aerial image"),
-        ("don&amp;#39;t &quot;zoom&quot;", 'don\'t "zoom"'),
-        ("&amp;amp;amp;", "&amp;"),
-        ("a\u00a0b\u2028c\u3000d", "a b c d"),
-        ("a\u200bb\u202ec\x00d\x85e", "a b c d e"),
-        ("sat\ufeffel\u2060li\u00adte", "satellite"),
-        ("city&region, rock&parade, ?a=1&sect=2, R&ampD", "city&region, rock&parade, ?a=1&sect=2, R&ampD"),
-        ("&notit; &#38 &#x26 &lt &nosuch; &copy;", "&notit; &#38 &#x26 &lt &nosuch; ©"),
-        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
-        ("\u0915\u094d\u200d\u0937 \U0001f469\u200d\U0001f680", "\u0915\u094d\u200d\u0937 \U0001f469\u200d\U0001f680"),
-        ("\u0645&zwnj;\u062e", "\u0645\u200c\u062e"),
-        ("\u200dsat\u200del\u200clite \u200d image\u200c", "satellite image"),
-        ("of \U000e0069\U000e0067 a bay", "of a bay"),
-        (SCOTLAND, SCOTLAND),
-        (SCOTLAND[:-1] + " map", "\U0001f3f4 map"),
-        ("&#8203;", ""),
-        ("Zürich &amp; Köln", "Zürich & Köln"),
-        ("e\u0301", "e\u0301"),
-        ("", ""),
-        (None, None),
-    ],
-)
-def test_captions_are_cleaned(published: str | None, clean: str | None) -> None:
-    assert clean_caption(pa.array([published, "plain"], pa.string())).to_pylist() == [clean, "plain"]
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(max_size=30))
-def test_a_clean_caption_has_single_inner_blanks_only(text: str) -> None:
-    clean = clean_caption(pa.array([text], pa.string()))[0].as_py()
-    assert clean == " ".join(clean.split())
-    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in clean)
 
 
 @pytest.mark.parametrize("narrow", [pa.string(), pa.large_string()])

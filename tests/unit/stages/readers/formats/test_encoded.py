@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from stages.filter.keywords import clean_caption
+from stages.readers.formats.cleaning import clean_caption
 from stages.readers.formats.encoded import strip_tags, url_decoded
 
 
