@@ -165,7 +165,7 @@ def filter_reason(row: Mapping[str, Any], search: Search, pilot_share: float, is
     from stages.filter.keywords import match_any
     from stages.slices import belongs
 
-    text = row.get("searched_text") or row.get("source_caption") or ""
+    text = next((text for name in ("searched_text", "source_caption") if (text := row.get(name)) is not None), "")
     if not text.strip():
         return "no_caption"
     if not is_listed and not match_any(pa.array([text], pa.string()), search.patterns)[0].as_py():

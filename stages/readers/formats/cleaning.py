@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 _CONTROLS = (
     r"\x{00}-\x{1f}\x{7f}-\x{9f}\x{61c}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{206f}\x{fff9}-\x{fffb}"
 )
-_WHITE_SPACE = r"\x{20}\x{a0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-_BLANKS = f"[{_CONTROLS}{_WHITE_SPACE}]+"
+_WHITE_SPACE = r"\x{a0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+# Not a single space, which most texts have many of and which stays: a fifth of the time.
+_BLANKS = f"[{_CONTROLS}{_WHITE_SPACE}][{_CONTROLS}{_WHITE_SPACE} ]*| [{_CONTROLS}{_WHITE_SPACE} ]+"
 # Removed without a trace, since they are inside of words: soft hyphen, combining grapheme joiner, word joiner,
 # invisible operators, byte order mark, Hangul fillers and tags.
 _INSIDE = r"\x{ad}\x{34f}\x{3164}\x{ffa0}\x{2060}-\x{2065}\x{feff}\x{e0000}-\x{e007f}"
@@ -36,7 +37,7 @@ def clean_caption(captions: pa.Array) -> pa.Array:
     An entity ends with a semicolon, a numeric one too: without it "city&region" would become "city®ion".
     """
     decoded = captions
-    has_entity = pc.fill_null(pc.match_substring(captions, "&"), False)
+    has_entity = pc.fill_null(pc.match_substring_regex(captions, _ENTITY.pattern), False)
     if pc.any(has_entity).as_py():
         texts = [_unescape(text) for text in captions.filter(has_entity).to_pylist()]
         decoded = pc.replace_with_mask(captions, has_entity, pa.array(texts, captions.type))

@@ -23,5 +23,8 @@ def url_decoded(texts: pa.Array) -> pa.Array:
 
 def strip_tags(texts: pa.Array) -> pa.Array:
     """Return texts without HTML tags; a tag that separates words becomes a space."""
-    joined = pc.replace_substring_regex(texts, pattern=_INLINE_TAG, replacement="")
-    return pc.replace_substring_regex(joined, pattern=_TAG, replacement=" ")
+    may_have = pc.fill_null(pc.match_substring(texts, "<"), False)
+    if not pc.any(may_have).as_py():
+        return texts
+    joined = pc.replace_substring_regex(texts.filter(may_have), pattern=_INLINE_TAG, replacement="")
+    return pc.replace_with_mask(texts, may_have, pc.replace_substring_regex(joined, pattern=_TAG, replacement=" "))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from schemas.corpus import Corpus
 from stages.readers.batch import Chosen, Malformed, SourceBatch, describe_invalid_utf8, find_invalid_utf8, rows_table
+from stages.readers.formats.cleaning import clean_caption
 from stages.readers.formats.encoded import strip_tags, url_decoded
 from stages.readers.formats.lines import Lines
 from stages.readers.yfcc.photo_facts import positions, times_taken
@@ -38,7 +39,8 @@ def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Cor
     is_bad[list(faults)] = True
     shift = n_columns - N_COLUMNS
     published = _captions(lines, rows[~is_bad], shift).take(pa.array(np.cumsum(~is_bad) - 1, mask=is_bad))
-    searched = url_decoded(published)
+    plain = strip_tags(url_decoded(published))
+    searched = clean_caption(plain)  # a keyword counts only in what becomes the caption, not in the address of a link
 
     def choose(indices: pa.Array) -> Chosen:
         chosen = indices.to_numpy()
@@ -46,7 +48,7 @@ def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Cor
             "source_row": pa.array(numbers[chosen], pa.int64()),
             "source_caption": published.take(indices),
             "searched_text": searched.take(indices),
-            "plain_caption": strip_tags(searched.take(indices)),
+            "plain_caption": plain.take(indices),
             "native_id": pa.array(photos[chosen]).cast(pa.string()),
             **_facts(lines, rows[chosen], corpus, shift),
         }

@@ -1,7 +1,9 @@
 import pytest
 
-from flows.ask.explain import explain
+from flows.ask.explain import explain, filter_reason
 from stages.contract import InputError
+from stages.filter.filtering import Search
+from stages.filter.strict import StrictRules
 from stages.withdraw.entries import read_entry
 from tests.small_build import FATES, Build
 
@@ -39,6 +41,11 @@ def test_explain_does_not_offer_a_picture_that_show_refuses(finished: Build) -> 
     lines = explain(marked.ledger(), "coyo700m_0_5", None)
     assert "its picture is not shown: the sample is withdrawn, on a hash list or marked" in lines[1]
     assert "make show" not in "\n".join(lines)
+
+
+def test_a_caption_that_is_only_markup_is_no_caption() -> None:
+    row = {"source_caption": "%3Cimg+src%3D%22usgs.gif%22%3E", "searched_text": ""}
+    assert filter_reason(row, Search(("USGS",), StrictRules()), 1.0) == "no_caption"
 
 
 @pytest.mark.parametrize("sample_id", [name for name, (_, reason) in FATES.items() if reason])

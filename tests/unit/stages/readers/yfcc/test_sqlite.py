@@ -96,7 +96,7 @@ def test_an_invalid_field_rejects_its_photo(tmp_path: Path) -> None:
     assert [(fault.native_id, fault.reason) for fault in batch.malformed] == [
         ("1", "wrong_field_count"), ("3", "invalid_utf8"),
     ]  # fmt: skip
-    assert batch.captions.to_pylist() == [None, "a\nb", None]
+    assert batch.captions.to_pylist() == [None, "a b", None]
 
 
 def test_an_unreadable_database_is_damaged_and_no_file_is_written_beside_it(tmp_path: Path) -> None:
