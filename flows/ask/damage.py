@@ -53,7 +53,7 @@ class DamagedFile:
         lost = f"{least}{self.n_rows:,} row{'s' if self.n_rows > 1 else ''} lost{more}"
         return (
             f"damaged: {self.path}: {lost}: {self.found}."
-            " Restore the complete file, and the next run reads only that one; or accept the loss with"
+            " Restore or replace the file, and the next run reads only that one; or accept the loss with"
         )
 
 

@@ -17,6 +17,7 @@ from stages.readers.formats.texts import SEAM, as_elements, as_joined, as_string
 
 _INT32 = range(-(1 << 31), 1 << 31)
 _INT64_END = float(1 << 63)
+_NUMBER = r"^[+-]?[0-9]{1,18}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?$"
 _MARKED = ("image_licence", "nsfw")  # columns to which a corpus's null markers apply
 
 
@@ -65,8 +66,12 @@ def find_layout(path: Path, corpus: Corpus, choices: Choices, schema: pa.Schema)
     for wanted in needed:
         if wanted not in texts:
             raise _wrong(path, f"expected a column {wanted}, found {schema.names}", corpus)
-    for name in texts.values():
-        _check_type(path, name, schema.field(name).type, "source_caption", may_be_list=True)
+    for wanted, name in list(texts.items()):
+        found_type = schema.field(name).type
+        if wanted in needed:
+            _check_text(path, name, found_type, may_be_list=True)
+        elif not _is_text(found_type, may_be_list=True):
+            del texts[wanted]
     caption = texts[choices.coco_caption]
     searched = tuple(texts[wanted] for wanted in choices.coco_searched)
     return Layout(names | {"source_caption": caption}, searched, tuple(n for n in texts.values() if n != caption))
@@ -79,11 +84,13 @@ def _find_names(path: Path, corpus: Corpus, schema: pa.Schema) -> dict[str, str]
             continue
         wanted = tuple(map(str, accepted))
         name = _find_one(path, wanted, schema)
-        if name is not None:
-            names[column] = name
-            _check_type(path, name, schema.field(name).type, column)
-        elif column in REQUIRED_COLUMNS:
-            raise _wrong(path, f"expected a column {' or '.join(wanted)} for {column}, found {schema.names}", corpus)
+        if column in REQUIRED_COLUMNS:
+            if name is None:
+                said = f"expected a column {' or '.join(wanted)} for {column}, found {schema.names}"
+                raise _wrong(path, said, corpus)
+            _check_text(path, name, schema.field(name).type)
+        if name is not None and _can_convert(schema.field(name).type, FIELD[column].type):
+            names[column] = name  # an optional column of another type is null, since a row must not be lost for it
     return names
 
 
@@ -111,17 +118,29 @@ def _has_any(schema: pa.Schema, wanted: tuple[str, ...]) -> bool:
     return bool({name.lower() for name in schema.names} & {name.lower() for name in wanted})
 
 
-def _check_type(path: Path, name: str, found: pa.DataType, column: str, *, may_be_list: bool = False) -> None:
-    base = found.value_type if pa.types.is_dictionary(found) or (may_be_list and is_list(found)) else found
-    is_ours_text = pa.types.is_string(FIELD[column].type)
-    is_number = pa.types.is_integer(base) or pa.types.is_floating(base)
-    fits = is_text(base) if is_ours_text else is_number
-    if not (fits or pa.types.is_null(base) or (column in ("native_id", "native_hash") and is_number)):
+def _check_text(path: Path, name: str, found: pa.DataType, *, may_be_list: bool = False) -> None:
+    if not _is_text(found, may_be_list=may_be_list):
         raise SourceFileError(
-            f"{path.name}: expected {'text' if is_ours_text else 'numbers'} in column {name}, found {found};"
-            " the file is not of this corpus, or of a version that is not known yet",
+            f"{path.name}: expected text in column {name}, found {found}; the file is not of this corpus, or of a"
+            " version that is not known yet: convert the column to text",
             "wrong_columns",
         )
+
+
+def _is_text(found: pa.DataType, *, may_be_list: bool = False) -> bool:
+    base = _plain_type(found.value_type if may_be_list and is_list(found) else found)
+    return is_text(base) or pa.types.is_null(base)
+
+
+def _plain_type(found: pa.DataType) -> pa.DataType:
+    return found.value_type if pa.types.is_dictionary(found) else found
+
+
+def _can_convert(found: pa.DataType, ours: pa.DataType) -> bool:
+    types, base = pa.types, _plain_type(found)
+    is_number = types.is_integer(base) or types.is_floating(base) or types.is_decimal(base)
+    is_word = types.is_boolean(base) or types.is_temporal(base)
+    return is_text(base) or is_number or types.is_null(base) or (types.is_string(ours) and is_word)
 
 
 def read_searched(columns: list[pa.Array], layout: Layout) -> tuple[pa.Array, dict[int, str]]:
@@ -206,11 +225,15 @@ def _convert(values: pa.Array, ours: pa.DataType, markers: tuple[str, ...]) -> t
     if pa.types.is_string(ours):
         if pa.types.is_floating(values.type):  # an id converted by pandas
             values = _whole_numbers(values)
-        if pa.types.is_integer(values.type):
+        if not (is_text(values.type) or pa.types.is_null(values.type)):
             return values.cast(pa.string()), {}
         texts, faults = as_strings(values)
         is_marker = pc.is_in(texts, value_set=pa.array(markers, pa.string()))
         return pc.if_else(is_marker, pa.scalar(None, pa.string()), texts) if markers else texts, faults
+    if is_text(values.type):
+        values = _numbers(as_strings(values)[0])
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.float64())
     if pa.types.is_integer(ours):
         wide = _whole_numbers(values) if pa.types.is_floating(values.type) else values.cast(pa.int64(), safe=False)
         fits = pc.and_(pc.greater_equal(wide, _INT32.start), pc.less(wide, _INT32.stop))
@@ -224,3 +247,9 @@ def _whole_numbers(values: pa.Array) -> pa.Array:
     doubles = values.cast(pa.float64())
     fits = pc.and_(pc.greater_equal(doubles, -_INT64_END), pc.less(doubles, _INT64_END))
     return pc.if_else(fits, doubles, pa.scalar(None, pa.float64())).cast(pa.int64(), safe=False)
+
+
+def _numbers(texts: pa.Array) -> pa.Array:
+    """Return texts as numbers; null if a text is none."""
+    is_number = pc.match_substring_regex(texts, _NUMBER)
+    return pc.if_else(is_number, texts, pa.scalar(None, pa.string())).cast(pa.float64())

@@ -152,6 +152,47 @@ def test_a_missing_text_column_of_laion_coco_is_refused_if_it_is_needed(tmp_path
     assert some(filtered(path, "laioncoco", coco_caption="TEXT")) == {"given": 1, "wrong_columns": 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "column", "expected"),
+    [
+        ("WIDTH", pa.array([400, None], pa.decimal128(10, 0)), "published_height_px", [400, None]),
+        ("WIDTH", pa.array(["400", "x"]), "published_height_px", [400, None]),
+        ("WIDTH", pa.array([True, False]), "published_height_px", [None, None]),
+        ("WIDTH", pa.array([[400], [1]]), "published_height_px", [None, None]),
+        ("punsafe", pa.array(["0.25", None]), "punsafe", [0.25, None]),
+        ("punsafe", pa.array([b"1e-1", b"\xff"]), "punsafe", [0.1, None]),
+        ("punsafe", pa.array(["0.25", "no"]).dictionary_encode(), "punsafe", [0.25, None]),
+        ("punsafe", pa.array([1, None], pa.decimal128(5, 2)), "punsafe", [1.0, None]),
+        ("hash", pa.array([True, None]), "native_hash", ["true", None]),
+        ("LANGUAGE", pa.array([["en"], []]), "language", [None, None]),
+        ("SAMPLE_ID", pa.array([7, None], pa.decimal128(20, 0)), "native_id", ["7", None]),
+        ("SAMPLE_ID", pa.array([b"a" * 16, None], pa.binary(16)), "native_id", [None, None]),
+        ("similarity", pa.array([{"a": 1}, None]), "similarity", [None, None]),
+    ],
+)  # fmt: skip
+def test_an_optional_column_of_another_type_is_converted_or_null(
+    tmp_path: Path, name: str, values: pa.Array, column: str, expected: list[Any]
+) -> None:
+    rows = kept(write(tmp_path / "a.parquet", laion(2) | {name: values}), "laion2b")
+    assert [row.get(column) for row in rows] == expected
+
+
+@pytest.mark.parametrize(("name", "values"), [("NSFW", [True, None]), ("LICENSE", [1, None]), ("NSFW", [1, 0])])
+def test_tags_and_licences_of_another_type_are_kept_as_texts(tmp_path: Path, name: str, values: list[Any]) -> None:
+    column = {"NSFW": "nsfw", "LICENSE": "image_licence"}[name]
+    rows = kept(write(tmp_path / "a.parquet", laion(2) | {name: values}), "laion400m")
+    assert [row.get(column) for row in rows] == [None if value is None else str(value).lower() for value in values]
+
+
+def test_lists_of_dictionaries_are_searched_and_another_type_of_an_unsearched_column_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    lists = pa.array([["a", "aerial view"], None], pa.list_(pa.dictionary(pa.int32(), pa.string())))
+    columns = coco(lists, ["landsat", "x"], ["a", "b"]) | {"TEXT": [1, 2]}
+    (row,) = kept(write(tmp_path / "a.parquet", columns), "laioncoco")
+    assert (row["caption"], row["other_texts"]) == ("a aerial view", ["landsat"])
+
+
 def test_coyo_is_read_by_its_published_column_names(tmp_path: Path) -> None:
     columns = {
         "id": [3221225511175], "url": ["http://a"], "text": ["Landsat"], "width": [800], "height": [499],
