@@ -21,7 +21,7 @@ from stages.readers.batch import (
     SourceFiles,
     rows_table,
 )
-from stages.readers.formats.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, count_lines, read_blocks, slices
+from stages.readers.formats.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, read_blocks, slices
 from stages.readers.formats.stretches import with_stretches
 
 
@@ -79,16 +79,31 @@ def _pair_of(source: SourceFiles, corpus: Corpus) -> tuple[Path, Path]:
 
 
 def _count_both(urls: Path, captions: Path) -> tuple[int, int, SourceFileError | None]:
-    """Return the number of lines of both files, up to a fault, and the first fault."""
-    n_lines: list[int] = []
-    faults: list[SourceFileError] = []
-    for path in (urls, captions):
-        try:
-            n_lines.append(count_lines(path))
-        except SourceFileError as error:
-            faults.append(error)
-            n_lines.append(error.n_rows_before)
-    return n_lines[0], n_lines[1], faults[0] if faults else None
+    """Return the number of lines of both files, up to a fault, and the first fault.
+
+    Blank lines at the end of a file, after the last line of the other, are not counted.
+    """
+    counts, faults = zip(*map(_count, (urls, captions)), strict=True)
+    (n_urls, _), (n_captions, _) = counts
+    if not any(faults):
+        n_longer_text = max(counts)[1]
+        n_lines = min(n_urls, n_captions)
+        if n_longer_text <= n_lines:
+            return n_lines, n_lines, None
+    return n_urls, n_captions, next(filter(None, faults), None)
+
+
+def _count(path: Path) -> tuple[tuple[int, int], SourceFileError | None]:
+    """Return the number of lines, their number up to the last one that is not blank, and the fault after them."""
+    n_lines, n_to_text = 0, 0
+    try:
+        for block in read_blocks(path):
+            if text := block.rstrip():
+                n_to_text = n_lines + text.count(b"\n") + 1
+            n_lines += block.count(b"\n") + (not block.endswith(b"\n"))
+    except SourceFileError as error:
+        return (n_lines, n_to_text), error
+    return (n_lines, n_to_text), None
 
 
 def _ends_a_line(path: Path) -> bool:

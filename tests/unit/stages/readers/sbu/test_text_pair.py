@@ -87,6 +87,21 @@ def test_files_of_different_lengths_are_one_damaged_stretch(tmp_path: Path) -> N
         text_pair.count(alone, PAIR)
 
 
+@pytest.mark.parametrize(
+    ("urls", "captions"),
+    [
+        (b"u0\nu1\n\n", b"c0\nc1\n"), (b"u0\nu1", b"c0\nc1\r\n\r\n \r\n"), (b"u0\nu1\n\n\n", b"c0\nc1\n\n"),
+        (b"u0\nu1\n\n", b"c0\n\n"), (b"u0\nu1\n", b"c0\n\n\n"),
+    ],
+)  # fmt: skip
+def test_blank_lines_after_the_end_of_the_other_file_are_no_rows(tmp_path: Path, urls: bytes, captions: bytes) -> None:
+    source = write(tmp_path, urls, captions)
+    rows, malformed = read_all(text_pair.read(source, PAIR, Choices()))
+    assert rows[:2] == [(0, "u0", "c0"), (1, "u1", "c1" if b"c1" in captions else "")] and not malformed
+    assert not any(url or caption for _, url, caption in rows[2:])
+    assert text_pair.count(source, PAIR) == len(rows)
+
+
 def test_rows_before_the_end_of_a_truncated_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_bytes(b"c0\nc1\nc")
     (tmp_path / "urls.txt").write_bytes(b"u0\nu1\nu2\nu3\n")
