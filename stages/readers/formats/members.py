@@ -38,6 +38,8 @@ class Member(NamedTuple):
 def read_members(path: Path, pattern: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Member]:
     """Yield the file, or the members of an archive with matching names, ordered by name (in a tar by position).
 
+    Hidden members, such as the copies of names that macOS adds (`__MACOSX/._a_2017.json`), are passed over.
+
     Args:
         path: ends with .zip or .tar.gz if it is an archive.
         pattern: regular expression for the base name of a member.
@@ -46,7 +48,7 @@ def read_members(path: Path, pattern: str, chunk_bytes: int = CHUNK_BYTES) -> It
     Raises:
         SourceFileError: the archive cannot be read, or has no such member; may also be raised while reading chunks.
     """
-    is_wanted = re.compile(pattern).fullmatch
+    is_wanted = re.compile(rf"(?!\.)(?:{pattern})").fullmatch
     n_found = 0
     with _named(path):
         for member in _members(path, lambda name: is_wanted(name.rpartition("/")[2]) is not None, chunk_bytes):

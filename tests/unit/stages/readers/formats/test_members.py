@@ -5,7 +5,9 @@ import io
 import random
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,20 @@ def test_members_are_read_with_their_bytes(tmp_path: Path, chunk_bytes: int) -> 
     assert members(packed) == [(f"{packed}/a.json", b"a"), (f"{packed}/x/b.json", b"b" * 1000)]
     packed = write_tar(tmp_path / "a.tar.gz", MEMBERS)
     assert members(packed) == [(f"{packed}/x/b.json", b"b" * 1000), (f"{packed}/a.json", b"a")]
+
+
+@pytest.mark.parametrize("write", [write_zip, write_tar])
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_hidden_members_are_passed_over(tmp_path: Path, write: Any, is_cut: bool) -> None:
+    suffix = "zip" if write is write_zip else "tar.gz"
+    packed = write(tmp_path / f"a.{suffix}", {"__MACOSX/x/._a_1.json": b"\0\5", "x/a_1.json": b"a", ".b_1.json": b"no"})
+    if is_cut and write is write_zip:
+        packed.write_bytes(packed.read_bytes()[:-22])
+    found = []
+    with suppress(SourceFileError):
+        for member in read_members(packed, r"[^/]+_\d\.json"):
+            found.append((member.place, b"".join(member.chunks)))
+    assert found == [(f"{packed}/x/a_1.json", b"a")]
 
 
 def test_unread_members_do_not_hide_others(tmp_path: Path) -> None:
