@@ -21,6 +21,7 @@ MAX_LINE_BYTES = 1 << 20
 _LF, _CR, _TAB, _ZERO, _NINE = 10, 13, 9, 48, 57
 _MAX_DIGITS = 18  # longer numbers may not fit into int64
 UTF8_MARK = b"\xef\xbb\xbf"
+_MARKS = re.compile(b"(?:" + UTF8_MARK + b")+")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 4096
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -30,7 +31,7 @@ Positions = npt.NDArray[np.int32]
 
 
 def read_text(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield the bytes of a text file, packed or not, without a byte order mark.
+    """Yield the bytes of a text file, packed or not, without byte order marks at its beginning.
 
     Raises:
         SourceFileError: the file is missing, damaged or UTF-16; the bytes before the fault were yielded.
@@ -44,7 +45,9 @@ def read_text(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         fault = error
     if _is_utf16(head[:_HEAD_BYTES]):
         raise SourceFileError(f"{path}: expected text in UTF-8, found UTF-16; convert it, or download it again")
-    if head := head.removeprefix(UTF8_MARK):
+    while head.startswith(UTF8_MARK):
+        head = head.removeprefix(UTF8_MARK)
+    if head:
         yield head
     if fault is not None:
         raise fault
@@ -102,7 +105,7 @@ class Lines:
     Attributes:
         buffer: the bytes of the block.
         codes: the same as uint8.
-        starts, ends: positions of each line in the block, without its line end (LF or CR LF).
+        starts, ends: positions of each line in the block, without its line end (LF or CR LF) and byte order marks.
         n_fields: number of fields of each line; an empty line has one.
     """
 
@@ -110,7 +113,8 @@ class Lines:
         self._block, self.buffer, self.codes = block, pa.py_buffer(block), np.frombuffer(block, np.uint8)
         ends = np.flatnonzero(self.codes == _LF).astype(np.int32)
         ends = ends if block.endswith(b"\n") else np.append(ends, np.int32(len(block)))
-        self.starts: Positions = np.concatenate([np.zeros(1, np.int32), ends[:-1] + 1]).astype(np.int32)
+        starts = np.concatenate([np.zeros(1, np.int32), ends[:-1] + 1]).astype(np.int32)
+        self.starts: Positions = self._without_marks(starts)
         self.ends: Positions = self._without_cr(ends)
         tabs = np.flatnonzero(self.codes == _TAB).astype(np.int32)
         self._tabs: Positions = np.append(tabs, np.int32(len(block)))
@@ -118,6 +122,17 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    def _without_marks(self, starts: Positions) -> Positions:
+        # They are inside of a file that was made from several.
+        if UTF8_MARK not in self._block:
+            return starts
+        places = np.array([found.start() for found in _MARKS.finditer(self._block)], np.int32)
+        lengths = np.array([len(found[0]) for found in _MARKS.finditer(self._block)], np.int32)
+        lines = np.searchsorted(starts, places)
+        is_first = starts[np.minimum(lines, len(starts) - 1)] == places
+        starts[lines[is_first]] += lengths[is_first]
+        return starts
 
     def _without_cr(self, ends: Positions) -> Positions:
         if b"\r" not in self._block:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.readers.batch import SourceFileError, is_utf8
-from stages.readers.formats.lines import MAX_LINE_BYTES, Lines, count_lines, read_blocks
+from stages.readers.formats.lines import MAX_LINE_BYTES, UTF8_MARK, Lines, count_lines, read_blocks
 from stages.readers.formats.packed import read_bytes
 
 PIECES = st.lists(st.sampled_from([b"a", b"7", b"19", b"\t", b"\t", b"\n", b"\xff", b"-"]), min_size=1, max_size=60)
@@ -34,6 +34,17 @@ def test_fields_equal_those_of_a_loop(block: bytes, place: int, is_sparse: bool)
     assert [value.as_buffer().to_pybytes() for value in lines.field(place, rows)] == found
     assert lines.whole_numbers(place, rows).tolist() == [number(text) for text in found]
     assert set(lines.invalid_utf8()) == {n for n in range(len(lines)) if b"\xff" in lines.line(n)}
+
+
+def test_byte_order_marks_at_the_beginning_of_lines_are_passed_over(tmp_path: Path) -> None:
+    mark, path = UTF8_MARK, tmp_path / "a"
+    path.write_bytes(
+        mark + mark + b"u0\tc" + mark + b"\n" + mark + b"u1\n\n" + mark * 2 + b"\tc3\r\n" + mark + b"\n" + mark
+    )
+    lines = Lines(b"".join(read_blocks(path)))
+    assert [lines.line(n) for n in range(len(lines))] == [b"u0\tc" + mark, b"u1", b"", b"\tc3", b"", b""]
+    assert lines.field(0, np.arange(6)).to_pylist() == ["u0", "u1", "", "", "", ""]
+    assert (lines.n_fields.tolist(), count_lines(path)) == ([2, 1, 1, 2, 1, 1], 6)
 
 
 @settings(max_examples=300, deadline=None)
