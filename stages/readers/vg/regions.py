@@ -163,7 +163,7 @@ def is_id(value: Any) -> TypeGuard[int]:
 
 
 def _phrases(record: Any) -> str | None:
-    """Return the phrases of a record, joined by line ends; None if it has none.
+    """Return the phrases of a record, joined by line ends; None if it has none. A null phrase is none.
 
     Raises:
         ValueError: the record does not have the published form.
@@ -171,6 +171,18 @@ def _phrases(record: Any) -> str | None:
     if isinstance(record, BadElement):
         raise ValueError(record.detail)
     try:
-        return "\n".join([text for region in record["regions"] if (text := region["phrase"].strip())]) or None
+        phrases = [region["phrase"] for region in record["regions"]]
+        return "\n".join([text for phrase in phrases if phrase is not None and (text := phrase.strip())]) or None
     except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"expected regions that have a phrase each, found none: {type(error).__name__}") from error
+        raise ValueError(
+            f"expected regions with a text as phrase each, found {ascii(_odd_one(record))[:80]}"
+        ) from error
+
+
+def _odd_one(record: Any) -> Any:
+    """Return the first region without a phrase, or what is in the place of the regions."""
+    regions = record.get("regions") if type(record) is dict else record
+    if type(regions) is not list:
+        return regions
+    are_texts = (type(region) is dict and isinstance(region.get("phrase", 0), str | None) for region in regions)
+    return next((region for region, is_text in zip(regions, are_texts, strict=True) if not is_text), None)

@@ -44,6 +44,16 @@ REGIONS = [
 ]  # fmt: skip
 
 
+def test_a_null_phrase_is_none_and_an_odd_one_is_shown(tmp_path: Path) -> None:
+    images = [image(number) for number in (1, 2, 3, 4)]
+    listed = [regions(1, None, "landsat"), regions(2, None), regions(3, "landsat", 5), {"id": 4, "regions": None}]
+    found = filter_files("vg", *write(tmp_path, images, listed))
+    assert some(found) == {"given": 4, "kept": 1, "no_caption": 1, "bad_record": 2}
+    odd, without = found.malformed["detail"].to_pylist()
+    assert odd.startswith("expected regions with a text as phrase each, found {'image_id': 3") and "'phrase': 5" in odd
+    assert without.endswith("found None")
+
+
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_each_image_and_each_lost_region_has_its_fate(tmp_path: Path, is_packed: bool) -> None:
     files, companions = write(tmp_path, IMAGES, REGIONS)
