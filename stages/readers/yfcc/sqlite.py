@@ -35,8 +35,10 @@ _IDS = f"""
         THEN CAST(photoid AS INTEGER) ELSE -1 END
     FROM {_TABLE} WHERE rowid >= ? ORDER BY rowid
 """
-# Texts are URL-encoded, so an encoded line end means the same.
-_FIELDS = " || char(9) || ".join(f"replace(coalesce(CAST({name} AS TEXT), ''), char(10), '%0A')" for name in _COLUMNS)
+# Texts are URL-encoded, so an encoded tab or line end means the same.
+_FIELDS = " || char(9) || ".join(
+    f"replace(replace(coalesce(CAST({name} AS TEXT), ''), char(9), '%09'), char(10), '%0A')" for name in _COLUMNS
+)
 _LINES = f"""
     SELECT rowid, {_FIELDS} FROM {_TABLE}
     WHERE rowid BETWEEN ? AND ? AND rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid
@@ -205,6 +207,20 @@ def _check_columns(path: Path, connection: sqlite3.Connection) -> None:
             " put YFCC100M's metadata there",
             "wrong_columns",
         )
+    if not _has_row_ids(connection):
+        raise SourceFileError(
+            f"{path}: expected a table {_TABLE} with row numbers, found one WITHOUT ROWID; copy its rows into a table"
+            " with them",
+            "wrong_columns",
+        )
+
+
+def _has_row_ids(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute(f"SELECT rowid FROM {_TABLE} LIMIT 0")
+    except sqlite3.OperationalError as error:
+        return "no such column" not in str(error)
+    return True
 
 
 def _fault(path: Path, fault: object) -> SourceFileError:

@@ -86,17 +86,27 @@ def test_rows_do_not_depend_on_the_chunk_size(tmp_path: Path, chunk_rows: int) -
 
 
 def test_an_invalid_field_rejects_its_photo(tmp_path: Path) -> None:
-    rows = [row(photo, "") | {"title": title} for photo, title in ((1, "a\tb"), (2, "a\nb"), (3, "x"))]
+    rows = [row(photo, "") | {"title": title} for photo, title in ((1, "a\tb"), (2, "a\nb\tc"), (3, "x"))]
     path = write_database(tmp_path / "a.sql", rows)
     connection = sqlite3.connect(path)
     connection.execute("UPDATE yfcc100m_dataset SET title = CAST(x'ff41' AS TEXT) WHERE photoid = 3")
     connection.commit()
     connection.close()
     (batch,) = read_database(path, YFCC, PhotoList(np.array([1, 2, 3], np.int64)))
-    assert [(fault.native_id, fault.reason) for fault in batch.malformed] == [
-        ("1", "wrong_field_count"), ("3", "invalid_utf8"),
-    ]  # fmt: skip
-    assert batch.captions.to_pylist() == [None, "a b", None]
+    assert [(fault.native_id, fault.reason) for fault in batch.malformed] == [("3", "invalid_utf8")]
+    assert batch.captions.to_pylist() == ["a b", "a b c", None]
+
+
+def test_a_table_without_row_numbers_is_refused_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.sql"
+    connection = sqlite3.connect(path)
+    columns = ", ".join(["photoid INTEGER PRIMARY KEY", *NAMES[1:]])
+    connection.execute(f"CREATE TABLE yfcc100m_dataset ({columns}) WITHOUT ROWID")
+    connection.commit()
+    connection.close()
+    with pytest.raises(SourceFileError, match="found one WITHOUT ROWID; copy its rows") as caught:
+        list(read_database(path, YFCC, PhotoList(np.array([1], np.int64))))
+    assert caught.value.reason == "wrong_columns"
 
 
 def test_an_unreadable_database_is_damaged_and_no_file_is_written_beside_it(tmp_path: Path) -> None:
