@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from schemas.corpus import Corpus
 from stages.readers.batch import SourceBatch, SourceFileError
-from stages.readers.formats.lines import Lines
+from stages.readers.formats.lines import Lines, zero_runs
 from stages.readers.yfcc.photo_list import PhotoList
 from stages.readers.yfcc.rows import N_COLUMNS, read_rows
 
@@ -167,9 +167,12 @@ class _Database:
             for row_id in row_ids:
                 with suppress(*_FAULTS):
                     found |= self._lines_of(np.array([row_id]))
-        # In a damaged tree a lookup may return another row.
+        # In a damaged tree a lookup may return another row; what is missing of a page is read as zeros.
         is_read = np.array(
-            [_photo_of(found.get(row_id, b"")) == photo for row_id, photo in zip(row_ids.tolist(), photos, strict=True)]
+            [
+                _photo_of(line := found.get(row_id, b"")) == photo and not zero_runs(line)
+                for row_id, photo in zip(row_ids.tolist(), photos, strict=True)
+            ]
         )
         if not is_read.all():
             self._note(f"row {row_ids[~is_read][0]} is not on its page")
@@ -197,6 +200,9 @@ def _photo_of(line: bytes) -> int:
 def _check_columns(path: Path, connection: sqlite3.Connection) -> None:
     connection.text_factory = bytes  # which may not be UTF-8
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_LIMIT_BYTES)
+    connection.execute(
+        "PRAGMA writable_schema = ON"
+    )  # else SQLite refuses a file with fewer pages than its header states
     # A view could have any content, even endless.
     is_table = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (_TABLE,)).fetchone()
     found = [row[1].decode(errors="replace") for row in connection.execute(f"PRAGMA table_info({_TABLE})")]

@@ -164,6 +164,27 @@ def test_rows_after_a_damaged_page_are_read_and_the_lost_photos_are_one_stretch(
     assert reject["n_rows"] == n_lost and "database disk image is malformed" in reject["detail"]
 
 
+@pytest.mark.parametrize("n_bytes", [50, 300, 2000, 4096, 5000, 30_000, 60_000])
+def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path, n_bytes: int) -> None:
+    rows = [row(n, f"landsat {n}", pageurl=f"http://b/{n}", licenseurl="http://c/" * 20) for n in range(1, 401)]
+    path = write_database(tmp_path / "yfcc100m_dataset.sql", rows)
+    data = path.read_bytes()
+    path.write_bytes(data[:-n_bytes])
+    photo_list = tmp_path / "yfcc100m_subset_data.tsv"
+    photo_list.write_bytes(b"".join(b"%d\t%d\tab12\n" % (n, n) for n in range(1, 401)))
+    found = filter_source(SourceFiles(((path, 0),), (photo_list,)), YFCC, Search(("landsat",), StrictRules(())))
+    n_lost = found.counts["damaged_source"]
+    assert found.counts["kept"] == 400 - n_lost
+    assert n_lost <= n_bytes / len(data) * 400 + 25
+    assert found.malformed["n_rows"].to_pylist() == [n_lost] * bool(n_lost)
+    whole = {str(one["photoid"]): one for one in rows}
+    for kept in found.candidates.to_pylist():
+        published = whole[kept["native_id"]]
+        assert (kept["url"], kept["source_caption"], kept["image_licence"]) == (
+            published["downloadurl"], published["title"], published["licensename"],
+        )  # fmt: skip
+
+
 def test_a_row_without_a_photo_id_is_only_damage_if_a_photo_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "yfcc100m_dataset.sql"
     found = filtered(tmp_path, write_database(path, [*ROWS, row("7a", "landsat")]))
