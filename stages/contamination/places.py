@@ -127,7 +127,7 @@ def _bounds(found: Any) -> Bounds | None:
     shape = found.get("raw_location") if isinstance(found, dict) else None
     if not isinstance(shape, str) or str(found.get("epsg", "4326")) != "4326":
         return None
-    corners = list(polygon_corners(shape))
+    corners = polygon_corners(shape)
     if not corners:
         return None
     longitudes, latitudes = zip(*corners, strict=True)
@@ -152,7 +152,7 @@ def _around(bounds: Bounds, width_m: float, height_m: float) -> Bounds | None:
 LOCATE_EVALUATION = Stage(
     name="locate_evaluation",
     module="contamination",
-    version=2,
+    version=3,
     does="Finds the ground that each picture of the evaluation sets shows, if its GeoTIFF or FMoW's record states it.",
     reads=(Reads("evaluation_file", (*_KEY, "size_bytes", "mtime_ns", "evaluation_file")),),
     writes=EVALUATION_PLACE,

@@ -38,6 +38,7 @@ COUNTRY_CODES = {
     "Austria": "AUT", "Belgium": "BEL", FINLAND: "FIN", "Ireland": "IRL", "Kosovo": "XKX", "Lithuania": "LTU",
     "Luxembourg": "LUX", "Portugal": "PRT", "Serbia": "SRB", "Switzerland": "CHE",
 }  # fmt: skip
+_EASTING_M, _NORTHING_END_M = (100_000, 900_000), 10_000_000  # beyond, a place is in another zone
 _TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)_")
 _LAST_AUTHORITY = re.compile(r'AUTHORITY\["EPSG",\s*"(\d+)"\]\s*\]\s*$')
 
@@ -186,6 +187,8 @@ def _to_position(epsg: int, x_m: float, y_m: float) -> dict[str, float]:
     """Return the two columns of a position in a UTM zone, empty if it is in no zone."""
     if not (32601 <= epsg <= 32660 or 32701 <= epsg <= 32760):
         return {}
+    if not (_EASTING_M[0] <= x_m <= _EASTING_M[1] and 0 < y_m <= _NORTHING_END_M):
+        return {}  # corners of zero, or in the wrong order, are projected to a place all the same
     longitude_deg, latitude_deg = _to_degrees(epsg)(x_m, y_m)
     return position(latitude_deg, longitude_deg)
 

@@ -1,7 +1,7 @@
 """FMoW: an image, the record beside it, and the ground truth record, the only one with the position."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas.corpus import Corpus
@@ -21,7 +21,7 @@ from stages.readers.labelled_records import (
 )
 
 SCENES_PER_PARTITION = 100  # about 900 images and their records
-_PAIR = re.compile(r"([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)\s+([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)")
+_MARKS = re.compile(r"[(),]")
 _NAME = re.compile(r"[a-z0-9]+_(.+)_(\d+)_(\d+)_(rgb|msrgb)")
 # Rows from the north, columns from the west: the order of cells with equal overlap.
 CELLS = (
@@ -112,18 +112,21 @@ def _labelled_box(boxes: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _position(places: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for shape, epsg in ((found.get("raw_location"), found.get("epsg", "4326")) for found in places):
-        if isinstance(shape, str) and str(epsg) == "4326" and (corners := list(polygon_corners(shape))):
+        if isinstance(shape, str) and str(epsg) == "4326" and (corners := polygon_corners(shape)):
             return _centre(corners)
     return {}
 
 
-def polygon_corners(shape: str) -> Iterator[tuple[float, float]]:
-    """Yield longitude and latitude of the corners of a WKT polygon."""
-    if shape.lstrip().upper().startswith(("POLYGON", "MULTIPOLYGON")):
-        for pair in _PAIR.finditer(shape):
-            longitude_deg, latitude_deg = number(pair[1]), number(pair[2])
-            if longitude_deg is not None and latitude_deg is not None:
-                yield longitude_deg, latitude_deg
+def polygon_corners(shape: str) -> list[tuple[float, float]]:
+    """Return longitude and latitude of the corners of a WKT polygon; none if one of them is not two or more numbers."""
+    name, *places = _MARKS.split(shape)
+    if not name.lstrip().upper().startswith(("POLYGON", "MULTIPOLYGON")):
+        return []
+    corners = [list(map(number, place.split())) for place in places if place.strip()]
+    # Numbers with a decimal comma would otherwise give pairs of one's decimals and the next one's whole part.
+    if any(len(corner) < 2 or None in corner for corner in corners):
+        return []
+    return [(float(corner[0] or 0), float(corner[1] or 0)) for corner in corners]
 
 
 def _centre(corners: Sequence[tuple[float, float]]) -> dict[str, float]:

@@ -95,6 +95,10 @@ def test_the_centre_agrees_with_the_projection(epsg: int) -> None:
         {"coordinates": None}, {"coordinates": {"ulx": 1}}, {"projection": None}, {"projection": "PROJCS[]"},
         {"projection": 'PROJCS["x",AUTHORITY["EPSG","3857"]]'},
         {"coordinates": dict.fromkeys(("ulx", "uly", "lrx", "lry"), 1e12)},
+        {"coordinates": dict.fromkeys(("ulx", "uly", "lrx", "lry"), 0)},
+        {"coordinates": {"ulx": 5_834_040, "uly": 604_800, "lrx": 5_832_840, "lry": 606_000}},
+        {"coordinates": {"ulx": 604_800, "uly": 1200, "lrx": 606_000, "lry": -1200}},
+        {"coordinates": {"ulx": 604_800, "uly": 10_001_200, "lrx": 606_000, "lry": 10_000_000}},
     ],
 )  # fmt: skip
 def test_a_patch_without_a_known_position_is_kept_without_one(changes: dict[str, Any]) -> None:
