@@ -29,12 +29,31 @@ SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e00
         (SCOTLAND, SCOTLAND),
         (SCOTLAND[:-1] + " map", "\U0001f3f4 map"),
         ("&#8203;", ""),
+        ("aerial view" + "".join(chr(0xE0100 + byte) for byte in b"secret"), "aerial view"),
+        ("\U0001f600" + "".join(chr(0xE0100 + byte) for byte in b"secret") + " x", "\U0001f600 x"),
+        ("\ufe0fa\ufe01erial\ufe00 \ufe0fview =\ufe0e 1\ufe0f \u00e9\ufe0f \u180b", "aerial view = 1 \u00e9"),
+        ("a\u115f\u1160e\u17b4r\u17b5i\U0001d173a\U0001bca0l\U000e0fff", "aerial"),
+        ("aerial\ufffcview", "aerial view"),
+        *[
+            (kept, kept)
+            for kept in (
+                "\u2764\ufe0f and \u2600\ufe0e", "1\ufe0f\u20e3 #\ufe0f\u20e3",
+                "\u00a9\ufe0f \u203c\ufe0f \u2194\ufe0f",
+                "\U0001f469\U0001f3fd\u200d\u2695\ufe0f", "\u2764\ufe0f\u200d\U0001f525",
+                "\U0001f3f3\ufe0f\u200d\U0001f308",
+                "\u845b\U000e0100\u98fe\ufe00\u8fbb\U000e0101",
+                "\u1820\u180b\u1828\u180d", "\u2229\ufe00", "\u1000\ufe00",
+            )
+        ],
+        ("\u845b\U000e0100\U000e0101", "\u845b"),
+        ("\u845b\u00ad\U000e0100", "\u845b\U000e0100"),
+        ("\u1820\ufe00 \u2764\u180b \u2764\U000e0100", "\u1820 \u2764 \u2764"),
         ("Zürich &amp; Köln", "Zürich & Köln"),
         ("e\u0301", "e\u0301"),
         ("", ""),
         (None, None),
     ],
-)
+)  # fmt: skip
 def test_captions_are_cleaned(published: str | None, clean: str | None) -> None:
     assert clean_caption(pa.array([published, "plain"], pa.string())).to_pylist() == [clean, "plain"]
 
