@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from schemas.corpus import Corpus
 from stages.readers.batch import Chosen, Malformed, SourceBatch, describe_invalid_utf8, find_invalid_utf8, rows_table
-from stages.readers.formats.cleaning import clean_caption
 from stages.readers.formats.encoded import strip_tags, url_decoded
 from stages.readers.formats.lines import Lines
 from stages.readers.yfcc.photo_facts import positions, times_taken
@@ -39,15 +38,14 @@ def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Cor
     is_bad[list(faults)] = True
     shift = n_columns - N_COLUMNS
     published = _captions(lines, rows[~is_bad], shift).take(pa.array(np.cumsum(~is_bad) - 1, mask=is_bad))
-    plain = strip_tags(url_decoded(published))
-    searched = clean_caption(plain)  # a keyword counts only in what becomes the caption, not in the address of a link
+    plain = strip_tags(url_decoded(published))  # a keyword in the address of a link is in no caption
 
     def choose(indices: pa.Array) -> Chosen:
         chosen = indices.to_numpy()
         columns = {
             "source_row": pa.array(numbers[chosen], pa.int64()),
             "source_caption": published.take(indices),
-            "searched_text": searched.take(indices),
+            "searched_text": plain.take(indices),
             "plain_caption": plain.take(indices),
             "native_id": pa.array(photos[chosen]).cast(pa.string()),
             **_facts(lines, rows[chosen], corpus, shift),
@@ -55,7 +53,7 @@ def read_rows(lines: Lines, rows: Rows, photos: Rows, numbers: Rows, corpus: Cor
         return Chosen(rows_table(columns), ())
 
     malformed = (Malformed(int(numbers[i]), *faults[i], str(photos[i])) for i in sorted(faults))
-    return SourceBatch(int(numbers[0]) if len(numbers) else 0, searched, tuple(malformed), choose)
+    return SourceBatch(int(numbers[0]) if len(numbers) else 0, plain, tuple(malformed), choose)
 
 
 def _find_malformed(lines: Lines, rows: Rows, n_columns: int) -> dict[int, tuple[str, str]]:

@@ -94,7 +94,7 @@ def test_an_invalid_field_rejects_its_photo(tmp_path: Path) -> None:
     connection.close()
     (batch,) = read_database(path, YFCC, PhotoList(np.array([1, 2, 3], np.int64)))
     assert [(fault.native_id, fault.reason) for fault in batch.malformed] == [("3", "invalid_utf8")]
-    assert batch.captions.to_pylist() == ["a b", "a b c", None]
+    assert batch.captions.to_pylist() == ["a\tb", "a\nb\tc", None]
 
 
 def test_a_table_without_row_numbers_is_refused_as_such(tmp_path: Path) -> None:
