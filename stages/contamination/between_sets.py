@@ -147,7 +147,7 @@ FIND_SET_PAIRS = Stage(
 COMPARE_SETS = Stage(
     name="compare_sets",
     module="contamination",
-    version=6,
+    version=7,
     does="Compares the keypoints of near pictures of two evaluation sets, or of two splits of one.",
     reads=(
         Reads("set_pair", (*SET_PAIR.key, "feature_cos")),

@@ -199,7 +199,7 @@ FIND_CANDIDATES = Stage(
 COMPARE_CANDIDATES = Stage(
     name="compare_candidates",
     module="contamination",
-    version=5,
+    version=6,
     does="Compares grey levels, colours and keypoints of an evaluation picture and one of the corpora.",
     reads=(
         Reads("evaluation_pair", (*_KEY, *LOCATED[1:], "match_variant", "match_distance")),

@@ -198,6 +198,7 @@ def _sent_often(done: Rows, inputs: Inputs, n_least: int) -> Rows:
             SELECT hash(body_sha256) AS body FROM done WHERE {n_least} > 0 GROUP BY body HAVING count(*) >= {n_least}
         ) ON body = hash(body_sha256)
         WHERE final_url LIKE 'http%'  -- images in released tars have no host
+          AND n_bytes > 0  -- screen names empty bodies
         """,
         {"done": done},
     )

@@ -18,6 +18,7 @@ from PIL import Image
 
 from stages.identity import package_version
 from stages.images.alignment import MARGIN, SMALL, TILE, Affine, correlate, correlate_finely
+from stages.images.unlike_cells import share_unlike_cells
 
 Points = npt.NDArray[np.float32]
 Descriptors = npt.NDArray[np.uint8]
@@ -33,6 +34,8 @@ TOLERANCE_PX = 4.0
 SCALES = (0.2, 5.0)  # range of the scale between two pictures
 MIN_INLIERS = 16
 MIN_CORRELATION = 0.5  # of 91 pairs of pictures with one watermark 9 have 16 inliers, and 1 of these correlates more
+# Pictures that correlate less must not be unlike in more of their cells: they may share a legend or a frame.
+SURE_CORRELATION, MAX_UNLIKE_SHARE = 0.8, 0.2
 FEW_INLIERS, FINE_CORRELATION = 5, 0.985  # few places misplace a picture by some px: it is moved a little
 CELL_PX = (
     SMALL * TILE
@@ -180,9 +183,17 @@ def _agree(first: Keypoints, second: Keypoints, roots: Roots, *, is_mirrored: bo
     if n_inliers >= FEW_INLIERS and quartile < FINE_CORRELATION:
         inner = correlate(first.small, second.small, affine, MARGIN)[1]
         quartile = max(quartile, inner, correlate_finely(first.small, second.small, affine, MARGIN))
+    is_sure = n_inliers < FEW_INLIERS or quartile >= SURE_CORRELATION
+    if not is_sure and _unlike_share(first, second, roots, affine) > MAX_UNLIKE_SHARE:
+        return Agreement(0)
     turn_deg = math.degrees(math.atan2(affine[1, 0], affine[0, 0]))
     # Rounded, since the last digits of the fit depend on the machine.
     return Agreement(n_inliers, round(scale, 3), round(turn_deg, 1) + 0.0, is_mirrored, round(quartile, 3), affine)
+
+
+def _unlike_share(first: Keypoints, second: Keypoints, roots: Roots, affine: Affine) -> float:
+    shape = SMALL * second.small.shape[0], SMALL * second.small.shape[1]
+    return share_unlike_cells(first.points, root_descriptors(first.descriptors), second.points, roots, affine, shape)
 
 
 def _match(first: Keypoints, second: Keypoints, roots: Roots) -> tuple[Points, Points]:

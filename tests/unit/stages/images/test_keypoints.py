@@ -76,6 +76,29 @@ def test_different_pictures_do_not_agree() -> None:
     assert 0 <= worst < MIN_INLIERS // 2
 
 
+def _in_window(image: Image.Image) -> Image.Image:
+    """Return a picture inside a drawn program window, which fills a third of the result."""
+    found = Image.new("L", (400, 300), 245)
+    found.paste(image.resize((300, 240)), (90, 40))
+    pen = ImageDraw.Draw(found)
+    for row in range(11):
+        pen.text((8, 34 + 24 * row), f"[x] Layer {row * 7}", fill=0)
+        pen.text((8 + 36 * row, 8), f"Menu{row}", fill=0)
+        pen.text((92 + 28 * row, 284), f"{row * 13}", fill=0)
+    return found
+
+
+def test_pictures_in_one_program_window_do_not_agree_but_copies_do() -> None:
+    pictures = [draw(seed) for seed in range(4)]
+    found = [find_keypoints(_in_window(picture)) for picture in pictures]
+    worst = max(compare_keypoints(a, b).n_inliers for n, a in enumerate(found) for b in found[:n])
+    assert worst == 0
+    for picture, shown in zip(pictures, found, strict=True):
+        edited = find_keypoints(_in_window(picture.point(lambda value: int(value * 0.8 + 30))))
+        assert compare_keypoints(shown, edited).n_inliers >= MIN_INLIERS
+        assert compare_keypoints(find_keypoints(picture), shown).n_inliers >= MIN_INLIERS
+
+
 def test_the_similarity_equals_the_edit() -> None:
     image = draw(7, 300, 300)
     original = find_keypoints(image)
