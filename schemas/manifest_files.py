@@ -87,7 +87,7 @@ def say_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> str:
     if fault["type"] == "string_pattern_mismatch" and name in model.model_fields:
         meaning = model.model_fields[name].description
         return f"expected {meaning}" if meaning else str(fault["msg"])
-    return str(fault["msg"])
+    return str(fault["msg"]).removeprefix("Value error, ")  # pydantic's name for what a validator raises
 
 
 def shown(path: Path) -> str:

@@ -3,19 +3,21 @@
 While URLs were put off, a further pass opens by itself; see `due_urls` for why that ends.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from schemas.reasons import REASON, REASONS
 from schemas.tables import FETCH_PASS
-from stages.contract import Context, InputError, Inputs, Outcome, Resources, no_rejects
+from stages.contract import Context, Inputs, Outcome, no_rejects
 from stages.download.packing import pack_encoded
+from stages.download.reduction import CHANGED, GIVEN_UP, PLACEHOLDER, refused_bodies
 from stages.rows import Rows, query_rows, run_sql
 from stages.safety.hash_lists import BODY_HASHES, listed
+from stages.stated import StatedResources
 from stages.withdraw.matching import named_by_url
 
 FETCH_REASONS = tuple(
@@ -28,12 +30,11 @@ FETCH_REASONS = tuple(
         "withdrawn",
     }
 )  # fmt: skip
-# Reasons of URLs that were not requested: not attempts.
-GIVEN_UP = ("host_refuses", "host_silent")
+REFETCH_REASONS = (*FETCH_REASONS, PLACEHOLDER, CHANGED)
 PUT_OFF = ("deferred", *GIVEN_UP)
 
 
-class PassResources(Resources):
+class PassResources(StatedResources):
     """Which URLs are attempted next, and how they are partitioned."""
 
     passes: int = Field(
@@ -51,16 +52,20 @@ class PassResources(Resources):
         125, ge=1, description="URLs of one host in one slice; slices of a large host are spread over the pass"
     )  # 32 threads at 4 requests per host keep 8 hosts busy: a partition of 1,000 URLs has at least 8 slices
 
+    @field_validator("refetch")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if unknown := sorted({*_codes(value)} - {*REFETCH_REASONS, "all"}):
+            known = ", ".join(REFETCH_REASONS)
+            raise ValueError(f"REFETCH has unknown reasons: {', '.join(unknown)}; expected all or some of {known}")
+        return value
+
 
 def open_pass(inputs: Inputs, context: Context) -> Outcome:
-    """Return the URLs of a new pass with their download partitions; no rows if no URL is due.
-
-    Raises:
-        InputError: when `refetch` names no reason.
-    """
+    """Return the URLs of a new pass with their download partitions; no rows if no URL is due."""
     resources: PassResources = context.resources
     number = int(context.partition)
-    due = due_urls(inputs, resources)
+    due = due_urls(inputs, context)
     hosts = run_sql("SELECT host FROM due ORDER BY place", {"due": due})["host"].combine_chunks().dictionary_encode()
     limits = {"urls_per_partition": resources.urls_per_partition, "urls_per_slice": resources.urls_per_slice}
     packed = pack_encoded(hosts.dictionary.to_pylist(), hosts.indices.to_numpy(), **limits)
@@ -99,23 +104,26 @@ def _unwanted(inputs: Inputs) -> pa.Table:
     )
 
 
-def due_urls(inputs: Inputs, resources: PassResources) -> Rows:
+def due_urls(inputs: Inputs, context: Context) -> Rows:
     """Return fetch_id, normalised_url, host and place, from 1, of the URLs that are due, by fetch_id.
 
     A URL is due if it was never in a pass; if it failed for a transient reason, in fewer than `passes` passes or, with
-    `retry`, in any number; if `refetch` names the reason of its last attempt; if it was deferred and its pass or a
-    later one requested any URL; or if its host was given up for the first time, or has ever answered and was sent a
-    request in that pass.
+    `retry`, in any number; if `refetch` names the reason of its last attempt, or why its fetched body is refused; if it
+    was deferred and its pass or a later one requested any URL; or if its host was given up for the first time, or has
+    ever answered and was sent a request in that pass.
 
     Passes therefore end: a pass opens by itself only after one that requested a URL or gave up a URL's host for the
     first time, and each URL is requested at most `passes` times (unless the user asks for more). The URLs that the last
     pass put off stay transient.
     """
+    resources: PassResources = context.resources
     retry = f"last.pass < {resources.asked_at_pass}"
     transient = f"last.fetch_reason IN ({_sql_list(code for code in FETCH_REASONS if REASON[code].is_transient)})"
     is_asked = f"(fetch_reason IS NULL OR fetch_reason NOT IN ({_sql_list(PUT_OFF)}))"
     given_up = f"fetch_reason IN ({_sql_list(GIVEN_UP)})"
-    refetched = _refetched(resources.refetch)
+    codes = _codes(resources.refetch)
+    named = f"IN ({_sql_list(codes)})"
+    refetched = "true" if "all" in codes else f"(last.fetch_reason {named} OR refused.reason {named})"
     planned, attempts = inputs["planned"], inputs["fetch_attempt"]
     if not attempts.num_rows:
         return query_rows(_PLACED.format(due=""), {"planned": planned})
@@ -143,7 +151,7 @@ def due_urls(inputs: Inputs, resources: PassResources) -> Rows:
         ), quiet_url AS (FROM url JOIN quiet USING (host))
         SELECT DISTINCT p.fetch_id
         FROM planned p LEFT JOIN last USING (fetch_id)
-        LEFT JOIN quiet_url quiet USING (fetch_id), asking
+        LEFT JOIN quiet_url quiet USING (fetch_id) LEFT JOIN refused USING (fetch_id), asking
         WHERE last.pass IS NULL
            OR (NOT last.was_fetched AND {transient} AND {is_asked} AND last.n_asked < {resources.passes})
            OR (NOT last.was_fetched AND last.fetch_reason = 'deferred' AND last.pass <= asking.pass)
@@ -152,7 +160,7 @@ def due_urls(inputs: Inputs, resources: PassResources) -> Rows:
            OR (NOT last.was_fetched AND {transient} AND {resources.retry == "transient"} AND {retry})
            OR ({refetched} AND {retry})
         """,
-        {"last": last, "planned": planned, "fetch_attempt": attempts},
+        {"last": last, "planned": planned, "fetch_attempt": attempts, "refused": _refused(inputs, context, codes)},
     )
     return query_rows(_PLACED.format(due="SEMI JOIN due USING (fetch_id)"), {"due": due, "planned": planned})
 
@@ -164,17 +172,23 @@ _PLACED = """
 """
 
 
-def _refetched(stated: str) -> str:
-    codes = [code.strip() for code in stated.split(",") if code.strip()]
-    unknown = [code for code in codes if code not in FETCH_REASONS and code != "all"]
-    if unknown:
-        raise InputError(
-            f"REFETCH={stated}: unknown reasons {unknown}; expected all or some of {', '.join(FETCH_REASONS)}"
-        )
-    if "all" in codes:
-        return "true"
-    return f"last.fetch_reason IN ({_sql_list(codes)})" if codes else "false"
+def _refused(inputs: Inputs, context: Context, codes: Collection[str]) -> Rows:
+    """Return fetch_id and reason of the URLs whose fetched bodies are refused for some of these reasons."""
+    columns = ", ".join(f"arg_max({name}, pass) AS {name}" for name in ("final_url", "n_bytes", "body_sha256"))
+    done = query_rows(
+        f"""SELECT fetch_id, {columns}, max(pass) AS pass FROM fetch_attempt SEMI JOIN planned USING (fetch_id)
+            WHERE fetch_reason IS NULL AND {not {PLACEHOLDER, CHANGED}.isdisjoint(codes)} GROUP BY fetch_id""",
+        {"fetch_attempt": inputs["fetch_attempt"], "planned": inputs["planned"]},
+    )
+    return query_rows(
+        "SELECT fetch_id, reason FROM placeholder UNION ALL SELECT fetch_id, reason FROM changed",
+        refused_bodies(done, inputs, context),
+    )
+
+
+def _codes(stated: str) -> list[str]:
+    return [code.strip() for code in stated.split(",") if code.strip()]
 
 
 def _sql_list(values: Iterable[str]) -> str:
-    return ", ".join(f"'{value}'" for value in values)
+    return ", ".join(f"'{value}'" for value in values) or "NULL"

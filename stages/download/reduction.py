@@ -11,10 +11,11 @@ from pydantic import Field
 from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import FETCHED
 from stages.contract import Context, Inputs, Outcome, Params
-from stages.download.passes import GIVEN_UP
 from stages.rows import Rows, query_rows
 from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 
+# Reasons of URLs that were not requested: not attempts.
+GIVEN_UP = ("host_refuses", "host_silent")
 PLACEHOLDER = "placeholder"
 CHANGED = "changed_body"
 _STATED = ["sample_id", "body_sha256"]
@@ -48,7 +49,6 @@ def reduce_attempts(inputs: Inputs, context: Context) -> Outcome:
     A URL that was redirected to a placeholder was not fetched either. Which URLs of a silent host were requested before
     it was given up depends on the order of requests, so all of them have the host's reason.
     """
-    params: ReductionParams = context.params
     columns = ", ".join("p.partition" if c == "partition" else f"a.{c}" for c in FETCHED.schema.names)
     done = query_rows(
         f"""
@@ -63,8 +63,7 @@ def reduce_attempts(inputs: Inputs, context: Context) -> Outcome:
     )
     # In any attempt: a different body later does not make the URL trustworthy.
     illegal = listed("fetch_id", inputs["listed_hash"], inputs["fetch_attempt"], BODY_HASHES)
-    found = {"done": done, "placeholder": _placeholders(done, inputs, params), "illegal": illegal}
-    found["changed"] = _changed(found, inputs, context.tools.get("stated"))
+    found = {"done": done, "illegal": illegal, **refused_bodies(done, inputs, context)}
     kept = query_rows(_KEPT, found)
     rejects = query_rows(_REFUSED, {**inputs, **found})
     return Outcome(kept.cast(FETCHED.schema), rejects.cast(FETCHED.reject_schema))
@@ -102,6 +101,20 @@ _REFUSED = f"""
     UNION ALL SELECT fetch_id, '{HASH_LISTED}', '{DETAIL}' FROM illegal SEMI JOIN planned USING (fetch_id)
     ORDER BY fetch_id
 """
+
+
+def refused_bodies(done: Rows, inputs: Inputs, context: Context) -> dict[str, Rows]:
+    """Return fetch_id, reason, pass and detail of the URLs whose fetched bodies are `placeholder` and `changed`.
+
+    Args:
+        done: fetch_id, pass, final_url, n_bytes and body_sha256 of each fetched URL.
+        inputs: with `planned` and `candidate`.
+        context: with the parameters, and the tool `stated` if a published dataset is made again.
+    """
+    params: ReductionParams = context.params
+    placeholder = _placeholders(done, inputs, params)
+    found = {"done": done, "placeholder": placeholder}
+    return {"placeholder": placeholder, "changed": _changed(found, inputs, context.tools.get("stated"))}
 
 
 def _changed(found: Mapping[str, Rows], inputs: Inputs, stated: pa.Table | None) -> Rows:

@@ -2,16 +2,21 @@
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from flows.settings import load_settings
 from schemas.fields import FIELD
+from stages import STAGES
 from stages.checks import check_outcome
 from stages.contract import Context, InputError
 from stages.download.passes import PUT_OFF, PassResources, open_pass
+from stages.download.reduction import ReductionParams
 from stages.download.stage import OPEN_PASS
 
 Attempt = tuple[str, int, str | None]
@@ -23,6 +28,8 @@ def due(
     planned: str = "abc",
     hosts: str = "",
     answered: str = "",
+    led: Mapping[str, str] = MappingProxyType({}),
+    stated: Mapping[str, str] = MappingProxyType({}),
     **resources: Any,
 ) -> list[str]:
     """Return the URLs that a pass takes, given (fetch_id, pass, reason) of those before.
@@ -33,6 +40,8 @@ def due(
         planned: URLs, one letter each.
         hosts: hosts of the URLs, one letter each; by default each URL has its own host.
         answered: URLs whose failures also have a status.
+        led: final addresses of URLs.
+        stated: digests of bodies in release metadata, by sample.
         resources: resources of the stage.
     """
     named = [
@@ -42,19 +51,24 @@ def due(
         (name, number, reason, 200 if reason is None or name in answered else None) for name, number, reason in attempts
     ]
     inputs = {
+        "candidate": table("sample_id caption", [(row[0], f"caption {row[0]}") for row in named]),
         "planned": table("sample_id fetch_id normalised_url host", named),
         "withdrawal": table("entry_kind entry", []),
-        "fetch_attempt": table(_ATTEMPT, [(*row, f"sha {row[0]}", f"md5 {row[0]}") for row in tried]),
+        "fetch_attempt": table(_ATTEMPT, [(*row, f"sha {row[0]}", f"md5 {row[0]}", led.get(row[0])) for row in tried]),
         "listed_hash": table("hash_kind hash", []),
     }
-    context = Context(f"{number:03d}", None, PassResources(**resources), {}, None, Path())  # type: ignore[arg-type]
-    outcome = open_pass(inputs, context)
+    tools = {"stated": pa.table({"sample_id": [*stated], "body_sha256": [*stated.values()]})} if stated else {}
+    outcome = open_pass(inputs, passing(number, tools, **resources))
     check_outcome(OPEN_PASS, inputs, outcome)
     assert set(outcome.kept["pass"].to_pylist()) <= {number}
     return outcome.kept["fetch_id"].to_pylist()
 
 
-_ATTEMPT = "fetch_id pass fetch_reason http_status body_sha256 body_md5"
+def passing(number: int, tools: Mapping[str, Any] = MappingProxyType({}), **resources: Any) -> Context:
+    return Context(f"{number:03d}", ReductionParams(), PassResources(**resources), tools, None, Path())  # type: ignore[arg-type]
+
+
+_ATTEMPT = "fetch_id pass fetch_reason http_status body_sha256 body_md5 final_url"
 
 
 def table(names: str, rows: list[Any]) -> pa.Table:
@@ -105,11 +119,20 @@ def test_a_refetch_takes_finished_urls_with_the_named_reasons(refetch: str, take
     assert due([*attempts, *((name, 1, None) for name in taken)], 2, refetch=refetch, asked_at_pass=1) == []
 
 
-def test_a_refetch_of_an_unknown_reason_is_refused() -> None:
-    with pytest.raises(
-        InputError, match=r"REFETCH=timout: unknown reasons \['timout'\]; expected all or some of .*timeout"
-    ):
-        due([], refetch="timout")
+@pytest.mark.parametrize(
+    ("refetch", "taken"), [("changed_body", ["b"]), ("placeholder", ["c", "d", "e"]), ("http_not_found", [])]
+)
+def test_a_refetch_takes_urls_whose_fetched_body_is_refused_for_a_named_reason(refetch: str, taken: list[str]) -> None:
+    attempts: list[Attempt] = [(name, 0, None) for name in "abcde"]
+    world = {"planned": "abcde", "led": dict.fromkeys("cde", "http://h/gone.png"), "stated": {"s0": "sha a", "s1": "x"}}
+    assert due(attempts, refetch=refetch, asked_at_pass=1, **world) == taken
+    assert due(attempts, **world) == []
+
+
+def test_a_refetch_of_an_unknown_reason_is_refused_before_anything_runs() -> None:
+    expected = r"REFETCH has unknown reasons: timout; expected all or some of .*timeout.*, changed_body$"
+    with pytest.raises(InputError, match=expected):
+        load_settings("demo", ['download.refetch="timout, tls_failed"'], STAGES)
 
 
 def test_a_deferred_url_is_taken_by_the_next_pass_automatically() -> None:
@@ -167,13 +190,13 @@ def test_passes_end_for_any_answers(seed: int, passes: int) -> None:
 
 def test_a_url_that_led_to_a_listed_file_is_not_requested_again() -> None:
     inputs = {
+        "candidate": table("sample_id caption", []),
         "planned": table("sample_id fetch_id normalised_url host", [(c, c, f"http://h/{c}", "h") for c in "ab"]),
-        "fetch_attempt": table(_ATTEMPT, [(c, 0, None, 200, f"sha {c}", None) for c in "ab"]),
+        "fetch_attempt": table(_ATTEMPT, [(c, 0, None, 200, f"sha {c}", None, None) for c in "ab"]),
         "withdrawal": table("entry_kind entry", []),
         "listed_hash": table("hash_kind hash", [("sha256", "sha a")]),
     }
-    resources = PassResources(refetch="all", asked_at_pass=1)
-    kept = open_pass(inputs, Context("001", None, resources, {}, None, Path())).kept  # type: ignore[arg-type]
+    kept = open_pass(inputs, passing(1, refetch="all", asked_at_pass=1)).kept
     asked = dict(zip(kept["fetch_id"].to_pylist(), kept["is_withdrawn"].to_pylist(), strict=True))
     assert asked == {"a": True, "b": False}
 
@@ -188,8 +211,7 @@ def test_withdrawn_urls_are_in_the_pass_but_marked() -> None:
         "listed_hash": table("hash_kind hash", []),
         "withdrawal": table("entry_kind entry", [("url", "http://h/a"), ("sample_id", "s1")]),
     }
-    context = Context("000", None, PassResources(), {}, None, Path())  # type: ignore[arg-type]
-    kept = open_pass(inputs, context).kept
+    kept = open_pass(inputs, passing(0)).kept
     # The other sample of b is not withdrawn: its URL is still requested.
     assert dict(zip(kept["fetch_id"].to_pylist(), kept["is_withdrawn"].to_pylist(), strict=True)) == {
         "a": True,
