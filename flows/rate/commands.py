@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from urllib.parse import urlencode
 
 from rich.console import Console
 
@@ -70,9 +71,10 @@ def _serve(
             return _read_whole(Path(place.file))
         return ledger.store.read_located(place.file, place.offset, place.n_bytes, sources)
 
-    with RatingServer(Desk(task, drawn, labels, read_bytes, rater), options.port) as server:
-        say(console, f"{server.url} on this machine alone; every answer is stored at once in {labels}")
-        say(console, "Another rater opens the same page under another name. Ctrl-C ends it and prints the figures.")
+    with RatingServer(Desk(task, drawn, labels, read_bytes), options.port) as server:
+        own = f"{server.url}?{urlencode({'rater': rater})}" if rater else server.url
+        say(console, f"{own} on this machine alone; every answer is stored at once in {labels}")
+        say(console, f"{server.url} asks for a name: for each other rater. Ctrl-C ends it and prints the figures.")
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:

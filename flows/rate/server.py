@@ -52,7 +52,6 @@ class Desk:
     drawn: Drawn
     labels: Path
     read_bytes: Callable[[Location], bytes]
-    first_rater: str = ""
 
 
 class Refused(Exception):
@@ -95,7 +94,6 @@ class RatingServer(ThreadingHTTPServer):
         ]
         return {
             "title": task.title, "advice": task.advice, "questions": questions, "n": len(self.desk.drawn.items),
-            "rater": self.desk.first_rater,
         }  # fmt: skip
 
     def progress(self, rater: str) -> Mapping[str, Any]:

@@ -147,8 +147,18 @@ async function begin(name) {
   done = new Set(progress.done);
   history.replaceState(null, "", `/?rater=${encodeURIComponent(rater)}`);
   $("who").hidden = true;
+  $("other").hidden = false;
   number = task.n - 1;
   await next();
+}
+
+function askName() {
+  for (const id of ["work", "end", "other"]) $(id).hidden = true;
+  $("who").hidden = false;
+  $("place").textContent = $("rater").value = "";
+  $("bar").value = 0;
+  history.replaceState(null, "", "/");
+  $("rater").focus();
 }
 
 $("who").addEventListener("submit", (event) => {
@@ -160,6 +170,7 @@ $("store").addEventListener("click", () => act(store));
 $("back").addEventListener("click", () => act(() => show(number - 1)));
 $("forward").addEventListener("click", () => act(() => show(number + 1)));
 $("again").addEventListener("click", () => act(() => show(0)));
+$("other").addEventListener("click", () => act(askName));
 
 act(async () => {
   task = await ask("/api/task");
@@ -167,7 +178,7 @@ act(async () => {
   $("title").textContent = task.title;
   $("advice").textContent = task.advice;
   drawQuestions();
-  const name = new URLSearchParams(location.search).get("rater") || task.rater;
+  const name = new URLSearchParams(location.search).get("rater");
   if (name) await begin(name);
   else $("rater").focus();
 });

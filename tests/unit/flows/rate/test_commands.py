@@ -53,10 +53,11 @@ def test_the_page_is_served_until_it_is_stopped(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RatingServer, "serve_forever", serve)
-    assert main(["rate", *damaged.arguments(tmp_path), "--n=5", "--port=0", "--rater=Ann", "--half=pub11"]) == 0
+    assert main(["rate", *damaged.arguments(tmp_path), "--n=5", "--port=0", "--rater=Ann&Bo", "--half=pub11"]) == 0
     printed = capsys.readouterr().out
-    assert re.search(r"http://127\.0\.0\.1:\d+/", printed) and "judged: Ann 1 of 5" in printed
-    assert seen[0]["rater"] == "Ann" and seen[0]["n"] == 5
+    assert re.search(r"http://127\.0\.0\.1:\d+/\?rater=Ann%26Bo on", printed) and "judged: Ann 1 of 5" in printed
+    assert re.search(r"http://127\.0\.0\.1:\d+/ asks for a name", printed)
+    assert "rater" not in seen[0] and seen[0]["n"] == 5
 
 
 @pytest.mark.parametrize("words", [["--rater=" + "x" * 50], ["--half=rs3", "--rater=\x1b"]])

@@ -35,6 +35,13 @@ def test_a_rater_judges_by_keyboard_and_continues_after_the_server_was_killed(tm
             page.wait(f"{PLACE} === 'Ann: item 1 of 3, 1 judged'")
             chosen = "[...document.querySelectorAll('#questions :checked')].map((input) => input.value).join()"
             assert page.value(chosen) == "4,unsure,2"
+            page.value("document.getElementById('other').click()")
+            page.wait("document.activeElement.id === 'rater' && location.search === ''")
+            page.press(*"Bea", "Enter")
+            page.wait(f"{SHOWN} && {PLACE} === 'Bea: item 1 of 3, 0 judged'")
+            assert page.value(chosen) == ""
+            page.open(f"{server.url}?rater=Ann")
+            page.wait(f"{PLACE} === 'Ann: item 2 of 3, 1 judged'")
         page.press("ArrowRight")
         page.wait("document.getElementById('trouble').textContent.startsWith('Not done')")
         with served(labels) as server:
