@@ -61,7 +61,7 @@ _EXAMPLES = {
     "CORPUS": "cc3m",
     "CODE": "mycorpus",
     "FILE": "PATH",
-    "ID": "laion2b_0_12",
+    "ID": "laion2b_0_13",
     "STAGE": "filter|dedup|outliers|contamination|caption|gpe",
     "DATA": "folder with rs/ and other/",
     "FROM": "release-metadata.parquet",

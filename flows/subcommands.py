@@ -17,7 +17,7 @@ _AGAIN = (
     ),
     option("--refetch", default="", help="request URLs again that were refused for these reasons (a,b), or all"),
 )
-_SAMPLE = option("sample_id", metavar="SAMPLE_ID", help="a sample's name, such as laion2b_0_12")
+_SAMPLE = option("sample_id", metavar="SAMPLE_ID", help="a sample's name, such as laion2b_0_13")
 
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "demo": Subcommand(
@@ -91,11 +91,11 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "print partitions done, stale, missing and failed, rows and disk", ("status --build build/demo",)
     ),
     "explain": Subcommand(
-        "print what became of one sample, stage by stage", ("explain laion2b_0_12 --build build/demo",), (_SAMPLE,)
+        "print what became of one sample, stage by stage", ("explain laion2b_0_13 --build build/demo",), (_SAMPLE,)
     ),
     "show": Subcommand(
         "write the image of one sample to a file",
-        ("show laion2b_0_12 --build build/demo --out picture.jpg",),
+        ("show laion2b_0_13 --build build/demo --out picture.jpg",),
         (
             _SAMPLE,
             option(

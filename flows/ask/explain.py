@@ -134,6 +134,11 @@ def _explain_unmatched(
     listed = db.execute("SELECT path, part FROM source_listing WHERE corpus IN ?", [wanted]).fetchall()
     files, corpus = files_of(sample_id, listed, corpora), corpus_of(sample_id, listed, corpora)
     if not files or corpus is None:
+        image = "SELECT min(sample_id) FROM labelled_image WHERE split_part(sample_id, '_', 1) = ?"
+        if labelled := (db.execute(image, wanted[:1]).fetchone() or (None,))[0]:
+            raise InputError(
+                f"no sample {sample_id!r}: expected the name of an image of {wanted[0]}, such as {labelled}"
+            )
         near = scalar(db, "SELECT min(sample_id) FROM candidate")
         raise InputError(f"no sample {sample_id!r}: expected <corpus>_<part>_<row> of a listed file, such as {near}")
     if sources is None:

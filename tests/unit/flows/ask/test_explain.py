@@ -83,6 +83,11 @@ def test_explain_of_an_unknown_id_describes_the_form_of_ids(finished: Build, sam
         explain(finished.ledger(), sample_id, finished.sources)
 
 
+def test_explain_of_an_unknown_labelled_image_names_one_of_its_corpus(finished: Build) -> None:
+    with pytest.raises(InputError, match="expected the name of an image of fmow, such as fmow_"):
+        explain(finished.ledger(), "fmow_nowhere_0_0_rgb", finished.sources)
+
+
 def test_explain_of_an_unmatched_row_needs_the_sources(finished: Build) -> None:
     with pytest.raises(InputError, match=r"set SOURCES=… to read its row again from laion2b/part-00000-a\.parquet"):
         explain(finished.ledger(), "laion2b_0_3", None)
