@@ -24,6 +24,7 @@ STRETCH_REASONS = tuple(reason.code for reason in REASONS if reason.is_stretch)
 _LOST = ("unreadable", "faulty_manifest")  # reasons for which a path's content is missing from the build
 _TABLE = "candidate"
 _LISTED = Reads("source_listing", ("path",))
+_ALL_LISTED = Reads("source_listing", ("path",), is_whole=True)
 _REJECTED = Reads("source_listing", tuple(SOURCE_LISTING.reject_schema.names), is_whole=True, section="rejects")
 
 
@@ -108,8 +109,17 @@ def accept_all(ledger: Ledger) -> str:
     return _accepting((*_accepted(ledger, ledger.writer[_TABLE]), *paths))
 
 
+def unknown_accepted(ledger: Ledger) -> list[str]:
+    """Return the entries of filter.accept_damaged that name no path of this build."""
+    accepted = set(_accepted(ledger, ledger.writer[_TABLE]))
+    if not accepted:
+        return []
+    known = {*ledger.read(_ALL_LISTED)["path"].to_pylist(), *ledger.read(_REJECTED)["path"].to_pylist()}
+    return sorted(accepted - known - {file.path for file in damaged_files(ledger)})
+
+
 def warnings(ledger: Ledger, modules: Sequence[str], is_generated: bool) -> Iterator[str]:
-    """Yield the messages at the end of a run: source files that differ from the published ones, or are unreadable.
+    """Yield the messages at the end of a run: unreadable source files, those unlike the published, misnamed ones.
 
     Args:
         ledger: the build.
@@ -118,6 +128,8 @@ def warnings(ledger: Ledger, modules: Sequence[str], is_generated: bool) -> Iter
     """
     for mismatch in () if is_generated else mismatches(ledger):
         yield f"not as published: {mismatch}"
+    for path in unknown_accepted(ledger):
+        yield f"filter.accept_damaged names {path}, which is not under SOURCES: expected a path as the messages name it"
     said = [*unreadable_sentences(ledger)]
     if set(modules) - {"inventory"}:
         said += [sentence for _, sentence in sentences(ledger)]

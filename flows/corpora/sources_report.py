@@ -94,9 +94,9 @@ def _facts(holding: Holding) -> Iterator[tuple[str, str, str]]:
     if holding.missing_parts:
         yield "missing", f"files number {_runs(holding.missing_parts)}", "yellow"
     for mismatch in holding.mismatches[:_SHOWN]:
-        yield "other sha256", str(mismatch), "red"
+        yield "sha256", str(mismatch), "red"
     if len(holding.mismatches) > _SHOWN:
-        yield "other sha256", f"… and {len(holding.mismatches) - _SHOWN} more files", "red"
+        yield "sha256", f"… and {len(holding.mismatches) - _SHOWN} more files", "red"
     if corpus.is_withdrawn:
         yield "withdrawn", f"by its publisher; use instead: {corpus.replaced_by}", "yellow"
     yield "licence", f"of texts and tables: {corpus.annotation_licence}", ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from flows.rate.questions import AUDITS
 
@@ -33,7 +34,6 @@ def _add_page_options(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, found {value}")
-    return value
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return int(text)

@@ -103,6 +103,10 @@ def test_accepting_a_loss_runs_nothing_again_and_clears_the_fault(build: Build) 
     assert [file.is_accepted for file in damaged_files(accepting.ledger())] == [True]
     other = build.with_settings(filter={"accept_damaged": [NAMES[0]]})
     assert [file.path for file in unaccepted(other.ledger())] == [NAMES[1]]
+    misspelt = build.with_settings(filter={"accept_damaged": [NAMES[1], "laion2b/nope.parquet"]}).ledger()
+    assert unaccepted(misspelt) == [] and [said.split(",")[0] for said in warnings(misspelt, ["inventory"], False)] == [
+        "filter.accept_damaged names laion2b/nope.parquet"
+    ]
 
 
 def test_only_a_replaced_file_is_read_again(build: Build) -> None:

@@ -133,7 +133,7 @@ def test_a_file_with_an_unpublished_checksum_is_named_and_stops_nothing(build: B
     assert (found.path, found.found, found.stated) == ("cc3m/deep/GCC-training.tsv", digest, "0" * 64)
     holding = Holding("cc3m", stating("0" * 64)["cc3m"], 1, 13, mismatches=(found,))
     assert holding.state == "partly there"
-    assert any(line.startswith("  other sha256") for line in lines([holding], build.sources))
+    assert any(line.startswith("  sha256      cc3m") for line in lines([holding], build.sources))
 
 
 def test_a_corpus_that_the_inventory_leaves_out_is_reported_beside_those_of_other_corpora(
