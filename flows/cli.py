@@ -90,10 +90,22 @@ COMMANDS = {
 }
 
 
+class _Output(Console):
+    """A console whose reader, such as head, may leave: the command goes on in silence, and its exit code stays true."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _discard_output()
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return the exit code."""
     options = parse(arguments)
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    console = _Output(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for fault in manifest_faults().values():
@@ -102,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, ManifestError) as error:
         say(console, f"error: {error}", "red")
         return 2
-    except BrokenPipeError:  # the reader of the output, such as head, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # of print, which only commands use that do no more
+        _discard_output()
         return 0
     except (StageFailure, ContractError) as error:
         say(console, f"error: {error}", "red")
@@ -145,7 +157,10 @@ def _disk_full(options: argparse.Namespace) -> str:
 
 def leave(code: int) -> NoReturn:
     """End the process once its threads have ended; a further Ctrl-C ends it at once."""
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
     if "duckdb" not in sys.modules:  # its binding prints the objects that are left as leaks
         gc.freeze()  # half a second of `status` went into looking at all objects again
     for number in (signal.SIGINT, signal.SIGTERM):

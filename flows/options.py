@@ -166,29 +166,29 @@ def command_again(options: argparse.Namespace) -> str:
     targets = [f"stage-{m}" for m in options.modules] if options.command == "stage" else [options.command]
     words = [f"make {' '.join(targets)}"]
     if options.command == "rebuild":
-        words.append(_word("from", options.from_file))
+        words.append(make_word("from", options.from_file))
     own = _OWN.get(options.command, ())
-    words += [_word(name, getattr(options, name)) for name in own if getattr(options, name) not in (None, "")]
+    words += [make_word(name, getattr(options, name)) for name in own if getattr(options, name) not in (None, "")]
     if options.command not in ("demo", "train-detector"):
-        words.append(_word("profile", options.profile))
+        words.append(make_word("profile", options.profile))
     for name in ("sources", "metafile") if options.command != "rebuild" else ("sources",):
         if getattr(options, name) is not None:
-            words.append(_word(name, getattr(options, name)))
+            words.append(make_word(name, getattr(options, name)))
     if options.eval:
-        words.append(_word("eval", options.eval))
+        words.append(make_word("eval", options.eval))
     if options.build is not None:
-        words.append(_word("build", options.build))
+        words.append(make_word("build", options.build))
     if options.set:
         words.append(set_word(options.set))
-    words += [_word(name, getattr(options, name)) for name in ("retry", "refetch") if getattr(options, name, "")]
+    words += [make_word(name, getattr(options, name)) for name in ("retry", "refetch") if getattr(options, name, "")]
     return " ".join(words)
 
 
 def set_word(settings: Sequence[str]) -> str:
     """Return SET with some settings as a shell takes it."""
-    return _word("set", join_settings(settings))
+    return make_word("set", join_settings(settings))
 
 
-def _word(variable: str, value: object) -> str:
+def make_word(variable: str, value: object) -> str:
     """Return a make variable as a shell takes it."""
     return f"{variable.upper()}={shlex.quote(str(value))}"

@@ -25,7 +25,7 @@ from flows.ledger.lease import hold_lease
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
 from flows.opening import open_existing, sources_of
-from flows.options import MEMORY, command_again, parse, remember, settings_of
+from flows.options import MEMORY, command_again, make_word, parse, remember, settings_of
 from flows.settings import Settings, render_settings
 from schemas.tables import EVALUATION_IMAGE, EVALUATION_KEYPOINTS
 from stages import STAGES
@@ -136,7 +136,7 @@ def run_release_metadata(options: argparse.Namespace, console: Console) -> None:
     """Write the metadata from which others can make the dataset again."""
     _, ledger = open_existing(options)
     n_rows, n_labelled, n_lost = write_release_metadata(ledger, options.out)
-    how, more = f"make rebuild FROM={options.out}", ""
+    how, more = f"make rebuild {make_word('from', options.out)}", ""
     if n_labelled:
         how += " SOURCES=…"
         more = f"; SOURCES is a folder with the corpora of the {counted(n_labelled, 'labelled image')}"

@@ -17,6 +17,7 @@ from flows.ask.release_metadata import ROWS_QUERY, read_about
 from flows.ask.views import open_views
 from flows.corpora.release import is_release, tars_of
 from flows.ledger.ledger import Ledger
+from flows.options import make_word
 from stages.contract import InputError
 from stages.readers.rs5m_list.names import sample_id_of
 from stages.readers.rs5m_tars.members import Body, PackedSample, TarDamage, read_body, walk_samples
@@ -59,7 +60,9 @@ def read_release(path: Path, open_other: Callable[[Path], Ledger]) -> pa.Table:
         )
     ledger = open_other(path)
     if not ledger.state(ledger.writer["metafile"]).is_complete:
-        raise InputError(f"RELEASE={path}: the build is not finished by its settings: run `make build BUILD={path}`")
+        raise InputError(
+            f"RELEASE={path}: the build is not finished by its settings: run `make build {make_word('build', path)}`"
+        )
     with open_views(ledger) as db:
         return _with_places(db.sql(f"SELECT {', '.join(_FACTS)} FROM ({ROWS_QUERY})").to_arrow_table())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from flows.detector.examples import count_passed_over
 from flows.detector.measure import Share
 from flows.detector.used import detector_folder, say_used
 from flows.opening import open_build, open_existing
+from flows.options import make_word
 from flows.settings import sections_of, toml_sections
 from stages.contract import InputError
 from stages.plurals import briefly, counted
@@ -44,7 +44,7 @@ def run_calibrate(options: argparse.Namespace, console: Console) -> int:
     _report(scores, thresholds, options, console)
     _write(thresholds, options)
     values = [f"outliers.{name}={value:g}" for name, value in _values(thresholds).items()]
-    say(console, f"{options.out}: a profile with them; use it with PROFILE={shlex.quote(str(options.out))}")
+    say(console, f"{options.out}: a profile with them; use it with {make_word('profile', options.out)}")
     say(console, f'  or with SET="outliers.rule=absolute {" ".join(values)}"')
     return 0
 

@@ -13,7 +13,7 @@ from flows.ask.report import say
 from flows.ledger.ledger import Ledger
 from flows.ledger.store import Store
 from flows.opening import open_build, sources_of
-from flows.options import is_generated
+from flows.options import is_generated, make_word
 from flows.preflight.check import find_gaps, needed_models
 from flows.preflight.fetch import fetch_models
 from flows.preflight.forecast import Forecaster
@@ -151,4 +151,4 @@ def _models_folder(ledger: Ledger) -> Path:
 
 
 def _weights_command(options: argparse.Namespace) -> str:
-    return f"make weights PROFILE={options.profile or 'demo'}"
+    return f"make weights {make_word('profile', options.profile or 'demo')}"

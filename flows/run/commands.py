@@ -35,6 +35,7 @@ from flows.options import (
     command_again,
     dropped_settings,
     is_generated,
+    make_word,
     remember,
     resolved_paths,
     set_word,
@@ -51,9 +52,9 @@ from flows.watch.progress import Terminal
 from flows.watch.ui import FLOW_RUN
 from stages import MODULES, STAGES
 from stages.contract import InputError
-from stages.inventory.folders import no_folder
+from stages.inventory.folders import check_chosen, no_folder
 from stages.plurals import counted
-from stages.readers.corpora import load_corpora
+from stages.readers.corpora import load_corpora, manifest_faults
 
 _UNDER = {"rs5m": "train/ and val/", "pairs": "pairs/"}
 _SHOWN_AT_THE_END = ("PUB11 funnel", STATISTICS["pub11_rate"], "RS3")
@@ -193,8 +194,8 @@ def _checked_sources(options: argparse.Namespace, ledger: Ledger, modules: Seque
     """Return the SOURCES folder, if any.
 
     Raises:
-        InputError: SOURCES is not given or is no folder, or EVAL has a fault: now, not when other stages have run for
-            hours.
+        InputError: SOURCES is not given, is no folder or lacks a chosen corpus, or EVAL has a fault: now, not when
+            other stages have run for hours.
     """
     if "contamination" in modules and (evaluation := evaluation_of(ledger.settings)):
         check_evaluation(evaluation)
@@ -206,6 +207,9 @@ def _checked_sources(options: argparse.Namespace, ledger: Ledger, modules: Seque
         )
     if sources is not None and "inventory" in modules and not sources.is_dir():
         raise no_folder(sources, load_corpora())
+    if sources is not None and "inventory" in modules:
+        chosen = getattr(ledger.settings.params(ledger.writer["source_listing"]), "corpora", ())
+        check_chosen(sources, load_corpora(), chosen, manifest_faults())
     return sources
 
 
@@ -259,5 +263,5 @@ def _show_result(ledger: Ledger, options: argparse.Namespace, console: Console) 
 
 
 def _where_tables_are(ledger: Ledger, options: argparse.Namespace) -> str:
-    build = f" BUILD={options.build}" if options.build is not None else ""
+    build = f" {make_word('build', options.build)}" if options.build is not None else ""
     return f"all tables: `make tables{build}`, or as CSV in {ledger.store.root / 'dataset' / 'tables'}"

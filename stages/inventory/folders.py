@@ -83,7 +83,7 @@ def look_at(
     """
     faults = faults or {}
     names = _names(sources, corpora)
-    _check_chosen(sources, corpora, chosen, faults)
+    check_chosen(sources, corpora, chosen, faults)
     rejects: list[LeftOut] = []
     found: dict[str, str] = {}
     for name in names:
@@ -142,9 +142,10 @@ def near_corpus(name: str, corpora: Mapping[str, Corpus]) -> str:
     return begun.pop() if len(begun) == 1 else ""
 
 
-def _check_chosen(
+def check_chosen(
     sources: Path, corpora: Mapping[str, Corpus], chosen: Sequence[str], faults: Mapping[str, str]
 ) -> None:
+    """Refuse a choice of corpora that have no reader or no folder. Raises InputError."""
     for code in chosen:
         if code in faults:
             continue  # its folder is rejected, and the other corpora are listed

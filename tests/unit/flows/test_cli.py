@@ -1,4 +1,6 @@
+import argparse
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import COMMANDS, main
+from flows.run.commands import _where_tables_are
 from flows.settings import load_settings
 from flows.subcommands import SUBCOMMANDS
 from stages import MODULES, STAGES
@@ -25,6 +28,41 @@ def _signals() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("words", "expected"), [(["config"], 0), (["status", "--build", "nowhere"], 2)])
+def test_a_reader_that_leaves_changes_no_exit_code(tmp_path: Path, words: list[str], expected: int) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *words], stdout=write_end, stderr=subprocess.PIPE, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (expected, b"")
+
+
+def test_printed_commands_can_be_pasted(finished: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = finished.copy_to(tmp_path / "b 1")
+    out = tmp_path / "rel md.parquet"
+    assert main(["release-metadata", *build.arguments(tmp_path), f"--out={out}"]) == 0
+    assert f"make rebuild FROM='{out}'" in " ".join(capsys.readouterr().out.split())
+    said = _where_tables_are(build.ledger(), argparse.Namespace(build=build.root))
+    assert f"`make tables BUILD='{build.root}'`" in said
+
+
+@pytest.mark.parametrize("n", ["x", "0", "1.5"])
+def test_a_wrong_number_of_items_is_refused_in_plain_words(capsys: pytest.CaptureFixture[str], n: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["rate", f"--n={n}"])
+    assert f"--n: expected a whole number of at least 1, found '{n}'" in capsys.readouterr().err
+
+
+def test_a_misspelt_corpus_is_refused_before_anything_runs(
+    small: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(capsys, "stage", "inventory", *small, "--set", 'inventory.corpora=["cc3"]')
+    assert code == 2 and said.startswith("error: inventory.corpora names 'cc3'; corpora with a reader")
 
 
 @pytest.fixture

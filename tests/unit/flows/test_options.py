@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import _after_stop
-from flows.options import command_again, dropped_settings, parse, remember, set_word, settings_of
+from flows.options import command_again, dropped_settings, make_word, parse, remember, set_word, settings_of
 from flows.set_values import split_settings
 from stages.contract import InputError
 
@@ -47,6 +47,7 @@ def test_a_stopped_command_without_partitions_says_how_to_start_again(tmp_path: 
     options = parse(["calibrate", "labels.csv", "--precision", "0.9", *build])
     again = f"make calibrate LABELS=labels.csv PRECISION=0.9 OUT=calibrated.toml PROFILE=demo BUILD={tmp_path}"
     assert command_again(options) == again
+    assert make_word("build", "b 1") == "BUILD='b 1'"
     kept = "Files fetched so far are kept, and one that is half there is continued with: make weights PROFILE=paper"
     assert _after_stop(parse(["weights", "--profile", "paper"])) == kept
     assert _after_stop(parse(["build", *build])).startswith("Finished partitions are kept; continue with: make build")
