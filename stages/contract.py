@@ -128,10 +128,12 @@ class Dependency:
     Attributes:
         name: a name that no tool of the stage has.
         identity: versions or digests, given the stage's parameters; fingerprinted as those of tools are.
+        is_by_corpus: the identity has an entry per corpus code; only the corpora of the build are fingerprinted.
     """
 
     name: str
     identity: Callable[[Any], Mapping[str, str]]
+    is_by_corpus: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from flows.ledger.digests import digest_file
 from flows.ledger.receipt import fsync_folder
 from stages.contract import InputError
+from stages.plurals import counted
 
 CHECKSUMS = "SHA256SUMS"
 
@@ -207,6 +209,31 @@ def read_checksums(folder: Path) -> dict[str, str]:
     """Return the sha256 of each file by its name, as a published folder states them. Raises FileNotFoundError."""
     lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
+
+
+def published_names(root: Path) -> frozenset[str]:
+    """Return the names of the files of a build's dataset folder as it is published now; empty if there is none."""
+    try:
+        return frozenset(read_checksums(root / "dataset"))
+    except FileNotFoundError:
+        return frozenset()
+
+
+def left_out(before: Collection[str], now: Collection[str]) -> list[str]:
+    """Return the files that were published before and are not now; those of a folder as one entry.
+
+    Args:
+        before: names of the files of a dataset folder.
+        now: the same of the folder that replaced it.
+    """
+    n_gone = Counter(map(_top, set(before) - set(now)))
+    left = {_top(name) for name in now}
+    return [f"{counted(n, 'file')} of {name}" if name in left else name for name, n in sorted(n_gone.items())]
+
+
+def _top(name: str) -> str:
+    """Return the folder that a file is in, with a slash, or a file's own name."""
+    return name[: name.find("/") + 1] or name
 
 
 def folder_faults(folder: Path, digest_of: Callable[[Path], str] | None) -> Iterator[str]:

@@ -97,7 +97,8 @@ def last_day(ledger: Ledger) -> str:
 
 def card_digest(ledger: Ledger) -> str:
     """Return the digest of the card's content that is in no receipt: settings, rights, licences of models."""
-    rights = {code: corpus.model_dump(mode="json") for code, corpus in load_corpora().items()}
+    used = ledger.corpora()
+    rights = {code: corpus.model_dump(mode="json") for code, corpus in load_corpora().items() if code in used}
     return digest_json([ledger.settings.profile, settings_in_full(ledger), models_used(ledger), rights])
 
 

@@ -5,7 +5,7 @@ Not for fingerprints themselves: that is the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from flows.ledger.receipt import read_receipt
@@ -30,11 +30,23 @@ def why_off(stage: Stage, settings: Settings, writer: Mapping[str, Stage]) -> st
     return reasons[0] if reasons and all(reasons) else ""
 
 
-def tool_identities(stage: Stage, settings: Settings, store: Store) -> dict[str, Mapping[str, str]]:
-    """Return the identities of a stage's tools and dependencies, by name; their results depend on these."""
+def tool_identities(
+    stage: Stage, settings: Settings, store: Store, corpora: Collection[str] = ()
+) -> dict[str, Mapping[str, str]]:
+    """Return the identities of a stage's tools and dependencies, by name; their results depend on these.
+
+    Args:
+        stage: the stage.
+        settings: of the build.
+        store: of the build.
+        corpora: codes of the corpora that the build has.
+    """
     params = settings.params(stage)
     used: tuple[Tool | Dependency, ...] = (*stage.tools, *stage.depends)
     known = {one.name: dict(one.identity(params)) for one in used}
+    for one in stage.depends:
+        if one.is_by_corpus:
+            known[one.name] = {code: value for code, value in known[one.name].items() if code in corpora}
     for tool in stage.tools:
         found = tool.found(params, settings.resources(stage))
         if found is None:  # the user's weights are on another disk now: rows made with them stay current

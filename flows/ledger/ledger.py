@@ -16,13 +16,15 @@ from flows.ledger.digests import FINGERPRINT_LENGTH
 from flows.ledger.fingerprint import Constants
 from flows.ledger.input_digests import InputDigests
 from flows.ledger.pieces import Piece, read_input
-from flows.ledger.readiness import Due, halves, is_ready, lacking, partition_names, spread
+from flows.ledger.readiness import Due, corpus_of, halves, is_ready, lacking, partition_names, spread
 from flows.ledger.receipt import observation_fingerprint
 from flows.ledger.state import PartitionState, StageState
 from flows.ledger.store import Store
 from flows.settings import Settings
+from schemas.tables import SOURCE_LISTING
 from stages.collector import collector_paused
 from stages.contract import WHOLE, InputError, Reads, Stage
+from stages.readers.rs5m_list.names import sample_corpora
 
 
 class Ledger:
@@ -58,6 +60,7 @@ class Ledger:
         """Forget the concluded states and digests; receipts that were read are kept."""
         self._states.clear()
         self._digests.forget()
+        self._forget_corpora()
 
     def state(self, stage: Stage) -> StageState:
         """Return a stage's partitions and receipts."""
@@ -87,6 +90,7 @@ class Ledger:
         self._held.discard(stage.name)
         self._states[stage.name] = self._conclude(stage)
         self._digests.forget_whole(stage.writes.name)
+        self._forget_corpora()
         due: Due = []
         spread(self, stage, list(self._states[stage.name].spans), due)
         return due
@@ -199,8 +203,22 @@ class Ledger:
     def tool_identities(self, stage: Stage) -> dict[str, Mapping[str, str]]:
         """Return the identities of a stage's tools and dependencies, by name."""
         if stage.name not in self._tools:
-            self._tools[stage.name] = tool_identities(stage, self.settings, self.store)
+            corpora = self.corpora() if any(one.is_by_corpus for one in stage.depends) else ()
+            self._tools[stage.name] = tool_identities(stage, self.settings, self.store, corpora)
         return self._tools[stage.name]
+
+    def corpora(self) -> frozenset[str]:
+        """Return the codes of the corpora that the build has, by the last listing of its sources."""
+        listing = self.writer.get(SOURCE_LISTING.name)
+        spans = self.state(listing).spans if listing is not None else ()
+        return sample_corpora({corpus_of(name) for name in spans})
+
+    def _forget_corpora(self) -> None:
+        """Forget the identities that depend on the corpora of the last listing."""
+        for stage in self.stages:
+            if any(one.is_by_corpus for one in stage.depends):
+                self._tools.pop(stage.name, None)
+                self._constants.pop(stage.name, None)
 
     def why_off(self, stage: Stage) -> str:
         """Return the setting or stage that switches a stage off, "" if it is on."""

@@ -69,8 +69,13 @@ def partition_names(ledger: States, stage: Stage) -> list[str]:
 
 
 def half_of(partition: str) -> str:
-    """Return the half that a partition of source files belongs to, by the corpus code that its name begins with."""
-    return "rs3" if partition.partition("-")[0] in labelled_codes() else "pub11"
+    """Return the half that a partition of source files belongs to, by its corpus."""
+    return "rs3" if corpus_of(partition) in labelled_codes() else "pub11"
+
+
+def corpus_of(partition: str) -> str:
+    """Return the code of the corpus that a partition of source files belongs to: its name begins with it."""
+    return partition.partition("-")[0]
 
 
 def halves(writer: Mapping[str, Stage]) -> dict[str, Half]:

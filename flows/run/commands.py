@@ -19,11 +19,12 @@ from flows.ask.dataset import (
     module_reports,
     publish_dataset,
 )
+from flows.ask.dataset_folder import left_out, published_names
 from flows.ask.report import say
 from flows.ask.statistics import STATISTICS, statistics_for_people
 from flows.ask.tars import layouts, tars
 from flows.card.files import CARD
-from flows.card.identity import build_id
+from flows.card.identity import build_id, unfinished
 from flows.corpora.sources import has_corpus, holdings
 from flows.corpora.sources_report import fault_of, render
 from flows.ledger.lease import hold_lease
@@ -181,10 +182,10 @@ def run_modules(
         finally:
             if world is not None:
                 world.stop()
-        was_whole = (build / "dataset" / PAGE).exists()
-        dataset = publish_dataset(ledger, sources, tell)
-        if was_whole and not (dataset / PAGE).exists():
-            tell("rows of later stages have changed: dataset/ lacks tars, card and report until the next `make build`")
+        before = published_names(build)
+        publish_dataset(ledger, sources, tell)
+        if (missing := left_out(before, published_names(build))) and unfinished(ledger):
+            tell(f"later stages are not up to date: until the next `make build`, dataset/ lacks {', '.join(missing)}")
         if not terminal.n_run:
             console.print("nothing to do: every partition is current", style="bold")
     return ledger, terminal.n_run

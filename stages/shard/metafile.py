@@ -31,8 +31,8 @@ def _rights() -> list[dict[str, str]]:
     return [{"corpus": code, "image_rights": corpus.image_rights} for code, corpus in load_corpora().items()]
 
 
-def _digest_of_rights(params: Params) -> Mapping[str, str]:
-    return {"sha256": digest_json(_rights())}
+def _digests_of_rights(params: Params) -> Mapping[str, str]:
+    return {row["corpus"]: digest_json(row) for row in _rights()}
 
 
 WRITE_METAFILE = Stage(
@@ -49,6 +49,6 @@ WRITE_METAFILE = Stage(
     grain="map",
     given=Given("shard", ("sample_id",)),
     run=write_metafile,
-    depends=(Dependency("image_rights", _digest_of_rights),),
+    depends=(Dependency("image_rights", _digests_of_rights, is_by_corpus=True),),
     partitions_from=("shard",),
 )

@@ -71,12 +71,16 @@ def _corpora() -> list[dict[str, Any]]:
 _ALLOWED = pa.schema([("corpus", pa.string()), ("has_image_rights", pa.bool_()), ("has_text_rights", pa.bool_())])
 
 
-def _identity(params: Params) -> Mapping[str, str]:
+def _digests(params: Params) -> Mapping[str, str]:
+    return {row["corpus"]: digest_json(row) for row in _corpora()}
+
+
+def _digests_if_asked(params: Params) -> Mapping[str, str]:
     is_asked = isinstance(params, RightsParams) and params.rights == "redistributable"
-    return {"sha256": digest_json(_corpora())} if is_asked else {}
+    return _digests(params) if is_asked else {}
 
 
-REDISTRIBUTION = Dependency("redistribution", _identity)
+REDISTRIBUTION = Dependency("redistribution", _digests_if_asked, is_by_corpus=True)
 
 
 def not_redistributable(params: RightsParams, inputs: Mapping[str, Any]) -> pa.Table:
@@ -211,5 +215,5 @@ LIST_LEFT_OUT = Stage(
     run=list_left_out,
     is_queried=True,
     params=EmailParams,
-    depends=(Dependency("redistribution", lambda params: {"sha256": digest_json(_corpora())}),),
+    depends=(Dependency("redistribution", _digests, is_by_corpus=True),),
 )

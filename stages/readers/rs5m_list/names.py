@@ -57,6 +57,21 @@ def _is_other_corpus(code: str) -> bool:
     return code in known_codes() and code not in (LIST_CODE, *labelled_codes())
 
 
+def sample_corpora(listed: Iterable[str]) -> frozenset[str]:
+    """Return the corpora that samples of listed files may belong to.
+
+    Args:
+        listed: corpora of the listed files. RS5M's lists may name samples of every web corpus with a manifest, and the
+            released tars of RS3 hold those of its three corpora.
+    """
+    found = set(listed)
+    if LIST_CODE in found:
+        found |= set(known_codes()) - set(labelled_codes())
+    if RELEASED_CODE in found:
+        found |= set(LABELLED_CODES)
+    return frozenset(found)
+
+
 def begins_row(line: bytes) -> bool:
     """Return whether a line begins with an image name, which no line of a text does."""
     found = _ROW.match(line)

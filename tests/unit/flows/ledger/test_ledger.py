@@ -1,19 +1,25 @@
 import gc
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from flows.card.facts import card_digest
+from flows.card.identity import unfinished
 from flows.ledger.ledger import Ledger, short
 from flows.ledger.store import Store
 from flows.run.executor import InlineExecutor
+from flows.run.runner import Runner
 from flows.settings import check_settings
+from schemas import corpora
 from stages.contract import InputError, Reads, Stage
 from stages.identity import digest_json
 from tests.contract.broken import GIVE, MAKE
 from tests.contract.laws import run_toy, toy_build
-from tests.small_build import Build
+from tests.small_build import Build, Recorder
 
 
 @pytest.fixture
@@ -161,6 +167,41 @@ def test_dependencies_of_a_stage_are_fingerprinted_beside_its_tools(tmp_path: Pa
     by_name = {stage.name: ledger.tool_identities(stage) for stage in ledger.stages}
     assert set(by_name["embed_prompts"]) == {"scorer", "prompts"} and by_name["embed_prompts"]["prompts"]["sha256"]
     assert set(by_name["write_shards"]) == {"codecs"} and by_name["write_shards"]["codecs"]
+
+
+def _with_manifest(folder: Path, code: str, **changed: str) -> None:
+    keys = {"reader": "parquet", "file_pattern": "x", "annotation_licence": "CC0-1.0", "image_rights": "x"} | changed
+    lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    (folder / f"{code}.toml").write_text("\n".join([*lines, "columns = {url = 'u', source_caption = 'c'}"]))
+
+
+def test_only_the_rights_in_corpora_of_the_build_make_stages_stale(
+    finished: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = finished.ledger()
+    used = {"laion2b", "coyo700m", "cc3m", "fmow", "ben", "millionaid"}
+    assert ledger.corpora() == used and unfinished(ledger) == []
+    redistributable = finished.with_settings(shard={"rights": "redistributable"}).ledger()
+    assert set(redistributable.tool_identities(finished.stage("plan_shards"))["redistribution"]) == used
+    card = card_digest(ledger)
+    folder = shutil.copytree(corpora.CORPORA, tmp_path / "manifests")
+    monkeypatch.setattr(corpora, "CORPORA", folder)
+    _with_manifest(folder, "skyother")
+    _with_manifest(folder, "cc12m", image_rights="other")
+    assert unfinished(finished.ledger()) == [] and card_digest(finished.ledger()) == card
+    own = folder / "cc3m.toml"
+    own.write_text(own.read_text().replace("Each image belongs", "Every image belongs"))
+    assert "write_metafile" in unfinished(finished.ledger()) and card_digest(finished.ledger()) != card
+
+
+def test_rights_follow_the_listing_that_the_same_run_makes(finished: Build, tmp_path: Path) -> None:
+    build = Build(tmp_path / "build", finished.sources)
+    ledger, stage = build.ledger(), build.stage("write_metafile")
+    assert ledger.tool_identities(stage) == {"image_rights": {}}
+    executor = InlineExecutor()
+    Runner(ledger, executor, Recorder(), build.catalogue, build.sources).run(["inventory"])
+    assert ledger.tool_identities(stage) == finished.ledger().tool_identities(stage)
+    assert len(ledger.tool_identities(stage)["image_rights"]) == 6
 
 
 def test_a_fingerprint_is_the_digest_of_all_dependencies_as_canonical_json(toy: Build) -> None:

@@ -51,7 +51,8 @@ def test_the_matrix_is_printed_and_hashes_are_shared(
     assert main(["stage", "contamination", *said, "--eval", "none"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "no evaluation set was named" in printed
-    assert "dataset/ lacks tars, card and report until the next `make build`" in printed
+    assert "until the next `make build`, dataset/ lacks CITATION.cff, LICENSES.md, README.md" in printed
+    assert " files of tables/" in printed
     none = build.with_settings(contamination={"evaluation": ""})
     assert not any(none.rows(t) for t in ("evaluation_image", "contaminated", "evaluation_overlap", "contamination"))
     assert main(["eval-hashes", *said, "--eval", "none", "--out", str(out)]) == 2

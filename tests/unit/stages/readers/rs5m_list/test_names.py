@@ -1,7 +1,7 @@
 import pytest
 
 from stages.contract import InputError
-from stages.readers.rs5m_list.names import NameFault, check_alone, sample_id_of
+from stages.readers.rs5m_list.names import NameFault, check_alone, sample_corpora, sample_id_of
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,13 @@ def test_the_prefix_of_a_name_determines_the_corpus(name: str, sample_id: str) -
 def test_a_name_that_names_no_sample_has_a_reason(name: str | None, reason: str) -> None:
     found = sample_id_of(name)
     assert isinstance(found, NameFault) and found.reason == reason and found.detail
+
+
+def test_a_list_has_samples_of_all_web_corpora_and_other_files_of_their_own() -> None:
+    assert sample_corpora(["cc3m", "cc3m", "fmow"]) == {"cc3m", "fmow"}
+    listed = sample_corpora(["rs5m"])
+    assert {"rs5m", "laion2b", "wit", "datacomp"} <= listed and not {"fmow", "ben", "rs5mrs3"} & listed
+    assert sample_corpora(["rs5mrs3"]) == {"rs5mrs3", "fmow", "ben", "millionaid"}
 
 
 def test_a_list_can_only_be_combined_with_labelled_corpora() -> None:
