@@ -21,7 +21,7 @@ from flows.ask import upkeep
 from flows.ask.report import say
 from flows.ledger.disk import ADVICE, free_gb, is_disk_full
 from flows.ledger.writable import NotWritableError, is_refused
-from flows.options import build_folder, command_again, parse
+from flows.options import build_folder, command_again, in_full, parse
 from flows.preflight import commands as preflight
 from flows.run import commands as run
 from flows.run.interrupts import Interrupted
@@ -112,13 +112,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(console, f"faulty manifest, so this corpus is not read: {fault}", "red")
         return int(COMMANDS[options.command](options, console) or 0)
     except (InputError, ManifestError) as error:
-        say(console, f"error: {error}", "red")
+        say(console, f"error: {in_full(str(error), options)}", "red")
         return 2
     except BrokenPipeError:  # of print, which only commands use that do no more
         _discard_output()
         return 0
     except (StageFailure, ContractError) as error:
-        say(console, f"error: {error}", "red")
+        say(console, f"error: {in_full(str(error), options)}", "red")
         return 1
     except (Interrupted, KeyboardInterrupt):
         say(console, f"stopped. {_after_stop(options)}", "yellow")

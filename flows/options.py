@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -182,6 +183,20 @@ def command_again(options: argparse.Namespace) -> str:
         words.append(set_word(options.set))
     words += [make_word(name, getattr(options, name)) for name in ("retry", "refetch") if getattr(options, name, "")]
     return " ".join(words)
+
+
+def in_full(text: str, options: argparse.Namespace) -> str:
+    """Return a message in which commands for a stage name the profile, folders and settings of this command.
+
+    Stages and the ledger, which write messages, do not know the command line. A rebuild keeps them short: its FROM is
+    no option of a stage, but its build remembers it.
+    """
+
+    def command(found: re.Match[str]) -> str:
+        of_stage = {"command": "stage", "modules": [found[1]], "retry": "", "refetch": ""}
+        return f"`{command_again(argparse.Namespace(**{**vars(options), **of_stage}))}`"
+
+    return text if options.command == "rebuild" else re.sub(r"`make stage-(\w+)`", command, text)
 
 
 def set_word(settings: Sequence[str]) -> str:

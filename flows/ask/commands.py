@@ -81,7 +81,9 @@ def run_peek(options: argparse.Namespace, console: Console) -> int:
 def run_new_corpus(options: argparse.Namespace, console: Console) -> None:
     """Write a draft manifest and print the next steps."""
     path = write_draft(options.code, options.file)
-    for line in next_steps(options.code, options.file, path):
+    sources, build = options.sources or Path("SOURCES"), options.build or Path("build") / options.code
+    profile = "paper" if options.profile == "demo" else options.profile  # a demo generates its corpora
+    for line in next_steps(options.code, options.file, path, profile, sources, build):
         say(console, line)
 
 

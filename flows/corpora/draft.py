@@ -60,12 +60,18 @@ def write_draft(code: str, file: Path) -> Path:
     return path
 
 
-def next_steps(code: str, file: Path, path: Path) -> Iterator[str]:
-    """Yield the path of the draft and the next steps."""
+def next_steps(code: str, file: Path, path: Path, profile: str, sources: Path, build: Path) -> Iterator[str]:
+    """Yield the path of the draft and the next steps, as commands for these folders and this profile."""
+
+    def word(path: Path | str) -> str:
+        return shlex.quote(str(path))
+
+    words = f"PROFILE={word(profile)} SOURCES={word(sources)} BUILD={word(build)}"
     yield f"{shown(path)}: fill in annotation_licence and image_rights, check the columns. Then:"
-    yield f"  make peek CORPUS={code} FILE={shlex.quote(str(file))}"
-    yield f"  mkdir -p SOURCES/{code}, and put the files there"
-    yield f"  make stage-filter PROFILE=paper SOURCES=SOURCES BUILD=build/{code}"
+    yield f"  make peek CORPUS={code} FILE={word(file)}"
+    yield f"  mkdir -p {word(sources / code)}, and put the files there"
+    yield f"  make inventory {words}"
+    yield f"  make stage-filter {words}"
 
 
 def _draft(file: Path) -> Iterator[str]:

@@ -164,7 +164,11 @@ _LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # s
             2,
             "screen cannot start",
         ),
-        (["stage", "screen", "--sources", "BUILD", "--build", "BUILD/b"], 2, "run `make stage-"),
+        (
+            ["stage", "filter", *_LOOPBACK, "--build", "BUILD/b b"],
+            2,
+            "run `make stage-inventory PROFILE=demo SOURCES=BUILD BUILD='BUILD/b b' SET=download.allow_loopback=true`",
+        ),
         (["status", "--build", __file__], 2, "is not a build folder"),
         (["build", "--sources", "BUILD", "--build", __file__], 2, "error: "),
         (["inventory", "--sources", __file__], 0, "is not a folder: give one"),
@@ -191,7 +195,8 @@ def test_wrong_input_ends_with_an_error_code_and_what_to_do(
 ) -> None:
     found = run(capsys, *(argument.replace("BUILD", str(tmp_path / "none")) for argument in arguments))
     assert found[0] == code
-    assert words in found[1] and "Traceback" not in found[1]
+    assert words.replace("BUILD/b", str(tmp_path / "none/b")).replace("=BUILD ", f"={tmp_path / 'none'} ") in found[1]
+    assert "Traceback" not in found[1]
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,15 @@ def test_a_draft_finds_columns_of_repeated_texts_and_prints_commands_that_a_shel
     texts = pa.array(["aerial view", "aerial view"]).dictionary_encode()
     pq.write_table(pa.table({"url": texts, "caption": texts}), file)
     assert main(["new-corpus", "mine", str(file), "--build", str(tmp_path / "build")]) == 0
-    assert f"FILE='{file}'" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"FILE='{file}'" in printed
+    words = f"PROFILE=paper SOURCES=SOURCES BUILD={tmp_path / 'build'}"
+    assert f"  make inventory {words}\n  make stage-filter {words}\n" in printed
+    (manifests / "mine.toml").unlink()
+    said = ["--profile", "light", "--sources", "my files", "--build", "a b"]
+    assert main(["new-corpus", "mine", str(file), *said]) == 0
+    words = "PROFILE=light SOURCES='my files' BUILD='a b'"
+    assert f"mkdir -p 'my files/mine', and put the files there\n  make inventory {words}\n" in capsys.readouterr().out
     assert 'url = ["url"]\nsource_caption = ["caption"]' in (manifests / "mine.toml").read_text()
 
 
