@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,12 +77,10 @@ def next_steps(code: str, file: Path, path: Path, profile: str, sources: Path, b
 def _draft(file: Path) -> Iterator[str]:
     with file.open("rb") as opened:
         head = opened.read(_HEAD_BYTES)
-    ending = file.suffix if re.fullmatch(r"\.\w+", file.suffix) else ""
     columns = list(_parquet_columns(file)) if head.startswith(b"PAR1") else list(_tsv_columns(file, head))
     yield f'reader = "{"parquet" if head.startswith(b"PAR1") else "tsv"}"'
     yield "# The group part is the number in a file's name; it is part of its samples' names and must be unique."
-    number = r"[^/]*?(?P<part>\d{1,9})(?:-of-\d+)?[^/0-9]*" if re.search(r"\d", file.stem) else "[^/]*"
-    yield rf"file_pattern = '(?:.*/)?{number}{re.escape(ending)}'"
+    yield f"file_pattern = '(?:.*/)?{_name_pattern(file)}'"
     yield f"{_UNDECIDED} the licence of the texts and tables, and the rights in the images."
     yield '# annotation_licence = "CC-BY-4.0"'
     yield '# image_rights = "Each image belongs to its owner; the corpus grants no right in it."'
@@ -91,6 +89,30 @@ def _draft(file: Path) -> Iterator[str]:
     yield ""
     yield "[columns]"
     yield from columns
+
+
+def _name_pattern(file: Path) -> str:
+    """Return a pattern for names like a file's: its part is the first number that differs in all files beside it.
+
+    If the file is alone or none does, the first number. A name that is a digest is read as a whole.
+    """
+    ending = file.suffix if re.fullmatch(r"\.\w+", file.suffix) else ""
+    names = [
+        path.name for path in file.parent.iterdir() if path.suffix == file.suffix and not path.name.startswith(".")
+    ]
+    if re.fullmatch(r"[0-9a-f]{16,}", file.stem):
+        return rf"(?P<hex_part>[0-9a-f]+){re.escape(ending)}"
+    before = [rf"(?:[^/\d]*\d+(?!\d)){{{n}}}" if n else "" for n in range(len(re.findall(r"\d+", file.stem)))]
+    patterns = [rf"{skipped}[^/\d]*(?P<part>\d{{1,9}})(?!\d)[^/]*{re.escape(ending)}" for skipped in before]
+    fitting = [pattern for pattern in patterns if re.fullmatch(pattern, file.name)]
+    differing = [pattern for pattern in fitting if _numbers_all(pattern, names)]
+    return (differing or fitting or [f"[^/]*{re.escape(ending)}"])[0]
+
+
+def _numbers_all(pattern: str, names: Sequence[str]) -> bool:
+    """Return whether a pattern finds another number in each of several names."""
+    found = [re.fullmatch(pattern, name) for name in names]
+    return len({int(one["part"]) for one in found if one}) == len(names)
 
 
 def _parquet_columns(file: Path) -> Iterator[str]:

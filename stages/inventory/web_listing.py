@@ -33,9 +33,8 @@ def list_web(
         others: real paths of the folders of other corpora.
 
     Raises:
-        InputError: the corpus's folder is empty, or two files have one part number; or a companion that its reader
-            needs is unreadable.
-        ManifestError: there are files, but no name matches the manifest.
+        InputError: the corpus's folder is empty, or a companion that its reader needs is unreadable.
+        ManifestError: there are files, but no name matches the manifest, or two have one part number.
     """
     files = sorted(_files(folder, corpus, passed, others))
     if all(corpus.is_companion(path) for path, _, _ in files):
@@ -120,9 +119,9 @@ def _check_parts(corpus: Corpus, paths: list[str]) -> None:
     for path in paths:
         part, is_companion = corpus.part_of(path), corpus.is_companion(path)
         other = by_role.setdefault((part, is_companion), path)
-        if other == path:
-            continue
-        both = f"{corpus.code}: {corpus.code}/{other} and {corpus.code}/{path} would both"
-        if is_companion:
-            raise InputError(f"{both} describe part {part}: keep one of them under SOURCES")
-        raise InputError(f"{both} be part {part}, so their rows would share sample_ids: keep one of them under SOURCES")
+        if other != path:
+            pattern = "companion_pattern" if is_companion else "file_pattern"
+            raise ManifestError(  # the detail of a reject is cut: what to do comes before the examples
+                f"manifests/corpora/{corpus.code}.toml: key {pattern}: two files would be part {part}. Correct its"
+                f" group part, or keep one of them under SOURCES: {corpus.code}/{other}, {corpus.code}/{path}"
+            )

@@ -100,7 +100,7 @@ def test_parts_and_partitions_come_from_published_names(look: Look) -> None:
         ("here", ("coyo700m",), "inventory.corpora names coyo700m, but .* is not a folder"),
         ("empty", (), "coyo700m has no file named like .*leave it out with SET=.*found: nothing"),
         ("odd", ("coyo700m",), r"nothing under .*coyo700m has no file named like .*found: \['coyo700m/data.parquet'\]"),
-        ("twice", (), "coyo700m/a/part-00001-x.parquet and coyo700m/b/part-00001-y.parquet would both be part 1"),
+        ("twice", ("coyo700m",), r"file_pattern: .* part 1\. .*coyo700m/a/part-00001-x.*, coyo700m/b/part-00001-y"),
     ],
 )
 def test_sources_that_cannot_be_read_are_refused(look: Look, setup: str, corpora: tuple[str, ...], words: str) -> None:
@@ -117,6 +117,17 @@ def test_sources_that_cannot_be_read_are_refused(look: Look, setup: str, corpora
         look.write("coyo700m/b/part-00001-y.parquet")
     with pytest.raises(InputError, match=words):
         look.again(*corpora)
+
+
+def test_two_files_of_one_part_leave_out_their_corpus_alone(look: Look) -> None:
+    names = [f"coyo700m/{'x' * 60}/{folder}/part-00001-x.parquet" for folder in "ab"]
+    for name in names:
+        look.write(name)
+    found = look.again()
+    assert {row["corpus"] for row in found.kept.to_pylist()} == {"cc3m"}
+    [row] = [row for row in found.rejects.to_pylist() if row["path"] == "coyo700m"]
+    assert row["reason"] == "faulty_manifest"
+    assert "Correct its group part, or keep one of them under SOURCES" in row["detail"], "long names leave room for it"
 
 
 def test_files_of_other_names_leave_out_their_corpus_alone(look: Look) -> None:
@@ -198,10 +209,10 @@ def test_a_missing_companion_stays_listed_until_another_replaces_it(look: Look) 
     ("names", "words"),
     [
         (["yfcc100m_subset_data.tsv"], "has no file named like"),
-        (["yfcc100m_dataset", "yfcc100m_dataset.bz2"], "would both be part 0"),
+        (["yfcc100m_dataset", "yfcc100m_dataset.bz2"], "key file_pattern: two files would be part 0"),
         (
             ["yfcc100m_dataset", "yfcc100m_subset_data.tsv", "yfcc100m_subset_data.tsv.bz2"],
-            "would both describe part 0: keep one",
+            "key companion_pattern: two files would be part 0",
         ),
     ],
 )
@@ -209,7 +220,7 @@ def test_conflicting_files_are_refused(look: Look, names: list[str], words: str)
     for name in names:
         look.write(f"yfcc15m/{name}")
     with pytest.raises(InputError, match=words):
-        look.again()
+        look.again("yfcc15m")
 
 
 def test_listing_the_same_files_again_records_nothing(look: Look) -> None:

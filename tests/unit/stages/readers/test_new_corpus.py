@@ -148,6 +148,33 @@ def test_a_draft_finds_columns_of_repeated_texts_and_prints_commands_that_a_shel
     assert 'url = ["url"]\nsource_caption = ["caption"]' in (manifests / "mine.toml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (["train-00000-of-00002-fca7163be6ce3ded.parquet", "train-00001-of-00002-0b1a76c0e1f8a1d2.parquet"], [0, 1]),
+        (["part-00000-5b54c5d5-c000.snappy.parquet", "part-00010-5b54c5d5-c000.snappy.parquet"], [0, 10]),
+        (["part-00007-5b54c5d5-c000.snappy.parquet"], [7]),
+        (["sky2b-2024-00003.parquet", "sky2b-2024-00004.parquet"], [3, 4]),
+        (["1700000000000-3.parquet", "1700000000001-4.parquet"], [3, 4]),
+        (["7.parquet", "12.parquet", ".8.parquet"], [7, 12]),
+        (["photos.parquet"], [0]),
+        (["00ff00ff00ff00ff.parquet", "ff00ff00ff00ff00.parquet"], [int("00ff" * 4, 16), int("ff00" * 4, 16)]),
+    ],
+)
+def test_the_part_is_the_number_that_differs_among_the_files(
+    tmp_path: Path, manifests: Path, names: list[str], parts: list[int]
+) -> None:
+    (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    for name in names:
+        pq.write_table(pa.table({"url": ["http://a"], "caption": ["aerial view"]}), tmp_path / name)
+    assert main(["new-corpus", "mine", str(tmp_path / names[0]), "--build", str(tmp_path / "build")]) == 0
+    draft = manifests / "mine.toml"
+    draft.write_text(re.sub("^# (annotation_licence|image_rights)", r"\1", draft.read_text(), flags=re.M))
+    corpus = load_corpus("mine")
+    found = [corpus.part_of(f"below/{name}") for name in names if not name.startswith(".")]
+    assert found == [part % ((1 << 31) - 1) for part in parts]
+
+
 @pytest.mark.parametrize(("line", "columns"), [("a\thttp://b", ("[0]", "[1]")), ("http://b\ta", ("[1]", "[0]"))])
 def test_a_draft_of_a_text_file_finds_the_url_column(
     tmp_path: Path, manifests: Path, line: str, columns: tuple[str, str]
