@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,7 @@ from flows.watch.ui import FLOW_RUN
 from stages import MODULES, STAGES
 from stages.contract import InputError
 from stages.inventory.folders import check_chosen, no_folder
+from stages.inventory.tree import is_below
 from stages.plurals import counted
 from stages.readers.corpora import load_corpora, manifest_faults
 
@@ -148,6 +150,7 @@ def run_modules(
         store: of the build, if some of its receipts were read before.
     """
     settings, ledger = open_build(options, store)
+    _refuse_inside_a_corpus(options)
     build, command = ledger.store.root, command_again(options)
     course = Course([stage for stage in STAGES if stage.module in modules], ledger.store, expected_s or {})
     terminal, tell = Terminal(console, course), partial(say, console)
@@ -189,6 +192,21 @@ def run_modules(
         if not terminal.n_run:
             console.print("nothing to do: every partition is current", style="bold")
     return ledger, terminal.n_run
+
+
+def _refuse_inside_a_corpus(options: argparse.Namespace) -> None:
+    """Raise InputError if BUILD is in a corpus's folder under SOURCES: its files would be listed as that corpus's."""
+    if options.sources is None:
+        return
+    build = os.path.realpath(build_folder(options))
+    for code in (*load_corpora(), *manifest_faults()):
+        folder = Path(options.sources) / code
+        if is_below(build, os.path.realpath(folder)):
+            raise InputError(
+                f"BUILD={build_folder(options)} is in the folder of the corpus {code} ({folder}), where its files would"
+                " be taken for the corpus's: choose a folder elsewhere, such as BUILD="
+                + shlex.quote(str(Path(options.sources) / "build"))
+            )
 
 
 def _checked_sources(options: argparse.Namespace, ledger: Ledger, modules: Sequence[str]) -> Path | None:

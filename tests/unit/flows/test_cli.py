@@ -199,6 +199,23 @@ def test_wrong_input_ends_with_an_error_code_and_what_to_do(
     assert "Traceback" not in found[1]
 
 
+@pytest.mark.parametrize("inside", ["cc3m", "cc3m/a/build", "linked/build"])
+def test_a_build_in_the_folder_of_a_corpus_is_refused_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, inside: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").symlink_to("elsewhere")
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "cc3m").symlink_to("../elsewhere")
+    build = tmp_path / inside if inside.startswith("linked") else sources / inside
+    for command in (["inventory"], ["stage", "inventory"]):
+        (tmp_path / "elsewhere/GCC-training.tsv").write_text("aerial view\thttp://a\n")
+        code, printed = run(capsys, *command, "--sources", str(sources), "--build", str(build))
+        assert code == 2 and f"BUILD={sources / 'build'}" in printed and "corpus cc3m" in printed
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["GCC-training.tsv"]
+
+
 @pytest.mark.parametrize(
     ("sources", "words"),
     [
