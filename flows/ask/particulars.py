@@ -59,6 +59,11 @@ PARTICULARS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "SELECT pair_kind, count(*) AS pairs, min(n_inliers) AS fewest_inliers, max(n_inliers) AS most_inliers"
             " FROM judged_pair GROUP BY 1 ORDER BY 1",
         ),
+        (
+            "places that pictures with near hashes show at several stated dates (same_place)",
+            "SELECT count(DISTINCT same_place_id) AS places, count(DISTINCT cluster_id) AS clusters,"
+            " count(*) AS samples FROM cluster_member WHERE same_place_id IS NOT NULL",
+        ),
     ),
     "contamination": (
         (

@@ -27,6 +27,13 @@ PICTURE_FIELDS: tuple[Field, ...] = (
     # Duplicates.
     Field("cluster_id", pa.string(), "", "The cluster: sample_id of its survivor."),
     Field("cluster_n_samples", pa.int32(), "", "Samples in the cluster."),
+    Field(
+        "same_place_id",
+        pa.string(),
+        "",
+        "The place that near pictures show at several stated dates, in a cluster each: sample_id of the first one.",
+        True,
+    ),
     Field("survivor_id", pa.string(), "", "The kept sample of the cluster."),
     Field("duplicate_reason", pa.string(), "", "Reason why the sample was removed; null for the survivor.", True),
     Field(

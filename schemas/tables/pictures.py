@@ -24,6 +24,7 @@ CLUSTER_MEMBER = Table(
         "duplicate_reason",
         "phash_distance",
         "phash_orientation",
+        "same_place_id",
     ),
     "A sample with a valid image and the cluster it belongs to.",
 )

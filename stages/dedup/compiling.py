@@ -15,7 +15,9 @@ def compile_loops() -> None:
     """Compile every loop that label_clusters calls, and store the machine code for later processes."""
     hashes = np.arange(2 * _N_PICTURES, dtype=np.uint64).reshape(2, _N_PICTURES).T  # as shown, and turned
     pixels, details = np.arange(_N_PICTURES, dtype=np.int64), np.full(_N_PICTURES, 1.0)
-    label_clusters(pixels, np.ascontiguousarray(hashes), details, 2, 0.0, is_chained=False)
+    for n in (2, _N_PICTURES):
+        rows = np.ascontiguousarray(hashes[:n])
+        label_clusters(pixels[:n], rows, details[:n], pixels[:n], 2, 0.0, is_chained=False)
 
 
 if __name__ == "__main__":

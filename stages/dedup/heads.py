@@ -1,13 +1,13 @@
 """The compiled search that cuts a component into clusters: each member goes to the first head that is near it.
 
-A head is a member that no earlier head was near. Heads are found by bands of their hashes, so that a long chain of
-near pictures does not cost its square.
+A head is a member that no earlier head of its date was near. Heads are found by bands of their hashes, so that a long
+chain of near pictures does not cost its square.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from stages.dedup.joining import compiled, is_near
+from stages.dedup.joining import compiled, is_near, join
 
 Hashes = npt.NDArray[np.uint64]
 Nodes = npt.NDArray[np.int64]
@@ -22,10 +22,10 @@ def _band_of(value: np.uint64, band: int, n_bands: int) -> np.int64:
 
 @compiled
 def _first_near(
-    value: np.uint64, tops: Nodes, following: Nodes, stored: Hashes, owners: Nodes, is_own: bool, found: int,
-    max_distance: int,
+    value: np.uint64, tops: Nodes, following: Nodes, stored: Hashes, owners: Nodes, is_own: bool, last: int,
+    found: int, max_distance: int,
 ) -> int:  # fmt: skip
-    """Return the earliest head with a stored hash near the value, at most `found`.
+    """Return the earliest head after `last` with a stored hash near the value, at most `found`.
 
     Args:
         value: a hash of the member.
@@ -34,6 +34,7 @@ def _first_near(
         stored: uint64 [capacity].
         owners: int64 [capacity], the row of each stored hash; ~row for hashes that are not its own.
         is_own: whether the value is the member's own hash: only own hashes are compared with turned ones.
+        last: the row of a head, or -1.
         found: the row of the head found so far; larger than any row if no head was found.
         max_distance: bits.
     """
@@ -43,22 +44,27 @@ def _first_near(
             head = owners[place]
             if head >= 0 or is_own:
                 head = head if head >= 0 else ~head
-                if head < found and is_near(value, stored[place], max_distance):
+                if last < head < found and is_near(value, stored[place], max_distance):
                     found = head
             place = following[band, place]
     return found
 
 
 @compiled
-def take_near(hashes: Hashes, members: Nodes, labels: Nodes, max_distance: int) -> None:
-    """Label each member by the first head that is near it, in place; one that no head is near becomes a head.
+def take_near(
+    hashes: Hashes, members: Nodes, labels: Nodes, dates: Nodes, places: Nodes, max_distance: int
+) -> None:  # fmt: skip
+    """Label each member by the first head of its date that is near it, in place; without one it becomes a head.
 
-    Two rows are near if a hash of one is near the other's own hash.
+    Two rows are near if a hash of one is near the other's own hash. A head without a date has that of the first member
+    with one.
 
     Args:
         hashes: uint64 [n, m], the row's own hash first.
         members: int64, rows of one component, ascending: in order of survival.
         labels: int64 [n], overwritten for the members.
+        dates: int64 [n], 0 if not stated; overwritten for heads without a date.
+        places: int64 [n], of components: a member is joined to heads that are near it, up to the one that takes it.
         max_distance: bits.
     """
     n_bands, n_ways = max_distance + 1, hashes.shape[1]  # hashes within d bits agree in one of d + 1 bands
@@ -67,11 +73,21 @@ def take_near(hashes: Hashes, members: Nodes, labels: Nodes, max_distance: int) 
     stored, owners = np.empty(members.size * n_ways, np.uint64), np.empty(members.size * n_ways, np.int64)
     n_stored, none = 0, hashes.shape[0]
     for row in members:
-        found = none
-        for way in range(n_ways):
-            found = _first_near(hashes[row, way], tops, following, stored, owners, way == 0, found, max_distance)
-        labels[row] = row if found == none else found
-        if found < none:
+        found, last, is_taken = none, -1, False
+        while not is_taken:
+            found = none
+            for way in range(n_ways):
+                found = _first_near(
+                    hashes[row, way], tops, following, stored, owners, way == 0, last, found, max_distance
+                )
+            if found == none:
+                break
+            join(places, row, found)
+            is_taken = dates[row] == 0 or dates[found] == 0 or dates[row] == dates[found]
+            last = found
+        labels[row] = found if is_taken else row
+        if is_taken:
+            dates[found] = max(dates[found], dates[row])
             continue
         for way in range(n_ways):
             stored[n_stored], owners[n_stored] = hashes[row, way], row if way == 0 else ~row

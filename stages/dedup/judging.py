@@ -5,24 +5,13 @@ Not for choosing survivors: stage.py does that.
 
 from schemas.tables import JUDGED_PAIR
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.dedup.acquisitions import DATED, EXIF_COLUMNS, STATED_READS
 from stages.dedup.settings import FEATURES, JudgeParams, off_without_pairs
 from stages.rows import query_rows
 
 _PAIRS = "SELECT DISTINCT pair_id FROM pair_side"
-# A picture of several samples has the facts of the first that states place and date.
 _JUDGED = f"""
-    WITH fact AS (
-        SELECT i.pixel_sha256, s.sample_id,
-               coalesce(c.stated_latitude_deg, l.stated_latitude_deg, i.exif_latitude_deg) IS NOT NULL
-               OR coalesce(l.scene_id <> s.sample_id, false) AS has_place,
-               replace(regexp_extract(coalesce(c.stated_datetime, l.stated_datetime, i.exif_datetime),
-                       '^\\s*(\\d{{4}}[-:]\\d\\d[-:]\\d\\d)', 1), ':', '-') AS date
-        FROM sample s JOIN image i USING (image_id)
-        LEFT JOIN candidate c USING (sample_id) LEFT JOIN labelled_image l USING (sample_id)
-    ), dated AS (
-        SELECT pixel_sha256, min_by(date, sample_id) AS date FROM fact WHERE has_place AND date <> ''
-        GROUP BY pixel_sha256
-    ), pair AS (
+    WITH {DATED}, pair AS (
         SELECT pair_id, min(pixel_sha256) FILTER (side = 0) AS first_sha256,
                min(pixel_sha256) FILTER (side = 1) AS second_sha256, min(pair_source) AS pair_source,
                min(feature_cos) AS feature_cos, min(phash_distance) AS phash_distance
@@ -74,12 +63,11 @@ def judge_pairs(inputs: Inputs, context: Context) -> Outcome:
 _MEASURES = (
     "n_inliers", "pair_correlation", "pair_colour_distance", "window_correlation", "window_colour_distance",
 )  # fmt: skip
-_STATED = ("sample_id", "stated_latitude_deg", "stated_datetime")
 
 JUDGE_PAIRS = Stage(
     name="judge_pairs",
     module="dedup",
-    version=6,
+    version=7,
     does="Decides which compared pairs are copies, and which show the same place at another date.",
     reads=(
         Reads(
@@ -89,9 +77,8 @@ JUDGE_PAIRS = Stage(
         ),
         Reads("picture_pair", ("pair_id", *_MEASURES), is_whole=True),
         Reads("sample", ("sample_id", "image_id"), is_whole=True),
-        Reads("image", ("image_id", "pixel_sha256", "exif_latitude_deg", "exif_datetime"), is_whole=True),
-        Reads("candidate", _STATED, is_whole=True),
-        Reads("labelled_image", (*_STATED, "scene_id"), is_whole=True),
+        Reads("image", ("image_id", "pixel_sha256", *EXIF_COLUMNS), is_whole=True),
+        *STATED_READS,
     ),
     writes=JUDGED_PAIR,
     grain="reduce",

@@ -23,6 +23,7 @@ from stages.contract import (
     no_rejects,
     rejects_table,
 )
+from stages.dedup.acquisitions import STATED_READS
 from stages.dedup.identities import COMPARISON
 from stages.dedup.labelling import IMAGE_COLUMNS, label_pictures
 from stages.dedup.settings import (
@@ -241,7 +242,7 @@ def _described(row: Mapping[str, Any], context: Context, held: Any) -> Compared 
 FIND_PAIRS = Stage(
     name="find_pairs",
     module="dedup",
-    version=6,
+    version=7,
     does="Finds pairs of pictures with near vectors and some near keypoints, or near hashes of their insides.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
@@ -249,6 +250,7 @@ FIND_PAIRS = Stage(
         Reads("picture", LOCATED, is_whole=True),
         Reads("embedding", ("pixel_sha256", "image_feature"), is_whole=True),
         Reads("keypoint_summary", tuple(KEYPOINT_SUMMARY.schema.names), is_whole=True),
+        *STATED_READS,
     ),
     writes=PAIR_SIDE,
     grain="observe",

@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import CLUSTER_MEMBER, SURVIVOR
 from stages.contract import Context, Given, Inputs, Outcome, Reads, Stage, no_rejects
+from stages.dedup.acquisitions import STATED_READS
 from stages.dedup.labelling import IMAGE_COLUMNS, label_members, rank_members
 from stages.dedup.settings import FEATURES, ClusterParams
 from stages.rows import query_rows, run_sql
@@ -18,7 +19,8 @@ def cluster(inputs: Inputs, context: Context) -> Outcome:
     """Return each sample with a valid image, its cluster, the survivor, and why the sample is not the survivor.
 
     Clusters by hash, or by equal pixels alone with the method features, are joined where their pictures are a pair of
-    copies.
+    copies. No cluster has pictures of one place at two stated dates; clusters that these dates alone keep apart have a
+    same_place_id.
     """
     params: ClusterParams = context.params
     member = rank_members(inputs, params)
@@ -35,7 +37,7 @@ def _join_labels(labels: pa.Table, pairs: pa.Table, *, is_chained: bool) -> pa.T
     """Return the labels as hash_label, and as label after the clusters of copies are joined.
 
     Args:
-        labels: first_rank and label.
+        labels: first_rank, label, place and date.
         pairs: two values of first_rank each.
         is_chained: whether clusters are connected components of pairs.
     """
@@ -47,9 +49,12 @@ def _join_labels(labels: pa.Table, pairs: pa.Table, *, is_chained: bool) -> pa.T
     ranks = labels["first_rank"].to_numpy()[order]
     for n, name in enumerate(("first_rank", "second_rank")):
         places[:, n] = found[order[np.searchsorted(ranks, pairs[name].to_numpy())]]
-    joined = pa.array(join_pairs(found, places, is_chained=is_chained), pa.int64())
-    columns = {"first_rank": labels["first_rank"], "hash_label": labels["label"], "label": joined}
-    return pa.table(columns)
+    joined = pa.array(join_pairs(found, places, labels["date"].to_numpy(), is_chained=is_chained), pa.int64())
+    return (
+        labels.select(["first_rank", "place"])
+        .append_column("hash_label", labels["label"])
+        .append_column("label", joined)
+    )
 
 
 # The first image of each of the two pictures.
@@ -67,16 +72,17 @@ _CLUSTERS = """
     WITH picture AS (FROM ranked JOIN labels USING (first_rank)),
     placed AS (
         SELECT m.sample_id, m.image_id, m.rank, p.first_rank, p.pixels, p.phash, p.hashes, p.label,
-               p.hash_label
+               p.hash_label, p.place
         FROM member m JOIN picture p USING (image_id)
-    ), cluster AS (SELECT label, count(*) AS n_samples, min(rank) AS rank FROM placed GROUP BY label),
+    ), place AS (SELECT place, min_by(sample_id, rank) AS same_place_id FROM placed WHERE place >= 0 GROUP BY place),
+    cluster AS (SELECT label, count(*) AS n_samples, min(rank) AS rank FROM placed GROUP BY label),
     survivor AS (
         SELECT cluster.label, n_samples, sample_id, pixels, phash, hashes, hash_label
         FROM cluster JOIN placed USING (rank)
     ),
     compared AS (
         SELECT p.sample_id, p.image_id, p.rank, p.first_rank, s.sample_id AS survivor_id, s.n_samples,
-               p.pixels = s.pixels AS is_same, p.hash_label <> s.hash_label AS is_joined,
+               p.pixels = s.pixels AS is_same, p.hash_label <> s.hash_label AS is_joined, p.place,
                bit_count(xor(p.phash, s.phash)) AS shown_distance,
                -- One sample turned against the other as shown, and the reverse: bits near the median may differ.
                CASE WHEN NOT is_same THEN list_transform(p.hashes, lambda h: bit_count(xor(h, s.phash))) END AS turned,
@@ -96,8 +102,8 @@ _CLUSTERS = """
                 WHEN is_joined THEN $joined
                 WHEN shown_distance > $max_distance AND phash_distance <= $max_distance THEN 'turned_duplicate'
                 ELSE 'near_duplicate' END AS duplicate_reason,
-           phash_distance, phash_orientation
-    FROM described ORDER BY sample_id
+           phash_distance, phash_orientation, same_place_id
+    FROM described LEFT JOIN place USING (place) ORDER BY sample_id
 """
 
 
@@ -125,12 +131,13 @@ _DUPLICATES = f"""
 CLUSTER = Stage(
     name="cluster",
     module="dedup",
-    version=5,
+    version=6,
     does="Finds clusters of samples with equal URLs, or equal or similar pictures, over all corpora.",
     reads=(
         Reads("sample", ("sample_id", "corpus", "half", "image_id"), is_whole=True),
         Reads("image", IMAGE_COLUMNS, is_whole=True),
         Reads("judged_pair", ("first_sha256", "second_sha256", "pair_kind"), is_whole=True),
+        *STATED_READS,
     ),
     writes=CLUSTER_MEMBER,
     grain="map",

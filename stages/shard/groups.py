@@ -1,8 +1,8 @@
 """Split groups, a stage of shard: samples with the same picture, scene or place, which must share a split.
 
 A group is a connected component of samples with a common duplicate cluster, image, scene, owner or block of ground, or
-whose clusters have pictures that agree by keypoints, removed ones included. Not for the split itself (`plan_shards`, by
-hash of the group's key).
+whose clusters have pictures that agree by keypoints or show one place at two dates, removed ones included. Not for the
+split itself (`plan_shards`, by hash of the group's key).
 """
 
 from typing import Any
@@ -108,14 +108,15 @@ _EDGES = """
          first AS (SELECT link, min(node) AS first_node FROM linked GROUP BY link HAVING count(*) > 1)
     SELECT node, first_node FROM linked JOIN first USING (link) WHERE node <> first_node ORDER BY ALL
 """
-# Copies share a cluster, unless one was taken by another survivor; the same place at another date is in no cluster. A
-# removed picture stands for its cluster.
+# Copies share a cluster, unless one was taken by another survivor; the same place at another date is in another one.
+# A removed picture stands for its cluster.
 _PAIRS = """
     WITH pictured AS (SELECT DISTINCT pixel_sha256, cluster_id FROM cluster_member JOIN image USING (image_id))
     SELECT DISTINCT pair_id, cluster_id FROM (
         SELECT pair_id, unnest([first_sha256, second_sha256]) AS pixel_sha256 FROM judged_pair
         WHERE pair_kind IN ('same_place', 'copy')
     ) JOIN pictured USING (pixel_sha256)
+    UNION SELECT same_place_id, cluster_id FROM cluster_member WHERE same_place_id IS NOT NULL
 """
 # Clusters with pairs are nodes after those of the samples, since none of their samples may be published.
 _PAIRED = "SELECT cluster_id, $n_rows - 1 + row_number() OVER () AS node FROM (SELECT DISTINCT cluster_id FROM pairs)"
@@ -131,7 +132,7 @@ _GROUPS = f"""
 GROUP_SAMPLES = Stage(
     name="group_samples",
     module="shard",
-    version=3,
+    version=4,
     does="Groups samples that must share a split: by cluster, scene, owner, place, and pairs of pictures.",
     reads=(
         Reads("relevant", ("sample_id", "image_id"), is_whole=True),
@@ -139,7 +140,7 @@ GROUP_SAMPLES = Stage(
         Reads("candidate", ("sample_id", "corpus", "caption", "owner_id"), is_whole=True),
         Reads("labelled_image", ("sample_id", "corpus", "scene_id"), is_whole=True),
         Reads("geometa", ("sample_id", "latitude_deg", "longitude_deg"), is_whole=True),
-        Reads("cluster_member", ("sample_id", "image_id", "cluster_id"), is_whole=True),
+        Reads("cluster_member", ("sample_id", "image_id", "cluster_id", "same_place_id"), is_whole=True),
         Reads("image", ("image_id", "pixel_sha256"), is_whole=True),
         Reads("judged_pair", ("pair_id", "first_sha256", "second_sha256", "pair_kind"), is_whole=True),
     ),

@@ -478,7 +478,16 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
         listed_hash=[{"hash_kind": "md5", "hash": "md5 1"}],
     ),
     "screen": _screen,
-    "cluster": tables(sample=_SAMPLES, image=_IMAGES, judged_pair=_JUDGED),
+    "cluster": tables(
+        sample=_SAMPLES,
+        image=[{**row, "exif_latitude_deg": 9.0, "exif_datetime": None} for row in _IMAGES],
+        judged_pair=_JUDGED,
+        candidate=[
+            {**row, "stated_latitude_deg": None, "stated_datetime": f"201{n}-06-01" if n else None}
+            for n, row in enumerate(_CANDIDATES)
+        ],
+        labelled_image=[{**row, "stated_latitude_deg": None} for row in _LABELLED],
+    ),
     "drop_duplicates": tables(cluster_member=_DUPLICATES, sample=_SAMPLES),
     "list_samples": tables(
         candidate=_CANDIDATES,
@@ -511,7 +520,10 @@ HANDMADE: Mapping[str, Callable[[Path], Any]] = {
             {**row, "longitude_deg": None if row["sample_id"] == "laion2b_0_0" else n * 0.04}
             for n, row in enumerate(_GEOMETA)
         ],
-        cluster_member=[*_DUPLICATES, {"sample_id": "ben_7", "image_id": "ben_7", "cluster_id": "ben_7"}],
+        cluster_member=[
+            {**row, "same_place_id": None}
+            for row in (*_DUPLICATES, {"sample_id": "ben_7", "image_id": "ben_7", "cluster_id": "ben_7"})
+        ],
         image=_IMAGES,
         judged_pair=[{**_JUDGED[0], "pair_kind": "same_place"}],
     ),

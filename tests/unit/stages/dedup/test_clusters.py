@@ -1,6 +1,7 @@
 """Clusters of near pictures: a component is divided so that each member is near the survivor."""
 
 import time
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,17 @@ from stages.dedup.neighbours import distance
 Hashes = npt.NDArray[np.uint64]
 
 
+def label_dated(hashes: Hashes, dates: list[int], max_distance: int = 4, *, is_chained: bool = False) -> Any:
+    """Return labels and places as lists."""
+    n = hashes.shape[0]
+    found = label_clusters(np.arange(n), hashes, np.ones(n), np.array(dates), max_distance, 0.05, is_chained=is_chained)
+    return tuple(one.tolist() for one in found)
+
+
 def label(hashes: Hashes, max_distance: int = 4, *, is_chained: bool = False) -> npt.NDArray[np.int64]:
     n = hashes.shape[0]
-    return label_clusters(np.arange(n), hashes, np.ones(n), max_distance, 0.05, is_chained=is_chained)
+    none = np.zeros(n, np.int64)
+    return label_clusters(np.arange(n), hashes, np.ones(n), none, max_distance, 0.05, is_chained=is_chained)[0]
 
 
 def near(hashes: Hashes, a: int, b: int, max_distance: int) -> bool:
@@ -33,6 +42,28 @@ def cut_slowly(hashes: Hashes, max_distance: int) -> list[int]:
         heads += [row] * (head == row)
         found.append(head)
     return found
+
+
+def cut_dated_slowly(hashes: Hashes, dates: list[int], max_distance: int) -> tuple[list[int], list[int]]:
+    """Return labels and places by their definition: as cut_slowly, but a head takes members of one date alone."""
+    date_of: dict[int, int] = {}  # by head
+    labels, links = [], []
+    for row, date in enumerate(dates):
+        taker = row
+        for head in date_of:
+            if near(hashes, row, head, max_distance):
+                links.append((row, head))
+                if 0 in (date, date_of[head]) or date == date_of[head]:
+                    taker = head
+                    break
+        date_of[taker] = date_of.get(taker, 0) or date
+        labels.append(taker)
+    place = list(range(len(dates)))
+    for row, head in links:
+        low, high = sorted((place[row], place[head]))
+        place = [low if one == high else one for one in place]
+    several = {one for one in place if len({labels[row] for row in range(len(dates)) if place[row] == one}) > 1}
+    return labels, [one if one in several else -1 for one in place]
 
 
 def walk(seed: int, n_rows: int, n_ways: int) -> Hashes:
@@ -57,6 +88,29 @@ def test_each_picture_joins_the_first_near_head(
     hashes = walk(seed, 150, n_ways)
     for max_distance in (1, 2, 4, 9):
         assert label(hashes, max_distance).tolist() == cut_slowly(hashes, max_distance)
+
+
+@pytest.mark.parametrize("n_ways", [1, 8])
+@pytest.mark.parametrize("few", [1, 10_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cluster_has_one_stated_date_and_others_near_it_have_its_place(
+    seed: int, few: int, n_ways: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "FEW", few)
+    hashes = walk(seed, 150, n_ways)
+    dates = np.random.default_rng(seed).choice([0, 0, 20150601, 20190912, 20190913], 150).tolist()
+    for max_distance in (1, 2, 4, 9):
+        found = label_dated(hashes, dates, max_distance)
+        assert found == cut_dated_slowly(hashes, dates, max_distance)
+        assert max(found[1]) >= 0  # places were found
+
+
+def test_a_chain_is_divided_by_stated_dates_and_keeps_its_place() -> None:
+    hashes = np.array([[0], [1], [3], [7], [15], [7 << 40]], np.uint64)
+    dates = [0, 20190912, 20150601, 20190912, 20150601, 20150601]
+    labels, places = label_dated(hashes, dates, max_distance=1, is_chained=True)
+    assert labels == [0, 0, 2, 0, 2, 5]
+    assert places == [0, 0, 0, 0, 0, -1]
 
 
 def test_a_long_chain_costs_far_less_than_its_square() -> None:
@@ -88,7 +142,8 @@ def test_a_turned_picture_joins_the_cluster_unless_the_search_is_upright() -> No
 def test_a_picture_without_detail_only_joins_equal_pixels() -> None:
     hashes = np.zeros((4, 8), np.uint64)
     details = np.array([1.0, 0.0, 1.0, 0.0])
-    found = label_clusters(np.array([0, 1, 2, 1]), hashes, details, 4, 0.05, is_chained=False)
+    none = np.zeros(4, np.int64)
+    found, _ = label_clusters(np.array([0, 1, 2, 1]), hashes, details, none, 4, 0.05, is_chained=False)
     assert found.tolist() == [0, 1, 0, 1]
 
 

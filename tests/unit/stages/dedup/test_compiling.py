@@ -19,5 +19,6 @@ def test_nothing_is_left_to_compile_for_any_pictures() -> None:
         for n in (5, 3 * FEW):  # arange: one component
             hashes = np.repeat(np.arange(n, dtype=np.uint64), n_ways).reshape(n, n_ways)
             for is_chained in (False, True):
-                label_clusters(np.arange(n), hashes, np.full(n, 9.0), 4, 1.0, is_chained=is_chained)
+                for dates in (np.zeros(n, np.int64), np.arange(n)):
+                    label_clusters(np.arange(n), hashes, np.full(n, 9.0), dates, 4, 1.0, is_chained=is_chained)
     assert _n_compiled() == n_compiled

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,12 @@ from stages.dedup.stage import CLUSTER, DROP_DUPLICATES
 from tests.contract.handmade import samples_of
 
 FAR = [0, 0xFFFF, 0xFFFF_0000, 0xFFFF_FFFF_0000_0000]  # at least 16 bits apart
+
+STATED = {
+    reads.table: pa.schema([(name, FIELD[name].type) for name in reads.columns]).empty_table()
+    for reads in CLUSTER.reads
+    if reads.table in ("candidate", "labelled_image")
+}
 
 
 def spine(images: Mapping[str, str | None]) -> pa.Table:
@@ -33,6 +40,7 @@ def cluster(
     details: Mapping[str, float] | None = None,
     turned: Mapping[str, list[int]] | None = None,
     pairs: list[tuple[str, str, str]] | None = None,
+    dates: Mapping[str, str] = MappingProxyType({}),
     **params: Any,
 ) -> dict[str, dict[str, Any]]:
     """Return the rows of `cluster_member` by sample_id.
@@ -42,6 +50,7 @@ def cluster(
         details: detail of the hash, by pixels; 1 by default.
         turned: the eight hashes, by pixels; by default those of a fully symmetric picture.
         pairs: judged pairs: pixels, pixels, pair_kind.
+        dates: date, by pixels, of pictures that state a place too.
     """
     images = {url: (pixels, phash) for _, url, pixels, phash in samples}
     inputs = {
@@ -55,12 +64,15 @@ def cluster(
                     [(turned or {}).get(pixels, [phash] * 8) for pixels, phash in images.values()],
                     FIELD["phash_orientations"].type,
                 ),
+                "exif_latitude_deg": pa.array([9.0 if p in dates else None for p, _ in images.values()], pa.float64()),
+                "exif_datetime": pa.array([dates.get(p) for p, _ in images.values()], pa.string()),
                 "phash_detail": pa.array(
                     [(details or {}).get(pixels, 1.0) for pixels, _ in images.values()], FIELD["phash_detail"].type
                 ),
             }
         ),
         "judged_pair": judged(pairs or []),
+        **STATED,
     }
     outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(**params), None, {}, None, None))  # type: ignore[arg-type]
     check_outcome(CLUSTER, inputs, outcome)
@@ -203,9 +215,12 @@ def test_samples_without_a_valid_image_have_no_row_and_no_images_give_no_rows() 
                 "phash": pa.array([0], pa.uint64()),
                 "phash_orientations": pa.array([[0] * 8], pa.list_(pa.uint64())),
                 "phash_detail": pa.array([1], pa.float64()),
+                "exif_latitude_deg": pa.array([None], pa.float64()),
+                "exif_datetime": pa.array([None], pa.string()),
             }
         ),
         "judged_pair": judged([]),
+        **STATED,
     }
     outcome = CLUSTER.run(inputs, Context("whole", ClusterParams(), None, {}, None, None))  # type: ignore[arg-type]
     check_outcome(CLUSTER, inputs, outcome)
@@ -227,6 +242,37 @@ def test_pairs_of_copies_join_clusters_of_hashes_and_the_others_do_not() -> None
     }
     assert {name: rows[name]["duplicate_reason"] for name in joined} == {**expected, survivor: None}
     assert {reasons(rows)[f"cc3m_0_{n}"] for n in (2, 3)} == {None}
+
+
+SAME_PLACE = {"p0": "2015-06-01T10:00:00", "p2": "2019:09:12 10:00:00", "p3": "2019-09-12"}
+
+
+@pytest.mark.parametrize("is_chained", [False, True])
+@pytest.mark.parametrize("phash", [0, 0b11])
+def test_near_and_equal_hashes_of_one_place_at_two_dates_are_no_duplicates(phash: int, is_chained: bool) -> None:
+    samples = [(f"{corpus}_0_{n}", f"u{n}", f"p{n}", phash * n) for n, corpus in enumerate(["laion2b"] + ["cc3m"] * 3)]
+    rows = cluster([*samples, ("cc3m_0_4", "u4", "p4", FAR[2])], dates=SAME_PLACE, is_chained=is_chained)
+    later = {rows[name]["survivor_id"] for name in ("cc3m_0_2", "cc3m_0_3")}
+    assert len(later) == 1 and later < {"cc3m_0_2", "cc3m_0_3"}  # copies of one date among themselves
+    assert rows["cc3m_0_1"]["survivor_id"] == "laion2b_0_0"  # states nothing
+    assert sorted(str(reason) for reason in reasons(rows).values()) == ["None"] * 3 + ["near_duplicate"] * 2
+    assert {name: row["same_place_id"] for name, row in rows.items()} == {
+        **dict.fromkeys((name for name, *_ in samples), "laion2b_0_0"), "cc3m_0_4": None
+    }  # fmt: skip
+
+
+def test_equal_pixels_are_one_acquisition_whatever_their_dates() -> None:
+    samples = [("laion2b_0_0", "u0", "same", 0), ("cc3m_0_1", "u1", "same", 0)]
+    row = cluster(samples, dates={"same": "2015-06-01"})["cc3m_0_1"]
+    assert (row["duplicate_reason"], row["same_place_id"]) == ("pixel_duplicate", None)
+
+
+@pytest.mark.parametrize("method", ["keypoints", "features"])
+def test_a_picture_without_a_date_joins_no_two_dates_by_pairs_of_copies(method: str) -> None:
+    samples = [(f"{name}_0_0", f"u{n}", f"p{n}", FAR[n]) for n, name in enumerate(("laion2b", "cc3m", "laioncoco"))]
+    pairs = [("p0", "p1", "copy"), ("p0", "p2", "copy"), ("p1", "p2", "same_place")]
+    found = reasons(cluster(samples, pairs=pairs, dates={"p1": "2015-06-01", "p2": "2019-09-12"}, method=method))
+    assert [reason is None for reason in found.values()] == [name != "cc3m_0_0" for name in found]
 
 
 def test_a_copy_of_a_copy_is_joined_in_chains_alone() -> None:

@@ -97,6 +97,16 @@ def test_a_removed_picture_stands_for_its_cluster_in_pairs(tmp_path: Path) -> No
     assert sorted(map(sorted, groups.values())) == [["web_1", "web_3"], ["web_2", "web_4"], ["web_5"], ["web_6"]]
 
 
+def test_clusters_of_one_place_at_several_dates_share_a_group_also_by_removed_samples(tmp_path: Path) -> None:
+    rows = [web(n, cluster=f"c{n}") for n in range(1, 5)]
+    rows[0]["same_place_id"] = "web_9"
+    removed = [web(11, cluster="c2", same_place_id="web_9"), web(9, cluster="gone", same_place_id="web_9")]
+    found = group([*rows, labelled(5, same_place_id="web_9")], tmp_path, (), removed)
+    keys = {name: row["group_key"] for name, row in found.items()}
+    assert keys["web_1"] == keys["web_2"] == keys["rs_5"]
+    assert len(set(keys.values())) == 3
+
+
 def are_joined(one: Row, other: Row, folder: Path) -> bool:
     found = group([one, other, web(99, at=(-45.05, 100.05))], folder)
     keys = [found[row["sample_id"]]["group_key"] for row in (one, other)]
