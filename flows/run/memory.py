@@ -28,7 +28,25 @@ def needed_gb(stage: Stage, settings: Settings) -> float:
     limit_gb = settings.run.memory_gb
     if stage.is_whole and not stage.memory_gb:
         return limit_gb  # it reads whole tables, and spills rows that do not fit
-    return min(limit_gb, max(stage.memory_gb, WORKER_GB) + weights_gb(stage, settings))
+    return min(limit_gb, most_gb(stage, settings))
+
+
+def least_gb(stage: Stage, settings: Settings) -> float:
+    """Return the least that a partition needs whatever its rows, GB: with weights at half precision.
+
+    Raises:
+        InputError: a setting names no model.
+    """
+    return max(stage.memory_gb, WORKER_GB) + weights_gb(stage, settings) / 2
+
+
+def most_gb(stage: Stage, settings: Settings) -> float:
+    """Return the same with weights in float32.
+
+    Raises:
+        InputError: a setting names no model.
+    """
+    return max(stage.memory_gb, WORKER_GB) + weights_gb(stage, settings)
 
 
 def weights_gb(stage: Stage, settings: Settings) -> float:

@@ -1,9 +1,12 @@
 """Main memory that does not hold one partition, or not all workers, is a gap."""
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from flows.preflight.memory import memory_gaps, n_at_once, n_fitting
-from flows.settings import Settings, load_settings
+from flows.settings import PROFILES, Settings, load_settings
 from stages import STAGES
 
 BY_NAME = {stage.name: stage for stage in STAGES}
@@ -33,6 +36,26 @@ def test_a_model_that_does_not_fit_stops_a_build() -> None:
     assert "PROFILE=workstation" in found[0].remedy
     (small,) = memory_gaps(CHOSEN[1:2], settings("workstation"), 1e9, lambda stage: 1)
     assert "PROFILE=workstation" not in small.remedy and "PROFILE=light" in small.remedy
+
+
+@pytest.mark.parametrize("path", sorted(PROFILES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_profiles_let_each_worker_hold_what_it_needs(path: Path) -> None:
+    found = load_settings(path.stem, (), STAGES)
+    is_captioned = found.params(STAGES[0]).halves == "both"  # type: ignore[attr-defined]
+    stages = [stage for stage in STAGES if is_captioned or stage.module != "caption"]
+    assert not list(memory_gaps(stages, found, 1e15, lambda stage: 1))
+
+
+def test_a_worker_that_would_be_stopped_for_its_memory_is_named_with_a_value_that_suffices() -> None:
+    found = load_settings("paper", ("run.memory_gb=4",), STAGES)
+    (gap,) = memory_gaps(STAGES, found, 1e15, lambda stage: 1)
+    assert (gap.name, gap.is_fatal) == ("run.memory_gb", True)
+    assert "above 4 GB, and needs at least: draw_captions 16.8 GB, rank_captions 4.5 GB" in gap.problem
+    assert gap.remedy == "SET='run.memory_gb=33' is enough"
+    enough = load_settings("paper", ("run.memory_gb=33",), STAGES)
+    assert not list(memory_gaps(STAGES, enough, 1e15, lambda stage: 1))
+    (gap,) = memory_gaps(STAGES, load_settings("demo", ("run.memory_gb=0.45",), STAGES), 1e15, lambda stage: 1)
+    assert "embed 1.2 GB" in gap.problem and " more" in gap.problem and "run.memory_gb=2'" in gap.remedy
 
 
 def test_one_partition_always_begins() -> None:
