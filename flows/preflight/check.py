@@ -11,7 +11,7 @@ from flows.ledger.writable import REMEDY, why_not_writable
 from flows.preflight.companions import companion_gaps
 from flows.preflight.evaluation import evaluation_gaps
 from flows.preflight.gaps import Gap
-from flows.preflight.machine import Gpu
+from flows.preflight.machine import Gpus
 from flows.preflight.memory import memory_gaps
 from flows.preflight.models import Digests, Need, gpu_gaps, needs_of, weight_gaps
 from flows.preflight.stage_forecast import StageForecast
@@ -47,7 +47,7 @@ def find_gaps(
     sources: Path | None,
     corpora: Mapping[str, Corpus],
     forecast: Sequence[StageForecast],
-    gpus: Sequence[Gpu],
+    gpus: Gpus,
     digests: Digests,
     weights_command: str,
 ) -> list[Gap]:
@@ -66,9 +66,12 @@ def find_gaps(
     needs = [one for one in found if isinstance(one, Need)]
     gaps = [one for one in found if isinstance(one, Gap)]
     gaps += weight_gaps(needs, weights_command, digests)
-    gaps += gpu_gaps(needs, gpus, run.n_workers("gpu", len(gpus)), ledger.settings.profile)
+    gaps += gpu_gaps(needs, gpus, run.n_workers("gpu", len(gpus.found)), ledger.settings.profile)
     gaps += memory_gaps(
-        _busy(ledger, forecast), ledger.settings, total_bytes(run), lambda stage: run.n_workers(stage.uses, len(gpus))
+        _busy(ledger, forecast),
+        ledger.settings,
+        total_bytes(run),
+        lambda stage: run.n_workers(stage.uses, len(gpus.found)),
     )
     if asks_the_web(sources, corpora, ledger.settings.profile):
         gaps += _contact_gaps(ledger, forecast)

@@ -19,7 +19,7 @@ from flows.preflight.fetch import fetch_models
 from flows.preflight.forecast import Forecaster
 from flows.preflight.gaps import Gap
 from flows.preflight.history import read_history
-from flows.preflight.machine import Gpu, find_gpus
+from flows.preflight.machine import Gpus, find_gpus
 from flows.preflight.models import Digests, Need, needs_of
 from flows.preflight.report import cost_lines, gap_lines, model_lines
 from flows.preflight.stage_forecast import StageForecast
@@ -41,7 +41,7 @@ class Preflight:
     needs: Sequence[Need]
     gaps: Sequence[Gap]
     forecast: Sequence[StageForecast]
-    gpus: Sequence[Gpu]
+    gpus: Gpus
     n_unread: int
 
 
@@ -50,9 +50,9 @@ def run_preflight(options: argparse.Namespace, console: Console) -> int:
     _, ledger = open_build(options)
     found = look(ledger, sources_of(options, ledger), _weights_command(options))
     for lines in (
-        model_lines(found.needs, found.gaps, found.n_unread),
+        model_lines(found.needs, found.gaps, found.gpus.found, found.n_unread),
         gap_lines(found.gaps),
-        cost_lines(found.forecast, found.gpus),
+        cost_lines(found.forecast, found.gpus.found),
     ):
         for text, style in lines:
             say(console, text, style)
@@ -137,7 +137,7 @@ def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Prefligh
     corpora = {code: one for code, one in known.items() if not chosen or code in chosen}
     gpus = find_gpus()
     shares = shares_present(sources, corpora, ledger.settings.profile)
-    forecast = Forecaster(ledger, shares, len(gpus), BENCH).forecast()
+    forecast = Forecaster(ledger, shares, len(gpus.found), BENCH).forecast()
     digests = Digests(_models_folder(ledger), _BUDGET_S)
     gaps = find_gaps(ledger, sources, corpora, forecast, gpus, digests, weights_command)
     digests.save()

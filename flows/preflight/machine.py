@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,28 +15,43 @@ _ANSWER_S = 10.0  # a driver that hangs must not hang the check
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its name and its total memory, GB."""
+    """One GPU: its name and its total memory, GB; None if nvidia-smi states none, as where it is the main memory."""
 
     name: str
-    memory_gb: float
+    memory_gb: float | None
 
 
-def find_gpus() -> list[Gpu]:
+@dataclass(frozen=True)
+class Gpus:
+    """The GPUs that this process may use, and the reason if there are none."""
+
+    found: Sequence[Gpu]
+    why_none: str = "nvidia-smi names none"
+
+
+def find_gpus() -> Gpus:
     """Return the GPUs that this process may use by CUDA_VISIBLE_DEVICES, with nvidia-smi's names."""
     if not shutil.which("nvidia-smi"):
-        return []
+        return Gpus((), "there is no nvidia-smi")
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_ANSWER_S).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []  # no driver behind the program
-    return visible(parse_gpus(found), os.environ.get("CUDA_VISIBLE_DEVICES"))
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_ANSWER_S).stdout
+    except subprocess.CalledProcessError as error:
+        said = [*(error.stdout + error.stderr).strip().splitlines(), "nothing"][0]
+        return Gpus((), f"nvidia-smi failed with status {error.returncode}: {said}")
+    except subprocess.TimeoutExpired:
+        return Gpus((), f"nvidia-smi gave no answer within {_ANSWER_S:g} s")
+    except OSError as error:
+        return Gpus((), f"nvidia-smi cannot be run: {error.strerror}")
+    there, chosen = parse_gpus(answer), os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = visible(there, chosen)
+    return Gpus(found, f'CUDA_VISIBLE_DEVICES = "{chosen}" hides them') if there and not found else Gpus(found)
 
 
 def parse_gpus(lines: str) -> list[Gpu]:
-    """Return the GPUs of nvidia-smi's lines `name, MiB`."""
-    pairs = [line.rpartition(",")[::2] for line in lines.splitlines() if line.strip()]
-    return [Gpu(name.strip(), float(mebibytes) * 2**20 / 1e9) for name, mebibytes in pairs]
+    """Return the GPUs of nvidia-smi's lines `name, MiB`; in place of a number there may be `[N/A]`."""
+    pairs = [line.rpartition(",")[::2] for line in lines.splitlines() if "," in line]
+    return [Gpu(name.strip(), float(size) * 2**20 / 1e9 if size.strip().isdigit() else None) for name, size in pairs]
 
 
 def visible(gpus: list[Gpu], chosen: str | None) -> list[Gpu]:

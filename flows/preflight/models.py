@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.preflight.gaps import Gap, without_gpu
-from flows.preflight.machine import Gpu
+from flows.preflight.machine import Gpus
 from flows.settings import Settings
 from schemas.manifests import MANIFESTS, Model
 from stages.contract import InputError, Stage
@@ -128,12 +128,12 @@ def weight_gaps(needs: Sequence[Need], command: str, digests: Digests) -> Iterat
             yield Gap("model", need.model.name, fault.text, remedy)
 
 
-def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int, profile: str) -> Iterator[Gap]:
+def gpu_gaps(needs: Sequence[Need], gpus: Gpus, n_processes: int, profile: str) -> Iterator[Gap]:
     """Yield the stages whose models fit on no GPU of this machine.
 
     Args:
         needs: the models, by stage.
-        gpus: of this machine.
+        gpus: of this machine; one that states no memory is not compared.
         n_processes: processes that run a stage with a model at once, distributed over the GPUs.
         profile: the one in use, which no remedy names.
     """
@@ -143,19 +143,20 @@ def gpu_gaps(needs: Sequence[Need], gpus: Sequence[Gpu], n_processes: int, profi
         each_gb = sum(need.model.gpu_gb for need in mine)
         is_told = any(need.device.startswith("cuda") for need in mine)
         names = " and ".join(need.model.name for need in mine)
-        if not gpus and (each_gb or is_told):
+        sizes = [(gpu.memory_gb, gpu.name) for gpu in gpus.found if gpu.memory_gb is not None]
+        if not gpus.found and (each_gb or is_told):
             yield Gap(
-                "gpu", stage, f"{names}: expected a GPU of {each_gb:.1f} GB, found none (nvidia-smi names none)",
+                "gpu", stage, f"{names}: expected a GPU of {each_gb:.1f} GB, found none ({gpus.why_none})",
                 f"run this stage on a machine with one{without_gpu(profile)}",
             )  # fmt: skip
-        elif gpus and each_gb:
-            n_each = math.ceil(n_processes / len(gpus))
-            smallest = min(gpus, key=lambda gpu: gpu.memory_gb)
-            if each_gb * n_each > smallest.memory_gb:
+        elif sizes and each_gb:
+            n_each = math.ceil(n_processes / len(gpus.found))
+            smallest_gb, smallest = min(sizes)
+            if each_gb * n_each > smallest_gb:
                 words = "1 process a GPU needs" if n_each == 1 else f"{n_each} processes a GPU need"
                 yield Gap(
                     "gpu", stage,
-                    f"{names}: {words} {each_gb * n_each:.1f} GB, {smallest.name} has"
-                    f" {smallest.memory_gb:.1f} GB",
+                    f"{names}: {words} {each_gb * n_each:.1f} GB, {smallest} has"
+                    f" {smallest_gb:.1f} GB",
                     "lower run.model_workers or the stage's batch size, choose a smaller model, or another GPU",
                 )  # fmt: skip

@@ -19,12 +19,13 @@ _SHORT_S = 100.0  # stages that cost less are summed in one line
 Line = tuple[str, str]  # text and style
 
 
-def model_lines(needs: Sequence[Need], gaps: Sequence[Gap], unread: int) -> Iterator[Line]:
+def model_lines(needs: Sequence[Need], gaps: Sequence[Gap], gpus: Sequence[Gpu], unread: int) -> Iterator[Line]:
     """Yield each model once, with its state, licence and stages.
 
     Args:
         needs: the models that stages will open.
         gaps: those of kind "model" name the faults.
+        gpus: of this machine.
         unread: weight files whose digest there was no time to read.
     """
     if needs:
@@ -41,6 +42,9 @@ def model_lines(needs: Sequence[Need], gaps: Sequence[Gap], unread: int) -> Iter
         )
         if model.revision == "main":
             yield f"  {'':<18} {'':<10} no commit is pinned: `make weights` takes today's, SHA256SUMS pins it", ""
+    unknown = dict.fromkeys(gpu.name for gpu in gpus if gpu.memory_gb is None)
+    if unknown and any(need.model.gpu_gb for need in needs):
+        yield f"  whether they fit on {', '.join(unknown)} was not compared: nvidia-smi states no memory", "yellow"
     if unread:
         yield (
             f"  too large to be read in seconds: {counted(unread, 'weight file')}; `make weights` reads them once",
@@ -109,7 +113,8 @@ def _is_shown(one: StageForecast) -> bool:
 
 
 def _gpus(gpus: Sequence[Gpu]) -> str:
-    return ", ".join(f"{gpu.name} {gpu.memory_gb:.0f} GB" for gpu in gpus) or "none"
+    sizes = ("memory unknown" if gpu.memory_gb is None else f"{gpu.memory_gb:.0f} GB" for gpu in gpus)
+    return ", ".join(f"{gpu.name} {size}" for gpu, size in zip(gpus, sizes, strict=True)) or "none"
 
 
 def _wrap(text: str, indent: int = 2) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from flows.cli import main
 from flows.preflight import commands
-from flows.preflight.machine import Gpu
+from flows.preflight.machine import Gpu, Gpus
 from stages import STAGES
 from tests.small_build import Build
 from tests.unit.flows.preflight.hub import safetensors
@@ -20,7 +20,7 @@ PAPER = ("clip-convnext-xxl", "rs-detector", "blip2-opt-6.7b", "clip-vit-h-14", 
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NLTK_DATA", raising=False)
-    monkeypatch.setattr(commands, "find_gpus", lambda: [])
+    monkeypatch.setattr(commands, "find_gpus", lambda: Gpus(()))
     return tmp_path
 
 
@@ -99,7 +99,7 @@ def test_complete_sources_and_weights_have_no_gap(
         digest = hashlib.sha256(safetensors(10)).hexdigest()
         names = ("model.safetensors", "rsitmd-lora/model.safetensors")
         (tmp_path / "models" / model / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name in names))
-    monkeypatch.setattr(commands, "find_gpus", lambda: [Gpu("H200", 150.0)])
+    monkeypatch.setattr(commands, "find_gpus", lambda: Gpus([Gpu("H200", 150.0)]))
     monkeypatch.setattr("flows.preflight.check._nltk_gaps", lambda ledger, forecast: iter(()))
     command = ["preflight", "--profile", "paper", "--sources", "sources", "--set=run.reserve_gb=0"]
     assert main([*command, "--set=download.contact=you@example.org"]) == 0
@@ -157,6 +157,16 @@ def test_a_corpus_whose_disk_is_gone_is_named(tmp_path: Path, capsys: pytest.Cap
     folder.parent.rmdir()
     assert main(["preflight", *common]) == 2
     assert "source SOURCES: SOURCES=sources is not a folder" in words(capsys)
+
+
+def test_a_gpu_without_a_stated_memory_is_named_and_compared_with_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "find_gpus", lambda: Gpus([Gpu("NVIDIA GB10", None)]))
+    assert main(["preflight", "--profile", "paper", "--sources", "empty"]) == 2
+    found = words(capsys)
+    assert "gpu embed" not in found and "GPU of this machine: NVIDIA GB10 memory unknown" in found
+    assert "whether they fit on NVIDIA GB10 was not compared: nvidia-smi states no memory" in found
 
 
 def test_a_benchmark_of_this_machine_replaces_the_shipped_rate(

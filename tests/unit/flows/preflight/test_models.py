@@ -9,7 +9,7 @@ import pytest
 
 from flows.preflight import models as under_test
 from flows.preflight.gaps import Gap
-from flows.preflight.machine import Gpu
+from flows.preflight.machine import Gpu, Gpus
 from flows.preflight.models import MEMORY, Digests, Need, gpu_gaps, needs_of, weight_gaps
 from flows.settings import load_settings
 from schemas.manifests import Model, load_models
@@ -127,29 +127,31 @@ def test_a_large_file_is_read_once_and_only_again_after_a_change(
 @pytest.mark.parametrize(
     ("gpus", "n_processes", "words"),
     [
-        ([], 1, "expected a GPU of 10.0 GB, found none"),
+        ([], 1, "expected a GPU of 10.0 GB, found none (nvidia-smi names none)"),
         ([Gpu("small", 8.0)], 1, "1 process a GPU needs 10.0 GB, small has 8.0 GB"),
         ([Gpu("mid", 16.0)], 2, "2 processes a GPU need 20.0 GB, mid has 16.0 GB"),
         ([Gpu("mid", 16.0), Gpu("small", 8.0)], 2, "small has 8.0 GB"),
         ([Gpu("mid", 16.0), Gpu("mid", 16.0)], 2, ""),
         ([Gpu("mid", 16.0)], 1, ""),
+        ([Gpu("unified", None)], 2, ""),
+        ([Gpu("unified", None), Gpu("small", 8.0)], 1, "small has 8.0 GB"),
     ],
 )
 def test_a_gpu_that_is_missing_or_too_small_is_named(
     tmp_path: Path, gpus: list[Gpu], n_processes: int, words: str
 ) -> None:
-    found = list(gpu_gaps([need(tmp_path)], gpus, n_processes, "paper"))
+    found = list(gpu_gaps([need(tmp_path)], Gpus(gpus), n_processes, "paper"))
     assert [gap.name for gap in found] == (["embed"] if words else [])
     assert all(words in gap.problem and gap.is_fatal and gap.remedy for gap in found)
 
 
 def test_two_models_of_a_stage_share_a_gpu(tmp_path: Path) -> None:
     both = [need(tmp_path, "rank_captions"), need(tmp_path, "rank_captions")]
-    assert next(gpu_gaps(both, [Gpu("mid", 16.0)], 1, "paper")).name == "rank_captions"
+    assert next(gpu_gaps(both, Gpus([Gpu("mid", 16.0)]), 1, "paper")).name == "rank_captions"
 
 
 def test_a_stage_on_a_cpu_needs_no_gpu(tmp_path: Path) -> None:
-    assert list(gpu_gaps([need(tmp_path, device="cpu")], [], 1, "paper")) == []
+    assert list(gpu_gaps([need(tmp_path, device="cpu")], Gpus(()), 1, "paper")) == []
 
 
 def test_the_models_of_profile_paper_are_found_by_the_stages_that_open_them() -> None:
@@ -172,11 +174,11 @@ def test_a_setting_that_names_no_model_is_a_gap() -> None:
 def test_without_a_gpu_the_remedy_names_another_profile_whose_models_need_none(
     tmp_path: Path, profile: str, named: list[str]
 ) -> None:
-    (gap,) = gpu_gaps([need(tmp_path)], [], 1, profile)
+    (gap,) = gpu_gaps([need(tmp_path)], Gpus(()), 1, profile)
     assert re.findall(r"PROFILE=(\w+)", gap.remedy) == named
     for one in named:
         settings = load_settings(one, [], STAGES)
         assert settings.params(STAGES[0]).halves == "pub11"  # type: ignore[attr-defined]
         stages = [stage for stage in STAGES if stage.module != "caption"]  # captions are of labelled corpora
         needs = [found for found in needs_of(settings, stages) if isinstance(found, Need)]
-        assert needs and list(gpu_gaps(needs, [], 1, one)) == []
+        assert needs and list(gpu_gaps(needs, Gpus(()), 1, one)) == []
