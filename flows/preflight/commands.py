@@ -23,9 +23,9 @@ from flows.preflight.machine import Gpus, find_gpus
 from flows.preflight.models import Digests, Need, needs_of
 from flows.preflight.report import cost_lines, gap_lines, model_lines
 from flows.preflight.stage_forecast import StageForecast
-from flows.preflight.volumes import shares_present
+from flows.preflight.volumes import shares_listed, shares_present
 from stages import STAGES
-from stages.contract import InputError
+from stages.contract import InputError, Reads
 from stages.inventory.folders import chosen_codes
 from stages.plurals import counted
 from stages.readers.corpora import load_corpora
@@ -136,7 +136,10 @@ def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Prefligh
     chosen = chosen_codes(known, listing.corpora, listing.halves)  # type: ignore[attr-defined]
     corpora = {code: one for code, one in known.items() if not chosen or code in chosen}
     gpus = find_gpus()
-    shares = shares_present(sources, corpora, ledger.settings.profile)
+    listed = Reads("source_listing", ("corpus", "path", "size_bytes", "sample_id", "pilot_share"), is_whole=True)
+    shares = shares_present(
+        sources, corpora, ledger.settings.profile, lambda: shares_listed(ledger.read(listed), corpora)
+    )
     forecast = Forecaster(ledger, shares, len(gpus.found), BENCH).forecast()
     digests = Digests(_models_folder(ledger), _BUDGET_S)
     gaps = find_gaps(ledger, sources, corpora, forecast, gpus, digests, weights_command)

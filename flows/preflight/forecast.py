@@ -193,8 +193,9 @@ class Forecaster:
             runs = self._latest(name)
             stage = next(stage for stage in self.ledger.stages if stage.name == name)
             expected = getattr(self._published["plan" if half == "pub11" else "read_labelled"], half)
-            is_whole = bool(runs) and self._is_done(stage)
-            found[half] = sum(run.n_kept for run in runs) / expected if is_whole and expected else 1.0
+            is_known = bool(runs) and self.is_same_slice and expected
+            n_kept = sum(run.n_kept for run in runs) * self._completion(stage, runs) if is_known else expected
+            found[half] = n_kept / expected if expected else 1.0
         return Halves(**found)
 
     def _share_rs3(self) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from flows.preflight.companions import look_into
 from flows.preflight.history import Run
@@ -42,6 +45,7 @@ _BYTES_PER_IMAGE = 98_600  # RS5M: about 500 GB for 5.07 million images
 _BYTES_PER_ROW = 50  # of a compressed text file without a published size
 _SAMPLE_BYTES = 1 << 15  # read at each of _N_SAMPLES places of a list, whose rows differ in length by corpus
 _N_SAMPLES = 64
+_OF_DEMO = 1e-4  # of each corpus in the generated world, which has 723 URLs where RS5M has 6.1 million
 # The corpora that a profile is for if nothing is under SOURCES; all of RS5M's for the others.
 _OF_PROFILE = {"from-metafile": (LIST_CODE,), "from-release": (PACKED, RELEASED_CODE)}
 
@@ -63,18 +67,61 @@ class Halves:
         return Halves(self.pub11 * by.pub11, self.rs3 * by.rs3)
 
 
-def shares_present(sources: Path | None, corpora: Mapping[str, Corpus], profile: str) -> dict[str, float]:
-    """Return the share of each corpus under SOURCES, in (0, 1]; if it is still empty, all corpora of the profile."""
+def shares_present(
+    sources: Path | None, corpora: Mapping[str, Corpus], profile: str, listed: Callable[[], Mapping[str, float]] = dict
+) -> dict[str, float]:
+    """Return the share of each corpus under SOURCES, in (0, 1].
+
+    If nothing is there: what the build has listed, else all corpora of the profile, or a world like the demo's.
+
+    Args:
+        sources: the SOURCES folder, which need not exist.
+        corpora: the manifests of those that are read.
+        profile: the one in use.
+        listed: returns the shares that the build has listed; asked only if nothing is under SOURCES.
+    """
     here = [code for code in corpora if sources is not None and holds_something(sources / code)]
     if not here:
+        if shares := dict(listed()):
+            return shares
         expected = _OF_PROFILE.get(profile, CORPUS_CODES)
-        return {code: 1.0 for code in expected if code in corpora or code == PACKED}
+        share = _OF_DEMO if profile == "demo" else 1.0
+        return {code: share for code in expected if code in corpora or code == PACKED}
     assert sources is not None
     shares = {code: _share(sources / code, corpora[code]) for code in here}
     if LIST_CODE in shares and (tars := _tars(sources / LIST_CODE, corpora[LIST_CODE])):
         shares[PACKED] = _packed_share(tars, corpora[LIST_CODE])
         if len(tars) == len(_source_files(sources / LIST_CODE, corpora[LIST_CODE])):
             del shares[LIST_CODE]
+    return shares
+
+
+def shares_listed(listing: pa.Table, corpora: Mapping[str, Corpus]) -> dict[str, float]:
+    """Return the share of each corpus that a build has listed, in (0, 1], by samples and sizes; empty if it has none.
+
+    Args:
+        listing: source_listing with corpus, path, size_bytes, sample_id and pilot_share.
+        corpora: the manifests of those that are read.
+    """
+    shares: dict[str, float] = {}
+    for code, corpus in corpora.items():
+        rows = listing.filter(pc.equal(listing["corpus"], code))
+        if not rows.num_rows:
+            continue
+        if not corpus.n_rows_published:
+            shares[code] = 1.0
+            continue
+        is_tar = pc.ends_with(rows["path"], ".tar")
+        for name, files, each in (
+            (PACKED if code == LIST_CODE else code, rows.filter(is_tar), _BYTES_PER_IMAGE),
+            (code, rows.filter(pc.invert(is_tar)), _BYTES_PER_ROW),
+        ):
+            if files.num_rows:
+                whole = corpus.n_bytes_published or each * corpus.n_rows_published
+                shares[name] = min(1.0, pc.sum(files["size_bytes"]).as_py() / whole)
+        n_samples = pc.count_distinct(rows["sample_id"]).as_py()
+        if n_samples:  # of a labelled corpus
+            shares[code] = min(1.0, n_samples / pc.min(rows["pilot_share"]).as_py() / corpus.n_rows_published)
     return shares
 
 

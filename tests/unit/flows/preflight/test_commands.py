@@ -159,6 +159,29 @@ def test_a_corpus_whose_disk_is_gone_is_named(tmp_path: Path, capsys: pytest.Cap
     assert "source SOURCES: SOURCES=sources is not a folder" in words(capsys)
 
 
+def test_the_demo_is_not_forecast_as_all_of_rs5m(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preflight", "--profile", "demo", "--build", "b", "--set=run.reserve_gb=0"]) == 0
+    found = words(capsys)
+    assert "no gaps" in found and "in all 612 URLs" in found
+
+
+def test_a_listed_build_whose_sources_are_gone_is_forecast_by_its_listing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sources" / "millionaid" / "test"
+    folder.mkdir(parents=True)
+    for n in range(7):
+        (folder / f"P000000{n}.jpg").write_bytes(b"x")
+    common = ["--profile", "paper", "--sources", "sources", "--build", "b"]
+    assert main(["stage", "inventory", *common]) == 0
+    (tmp_path / "sources").rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert main(["preflight", *common, "--set=run.reserve_gb=0"]) == 2
+    found = words(capsys)
+    assert "SOURCES=sources is not a folder" in found and "download.contact" not in found and "disk b:" not in found
+    assert "in all 0 URLs" in found
+
+
 def test_a_gpu_without_a_stated_memory_is_named_and_compared_with_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

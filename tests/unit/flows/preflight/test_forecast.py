@@ -52,6 +52,14 @@ def test_the_forecast_from_a_pilot_is_near_the_cost_of_the_whole(tmp_path: Path,
     assert one.basis.startswith("this build: 10 partitions")
 
 
+def test_a_stage_that_was_partly_run_scales_the_later_ones(tmp_path: Path) -> None:
+    found = forecaster(tmp_path)
+    found._runs["filter"] = [Run("filter", "cc3m-0", 9000, 300, {}, 1, 1, 0, 0, 0, 0, 1, "w")]
+    found._completion = lambda stage, runs: 4.0  # type: ignore[method-assign, assignment]
+    rows = {one.stage: one.n_rows for one in found.forecast()}
+    assert rows["download"] == pytest.approx(1200)
+
+
 def test_without_a_build_each_stage_states_the_source_of_its_rate(tmp_path: Path) -> None:
     forecast = forecaster(tmp_path).forecast()
     assert [one.stage for one in forecast] == [stage.name for stage in STAGES]

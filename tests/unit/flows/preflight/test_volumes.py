@@ -15,6 +15,7 @@ from flows.preflight.volumes import (
     asks_the_web,
     halves_of,
     published_volumes,
+    shares_listed,
     shares_present,
 )
 from stages import STAGES
@@ -70,6 +71,27 @@ def test_only_present_files_count(tmp_path: Path) -> None:
     rows = published_volumes(shares, 1.0, STAGES)
     assert rows["download"].total == pytest.approx(0.286102)
     assert rows["read_labelled"].total == pytest.approx(7, rel=0.01)
+
+
+def test_a_listing_gives_the_shares_if_nothing_is_under_sources(tmp_path: Path) -> None:
+    rows = [
+        ("cc12m", "cc12m/cc12m.tsv", 2_707_204, None, 1.0), ("fmow", "fmow/a.jpg", 9, "fmow_a", 0.5),
+        ("fmow", "fmow/a.json", 9, "fmow_a", 0.5), ("fmow", "fmow/b.jpg", 9, "fmow_b", 0.5),
+        ("rs5m", "rs5m/list.csv", 50 * 30_078, None, 1.0), ("rs5m", "rs5m/train/0.tar", 98_600 * 3_008, None, 1.0),
+        ("rs5mrs3", "rs5mrs3/0.tar", 98_600 * 2_062, None, 1.0),
+    ]  # fmt: skip
+    names = ("corpus", "path", "size_bytes", "sample_id", "pilot_share")
+    listing = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    known = load_corpora()
+    shares = shares_present(tmp_path, known, "paper", lambda: shares_listed(listing, known))
+    assert shares == {
+        "cc12m": pytest.approx(1e-3), "fmow": 4 / 727_144, "rs5m": pytest.approx(0.01, rel=1e-3),
+        "rs5m tars": pytest.approx(1e-3, rel=1e-3), "rs5mrs3": pytest.approx(1e-3, rel=1e-3),
+    }  # fmt: skip
+    assert shares_listed(listing.slice(0, 0), known) == {}
+    (tmp_path / "cc12m").mkdir()
+    (tmp_path / "cc12m" / "cc12m.tsv").write_text("x")
+    assert set(shares_present(tmp_path, known, "paper", lambda: shares_listed(listing, known))) == {"cc12m"}
 
 
 def test_a_pilot_is_extrapolated_by_the_rows_outside_its_slice() -> None:
