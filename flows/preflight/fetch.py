@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from stages.models.weights import DIGESTS, file_digest, weight_faults
 
 COMMIT = "COMMIT"  # in a model's folder: the commit that its files were fetched from
 _HERE = ".venv/bin/python "  # from this command on, those of how_to_get need this repository
+_PIECE_BYTES = 1 << 20
 _RESERVE_BYTES = 1_000_000_000
 Line = tuple[str, str]  # text and style; red for files that are still missing
 
@@ -63,6 +65,7 @@ def _fetch(model: Model, folder: Path) -> Iterator[Line]:
     from huggingface_hub.errors import HfHubHTTPError
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    has_answered = False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f".{folder.name}.lock").open("a") as lock:
@@ -73,12 +76,14 @@ def _fetch(model: Model, folder: Path) -> Iterator[Line]:
                     yield f"{model.name}: ready in {folder}", ""
                     return
             commit, files = published_files(model, folder)
+            has_answered = True
             yield from _fetch_files(model, folder, commit, files)
     except (httpx2.HTTPError, HfHubHTTPError, OSError, ValueError) as error:
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         yield f"{model.name}: not fetched: {type(error).__name__}: {reason}", "red"
-        is_network = isinstance(error, httpx2.TransportError | ConnectionError)
-        yield what_to_put_where(model, folder) if is_network else _advise_on(error, model), "red"
+        unreached = httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | ConnectionError
+        has_network = has_answered or not isinstance(error, unreached)
+        yield _advise_on(error, model) if has_network else what_to_put_where(model, folder), "red"
         return
     yield from ((fault.text, "red") for fault in weight_faults(model, folder))
 
@@ -150,10 +155,12 @@ def _other_lines(folder: Path, names: set[str]) -> str:
 def _download(model: Model, folder: Path, commit: str, file: Published) -> bool:
     """Fetch a file and return whether it is as the hub states; an earlier fetch of the same content is continued."""
     # hf_hub_download of this version begins each file anew when its process was killed: 31 GB for one lost line.
-    from huggingface_hub import hf_hub_url
+    from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils._headers import build_hf_headers
 
+    # A piece is written when it is whole: with pieces of 10 MB a bad line could lose all that came since the last one.
+    constants.DOWNLOAD_CHUNK_SIZE = _PIECE_BYTES
     url = hf_hub_url(model.repository, file.name, revision=commit, endpoint=os.environ.get("HF_ENDPOINT"))
     partial = folder / f"{file.name}.{(file.sha256 or commit)[:12]}.incomplete"
     with partial.open("ab") as out:
@@ -184,13 +191,21 @@ def _blob_sha1(path: Path) -> str:
 
 def _advise_on(error: Exception, model: Model) -> str:
     """Return what to do about an error with a network: the hub's answers, a disk, a folder without permission."""
+    import httpx2
+
     status = getattr(getattr(error, "response", None), "status_code", 0)
     if status in (401, 403, 404):
         return (
             f"{model.name}: check repository {model.repository} and revision {model.revision} in manifests/models.toml,"
             " and HF_ENDPOINT if it is set; a repository with terms needs them accepted, and HF_TOKEN"
         )
-    first = "the hub cannot answer now: run" if status >= 500 or status == 429 else "correct that, and run"
+    first = "correct that, and run"
+    if isinstance(error, httpx2.TransportError | ConnectionError):
+        first = "the connection was lost: run"
+    elif isinstance(error, json.JSONDecodeError):
+        first = "a page was sent in place of the hub's answer, perhaps by a proxy: check HF_ENDPOINT, and run"
+    elif status >= 500 or status == 429:
+        first = "the hub cannot answer now: run"
     return f"{model.name}: {first} the same command again; files that were fetched are kept, and it goes on from there"
 
 

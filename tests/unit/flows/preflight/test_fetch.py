@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from flows.preflight.fetch import COMMIT as COMMIT_FILE
@@ -62,6 +63,7 @@ def test_an_interrupted_fetch_continues_where_it_stopped(hub: Hub, tmp_path: Pat
     folder = tmp_path / "some-clip"
     cut = [text for text, style in fetch(folder) if style == "red"]
     assert any("not fetched" in text for text in cut)
+    assert "run the same command again" in cut[-1] and "network" not in cut[-1]
     assert not (folder / "SHA256SUMS").exists()
     n_before, hub.cut, hub.is_down = hub.sent[large], "", False
     hub.starts.clear()
@@ -182,6 +184,17 @@ def test_an_answer_of_the_hub_is_not_taken_for_a_missing_network(
     hub.status = status
     red = "\n".join(text for text, style in fetch(tmp_path / "some-clip") if style == "red")
     assert "not fetched" in red and words in red and "network" not in red
+
+
+def test_a_connection_that_is_lost_in_a_file_is_not_taken_for_a_missing_network(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stall(*_: object, **__: object) -> None:
+        raise httpx2.ReadTimeout("the read operation timed out")
+
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", stall)
+    red = "\n".join(text for text, style in fetch(tmp_path / "some-clip") if style == "red")
+    assert "the connection was lost: run the same command again" in red and "network" not in red
 
 
 def test_a_folder_that_cannot_be_written_is_not_taken_for_a_missing_network(hub: Hub, tmp_path: Path) -> None:
