@@ -1,7 +1,7 @@
-"""Answer only the server's own page and programs on this machine, not other pages that a browser has open.
+"""Answer only the server's own page and programs on this machine, and keep that page from asking any other server.
 
-Prefect's own settings cover neither: it answers any Host (so a foreign name that resolves to loopback reaches it), and
-CORS only keeps a foreign page from reading an answer, not from sending a request that changes something.
+Prefect's settings cover none of it: it answers any Host (so a foreign name that resolves to loopback reaches it), CORS
+only keeps a foreign page from reading an answer, and its page asks an analytics service on each visit.
 """
 
 from __future__ import annotations
@@ -16,13 +16,22 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PORT_VARIABLE = "PREFECT_SERVER_API_PORT"
-_UNFRAMED = ((b"x-frame-options", b"SAMEORIGIN"), (b"content-security-policy", b"frame-ancestors 'self'"))
 _REFUSAL = b"refused: this server answers its own host name and origin alone\n"
 
 
 def own_hosts(port: int) -> frozenset[str]:
     """Return the values of the Host header that mean this server."""
     return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost"))
+
+
+def page_policy(port: int) -> str:
+    """Return the Content-Security-Policy of the page: nothing is loaded from or sent to another server.
+
+    Scripts in the page and `eval` are the page's own: it draws its graphs of runs with them.
+    """
+    # Both names, since the page asks the API by the address of the settings; WebSockets are not 'self' in all browsers.
+    own = " ".join(f"{scheme}://{host}" for host in sorted(own_hosts(port)) for scheme in ("http", "ws"))
+    return f"default-src {own} 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'self'; frame-ancestors 'self'"
 
 
 class Guard:
@@ -36,11 +45,15 @@ class Guard:
         self._app = app
         self._hosts = own_hosts(port)
         self._origins = frozenset(f"http://{host}" for host in self._hosts)
+        self._confined = (
+            (b"x-frame-options", b"SAMEORIGIN"),
+            (b"content-security-policy", page_policy(port).encode()),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 403; a WebSocket is closed before it opens."""
         if scope["type"] not in ("http", "websocket") or self._is_ours(scope):
-            await self._app(scope, receive, _unframed(send) if scope["type"] == "http" else send)
+            await self._app(scope, receive, self._confine(send) if scope["type"] == "http" else send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -58,16 +71,15 @@ class Guard:
         is_page = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith("/api")
         return not is_foreign or is_page or _values(scope, b"origin") != []
 
+    def _confine(self, send: Send) -> Send:
+        """Return a sender whose pages ask no other server, and which no foreign page may frame to mislead a click."""
 
-def _unframed(send: Send) -> Send:
-    """Return a sender whose answers no foreign page may show in a frame, where a click could be led astray."""
+        async def send_confined(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *self._confined]}
+            await send(message)
 
-    async def send_unframed(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *_UNFRAMED]}
-        await send(message)
-
-    return send_unframed
+        return send_confined
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

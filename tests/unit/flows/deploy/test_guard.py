@@ -62,7 +62,7 @@ def test_the_start_and_end_of_the_server_pass() -> None:
     assert answer({}, "lifespan") == "passed on"
 
 
-def test_no_foreign_page_shows_an_answer_in_a_frame() -> None:
+def test_the_page_asks_no_other_server_and_no_foreign_page_frames_it() -> None:
     sent: list[MutableMapping[str, Any]] = []
 
     async def app(scope: object, receive: object, send: Any) -> None:
@@ -74,9 +74,10 @@ def test_no_foreign_page_shows_an_answer_in_a_frame() -> None:
 
     scope = {"type": "http", "path": "/", "method": "GET", "headers": [(b"host", b"127.0.0.1:4200")]}
     asyncio.run(Guard(app, 4200)(scope, keep, keep))  # type: ignore[arg-type]
-    assert dict(sent[0]["headers"]) == {
-        b"a": b"b",
-        b"x-frame-options": b"SAMEORIGIN",
-        b"content-security-policy": b"frame-ancestors 'self'",
-    }
-    assert sent[1]["body"] == b"page"
+    headers = dict(sent[0]["headers"])
+    assert headers[b"a"] == b"b" and headers[b"x-frame-options"] == b"SAMEORIGIN" and sent[1]["body"] == b"page"
+    policy = dict(part.split(" ", 1) for part in headers[b"content-security-policy"].decode().split("; "))
+    assert policy["frame-ancestors"] == policy["form-action"] == "'self'"
+    own = {f"{scheme}://{name}:4200" for scheme in ("http", "ws") for name in ("127.0.0.1", "localhost")}
+    assert set(policy["default-src"].split()) == own | {"'unsafe-inline'", "'unsafe-eval'", "data:", "blob:"}
+    assert set(policy) == {"default-src", "frame-ancestors", "form-action"}, "no kind of request has a rule of its own"
