@@ -1,4 +1,7 @@
-"""Results of a running download so far, from its committed partitions, for display."""
+"""Results of a running download so far, from its committed partitions, for display.
+
+A URL counts once, by its last attempt: a pass takes again what failed for a transient reason.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from flows.ask.report import printable
 from flows.ledger.store import Store
 from flows.run.worker import Task
 from flows.watch.waves import counted, safe_markdown
+from schemas.reasons import REASON
 from schemas.tables import FETCH_ATTEMPT, FETCH_PASS
 
 _WORST = 10  # hosts shown
@@ -20,11 +24,13 @@ _WORST_IN_LINE = 3
 _MOST_HOSTS = 50_000  # counted; beyond, hosts with a single refusal are forgotten
 _ATTEMPT = pa.schema([FETCH_ATTEMPT.schema.field(n) for n in ("fetch_id", "is_fetched", "fetch_reason", "n_bytes")])
 _HOST = pa.schema([FETCH_PASS.schema.field(name) for name in ("fetch_id", "host")])
+_FAILED = pa.schema([_ATTEMPT.field("fetch_id"), _ATTEMPT.field("fetch_reason"), _HOST.field("host")])
+_TRANSIENT = pa.array([code for code, reason in REASON.items() if reason.is_transient])
 
 
 @dataclass
 class Attempts:
-    """Figures of the attempts of this run.
+    """Figures of the URLs of this run.
 
     Attributes:
         n_tried: URLs tried.
@@ -41,6 +47,10 @@ class Attempts:
     reasons: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     tried: Counter[str] = field(default_factory=Counter)
+    # Those that a later pass may take again, of the last pass and of those before; about 80 bytes each.
+    _transient: list[pa.Table] = field(default_factory=list)
+    _earlier: pa.Table = field(default_factory=lambda: _FAILED.empty_table())
+    _pass: str = ""
 
     def take(self, store: Store, task: Task) -> None:
         """Add the figures of a committed partition.
@@ -56,17 +66,42 @@ class Attempts:
         attempts = store.read_spans(runs, _ATTEMPT)
         pieces = [(piece.address, piece.first_group, piece.n_groups) for piece in task.inputs[FETCH_PASS.name]]
         hosts = store.read_spans(pieces, _HOST)
+        self._forget_earlier(task.partition.partition("-")[0], attempts["fetch_id"])
         self.n_tried += attempts.num_rows
         self.n_fetched += pc.sum(attempts["is_fetched"]).as_py() or 0
         self.n_bytes += pc.sum(attempts.filter(attempts["is_fetched"])["n_bytes"]).as_py() or 0
-        failed = attempts.filter(pc.invert(attempts["is_fetched"]))
-        self.reasons.update(_counts(failed["fetch_reason"]))
+        failed = attempts.filter(pc.invert(attempts["is_fetched"])).select(["fetch_id", "fetch_reason"])
+        failed = failed.append_column("host", hosts["host"].take(pc.index_in(failed["fetch_id"], hosts["fetch_id"])))
+        failed = pa.table(dict(zip(_FAILED.names, failed.columns, strict=True)), schema=_FAILED)
         self.tried.update(_counts(hosts["host"]))
-        self.refused.update(_counts(hosts.filter(pc.is_in(hosts["fetch_id"], failed["fetch_id"]))["host"]))
+        self._count(failed, 1)
+        self._transient.append(failed.filter(pc.is_in(failed["fetch_reason"], _TRANSIENT)))
         if len(self.refused) > _MOST_HOSTS:
             self.refused = Counter({host: n for host, n in self.refused.items() if n > 1})
         if len(self.tried) > 2 * _MOST_HOSTS:
             self.tried = Counter({host: n for host, n in self.tried.items() if host in self.refused})
+
+    def _forget_earlier(self, number: str, fetch_ids: pa.ChunkedArray) -> None:
+        """Take back the figures of URLs that an earlier pass of this run tried.
+
+        Args:
+            number: of the pass that tried them again.
+            fetch_ids: of these and of other URLs.
+        """
+        if number != self._pass:
+            self._earlier, self._transient = pa.concat_tables([self._earlier, *self._transient]).combine_chunks(), []
+            self._pass = number
+        is_again = pc.is_in(self._earlier["fetch_id"], fetch_ids)
+        again, self._earlier = self._earlier.filter(is_again), self._earlier.filter(pc.invert(is_again))
+        self.n_tried -= again.num_rows
+        self.tried.subtract(_counts(again["host"]))
+        self._count(again, -1)
+
+    def _count(self, failed: pa.Table, sign: int) -> None:
+        for counter, column in ((self.reasons, "fetch_reason"), (self.refused, "host")):
+            counter.update({value: sign * n for value, n in _counts(failed[column]).items()})
+        if sign < 0:  # drop what is zero, or was forgotten before
+            self.reasons, self.refused, self.tried = +self.reasons, +self.refused, +self.tried
 
     def words(self) -> str:
         """Return the figures in one line; "" before any URL was tried."""

@@ -31,31 +31,39 @@ def write(store: Store, table: Any, partition: str, rows: list[dict[str, Any]]) 
     return fingerprint
 
 
-@pytest.fixture
-def taken(tmp_path: Path) -> Attempts:
-    store = Store(tmp_path)
+Row = tuple[str, str, str | None, int | None]
+
+
+def take(found: Attempts, folder: Path, number: int, urls: list[Row]) -> None:
+    """Add a pass of one partition to the figures."""
+    store, name = Store(folder), f"{number:03d}"
+    partition = f"{name}-00000"
     of_pass = [
         {
             "fetch_id": f,
-            "pass": 0,
+            "pass": number,
             "normalised_url": f"http://{host}/{f}",
             "host": host,
             "is_withdrawn": False,
-            "partition": "000-00000",
+            "partition": partition,
         }
-        for f, host, _, _ in URLS
+        for f, host, _, _ in urls
     ]
     attempts = [
-        {"fetch_id": f, "pass": 0, "is_fetched": reason is None, "fetch_reason": reason, "n_bytes": n}
-        for f, _, reason, n in URLS
+        {"fetch_id": f, "pass": number, "is_fetched": reason is None, "fetch_reason": reason, "n_bytes": n}
+        for f, _, reason, n in urls
     ]
-    reported = store.receipt(FETCH_PASS.name, "000", write(store, FETCH_PASS, "000", of_pass))
+    reported = store.receipt(FETCH_PASS.name, name, write(store, FETCH_PASS, name, of_pass))
     assert reported is not None
-    fingerprint = write(store, FETCH_ATTEMPT, "000-00000", attempts)
-    pieces = {"fetch_pass": [Piece("000", reported.kept_file, 0, len(reported.spans))]}
-    task = Task("download", "", "000-00000", fingerprint, {}, {}, pieces, {}, {}, 4, tmp_path, tmp_path)
+    fingerprint = write(store, FETCH_ATTEMPT, partition, attempts)
+    pieces = {"fetch_pass": [Piece(name, reported.kept_file, 0, len(reported.spans))]}
+    found.take(store, Task("download", "", partition, fingerprint, {}, {}, pieces, {}, {}, 4, folder, folder))
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Attempts:
     found = Attempts()
-    found.take(store, task)
+    take(found, tmp_path, 0, URLS)
     return found
 
 
@@ -72,3 +80,22 @@ def test_the_line_has_success_rate_bytes_and_the_most_frequent_reasons(taken: At
     assert text.index("| bad.example | 2 | 2 |") < text.index("| one.example | 1 | 2 |")
     assert taken.worst() == "not fetched from bad.example 2 of 2, one.example 1 of 2"
     assert Attempts().words() == Attempts().worst() == ""
+
+
+def test_a_url_of_several_passes_counts_once_by_its_last_attempt(taken: Attempts, tmp_path: Path) -> None:
+    new: Row = ("e", "bad.example", "http_throttled", None)
+    take(taken, tmp_path, 1, [("d", "bad.example", "connection_failed", None), new])
+    assert (taken.n_tried, taken.n_fetched) == (5, 1)
+    assert taken.reasons == {"http_not_found": 2, "connection_failed": 1, "http_throttled": 1}
+    assert taken.tried == {"one.example": 2, "bad.example": 3}
+    take(taken, tmp_path, 2, [("d", "bad.example", None, 500), ("e", "bad.example", None, 500)])
+    assert taken.words() == "3 of 5 URLs fetched (60.0%), 1.0 MB; http_not_found 2"
+    assert taken.worst() == "not fetched from one.example 1 of 2, bad.example 1 of 3"
+
+
+def test_urls_that_an_earlier_run_tried_count_in_full(tmp_path: Path) -> None:
+    found = Attempts()
+    take(found, tmp_path, 3, [("d", "bad.example", "timeout", None)])
+    take(found, tmp_path, 4, [("d", "bad.example", "timeout", None)])
+    assert found.words() == "0 of 1 URLs fetched (0.0%), 0.0 kB; timeout 1"
+    assert found.worst() == "not fetched from bad.example 1 of 1"
