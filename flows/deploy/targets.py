@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from prefect.states import Cancelled, Completed, Failed
 from flows.deploy.child import Child
 from flows.make import arguments
 from flows.watch.memory import MEMORY, Memory
+from flows.watch.orchestrate import level_of
 from flows.watch.ui import API_URL, FLOW_RUN, UI_HOME
 from stages import MODULES, STAGES
 
@@ -78,7 +80,7 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
     logger.info(" ".join(["$ python", *words[1:]]))
     _forget_earlier_attempt(run_id, said)
     log = Path(os.environ[UI_HOME]) / "runs" / f"{run_id}.log"
-    child = Child(words, _environment(run_id), log, lambda line: logger.log(_level_of(line), line))
+    child = Child(words, _environment(run_id), log, lambda line: logger.log(level_of(line), line))
     try:
         with child.start() as reader:
             try:
@@ -91,6 +93,7 @@ def run_target(target: str, said: dict[str, str]) -> State[None]:
                 logger.info("cancelled: running partitions are finished or abandoned as a whole")
                 child.stop()
                 child.wait(reader)
+                _leave_out(lambda record: "Finished in state" in record.getMessage())  # it says Running()
                 raise
     except OSError as error:
         return Failed(message=f"the command could not be started: {error}")
@@ -104,21 +107,20 @@ def _forget_earlier_attempt(run_id: str, said: dict[str, str]) -> None:
         memory.remove(run_id)
 
 
-def _level_of(line: str) -> int:
-    return logging.ERROR if line.startswith("error: ") else logging.INFO
-
-
 def _state_of(code: int, last_words: str) -> State[None]:
     if code == 0:
         return Completed(message="every partition has its receipt")
     if code == _STOPPED:
         return Cancelled(message="stopped; finished partitions are kept")
-    logging.getLogger("prefect.flow_runs").addFilter(
-        lambda record: not record.exc_info
-    )  # a traceback says nothing more
+    _leave_out(lambda record: bool(record.exc_info))  # a traceback says nothing more
     if code < 0:
         return Failed(message=f"the process of the run was killed by signal {-code}; run it again to go on")
     return Failed(message=f"exit code {code} ({_MEANINGS.get(code, 'unknown')}): {last_words}"[:1000])
+
+
+def _leave_out(is_needless: Callable[[logging.LogRecord], bool]) -> None:
+    """Keep some of the lines that Prefect's engine adds out of the run's logs."""
+    logging.getLogger("prefect.flow_runs").addFilter(lambda record: not is_needless(record))
 
 
 def is_being_cancelled(run_id: str) -> bool:

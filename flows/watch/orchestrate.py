@@ -6,6 +6,7 @@ The only file of the run itself that imports Prefect; `flows.watch.mirror` impor
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -42,7 +43,13 @@ _OPEN = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 _ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED)
 _N_ENDED = 20
 TAG = "rs5m"  # of our deployments; another's server may have one with the same name
-_INFO = 20
+
+
+def level_of(line: str) -> int:
+    """Return the level of a line of a run, by which the Logs tab filters."""
+    if line.startswith("error: ") or " failed: " in line:
+        return logging.ERROR
+    return logging.WARNING if " is tried again: " in line else logging.INFO
 
 
 class Scribe:
@@ -188,7 +195,9 @@ class Scribe:
     def log(self, run: str, lines: Sequence[str]) -> None:
         """Add lines to a flow run's logs."""
         now = cast(Any, datetime.now(UTC))
-        logs = [LogCreate(name="rs5m", level=_INFO, message=m, timestamp=now, flow_run_id=UUID(run)) for m in lines]
+        logs = [
+            LogCreate(name="rs5m", level=level_of(m), message=m, timestamp=now, flow_run_id=UUID(run)) for m in lines
+        ]
         self._client.create_logs(logs)
 
 

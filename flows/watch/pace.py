@@ -80,10 +80,16 @@ class Pace:
 
     @property
     def left_s(self) -> float | None:
-        """Estimated seconds of work until all due partitions are done; None if it is too early to estimate."""
+        """Estimated seconds of work until all due partitions are done; None if it is too early to estimate.
+
+        None too while nothing has happened for longer than that: the last rows wait, for instance for a slow host.
+        """
         seconds, share = self.busy_s, self.share
         has_basis = seconds >= _BASIS_S and (self.n_ended >= _BASIS_PARTITIONS or share >= _BASIS_SHARE)
-        return seconds / share - seconds if has_basis and 0 < share < 1 else None
+        if not has_basis or not 0 < share < 1:
+            return None
+        left = seconds / share - seconds
+        return left if left >= max(_TOO_SOON_S, time.monotonic() - self._seen) else None
 
     def words(self) -> str:
         """Return rate and time left in words; "" if it is too early to estimate."""

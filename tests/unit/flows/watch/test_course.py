@@ -45,6 +45,17 @@ def test_stages_that_interleave_are_done_running_and_to_come(now: list[float]) -
     assert course.share == 0.5
 
 
+def test_rows_that_wait_longer_than_the_estimate_have_no_time_left(now: list[float]) -> None:
+    course = Course([MAKE])
+    course.begin(MAKE, 1, 1, 100)
+    course.see(MAKE, task("a"), Advanced("a", 1))
+    now[0] += 20
+    course.see(MAKE, task("a"), Advanced("a", 80))
+    assert rows_of(course)["make"][6] == "5 s"
+    now[0] += 30
+    assert rows_of(course)["make"][6] == ""
+
+
 def test_a_stage_without_a_free_worker_waits_and_one_that_is_switched_off_is_off(now: list[float]) -> None:
     course = Course([MAKE, SORT, LAST], is_done={"last"}, is_off={"last"})
     for stage in (MAKE, SORT):
