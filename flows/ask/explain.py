@@ -134,7 +134,7 @@ def _explain_unmatched(
     listed = db.execute("SELECT path, part FROM source_listing WHERE corpus IN ?", [wanted]).fetchall()
     files, corpus = files_of(sample_id, listed, corpora), corpus_of(sample_id, listed, corpora)
     if not files or corpus is None:
-        image = "SELECT min(sample_id) FROM labelled_image WHERE split_part(sample_id, '_', 1) = ?"
+        image = "SELECT min(sample_id) FROM labelled_image WHERE corpus = ?"
         if labelled := (db.execute(image, wanted[:1]).fetchone() or (None,))[0]:
             raise InputError(
                 f"no sample {sample_id!r}: expected the name of an image of {wanted[0]}, such as {labelled}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,6 @@ _MOST_HOSTS = 50_000  # counted; beyond, hosts with a single refusal are forgott
 _ATTEMPT = pa.schema([FETCH_ATTEMPT.schema.field(n) for n in ("fetch_id", "is_fetched", "fetch_reason", "n_bytes")])
 _HOST = pa.schema([FETCH_PASS.schema.field(name) for name in ("fetch_id", "host")])
 _FAILED = pa.schema([_ATTEMPT.field("fetch_id"), _ATTEMPT.field("fetch_reason"), _HOST.field("host")])
-_TRANSIENT = pa.array([code for code, reason in REASON.items() if reason.is_transient])
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Attempts:
         failed = pa.table(dict(zip(_FAILED.names, failed.columns, strict=True)), schema=_FAILED)
         self.tried.update(_counts(hosts["host"]))
         self._count(failed, 1)
-        self._transient.append(failed.filter(pc.is_in(failed["fetch_reason"], _TRANSIENT)))
+        self._transient.append(failed.filter(pc.is_in(failed["fetch_reason"], _transient_reasons())))
         if len(self.refused) > _MOST_HOSTS:
             self.refused = Counter({host: n for host, n in self.refused.items() if n > 1})
         if len(self.tried) > 2 * _MOST_HOSTS:
@@ -131,6 +131,11 @@ class Attempts:
             yield from ("| host | not fetched | tried |", "|---|---:|---:|")
         for host, n in self.refused.most_common(_WORST):
             yield f"| {safe_markdown(host)} | {n:,} | {self.tried[host]:,} |"
+
+
+@cache
+def _transient_reasons() -> pa.Array:
+    return pa.array([code for code, reason in REASON.items() if reason.is_transient])
 
 
 def _counts(values: pa.ChunkedArray) -> dict[str, int]:

@@ -35,7 +35,7 @@ SCALES = (0.2, 5.0)  # range of the scale between two pictures
 MIN_INLIERS = 16
 MIN_CORRELATION = 0.5  # of 91 pairs of pictures with one watermark 9 have 16 inliers, and 1 of these correlates more
 # Pictures that correlate less must not be unlike in more of their cells: they may share a legend or a frame.
-SURE_CORRELATION, MAX_UNLIKE_SHARE = 0.8, 0.2
+SURE_CORRELATION, MAX_UNLIKE_SHARE = 0.6, 0.25
 FEW_INLIERS, FINE_CORRELATION = 5, 0.985  # few places misplace a picture by some px: it is moved a little
 CELL_PX = (
     SMALL * TILE

@@ -147,7 +147,7 @@ def test_a_run_started_in_a_terminal_shows_its_stages_and_refusals(
     shown = ui.artifacts(run["id"])
     assert set(shown) == {"build-progress", "build-stages", "build-corpora", "download-attempts"}
     assert shown["build-progress"]["data"] == 100
-    refused = Counter(reason for table in silent_attempts(silent) for reason in table if reason is not None)
+    refused = Counter(reason for reason in last_reasons(silent).values() if reason is not None)
     text = shown["download-attempts"]["data"].replace("\\", "")
     for reason, n in refused.items():
         assert f"| {reason} | {n:,} |" in text
@@ -157,13 +157,15 @@ def test_a_run_started_in_a_terminal_shows_its_stages_and_refusals(
     assert_same_rows(build, silent)
 
 
-def silent_attempts(silent: Path) -> Iterator[list[str | None]]:
+def last_reasons(silent: Path) -> dict[str, str | None]:
+    """Return why each URL was not fetched in the last pass that tried it; None if it was."""
     import pyarrow.parquet as pq
 
-    for receipt in sorted(silent.glob("fetch_attempt/*/*/receipt.json")):
-        yield pq.read_table(receipt.parent / json.loads(receipt.read_text())["kept"]["file"])[
-            "fetch_reason"
-        ].to_pylist()
+    found: dict[str, str | None] = {}
+    for receipt in sorted(silent.glob("fetch_attempt/*/*/receipt.json")):  # in the order of the passes
+        rows = pq.read_table(receipt.parent / json.loads(receipt.read_text())["kept"]["file"])
+        found.update(zip(rows["fetch_id"].to_pylist(), rows["fetch_reason"].to_pylist(), strict=True))
+    return found
 
 
 def test_a_run_of_a_terminal_is_cancelled_and_retried_in_the_browser_and_the_next_run_closes_a_killed_one(

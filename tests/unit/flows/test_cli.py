@@ -186,7 +186,7 @@ _LOOPBACK = ("--sources", "BUILD", "--set", "download.allow_loopback=true")  # s
                 "download.allow_loopback=true",
             ],
             2,
-            "make stage-",
+            "unknown reasons: bad_luck",
         ),
     ],
 )

@@ -54,7 +54,9 @@ def due(
         "candidate": table("sample_id caption", [(row[0], f"caption {row[0]}") for row in named]),
         "planned": table("sample_id fetch_id normalised_url host", named),
         "withdrawal": table("entry_kind entry", []),
-        "fetch_attempt": table(_ATTEMPT, [(*row, f"sha {row[0]}", f"md5 {row[0]}", led.get(row[0])) for row in tried]),
+        "fetch_attempt": table(
+            _ATTEMPT, [(*row, 1, f"sha {row[0]}", f"md5 {row[0]}", led.get(row[0])) for row in tried]
+        ),
         "listed_hash": table("hash_kind hash", []),
     }
     tools = {"stated": pa.table({"sample_id": [*stated], "body_sha256": [*stated.values()]})} if stated else {}
@@ -68,7 +70,7 @@ def passing(number: int, tools: Mapping[str, Any] = MappingProxyType({}), **reso
     return Context(f"{number:03d}", ReductionParams(), PassResources(**resources), tools, None, Path())  # type: ignore[arg-type]
 
 
-_ATTEMPT = "fetch_id pass fetch_reason http_status body_sha256 body_md5 final_url"
+_ATTEMPT = "fetch_id pass fetch_reason http_status n_bytes body_sha256 body_md5 final_url"
 
 
 def table(names: str, rows: list[Any]) -> pa.Table:
@@ -192,7 +194,7 @@ def test_a_url_that_led_to_a_listed_file_is_not_requested_again() -> None:
     inputs = {
         "candidate": table("sample_id caption", []),
         "planned": table("sample_id fetch_id normalised_url host", [(c, c, f"http://h/{c}", "h") for c in "ab"]),
-        "fetch_attempt": table(_ATTEMPT, [(c, 0, None, 200, f"sha {c}", None, None) for c in "ab"]),
+        "fetch_attempt": table(_ATTEMPT, [(c, 0, None, 200, 1, f"sha {c}", None, None) for c in "ab"]),
         "withdrawal": table("entry_kind entry", []),
         "listed_hash": table("hash_kind hash", [("sha256", "sha a")]),
     }
