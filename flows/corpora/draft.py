@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from flows.options import make_word
 from schemas import corpora
 from schemas.corpora import CORPUS_CODES
 from schemas.fields import FIELD
@@ -62,14 +63,10 @@ def write_draft(code: str, file: Path) -> Path:
 
 def next_steps(code: str, file: Path, path: Path, profile: str, sources: Path, build: Path) -> Iterator[str]:
     """Yield the path of the draft and the next steps, as commands for these folders and this profile."""
-
-    def word(path: Path | str) -> str:
-        return shlex.quote(str(path))
-
-    words = f"PROFILE={word(profile)} SOURCES={word(sources)} BUILD={word(build)}"
+    words = " ".join(make_word(*said) for said in (("profile", profile), ("sources", sources), ("build", build)))
     yield f"{shown(path)}: fill in annotation_licence and image_rights, check the columns. Then:"
-    yield f"  make peek CORPUS={code} FILE={word(file)}"
-    yield f"  mkdir -p {word(sources / code)}, and put the files there"
+    yield f"  make peek CORPUS={code} {make_word('file', file)}"
+    yield f"  mkdir -p {shlex.quote(str(sources / code))}, and put the files there"
     yield f"  make inventory {words}"
     yield f"  make stage-filter {words}"
 

@@ -11,10 +11,9 @@ from PIL import Image
 
 from stages.images.mending import (
     END,
-    EOI,
     FILLING,
-    OTHER_ENDS,
     PNG_SIGNATURE,
+    has_all_pixels,
     has_all_scans,
     remove_filling,
     walk_markers,
@@ -42,11 +41,12 @@ def check_pixels(image: Image.Image, data: bytes, digest: Callable[[bytes], str]
         n_found, n_due = _count_png_bytes(data)
         if n_found < n_due:
             raise OSError(f"image file is truncated ({n_found} of {n_due} bytes of pixels)")
-    elif image.format in ("JPEG", "MPO") and may_lack_pixels(image, data, "progressive" in image.info):
-        start = remove_filling(data[: _end_of_scans(data)])
-        found = digest(start + EOI)
-        if any(digest(start + end + EOI) != found for end in OTHER_ENDS):
-            raise OSError("image file is truncated (its last scan ends before its last pixel)")
+    elif (
+        image.format in ("JPEG", "MPO")
+        and may_lack_pixels(image, data, "progressive" in image.info)
+        and not has_all_pixels(remove_filling(data[: _end_of_scans(data)]), digest)
+    ):
+        raise OSError("image file is truncated (its last scan ends before its last pixel)")
 
 
 def may_lack_pixels(image: Image.Image, data: bytes, has_scans: bool) -> bool:
