@@ -18,6 +18,8 @@ from schemas.corpora import CORPUS_CODES
 from schemas.fields import FIELD
 from schemas.manifest_files import shown
 from stages.contract import InputError
+from stages.images.formats import find_format
+from stages.plurals import briefly
 from stages.readers.batch import SourceFileError
 from stages.readers.formats.texts import is_text
 from stages.readers.parquet.opening import open_parquet
@@ -38,7 +40,9 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "stated_longitude_deg": ("longitude", "lon", "lng"),
     "language": ("language", "lang"),
 }
-_HEAD_BYTES = 1 << 16
+_HEAD_BYTES, _N_LINES = 1 << 16, 100
+_MAX_ODD_SHARE = 0.1  # of lines without two fields: more of them are another format
+_OF_PICTURES = 'a folder of pictures needs a manifest alone (half = "rs3"): docs/corpora.md'
 _UNDECIDED = "# Fill in and remove the #:"
 
 
@@ -54,7 +58,8 @@ def write_draft(code: str, file: Path) -> Path:
     if path.exists() or code in CORPUS_CODES:
         raise InputError(f"CODE={code}: {shown(path)} exists or is reserved for a corpus of RS5M; choose another code")
     if not file.is_file():
-        raise InputError(f"FILE={file} is not a file: name one file of the corpus")
+        hint = f"; {_OF_PICTURES}" if file.is_dir() else ""
+        raise InputError(f"FILE={file} is not a file: name one file of the corpus{hint}")
     lines = "\n".join(_draft(file)) + "\n"
     with path.open("x", encoding="utf-8") as draft:  # never overwrites a file
         draft.write(lines)
@@ -150,14 +155,21 @@ def _bare(name: str) -> str:
 
 
 def _tsv_columns(file: Path, head: bytes) -> Iterator[str]:
-    lines = [line.decode("utf-8", "replace").split("\t") for line in head.split(b"\n") if line][:100]
-    numbers = sorted({len(fields) for fields in lines})
-    if numbers != [2]:
+    if find_format(head):
+        raise InputError(f"{file} is a picture: {_OF_PICTURES}")
+    whole = head[: head.rfind(b"\n")] if len(head) == _HEAD_BYTES else head  # its last line may be cut
+    lines = [line.decode("utf-8", "replace").split("\t") for line in whole.split(b"\n") if line][:_N_LINES]
+    odd = [n for n, fields in enumerate(lines, 1) if len(fields) != 2]
+    if len(odd) > _MAX_ODD_SHARE * len(lines) or not lines:
+        numbers = sorted({len(fields) for fields in lines})
         raise InputError(
             f"{file}: expected a parquet file, or lines of two fields with a tab between (caption and URL);"
             f" found lines of {numbers or 'no'} fields. Add a reader for its format: docs/corpora.md"
         )
-    n_urls = [sum(bool(re.match(r"\s*https?://", fields[n])) for fields in lines) for n in (0, 1)]
+    if odd:
+        yield f"# Not two fields, so rejected as wrong_field_count: {briefly([f'line {n}' for n in odd], 5)}"
+    pairs = [fields for fields in lines if len(fields) == 2]
+    n_urls = [sum(bool(re.match(r"\s*https?://", fields[n])) for fields in pairs) for n in (0, 1)]
     url = int(n_urls[1] >= n_urls[0])
     yield f"source_caption = [{1 - url}]"
     yield f"url = [{url}]"

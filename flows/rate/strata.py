@@ -47,8 +47,8 @@ _OUTLIERS = f"""
     ), judged AS (
         SELECT s.*, coalesce(vlm < least_vlm, false) AS is_low_vlm,
                coalesce(detector < least_detector, false) AS is_low_detector,
-               coalesce(abs(vlm_rank - n_vlm) <= near, false) AS is_near_vlm,
-               coalesce(abs(detector_rank - n_detector) <= near, false) AS is_near_detector,
+               coalesce(vlm IS NOT NULL AND abs(vlm_rank - n_vlm) <= near, false) AS is_near_vlm,
+               coalesce(detector IS NOT NULL AND abs(detector_rank - n_detector) <= near, false) AS is_near_detector,
                CASE WHEN r.sample_id IS NULL THEN 'kept' ELSE 'rejected' END AS decision, r.reason
         FROM scored s CROSS JOIN rule LEFT JOIN relevant_rejects r USING (sample_id)
         WHERE r.sample_id IS NOT NULL OR s.sample_id IN (SELECT sample_id FROM relevant)

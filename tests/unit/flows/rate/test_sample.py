@@ -2,6 +2,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -10,7 +11,9 @@ from flows.detector.digests import Digests, write_used
 from flows.detector.examples import Example
 from flows.detector.used import detector_folder, say_used
 from flows.rate.sample import allocate, draw
+from flows.rate.strata import _OUTLIERS
 from stages.contract import InputError
+from stages.rows import run_sql
 from tests.small_build import Build
 
 
@@ -57,6 +60,22 @@ def test_strata_of_the_outliers_contain_every_survivor_with_its_decision(finishe
     assert {s.decision for s in drawn.strata if s.name.startswith("kept")} == {"kept"}
     assert any("near" in s.name for s in drawn.strata)
     assert all(set(item.facts) == {"vlm_score_cos", "detector_prob"} for item in drawn.items)
+
+
+def test_no_sample_without_scores_is_near_a_threshold() -> None:
+    tables = {
+        "outlier_rule": {"score": ["vlm", "detector"], "threshold": [None, 0.5], "n_at_least": [1, 1]},
+        "survivor": {"sample_id": ["a", "b"], "image_id": ["a", "b"]},
+        "image": {"image_id": ["a", "b"], "pixel_sha256": ["a", "b"]},
+        "vlm_score": {"pixel_sha256": pa.array([], pa.string()), "vlm_score_cos": pa.array([], pa.float32())},
+        "detector_score": {"pixel_sha256": ["a"], "detector_prob": [0.9]},
+        "relevant": {"sample_id": ["a", "b"]},
+        "relevant_rejects": {"sample_id": pa.array([], pa.string()), "reason": pa.array([], pa.string())},
+    }
+    found = run_sql(_OUTLIERS, {name: pa.table(columns) for name, columns in tables.items()})
+    assert dict(zip(found["item"].to_pylist(), found["stratum"].to_pylist(), strict=True)) == {
+        "a": "kept, near a threshold", "b": "kept",
+    }  # fmt: skip
 
 
 def test_training_images_of_the_detector_are_left_out_of_the_audit_of_outliers(

@@ -187,6 +187,26 @@ def test_a_draft_of_a_text_file_finds_the_url_column(
     assert f"source_caption = {columns[0]}\nurl = {columns[1]}" in text and 'reader = "tsv"' in text
 
 
+def test_a_draft_of_a_text_file_names_its_odd_lines(tmp_path: Path, manifests: Path) -> None:
+    (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    file = tmp_path / "rows.tsv"
+    lines = ["a sky\thttp://b"] * 12
+    lines[6] += "\textra"
+    file.write_text("\n".join(lines) + "\n" + "x" * (1 << 16))  # the last line does not fit what is read
+    assert main(["new-corpus", "mine", str(file), "--build", str(tmp_path / "build")]) == 0
+    assert "# Not two fields, so rejected as wrong_field_count: line 7\n" in (manifests / "mine.toml").read_text()
+
+
+def test_pictures_lead_to_the_manifest_of_a_labelled_corpus(
+    tmp_path: Path, manifests: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (manifests / "other.toml").write_text(blocks()["manifests/corpora/skyphotos.toml"])
+    Image.new("RGB", (8, 8)).save(tmp_path / "tile0001.png")
+    for place in (tmp_path / "tile0001.png", tmp_path):
+        assert main(["new-corpus", "mine", str(place), "--build", str(tmp_path / "build")]) == 2
+        assert 'a folder of pictures needs a manifest alone (half = "rs3")' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("code", "content"), [("Mine", b"a\tb"), ("mine", b"a\tb\tc"), ("mine", b""), ("mine", b"PAR1x"), ("cc3m", b"a\tb")]
 )
