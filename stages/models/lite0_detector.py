@@ -17,6 +17,7 @@ from PIL import Image
 from stages.contract import InputError
 from stages.models.halving import Halving
 from stages.models.protocols import Floats
+from stages.models.without_wandb import without_wandb
 from stages.models.yolo_detector import WEIGHTS, cut_square
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Lite0:
 
     def __init__(self, state: dict[str, Any], *, device: str = "cpu") -> None:
         """Build it. Raises RuntimeError where the tensors are not its own."""
-        import timm
+        with without_wandb():
+            import timm
         import torch
 
         self.device = torch.device(device)

@@ -16,6 +16,7 @@ from stages.contract import InputError
 from stages.models.features import finite_rows, lowest_precision, to_rows
 from stages.models.halving import Halving
 from stages.models.protocols import Floats
+from stages.models.without_wandb import without_wandb
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,8 @@ class OpenClipScorer:
         Raises:
             InputError: configuration, weights or tokenizer of the folder cannot be loaded as a model.
         """
-        import open_clip
+        with without_wandb():
+            import open_clip
         import torch
 
         name = f"local-dir:{folder}"
