@@ -28,18 +28,23 @@ def _tests(name: str, *paths: str, but: Sequence[str] = ()) -> Command:
 # pytest-xdist each process imports all test modules, 25 CPU s for the unit tests, and makes the fixtures once more.
 _MODELS = (
     "tests/unit/stages/models",
-    "tests/unit/flows/calibrate",
     "tests/unit/flows/demo",
     "tests/unit/flows/deploy",
     "tests/unit/flows/detector",
+)
+# Of the other unit tests only these need the finished build, 30 CPU s: they run in the process of the contract tests.
+_FINISHED_BUILD = (
+    *(f"tests/unit/stages/{name}" for name in ("download", "inventory", "match", "shard", "stats")),
+    "tests/unit/stages/caption/test_further_texts.py",
+    "tests/unit/test_readme_commands.py",
 )
 _SMALL_BUILD = tuple(f"tests/end_to_end/test_{name}.py" for name in ("bad_input", "kills", "two_runs", "withdraw"))
 _SERVER = ("tests/end_to_end/test_prefect.py",)  # it waits more than it computes
 IN_FRONT: Command = _tests("unit tests of flows", "tests/unit/flows", but=_MODELS)
 BEHIND: Sequence[Command] = (
     ("mypy", ("mypy",)),
-    _tests("contract tests", "tests/contract"),
-    _tests("other unit tests", "tests/unit", but=("tests/unit/flows", *_MODELS)),
+    _tests("contract tests, unit tests of the finished build", "tests/contract", *_FINISHED_BUILD),
+    _tests("other unit tests", "tests/unit", but=("tests/unit/flows", *_MODELS, *_FINISHED_BUILD)),
     _tests("tests of models, benchmarks at toy size", *_MODELS, "tests/benchmarks"),
     _tests("end-to-end tests of a small build", *_SMALL_BUILD),
     _tests("end-to-end tests of the server", *_SERVER),

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,13 @@ def test_every_test_file_belongs_to_one_process() -> None:
     groups = [words for _, words in (IN_FRONT, *BEHIND) if words[0] == "pytest"]
     found = [file for words in groups for file in selected(words)]
     assert len(groups) > 3 and sorted(found) == sorted((ROOT / "tests").rglob("test_*.py"))
+
+
+def test_only_processes_that_name_it_make_the_finished_build() -> None:
+    """Making it takes half a minute of a core, so a new test of it goes to a process that has it."""
+    asking = re.compile(r"^(?:def|    ).*\b(finished|damaged): Build", re.MULTILINE)
+    makers = set()
+    for name, words in (IN_FRONT, *BEHIND):
+        if words[0] == "pytest" and any(asking.search(file.read_text(encoding="utf-8")) for file in selected(words)):
+            makers.add(name)
+    assert makers == {"unit tests of flows", "contract tests, unit tests of the finished build"}
