@@ -43,7 +43,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 # Each request waits for its answer, so that a held world (see `held`) changes no row.
 PATIENT = ("download.timeout_s=600", "download.max_fetch_s=600")
 
-wait_until = partial(wait_often, timeout_s=300, every_s=0.1)  # a call costs the server 20 ms of a core
+# A condition is up to three calls of 20 ms of the server: asked every 0.1 s, they can take a third of its core.
+wait_until = partial(wait_often, timeout_s=300, every_s=0.4)
 
 
 def begin(build: Path, environment: dict[str, str], *modules: str) -> subprocess.Popen[str]:
