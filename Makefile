@@ -47,7 +47,8 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 UI_HOME := build/.prefect
 # A run started while `make ui` serves shows there; PREFECT_API_URL=… names another server, empty none.
-CLI := RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
+# By env: make then starts no shell, which would die of a SIGTERM to make and leave the program running.
+CLI := env RS5M_UI_HOME=$(UI_HOME) $(PY) -m flows.make
 STAGES := inventory filter withdraw safety plan download labelled sample screen embed dedup outliers caption match geometa gpe contamination shard stats
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 

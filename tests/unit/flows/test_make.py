@@ -1,10 +1,13 @@
 """Variables given to make reach the command line unchanged, whatever characters they have."""
 
+import contextlib
 import json
 import os
 import random
 import re
+import signal
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -181,3 +184,25 @@ def test_a_missing_variable_and_an_unknown_switch_are_named(command: str, said: 
 def test_switches_are_on_with_yes_alone() -> None:
     assert arguments(["gc"], {"PURGE": "yes"}) == ["gc", "--purge"]
     assert arguments(["verify"], {"QUICK": "yes", "REPAIR": "no", "RESUME": ""}) == ["verify", "--quick"]
+
+
+def test_a_termination_of_make_reaches_the_program_and_its_last_words_are_printed(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "python"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!{sys.executable}\nimport signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('stopped', flush=True)))\n"
+        "print('begun', flush=True)\nsignal.pause()\n"
+    )
+    program.chmod(0o755)
+    words = ["make", "-s", "-o", f"{tmp_path}/.ready", f"VENV={tmp_path}", "stage-plan"]
+    running = subprocess.Popen(
+        words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert running.stdout is not None and running.stdout.readline() == "begun\n"
+    running.terminate()
+    running.wait()
+    with contextlib.suppress(ProcessLookupError):  # nothing is left
+        os.killpg(running.pid, signal.SIGKILL)
+    assert running.stdout.read() == "stopped\n"
