@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from flows.set_values import quote_toml
 from schemas.manifest_files import read_toml, say_fault
 from stages.contract import InputError, Params, Resources, Stage, Uses
+from stages.plurals import in_lines
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -127,25 +128,25 @@ def toml_sections(sections: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stages: Sequence[Stage]) -> Settings:
-    """Return settings from plain sections, checked against the stages."""
-    known = {"run": set(RunSettings.model_fields), "dataset": set(DatasetSettings.model_fields)}
+    """Return settings from plain sections, checked against the stages.
+
+    Raises:
+        InputError: names all that is unknown, of a wrong type or impossible.
+    """
+    models: dict[str, list[type[BaseModel]]] = {"run": [RunSettings], "dataset": [DatasetSettings]}
     for stage in stages:
-        known.setdefault(stage.settings_section, set()).update(stage.params.model_fields, stage.resources.model_fields)
-    for section, values in sections.items():
-        _refuse_unknown(section, known, "section", profile)
-        for key in values:
-            _refuse_unknown(key, known[section], f"setting of {section}", profile)
-    run = _build(RunSettings, sections.get("run", {}), "run")
-    dataset = _build(DatasetSettings, sections.get("dataset", {}), "dataset")
+        models.setdefault(stage.settings_section, []).extend((stage.params, stage.resources))
+    faults = _unknown_names(profile, sections, models)
+    for section, of_section in models.items():
+        for model in dict.fromkeys(of_section):
+            faults += _faulty_values(model, sections.get(section, {}), section)
+    _refuse(list(dict.fromkeys(faults)))  # stages of a section may share a setting
     by_stage = {}
     for stage in stages:
-        section = stage.settings_section
-        values = sections.get(section, {})
-        by_stage[stage.name] = (
-            _build(stage.params, values, section),
-            _build(stage.resources, values, section),
-        )
-    return Settings(profile, run, by_stage, dataset)
+        values = sections.get(stage.settings_section, {})
+        by_stage[stage.name] = (_build(stage.params, values), _build(stage.resources, values))
+    run, dataset = sections.get("run", {}), sections.get("dataset", {})
+    return Settings(profile, _build(RunSettings, run), by_stage, _build(DatasetSettings, dataset))
 
 
 def render_settings(settings: Settings, stages: Sequence[Stage]) -> str:
@@ -196,9 +197,8 @@ def _read_profile(profile: str) -> dict[str, dict[str, Any]]:
         raise InputError(f"profile {profile}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"profile {path.name} is not valid TOML: {error}") from error
-    for name, values in sections.items():
-        if not isinstance(values, dict):
-            raise InputError(f"profile {path.name}: {name!r} is outside a section: write it below [section]")
+    outside = [name for name, values in sections.items() if not isinstance(values, dict)]
+    _refuse([f"profile {path.name}: {name!r} is outside a section: write it below [section]" for name in outside])
     return sections
 
 
@@ -214,10 +214,30 @@ def _parse_override(override: str) -> tuple[str, str, Any]:
     return section, key, value
 
 
-def _refuse_unknown(name: str, known: Any, what: str, profile: str) -> None:
-    if name not in known:
-        listed = ", ".join(sorted(known)) or "none"
-        raise InputError(f"profile {profile}: {name!r} is not a {what}{_nearest(name, known)}; known: {listed}")
+def _refuse(faults: Sequence[str]) -> None:
+    """Raise InputError that names all faults; each is then mended once, not run by run."""
+    if len(faults) > 1:
+        raise InputError(f"{len(faults)} faults in the settings:\n{in_lines(faults, len(faults))}")
+    if faults:
+        raise InputError(faults[0])
+
+
+def _unknown_names(
+    profile: str, sections: Mapping[str, Mapping[str, Any]], models: Mapping[str, Sequence[type[BaseModel]]]
+) -> list[str]:
+    faults = []
+    for section, values in sections.items():
+        if section not in models:
+            faults.append(_unknown(section, models, "section", profile))
+            continue
+        known = {name for model in models[section] for name in model.model_fields}
+        faults += [_unknown(key, known, f"setting of {section}", profile) for key in values if key not in known]
+    return faults
+
+
+def _unknown(name: str, known: Any, what: str, profile: str) -> str:
+    listed = ", ".join(sorted(known)) or "none"
+    return f"profile {profile}: {name!r} is not a {what}{_nearest(name, known)}; known: {listed}"
 
 
 def _nearest(name: str, known: Any) -> str:
@@ -225,16 +245,26 @@ def _nearest(name: str, known: Any) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _build(model: type[Model], values: Mapping[str, Any], section: str) -> Model:
-    own = {key: value for key, value in values.items() if key in model.model_fields}
-    for key, value in own.items():
+def _own(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key in model.model_fields}
+
+
+def _build(model: type[Model], values: Mapping[str, Any]) -> Model:
+    return model(**_own(model, values))
+
+
+def _faulty_values(model: type[BaseModel], values: Mapping[str, Any], section: str) -> list[str]:
+    """Return what is wrong with the values of a class's own fields, one sentence each."""
+    faults, own = [], _own(model, values)
+    for key, value in list(own.items()):
         if isinstance(value, bool) != (model.model_fields[key].annotation is bool):
             expected = "another type" if isinstance(value, bool) else "true or false"
-            raise InputError(f"{section}.{key} = {value!r}: {expected} is expected")
+            faults.append(f"{section}.{key} = {value!r}: {expected} is expected")
+            del own[key]
     try:
-        return model(**own)
+        model(**own)
     except ValidationError as error:
-        faults = [
+        faults += [
             f"{section}.{'.'.join(map(str, e['loc']))} = {e['input']!r}: {say_fault(e, model)}" for e in error.errors()
         ]
-        raise InputError("; ".join(faults)) from error
+    return faults

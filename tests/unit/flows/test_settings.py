@@ -43,6 +43,22 @@ def test_a_wrong_override_is_refused_with_a_correction(override: str, words: str
     assert words in str(caught.value)
 
 
+def test_all_faults_of_a_profile_and_its_overrides_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        "[run]\nworkers = 0\nretries = true\nworker = 2\n[dedupp]\nmax_distance = 3\n"
+        '[dedup]\nmax_distance = 11\n[shard]\nval_share = 1.0\nn_shards = "many"\n'
+    )
+    with pytest.raises(InputError) as caught:
+        load_settings(str(tmp_path / "mine.toml"), ["screen.formats=7"], STAGES)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "8 faults in the settings:" and len(lines) == 9
+    for words in (
+        "'dedupp' is not a section", "'worker' is not a setting of run", "run.workers = 0: ", "run.retries = True: ",
+        "dedup.max_distance = 11: ", "shard.val_share = 1.0: ", "shard.n_shards = 'many': ", "screen.formats = 7: ",
+    ):  # fmt: skip
+        assert sum(words in line for line in lines) == 1, words
+
+
 def test_an_unknown_profile_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(InputError, match=r"no profile 'papr' \(did you mean 'paper'\?\); profiles: .*demo.*paper"):
         load_settings("papr", [], STAGES)
