@@ -96,7 +96,8 @@ class Course:
             run.end(is_whole)
             if run.is_complete:
                 self.is_done.add(stage.name)
-            self.lines.append(f"{stage.name}: {run.summary()}")
+            if run.has_begun or not run.is_cut_off:  # nothing of it ran: there is nothing to tell
+                self.lines.append(f"{stage.name}: {run.summary()}")
         self.on_end(run)
 
     def conclude(self) -> None:
@@ -219,7 +220,9 @@ def _state(run: StageRun) -> str:
         return f"**{run.n_failed:,} failed**"
     if not run.is_over:
         return "running" if run.has_begun and not run.is_idle else "waits"
-    return "done" if run.is_complete else "stopped"
+    if run.is_complete:
+        return "done"
+    return "stopped" if run.has_begun else "not run"
 
 
 def _rate(rows_per_s: float | None) -> str:

@@ -108,6 +108,10 @@ class Terminal:
         if len(pace.reasons) > _REASONS_SHOWN:
             biggest.append("…")
         biggest += [failed] if failed else []
+        if run.is_cut_off and not run.looks:  # looks at the world are not counted beforehand
+            is_waiting = pace.n_ended == pace.n_due
+            done = f"{pace.n_ended - run.n_failed:,} of {counted(pace.n_due, 'partition')} done"
+            biggest.append("stopped while it waited for more partitions" if is_waiting else f"stopped: {done}")
         if run.n_partitions > pace.n_due:
             before = f"({run.n_partitions - pace.n_due:,} of {run.n_partitions:,} partitions were done)"
             return f"{line}  {', '.join(biggest)} {before}".replace("   (", "  (")

@@ -77,6 +77,12 @@ class StageRun:
         return self.is_over and self.is_whole and self.pace.n_ended == self.pace.n_due and not self.n_failed
 
     @property
+    def is_cut_off(self) -> bool:
+        """True if the build ended while some of its partitions, known or still to come, had not been tried."""
+        has_rest = self.pace.n_ended < self.pace.n_due or not self.n_failed
+        return self.is_over and not self.is_whole and has_rest
+
+    @property
     def is_idle(self) -> bool:
         """True if all due partitions have ended and more may become due, as between two download passes."""
         return not self.is_over and self.pace.n_due > 0 and self.pace.n_ended == self.pace.n_due
@@ -144,7 +150,7 @@ class StageRun:
         return last
 
     def summary(self) -> str:
-        """Return in one line the number of ended partitions, the rate and the time left."""
+        """Return in one line the number of ended partitions, the rate and the time left; and whether it was cut off."""
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         before = self.n_partitions - self.pace.n_due
         earlier = f", {before} were done before" if before > 0 else ""
@@ -154,6 +160,9 @@ class StageRun:
             if self.rate:
                 words += f", {speed(self.rate)}"
         ended = self.looks or f"{self.pace.n_ended} of {self.pace.n_due} partitions"
+        if self.is_cut_off:
+            ended = f"stopped: {ended}"
+            ended += " so far" if self.pace.n_ended == self.pace.n_due else ""  # it waited for more
         return f"{ended}{failed}{earlier}{', ' if words else ''}{words}"
 
     def markdown(self) -> str:

@@ -164,6 +164,20 @@ def test_a_stage_that_a_stopped_run_leaves_idle_is_not_done(now: list[float]) ->
     course.end(MAKE, False)
     course.stop()
     assert rows_of(course)["make"][0] == "stopped" and course.summary() == "0 of 2 stages done, 0 s so far"
+    assert course.lines == ["make: stopped: 2 of 2 partitions so far, 0.0 s"]
+
+
+def test_a_stage_that_was_cut_off_is_logged_so_and_one_of_which_nothing_ran_is_not(now: list[float]) -> None:
+    course = Course([MAKE, SORT])
+    course.begin(MAKE, 2, 2, 20)
+    course.begin(SORT, 2, 2, 20)
+    course.see(MAKE, task("a"), Committed("a", 10, 10))
+    course.see(MAKE, task("b"), Advanced("b", 5))
+    for stage in (MAKE, SORT):
+        course.end(stage, False)
+    course.stop()
+    assert course.lines == ["make: stopped: 1 of 2 partitions, 0.0 s"]
+    assert [rows_of(course)[name][0] for name in ("make", "sort")] == ["stopped", "not run"]
 
 
 def test_rows_of_this_run_are_not_those_of_the_build(now: list[float]) -> None:

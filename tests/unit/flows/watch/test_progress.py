@@ -100,6 +100,17 @@ def test_a_failed_stage_has_no_line_of_a_success(plain: tuple[Terminal, io.Strin
     assert out.getvalue().splitlines()[-1].endswith("1 of 2 partitions failed")
 
 
+@pytest.mark.parametrize(("n_due", "words"), [(3, "stopped: 1 of 3 partitions done"), (1, "stopped while it waited")])
+def test_a_stage_that_was_cut_off_is_not_printed_as_a_finished_one(
+    plain: tuple[Terminal, io.StringIO], n_due: int, words: str
+) -> None:
+    terminal, out = plain
+    terminal.begin(MAKE, n_due, n_due, 10 * n_due)
+    terminal.see(MAKE, task("a"), Committed("a", 10, 10))
+    terminal.end(MAKE, False)
+    assert words in out.getvalue()
+
+
 def test_an_abandoned_stage_has_no_line(plain: tuple[Terminal, io.StringIO]) -> None:
     terminal, out = plain
     terminal.begin(MAKE, 2, 2, 20)
