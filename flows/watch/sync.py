@@ -18,6 +18,7 @@ from flows.ask.report import printable
 from flows.watch.closing import WORDS_AFTER_KILL, bury
 from flows.watch.course import Course
 from flows.watch.memory import Figure, Memory
+from flows.watch.pace import first_line
 from flows.watch.waves import StageRun, Wave
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Sync:
         """End all that is open; the flow run itself is left to the flow that started it, if that is still alive."""
         self.step(is_last=True)
         for run in self._snapshot():
-            self._close_stage(run, outcome, message)
+            self._close_stage(run, *_ending_of(run, outcome, message))
         self.scribe.close_inside(self.run, outcome, message)
         if self._has_door and not self._was_suspended:
             self.memory.note(self.run, outcome, message)
@@ -184,7 +185,7 @@ class Sync:
         for wave in waves:
             self._show_wave(run, wave)
         if run.is_complete or (run.is_over and run.n_failed):
-            self._close_stage(run, "FAILED" if run.n_failed else "COMPLETED", "")
+            self._close_stage(run, "FAILED" if run.n_failed else "COMPLETED", run.summary())
 
     def _show_wave(self, run: StageRun, wave: Wave) -> None:
         key = ("wave", run.number, wave.number)
@@ -204,10 +205,10 @@ class Sync:
         if key in self._over or key not in self._ids:
             return
         self._show_stage_figures(run)
-        child, words = self._ids[key], message or run.summary()
-        self.scribe.close_inside(child, outcome, words)
-        self.scribe.close_run(child, outcome, words)
-        self.scribe.close_task(self._ids["task", run.number, 0], outcome, words, child)
+        child = self._ids[key]
+        self.scribe.close_inside(child, outcome, message)
+        self.scribe.close_run(child, outcome, message)
+        self.scribe.close_task(self._ids["task", run.number, 0], outcome, message, child)
         self._over.add(key)
 
     def _show_build(self) -> None:
@@ -255,3 +256,13 @@ class Sync:
             artifact = self._artifacts[known][0]
             self.scribe.change(artifact, kind, data, description)
             self._artifacts[known] = (artifact, content)
+
+
+def _ending_of(run: StageRun, outcome: Outcome, message: str) -> tuple[Outcome, str]:
+    """Return how a stage ended that was open when the build ended: only one with failures of its own has failed."""
+    if run.n_failed:
+        return "FAILED", run.summary()
+    if outcome == "COMPLETED":
+        return outcome, run.summary()
+    why = first_line(message).rstrip(":") or outcome.lower()
+    return "CANCELLED", f"{run.summary()}; the build ended: {why}"[:LONGEST_MESSAGE]

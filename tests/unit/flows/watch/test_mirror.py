@@ -80,8 +80,13 @@ def test_a_stopped_run_is_shown_as_stopped(tmp_path: Path, error: BaseException,
     with pytest.raises(type(error)), mirror_of(server, small(tmp_path), []) as mirror:
         mirror.course.begin(MAKE, 2, 2, 0)
         mirror.course.see(MAKE, task("a"), Advanced("a", 1))
+        mirror.course.end(MAKE, False)
         raise error
-    assert set(server.runs.values()) == set(server.tasks.values()) == {outcome} and len(server.runs) == 2
+    build, stage = server.runs
+    assert server.runs[build] == outcome and server.runs[stage] == "CANCELLED", "nothing of the stage has failed"
+    assert set(server.tasks.values()) == {"CANCELLED"} and len(server.tasks) == 2
+    assert server.messages[stage].startswith("stopped: 0 of 2 partitions")
+    assert server.messages[stage].endswith(f"the build ended: {server.messages[build]}")
 
 
 def test_a_returning_server_gets_everything_and_loss_and_return_are_each_printed_once(
