@@ -5,11 +5,12 @@ The only file of the run itself that imports Prefect; `flows.watch.mirror` impor
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -37,6 +38,8 @@ from prefect.states import Running
 
 from flows.watch.pace import first_line
 
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 Outcome = Literal["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]
 _CALL_S = 10.0  # a loaded server is slow; nobody waits for it but a thread
 _OPEN = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
@@ -52,6 +55,30 @@ def level_of(line: str) -> int:
     return logging.WARNING if " is tried again: " in line else logging.INFO
 
 
+class NotPrefectError(Exception):
+    """Something answered that is no Prefect server, such as a proxy with a page of its own, which may be JSON."""
+
+
+def _asks(
+    call: Callable[Concatenate[Scribe, Given], Found],
+) -> Callable[Concatenate[Scribe, Given], Found]:
+    """Return a call that raises NotPrefectError for an answer that no Prefect server gives."""
+
+    @functools.wraps(call)
+    def checked(scribe: Scribe, /, *words: Given.args, **more: Given.kwargs) -> Found:
+        try:
+            return call(scribe, *words, **more)
+        except ObjectNotFound:
+            if scribe.is_prefect():
+                raise
+            raise NotPrefectError from None  # it knows no run at all: none has to be recreated
+        # What the client raises where an answer is no JSON, or has not the expected keys, types or values.
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise NotPrefectError from error
+
+    return checked
+
+
 class Scribe:
     """Makes the calls, for one thread.
 
@@ -62,7 +89,7 @@ class Scribe:
         gone: the error for a run that the server does not know, because its database is another one.
     """
 
-    lost = (httpx.HTTPError, json.JSONDecodeError)  # a proxy's error page is no JSON
+    lost = (httpx.HTTPError, NotPrefectError)
     gone = (ObjectNotFound,)
 
     def __init__(self, client: SyncPrefectClient) -> None:
@@ -71,19 +98,27 @@ class Scribe:
     def words_on(self, error: Exception) -> str:
         """Return in a line why a call was lost."""
         url = str(self._client.api_url)
-        if isinstance(error, json.JSONDecodeError):
+        if isinstance(error, NotPrefectError):
             words = f"{urlsplit(url).netloc} answered, but not as a Prefect server"
         else:
             # httpx names the address and adds the answer's body, which is JSON that is cut anywhere.
             words = first_line(str(error)).partition(" for url ")[0]
-        is_answer = isinstance(error, json.JSONDecodeError | httpx.HTTPStatusError)
+        is_answer = isinstance(error, NotPrefectError | httpx.HTTPStatusError)
         has_no_api = is_answer and not url.rstrip("/").endswith("/api")
         return words + "; PREFECT_API_URL usually ends in /api" * has_no_api
+
+    def is_prefect(self) -> bool:
+        """Return whether a Prefect server answers; raises the errors of `lost` if nothing does."""
+        try:
+            return self._client.request("GET", "/health").json() is True
+        except json.JSONDecodeError:
+            return False
 
     def page(self, run: str) -> str:
         """Return the address of a flow run's page."""
         return f"{str(self._client.api_url).rstrip('/').removesuffix('/api')}/runs/flow-run/{run}"
 
+    @_asks
     def open_run(
         self, flow: str, name: str, parameters: Mapping[str, Any], parent_task: str | None = None, deployment: str = ""
     ) -> str:
@@ -110,30 +145,36 @@ class Scribe:
         )  # fmt: skip
         return str(run.id)
 
+    @_asks
     def open_task(self, run: str, task: str, key: str, name: str) -> str:
         """Begin a task run of a flow run and return its id; the same key leads to the same task run."""
         made = self._client.create_task_run(_task(task), UUID(run), dynamic_key=key, name=name, state=Running())
         return str(made.id)
 
+    @_asks
     def close_task(self, task: str, outcome: Outcome, message: str, child: str | None = None) -> None:
         """End a task run; `child` is its subflow run."""
         state = _state(outcome, message)
         state.state_details.child_flow_run_id = UUID(child) if child else None
         self._client.set_task_run_state(UUID(task), state, force=True)
 
+    @_asks
     def state(self, run: str) -> tuple[str, str]:
         """Return the type and the message of a flow run's state."""
         state = self._client.read_flow_run(UUID(run)).state
         return (state.type.value, state.message or "") if state is not None else ("", "")
 
+    @_asks
     def reopen(self, run: str) -> None:
         """Set a flow run to Running again."""
         self._client.set_flow_run_state(UUID(run), Running(), force=True)
 
+    @_asks
     def close_run(self, run: str, outcome: Outcome, message: str) -> None:
         """End a flow run."""
         self._client.set_flow_run_state(UUID(run), _state(outcome, message), force=True)
 
+    @_asks
     def close_inside(self, run: str, outcome: Outcome, message: str) -> None:
         """End the open runs inside a flow run: its subflow runs and the task runs of all of them."""
         parent = FlowRunFilterParentFlowRunId(any_=[UUID(run)])
@@ -145,12 +186,14 @@ class Scribe:
             for task in self._client.read_task_runs(task_run_filter=_open_tasks(inside)):
                 self._client.set_task_run_state(task.id, _state(outcome, message), force=True)
 
+    @_asks
     def open_runs(self) -> list[tuple[str, dict[str, Any]]]:
         """Return id and parameters of the open flow runs, without subflow runs."""
         is_open = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_OPEN)))
         found = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(state=is_open))
         return [(str(run.id), run.parameters) for run in found if run.parent_task_run_id is None]
 
+    @_asks
     def ended_runs(self) -> list[tuple[str, dict[str, Any]]]:
         """Return id and parameters of the flow runs that ended last, without subflow runs."""
         is_ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_ENDED)))
@@ -162,6 +205,7 @@ class Scribe:
         )
         return [(str(run.id), run.parameters) for run in found]
 
+    @_asks
     def show(self, run: str, key: str, kind: str, data: object, description: str) -> str:
         """Show an artifact of a flow run, one for each key, and return its id; Markdown must be safe to render."""
         # Not by the client's own methods: those also send events, in a thread that outlives a dead server.
@@ -172,6 +216,7 @@ class Scribe:
         body = {"key": key, "type": kind, "flow_run_id": run, "data": _data(kind, data), "description": description}
         return str(self._client.request("POST", "/artifacts/", json=body).json()["id"])
 
+    @_asks
     def change(self, artifact: str, kind: str, data: object, description: str) -> None:
         """Replace the content of an artifact."""
         body = {"data": _data(kind, data), "description": description}
@@ -192,6 +237,7 @@ class Scribe:
         found = self._client.read_flow_runs(flow_run_filter=of_task)
         return str(found[0].id) if found else ""
 
+    @_asks
     def log(self, run: str, lines: Sequence[str]) -> None:
         """Add lines to a flow run's logs."""
         now = cast(Any, datetime.now(UTC))

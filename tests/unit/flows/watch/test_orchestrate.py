@@ -16,29 +16,44 @@ ROOT = Path(__file__).parents[4]
 CODE = """
 import json, sys
 from flows.watch.orchestrate import connect
-words = []
-for path in ("/page/api", "/page", "/missing/api", "/missing"):
+RUN = "11111111-1111-4111-8111-111111111111"
+CALLS = (
+    lambda scribe: scribe.state(RUN), lambda scribe: scribe.open_run("build", "b", {}),
+    lambda scribe: scribe.open_task(RUN, "filter", "1", "a"), lambda scribe: scribe.reopen(RUN),
+    lambda scribe: scribe.show(RUN, "k", "markdown", "text", ""),
+)
+words = {}
+for path in sys.argv[2:]:
     scribe = connect(sys.argv[1] + path)
-    try:
-        scribe.open_runs()
-    except scribe.lost as error:
-        words.append(scribe.words_on(error))
-print(json.dumps(words))
+    for call in CALLS:
+        try:
+            call(scribe)
+        except scribe.lost as error:
+            words.setdefault(path, set()).add(scribe.words_on(error))
+        else:
+            words.setdefault(path, set()).add("an answer")
+print(json.dumps({path: sorted(said) for path, said in words.items()}))
 """
 
 
+BODIES = {
+    "page": b"<html>come back later</html>", "object": b'{"status": "ok"}', "list": b"[]", "text": b'"later"',
+    "items": b"[{}]", "null": b"null", "number": b"1",
+}  # fmt: skip
+
+
 class Proxy(BaseHTTPRequestHandler):
-    """Answers with a page, of success or not."""
+    """Answers each request with the body that the path names, as a success or as missing."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = b"<html>come back later</html>"
-        self.send_response(200 if self.path.startswith("/page") else 404)
-        self.send_header("Content-Length", str(len(body)))
+        _, status, name, *_ = self.path.split("/")
+        self.send_response(int(status))
+        self.send_header("Content-Length", str(len(BODIES[name])))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(BODIES[name])
 
-    do_GET = do_POST
+    do_GET = do_PATCH = do_POST
 
     def log_message(self, format: str, *words: object) -> None:
         return
@@ -55,14 +70,25 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
-def test_a_page_in_place_of_an_answer_is_a_lost_call(url: str, tmp_path: Path) -> None:
+def test_an_answer_that_no_prefect_server_gives_is_a_lost_call(url: str, tmp_path: Path) -> None:
     environment = {
         **os.environ, "PREFECT_HOME": str(tmp_path), "DO_NOT_TRACK": "1", "PREFECT_CLIENT_MAX_RETRIES": "0",
         "PREFECT_API_URL": f"{url}/api",
     }  # fmt: skip
-    words = [sys.executable, "-c", CODE, url]
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    paths = [f"/{status}/{name}/api" for status in (200, 404) for name in BODIES] + ["/200/list", "/404/page"]
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, url, *paths],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     host, hint = url.removeprefix("http://"), "; PREFECT_API_URL usually ends in /api"
-    page, missing = f"{host} answered, but not as a Prefect server", "Client error '404 Not Found'"
-    assert json.loads(done.stdout) == [page, page + hint, missing, missing + hint]
+    found = json.loads(done.stdout)
+    assert found.keys() == set(paths)
+    for path, words in found.items():
+        end = "" if path.endswith("/api") else hint
+        expected = {f"{host} answered, but not as a Prefect server{end}", f"Client error '404 Not Found'{end}"}
+        assert words and set(words) <= expected, path
