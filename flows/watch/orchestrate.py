@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
@@ -57,6 +58,18 @@ def level_of(line: str) -> int:
 
 class NotPrefectError(Exception):
     """Something answered that is no Prefect server, such as a proxy with a page of its own, which may be JSON."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An artifact as the server has it: its id, flow run, kind, content, description and last change (UTC)."""
+
+    artifact: str
+    run: str
+    kind: str
+    data: object
+    description: str
+    updated: datetime
 
 
 def _asks(
@@ -215,6 +228,23 @@ class Scribe:
             return str(known[0]["id"])
         body = {"key": key, "type": kind, "flow_run_id": run, "data": _data(kind, data), "description": description}
         return str(self._client.request("POST", "/artifacts/", json=body).json()["id"])
+
+    @_asks
+    def shown_inside(self, run: str) -> list[Shown]:
+        """Return the artifacts of a flow run and of its open subflow runs."""
+        parent, is_open = FlowRunFilterParentFlowRunId(any_=[UUID(run)]), FlowRunFilterStateType(any_=list(_OPEN))
+        inside = FlowRunFilter(parent_flow_run_id=parent, state=FlowRunFilterState(type=is_open))
+        runs = [run, *(str(child.id) for child in self._client.read_flow_runs(flow_run_filter=inside))]
+        wanted = {"flow_runs": {"id": {"any_": runs}}}
+        found = self._client.request("POST", "/artifacts/filter", json=wanted).json()
+        return [
+            Shown(
+                one["id"], one["flow_run_id"], one["type"],
+                json.loads(one["data"]) if one["type"] == "table" else one["data"],
+                one["description"] or "", datetime.fromisoformat(one["updated"]).astimezone(UTC),
+            )
+            for one in found
+        ]  # fmt: skip
 
     @_asks
     def change(self, artifact: str, kind: str, data: object, description: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from flows.ask.report import printable
-from flows.watch.closing import WORDS_AFTER_KILL, bury
+from flows.watch.closing import bury, close_earlier_attempt
 from flows.watch.course import Course
 from flows.watch.memory import Figure, Memory
 from flows.watch.pace import first_line
@@ -126,7 +126,7 @@ class Sync:
         given = self.door.run if self.door is not None and self._is_known else ""
         bury(self.scribe, self.memory, given)
         if given:
-            self.scribe.close_inside(given, "CRASHED", WORDS_AFTER_KILL)  # of an earlier attempt
+            close_earlier_attempt(self.scribe, given)
         name = f"{Path(self.said['profile']).stem} {self.said['name']}"
         parameters = {key: value for key, value in self.said.items() if value and key not in _NO_PARAMETERS}
         deployment = self.said.get("deployment", "")

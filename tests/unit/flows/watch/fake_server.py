@@ -3,7 +3,21 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+NOW = datetime(2026, 5, 4, 3, 2, tzinfo=UTC)  # when all artifacts were changed
+
+
+class Shown(NamedTuple):
+    """As flows.watch.orchestrate.Shown, which imports Prefect."""
+
+    artifact: str
+    run: str
+    kind: str
+    data: object
+    description: str
+    updated: datetime
 
 
 class Away(Exception):
@@ -29,6 +43,7 @@ class FakeServer:
     task_runs: dict[str, str] = field(default_factory=dict)
     keys: dict[tuple[str, str, str], str] = field(default_factory=dict)
     artifacts: dict[str, tuple[str, str, object]] = field(default_factory=dict)
+    descriptions: dict[str, tuple[str, str]] = field(default_factory=dict)  # kind and description of artifacts
     logs: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     n_away: int = 0  # number of next calls that fail
@@ -118,7 +133,7 @@ class FakeServer:
         self._call("show", run)
         known = [artifact for artifact, (owner, name, _) in self.artifacts.items() if (owner, name) == (run, key)]
         artifact = known[0] if known else self._new("artifact")
-        self.artifacts[artifact] = (run, key, data)
+        self.artifacts[artifact], self.descriptions[artifact] = (run, key, data), (kind, description)
         return self._answer("show", artifact)
 
     def change(self, artifact: str, kind: str, data: object, description: str) -> None:
@@ -126,7 +141,17 @@ class FakeServer:
         if artifact not in self.artifacts:
             raise Unknown(artifact)
         run, key, _ = self.artifacts[artifact]
-        self.artifacts[artifact] = (run, key, data)
+        self.artifacts[artifact], self.descriptions[artifact] = (run, key, data), (kind, description)
+
+    def shown_inside(self, run: str) -> list[Shown]:
+        self._call("shown_inside", run)
+        wanted = [run, *(one for one, parent in self.parents.items() if parent == run and self.runs[one] == "RUNNING")]
+        return [
+            Shown(artifact, owner, kind, data, description, NOW)
+            for artifact, (owner, _, data) in self.artifacts.items()
+            for kind, description in [self.descriptions[artifact]]
+            if owner in wanted
+        ]
 
     def log(self, run: str, lines: Sequence[str]) -> None:
         self._call("log", run)

@@ -8,6 +8,7 @@ import pytest
 from flows.run.events import Advanced
 from flows.run.worker import Committed, Failed
 from flows.watch import sync as sync_module
+from flows.watch.closing import bury
 from flows.watch.course import Course
 from flows.watch.memory import MEMORY, Memory
 from flows.watch.sync import _RUNNER_ENDED, Door, Sync
@@ -15,7 +16,7 @@ from tests.contract.broken import MAKE
 from tests.unit.flows.watch.fake_server import Away, FakeServer, Unknown
 from tests.unit.flows.watch.test_progress import task
 
-SORT = replace(MAKE, name="sort")
+SORT, LAST = replace(MAKE, name="sort"), replace(MAKE, name="last")
 SAID = {"profile": "small", "name": "b", "flow": "build"}
 GIVEN = "11111111-1111-4111-8111-111111111111"
 ALIVE = Door(GIVEN, os.getppid())
@@ -234,3 +235,55 @@ def test_a_failed_partition_shows_as_a_failed_wave_and_stage(wanted: Wanted) -> 
     wanted.sync.finish("FAILED", "make: 1 of 2 partitions failed")
     assert set(wanted.server.runs.values()) == {"FAILED"}
     assert "**1 failed**" in str(wanted.server.shown("build-stages"))
+
+
+def test_a_stage_that_another_stages_failure_stopped_has_not_failed_itself(wanted: Wanted) -> None:
+    wanted.half_way()
+    wanted.sync.step()
+    wanted.course.begin(LAST, 1, 1, 10)
+    wanted.course.see(LAST, task("a"), Failed("a", "input", "no such file"))
+    for stage in (LAST, SORT):
+        wanted.course.end(stage, False)
+    wanted.sync.finish("FAILED", "last: 1 of 1 partitions failed:\n  a: no such file")
+    server = wanted.server
+    assert list(server.runs.values()) == ["FAILED", "COMPLETED", "CANCELLED", "FAILED"]
+    stopped = server.messages[list(server.runs)[2]]
+    assert stopped.startswith("stopped: 1 of 3 partitions")
+    assert stopped.endswith("the build ended: last: 1 of 1 partitions failed")
+    assert "RUNNING" not in server.tasks.values()
+
+
+def test_the_page_of_a_killed_run_says_that_its_figures_are_old(tmp_path: Path) -> None:
+    killed = Wanted(tmp_path)
+    killed.half_way()
+    killed.sync.step(is_last=True)
+    killed.sync.step(is_last=True)
+    server = killed.server
+    build, _, stage = server.runs
+    before = dict(server.artifacts)
+    server._call = _away_after(server, 4)  # type: ignore[method-assign]
+    with pytest.raises(Away):  # in the middle of the marks
+        bury(server, killed.memory)  # type: ignore[arg-type]
+    del server._call  # type: ignore[method-assign]
+    bury(server, killed.memory)  # type: ignore[arg-type]
+    marked = [artifact for artifact, (run, _, _) in server.artifacts.items() if run in (build, stage)]
+    assert len(marked) >= 4
+    for artifact, (run, key, data) in server.artifacts.items():
+        kind, description = server.descriptions[artifact]
+        n_marks = int(artifact in marked)
+        assert description.count("killed, or the machine went down") == n_marks, key
+        assert description.count("last figures, of 2026-05-04 03:02 UTC") == n_marks, key
+        assert str(data).count("Run the same command again") == n_marks * (kind == "markdown"), key
+        assert str(data).endswith(str(before[artifact][2])) and run in server.runs
+    assert server.runs[stage] == "CRASHED"
+
+
+def test_a_second_attempt_shows_its_own_figures_again(tmp_path: Path) -> None:
+    first = Wanted(tmp_path, GONE)
+    first.half_way()
+    first.sync.step(is_last=True)
+    second = Wanted(tmp_path, GONE)
+    second.server = second.sync.scribe = first.server  # type: ignore[assignment]
+    second.sync.step(is_last=True)
+    marks = {key: "killed" in first.server.descriptions[a][1] for a, (_, key, _) in first.server.artifacts.items()}
+    assert not marks["build-progress"] and not marks["figures-make"] and marks["figures-sort"]
