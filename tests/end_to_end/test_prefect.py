@@ -184,6 +184,10 @@ def test_a_run_of_a_terminal_is_cancelled_and_retried_in_the_browser_and_the_nex
         stopped = begin(build, {**ui.environment(), "PYTHONWARNINGS": "default"}, "download")
         wait_until(lambda: (run := ui.run_of(build)) is not None and run["id"] != first["id"])
         assert ui.run(first["id"])["state_type"] == "CRASHED"
+        pages = [
+            ui.artifacts(run["id"]) for run in (first, *ui.children(first["id"])) if run["state_type"] != "COMPLETED"
+        ]
+        assert len(pages) > 1 and all("the machine went down" in a["description"] for p in pages for a in p.values())
         second = ui.run_of(build)
         assert second is not None
         wait_until(lambda: ui.has_wave(second["id"], "download"))
