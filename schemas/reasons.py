@@ -98,6 +98,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("deferred", "The partition's time ended before the URL was requested.", is_transient=True),
     Reason("host_refuses", "The host refused many requests in a row and was sent no more.", is_transient=True),
     Reason("host_silent", "The host left many requests in a row unanswered and was sent no more.", is_transient=True),
+    Reason("host_busy", "The host answered 429 or 503 many times in a row and was sent no more.", is_transient=True),
     Reason("no_result", "The downloader gave no result for the URL.", is_transient=True),
     # screen
     Reason("empty_file", "The file has no bytes."),

@@ -14,7 +14,7 @@ from schemas.reasons import REASON, REASONS
 from schemas.tables import FETCH_PASS
 from stages.contract import Context, Inputs, Outcome, no_rejects
 from stages.download.packing import pack_encoded
-from stages.download.reduction import CHANGED, GIVEN_UP, PLACEHOLDER, refused_bodies
+from stages.download.reduction import BUSY, CHANGED, GIVEN_UP, PLACEHOLDER, refused_bodies
 from stages.rows import Rows, query_rows, run_sql
 from stages.safety.hash_lists import BODY_HASHES, listed
 from stages.stated import StatedResources
@@ -26,7 +26,7 @@ FETCH_REASONS = tuple(
         "connection_failed", "truncated_body", "host_not_found", "resolver_failed", "tls_failed", "private_address",
         "bad_redirect", "disallowed_by_header", "body_too_large", "invalid_response", "broken_encoding",
         "unknown_encoding", "no_result", "deferred",
-        "host_refuses", "host_silent", "robots_disallows", "robots_unreachable", "opted_out",
+        "host_refuses", "host_silent", "host_busy", "robots_disallows", "robots_unreachable", "opted_out",
         "withdrawn",
     }
 )  # fmt: skip
@@ -110,7 +110,7 @@ def due_urls(inputs: Inputs, context: Context) -> Rows:
     A URL is due if it was never in a pass; if it failed for a transient reason, in fewer than `passes` passes or, with
     `retry`, in any number; if `refetch` names the reason of its last attempt, or why its fetched body is refused; if it
     was deferred and its pass or a later one requested any URL; or if its host was given up for the first time, or has
-    ever answered and was sent a request in that pass.
+    ever answered (other than 429 and 503) and was sent a request in that pass.
 
     Passes therefore end: a pass opens by itself only after one that requested a URL or gave up a URL's host for the
     first time, and each URL is requested at most `passes` times (unless the user asks for more). The URLs that the last
@@ -146,7 +146,8 @@ def due_urls(inputs: Inputs, context: Context) -> Rows:
         ), url AS (
             SELECT DISTINCT fetch_id, host FROM planned SEMI JOIN host_given_up USING (host)
         ), quiet AS (
-            SELECT host, bool_or(http_status IS NOT NULL) AS has_answered, max(pass) FILTER {is_asked} AS asked_in_pass
+            SELECT host, bool_or(http_status NOT IN {BUSY}) AS has_answered,
+                   max(pass) FILTER {is_asked} AS asked_in_pass
             FROM fetch_attempt JOIN url USING (fetch_id) GROUP BY host
         ), quiet_url AS (FROM url JOIN quiet USING (host))
         SELECT DISTINCT p.fetch_id

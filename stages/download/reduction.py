@@ -15,12 +15,14 @@ from stages.rows import Rows, query_rows
 from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 
 # Reasons of URLs that were not requested: not attempts.
-GIVEN_UP = ("host_refuses", "host_silent")
+GIVEN_UP = ("host_refuses", "host_silent", "host_busy")
 PLACEHOLDER = "placeholder"
 CHANGED = "changed_body"
 _STATED = ["sample_id", "body_sha256"]
 _IMAGE_NAME = r"\.(jpe?g|png|gif|webp|bmp|tiff?)$"
 _UNANSWERED = ("timeout", "connection_failed")
+_TOLD_BUSY = ("http_throttled", "http_server_error")
+BUSY = (429, 503)  # statuses of a server that asks for fewer requests
 
 
 class ReductionParams(Params):
@@ -46,8 +48,8 @@ class ReductionParams(Params):
 def reduce_attempts(inputs: Inputs, context: Context) -> Outcome:
     """Return the last successful attempt of each planned URL; reject the others for the last attempt's reason.
 
-    A URL that was redirected to a placeholder was not fetched either. Which URLs of a silent host were requested before
-    it was given up depends on the order of requests, so all of them have the host's reason.
+    A URL that was redirected to a placeholder was not fetched either. Which URLs of a silent or busy host were
+    requested before it was given up depends on the order of requests, so all of them have the host's reason.
     """
     columns = ", ".join("p.partition" if c == "partition" else f"a.{c}" for c in FETCHED.schema.names)
     done = query_rows(
@@ -87,7 +89,8 @@ _REFUSED = f"""
     ), given_up AS (
         SELECT authority, min(reason) AS reason FROM refused WHERE reason IN {GIVEN_UP} GROUP BY authority
     ), refused_by_host AS (
-        SELECT fetch_id, CASE WHEN refused.reason IN {_UNANSWERED} AND http_status IS NULL
+        SELECT fetch_id, CASE WHEN (refused.reason IN {_UNANSWERED} AND http_status IS NULL)
+                                OR (refused.reason IN {_TOLD_BUSY} AND http_status IN {BUSY})
                               THEN coalesce(given_up.reason, refused.reason) ELSE refused.reason END AS reason,
                pass, why
         FROM refused LEFT JOIN given_up USING (authority)

@@ -45,8 +45,8 @@ class FetchResources(Resources):
     max_failures_in_row: int = Field(
         20,
         ge=0,
-        description="consecutive refused or unanswered requests after which a host and port gets no more in"
-        " this pass; 0: no limit",
+        description="consecutive requests refused, unanswered or answered 429 or 503 after which a host and port"
+        " gets no more in this pass; 0: no limit",
     )
     allow_loopback: bool = Field(False, description="allow loopback addresses (generated world, tests)")
     user_agent: str = Field(
@@ -144,7 +144,7 @@ def _in_tars(wanted: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], 
 OPEN_PASS = Stage(
     name="open_pass",
     module="download",
-    version=4,
+    version=5,
     does="Opens a pass over the URLs that are due; large hosts are spread over it.",
     reads=(
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
@@ -174,7 +174,7 @@ OPEN_PASS = Stage(
 DOWNLOAD = Stage(
     name="download",
     module="download",
-    version=3,
+    version=4,
     does="Attempts each URL of a pass once, with img2dataset behind a guard; stores the raw bytes.",
     reads=(Reads("fetch_pass", ("fetch_id", "pass", "normalised_url", "is_withdrawn")),),
     writes=FETCH_ATTEMPT,
@@ -191,7 +191,7 @@ DOWNLOAD = Stage(
 REDUCE_ATTEMPTS = Stage(
     name="reduce_attempts",
     module="download",
-    version=5,
+    version=6,
     does="Reduces all attempts to one row per URL: its fetched body, or the reason why there is none.",
     reads=(
         Reads("candidate", ("sample_id", "caption"), is_whole=True),

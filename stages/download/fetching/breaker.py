@@ -1,4 +1,4 @@
-"""Hosts that refuse or stay silent, over the threads and processes of this machine: requested no more in a pass.
+"""Hosts that refuse, stay silent or are busy, over all threads and processes here: requested no more in a pass.
 
 Not for rescheduling their URLs: the pass opener decides when they are requested again.
 """
@@ -21,6 +21,13 @@ _NAME_DIGITS = 3
 _NEVER = -1
 # Several, as one URL alone may be at fault: a host half of whose URLs are silent passes in 7 of 8 cases.
 _PROBES = 3
+# A host that asks for a long rest is given up after a fifth of the failures: one for each of its slots by default.
+_REST_COUNTS = 5
+_WHY = {
+    "host_refuses": "gave no answer",
+    "host_silent": "gave no answer",
+    "host_busy": "gave no answer but 429 or 503",
+}
 
 
 @dataclass(frozen=True)
@@ -29,9 +36,9 @@ class _Record:
 
     Attributes:
         in_pass: pass in which it failed last; failures of earlier passes do not count.
-        n_in_row: failures since its last answer.
+        n_in_row: failures since its last answer; 429 and 503 are failures.
         n_trips: passes in which it was given up.
-        has_answered: whether it ever sent the head of an answer, as far as was seen.
+        has_answered: whether it ever sent the head of another answer, as far as was seen.
         open_in_pass: pass in which it was given up last.
         reason: why.
     """
@@ -71,19 +78,30 @@ class Breaker:
         """Refuse a request to a host that was given up in this pass.
 
         Raises:
-            Refused: host_silent or host_refuses.
+            Refused: host_silent, host_refuses or host_busy.
         """
         record = self._record(authority)
         if record.open_in_pass == self._pass:
-            raise Refused(record.reason, f"{authority} gave no answer {record.n_in_row} times in a row; not asked")
+            why = f"{authority} {_WHY[record.reason]} {record.n_in_row} times in a row; not asked"
+            raise Refused(record.reason, why)
 
     def is_probing(self, authority: str) -> bool:
-        """Return whether the host takes one request at a time: it was given up before, and never answered."""
+        """Return whether the host takes one request at a time: it was given up before, and never answered.
+
+        One that was busy takes one at a time also after each 429 or 503, until its next answer.
+        """
         record = self._record(authority)
-        return record.n_trips > 0 and not record.has_answered
+        return record.n_trips > 0 and (
+            not record.has_answered or (record.reason == "host_busy" and record.n_in_row > 0)
+        )
+
+    def may_rest(self, authority: str) -> bool:
+        """Return whether to rest as a busy host asks: not for ever, or a large one would hold up the pass for days."""
+        record = self._record(authority)
+        return record.open_in_pass != self._pass and record.n_in_row <= self._max_in_row
 
     def note_answer(self, authority: str) -> None:
-        """Note that the host sent the head of an answer of any kind."""
+        """Note that the host sent the head of an answer other than 429 and 503."""
         if self._folder is None:
             return
         self._answered.add(authority)
@@ -94,12 +112,13 @@ class Breaker:
                 n_in_row = known.n_in_row if known.open_in_pass == self._pass else 0
                 records[authority] = replace(known, n_in_row=n_in_row, has_answered=True)
 
-    def note_failure(self, authority: str, reason: str) -> None:
-        """Take note that the host refused the connection or gave no answer.
+    def note_failure(self, authority: str, reason: str, *, asks_rest: bool = False) -> None:
+        """Take note that the host refused the connection, gave no answer, or answered 429 or 503.
 
         Args:
             authority: host and port.
-            reason: host_refuses or host_silent.
+            reason: host_refuses, host_silent or host_busy.
+            asks_rest: whether it asks for a longer rest than a request can wait; it is then given up sooner.
         """
         if self._folder is None:
             return
@@ -110,14 +129,16 @@ class Breaker:
             n_in_row = (known.n_in_row if known.in_pass == self._pass else 0) + 1
             has_answered = known.has_answered or authority in self._answered
             found = replace(known, in_pass=self._pass, n_in_row=n_in_row, has_answered=has_answered)
-            if n_in_row >= self._limit(found):
+            if n_in_row >= self._limit(found, asks_rest):
                 found = replace(found, open_in_pass=self._pass, n_trips=known.n_trips + 1, reason=reason)
             records[authority] = found
 
-    def _limit(self, record: _Record) -> int:
+    def _limit(self, record: _Record, asks_rest: bool) -> int:
+        least = min(_PROBES, self._max_in_row)
         if record.n_trips and not record.has_answered:
-            return min(_PROBES, self._max_in_row)
-        return int(self._max_in_row * 2**record.n_trips)
+            return least
+        limit = int(self._max_in_row * 2**record.n_trips)
+        return max(least, limit // _REST_COUNTS) if asks_rest else limit
 
     def _record(self, authority: str) -> _Record:
         if self._folder is None:

@@ -15,7 +15,7 @@ from typing import Any
 from stages.download.fetching.addresses import Resolver
 from stages.download.fetching.answer import Fetch, GuardedResponse, Note, check_answer
 from stages.download.fetching.breaker import Breaker
-from stages.download.fetching.faults import REDIRECT_STATUSES, Refused
+from stages.download.fetching.faults import REDIRECT_STATUSES, Refused, parse_retry_after
 from stages.download.fetching.limits import FetchLimits
 from stages.download.fetching.robots import (
     MAX_ROBOTS_BYTES,
@@ -27,6 +27,7 @@ from stages.download.fetching.robots import (
 from stages.download.fetching.slots import HostSlots
 from stages.download.fetching.target import Target, parse_target, redirect_url
 from stages.download.fetching.wire import Deadline, PinnedConnection, Wire, open_socket
+from stages.download.reduction import BUSY
 
 # A wait for a slot looks this often whether it is of use: to look is a tenth of the CPU time of a fetch.
 _CHECK_EVERY_S = 0.02
@@ -168,6 +169,8 @@ class Guard(urllib.request.OpenerDirector):
         limits, deadline = self._limits, fetch.deadline
         fetch.note.http_status = fetch.note.peer_address = None
         deadline.give_back(stack.enter_context(self._hold_slot(target)))
+        # Below the connection in the stack: it is closed before the slot rests.
+        rest = stack.enter_context(self._rest(deadline))
         addresses = self._resolver.addresses(target.host, deadline.next_timeout_s())
         with self._watching(target, is_robots):
             sock = stack.enter_context(open_socket(target, addresses, deadline))
@@ -176,7 +179,30 @@ class Guard(urllib.request.OpenerDirector):
             response = _request(target, wire, limits.user_agent)
         stack.callback(response.close)
         fetch.note.http_status = response.status
+        if not is_robots:
+            rest.append(self._count_answer(target.authority, response))
         return response, wire
+
+    def _count_answer(self, authority: str, response: http.client.HTTPResponse) -> float:
+        """Count an answer for or against its host; return how long the slot must rest, in seconds."""
+        if response.status not in BUSY:
+            self._breaker.note_answer(authority)
+            return 0.0
+        rest_s = parse_retry_after(response.headers.get("Retry-After")) or 0.0
+        is_long = rest_s > self._limits.timeout_s
+        self._breaker.note_failure(authority, "host_busy", asks_rest=is_long)
+        return 0.0 if is_long or not self._breaker.may_rest(authority) else rest_s
+
+    @contextmanager
+    def _rest(self, deadline: Deadline) -> Iterator[list[float]]:
+        """Keep a host's slot for the seconds that the caller appends: fewer requests, and no other host waits."""
+        rests: list[float] = []
+        try:
+            yield rests
+        finally:
+            started = time.monotonic()
+            self._stopped.wait(sum(rests))
+            deadline.give_back(time.monotonic() - started)
 
     def _hold_slot(self, target: Target) -> AbstractContextManager[float]:
         checked = 0.0
@@ -199,7 +225,7 @@ class Guard(urllib.request.OpenerDirector):
 
     @contextmanager
     def _watching(self, target: Target, is_robots: bool) -> Iterator[None]:
-        """Count whether the host answers, whatever the answer.
+        """Count requests that the host leaves without a whole head of an answer.
 
         An answer for robots.txt does not count: it says nothing of a host that is silent about all its images.
         """
@@ -218,8 +244,6 @@ class Guard(urllib.request.OpenerDirector):
         except OSError:
             self._breaker.note_failure(target.authority, "host_refuses")
             raise
-        if not is_robots:
-            self._breaker.note_answer(target.authority)
 
 
 def _request(target: Target, wire: Wire, user_agent: str) -> http.client.HTTPResponse:

@@ -16,7 +16,7 @@ class FetchLimits:
         max_partition_s: for all URLs of one call together, from the first; URLs not requested by then are deferred.
         n_threads: fetches at once in this process.
         max_per_host: requests at once to one host, over all processes that share `host_slots`.
-        max_failures_in_row: of one host and port, over all processes that share `host_slots`; 0: any number.
+        max_failures_in_row: of one host and port, with 429 and 503, over all that share `host_slots`; 0: any number.
         allow_loopback: permits loopback addresses, and no other private ones (for tests and the generated world).
         user_agent: sent as it is; the text before the first "/" is our name.
         ask_robots: request robots.txt of each origin first, and obey it.

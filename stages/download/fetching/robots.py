@@ -23,6 +23,7 @@ MAX_ROBOTS_REDIRECTS = 5  # 2.3.1.2
 # Reasons that a request for an image would have too.
 _OF_THE_HOST = frozenset({
     "host_not_found", "resolver_failed", "private_address", "tls_failed", "host_silent", "host_refuses",
+    "host_busy",
 })  # fmt: skip
 _OURS = frozenset({"deferred", "no_result"})  # whoever was asked
 _NO_ANSWER = {"timeout": "host_silent", "connection_failed": "host_refuses"}

@@ -28,6 +28,7 @@ def due(
     planned: str = "abc",
     hosts: str = "",
     answered: str = "",
+    status: int = 200,
     led: Mapping[str, str] = MappingProxyType({}),
     stated: Mapping[str, str] = MappingProxyType({}),
     **resources: Any,
@@ -40,6 +41,7 @@ def due(
         planned: URLs, one letter each.
         hosts: hosts of the URLs, one letter each; by default each URL has its own host.
         answered: URLs whose failures also have a status.
+        status: that status.
         led: final addresses of URLs.
         stated: digests of bodies in release metadata, by sample.
         resources: resources of the stage.
@@ -48,7 +50,8 @@ def due(
         (f"s{n}", c, f"http://h/{c}", f"h{h}") for n, (c, h) in enumerate(zip(planned, hosts or planned, strict=True))
     ]
     tried = [
-        (name, number, reason, 200 if reason is None or name in answered else None) for name, number, reason in attempts
+        (name, number, reason, 200 if reason is None else status if name in answered else None)
+        for name, number, reason in attempts
     ]
     inputs = {
         "candidate": table("sample_id caption", [(row[0], f"caption {row[0]}") for row in named]),
@@ -177,12 +180,23 @@ def test_all_urls_of_a_host_that_has_answered_are_taken() -> None:
     assert due([*again, ("c", 2, "host_silent")], 3, hosts="xxx") == []
 
 
+@pytest.mark.parametrize(("status", "taken"), [(429, []), (503, []), (404, ["c"])])
+def test_a_host_that_was_only_busy_is_no_host_that_has_answered(status: int, taken: list[str]) -> None:
+    attempts: list[Attempt] = [("a", 0, "http_throttled"), ("b", 0, "host_busy"), ("c", 0, "host_busy")]
+    assert due(attempts, hosts="xxx", answered="a", status=status) == ["b", "c"]
+    again: list[Attempt] = [*attempts, ("b", 1, "http_throttled"), ("c", 1, "host_busy")]
+    assert due(again, 2, hosts="xxx", answered="ab", status=status) == taken
+    assert due(again, 2, hosts="xxx", answered="ab", retry="transient", asked_at_pass=2) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("passes", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
 def test_passes_end_for_any_answers(seed: int, passes: int) -> None:
     draw, attempts, number = random.Random(seed), list[Attempt](), 0
     while taken := due(attempts, number, planned="abcdefgh", hosts="xxxxyyzz", passes=passes):
-        answers = draw.choices(["deferred", "host_silent", "timeout", None, "http_not_found"], [9, 9, 3, 1, 1], k=8)
+        answers = draw.choices(
+            ["deferred", "host_silent", "host_busy", "timeout", None, "http_not_found"], [9, 6, 3, 3, 1, 1], k=8
+        )
         attempts += [(name, number, answer) for name, answer in zip(taken, answers, strict=False)]
         number += 1
     assert 0 < number <= 8 * (passes + 1) + 1

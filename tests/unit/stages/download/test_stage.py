@@ -62,6 +62,24 @@ def test_all_unanswered_urls_of_a_given_up_host_have_its_reason() -> None:
     }  # fmt: skip
 
 
+def test_all_urls_that_a_given_up_host_was_too_busy_for_have_its_reason() -> None:
+    attempts = [
+        ("a", 0, False, "http_throttled", "HTTP 429", 429, None, "http://x.test/a"),
+        ("b", 0, False, "host_busy", None, None, None, "http://x.test/b"),
+        ("c", 0, False, "http_server_error", "HTTP 503", 503, None, "http://x.test/c"),
+        ("d", 0, False, "http_server_error", "HTTP 500", 500, None, "http://x.test/d"),
+        ("e", 0, False, "http_throttled", "HTTP 429", 429, None, "http://y.test/e"),
+    ]
+    outcome = reduced([(name, f"http://h/{name}", "text") for name in "abcde"], attempts)
+    assert [tuple(row.values()) for row in outcome.rejects.to_pylist()] == [
+        ("a", "host_busy", "HTTP 429, pass 0"),
+        ("b", "host_busy", "no answer, pass 0"),
+        ("c", "host_busy", "HTTP 503, pass 0"),
+        ("d", "http_server_error", "HTTP 500, pass 0"),
+        ("e", "http_throttled", "HTTP 429, pass 0"),
+    ]
+
+
 def reduced(
     planned: list[tuple[str, str, str]],
     attempts: list[Any],

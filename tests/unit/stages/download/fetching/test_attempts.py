@@ -18,7 +18,7 @@ from stages.download.fetching.answer import Note
 from stages.download.fetching.attempts import Attempt, FetchLimits, attempt_of, fetch
 from stages.download.fetching.slots import HostSlots
 from stages.download.fetching.spool import Spool
-from tests.stopwatch import undisturbed
+from tests.stopwatch import Stopwatch, undisturbed
 from tests.unit.stages.download.fetching.hostile_server import HostileServer, body_of, serve
 
 # Longer than a machine may stand still; HASTY is for URLs that never answer.
@@ -60,7 +60,7 @@ def test_every_url_has_its_own_fate(server: HostileServer, tmp_path: Path) -> No
         f"  {server.url}/ok/78  ": None,
         f"{server.url}/robots/googlebot=noindex": None,
         f"{server.url}/status/404": "http_not_found",
-        f"{server.url}/status/429/Retry-After=9": "http_throttled",
+        f"{server.url}/status/429/Retry-After=600": "http_throttled",
         f"{server.url}/status/503": "http_server_error",
         f"{server.url}/hang-up": "connection_failed",
         f"{server.url}/announced/5000": "truncated_body",
@@ -81,7 +81,7 @@ def test_every_url_has_its_own_fate(server: HostileServer, tmp_path: Path) -> No
     attempts = fetch_into(tmp_path, urls)
     assert {url: attempt.reason for (_, url), attempt in zip(urls, attempts, strict=True)} == expected
     by_url = {url: attempt for (_, url), attempt in zip(urls, attempts, strict=True)}
-    assert by_url[f"{server.url}/status/429/Retry-After=9"].retry_after_s == 9.0
+    assert by_url[f"{server.url}/status/429/Retry-After=600"].retry_after_s == 600.0
     assert by_url[f"{server.url}/redirect/2"].final_url == f"{server.url}/ok/500"
     assert by_url[f"{server.url}/robots/noai"].http_status == 200
     assert by_url[f"{server.url}/ok/0"].n_bytes == 0
@@ -176,6 +176,49 @@ def test_a_host_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
         reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
     assert reasons["connection_failed"] + reasons["host_refuses"] == 90
     assert 20 <= reasons["connection_failed"] <= 20 + LIMITS.n_threads
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_host_gets_few_requests_and_fewer_in_the_next_pass(
+    server: HostileServer, tmp_path: Path, status: int
+) -> None:
+    limits = dataclasses.replace(LIMITS, max_failures_in_row=6, host_slots=tmp_path / "slots")
+    reason = "http_throttled" if status == 429 else "http_server_error"
+    urls = with_ids([f"{server.url}/status/{status}/X=/{n}" for n in range(60)])
+    reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
+    assert reasons[reason] + reasons["host_busy"] == 60
+    assert 6 <= reasons[reason] == server.n_connections <= 6 + LIMITS.n_threads
+    again = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits, pass_number=1))
+    assert again[reason] + again["host_busy"] == 60
+    assert 3 <= again[reason] <= 3 + LIMITS.n_threads  # those that looked at the host just before
+    good = fetch_into(tmp_path, with_ids([f"{server.url}/ok/{n}" for n in range(9)]), limits, pass_number=2)
+    assert {attempt.reason for attempt in good} == {None}
+
+
+def test_a_host_that_asks_for_a_long_rest_is_left_alone_sooner(server: HostileServer, tmp_path: Path) -> None:
+    limits = dataclasses.replace(LIMITS, host_slots=tmp_path / "slots", max_per_host=1)
+    urls = with_ids([f"{server.url}/status/503/Retry-After=3600/{n}" for n in range(60)])
+    reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
+    assert reasons["http_server_error"] + reasons["host_busy"] == 60
+    assert 4 <= reasons["http_server_error"] <= 4 + LIMITS.n_threads < 20
+
+
+def test_a_short_rest_is_kept_before_the_next_request(server: HostileServer, tmp_path: Path) -> None:
+    limits = dataclasses.replace(LIMITS, host_slots=tmp_path / "slots", max_per_host=1)
+    with Stopwatch() as watch:
+        attempts = fetch_into(
+            tmp_path, with_ids([f"{server.url}/status/429/Retry-After=1", f"{server.url}/ok/1"]), limits
+        )
+    assert [attempt.reason for attempt in attempts] == ["http_throttled", None]
+    assert watch.seconds >= 1
+    assert attempts[0].fetch_ms < 1000  # a wait for the host is no time of the fetch
+
+
+def test_all_urls_of_a_host_that_is_busy_sometimes_are_requested(server: HostileServer, tmp_path: Path) -> None:
+    limits = dataclasses.replace(LIMITS, host_slots=tmp_path / "slots")
+    urls = with_ids([f"{server.url}/{'status/503/X=' if n % 3 else 'missing'}/{n}" for n in range(60)])
+    reasons = Counter(attempt.reason for attempt in fetch_into(tmp_path, urls, limits))
+    assert reasons == {"http_server_error": 40, "http_not_found": 20}
 
 
 def test_all_urls_of_a_host_that_answers_sometimes_are_requested(server: HostileServer, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def is_given_up(one: Breaker, authority: str = HOST) -> bool:
     try:
         one.check(authority)
     except Refused as refused:
-        assert refused.reason in ("host_silent", "host_refuses")
+        assert refused.reason in ("host_silent", "host_refuses", "host_busy")
         return True
     return False
 
@@ -99,6 +99,33 @@ def test_failures_of_an_earlier_pass_do_not_count(tmp_path: Path) -> None:
     assert not is_given_up(later)
     fail(later, 1)
     assert is_given_up(later)
+
+
+def test_a_host_that_was_busy_gets_one_request_at_a_time_until_it_answers(tmp_path: Path) -> None:
+    one = breaker(tmp_path)
+    one.note_answer(HOST)
+    fail(one, 5, reason="host_busy")
+    with pytest.raises(Refused, match=r"host_busy: .* gave no answer but 429 or 503 5 times in a row; not asked"):
+        one.check(HOST)
+    later = breaker(tmp_path, 1)
+    assert not is_given_up(later) and later.is_probing(HOST)
+    later.note_answer(HOST)
+    assert not later.is_probing(HOST)
+    fail(later, 1, reason="host_busy")
+    assert later.is_probing(HOST)
+
+
+def test_a_host_rests_only_while_its_failures_in_a_row_are_few(tmp_path: Path) -> None:
+    one, never = breaker(tmp_path), breaker(tmp_path, max_in_row=0)
+    one.note_answer(HOST)
+    assert one.may_rest(HOST) and never.may_rest(HOST)
+    fail(one, 5, reason="host_busy")
+    assert not one.may_rest(HOST)
+    later = breaker(tmp_path, 1)
+    fail(later, 5, reason="host_busy")
+    assert later.may_rest(HOST)
+    fail(later, 1, reason="host_busy")
+    assert not later.may_rest(HOST) and not is_given_up(later)
 
 
 def test_an_answer_after_the_host_was_given_up_only_counts_for_the_next_pass(tmp_path: Path) -> None:
