@@ -3,6 +3,7 @@
 Not for compression within a picture's own format: that is its content.
 """
 
+import http
 import http.client
 import re
 import zlib
@@ -21,6 +22,7 @@ _UNREAD = frozenset({
 _GZIP = ("gzip", "x-gzip")
 _READ = (*_GZIP, "deflate", "x-deflate", "br")
 _MAX_CODINGS = 8
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_MEMBERS = 1000
 _PIECE_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -46,16 +48,37 @@ class TooLarge(Refused):
 
 
 class ChunkedResponse(http.client.HTTPResponse):
-    """An answer whose chunks are found although another transfer coding is named beside them ("gzip, chunked")."""
+    """An answer read in three ways beyond the standard library's.
+
+    Interim answers (102, 103) are passed over; headers behind a line that is none count; and chunks are found although
+    another transfer coding is named beside them ("gzip, chunked").
+    """
 
     def begin(self) -> None:
         """Read the status and the headers."""
         super().begin()
+        while http.HTTPStatus.SWITCHING_PROTOCOLS < self.status < http.HTTPStatus.OK:
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first answer
+            super().begin()
+        if self.headers.defects:
+            self._take_lost_headers()
         transfer = _tokens(self.headers.get_all("Transfer-Encoding"))
         if transfer and transfer[-1] == "chunked" and not self.chunked and self.length != 0:
             self.chunked = True
             self.chunk_left = None
             self.length = None
+
+    def _take_lost_headers(self) -> None:
+        """Read the lines that the parser of mail headers took for a body, as browsers do."""
+        names = {name.lower() for name in self.headers}
+        lines = str(self.headers.get_payload()).splitlines()
+        self.headers.set_payload("")
+        for name, colon, value in (line.partition(":") for line in lines):
+            if colon and _HEADER_NAME.fullmatch(name):
+                self.headers[name] = value.strip(" \t")
+        length = self.headers.get("Content-Length", "")
+        if "content-length" not in names and self.length is None and length.isascii() and length.isdigit():
+            self.length = int(length)
 
 
 def codings_of(headers: http.client.HTTPMessage) -> list[str]:

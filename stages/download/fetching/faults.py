@@ -12,17 +12,19 @@ MAX_RETRY_AFTER_S = 7 * 86_400.0
 
 OK_STATUSES = frozenset({200, 203})
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+# 408 is sent by a server that did not wait for our request.
 _STATUS_REASON = {
     401: "http_forbidden",
     403: "http_forbidden",
     404: "http_not_found",
+    408: "timeout",
     410: "http_not_found",
     429: "http_throttled",
     451: "http_forbidden",
 }
 # The name does not exist or has no address. Every other code is a failure of the resolver or of this machine, and to
 # call a host non-existent because of it would lose its images for good.
-_NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL, socket.EAI_ADDRFAMILY})
+_NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
 
 
 class Refused(Exception):

@@ -4,6 +4,7 @@ Not for retries, and not a general client: GET alone, without cookies, credentia
 """
 
 import http.client
+import re
 import ssl
 import threading
 import time
@@ -32,6 +33,7 @@ from stages.download.reduction import BUSY
 # A wait for a slot looks this often whether it is of use: to look is a tenth of the CPU time of a fetch.
 _CHECK_EVERY_S = 0.02
 _FIRST_MORE_S = 1.0
+_STATUS_START = re.compile(r"HTTP/1\.[01]( \d{0,3})?")  # no version before 1.0 has a status line
 
 
 class Guard(urllib.request.OpenerDirector):
@@ -263,7 +265,14 @@ def _request(target: Target, wire: Wire, user_agent: str) -> http.client.HTTPRes
     }
     connection.request("GET", target.path, headers=headers)
     try:
-        return connection.getresponse()
+        response = connection.getresponse()
+        if wire.has_ended:
+            raise Refused("connection_failed", "the answer ends within its headers")
+        return response
+    except http.client.BadStatusLine as error:
+        if wire.has_ended and _STATUS_START.fullmatch(str(error)):
+            raise Refused("connection_failed", f"the answer ends after {str(error)!r}") from error
+        raise
     except (OSError, http.client.HTTPException, Refused, MemoryError):
         raise
     except Exception as error:

@@ -55,6 +55,7 @@ class _Reader(io.RawIOBase):
         self._sock = sock
         self._deadline = deadline
         self._n_left = MAX_HEADER_BYTES
+        self.has_ended = False
         self._too_many = Refused("invalid_response", f"headers of more than {MAX_HEADER_BYTES} bytes")
 
     def expect_body(self, max_bytes: int) -> None:
@@ -68,6 +69,7 @@ class _Reader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         self._sock.settimeout(self._deadline.next_timeout_s())
         n_read = self._sock.recv_into(buffer)
+        self.has_ended = not n_read
         self._n_left -= n_read
         if self._n_left < 0:
             raise self._too_many
@@ -94,6 +96,11 @@ class Wire:
     def expect_body(self, max_bytes: int) -> None:
         """From here on count a body, not headers."""
         self._reader.expect_body(max_bytes)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server closed the connection before all that was read for: in the head, its head was cut."""
+        return self._reader.has_ended
 
     def close(self) -> None:
         """Do nothing: http.client closes the connection before it has read the body."""

@@ -32,6 +32,7 @@ def server() -> Iterator[HostileServer]:
         ("/status/401", "http_forbidden", 401),
         ("/status/403", "http_forbidden", 403),
         ("/status/451", "http_forbidden", 451),
+        ("/status/408", "timeout", 408),
         ("/status/429", "http_throttled", 429),
         ("/status/418", "http_client_error", 418),
         ("/status/500", "http_server_error", 500),
@@ -81,6 +82,51 @@ def test_each_fault_is_named(server: HostileServer, path: str, reason: str, stat
     body, note, seconds = undisturbed(fetched)
     assert (body, note.reason, note.http_status) == (None, reason, status)
     assert seconds < HASTY.max_fetch_s + 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"HTTP/1.1", "connection_failed"),
+        (b"HTTP/1.1 2", "connection_failed"),
+        (b"HTTP/1.1 200 OK", "connection_failed"),
+        (b"HTTP/1.1 200 OK\r\n", "connection_failed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "connection_failed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "connection_failed"),
+        (b"HTTP/1.1 302 OK\r\nLocation: /ok", "connection_failed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "truncated_body"),
+        (b"HTTP/1.1 OK 200\r\n\r\n", "invalid_response"),
+        (b"\xff\xd8\xff an answer of HTTP/0.9", "invalid_response"),
+        (b"HTTP/1.1 101 Other protocol\r\n\r\n", "invalid_response"),
+    ],
+)
+def test_an_answer_cut_in_its_head_is_a_broken_connection(server: HostileServer, sent: bytes, reason: str) -> None:
+    server.coded = sent
+    assert fetch(f"{server.url}/coded")[1].reason == reason
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: {}", "Transfer-Encoding: chunked", "Content-Length : {}"])
+@pytest.mark.parametrize("line", ["no header", "HTTP/1.1 200 OK", "\ufeffa line", ": no name", "a b: c"])
+def test_headers_behind_a_line_that_is_none_count(server: HostileServer, line: str, framing: str) -> None:
+    packed = gzip.compress(body_of("/ok/900"))
+    head = f"HTTP/1.1 200 OK\r\nA: b\r\n{line}\r\n{framing.format(len(packed))}\r\nContent-Encoding: gzip\r\n\r\n"
+    server.coded = head.encode() + (
+        framed(packed) if "chunked" in framing else packed + b"more"[: "Length:" in framing]
+    )
+    assert fetch(f"{server.url}/coded")[0] == body_of("/ok/900")
+
+
+def test_a_length_behind_a_line_that_is_no_header_is_compared(server: HostileServer) -> None:
+    server.coded = b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 9\r\n\r\nshort"
+    assert fetch(f"{server.url}/coded")[1].reason == "truncated_body"
+
+
+@pytest.mark.parametrize("interim", [100, 102, 103])
+def test_an_interim_answer_is_passed_over(server: HostileServer, interim: int) -> None:
+    first = f"HTTP/1.1 {interim} Wait\r\nLink: </a.css>\r\n\r\n".encode()
+    server.coded = first * 2 + answer(200, body=b"image")
+    body, note = fetch(f"{server.url}/coded")
+    assert (body, note.http_status) == (b"image", 200)
 
 
 @pytest.mark.parametrize("path", ["/ok/0", "/ok/10000", "/unannounced/10000", "/chunked/10000", "/unannounced/0"])
@@ -219,7 +265,7 @@ def test_retry_after_is_bounded(value: str | None, expected_s: float | None) -> 
 def test_retry_after_may_be_a_date(server: HostileServer) -> None:
     assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     assert parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT") == 604_800.0
-    assert fetch(f"{server.url}/status/429/Retry-After=30")[1].retry_after_s == 30.0
+    assert fetch(f"{server.url}/status/429/Retry-After=600")[1].retry_after_s == 600.0
 
 
 def test_details_are_one_short_printable_line() -> None:

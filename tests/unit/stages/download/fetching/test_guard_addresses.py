@@ -65,6 +65,7 @@ def test_the_next_address_is_tried(server: HostileServer) -> None:
     [
         (socket.EAI_AGAIN, "resolver_failed"),
         (socket.EAI_SYSTEM, "resolver_failed"),
+        (socket.EAI_FAIL, "resolver_failed"),
         (socket.EAI_NONAME, "host_not_found"),
         (socket.EAI_NODATA, "host_not_found"),
     ],
