@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import brotli
 
 from stages.download.fetching.faults import Refused
+from stages.images.formats import find_format
 
 # Registered codings that are not read. Any other word in the header (identity, none, utf-8, …) means no coding:
 # servers write such words before bodies that are not packed.
@@ -28,9 +29,6 @@ _PIECE_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_MEMBER = b"\x1f\x8b\x08"
 _WBITS_GZIP, _WBITS_ZLIB, _WBITS_RAW = 31, 15, -15
-_PICTURES = (
-    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF",
-)  # fmt: skip
 _TEXT = re.compile(rb"[\t\n\f\r -~\x80-\xff]*")  # a packed stream soon has a control character
 _TEXT_BYTES = 512
 
@@ -114,7 +112,7 @@ def unpack(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
             body = _undo(name, body, max_bytes)
         except Refused as refused:
             # Servers name a coding and send the plain file.
-            if refused.reason != "body_too_large" and body.startswith(_PICTURES):
+            if refused.reason != "body_too_large" and find_format(body) is not None:
                 return body
             raise
     if body.startswith(_GZIP_MEMBER):
