@@ -32,6 +32,7 @@ class Hub:
         repository: name of the repository.
         files: content by file name.
         cut: name of the file whose body is truncated in the middle, once; then the hub answers 500.
+        has_ranges: whether requests for a range are answered as such; else with the whole file.
         is_down: whether every answer is 500.
         status: status of every answer, such as 404; 0 for that of a hub.
         sent: number of bytes sent, by file.
@@ -42,6 +43,7 @@ class Hub:
     repository: str
     files: dict[str, bytes]
     cut: str = ""
+    has_ranges: bool = True
     is_down: bool = False
     status: int = 0
     sent: dict[str, int] = field(default_factory=dict)
@@ -94,7 +96,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             data = hub.files[name]
             etag = hashlib.sha256(data).hexdigest()
             headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-            start = int((re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) or [0, 0])[1])
+            start = hub.has_ranges and int((re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) or [0, 0])[1])
             if start >= len(data):
                 self._send(416, b"", {}, has_body)
                 return

@@ -75,6 +75,22 @@ def test_an_interrupted_fetch_continues_where_it_stopped(hub: Hub, tmp_path: Pat
     assert hub.revisions[-1] == COMMIT, "a fetch of main continues with its first commit"
 
 
+@pytest.mark.parametrize("n_cut", [1, 2])
+def test_a_hub_that_ignores_ranges_costs_a_new_beginning_and_damages_no_file(
+    hub: Hub, tmp_path: Path, n_cut: int
+) -> None:
+    large, folder = "model-2-of-5.safetensors", tmp_path / "some-clip"
+    hub.has_ranges = False
+    for _ in range(n_cut):
+        hub.cut = large
+        assert any("not fetched" in text for text, style in fetch(folder) if style == "red")
+        assert not (folder / large).exists() and not (folder / "SHA256SUMS").exists()
+        hub.cut, hub.is_down = "", False
+    assert not [text for text, style in fetch(folder) if style == "red"]
+    check_weights(MODEL, folder)
+    assert (folder / large).read_bytes() == WEIGHTS[large]
+
+
 def test_one_damaged_file_of_five_is_named_and_fetched_again(hub: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "some-clip"
     fetch(folder)
