@@ -144,7 +144,7 @@ def _in_tars(wanted: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], 
 OPEN_PASS = Stage(
     name="open_pass",
     module="download",
-    version=5,
+    version=4,
     does="Opens a pass over the URLs that are due; large hosts are spread over it.",
     reads=(
         Reads("candidate", ("sample_id", "caption"), is_whole=True),
@@ -174,7 +174,7 @@ OPEN_PASS = Stage(
 DOWNLOAD = Stage(
     name="download",
     module="download",
-    version=4,
+    version=3,
     does="Attempts each URL of a pass once, with img2dataset behind a guard; stores the raw bytes.",
     reads=(Reads("fetch_pass", ("fetch_id", "pass", "normalised_url", "is_withdrawn")),),
     writes=FETCH_ATTEMPT,
