@@ -22,7 +22,8 @@ _JUDGED = f"""
                    n_inliers >= $least
                    OR (n_inliers >= $least_near AND pair_correlation >= $least_near_correlation)
                    OR (n_inliers >= $least_close AND pair_correlation >= $least_pair_correlation)
-               ) AND (n_inliers >= $least_sure OR coalesce(pair_colour_distance, 0) <= $most_colour_distance)
+               ) AND coalesce(pair_colour_distance, 0)
+                   <= CASE WHEN n_inliers >= $least_sure THEN $most_sure_distance ELSE $most_colour_distance END
                OR (
                    pair_source = 'windows' AND window_correlation >= $least_correlation
                    AND window_colour_distance <= $most_colour_distance
@@ -53,6 +54,7 @@ def judge_pairs(inputs: Inputs, context: Context) -> Outcome:
         "least_correlation": params.min_window_correlation,
         "least_sure": params.min_sure_inliers,
         "most_colour_distance": params.max_colour_distance,
+        "most_sure_distance": params.max_sure_colour_distance,
     }
     found = query_rows(_JUDGED, inputs, **options)
     names = JUDGED_PAIR.schema.names
@@ -67,7 +69,7 @@ _MEASURES = (
 JUDGE_PAIRS = Stage(
     name="judge_pairs",
     module="dedup",
-    version=7,
+    version=8,
     does="Decides which compared pairs are copies, and which show the same place at another date.",
     reads=(
         Reads(

@@ -128,8 +128,9 @@ def agree(one: Described, other: Described) -> bool:
     n_inliers, correlation = found["n_inliers"], found["pair_correlation"]
     is_near = n_inliers >= params.min_near_inliers and correlation >= params.min_near_correlation
     is_close = n_inliers >= params.min_close_inliers and correlation >= params.min_pair_correlation
-    has_colours = (found["pair_colour_distance"] or 0) <= params.max_colour_distance
-    has_colours |= n_inliers >= params.min_sure_inliers
+    is_sure = n_inliers >= params.min_sure_inliers
+    limit = params.max_sure_colour_distance if is_sure else params.max_colour_distance
+    has_colours = (found["pair_colour_distance"] or 0) <= limit
     if has_colours and (is_near or is_close or n_inliers >= params.min_inliers):
         return True
     is_alike = found["window_correlation"] >= params.min_window_correlation
