@@ -19,7 +19,7 @@ SHARED_COLUMNS = tuple(name for name in EVALUATION_IMAGE.schema.names if name !=
 SHARED_SCHEMA = pa.schema([EVALUATION_IMAGE.schema.field(name) for name in SHARED_COLUMNS])
 Shared = dict[tuple[str, str], dict[str, Any]]  # facts by evaluation set and path
 # The versions of the stages that hash evaluation images and find their keypoints; the file states them.
-HASHES_VERSION = 5
+HASHES_VERSION = 6
 KEYPOINTS_VERSION = 6
 _MADE_BY = {b"evaluation_hashes": f"hashes {HASHES_VERSION}, keypoints {KEYPOINTS_VERSION}".encode()}
 ROW_GROUP_ROWS = 500  # 27 MB of keypoints: a partition reads its own ones

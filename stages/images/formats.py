@@ -7,12 +7,14 @@ other.
 import io
 import re
 import struct
+import zlib
 from typing import Any
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from stages.images.frames import count_pages
 from stages.images.mending import FRAMES, mend, walk_markers
+from stages.images.tiff_tags import has_cut_tag
 
 SIGNATURES = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -29,12 +31,19 @@ FOREIGN = re.compile(
     rb"|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # OLE: FlashPix, MIC
     rb"|\xd7\xcd\xc6\x9a\0\0|\x01\0\0\0.{36} EMF"  # WMF, EMF
     # AVIF, HEIF and CR3, by the main brand or one of the others
-    rb"|....ftyp(?:.{4}){0,15}?(?:avi[fos]|hei[cfmsx]|hev[cmsx]|mif[12]|miaf|MA1[AB]|msf1|vvi[cs]|j2k[is]|crx )"
+    rb"|....ftyp(?:.{4}){0,15}?(?:avi[fos]|avc[is]|hei[cfmsx]|hev[cmsx]|mif[12]|miaf|MA1[AB]|msf1|vvi[cs]|j2k[is]|crx )"
     rb"|\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n|II\xbc"  # JPEG XL, JPEG XR
     rb"|NITF0|NSIF0|FLIF|BPG\xfb|AT&TFORM"  # the last is DjVu
-    rb"|(?:\xef\xbb\xbf)?(?>(?:<!--.*?-->|<[?!][^>]*>|[\s\]>])*)<(?:\w+:)?svg[\s>]",  # behind an XML declaration
+    rb"|#\?(?:RADIANCE|RGBE)|v/1\x01"  # Radiance HDR, OpenEXR
+    rb"|P7\n|\x8aMNG\r\n|\x8bJNG\r\n",  # the first is PAM
     re.DOTALL,
 )
+# Behind an XML declaration.
+SVG = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?>(?:<!--.*?-->|<[?!][^>]*>|[\s\]>])*)<(?:\w+:)?svg[\s/>]", re.DOTALL | re.IGNORECASE
+)
+GZIP, GZIP_BITS = b"\x1f\x8b\x08", 31
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 HEAD_BYTES = 1 << 13  # a text of a hostile length would be searched for each of its signs
 NEVER_OPENED = {"EPS", "WMF", "AVIF", "FPX", "MIC", "MPO"}  # MPO has no plugin of its own: JPEG's opens it
 SAMPLE_TYPES = {1: "uint", 2: "int", 3: "float", 4: "untyped", 5: "complex int", 6: "complex float"}
@@ -42,6 +51,7 @@ UNREAD = re.compile(r"unsupported(?! BMP palette)|cannot handle", re.IGNORECASE)
 BIG_TIFF = b"+"
 BIG_ENDIAN_BIG_TIFF = b"MM\0+"
 UNREAD_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}  # of JPEG: lossless or hierarchical
+CUT = re.compile(r"truncated|not enough image data", re.IGNORECASE)  # PIL, of pixels; the second of a packed BMP
 CUT_SHORT = (struct.error, IndexError, EOFError)  # raised by plugins if the file ends within a header
 
 Refusal = tuple[str, str]  # reason and detail
@@ -59,7 +69,7 @@ def plugin_of(image_format: str) -> str:
 
 def name_foreign(data: bytes) -> Refusal:
     """Return format_not_allowed if another plugin of PIL accepts the header, else not_an_image."""
-    if FOREIGN.match(data, 0, HEAD_BYTES):
+    if FOREIGN.match(data, 0, HEAD_BYTES) or SVG.match(_decode_text(data)):
         return "format_not_allowed", f"starts with {data[:12]!r}"
     for name in sorted(set(Image.OPEN) - NEVER_OPENED - set(SIGNATURES)):
         try:
@@ -75,6 +85,17 @@ def name_foreign(data: bytes) -> Refusal:
     return "not_an_image", f"starts with {data[:16]!r}"
 
 
+def _decode_text(data: bytes) -> bytes:
+    """Return the beginning of a file, inflated if it is a gzip and in UTF-8 if it is in UTF-16 with a mark."""
+    head = data[:HEAD_BYTES]
+    if head.startswith(GZIP):
+        try:
+            head = zlib.decompressobj(GZIP_BITS).decompress(head, HEAD_BYTES)
+        except zlib.error:
+            return b""
+    return head.decode("utf-16", "ignore").encode() if head.startswith(UTF16_MARKS) else head
+
+
 def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
     """Return why a file of a known format cannot be read: unsupported variant, truncated, or corrupt."""
     if variant := _name_variant(data, image_format):
@@ -83,12 +104,13 @@ def explain(data: bytes, image_format: str, error: Exception) -> Refusal:
         error = _find_cause(data, image_format)
     text = f"{type(error).__name__}: {error}"
     tags = _read_tags(data) if image_format == "TIFF" else {}
-    if "truncated" in text.lower() or isinstance(error, CUT_SHORT) or _ends_early(data, image_format, tags):
+    if CUT.search(text) or isinstance(error, CUT_SHORT) or _ends_early(data, image_format, tags):
         return "truncated_image", text
     # PIL looks up a TIFF's colours and samples in tables: missing ones raise SyntaxError or KeyError.
     is_unread = bool(tags) and isinstance(error, SyntaxError | KeyError | NotImplementedError)
     if is_unread or (image_format != "TIFF" and UNREAD.search(text)):
-        return "unsupported_variant", f"{image_format}: {_describe_samples(tags) or error}"
+        variant = str(error) if isinstance(error, NotImplementedError) else ""
+        return "unsupported_variant", f"{image_format}: {variant or _describe_samples(tags) or error}"
     return "corrupt_image", text
 
 
@@ -96,9 +118,11 @@ def _name_variant(data: bytes, image_format: str) -> str:
     """Return the name of a variant for which libraries report other faults; empty for others."""
     if data.startswith(BIG_ENDIAN_BIG_TIFF):
         return "big-endian BigTIFF"
-    frames = (code for code, _, _ in walk_markers(data) if code in FRAMES) if image_format == "JPEG" else iter(())
-    code = next(frames, 0)
-    return f"frame of type SOF{code & 15}, lossless or hierarchical" if code in UNREAD_FRAMES else ""
+    markers = walk_markers(data) if image_format == "JPEG" else iter(())
+    code, body = next(((code, body) for code, _, body in markers if code in FRAMES), (0, b""))
+    if code in UNREAD_FRAMES:
+        return f"frame of type SOF{code & 15}, lossless or hierarchical"
+    return "height behind the first scan (DNL)" if len(body) >= 5 and body[1:3] == bytes(2) else ""
 
 
 def _find_cause(data: bytes, image_format: str) -> Exception:
@@ -153,4 +177,6 @@ def _ends_early(data: bytes, image_format: str, tags: dict[int, Any]) -> bool:
         return False
     offsets = tags.get(TiffImagePlugin.STRIPOFFSETS) or tags.get(TiffImagePlugin.TILEOFFSETS) or ()
     counts = tags.get(TiffImagePlugin.STRIPBYTECOUNTS) or tags.get(TiffImagePlugin.TILEBYTECOUNTS) or ()
-    return not count_pages(data) or any(at + n > len(data) for at, n in zip(offsets, counts, strict=False))
+    if not count_pages(data) or has_cut_tag(data):
+        return True
+    return any(at + n > len(data) for at, n in zip(offsets, counts, strict=False))

@@ -175,7 +175,7 @@ LABELLED_DECODER = Tool("labelled_decoder", _identity, _opener("labelled_max_pix
 SCREEN = Stage(
     name="screen",
     module="screen",
-    version=17,
+    version=18,
     does="Decodes each image in a guarded child: validity, size, digests, perceptual hash, EXIF and published file.",
     reads=(
         Reads("fetched", ("fetch_id", "n_bytes", "body_sha256", "body_file", "body_offset")),

@@ -1,5 +1,6 @@
 """A file is opened by one reader, even if other readers would accept it; unsupported formats are named."""
 
+import gzip
 import hashlib
 import io
 import struct
@@ -111,6 +112,7 @@ def test_a_file_with_an_allowed_signature_is_a_broken_image_and_not_another_file
             assert found.reason in ("corrupt_image", "truncated_image", "unsupported_variant"), (name, found)
 
 
+DNL = b"\xff\xdc\0\4\0\x29\xff\xd9"  # a height of 41 rows, and the end
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 SVG_HEADS = (
     b"",
@@ -123,12 +125,17 @@ SVG_HEADS = (
 
 @pytest.mark.parametrize("head", SVG_HEADS)
 def test_a_vector_drawing_is_a_format_that_is_not_allowed(head: bytes, decoder: Decoder) -> None:
-    for data in (head + SVG, head + b"<svg:svg>"):
+    drawings = [head + SVG, head + b"<svg:svg>", head + SVG.upper(), gzip.compress(head + SVG, mtime=0)]
+    drawings += [(head + SVG).decode("utf-8-sig").encode("utf-16")]
+    for data in drawings:
         found = decoder.decode(data)
         assert isinstance(found, Refused) and found.reason == "format_not_allowed", data
     for text in (b"<html>" + SVG, b"<p>&lt;svg></p>", b"<svgx/>", b"<?xml ?><rss/>", b"<!-- <svg> -->"):
         found = decoder.decode(head + text)
         assert isinstance(found, Refused) and found.reason == "not_an_image", text
+    for other in (gzip.compress(b"<html>" + SVG), b"\x1f\x8b\x08broken", b"\xff\xfea"):
+        found = decoder.decode(other)
+        assert isinstance(found, Refused) and found.reason == "not_an_image", other
 
 
 def test_a_long_head_of_an_unknown_file_takes_no_time(decoder: Decoder) -> None:
@@ -137,15 +144,26 @@ def test_a_long_head_of_an_unknown_file_takes_no_time(decoder: Decoder) -> None:
         assert isinstance(found, Refused) and found.reason == "not_an_image", piece
 
 
-@pytest.mark.parametrize("brand", [b"mif2", b"miaf", b"MA1B", b"avio", b"avif", b"heic", b"crx ", b"xxxx"])
+@pytest.mark.parametrize("brand", [b"mif2", b"miaf", b"MA1B", b"avio", b"avif", b"avci", b"heic", b"crx ", b"xxxx"])
 def test_pictures_in_iso_media_files_are_a_format_that_is_not_allowed(brand: bytes, decoder: Decoder) -> None:
     found = decoder.decode(b"\0\0\0\x1cftyp" + brand + b"\0\0\0\0yyyymif1" + bytes(100))
     assert isinstance(found, Refused) and found.reason == "format_not_allowed"
+    alone = decoder.decode(b"\0\0\0\x10ftypavci\0\0\0\0" + bytes(100))
+    assert isinstance(alone, Refused) and alone.reason == "format_not_allowed"
     film = decoder.decode(b"\0\0\0\x18ftypisom\0\0\0\1isomavc1" + bytes(50))
     assert isinstance(film, Refused) and film.reason == "not_an_image"
 
 
-@pytest.mark.parametrize("head", [b"NITF02.10", b"FLIF", b"BPG\xfb", b"II\xbc\1", b"AT&TFORM"])
+FURTHER = (
+    b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n",
+    b"v/1\1\2\0\0\0",
+    b"P7\nWIDTH 2\n",
+    b"\x8aMNG\r\n\x1a\n",
+    b"\x8bJNG\r\n\x1a\n",
+)
+
+
+@pytest.mark.parametrize("head", [b"NITF02.10", b"FLIF", b"BPG\xfb", b"II\xbc\1", b"AT&TFORM", *FURTHER])
 def test_other_image_formats_are_not_allowed(head: bytes, decoder: Decoder) -> None:
     found = decoder.decode(head + bytes(400))
     assert isinstance(found, Refused) and found.reason == "format_not_allowed"
@@ -159,3 +177,7 @@ def test_variants_that_no_library_reads_are_named(decoder: Decoder) -> None:
         assert isinstance(found, Refused) and found.reason == "unsupported_variant", hex(code)
     found = decoder.decode(b"MM\0+\0\x08\0\0" + bytes(500))
     assert found == Refused("unsupported_variant", "TIFF: big-endian BigTIFF")
+    height = frame + 5
+    for odd in (jpeg[:height] + bytes(2) + jpeg[height + 2 :], jpeg[:height] + bytes(2) + jpeg[height + 2 : -2] + DNL):
+        found = decoder.decode(odd)
+        assert found == Refused("unsupported_variant", "JPEG: height behind the first scan (DNL)")
