@@ -16,6 +16,7 @@ from stages.images.exif import hide_xmp
 from stages.images.formats import plugin_of
 from stages.images.mending import close_jpeg, mend
 from stages.images.missing_pixels import check_pixels
+from stages.images.tiff_pieces import check_pieces
 from stages.images.tiff_samples import complete_samples
 
 # PIL warns of broken side data, several lines a file; what it cannot decode becomes a reject.
@@ -68,15 +69,14 @@ def finish(image: Image.Image, data: bytes, longest_px: int | None = None) -> Im
     Raises:
         Exception: whatever PIL raises on these bytes; OSError too for missing pixels that it does not report.
     """
+    check_pieces(image)
     try:
         _load(image)
     except OSError as error:
-        if plugin_of(str(image.format)) != "JPEG" or "truncated" not in str(error):
-            raise
-        closed = close_jpeg(data, _digest_jpeg)
-        if closed is None:
-            raise
-        return _load(open_first(closed, "JPEG", None, longest_px))
+        plugin = plugin_of(str(image.format))
+        if plugin == "JPEG" and "truncated" in str(error) and (closed := close_jpeg(data, _digest_jpeg)):
+            return _load(open_first(closed, "JPEG", None, longest_px))
+        raise
     check_pixels(image, data, _digest_jpeg)
     apply_clear_colour(image, data)
     complete_samples(image, data)

@@ -4,7 +4,7 @@ EXIF orientation is applied, transparent pixels are shown over white, deep sampl
 result is RGB; colour profiles are not applied. Opens no files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ PIXEL_BYTES = 1 << 16  # to be hashed at once
 
 Values = np.ndarray[Any, np.dtype[Any]]
 Range = tuple[float, float]
+Strips = Iterator[tuple[int, Values, Values]]  # first row, samples, opacity
 
 
 def turn(image: Image.Image, orientation: int) -> Image.Image:
@@ -139,3 +140,24 @@ def stretch(values: Values, limits: Range) -> Values:
     # Transparent samples may be outside the range.
     scaled = (np.clip(finite, low, high) - low) * (255 / (high - low))
     return np.asarray(np.rint(scaled), np.uint8)
+
+
+def stretch_strips(image: Image.Image, strips: Callable[[], Strips], nodata: float | None = None) -> None:
+    """Fill a picture in mode RGB or RGBA with deep colours, stretched by one range for all bands: the colours stay.
+
+    Args:
+        image: the picture.
+        strips: yields the first row of a strip, its samples, uint16 [rows, columns, 3], and its opacity, uint8; called
+            twice.
+        nodata: a value that does not count for the range, as pixels that are not seen.
+    """
+    least, most = np.inf, -np.inf
+    for _, values, alpha in strips():
+        seen = values[(values != nodata) & (alpha[..., None] > 0)]
+        if seen.size:
+            least, most = min(least, float(seen.min())), max(most, float(seen.max()))
+    for top, values, alpha in strips():
+        strip = Image.fromarray(stretch(values, (least, most)))
+        if image.mode == "RGBA":
+            strip.putalpha(Image.fromarray(alpha))
+        image.paste(strip, (0, top))

@@ -1,6 +1,5 @@
 """Deep colours are stretched over their own range, a fourth band is no opacity unless stated, no data is no level."""
 
-import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from stages.images.first_picture import load_first
 from stages.images.formats import explain
 from stages.images.shown import show
-from tests.unit.stages.images.drawn import draw
+from tests.unit.stages.images.drawn import draw, write_tiff
 
 Samples = np.ndarray
 COLOURS = np.asarray(draw()).astype(np.uint16) * 12  # reflectance x 10,000, as Sentinel-2's
@@ -17,26 +16,27 @@ KINDS = {"u": 1, "i": 2, "f": 3}
 EXTRA_SAMPLES, NODATA = 338, 42113
 
 
-def tiff(samples: Samples, order: str = "<", planar: int = 1, tags: Sequence[tuple[int, bytes]] = ()) -> bytes:
-    """Return an unpacked TIFF of one strip with more tags, each of bytes, or of 16 bits for EXTRA_SAMPLES."""
+def tiff(
+    samples: Samples,
+    order: str = "<",
+    planar: int = 1,
+    tags: Sequence[tuple[int, bytes]] = (),
+    photometric: int | None = None,
+    colours: Sequence[int] = (),
+) -> bytes:
+    """Return an unpacked TIFF with more tags, each of bytes, or of 16 bits for EXTRA_SAMPLES; a strip per plane."""
     height, width, n = samples.shape
     bits, kind = 8 * samples.dtype.itemsize, KINDS[samples.dtype.kind]
-    pixels = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
-    short = {256: width, 257: height, 259: 1, 262: 2 if n > 2 else 1, 277: n, 278: height, 284: planar}
-    entries = {tag: (3, 1, struct.pack(order + "H", value)) for tag, value in short.items()}
-    entries |= {tag: (3, n, struct.pack(f"{order}{n}H", *[value] * n)) for tag, value in ((258, bits), (339, kind))}
-    entries |= {tag: (4, 1, struct.pack(order + "I", value)) for tag, value in ((273, 8), (279, len(pixels)))}
+    stored = samples.astype(samples.dtype.newbyteorder(order))
+    meaning = (2 if n > 2 else 1) if photometric is None else photometric
+    short = {256: width, 257: height, 259: 1, 262: meaning, 277: n, 278: height, 284: planar}
+    entries: dict[int, tuple[int, Sequence[int] | bytes]] = {tag: (3, [value]) for tag, value in short.items()}
+    entries |= {258: (3, [bits] * n), 339: (3, [kind] * n)}
+    entries |= {320: (3, colours)} if colours else {}
     for tag, value in tags:
-        body = struct.pack(order + "H", value[0]) if tag == EXTRA_SAMPLES else value
-        entries[tag] = (3, 1, body) if tag == EXTRA_SAMPLES else (2, len(value), body)
-    start = 8 + len(pixels)
-    directory, behind = struct.pack(order + "H", len(entries)), b""
-    for tag, (code, count, body) in sorted(entries.items()):
-        place = struct.pack(order + "I", start + 6 + 12 * len(entries) + len(behind))
-        directory += struct.pack(order + "HHI", tag, code, count) + (body.ljust(4, b"\0") if len(body) <= 4 else place)
-        behind += body if len(body) > 4 else b""
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", start)
-    return head + pixels + directory + bytes(4) + behind
+        entries[tag] = (3, [value[0]]) if tag == EXTRA_SAMPLES else (2, value)
+    pieces = [stored.tobytes()] if planar == 1 else [stored[..., band].tobytes() for band in range(n)]
+    return write_tiff(entries, pieces, order)
 
 
 def shown(data: bytes) -> Samples:
@@ -96,3 +96,31 @@ def test_deep_colours_that_cannot_be_read_whole_are_an_unsupported_variant(
     with pytest.raises(NotImplementedError) as error:
         load_first(data, "TIFF")
     assert explain(data, "TIFF", error.value)[0] == "unsupported_variant"
+
+
+def test_white_is_the_lowest_of_deep_samples_if_the_file_says_so() -> None:
+    grey = COLOURS[..., :1]
+    expected = shown(tiff(grey))
+    for negative in (65535 - grey, (-1.5 - grey).astype(np.float32)):
+        assert (shown(tiff(negative, photometric=0)) == expected).all()
+    odd = grey.copy()
+    odd[:9] = grey.max() + 10
+    no_data = str(65535 - int(odd.max())).encode() + b"\0"
+    found = shown(tiff(65535 - odd, photometric=0, tags=[(NODATA, no_data)]))
+    assert (found[:9] == 255).all()
+    assert (found[9:] == shown(tiff(grey[9:]))).all()
+
+
+def test_samples_of_eight_bits_keep_their_levels_signed_or_from_white_to_black() -> None:
+    grey = EXPECTED[..., :1]
+    assert (shown(tiff((grey.astype(int) - 128).astype(np.int8))) == grey).all()
+    assert (shown(tiff(255 - grey, photometric=0)) == grey).all()
+    assert (shown(tiff(grey)) == grey).all()
+
+
+def test_a_palette_is_of_eight_bits_if_no_value_needs_more() -> None:
+    places = EXPECTED[..., :1]
+    levels = np.random.default_rng(5).integers(0, 256, (3, 256))
+    expected = levels[:, places[..., 0]].transpose(1, 2, 0)
+    assert (shown(tiff(places, photometric=3, colours=levels.ravel().tolist())) == expected).all()
+    assert (shown(tiff(places, photometric=3, colours=(257 * levels).ravel().tolist())) == expected).all()
