@@ -7,7 +7,8 @@ import io
 
 from PIL import Image, ImageChops, PngImagePlugin
 
-from stages.images.mending import PNG_SIGNATURE, remove_side_chunks
+from stages.images.mending import remove_side_chunks
+from stages.images.png_pixels import PNG_SIGNATURE
 
 _DEPTH = len(PNG_SIGNATURE) + 16  # where IHDR states the bits of a sample
 

@@ -14,8 +14,10 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 from stages.images.clear_colour import apply_clear_colour
 from stages.images.exif import hide_xmp
 from stages.images.formats import plugin_of
+from stages.images.grey_opacity import keep_low_bytes, stretch_grey
 from stages.images.mending import close_jpeg, mend
 from stages.images.missing_pixels import check_pixels
+from stages.images.png_pixels import correct_sum
 from stages.images.tiff_pieces import check_pieces
 from stages.images.tiff_samples import complete_samples
 
@@ -64,22 +66,28 @@ def open_first(
 
 
 def finish(image: Image.Image, data: bytes, longest_px: int | None = None) -> Image.Image:
-    """Decode and return a picture opened by open_first; add a missing end marker to a JPEG with complete pixels.
+    """Decode and return a picture opened by open_first; complete the end of a JPEG or PNG with complete pixels.
 
     Raises:
         Exception: whatever PIL raises on these bytes; OSError too for missing pixels that it does not report.
     """
     check_pieces(image)
+    is_deep_grey = keep_low_bytes(image)
     try:
         _load(image)
     except OSError as error:
         plugin = plugin_of(str(image.format))
         if plugin == "JPEG" and "truncated" in str(error) and (closed := close_jpeg(data, _digest_jpeg)):
             return _load(open_first(closed, "JPEG", None, longest_px))
+        if plugin == "PNG" and "broken data stream" in str(error) and (corrected := correct_sum(data)):
+            return finish(open_first(corrected, "PNG"), corrected)
         raise
     check_pixels(image, data, _digest_jpeg)
+    if is_deep_grey:
+        stretch_grey(image)
     apply_clear_colour(image, data)
     complete_samples(image, data)
+    _show_clear_bitmap(image)
     return image
 
 
@@ -89,6 +97,12 @@ def reduced_size(size: tuple[int, int], longest_px: int | None) -> tuple[int, in
         return size
     scale = longest_px / max(size)
     return max(1, math.floor(size[0] * scale + 0.5)), max(1, math.floor(size[1] * scale + 0.5))
+
+
+def _show_clear_bitmap(image: Image.Image) -> None:
+    """Make a BMP opaque whose opacity is 0 everywhere: writers leave this byte empty, and viewers show it."""
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        image.putalpha(255)
 
 
 def _load(image: Image.Image) -> Image.Image:

@@ -9,9 +9,9 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
+from stages.images.png_pixels import PNG_SIGNATURE
 from stages.images.tiff_tags import remove_side_tags
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # The chunks of the first picture and the orientation. Animation chunks are dropped: the first frame is this picture.
 PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
 PALETTE = 3  # a colour type

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 
 from stages.images.mending import PALETTE, is_transparency_applied
+from stages.images.png_pixels import end_stream
 from stages.screen.stripping.result import Stripped, cut_profile, require, write_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -126,7 +127,10 @@ def _keep_profile(body: bytes) -> bytes:
 
 
 def _cut_pixels(chunks: list[Chunk]) -> list[Chunk]:
-    """Return the chunks with data after the compressed pixels cut from the last IDAT or fdAT of a picture."""
+    """Return the chunks with data after the compressed pixels cut from the last IDAT or fdAT of a picture.
+
+    A wrong sum of the first picture is corrected: many decoders refuse such a file.
+    """
     n_expected = _count_pixel_bytes(chunks[0][1])
     pictures: list[list[int]] = [[]]  # indices of a picture's chunks; fdAT begins with 4 more bytes
     for n, (kind, _) in enumerate(chunks):
@@ -137,7 +141,15 @@ def _cut_pixels(chunks: list[Chunk]) -> list[Chunk]:
     cut = list(chunks)
     for picture in pictures:
         n_before = [4 if chunks[n][0] == b"fdAT" else 0 for n in picture]
-        n_behind = _count_bytes_behind([chunks[n][1][b:] for n, b in zip(picture, n_before, strict=True)], n_expected)
+        bodies = [chunks[n][1][b:] for n, b in zip(picture, n_before, strict=True)]
+        try:
+            n_behind = _count_bytes_behind(bodies, n_expected)
+        except zlib.error:
+            if ended := end_stream(b"".join(bodies), n_expected) if chunks[picture[0]][0] == b"IDAT" else None:
+                for n in picture:
+                    cut[n] = (b"IDAT", b"")
+                cut[picture[0]] = (b"IDAT", ended)
+            continue
         for n, b in zip(reversed(picture), reversed(n_before), strict=True):
             kind, body = chunks[n]
             n_cut = min(n_behind, len(body) - b)
@@ -148,15 +160,17 @@ def _cut_pixels(chunks: list[Chunk]) -> list[Chunk]:
 
 
 def _count_bytes_behind(bodies: list[bytes], n_expected: int) -> int:
+    """Return how many bytes follow the compressed pixels; 0 if these do not end.
+
+    Raises:
+        zlib.error: they do not inflate, or have a wrong sum.
+    """
     inflater = zlib.decompressobj()
     n_inflated = 0
     for n, body in enumerate(bodies):
         rest = body
         while rest and not inflater.eof:
-            try:
-                n_inflated += len(inflater.decompress(rest, INFLATED_AT_ONCE))
-            except zlib.error:
-                return 0
+            n_inflated += len(inflater.decompress(rest, INFLATED_AT_ONCE))
             if n_inflated > n_expected:
                 return 0  # the stream holds more than pixels, perhaps endlessly
             rest = inflater.unconsumed_tail
