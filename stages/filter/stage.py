@@ -159,7 +159,7 @@ KEYWORDS = Tool("keywords", _identity, _open)
 FILTER = Stage(
     name="filter",
     module="filter",
-    version=18,
+    version=19,
     does="Keeps rows with a keyword in the caption; counts the others by reason and source file.",
     reads=(
         Reads("source_listing", ("corpus", "path", "part", "size_bytes", "mtime_ns", "reader_digest", "pilot_share")),

@@ -84,7 +84,27 @@ def is_fast(path: Path, file: pq.ParquetFile, group: int, names: Sequence[str]) 
     """Return whether Polars may read columns of a row group: they have plain types and no checksums."""
     # Polars takes a name between ^ and $ for a pattern.
     is_plain = all(_is_plain(file.schema_arrow.field(name).type) and not name.startswith("^") for name in names)
-    return is_plain and not any(has_checksum(path, file, group, name) for name in names)
+    return is_plain and not _may_panic(file) and not any(has_checksum(path, file, group, name) for name in names)
+
+
+def _may_panic(file: pq.ParquetFile) -> bool:
+    """Return whether Polars may panic, and print that, because of a type of any column: an interval or a time zone."""
+    leaves = range(len(file.schema))
+    if any(file.schema.column(place).converted_type == "INTERVAL" for place in leaves):
+        return True
+    return any(_has_zone(found) for found in file.schema_arrow.types)
+
+
+def _has_zone(found: pa.DataType) -> bool:
+    """Return whether a type holds times of a zone that Polars may not know."""
+    types = pa.types
+    if isinstance(found, pa.BaseExtensionType):
+        return _has_zone(found.storage_type)
+    if types.is_dictionary(found):
+        return _has_zone(found.value_type)
+    if types.is_timestamp(found):
+        return found.tz not in (None, "UTC")
+    return any(_has_zone(found.field(place).type) for place in range(found.num_fields))
 
 
 def _read_slice(path: Path, first_row: int, n_rows: int, names: Sequence[str]) -> Any:

@@ -140,7 +140,16 @@ def _can_convert(found: pa.DataType, ours: pa.DataType) -> bool:
     types, base = pa.types, _plain_type(found)
     is_number = types.is_integer(base) or types.is_floating(base) or types.is_decimal(base)
     is_word = types.is_boolean(base) or types.is_temporal(base)
-    return is_text(base) or is_number or types.is_null(base) or (types.is_string(ours) and is_word)
+    return is_text(base) or is_number or types.is_null(base) or (types.is_string(ours) and is_word and _has_text(base))
+
+
+def _has_text(found: pa.DataType) -> bool:
+    """Return whether Arrow can write values of a type as texts: not if it does not know their time zone."""
+    try:
+        pa.nulls(1, found).cast(pa.string())
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def read_searched(columns: list[pa.Array], layout: Layout) -> tuple[pa.Array, dict[int, str]]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -168,6 +169,8 @@ def test_a_missing_text_column_of_laion_coco_is_refused_if_it_is_needed(tmp_path
         ("SAMPLE_ID", pa.array([7, None], pa.decimal128(20, 0)), "native_id", ["7", None]),
         ("SAMPLE_ID", pa.array([b"a" * 16, None], pa.binary(16)), "native_id", [None, None]),
         ("similarity", pa.array([{"a": 1}, None]), "similarity", [None, None]),
+        ("LANGUAGE", pa.array([0, None], pa.timestamp("ns", "Nowhere/Land")), "language", [None, None]),
+        ("LANGUAGE", pa.array([0, None], pa.timestamp("s", "UTC")), "language", ["1970-01-01 00:00:00.000Z", None]),
     ],
 )  # fmt: skip
 def test_an_optional_column_of_another_type_is_converted_or_null(
@@ -175,6 +178,36 @@ def test_an_optional_column_of_another_type_is_converted_or_null(
 ) -> None:
     rows = kept(write(tmp_path / "a.parquet", laion(2) | {name: values}), "laion2b")
     assert [row.get(column) for row in rows] == expected
+
+
+ZONED = pa.timestamp("s", "Nowhere/Land")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([0, 1], ZONED),
+        pa.array([{"a": [0]}, None], pa.struct([("a", pa.list_(ZONED))])),
+        pa.array([[("a", 0)], None], pa.map_(pa.string(), ZONED)),
+    ],
+)
+def test_a_column_of_an_unknown_time_zone_costs_no_row_and_prints_nothing(
+    tmp_path: Path, values: pa.Array, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.parquet", laion(2) | {"seen": values})
+    assert len(kept(path, "laion2b")) == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_column_of_intervals_costs_no_row_and_prints_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.parquet"
+    texts = "'http://a' as URL, 'landsat' as TEXT, 3 as WIDTH, 4 as HEIGHT"
+    duckdb.sql(f"copy (select {texts}, interval 1 day as LICENSE) to '{path}' (format parquet)")
+    (row,) = kept(path, "laion2b")
+    assert "image_licence" not in row
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("name", "values"), [("NSFW", [True, None]), ("LICENSE", [1, None]), ("NSFW", [1, 0])])
