@@ -13,9 +13,11 @@ import numpy as np
 from stages.readers.batch import SourceFileError
 from stages.readers.formats.json_marks import COMMA, LIST, STEPS, Places, Scanner
 from stages.readers.formats.json_values import BLANKS, lost_element, parse_elements
+from stages.readers.formats.lines import END_MARK
 
 WHOLE = ""  # name of the list in a file that is a single list
 ELEMENT_LIMIT_BYTES = 1 << 22  # parsed, it may take thirty times as much memory
+_REST = BLANKS + END_MARK + b"\0"  # no value can be lost in it; tapes and block devices pad with zeros
 _KEY_LIMIT_BYTES = 1 << 10
 _KEY = re.compile(rb'\s*"((?:[^"\\]|\\.)*)"\s*:\s*', re.DOTALL)
 
@@ -120,7 +122,7 @@ class _Walk:
         if self._level and not self._is_done:
             begin = yield from self._walk(chunk)
         if self._is_done:
-            if chunk[begin:].strip(BLANKS):
+            if chunk[begin:].strip(_REST):
                 raise self._fault("expected the end after the last bracket, found more")
         elif self._name is not None:
             self._carry(chunk[begin:])

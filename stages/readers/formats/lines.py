@@ -22,6 +22,8 @@ _LF, _CR, _TAB, _ZERO, _NINE = 10, 13, 9, 48, 57
 _MAX_DIGITS = 18  # longer numbers may not fit into int64
 UTF8_MARK = b"\xef\xbb\xbf"
 _MARKS = re.compile(b"(?:" + UTF8_MARK + b")+")
+END_MARK = b"\x1a"  # DOS ends text files with it, CP/M fills the last 128 bytes
+_END_BYTES = 4096  # longer runs are no end
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 4096
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -31,12 +33,12 @@ Positions = npt.NDArray[np.int32]
 
 
 def read_text(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield the bytes of a text file, packed or not, without byte order marks at its beginning.
+    """Yield the bytes of a text file, packed or not, without byte order marks at its beginning and end marks of DOS.
 
     Raises:
         SourceFileError: the file is missing, damaged or UTF-16; the bytes before the fault were yielded.
     """
-    blocks, head = read_bytes(path, block_bytes), b""
+    blocks, head = _without_end(read_bytes(path, block_bytes)), b""
     fault: SourceFileError | None = None
     try:
         while len(head) < _HEAD_BYTES and (block := next(blocks, b"")):
@@ -52,6 +54,18 @@ def read_text(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
     if fault is not None:
         raise fault
     yield from blocks
+
+
+def _without_end(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    held = b""
+    for block in blocks:
+        block = held + block
+        kept = block.rstrip(END_MARK)
+        held = block[len(kept) :]
+        if len(held) > _END_BYTES:
+            kept, held = block, b""
+        if kept:
+            yield kept
 
 
 def _is_utf16(head: bytes) -> bool:

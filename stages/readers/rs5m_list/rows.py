@@ -149,7 +149,18 @@ def _layout(path: Path, first: bytes) -> Layout:
     for index in (0, 1):
         if len(cells) >= index + 3 and isinstance(sample_id_of(cells[index]), str):
             return Layout(index, index + 1, index + 2, len(cells), False)
+    if other := _other_format(first):
+        raise SourceFileError(f"{path.name}: {other}", "wrong_columns")
     raise _wrong_columns(path, str(cells[:8]))
+
+
+def _other_format(first: bytes) -> str:
+    """Return what was expected and found, and what to do, if commas or line ends are others; else ""."""
+    if b"\r" in first.rstrip(b"\r"):
+        return "expected lines that end with LF or CR LF, found CR alone; convert the line ends"
+    names = {b";": "semicolons", b"\t": "tabs", b"|": "bars"}
+    found = next((name for mark, name in names.items() if first.count(mark) >= len(_NAMES) - 1), "")
+    return f"expected commas between fields, found {found}; convert it to CSV with commas" if found else ""
 
 
 def _place(column: str, cells: Sequence[str]) -> int | None:

@@ -96,7 +96,10 @@ def _find_malformed(
         address: pattern that occurs once per line.
         is_ended: whether the last line has a line end.
     """
-    faults = dict.fromkeys(lines.too_long(), ("field_too_large", f"a line of more than {MAX_LINE_BYTES} bytes"))
+    too_long = lines.too_long()
+    faults = {row: found for row in too_long if (found := _joined_rows(lines.line(row), address))}
+    for row in too_long:
+        faults.setdefault(row, ("field_too_large", f"a line of more than {MAX_LINE_BYTES} bytes"))
     for row in lines.with_zeros():
         faults.setdefault(row, ("damaged_source", "zeros in the line, which may have been line ends"))
     is_wrong = lines.n_fields < _N_FIELDS if is_last_field_rest else lines.n_fields != _N_FIELDS
@@ -105,8 +108,8 @@ def _find_malformed(
         is_torn = is_cut or is_wrong[row] or has_control(lines.line(row))
         faults.setdefault(row, ("damaged_source" if is_torn else "invalid_utf8", detail))
     for row in map(int, np.flatnonzero(lines.n_fields > _N_FIELDS)):
-        if row not in faults and (n_rows := len(address.findall(lines.line(row)))) > 1:
-            faults[row] = "damaged_source", f"{n_rows} rows in one line: line ends between them are lost"
+        if row not in faults and (found := _joined_rows(lines.line(row), address)):
+            faults[row] = found
     for row in map(int, np.flatnonzero(is_wrong)):
         found = f"{lines.n_fields[row]} fields, expected {_N_FIELDS}"
         is_cut = not is_ended and row == len(lines) - 1 and lines.ends[row] - lines.starts[row] < MAX_LINE_BYTES
@@ -114,3 +117,14 @@ def _find_malformed(
             row, ("damaged_source", f"the file ends inside a row: {found}") if is_cut else ("wrong_field_count", found)
         )
     return [(row, *faults[row]) for row in sorted(faults)]
+
+
+def _joined_rows(line: bytes, address: re.Pattern[bytes]) -> tuple[str, str] | None:
+    """Return the fault of a line that has the addresses of several rows, None if it has not."""
+    if (n_rows := len(address.findall(line))) < 2:
+        return None
+    if b"\r" in line:
+        why = "CR stands between them: convert line ends to LF, or download it again"
+    else:
+        why = "line ends between them are lost"
+    return "damaged_source", f"{n_rows} rows in one line: {why}"

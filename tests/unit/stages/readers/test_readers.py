@@ -304,6 +304,15 @@ def test_a_field_larger_than_any_caption_is_rejected_and_the_next_row_is_read(tm
     assert count_rows(path, CC3M) == 3
 
 
+@pytest.mark.parametrize("n_rows", [2, 60_000])
+def test_lines_that_end_with_cr_alone_are_damage_that_says_what_to_do(tmp_path: Path, n_rows: int) -> None:
+    for corpus, row in ((CC3M, b"landsat\thttp://a.example/1\r"), (CC12M, b"http://a.example/1\tlandsat\r")):
+        path = tmp_path / "a.tsv"
+        path.write_bytes(row * n_rows)
+        (damage,) = damages(path, corpus)
+        assert "CR stands between them: convert line ends to LF" in damage.detail
+
+
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
 @pytest.mark.parametrize("n_lost", [0, 3])
 def test_a_truncated_compressed_tsv_gives_its_rows_and_one_damaged_stretch(

@@ -178,6 +178,15 @@ def test_a_block_without_a_line_end_is_one_row(
     assert found.counts["kept"] == N_ROWS and refused == found.counts["given"] - N_ROWS <= 2
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case != "yfcc sqlite"])
+@pytest.mark.parametrize("end", [b"\n\x1a", b"\x1a" * 128])
+def test_the_end_mark_of_dos_is_no_row_and_in_no_field(tmp_path: Path, case: str, end: bytes) -> None:
+    whole = filtered(tmp_path, case, lambda data: data)
+    marked = filtered(tmp_path, case, lambda data: data.removesuffix(b"\n") + end)
+    assert (marked.counts, marked.malformed.num_rows) == (whole.counts, 0)
+    assert marked.candidates.equals(whole.candidates)
+
+
 @pytest.mark.parametrize("case", ["cc3m", "cc12m", "wit", "yfcc"])
 def test_byte_order_marks_and_carriage_returns_are_in_no_field(tmp_path: Path, case: str) -> None:
     whole = filtered(tmp_path, case, lambda data: data)

@@ -81,6 +81,12 @@ def test_a_byte_order_mark_is_ignored(n_bytes: int) -> None:
     assert read(b"\xef\xbb\xbf [1, 2]", WHOLE, n_bytes=n_bytes) == ({WHOLE: [1, 2]}, None)
 
 
+@pytest.mark.parametrize("end", [b"\x1a", b"\r\n\x1a", b"\n\0\0", bytes(5000)])
+@pytest.mark.parametrize("n_bytes", [1, 1 << 22])
+def test_an_end_mark_and_padding_behind_the_last_bracket_are_no_fault(end: bytes, n_bytes: int) -> None:
+    assert read(b"[1, 2]" + end, WHOLE, n_bytes=n_bytes) == ({WHOLE: [1, 2]}, None)
+
+
 def test_elements_before_a_cut_are_kept() -> None:
     whole = b'{"info": {"annotations": [9]}, "annotations": [{"a": "x"}, {"a": "y"}, {"a": "z"}]}'
     for cut in range(len(whole)):

@@ -98,6 +98,14 @@ def test_blocks_have_complete_lines_and_lines_are_counted_separately(tmp_path: P
             assert count_lines(path) == sum(len(Lines(block)) for block in blocks)
 
 
+@pytest.mark.parametrize("block_bytes", [1, 3, 1 << 20])
+def test_end_marks_of_dos_are_left_out_only_at_the_end(tmp_path: Path, block_bytes: int) -> None:
+    path = tmp_path / "a"
+    for data in (b"a\x1a\x1ab\n", b"a\n", b"\x1a\n\x1ab", b"", b"a\n" + b"\x1a" * 5000 + b"\n"):
+        path.write_bytes(data + b"\x1a" * 3)
+        assert b"".join(read_blocks(path, block_bytes)) == data
+
+
 def noise(n_lines: int) -> bytes:
     """Return lines that hardly compress."""
     draw = random.Random(5)
