@@ -199,7 +199,7 @@ RENDERER = Tool("renderer", _identity, _open)
 READ_LABELLED = Stage(
     name="read_labelled",
     module="labelled",
-    version=10,
+    version=11,
     does="Reads the images of labelled corpora with their labels, positions and times; renders BigEarthNet.",
     reads=(
         Reads("source_listing", ("corpus", "path", "reader_digest")),

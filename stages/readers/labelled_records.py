@@ -168,7 +168,8 @@ def parse_record(data: bytes, file: File) -> dict[str, Any]:
         SampleFault: it is not a JSON object.
     """
     try:
-        record = json.loads(data)
+        # An end mark of DOS and zeros behind the last bracket lose nothing. UTF-16 has zeros too, so bytes keep them.
+        record = json.loads(data.decode(json.detect_encoding(data), "surrogatepass").rstrip("\x1a\0"))
     except (ValueError, RecursionError) as error:
         raise SampleFault("bad_metadata", f"{file.path} is not JSON: {error}") from error
     if not isinstance(record, dict):

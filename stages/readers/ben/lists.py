@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from stages.contract import InputError
 from stages.readers.batch import SourceFileError
+from stages.readers.formats.lines import END_MARK
 from stages.readers.parquet.opening import FAULTS, open_parquet
 
 SNOW = "patches_with_seasonal_snow"
@@ -52,7 +53,8 @@ def read_names(path: str, data: bytes) -> Iterator[str]:
         InputError: a line is not a name, or the list is empty; either would change all later numbers.
     """
     has_names = False
-    for n_line, line in enumerate(_unpack(path, data).decode("utf-8-sig", "replace").splitlines(), 1):
+    names = _unpack(path, data).rstrip(END_MARK).decode("utf-8-sig", "replace")
+    for n_line, line in enumerate(names.splitlines(), 1):
         name = line.partition(",")[0].strip()
         if name and not is_v1_name(name):
             raise InputError(

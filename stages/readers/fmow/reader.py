@@ -106,7 +106,7 @@ def _boxes(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _labelled_box(boxes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     # In ground truth records the first box, with ID -1, is the raw annotation; the challenge's box follows it.
-    own = [box for box in boxes if box.get("ID") != -1]
+    own = [box for box in boxes if number(box.get("ID")) != -1]
     return (own or list(boxes) or [{}])[0]
 
 

@@ -195,6 +195,7 @@ def convert_rows(rows: pa.Array, searched: pa.Array, found: pa.Table, corpus: Co
         note(name, bad)
     if corpus.has_shifted_rows and "similarity" in columns:
         note(layout.names["similarity"], _out_of_range(columns["similarity"]), "shifted_row")
+    columns = {column: _finite(values) for column, values in columns.items()}
     if layout.has_several_texts:
         for name in (layout.names["source_caption"], *layout.other_texts):
             note(name, as_joined(found[name].combine_chunks())[1])
@@ -243,12 +244,20 @@ def _convert(values: pa.Array, ours: pa.DataType, markers: tuple[str, ...]) -> t
         values = _numbers(as_strings(values)[0])
     if pa.types.is_decimal(values.type):
         values = values.cast(pa.float64())
+    if pa.types.is_uint64(values.type):
+        values = values.cast(pa.float64(), safe=False)  # as int64, the largest would be negative
     if pa.types.is_integer(ours):
         wide = _whole_numbers(values) if pa.types.is_floating(values.type) else values.cast(pa.int64(), safe=False)
         fits = pc.and_(pc.greater_equal(wide, _INT32.start), pc.less(wide, _INT32.stop))
         return pc.if_else(fits, wide, pa.scalar(None, pa.int64())).cast(pa.int32()), {}
-    doubles = values.cast(pa.float64())
-    return pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles), {}
+    return values.cast(pa.float64()), {}
+
+
+def _finite(values: pa.Array) -> pa.Array:
+    """Return values with null for floats that are not finite."""
+    if not pa.types.is_floating(values.type):
+        return values
+    return pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
 
 
 def _whole_numbers(values: pa.Array) -> pa.Array:

@@ -116,6 +116,7 @@ def test_a_flipped_bit_in_a_table_is_refused_or_harmless(
     assert n_refused > 50
 
 
-def test_byte_order_marks_and_carriage_returns_are_not_part_of_a_name() -> None:
+def test_marks_and_carriage_returns_are_not_part_of_a_name() -> None:
     name = "S2A_MSIL2A_20170613T101031_87_48"
+    assert list(read_names("a.csv", f"{name}\r\n\x1a".encode())) == [name]
     assert list(read_names("a.csv", f"\ufeff{name}\r\n{name}\r\n".encode())) == [name, name]

@@ -174,6 +174,22 @@ def test_a_lone_surrogate_is_no_text() -> None:
     assert read(record(country_code="\ud800")).columns["stated_country_code"] is None
 
 
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
+@pytest.mark.parametrize("end", ["\n\x1a", "\0\0\0", "\r\n"])
+def test_an_end_mark_and_zeros_behind_a_record_lose_nothing(code: str, end: str) -> None:
+    data = (json.dumps(record()) + end).encode(code)
+    assert read(data).columns == read(record()).columns
+
+
+def test_the_id_of_the_raw_box_may_be_a_text() -> None:
+    raw, own = record()["bounding_boxes"][:2]
+    assert (
+        read(record(bounding_boxes=[raw | {"ID": "-1"}, own | {"ID": "7"}])).labels
+        == [own["category"]]
+        != [raw["category"]]
+    )
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff{}", b"[" * 100_000, b"[]", b"null", b'"text"'])
 def test_other_content_than_a_json_object_is_a_bad_record(data: bytes) -> None:
     with pytest.raises(SampleFault) as caught:
