@@ -3,6 +3,7 @@
 A single file with both is read by `stages/readers/tsv/reader.py`. Here tabs belong to texts.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from stages.readers.batch import (
 )
 from stages.readers.formats.lines import BLOCK_BYTES, MAX_LINE_BYTES, Lines, read_blocks, slices
 from stages.readers.formats.stretches import with_stretches
+
+_NEXT_URL = re.compile(rb"\rhttps?://")
 
 
 def read(source: SourceFiles, corpus: Corpus, choices: Choices, from_row: int = 0) -> Iterator[SourceBatch | Damage]:
@@ -177,4 +180,7 @@ def _find_faults(side: _Side, n_rows: int, what: str) -> dict[int, tuple[str, st
         faults[row] = ("damaged_source", f"{what} with bytes of zero")
     for row in side.lines.too_long():
         faults[row] = ("field_too_large", f"{what} of more than {MAX_LINE_BYTES} bytes")
+    for found in _NEXT_URL.finditer(side.lines.buffer) if what == "URL" else ():
+        row = int(np.searchsorted(side.lines.starts, found.start(), side="right")) - 1
+        faults[row] = ("damaged_source", "several URLs in a line, CR stands between them: convert line ends to LF")
     return {row - side.place: fault for row, fault in faults.items() if 0 <= row - side.place < n_rows}

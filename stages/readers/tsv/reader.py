@@ -97,7 +97,7 @@ def _find_malformed(
         is_ended: whether the last line has a line end.
     """
     too_long = lines.too_long()
-    faults = {row: found for row in too_long if (found := _joined_rows(lines.line(row), address))}
+    faults = {row: fault for row in too_long if (fault := _joined_rows(lines.line(row), address))}
     for row in too_long:
         faults.setdefault(row, ("field_too_large", f"a line of more than {MAX_LINE_BYTES} bytes"))
     for row in lines.with_zeros():
@@ -108,8 +108,8 @@ def _find_malformed(
         is_torn = is_cut or is_wrong[row] or has_control(lines.line(row))
         faults.setdefault(row, ("damaged_source" if is_torn else "invalid_utf8", detail))
     for row in map(int, np.flatnonzero(lines.n_fields > _N_FIELDS)):
-        if row not in faults and (found := _joined_rows(lines.line(row), address)):
-            faults[row] = found
+        if row not in faults and (fault := _joined_rows(lines.line(row), address)):
+            faults[row] = fault
     for row in map(int, np.flatnonzero(is_wrong)):
         found = f"{lines.n_fields[row]} fields, expected {_N_FIELDS}"
         is_cut = not is_ended and row == len(lines) - 1 and lines.ends[row] - lines.starts[row] < MAX_LINE_BYTES

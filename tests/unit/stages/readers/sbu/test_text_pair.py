@@ -129,3 +129,12 @@ def test_rows_that_both_files_have_before_a_fault_are_read_and_counted(
     with pytest.raises(SourceFileError) as caught:
         text_pair.count(source, PAIR)
     assert n_read == caught.value.n_rows_before == min(n_urls, n_captions)
+
+
+@pytest.mark.parametrize("n_rows", [2, 60_000])
+def test_lines_that_end_with_cr_alone_are_damage_that_says_what_to_do(tmp_path: Path, n_rows: int) -> None:
+    urls, captions = b"http://a.example/1.jpg\r" * n_rows, b"landsat\r" * n_rows
+    source = write(tmp_path, b"http://a.example/0.jpg\n" + urls, b"landsat\n" + captions)
+    batch, damage = text_pair.read(source, PAIR, Choices())
+    assert isinstance(batch, SourceBatch) and len(batch.captions) == 1
+    assert isinstance(damage, Damage) and "CR stands between them: convert line ends to LF" in damage.detail
