@@ -23,7 +23,7 @@ from flows.preflight.machine import Gpus, find_gpus
 from flows.preflight.models import Digests, Need, needs_of
 from flows.preflight.report import cost_lines, gap_lines, model_lines
 from flows.preflight.stage_forecast import StageForecast
-from flows.preflight.volumes import shares_listed, shares_present
+from flows.preflight.volumes import own_rows, shares_listed, shares_present
 from stages import STAGES
 from stages.contract import InputError, Reads
 from stages.inventory.folders import chosen_codes
@@ -140,7 +140,7 @@ def look(ledger: Ledger, sources: Path | None, weights_command: str) -> Prefligh
     shares = shares_present(
         sources, corpora, ledger.settings.profile, lambda: shares_listed(ledger.read(listed), corpora)
     )
-    forecast = Forecaster(ledger, shares, len(gpus.found), BENCH).forecast()
+    forecast = Forecaster(ledger, shares, len(gpus.found), BENCH, own_rows(sources, corpora, shares)).forecast()
     digests = Digests(_models_folder(ledger), _BUDGET_S)
     gaps = find_gaps(ledger, sources, corpora, forecast, gpus, digests, weights_command)
     digests.save()

@@ -51,12 +51,14 @@ class Forecaster:
         shares: share of each corpus that is under SOURCES, in (0, 1].
         n_gpus: number of GPUs of this machine.
         bench: folder of this machine's benchmark results.
+        own: rows and labelled images of the corpora that RS5M does not have.
     """
 
     ledger: Ledger
     shares: Mapping[str, float]
     n_gpus: int
     bench: Path
+    own: Halves | None = None
     _rates: Mapping[str, Rate] = field(default_factory=load_rates)
 
     def __post_init__(self) -> None:
@@ -66,7 +68,7 @@ class Forecaster:
         listing = next((stage for stage in stages if stage.name == "list_sources"), None)
         self._target = float(getattr(self.ledger.settings.params(listing), "pilot", 1.0)) if listing else 1.0
         self._pilot = history[-1].pilot if history else self._target
-        published = published_volumes(self.shares, self._target, stages)
+        published = published_volumes(self.shares, self._target, stages, self.own)
         self._published = published | evaluation_volumes(self.ledger.settings, published["plan_pictures"])
 
     @property
@@ -81,8 +83,7 @@ class Forecaster:
     def _stage(self, stage: Stage) -> StageForecast:
         is_done = self._is_done(stage)
         rows, n_partitions = self._volume(stage)
-        done = sum(run.n_rows for run in self._latest(stage.name)) if self.is_same_slice or stage.keeps == "all" else 0
-        left = 0.0 if is_done else max(0.0, 1 - done / rows.total) if rows.total else 0.0
+        left = 0.0 if is_done or not rows.total else max(0.0, 1 - self._rows_done(stage) / rows.total)
         run = self.ledger.settings.run
         rate = rate_of(self._rates, stage.name, self.ledger.plain_params(stage).values())
         n_at_once = n_fitting(stage, self.ledger.settings, total_bytes(run), run.n_workers(stage.uses, self.n_gpus))
@@ -108,6 +109,15 @@ class Forecaster:
     def _is_done(self, stage: Stage) -> bool:
         state = self._state(stage) if self.is_same_slice else None
         return state is not None and bool(state.partitions) and state.is_complete
+
+    def _rows_done(self, stage: Stage) -> float:
+        """Return the rows whose receipts are current: other settings or sources may have made earlier ones stale."""
+        runs = self._latest(stage.name)
+        if stage.keeps == "all":  # such as downloads: never redone by themselves
+            return sum(run.n_rows for run in runs)
+        state = self._state(stage) if self.is_same_slice else None
+        current = {receipt.partition for receipt in state.receipts} if state is not None else set()
+        return sum(run.n_rows for run in runs if run.partition in current)
 
     def _state(self, stage: Stage) -> StageState | None:
         """Return a stage's state; None if a tool that fingerprints depend on is missing, which is a gap of its own."""

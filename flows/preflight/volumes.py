@@ -45,6 +45,9 @@ _BYTES_PER_IMAGE = 98_600  # RS5M: about 500 GB for 5.07 million images
 _BYTES_PER_ROW = 50  # of a compressed text file without a published size
 _SAMPLE_BYTES = 1 << 15  # read at each of _N_SAMPLES places of a list, whose rows differ in length by corpus
 _N_SAMPLES = 64
+# Of a corpus that RS5M does not have so many rows are taken to match: it was presumably chosen for its subject. Of a
+# larger one RS5M's share of rows, .15 %, if that is more; the filter's receipts then replace both.
+_OF_SUBJECT = 1e6
 _OF_DEMO = 1e-4  # of each corpus in the generated world, which has 723 URLs where RS5M has 6.1 million
 # The corpora that a profile is for if nothing is under SOURCES; all of RS5M's for the others.
 _OF_PROFILE = {"from-metafile": (LIST_CODE,), "from-release": (PACKED, RELEASED_CODE)}
@@ -123,6 +126,26 @@ def shares_listed(listing: pa.Table, corpora: Mapping[str, Corpus]) -> dict[str,
         if n_samples:  # of a labelled corpus
             shares[code] = min(1.0, n_samples / pc.min(rows["pilot_share"]).as_py() / corpus.n_rows_published)
     return shares
+
+
+def own_rows(sources: Path | None, corpora: Mapping[str, Corpus], shares: Mapping[str, float]) -> Halves:
+    """Return the rows and the labelled images of the corpora that RS5M does not have.
+
+    Args:
+        sources: the SOURCES folder, which need not exist.
+        corpora: the manifests of those that are read.
+        shares: of each corpus, as shares_present returns them; one whose folder is gone counts as one row.
+    """
+    found = {"pub11": 0.0, "rs3": 0.0}
+    for code in shares.keys() & corpora.keys() - {*CORPUS_CODES, LIST_CODE, RELEASED_CODE}:
+        folder, corpus = (sources or Path()) / code, corpora[code]
+        if sources is None or not folder.is_dir():
+            found[corpus.half] += 1
+        elif corpus.half == "rs3":
+            found["rs3"] += _count_matching(folder, corpus)
+        else:
+            found["pub11"] += sum(map(_n_rows, _source_files(folder, corpus)))
+    return Halves(**found)
 
 
 def asks_the_web(sources: Path | None, corpora: Mapping[str, Corpus], profile: str) -> bool:
@@ -207,25 +230,45 @@ def _count_images(folder: Path) -> int | None:
     return n_images + len(patches)
 
 
-def published_volumes(shares: Mapping[str, float], pilot: float, stages: Sequence[Stage]) -> dict[str, Halves]:
+def _count_matching(folder: Path, corpus: Corpus) -> int:
+    """Return the number of files that a manifest's pattern matches, of the first _MAX_ENTRIES."""
+    n_seen = n_matching = 0
+    for below, _, names in os.walk(folder, followlinks=True):
+        n_seen += 1 + len(names)
+        paths = ((Path(below) / name).relative_to(folder).as_posix() for name in names)
+        n_matching += sum(corpus.match_file(path) is not None for path in paths)
+        if n_seen > _MAX_ENTRIES:
+            break
+    return n_matching
+
+
+def published_volumes(
+    shares: Mapping[str, float], pilot: float, stages: Sequence[Stage], own: Halves | None = None
+) -> dict[str, Halves]:
     """Return the rows of each stage by the counts that RS5M states.
 
     Args:
         shares: share of each corpus that is present, in (0, 1].
         pilot: share of rows and scenes to take, in (0, 1].
         stages: the pipeline.
+        own: rows and labelled images of further corpora, whose shares of each step are taken to be those of all RS5M.
     """
+    own = own or Halves()
     published = load_published()
     funnel = {row.source: row for row in published.funnel}
     # RS5M's own lists are not filtered by keywords, so all rows are downloaded.
-    lists = shares.get(LIST_CODE, 0.0) * funnel["Total"].remain
+    total = funnel["Total"]
+    lists = shares.get(LIST_CODE, 0.0) * total.remain
+    own_found = max(own.pub11 * total.keyword / total.rows, min(own.pub11, _OF_SUBJECT))
 
     def web(name: str) -> float:
-        return float(sum(getattr(funnel[code], name) * share for code, share in shares.items() if code in funnel))
+        of_own = own.pub11 if name == "rows" else own_found * getattr(total, name) / total.keyword
+        return of_own + sum(getattr(funnel[code], name) * share for code, share in shares.items() if code in funnel)
 
     remains = {row.source: row.remain or 0 for row in published.metadata}
     rs3 = pilot * sum(remains.get(code, 0) * share for code, share in shares.items() if code in LABELLED_CODES)
-    packed = shares.get(PACKED, 0.0) * funnel["Total"].remain
+    rs3 += pilot * own.rs3
+    packed = shares.get(PACKED, 0.0) * total.remain
     rs3 += pilot * shares.get(RELEASED_CODE, 0.0) * sum(remains.get(code, 0) for code in LABELLED_CODES)
     asked = pilot * (web("keyword") + lists)
     found, fetched = asked + pilot * packed, pilot * (web("downloaded") + 0.86 * lists + packed)

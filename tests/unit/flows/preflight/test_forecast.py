@@ -14,6 +14,7 @@ from flows.preflight.history import Run
 from flows.preflight.machine import bench_rate
 from flows.settings import load_settings
 from stages import STAGES
+from tests.small_build import Build
 
 PER_ROW, PER_PARTITION, PER_PROCESS = 0.004, 0.3, 2.5
 
@@ -58,6 +59,17 @@ def test_a_stage_that_was_partly_run_scales_the_later_ones(tmp_path: Path) -> No
     found._completion = lambda stage, runs: 4.0  # type: ignore[method-assign, assignment]
     rows = {one.stage: one.n_rows for one in found.forecast()}
     assert rows["download"] == pytest.approx(1200)
+
+
+def test_what_a_setting_made_stale_is_left_to_do(finished: Build) -> None:
+    def left(build: Build) -> dict[str, float]:
+        return {one.stage: one.share_left for one in Forecaster(build.ledger(), {}, 0, build.root).forecast()}
+
+    assert not any(left(finished).values())
+    other = left(finished.with_settings(dedup={"max_distance": 2}))
+    again = {name for name, share in other.items() if share}
+    assert {"cluster", "drop_duplicates", "set_thresholds", "describe_geometa", "plan_shards"} <= again
+    assert all(other[name] == 1 for name in again) and not again & {"filter", "download", "screen", "draw_captions"}
 
 
 def test_without_a_build_each_stage_states_the_source_of_its_rate(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Row counts of the stages, from published counts and extrapolated from a pilot."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from flows.preflight.history import Run
 from flows.preflight.volumes import (
     AFTER_DEDUP,
     BY_DOWNLOAD,
+    Halves,
     asks_the_web,
     halves_of,
+    own_rows,
     published_volumes,
     shares_listed,
     shares_present,
 )
+from schemas import corpora
 from stages import STAGES
 from stages.readers.corpora import load_corpora
 
@@ -56,6 +60,36 @@ def test_the_rows_of_a_list_are_counted_not_guessed_by_its_size(tmp_path: Path, 
     pq.write_table(pa.table({"url": ["u"] * 90}), tmp_path / "rs5m" / "more.parquet")
     rows = published_volumes(shares_present(tmp_path, load_corpora(), "from-metafile"), 1.0, STAGES)
     assert rows["download"].total == pytest.approx(n_rows + 90, rel=0.05)
+
+
+def test_corpora_that_rs5m_does_not_have_count_by_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "manifests"
+    shutil.copytree(corpora.CORPORA, folder)
+    monkeypatch.setattr(corpora, "CORPORA", folder)
+    rights = 'annotation_licence = "CC0-1.0"\nimage_rights = "Free."\n'
+    (folder / "myweb.toml").write_text(
+        f"reader = 'parquet'\nfile_pattern = 'part-(?P<part>\\d+).parquet'\n{rights}"
+        "[columns]\nurl = ['url']\nsource_caption = ['text']\n"
+    )
+    (folder / "mytiles.toml").write_text(
+        f"half = 'rs3'\nreader = 'millionaid'\nfile_pattern = '(?:.*/)?(?P<name>tile\\d+).png'\n{rights}"
+    )
+    sources = tmp_path / "sources"
+    (sources / "myweb").mkdir(parents=True)
+    pq.write_table(pa.table({"url": ["u"] * 125, "text": ["t"] * 125}), sources / "myweb" / "part-0.parquet")
+    (sources / "mytiles" / "below").mkdir(parents=True)
+    for n in range(8):
+        (sources / "mytiles" / "below" / f"tile{n}.png").write_bytes(b"x")
+    known = load_corpora()
+    shares = shares_present(sources, known, "paper")
+    own = own_rows(sources, known, shares)
+    assert own == Halves(125, 8)
+    rows = published_volumes(shares, 1.0, STAGES, own)
+    assert (rows["filter"].total, rows["download"].total, rows["read_labelled"].total) == (125, 125, 8)
+    assert 0 < rows["write_shards"].pub11 < rows["drop_duplicates"].pub11 < 125 and rows["draw_captions"].rs3 == 160
+    many = published_volumes({}, 1.0, STAGES, Halves(4.2e9))
+    assert many["download"].total == pytest.approx(6_121_583)
+    assert own_rows(tmp_path / "gone", known, {"myweb": 1.0}) == Halves(1, 0)  # the filter's receipts scale it
 
 
 def test_only_present_files_count(tmp_path: Path) -> None:
