@@ -263,7 +263,8 @@ def published_volumes(
 
     def web(name: str) -> float:
         of_own = own.pub11 if name == "rows" else own_found * getattr(total, name) / total.keyword
-        return of_own + sum(getattr(funnel[code], name) * share for code, share in shares.items() if code in funnel)
+        of_rs5m = sum(getattr(funnel[code], name) * share for code, share in shares.items() if code in funnel)
+        return float(of_own + of_rs5m)
 
     remains = {row.source: row.remain or 0 for row in published.metadata}
     rs3 = pilot * sum(remains.get(code, 0) * share for code, share in shares.items() if code in LABELLED_CODES)
