@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,7 +106,8 @@ def load_settings(profile: str, overrides: Sequence[str], stages: Sequence[Stage
     Raises:
         InputError: for an unknown profile, section or key, a wrong type or an impossible value.
     """
-    return check_settings(profile, sections_of(profile, overrides), stages)
+    said = {override.partition("=")[0].strip() for override in overrides}
+    return check_settings(profile, sections_of(profile, overrides), stages, said)
 
 
 def sections_of(profile: str, overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -127,8 +128,16 @@ def toml_sections(sections: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(found)
 
 
-def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stages: Sequence[Stage]) -> Settings:
+def check_settings(
+    profile: str, sections: Mapping[str, Mapping[str, Any]], stages: Sequence[Stage], said: Collection[str] = ()
+) -> Settings:
     """Return settings from plain sections, checked against the stages.
+
+    Args:
+        profile: its name.
+        sections: values by section and key.
+        stages: their params and resources are the known settings.
+        said: which of the values are from SET, as section.key.
 
     Raises:
         InputError: names all that is unknown, of a wrong type or impossible.
@@ -136,7 +145,7 @@ def check_settings(profile: str, sections: Mapping[str, Mapping[str, Any]], stag
     models: dict[str, list[type[BaseModel]]] = {"run": [RunSettings], "dataset": [DatasetSettings]}
     for stage in stages:
         models.setdefault(stage.settings_section, []).extend((stage.params, stage.resources))
-    faults = _unknown_names(profile, sections, models)
+    faults = _unknown_names(profile, sections, models, said)
     for section, of_section in models.items():
         for model in dict.fromkeys(of_section):
             faults += _faulty_values(model, sections.get(section, {}), section)
@@ -223,21 +232,26 @@ def _refuse(faults: Sequence[str]) -> None:
 
 
 def _unknown_names(
-    profile: str, sections: Mapping[str, Mapping[str, Any]], models: Mapping[str, Sequence[type[BaseModel]]]
+    profile: str,
+    sections: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, Sequence[type[BaseModel]]],
+    said: Collection[str],
 ) -> list[str]:
     faults = []
     for section, values in sections.items():
+        where = {key: "SET" if f"{section}.{key}" in said else f"profile {profile}" for key in values}
         if section not in models:
-            faults.append(_unknown(section, models, "section", profile))
+            places = " and ".join(dict.fromkeys(where.values())) or f"profile {profile}"  # an empty section
+            faults.append(_unknown(section, models, "section", places))
             continue
         known = {name for model in models[section] for name in model.model_fields}
-        faults += [_unknown(key, known, f"setting of {section}", profile) for key in values if key not in known]
+        faults += [_unknown(key, known, f"setting of {section}", where[key]) for key in values if key not in known]
     return faults
 
 
-def _unknown(name: str, known: Any, what: str, profile: str) -> str:
+def _unknown(name: str, known: Any, what: str, where: str) -> str:
     listed = ", ".join(sorted(known)) or "none"
-    return f"profile {profile}: {name!r} is not a {what}{_nearest(name, known)}; known: {listed}"
+    return f"{where}: {name!r} is not a {what}{_nearest(name, known)}; known: {listed}"
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -19,7 +19,7 @@ def stage(name: str) -> Stage:
             "dedupp.max_distance=3",
             "'dedupp' is not a section (did you mean 'dedup'?); known: caption, contamination, dataset",
         ),
-        ("dedup.max_distanc=3", "'max_distanc' is not a setting of dedup (did you mean 'max_distance'?)"),
+        ("dedup.max_distanc=3", "SET: 'max_distanc' is not a setting of dedup (did you mean 'max_distance'?)"),
         ("run.worker=3", "'worker' is not a setting of run (did you mean 'workers'?)"),
         ("plan.anything=1", "'anything' is not a setting of plan; known: none"),
         ("dedup.max_distance=eleven", "dedup.max_distance = 'eleven': Input should be a valid integer"),
