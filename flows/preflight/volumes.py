@@ -170,12 +170,14 @@ def _packed_share(tars: Sequence[Path], corpus: Corpus) -> float:
 
 def _share(folder: Path, corpus: Corpus) -> float:
     """Return the share of a corpus in a folder, from names, sizes, the footers of parquet files and lines of CSV."""
-    n_published = corpus.n_rows_published or 0
     if corpus.code == RELEASED_CODE:
         return _packed_share(_tars(folder, corpus), corpus)
+    n_published = corpus.n_rows_published or 0
+    if not n_published and (corpus.half == "rs3" or not corpus.n_bytes_published):
+        return 1.0  # one that RS5M does not have: own_rows counts it
     if corpus.half == "rs3":
         n_samples = _count_images(folder)
-        return min(1.0, n_samples / n_published) if n_samples is not None and n_published else 1.0
+        return min(1.0, n_samples / n_published) if n_samples is not None else 1.0
     files = [path for path in _source_files(folder, corpus) if path.suffix != ".tar"]
     n_bytes = sum(path.stat().st_size for path in files if path.is_file())
     is_parquet = bool(files) and all(path.suffix == ".parquet" for path in files)

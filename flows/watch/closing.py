@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from flows.watch.memory import Memory
@@ -20,6 +22,18 @@ _KILLED = (
     " receipt are done."
 )
 _LATE = "The run has ended. These figures, of {time:%Y-%m-%d %H:%M} UTC, are the last that Prefect got of this stage."
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An artifact as the server has it: its id, flow run, kind, content, description and last change (UTC)."""
+
+    artifact: str
+    run: str
+    kind: str
+    data: object
+    description: str
+    updated: datetime
 
 
 def bury(scribe: Scribe, memory: Memory, ours: str = "", *, only_dead: bool = False, but: Collection[str] = ()) -> None:

@@ -9,7 +9,6 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
@@ -37,6 +36,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
 from prefect.states import Running
 
+from flows.watch.closing import Shown
 from flows.watch.pace import first_line
 
 Given = ParamSpec("Given")
@@ -58,18 +58,6 @@ def level_of(line: str) -> int:
 
 class NotPrefectError(Exception):
     """Something answered that is no Prefect server, such as a proxy with a page of its own, which may be JSON."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An artifact as the server has it: its id, flow run, kind, content, description and last change (UTC)."""
-
-    artifact: str
-    run: str
-    kind: str
-    data: object
-    description: str
-    updated: datetime
 
 
 def _asks(

@@ -13,8 +13,9 @@ from pydantic import Field, field_validator
 from schemas.reasons import REASON, REASONS
 from schemas.tables import FETCH_PASS
 from stages.contract import Context, Inputs, Outcome, no_rejects
+from stages.download.fetching.faults import BUSY
 from stages.download.packing import pack_encoded
-from stages.download.reduction import BUSY, CHANGED, GIVEN_UP, PLACEHOLDER, refused_bodies
+from stages.download.reduction import CHANGED, GIVEN_UP, PLACEHOLDER, refused_bodies
 from stages.rows import Rows, query_rows, run_sql
 from stages.safety.hash_lists import BODY_HASHES, listed
 from stages.stated import StatedResources

@@ -11,6 +11,7 @@ from pydantic import Field
 from schemas.reasons import DETAIL_MAX_CHARACTERS
 from schemas.tables import FETCHED
 from stages.contract import Context, Inputs, Outcome, Params
+from stages.download.fetching.faults import BUSY
 from stages.rows import Rows, query_rows
 from stages.safety.hash_lists import BODY_HASHES, DETAIL, HASH_LISTED, listed
 
@@ -22,7 +23,6 @@ _STATED = ["sample_id", "body_sha256"]
 _IMAGE_NAME = r"\.(jpe?g|png|gif|webp|bmp|tiff?)$"
 _UNANSWERED = ("timeout", "connection_failed")
 _TOLD_BUSY = ("http_throttled", "http_server_error")
-BUSY = (429, 503)  # statuses of a server that asks for fewer requests
 
 
 class ReductionParams(Params):

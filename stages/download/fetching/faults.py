@@ -12,6 +12,7 @@ MAX_RETRY_AFTER_S = 7 * 86_400.0
 
 OK_STATUSES = frozenset({200, 203})
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+BUSY = (429, 503)  # statuses of a server that asks for fewer requests
 # 408 is sent by a server that did not wait for our request.
 _STATUS_REASON = {
     401: "http_forbidden",

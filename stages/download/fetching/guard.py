@@ -16,7 +16,7 @@ from typing import Any
 from stages.download.fetching.addresses import Resolver
 from stages.download.fetching.answer import Fetch, GuardedResponse, Note, check_answer
 from stages.download.fetching.breaker import Breaker
-from stages.download.fetching.faults import REDIRECT_STATUSES, Refused, parse_retry_after
+from stages.download.fetching.faults import BUSY, REDIRECT_STATUSES, Refused, parse_retry_after
 from stages.download.fetching.limits import FetchLimits
 from stages.download.fetching.robots import (
     MAX_ROBOTS_BYTES,
@@ -28,7 +28,6 @@ from stages.download.fetching.robots import (
 from stages.download.fetching.slots import HostSlots
 from stages.download.fetching.target import Target, parse_target, redirect_url
 from stages.download.fetching.wire import Deadline, PinnedConnection, Wire, open_socket
-from stages.download.reduction import BUSY
 
 # A wait for a slot looks this often whether it is of use: to look is a tenth of the CPU time of a fetch.
 _CHECK_EVERY_S = 0.02

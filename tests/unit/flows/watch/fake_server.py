@@ -4,20 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
+
+from flows.watch.closing import Shown
 
 NOW = datetime(2026, 5, 4, 3, 2, tzinfo=UTC)  # when all artifacts were changed
-
-
-class Shown(NamedTuple):
-    """As flows.watch.orchestrate.Shown, which imports Prefect."""
-
-    artifact: str
-    run: str
-    kind: str
-    data: object
-    description: str
-    updated: datetime
 
 
 class Away(Exception):
